@@ -165,6 +165,29 @@ describe("createTokenizer()", () => {
     assert.deepEqual(cut("²½a", true), ["²", "½", "a"]);
   });
 
+  it("writes a byte order mark that is made of bytes, and the spaces behind it", () => {
+    const bytes = Array.from({ length: 256 }, (_, byte) => byte.toString(16).toUpperCase().padStart(2, "0"));
+    const vocab = Object.fromEntries(
+      [...bytes.map((hex) => `<0x${hex}>`), "▁", "a"].map((token, id) => [token, id]),
+    );
+    const decoders = [
+      { type: "Replace", pattern: { String: "▁" }, content: " " },
+      { type: "ByteFallback" },
+      { type: "Fuse" },
+      { type: "Strip", content: " ", start: 1, stop: 0 },
+    ];
+    const model = { type: "BPE", vocab, merges: [], byte_fallback: true };
+    const steps = { normalizer: null, pre_tokenizer: null, decoder: { type: "Sequence", decoders } };
+    const tokenizer = createTokenizer({
+      ...files,
+      tokenizer: { ...files.tokenizer, ...steps, model, added_tokens: [] },
+    });
+    const ids = [0xef, 0xbb, 0xbf, 256, 257];
+    assert.equal(tokenizer.decode(ids), "\uFEFF a");
+    const stream = tokenizer.stream();
+    assert.equal(ids.map((id) => stream.push(id)).join("") + stream.end(), "\uFEFF a");
+  });
+
   it("refuses an added token that stands for whole words alone, which would be found within words", () => {
     const added = [{ id: 300, content: "word", single_word: true }];
     const whole = { ...files, tokenizer: { ...files.tokenizer, added_tokens: added } };

@@ -1,6 +1,7 @@
 /**
  * @file Steps of the library's tokenizers as the original library has them, where the two give unlike words: what is white
- * space, a letter or a sign, how a text is written in small letters, and what becomes of the places where it is split.
+ * space, a letter or a sign, how a text is written in small letters, what becomes of the places where it is split, and which
+ * characters bytes are.
  */
 import * as library from "@huggingface/tokenizers";
 import type { TokenizerStep } from "./tokenizer-step.ts";
@@ -143,6 +144,8 @@ const CHANGES: readonly [name: string, change: (step: TokenizerStep, settings: S
       (step.pre_tokenize_text = (text) => splitText(text, step.pattern as RegExp, settings)),
   ],
   ["MetaspaceDecoder", (step, settings) => (step.decode_chain = withSpaces(settings))],
+  // The library leaves U+FEFF out where bytes begin with it.
+  ["ByteFallbackDecoder", (step) => (step.text_decoder = new TextDecoder("utf-8", { ignoreBOM: true }))],
 ];
 
 /** Changes a step, if it is of a class that the original library has otherwise. */

@@ -6,6 +6,8 @@ export interface TokenizerStep {
   config?: { content?: unknown };
   /** Characters that stand for bytes. */
   byte_encoder?: Readonly<Record<number, string>>;
+  /** Reads bytes as text. */
+  text_decoder?: InstanceType<typeof TextDecoder>;
   use_regex?: boolean;
   add_prefix_space?: boolean;
   normalizers?: (TokenizerStep | null)[];
