@@ -49,7 +49,7 @@ for (const [form, { tokenizer: file, cases }] of Object.entries(forms)) {
           batch.labels.findIndex((label) => label === 1),
           ids[i]!.length - 1,
         );
-        // The types of RoBERTa's form are all 0, and its models have but one; here the second text is told apart anyway.
+        // The types of RoBERTa's form are all 0, which is up to its models; here the second text is told apart anyway.
         if (form === "BertProcessing") assert.deepEqual([...batch.tokenTypes!], types[i]);
       }
     });

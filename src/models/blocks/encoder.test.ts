@@ -3,7 +3,10 @@ import { test } from "node:test";
 import { temporaryFolder, tinyModelParts, writeTinyModel } from "../../../test/tiny/model.ts";
 import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { openUntilEnd } from "../../../test/files/open-until-end.ts";
+import { examplesFor, logitsOf } from "../../../test/passes/model-passes.ts";
+import { toBatch } from "../../data/batches/batch.ts";
 import { writeModel } from "../../format/by-path.ts";
+import { createEngine } from "../../runtime/create-engine.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { openModel } from "../families.ts";
 
@@ -46,6 +49,20 @@ test("a pooler in files of RoBERTa, which its head of classes has no use for, is
     const { base } = await openUntilEnd(path);
     assert.ok(!base.model.tensors.has("roberta.pooler.dense.weight"));
   }
+});
+
+test("the texts of a pair have types of their own in BERT, and in RoBERTa that of the first, as its tokenizers say", async () => {
+  const engine = createEngine({ threads: 1 });
+  const logitsWith = async (modelType: string, type: number): Promise<Float32Array> => {
+    const { base } = await openUntilEnd(
+      await writeTinyModel(`${temporaryFolder()}/${modelType}`, { modelType }),
+    );
+    const batch = toBatch([examplesFor(base.model, [6])]);
+    const tokenTypes = batch.segments.map((_, at) => (at < 3 ? 0 : type));
+    return await logitsOf(engine, base, null, { ...batch, tokenTypes });
+  };
+  assert.notDeepEqual(await logitsWith("bert", 1), await logitsWith("bert", 0));
+  assert.deepEqual(await logitsWith("roberta", 1), await logitsWith("roberta", 0));
 });
 
 test("ids of tokens choose rows of the words, also where there are as many positions and types", () => {

@@ -64,8 +64,8 @@ interface EncoderParts {
   /** Prefix of the names of tensors before the head: "bert". */
   readonly prefix: string;
   readonly names: EncoderNames;
-  /** Whether the two texts of a pair are told apart by a table of token types. */
-  readonly hasTypes: boolean;
+  /** What a table of token types adds: nothing, that of the first text to all tokens, or to the two texts of a pair each its own. */
+  readonly types: "none" | "of-first" | "of-each";
   /** Row of the table of learned positions for position 0. */
   readonly firstPosition: number;
   /** Tensors in files that belong to heads for other tasks. */
@@ -112,11 +112,11 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
       const types = (): Value =>
         b.lookUp(
           table("token_type_embeddings"),
-          b.input(c.type_vocab_size > 1 ? TOKEN_TYPES : ONE_TOKEN_TYPE),
+          b.input(parts.types === "of-each" && c.type_vocab_size > 1 ? TOKEN_TYPES : ONE_TOKEN_TYPE),
           c.type_vocab_size,
           width,
         );
-      const tokens = parts.hasTypes ? add(words, types()) : words;
+      const tokens = parts.types === "none" ? words : add(words, types());
       const positions = positionsFrom(b, table("position_embeddings"), firstPosition, [numRows, width]);
       return norm(b, table("LayerNorm"), add(tokens, positions));
     },

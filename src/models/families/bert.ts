@@ -18,7 +18,7 @@ export const bert: Family = {
     return encoder(raw, c, {
       prefix: "bert",
       names: BERT_NAMES,
-      hasTypes: true,
+      types: "of-each",
       firstPosition: 0,
       // Heads for masked words and for next sentences.
       ignored: /^cls\./,

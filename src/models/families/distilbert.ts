@@ -47,7 +47,7 @@ export const distilbert: Family = {
     return encoder(raw, c, {
       prefix: "distilbert",
       names: NAMES,
-      hasTypes: false,
+      types: "none",
       firstPosition: 0,
       // The head for masked words.
       ignored: /^vocab_(transform|layer_norm|projector)\./,

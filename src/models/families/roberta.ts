@@ -24,7 +24,8 @@ export const roberta: Family = {
     return encoder(raw, c, {
       prefix: "roberta",
       names: BERT_NAMES,
-      hasTypes: true,
+      // Its tokenizers give both texts of a pair the first type, also where a file has two.
+      types: "of-first",
       firstPosition: (c.pad_token_id ?? 0) + 1,
       // Heads for masked words, and BERT's pooler, which the first files still have.
       ignored: /^(lm_head|(roberta\.)?pooler)\./,
