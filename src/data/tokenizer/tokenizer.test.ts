@@ -131,6 +131,22 @@ describe("createTokenizer()", () => {
     assert.deepEqual(createTokenizer(mergingFiles()).encode("hehe\n\n\nx"), [259, 259, 261, 10, 120]);
   });
 
+  it("merges what is on both sides of a character that the vocabulary lacks, and has no token for", () => {
+    const model = files.tokenizer["model"] as { vocab: Record<string, number> };
+    const vocab: Record<string, number> = { ...model.vocab, "!!": 259 };
+    delete vocab["ē"]; // U+0013
+    const tokenizer = createTokenizer({
+      ...files,
+      tokenizer: { ...files.tokenizer, model: { ...model, vocab, merges: ["! !"] } },
+    });
+    assert.deepEqual(tokenizer.encode("!\u0013!"), [259]);
+    assert.deepEqual(tokenizer.encode("\u0013\u0013"), []);
+    assert.deepEqual(
+      tokenizer.encode("!\u0013!".repeat(200)),
+      Array.from({ length: 200 }, () => 259),
+    );
+  });
+
   it("splits at white space as Unicode defines it: U+0085 is, U+FEFF is not", () => {
     const model = files.tokenizer["model"] as { vocab: Record<string, number> };
     // Two line feeds, and a mark followed by a byte order mark, merge only inside one part of the split text.

@@ -1,4 +1,7 @@
-/** @file What a vocabulary does not have: a word, or characters next to each other within one, are one unknown token. */
+/**
+ * @file What a vocabulary does not have: a word, or characters next to each other within one, are one unknown token. Where there is
+ * no such token, characters are left out before those beside them are merged.
+ */
 import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 
 /** The library's model, as much as is used. */
@@ -7,6 +10,8 @@ export interface UnknowingModel {
   readonly tokens_to_ids: ReadonlyMap<string, number>;
   /** Whether unknown characters are put together. */
   readonly fuse_unk?: boolean;
+  /** Makes tokens of a word by merging its characters. */
+  bpe?: (word: string) => string[];
   /** Makes tokens of words. */
   _call(words: readonly string[]): string[];
 }
@@ -17,10 +22,21 @@ export function useUnknownParts(
   { tokenizer }: TokenizerFiles,
 ): void {
   // A vocabulary of whole words names the token for others beside it; the library looks for it in tokenizer_config.json alone.
-  const { type, unk_token: unknown } = tokenizer["model"] as { type?: unknown; unk_token?: unknown };
+  const settings = tokenizer["model"] as Readonly<Record<string, unknown>>;
+  const { type, unk_token: unknown } = settings;
   if (type === "WordLevel") model.unk_token_id = model.tokens_to_ids.get(String(unknown));
+  const { byte_fallback: hasBytes, continuing_subword_prefix: prefix, end_of_word_suffix: suffix } = settings;
+  if (model.bpe && !unknown && !hasBytes && !prefix && !suffix) leaveOutUnknown(model, model.bpe.bind(model));
   if (model.fuse_unk !== true) return;
   // The library puts those of words next to each other together too.
   const tokensOf = model._call.bind(model);
   model._call = (words) => words.flatMap((word) => tokensOf([word]));
+}
+
+function leaveOutUnknown(model: UnknowingModel, tokensOf: (word: string) => string[]): void {
+  const isKnown = (token: string): boolean => model.tokens_to_ids.has(token);
+  model.bpe = (word) => {
+    const tokens = tokensOf(word);
+    return tokens.every(isKnown) ? tokens : tokensOf(Array.from(word).filter(isKnown).join(""));
+  };
 }
