@@ -13,6 +13,7 @@ import type { Safetensors } from "../../format/files/safetensors/safetensors.ts"
 import { safetensorsFile } from "../../format/files/safetensors/safetensors-writer.ts";
 import { dimsOf, sizeAt } from "../../graph/shape.ts";
 import type { Model } from "../../models/model.ts";
+import { moduleOf } from "../../models/module-path.ts";
 import type { FactorPair } from "../../peft/algebra/contract.ts";
 import { widen } from "../../quant/codes/half.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
@@ -58,20 +59,20 @@ function withCommonForm(
   };
 }
 
-/** How `lora_parameters` names a module: inside of its block, or by its whole path. @throws UsageError "usage/adapter" */
-function keyOf(module: string, model: Model): string {
+/** The path of a module there. @throws UsageError "usage/adapter" */
+function mlxPathOf(module: string, model: Model): string {
   const isInBlock = module.startsWith(BLOCKS);
   const isJoined = isInBlock ? model.siteOf(module)?.ofTokens === true : model.ties.has(`${module}.weight`);
-  const isRenamed = model.checkpoint.mlx?.renamed?.test(module) === true;
-  if (
-    isJoined ||
-    isRenamed ||
-    model.blockPrefix(0) !== `${BLOCKS}0.` ||
-    model.checkpoint.peftPath(module) !== module
-  ) {
-    throw cannotHold("mlx", `module "${module}" has another name or form there`, "Choose another form.");
-  }
-  return isInBlock ? module.slice(module.indexOf(".", BLOCKS.length) + 1) : module;
+  const isOther = model.blockPrefix(0) !== `${BLOCKS}0.` || model.checkpoint.peftPath(module) !== module;
+  const { mlx } = model.checkpoint;
+  const path = isJoined || isOther ? null : mlx ? mlx.pathOf(module) : module;
+  if (path !== null) return path;
+  throw cannotHold("mlx", `module "${module}" has another name or form there`, "Choose another form.");
+}
+
+/** How `lora_parameters` names a module: inside of its block, or by its whole path. */
+function keyOf(path: string): string {
+  return path.startsWith(BLOCKS) ? path.slice(path.indexOf(".", BLOCKS.length) + 1) : path;
 }
 
 /** @throws FormatError "format/tensor" when it is missing, or of no float type */
@@ -98,6 +99,7 @@ export const mlx: AdapterForm = {
 
   async read(path, model) {
     const scale = await readScale(path);
+    const { checkpoint } = model.base.model;
     const file = await openSafetensors(`${path}/${WEIGHTS_FILE}`);
     try {
       const factors = new Map<string, FactorPair>();
@@ -109,8 +111,9 @@ export const mlx: AdapterForm = {
         const [a, b] = [await readMatrix(file, name), await readMatrix(file, `${module}.lora_b`)];
         const isMatrix = a.shape.length === 2 && b.shape.length === 2;
         const pair = isMatrix ? { down: turned(a), up: turned(b), scale } : { down: a, up: b, scale };
-        requireSite({ path, module }, pair, model);
-        factors.set(module, pair);
+        const own = moduleOf(checkpoint.rename(`${module}.weight`));
+        requireSite({ path, module: own }, pair, model);
+        factors.set(own, pair);
       }
       const table = tableOfHead(factors, model.base.model);
       if (table === undefined) return factors;
@@ -128,7 +131,8 @@ export const mlx: AdapterForm = {
 
   async write(path, factors, { base: { name, model } }) {
     requireOwnHead("mlx", factors, model);
-    const keys = [...new Set([...factors.keys()].map((module) => keyOf(module, model)))];
+    const paths = new Map([...factors.keys()].map((module) => [module, mlxPathOf(module, model)]));
+    const keys = [...new Set([...paths.values()].map(keyOf))];
     const rank = Math.max(...[...factors.values()].map(({ down }) => sizeAt(down.shape, 0)));
     const [first] = [...factors.values()].map(({ scale }) => scale);
     // A scale of 0 is that of a module without a change: it is no scale for the others.
@@ -136,8 +140,8 @@ export const mlx: AdapterForm = {
     const tensors = [...factors].flatMap(([module, pair]): [string, FloatMatrix][] => {
       const { a, b } = withCommonForm(pair, rank, scale);
       return [
-        [`${module}.lora_a`, a],
-        [`${module}.lora_b`, b],
+        [`${paths.get(module)}.lora_a`, a],
+        [`${paths.get(module)}.lora_b`, b],
       ];
     });
     const config = {

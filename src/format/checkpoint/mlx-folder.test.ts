@@ -15,7 +15,7 @@ const RULES = {
   taps: /\.conv\.weight$/,
   plusOne: /\.norm\.weight$/,
   split: { first: "mlp.gate", second: "mlp.up", whole: "mlp.both" },
-  renamed: null,
+  pathOf: (path: string): string => path,
 };
 
 const counting = (...shape: number[]): HostTensor<"float32"> =>

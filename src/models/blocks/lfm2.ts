@@ -14,7 +14,12 @@ const ATTENTION = { output: "out_proj", queryNorm: "q_layernorm", keyNorm: "k_la
 export const LFM2_MLP = { gate: "w1", up: "w3", down: "w2" };
 
 /** What MLX keeps otherwise. */
-export const LFM2_MLX = { taps: /\.conv\.conv\.weight$/, plusOne: null, split: null, renamed: null };
+export const LFM2_MLX = {
+  taps: /\.conv\.conv\.weight$/,
+  plusOne: null,
+  split: null,
+  pathOf: (path: string): string => path,
+};
 
 const PLAIN = bareCheckpoint(LFM2_NAMES);
 const CHECKPOINT: CheckpointRules = {

@@ -24,8 +24,8 @@ export interface MlxRules {
   readonly plusOne: RegExp | null;
   /** Modules of a block that hold the halves of the rows of one; null: none. */
   readonly split: { readonly first: string; readonly second: string; readonly whole: string } | null;
-  /** Modules that its own have other names for; null: none. */
-  readonly renamed: RegExp | null;
+  /** The path of a module as mlx-lm's class has it; null: it has another form there. */
+  pathOf(path: string): string | null;
 }
 
 /** Files that name tensors as graft does, with the buffers that older ones carry. */

@@ -6,7 +6,7 @@ export const QWEN3_5_MLX = {
   taps: /\.conv1d\.weight$/,
   plusOne: /((input|post_attention)_layernorm|^model\.norm|\.[qk]_norm)\.weight$/,
   split: null,
-  renamed: null,
+  pathOf: (path: string): string => path,
 };
 
 /** Which parts of a position turn which columns, of images; readers want it of texts too. */

@@ -36,7 +36,8 @@ const MLX = {
   taps: /\.conv1d\.weight$/,
   plusOne: null,
   split: { first: "mlp.gate_proj", second: "mlp.up_proj", whole: "shared_mlp.input_linear" },
-  renamed: /\.shared_mlp\./,
+  pathOf: (path: string): string | null =>
+    path.endsWith(MLP.gateUp) ? null : path.replace(MLP.down, "mlp.down_proj"),
 };
 const MLP = { gateUp: "shared_mlp.input_linear", down: "shared_mlp.output_linear" };
 

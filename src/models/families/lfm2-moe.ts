@@ -27,6 +27,10 @@ const SCHEMA = z.object({
   routed_scaling_factor: z.number().positive().default(1),
 });
 
+const IN_MLX: Readonly<Record<string, string>> = { w1: "gate_proj", w3: "up_proj", w2: "down_proj" };
+const pathOf = (path: string): string =>
+  path.replace(/(?<=\.feed_forward\.)w[123]$/, (matrix) => IN_MLX[matrix]!);
+
 export const lfm2Moe: Family = {
   modelType: "lfm2_moe",
   summary: "LFM2 with experts: 8B-A1B and 24B-A2B",
@@ -46,7 +50,7 @@ export const lfm2Moe: Family = {
     const dense = lfm2Blocks(raw, c, (b, x) => gatedMlp(b, x, "feed_forward.", mlp));
     const sparse = lfm2Blocks(raw, c, (b, x) => experts(b, x, "feed_forward.", options));
     const definition = lfm2Decoder(raw, c, (layer) => (layer < c.num_dense_layers ? dense : sparse)(layer));
-    const mlx = { ...LFM2_MLX, renamed: /\.w[123]$/ };
+    const mlx = { ...LFM2_MLX, pathOf };
     return { ...definition, checkpoint: { ...definition.checkpoint, mlx } };
   },
 };
