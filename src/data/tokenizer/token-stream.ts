@@ -23,7 +23,7 @@ function isWhole(text: string): boolean {
 
 /**
  * Makes a stream from a function that decodes a list of ids. `before`: what the text goes on from. Its last id with text of its
- * own says that it does; bytes at its end that begin a character are not completed.
+ * own says that it does, or all of it where each is a part of a character; bytes at its end that begin one are not completed.
  */
 export function createTokenStream(
   decode: (ids: readonly number[]) => string,
@@ -31,7 +31,7 @@ export function createTokenStream(
 ): TokenStream {
   const last = before.findLast((id) => isWhole(decode([id])));
   // `context` ids are settled and stay for decoders that treat the first token of a text in a special way.
-  let context = last === undefined ? [] : [last];
+  let context = last !== undefined ? [last] : decode(before).endsWith(REPLACEMENT) ? [] : before;
   let pending: number[] = [];
   let numEmitted = 0; // characters of the pending ids' text that have been emitted
   let isHolding = false;

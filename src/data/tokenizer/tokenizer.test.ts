@@ -27,6 +27,22 @@ function mergingFiles(config: Record<string, unknown> = {}) {
   };
 }
 
+/** A tokenizer as Llama 2's, which strips the space that begins a text: an id for each byte, 256 for a space and 257 for "a". */
+function byteFallbackFiles(): TokenizerFiles {
+  const bytes = Array.from({ length: 256 }, (_, byte) => byte.toString(16).toUpperCase().padStart(2, "0"));
+  const tokens = [...bytes.map((hex) => `<0x${hex}>`), "▁", "a"];
+  const vocab = Object.fromEntries(tokens.map((token, id) => [token, id]));
+  const decoders = [
+    { type: "Replace", pattern: { String: "▁" }, content: " " },
+    { type: "ByteFallback" },
+    { type: "Fuse" },
+    { type: "Strip", content: " ", start: 1, stop: 0 },
+  ];
+  const model = { type: "BPE", vocab, merges: [], byte_fallback: true };
+  const steps = { normalizer: null, pre_tokenizer: null, decoder: { type: "Sequence", decoders } };
+  return { ...files, tokenizer: { ...files.tokenizer, ...steps, model, added_tokens: [] } };
+}
+
 describe("tokens that tokenizer_config.json adds", () => {
   const decoder = (tokens: Readonly<Record<number, object>>): Record<string, unknown> => ({
     added_tokens_decoder: tokens,
@@ -182,22 +198,7 @@ describe("createTokenizer()", () => {
   });
 
   it("writes a byte order mark that is made of bytes, and the spaces behind it", () => {
-    const bytes = Array.from({ length: 256 }, (_, byte) => byte.toString(16).toUpperCase().padStart(2, "0"));
-    const vocab = Object.fromEntries(
-      [...bytes.map((hex) => `<0x${hex}>`), "▁", "a"].map((token, id) => [token, id]),
-    );
-    const decoders = [
-      { type: "Replace", pattern: { String: "▁" }, content: " " },
-      { type: "ByteFallback" },
-      { type: "Fuse" },
-      { type: "Strip", content: " ", start: 1, stop: 0 },
-    ];
-    const model = { type: "BPE", vocab, merges: [], byte_fallback: true };
-    const steps = { normalizer: null, pre_tokenizer: null, decoder: { type: "Sequence", decoders } };
-    const tokenizer = createTokenizer({
-      ...files,
-      tokenizer: { ...files.tokenizer, ...steps, model, added_tokens: [] },
-    });
+    const tokenizer = createTokenizer(byteFallbackFiles());
     const ids = [0xef, 0xbb, 0xbf, 256, 257];
     assert.equal(tokenizer.decode(ids), "\uFEFF a");
     const stream = tokenizer.stream();
@@ -289,6 +290,17 @@ describe("stream()", () => {
       );
     });
   }
+
+  it("keeps the space behind a text of bytes alone, or of a space, that it goes on from", () => {
+    const tokenizer = createTokenizer(byteFallbackFiles());
+    for (const after of [[...new TextEncoder().encode("🙂")], [256]]) {
+      const stream = tokenizer.stream({ after });
+      assert.equal(stream.push(256) + stream.push(257) + stream.end(), " a");
+    }
+    // Without the byte that is missing.
+    const stream = tokenizer.stream({ after: [0xe2, 0x82] });
+    assert.equal(stream.push(257) + stream.end(), "a");
+  });
 
   it("emits broken bytes at once when the next byte settles them, and the rest at the end", () => {
     const stream = createByteTokenizer().stream();
