@@ -175,3 +175,21 @@ describe("classes of texts", () => {
     });
   });
 });
+
+test("a class is told at a token of the text alone", async () => {
+  const { base, checkpoint } = await loadModel(
+    await writeTinyModel(`${folder}/told-at`, { modelType: "llama", config: DECODER }),
+  );
+  const session = new Session(createEngine({ threads: 1 }), base);
+  const classifier = await Classifier.create(session, null);
+  const example = { ids: Int32Array.of(5, 6, 7), label: 0, source: { file: "text", line: 1 } };
+  for (const labelIndex of [3, -1, Number.NaN])
+    await assert.rejects(
+      classifier.classify([{ ...example, labelIndex }]),
+      new RegExp(
+        `Cannot use example "text row 1": labelIndex ${labelIndex}, expected 0 to 2, one of its tokens`,
+      ),
+    );
+  await session.release();
+  await checkpoint.close();
+});

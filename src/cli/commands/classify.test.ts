@@ -71,6 +71,24 @@ function microF1(rows: readonly Line[]): number {
   return (2 * right) / count((label, predicted) => label.length + predicted.length);
 }
 
+test("a text of which the tokenizer has no token is refused, where nothing stands around it", async () => {
+  const config = {
+    architectures: ["LlamaForSequenceClassification"],
+    id2label: TWO,
+    tie_word_embeddings: false,
+  };
+  const files = byteTokenizerFiles();
+  const settings = files.tokenizer["model"] as { vocab: Record<string, number> };
+  const { ē: _, ...vocab } = settings.vocab; // U+0013
+  const { config: whole, tensors } = tinyModelParts({ modelType: "llama", config });
+  const model = join(folder, "lacks-characters");
+  const tokenizerFiles = { ...files, tokenizer: { ...files.tokenizer, model: { ...settings, vocab } } };
+  await writeModel(model, { config: whole, generationConfig: null, tokenizerFiles, tensors });
+  const { status, last } = await graft("classify", "--model", model, "--text", "\u0013");
+  assert.equal(status, 2);
+  assert.equal(last["message"], 'Cannot use example "--text row 1": it has no tokens, expected at least one');
+});
+
 for (const kind of ["classes", "labels", "numbers"] as const) {
   test(`${kind}: what is told of each text is what an evaluation counts`, async () => {
     const data = writeTinyRows(join(folder, `${kind}.jsonl`), kind, 70);

@@ -100,8 +100,9 @@ export function requireTrainableBlocks(model: Model, adapter: AdapterView): void
 }
 
 /**
- * Refuses tokens that the embedding has no row for, and texts that are longer than the model's positions.
- * @throws UsageError "usage/model", "usage/shape"
+ * Refuses tokens that the embedding has no row for, texts without tokens or longer than the model's positions, and classes that
+ * no token of theirs tells.
+ * @throws UsageError "usage/data", "usage/model", "usage/shape"
  */
 export function requireReadable(
   units: readonly TrainingUnit[],
@@ -116,6 +117,22 @@ export function requireReadable(
         "usage/shape",
         `Cannot use example "${describeSource(example.source)}": ${ids.length} tokens, expected at most ${maxPositions}, the model's positions`,
         { hint: "Choose a lower max length, or shorten the text." },
+      );
+    }
+    if (ids.length === 0) {
+      throw new UsageError(
+        "usage/data",
+        `Cannot use example "${describeSource(example.source)}": it has no tokens, expected at least one`,
+        { hint: "Leave the text out: the tokenizer has no token for what is in it." },
+      );
+    }
+    if ("label" in example && !(example.labelIndex >= 0 && example.labelIndex < ids.length)) {
+      throw new UsageError(
+        "usage/shape",
+        `Cannot use example "${describeSource(example.source)}": labelIndex ${example.labelIndex}, expected 0 to ${ids.length - 1}, one of its tokens`,
+        {
+          hint: "It is the token whose position tells the class: the first in encoders, the last in decoders.",
+        },
       );
     }
     const unknown = ids.find((id) => id < 0 || id >= vocabSize);
