@@ -105,6 +105,7 @@ function tokenBytesOf(
 
 const OPTIONS = lazily(() => z.strictObject({ options: z.object({}) }));
 const ENCODE = lazily(() => OPTIONS().extend({ text: z.string() }));
+const PAIR = lazily(() => z.strictObject({ first: z.string(), second: z.string() }));
 const DECODE = lazily(() => OPTIONS().extend({ ids: IDS }));
 
 function isObject(value: unknown): value is object {
@@ -167,6 +168,8 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
       return pairTemplate();
     },
     encodePair(first, second) {
+      if (typeof first !== "string" || typeof second !== "string")
+        checkArguments("encodePair", PAIR, { first, second });
       const pair = pairTemplate();
       const idsOf = (text: string): number[] => hub.encode(text, { add_special_tokens: false }).ids;
       const before = [...prefix, ...idsOf(first), ...pair.middle];
