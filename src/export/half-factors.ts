@@ -1,7 +1,8 @@
 /** @file Factors of a matrix whose rows lie in two tensors of a GGUF file: each has its own there. */
 import { assertInternal } from "../errors.ts";
-import { dimsOf, sameShape } from "../graph/shape.ts";
+import { dimsOf, sameShape, sizeAt } from "../graph/shape.ts";
 import type { FactorPair } from "../peft/algebra/contract.ts";
+import { stack } from "../peft/algebra/factors.ts";
 import { hostTensor, zeros } from "../runtime/host-tensor.ts";
 
 /** What each half has: A as it is, and its rows of B. */
@@ -18,40 +19,28 @@ export function splitFactors({ down, up, scale }: FactorPair): [FactorPair, Fact
 
 /**
  * Factors of the whole of those of its halves, of which one may be missing: B above B where both have the same A, else one pair
- * behind the other, with zeros beside.
+ * behind the other, each with zeros for the rows that it does not have.
  */
 export function joinFactors(first: FactorPair | undefined, second: FactorPair | undefined): FactorPair {
   const known = first ?? second;
   assertInternal(known !== undefined, "no half");
   const none = { ...known, up: zeros("float32", known.up.shape) };
   const [upper, lower] = [first ?? none, second ?? none];
-  const isOne = upper.scale === lower.scale && isSame(upper, lower);
-  const [[upperRows, upperRank], [lowerRows, lowerRank]] = [
-    dimsOf(upper.up.shape, 2),
-    dimsOf(lower.up.shape, 2),
-  ];
-  const rank = isOne ? upperRank : upperRank + lowerRank;
-  const up = new Float32Array((upperRows + lowerRows) * rank);
-  for (let row = 0; row < upperRows; row++) {
-    up.set(rowOf(upper, row, isOne), row * rank);
-  }
-  for (let row = 0; row < lowerRows; row++) {
-    up.set(rowOf(lower, row, isOne), (upperRows + row) * rank + (isOne ? 0 : upperRank));
-  }
-  const ups = hostTensor("float32", [upperRows + lowerRows, rank], up);
-  if (isOne) return { down: upper.down, up: ups, scale: upper.scale };
-  const inFeatures = upper.down.shape[1]!;
-  const down = new Float32Array(rank * inFeatures);
-  down.set(upper.down.data);
-  down.set(lower.down.data, upperRank * inFeatures);
-  return { down: hostTensor("float32", [rank, inFeatures], down), up: ups, scale: 1 };
+  if (upper.scale === lower.scale && isSame(upper, lower)) return { ...upper, up: above(upper.up, lower.up) };
+  const [numUpper, upperRank] = dimsOf(upper.up.shape, 2);
+  const [numLower, lowerRank] = dimsOf(lower.up.shape, 2);
+  const upperAlone = { ...upper, up: above(upper.up, zeros("float32", [numLower, upperRank])) };
+  const lowerAlone = { ...lower, up: above(zeros("float32", [numUpper, lowerRank]), lower.up) };
+  return stack([upperAlone, lowerAlone].map((of) => ({ weight: 1, of })));
 }
 
-/** A row of B, with its scale unless both have one. */
-function rowOf({ up: { shape, data }, scale }: FactorPair, row: number, isOne: boolean): Float32Array {
-  const rank = shape[1]!;
-  const found = data.subarray(row * rank, (row + 1) * rank);
-  return isOne ? found : found.map((value) => value * scale);
+/** The rows of one matrix above those of another. */
+function above(upper: FactorPair["up"], lower: FactorPair["up"]): FactorPair["up"] {
+  const [numUpper, rank] = dimsOf(upper.shape, 2);
+  const rows = zeros("float32", [numUpper + sizeAt(lower.shape, 0), rank]);
+  rows.data.set(upper.data);
+  rows.data.set(lower.data, upper.data.length);
+  return rows;
 }
 
 function isSame({ down: first }: FactorPair, { down: second }: FactorPair): boolean {

@@ -64,16 +64,17 @@ export function halvesOf(stored: StoredTensor): [StoredTensor, StoredTensor] {
 /** The shape of half of the rows. */
 export const halved = ([numRows = 0, ...inner]: readonly number[]): number[] => [numRows / 2, ...inner];
 
-/** The parts of memory for elements from `start` on that lie in each half, which has `size` of them, with where they begin there. */
-export function partsOfHalves(size: number, start: number, into: DataOf<"float32">): readonly [Part, Part] {
-  const inFirst = Math.max(0, Math.min(into.length, size - start));
-  return [
-    { start, into: into.subarray(0, inFirst) },
-    { start: Math.max(0, start - size), into: into.subarray(inFirst) },
-  ];
-}
-
-interface Part {
-  readonly start: number;
-  readonly into: DataOf<"float32">;
+/**
+ * Writes elements of both halves, one after the other, from element `start` on: as many as there is room for.
+ * @param size how many elements each half has
+ * @param read writes elements of one half; not called for a half of which none are asked for
+ */
+export async function readHalves(
+  { size, start }: { readonly size: number; readonly start: number },
+  into: DataOf<"float32">,
+  read: (half: 0 | 1, start: number, into: DataOf<"float32">) => Promise<void>,
+): Promise<void> {
+  const numOfFirst = Math.max(0, Math.min(into.length, size - start));
+  if (numOfFirst > 0) await read(0, start, into.subarray(0, numOfFirst));
+  if (into.length > numOfFirst) await read(1, Math.max(0, start - size), into.subarray(numOfFirst));
 }

@@ -6,7 +6,7 @@ import { STORAGES } from "../../quant/storages.ts";
 import { dequantize, storedFloats } from "../../quant/stored-tensor.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
-import { joinedForm, joinHalves, partsOfHalves } from "./halves.ts";
+import { joinedForm, joinHalves, readHalves } from "./halves.ts";
 
 /** A checkpoint under the family's names, with the tensors that transformers has; the very same where MLX did not write it. */
 export function fromMlx(checkpoint: Checkpoint, rules: MlxRules | null): Checkpoint {
@@ -15,11 +15,12 @@ export function fromMlx(checkpoint: Checkpoint, rules: MlxRules | null): Checkpo
 
 /** Lays matrices that MLX has split one below the other. */
 function withJoined(checkpoint: Checkpoint, { split }: MlxRules): Checkpoint {
+  if (!split) return checkpoint;
+  const part = `.${split.first}.`;
   const tensors = new Map(checkpoint.tensors);
   const halvesOf = new Map<string, readonly [TensorInfo, TensorInfo]>();
   for (const first of checkpoint.tensors.values()) {
-    const part = split && `.${split.first}.`;
-    if (!split || !part || !first.name.includes(part)) continue;
+    if (!first.name.includes(part)) continue;
     const second = checkpoint.tensors.get(first.name.replace(part, `.${split.second}.`));
     if (!second || !areAlike(first, second)) continue;
     const name = first.name.replace(part, `.${split.whole}.`);
@@ -44,10 +45,9 @@ function withJoined(checkpoint: Checkpoint, { split }: MlxRules): Checkpoint {
     async readInto(name, into, start = 0) {
       const halves = halvesOf.get(name);
       if (!halves) return await checkpoint.readInto(name, into, start);
-      const parts = partsOfHalves(numElements(halves[0].shape), start, into);
-      for (const [half, part] of parts.entries()) {
-        if (part.into.length > 0) await checkpoint.readInto(halves[half]!.name, part.into, part.start);
-      }
+      await readHalves({ size: numElements(halves[0].shape), start }, into, (half, from, piece) =>
+        checkpoint.readInto(halves[half].name, piece, from),
+      );
     },
     view: (name) => (halvesOf.has(name) ? null : checkpoint.view(name)),
   };

@@ -32,14 +32,15 @@ const SCHEMA = z.object({
   normalization_function: z.literal("rmsnorm").nullish(),
 });
 
+const MLP = { gateUp: "shared_mlp.input_linear", down: "shared_mlp.output_linear" };
+
 const MLX = {
   taps: /\.conv1d\.weight$/,
   plusOne: null,
-  split: { first: "mlp.gate_proj", second: "mlp.up_proj", whole: "shared_mlp.input_linear" },
+  split: { first: "mlp.gate_proj", second: "mlp.up_proj", whole: MLP.gateUp },
   pathOf: (path: string): string | null =>
     path.endsWith(MLP.gateUp) ? null : path.replace(MLP.down, "mlp.down_proj"),
 };
-const MLP = { gateUp: "shared_mlp.input_linear", down: "shared_mlp.output_linear" };
 
 export const granitemoehybrid: Family = {
   modelType: "granitemoehybrid",

@@ -27,7 +27,8 @@ const SCHEMA = z.object({
   routed_scaling_factor: z.number().positive().default(1),
 });
 
-const IN_MLX: Readonly<Record<string, string>> = { w1: "gate_proj", w3: "up_proj", w2: "down_proj" };
+/** What MLX calls the matrices: as Llama's files do. */
+const IN_MLX = Object.fromEntries(Object.entries(LFM2_MLP).map(([part, matrix]) => [matrix, `${part}_proj`]));
 const pathOf = (path: string): string =>
   path.replace(/(?<=\.feed_forward\.)w[123]$/, (matrix) => IN_MLX[matrix]!);
 

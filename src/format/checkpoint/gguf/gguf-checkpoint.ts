@@ -13,9 +13,10 @@ import { type GgufFile, type GgufTensor, openGguf } from "../../files/gguf/gguf.
 import { damagedGguf } from "../../files/gguf/header-walk.ts";
 import { PIECE_ELEMENTS } from "../../files/gguf/gguf-values.ts";
 import { requireTensor } from "../../files/require-tensor.ts";
+import { partOf } from "../../files/tensor-part.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";
 import { TENSOR_CHANGES } from "./gguf-changes.ts";
-import { joinedForm, joinHalves, partsOfHalves } from "../halves.ts";
+import { joinedForm, joinHalves, readHalves } from "../halves.ts";
 import type { NumHeads } from "./gguf-row-orders.ts";
 import { makeConfig, makeGenerationConfig, headsOf, numOwnBlocks } from "./gguf-config.ts";
 import { isHalf, translateName } from "./gguf-names.ts";
@@ -32,17 +33,11 @@ interface TensorOrigin {
 
 /** The parts of a stack, each where it lies in the file. */
 function unstack(path: string, tensor: GgufTensor): GgufTensor[] {
-  const [numParts = 1, ...shape] = tensor.shape;
+  const [numParts = 1] = tensor.shape;
   if (numParts > MAX_EXPERTS) {
     throw damagedGguf(path, `tensor "${tensor.name}" of ${numParts} parts`, `at most ${MAX_EXPERTS}`);
   }
-  const sizeBytes = tensor.sizeBytes / numParts;
-  return Array.from({ length: numParts }, (_, i) => ({
-    ...tensor,
-    shape,
-    sizeBytes,
-    offset: tensor.offset + i * sizeBytes,
-  }));
+  return Array.from({ length: numParts }, (_, i) => partOf(tensor, i));
 }
 
 /**
@@ -147,9 +142,10 @@ function readersOf(
     async readInto(name, into, start = 0) {
       const { tensor, secondHalf, change } = find(name);
       if (secondHalf !== null) {
-        const [first, second] = partsOfHalves(numElements(tensor.shape), start, into);
-        await file.readInto(tensor, first.start, first.into);
-        return await file.readInto(secondHalf, second.start, second.into);
+        const halves = [tensor, secondHalf] as const;
+        return await readHalves({ size: numElements(tensor.shape), start }, into, (half, from, part) =>
+          file.readInto(halves[half], from, part),
+        );
       }
       if (change === null) return await file.readInto(tensor, start, into);
       const { placeRows } = TENSOR_CHANGES[change];

@@ -5,7 +5,8 @@ import { FormatError } from "../../../errors.ts";
 import { numElements } from "../../../graph/shape.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";
 import type { TensorRange } from "./safetensors-header.ts";
-import { partOf, type Safetensors } from "./safetensors.ts";
+import { partOf } from "../tensor-part.ts";
+import type { Safetensors } from "./safetensors.ts";
 
 const STACK = /\.switch_mlp\./;
 

@@ -6,6 +6,7 @@ import type { HostTensor } from "../../../runtime/host-tensor.ts";
 import { numElements } from "../../../graph/shape.ts";
 import type { ByteSource } from "../byte-source.ts";
 import { requireTensor } from "../require-tensor.ts";
+import { partOf } from "../tensor-part.ts";
 import { readSafetensorsHeader, type TensorRange } from "./safetensors-header.ts";
 
 /** An open safetensors file, or a set of files with an index. Whoever opened it closes it. */
@@ -20,13 +21,6 @@ export interface Safetensors {
   /** Views a float32 tensor without reading it, also after `close`; null for others and where files cannot be mapped. */
   view(name: string): HostTensor<"float32"> | null;
   close(): Promise<void>;
-}
-
-/** One of the parts of a tensor along the first axis. */
-export function partOf(range: TensorRange, part: number): TensorRange {
-  const [count = 1, ...shape] = range.shape;
-  const sizeBytes = range.sizeBytes / count;
-  return { ...range, shape, sizeBytes, offset: range.offset + part * sizeBytes };
 }
 
 async function readRange(file: ByteSource, range: TensorRange, part?: number): Promise<HostTensor> {
