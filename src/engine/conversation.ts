@@ -17,7 +17,13 @@ const KEPT_SHARE = 0.75;
 const SYSTEM = lazily(() => z.strictObject({ system: z.string().nullable() }));
 const PARTS = lazily(() =>
   SYSTEM().extend({
-    model: objectWith<TextModel>("a model, as openTextModel() opens it", "parts", "write", "encodeChat"),
+    model: objectWith<TextModel>(
+      "a model, as openTextModel() opens it",
+      "parts",
+      "write",
+      "encodeChat",
+      "withoutThoughts",
+    ),
   }),
 );
 const QUESTION = lazily(() =>
@@ -71,7 +77,8 @@ export class Conversation {
     const { turns, ids } = this.#fit(asked, request.maxNewTokens);
     const answer = await this.#model.write(ids, request, onText);
     const isEmpty = answer.finishReason === "aborted" && answer.text === "";
-    if (!isEmpty) this.#turns = [...turns, { role: "assistant", content: answer.text }];
+    const content = this.#model.withoutThoughts(answer.text);
+    if (!isEmpty) this.#turns = [...turns, { role: "assistant", content }];
     return { ...answer, numDroppedTurns: (asked.length - turns.length) / 2 };
   }
 

@@ -31,7 +31,7 @@ import type { ToolFormat } from "./tool-calls/tool-format.ts";
 import { findToolFormat } from "./tool-calls/tool-formats.ts";
 import { StopStrings } from "./answers/stop-strings.ts";
 import { openTextParts } from "./open-text-model.ts";
-import { type ThoughtMarks, findThoughtMarks } from "./answers/thought-reader.ts";
+import { type ThoughtForm, findThoughtForm } from "./answers/thought-forms.ts";
 import { openWritingSession } from "./opening/writing-session.ts";
 
 export interface OpenServingOptions
@@ -148,14 +148,19 @@ export class ServingModel {
   }
 
   /** How the model marks what it thinks before it answers; null: it does not think. */
-  get thoughtMarks(): ThoughtMarks | null {
-    return findThoughtMarks(this.parts.template.source ?? "");
+  get thoughtForm(): ThoughtForm | null {
+    return findThoughtForm(this.parts.template.source ?? "");
+  }
+
+  /** What an answer without thoughts begins with that is no text of it; "": nothing. */
+  get answerHead(): string {
+    return this.thoughtForm?.heads[0] ?? "";
   }
 
   /** Whether what is written after a prompt goes on with a thought that the prompt has begun. */
   hasBegunThought(promptIds: readonly number[]): boolean {
     const end = this.parts.tokenizer.decode(promptIds.slice(-MARK_TOKENS)).trimEnd();
-    return this.thoughtMarks !== null && end.endsWith(this.thoughtMarks[0]);
+    return this.thoughtForm?.opens.some((mark) => end.endsWith(mark)) === true;
   }
 
   /** The classes that it tells of texts; null: it writes text. */

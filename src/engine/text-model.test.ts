@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { rmSync, writeFileSync } from "node:fs";
+import { readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { writeTinyAdapter } from "../../test/tiny/adapter.ts";
@@ -387,5 +387,44 @@ test("the template's refusal of messages passes through", async () => {
   await assert.rejects(new Conversation(model).ask("hi", { maxNewTokens: 1 }), {
     code: "usage/chat-template",
   });
+  await model.close();
+});
+
+test("thoughts between special tokens are shown, and are no part of later turns", async () => {
+  const path = await writeTinyModel(join(folder, "thinking"));
+  const file = join(path, "tokenizer.json");
+  const marks = new Map([
+    ["<|im_start|>", "<|channel>"],
+    ["<|endoftext|>", "<channel|>"],
+  ]);
+  const renamed = [...marks].reduce(
+    (text, [from, to]) => text.replaceAll(from, to),
+    readFileSync(file, "utf8"),
+  );
+  writeFileSync(file, renamed);
+  const chatTemplate = join(folder, "thinking.jinja");
+  writeFileSync(chatTemplate, "{% for m in messages %}{{ m.content }}|{% endfor %}{# <channel|> #}");
+  const model = await openTextModel(path, { threads: 1, chatTemplate });
+  const thought = model.encodePrompt("<|channel>thought\nhm<channel|>yes");
+  assert.ok(thought.length < 16);
+  // A grammar that has one text.
+  const grammar = {
+    begin: () => {
+      const rest = [...thought];
+      return {
+        restrict: (logits: Float32Array) => logits.fill(-Infinity).fill(0, rest[0], rest[0]! + 1),
+        accept: () => rest.shift(),
+        get isDone() {
+          return rest.length === 0;
+        },
+      };
+    },
+  };
+  const conversation = new Conversation(model);
+  const answer = await conversation.ask("hi", { maxNewTokens: 40, grammar });
+  assert.equal(answer.text, "<|channel>thought\nhm<channel|>yes");
+  assert.deepEqual(conversation.messages.at(-1), { role: "assistant", content: "yes" });
+  const [same] = await model.writeAll([{ promptIds: [97], maxNewTokens: 40, grammar }]);
+  assert.equal(same?.text, answer.text);
   await model.close();
 });

@@ -16,6 +16,8 @@ import { closedModel } from "./opening/closed-model.ts";
 import { Grammars } from "./grammar/grammars.ts";
 import type { Grammar } from "./grammar/token-grammar.ts";
 import { stopIdsOf } from "./answers/stop-ids.ts";
+import { type ThoughtForm, findThoughtForm } from "./answers/thought-forms.ts";
+import { ThoughtReader } from "./answers/thought-reader.ts";
 import { type Task, type TaskRow, TaskSet } from "./generation/task-set.ts";
 
 const ON_TEXT = lazily(() => z.strictObject({ onText: A_FUNCTION }));
@@ -43,7 +45,7 @@ export interface TaskPrompt extends Omit<TaskRow, "stopIds">, TextForm {}
 /** A text that was written, with its ids and its speed. */
 export interface WrittenText extends Completion {
   readonly promptIds: readonly number[];
-  /** Without the stop token and other special tokens. */
+  /** Without the stop token and other special tokens, but for those that mark thoughts of an answer. */
   readonly text: string;
 }
 
@@ -81,6 +83,9 @@ export class TextModel {
   /** Ids that end a text. */
   readonly stopIds: readonly number[];
   readonly #release: () => Promise<void>;
+  readonly #thoughtForm: ThoughtForm | null;
+  /** Special tokens that mark thoughts. */
+  readonly #thoughtIds: ReadonlySet<number>;
   /** Settled when no text is being written. */
   #lastWrite: Promise<unknown> = Promise.resolve();
   /** Batches that are being written. */
@@ -93,7 +98,10 @@ export class TextModel {
     this.generator = generator;
     this.#release = release;
     this.stopIds = stopIdsOf(parts.tokenizer, parts.checkpoint);
-    const { base } = parts;
+    const { base, tokenizer, template } = parts;
+    this.#thoughtForm = findThoughtForm(template.source ?? "");
+    const marks = this.#thoughtForm?.tokens ?? [];
+    this.#thoughtIds = new Set(marks.flatMap((token) => tokenizer.specialTokens.get(token) ?? []));
     this.tasks = new TaskSet(
       { base, generator, read },
       generator.session.base === base ? firstTask(parts) : null,
@@ -112,6 +120,16 @@ export class TextModel {
     this.#requireOpen("encode a conversation");
     checkArguments("encodeChat", MESSAGES, { messages });
     return encodeChat(this.parts, messages);
+  }
+
+  /**
+   * What an answer says behind its thoughts, as later turns of a conversation have it; all of it where their marks are no special
+   * tokens, which the chat template takes out itself.
+   */
+  withoutThoughts(text: string): string {
+    if (this.#thoughtForm === null || this.#thoughtIds.size === 0) return text;
+    const reader = new ThoughtReader(this.#thoughtForm);
+    return reader.push(text).content + reader.end().content;
   }
 
   /**
@@ -160,8 +178,8 @@ export class TextModel {
     onText: (piece: string) => void,
   ): Promise<WrittenText> {
     const { goesOn, request } = partForm("write", asked);
-    const after = goesOn ? promptIds : [];
-    const stream = this.parts.tokenizer.stream({ skipSpecialTokens: true, after });
+    const form = goesOn ? { after: promptIds } : { shownIds: this.#thoughtIds };
+    const stream = this.parts.tokenizer.stream({ skipSpecialTokens: true, ...form });
     let text = "";
     const tell = (piece: string): void => {
       if (piece === "") return;
@@ -200,7 +218,13 @@ export class TextModel {
       // What follows a grammar may end without a stop id.
       const isStopped = this.stopIds.includes(completion.ids.at(-1) ?? -1);
       const ids = isStopped ? completion.ids.slice(0, -1) : completion.ids;
-      return { ...completion, promptIds, text: decodeAfter(tokenizer, goesOn ? promptIds : [], ids) };
+      return {
+        ...completion,
+        promptIds,
+        text: goesOn
+          ? decodeAfter(tokenizer, promptIds, ids)
+          : decodeAfter(tokenizer, [], ids, this.#thoughtIds),
+      };
     });
   }
 

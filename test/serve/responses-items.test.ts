@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import OpenAI from "openai";
+import { THINK } from "../../src/engine/answers/thought-forms.ts";
 import { ThoughtReader } from "../../src/engine/answers/thought-reader.ts";
 import { NO_END } from "../../src/engine/serving/serve-request.ts";
 import { listen } from "../../src/server/listening/listen.ts";
@@ -277,7 +278,7 @@ test("a thought is an item of its own, with its tokens counted, in a stream too"
 
 test("tokens of a thought are counted up to its end, and have no log-probabilities", () => {
   const use = { tools: null, format: null, functions: [], isForced: false, grammar: null, begun: null };
-  const answer = new ChatAnswer(use, new ThoughtReader(["<think>", "</think>"]), String);
+  const answer = new ChatAnswer(use, new ThoughtReader(THINK), String);
   const body = parseValues({ model: "tiny", input: "ka" }, RESPONSE_REQUEST);
   const written = new WrittenResponse(body, answer, headOf(undefined, thinking.state), thinking.state);
   for (const [id, said] of ["<think>", "hm", "</thi", "nk>", "\n\nyes", "."].entries()) {

@@ -1,6 +1,6 @@
 /** @file Answers of a model that thinks, whose chat template begins a thought: its thoughts are no part of the answer. */
 import assert from "node:assert/strict";
-import { writeFileSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { fingerprintOf } from "../../src/models/base/fingerprint.ts";
@@ -12,25 +12,39 @@ const TEMPLATE =
   "{% for m in messages %}{{ m.role }}: {{ m.content.split('</think>')[-1] }}|{% endfor %}" +
   "{% if enable_thinking is false %}<think>\n\n</think>\n\n{% else %}<think>\n{% endif %}";
 
+/** As that of gpt-oss, in short. */
+const HARMONY =
+  "{% for m in messages %}<|start|>{{ m.role }}<|message|>{{ m.content }}<|end|>{% endfor %}<|start|>assistant" +
+  "{% if false %}<|channel|>analysis<|message|><|channel|>commentary{% endif %}";
+
 const root = temporaryFolder();
-const template = join(root, "template.jinja");
-writeFileSync(template, TEMPLATE);
-const server = await serveTiny(root, { chatTemplate: template });
-after(() => server.close());
+
+async function serveWith(name: string, text: string): Promise<Awaited<ReturnType<typeof serveTiny>>> {
+  const chatTemplate = join(root, `${name}.jinja`);
+  writeFileSync(chatTemplate, text);
+  const own = join(root, name);
+  mkdirSync(own);
+  const opened = await serveTiny(own, { chatTemplate });
+  after(() => opened.close());
+  return opened;
+}
+
+const server = await serveWith("think", TEMPLATE);
+const harmony = await serveWith("harmony", HARMONY);
 
 const asked = { model: "tiny", messages: [{ role: "user", content: "ka" }], max_tokens: 20, seed: 4 };
 
 /** The message to a request, of which so much is written already. */
-async function answer(body: object, written: string): Promise<Record<string, unknown>> {
-  const { status, body: given } = await server.post("/v1/requests/import", {
+async function answer(body: object, written: string, on = server): Promise<Record<string, unknown>> {
+  const { status, body: given } = await on.post("/v1/requests/import", {
     version: 1,
-    base: await fingerprintOf(server.state.model.parts.base),
+    base: await fingerprintOf(on.state.model.parts.base),
     adapter: null,
     id: "chatcmpl-1",
     created: 0,
     path: "/v1/chat/completions",
     body: { ...asked, ...body },
-    written_ids: server.state.model.parts.tokenizer.encode(written, { addSpecialTokens: false }),
+    written_ids: on.state.model.parts.tokenizer.encode(written, { addSpecialTokens: false }),
   });
   assert.equal(status, 200, JSON.stringify(given));
   const { choices } = given as { choices: { message: Record<string, unknown> }[] };
@@ -82,4 +96,32 @@ test("a stream tells thoughts as deltas of reasoning_content", async () => {
   const all = (key: string): string => events.map((event) => event.choices[0]?.delta[key] ?? "").join("");
   assert.equal(all("reasoning_content"), choices[0]?.message.reasoning_content);
   assert.equal(all("content"), "");
+});
+
+test("messages of harmony are thought, answer and calls by their channels", async () => {
+  const thought = "<|channel|>analysis<|message|>hm<|end|><|start|>assistant";
+  const said = await answer({}, `${thought}<|channel|>final<|message|>yes`, harmony);
+  assert.equal(said["reasoning_content"], "hm");
+  assert.ok(String(said["content"]).startsWith("yes"));
+  const asking = { tools: [{ type: "function", function: { name: "now" } }], max_tokens: 200 };
+  const called = await answer(asking, `${thought}<|channel|>commentary to=functions.`, harmony);
+  assert.deepEqual([called["reasoning_content"], called["content"]], ["hm", null]);
+  const [call] = called["tool_calls"] as { function: object }[];
+  assert.deepEqual(call?.function, { name: "now", arguments: "{}" });
+});
+
+test("an answer of harmony that is held to a form is in the channel for answers", async () => {
+  const schema = { type: "json_schema", json_schema: { name: "one", schema: { enum: ["no"] } } };
+  const { body } = await harmony.post("/v1/chat/completions", {
+    ...asked,
+    max_tokens: 60,
+    response_format: schema,
+  });
+  const { choices, usage } = body as { choices: { message: object }[]; usage: { completion_tokens: number } };
+  assert.deepEqual(choices[0]?.message, { role: "assistant", content: '"no"', refusal: null });
+  // Each character of its head is a token here.
+  assert.ok(
+    usage.completion_tokens >= '<|channel|>final<|message|>"no"'.length,
+    `${usage.completion_tokens}`,
+  );
 });

@@ -61,9 +61,14 @@ export interface Tokenizer {
   stream(options?: StreamOptions): TokenStream;
 }
 
-/** Decodes ids that go on from others, without special tokens. */
-export function decodeAfter(tokenizer: Tokenizer, after: readonly number[], ids: readonly number[]): string {
-  const stream = tokenizer.stream({ skipSpecialTokens: true, after });
+/** Decodes ids that go on from others, without special tokens but those that are shown. */
+export function decodeAfter(
+  tokenizer: Tokenizer,
+  after: readonly number[],
+  ids: readonly number[],
+  shownIds?: ReadonlySet<number>,
+): string {
+  const stream = tokenizer.stream({ skipSpecialTokens: true, after, ...(shownIds && { shownIds }) });
   return ids.map((id) => stream.push(id)).join("") + stream.end();
 }
 

@@ -3,19 +3,7 @@
  * part of either.
  */
 import { overlap } from "./stop-strings.ts";
-
-/** Marks between which models think. */
-export type ThoughtMarks = readonly [open: string, close: string];
-
-const MARKS: readonly ThoughtMarks[] = [
-  ["<think>", "</think>"],
-  ["[THINK]", "[/THINK]"],
-];
-
-/** The marks of a model that thinks, which its chat template writes or looks for; null: it has none. */
-export function findThoughtMarks(template: string): ThoughtMarks | null {
-  return MARKS.find(([, close]) => template.includes(close)) ?? null;
-}
+import type { ThoughtForm } from "./thought-forms.ts";
 
 /** Text that certainly belongs to the thought or to the answer. */
 interface ThoughtPart {
@@ -24,18 +12,18 @@ interface ThoughtPart {
 }
 
 export class ThoughtReader {
-  readonly #marks: ThoughtMarks;
-  /** The part that the next character belongs to. */
-  #part: "start" | "thought" | "answer";
+  readonly #form: ThoughtForm;
+  /** What the next character belongs to; "between": a thought, a part of the answer or what stands before them. */
+  #part: "between" | "thought" | "answer";
   /** Text that may yet turn out to be the beginning of a mark. */
   #held = "";
   /** Whether nothing but white space has come since the last mark. */
   #isBehindMark: boolean;
 
   /** `hasBegun`: the prompt ends with the first mark, so the text begins with a thought. */
-  constructor(marks: ThoughtMarks, { hasBegun = false }: { readonly hasBegun?: boolean } = {}) {
-    this.#marks = marks;
-    this.#part = hasBegun ? "thought" : "start";
+  constructor(form: ThoughtForm, { hasBegun = false }: { readonly hasBegun?: boolean } = {}) {
+    this.#form = form;
+    this.#part = hasBegun ? "thought" : "between";
     this.#isBehindMark = hasBegun;
   }
 
@@ -56,24 +44,41 @@ export class ThoughtReader {
   }
 
   #read({ isEnd }: { readonly isEnd: boolean }): ThoughtPart {
-    const [open, close] = this.#marks;
-    if (this.#part === "start") {
-      const text = this.#held.trimStart();
-      if (text.startsWith(open)) this.#pass("thought", this.#held.length - text.length, open);
-      else if (isEnd || !open.startsWith(text)) this.#part = "answer";
-      else return { reasoning: "", content: "" };
+    const { close, partEnd } = this.#form;
+    let [reasoning, content] = ["", ""];
+    while (this.#part !== "between" || this.#begin(isEnd)) {
+      const isThought = this.isThinking;
+      const mark = isThought ? close : partEnd;
+      const place = mark === null ? -1 : this.#held.indexOf(mark);
+      const open = isEnd || mark === null ? 0 : overlap(this.#held, mark);
+      const end = place >= 0 ? place : this.#held.length - open;
+      if (isThought) reasoning += this.#take(this.#held.slice(0, end).trimEnd().length);
+      else content += this.#take(end);
+      if (mark === null || place < 0) break;
+      this.#pass(partEnd === null ? "answer" : "between", this.#held.indexOf(mark), mark);
     }
-    if (this.#part === "answer") return { reasoning: "", content: this.#take(this.#held.length) };
-    const place = this.#held.indexOf(close);
-    const end = place >= 0 ? place : this.#held.length - (isEnd ? 0 : overlap(this.#held, close));
-    const reasoning = this.#take(this.#held.slice(0, end).trimEnd().length);
-    if (place < 0) return { reasoning, content: "" };
-    this.#pass("answer", this.#held.indexOf(close), close);
-    return { reasoning, content: this.#take(this.#held.length) };
+    return { reasoning, content };
+  }
+
+  /** Begins a thought or a part of the answer; false: which is not settled. */
+  #begin(isEnd: boolean): boolean {
+    const { opens, heads } = this.#form;
+    const text = this.#held.trimStart();
+    const marks = [...opens, ...heads];
+    const mark = marks.find((each) => text.startsWith(each));
+    if (mark !== undefined) {
+      this.#pass(opens.includes(mark) ? "thought" : "answer", this.#held.length - text.length, mark);
+    } else if (!marks.some((each) => each.startsWith(text))) this.#part = "answer";
+    else if (isEnd) {
+      // What the end cuts off behind a mark was to be another.
+      if (this.#isBehindMark) this.#held = "";
+      this.#part = "answer";
+    }
+    return this.#part !== "between";
   }
 
   /** Goes on behind a mark. */
-  #pass(part: "thought" | "answer", place: number, mark: string): void {
+  #pass(part: "between" | "thought" | "answer", place: number, mark: string): void {
     this.#part = part;
     this.#held = this.#held.slice(place + mark.length);
     this.#isBehindMark = true;

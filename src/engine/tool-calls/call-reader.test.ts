@@ -189,6 +189,20 @@ const CASES: readonly (readonly [string, string, string, readonly ToolCall[]])[]
     [],
   ],
   ["gemma4", '<|tool_call>call:weather{city:<|"|>Paris<|"|>}<tool_call|>', "", [PARIS]],
+  [
+    "harmony",
+    'Let me see.<|start|>assistant<|channel|>commentary to=functions.weather <|constrain|>json<|message|>{"city": "Paris"}<|call|>',
+    "Let me see.",
+    [PARIS],
+  ],
+  ["harmony", '<|channel|>commentary to=functions.weather<|message|>{"city":"</tool_call>"}', "", [ODD]],
+  ["harmony", " to=functions.time<|channel|>commentary json<|message|>{}<|call|>", "", [HERE]],
+  [
+    "harmony",
+    "<|channel|>commentary to=functions.time <|constr",
+    "<|channel|>commentary to=functions.time <|constr",
+    [],
+  ],
   ["llama3", '{"name": "weather", "parameters": {"city": "Paris"}}', "", [PARIS]],
   [
     "llama3",
@@ -241,6 +255,7 @@ test("the form is that of the template", () => {
   assert.equal(formOf("'<TOOLCALL>['"), "nemotron");
   assert.equal(formOf("'<start_function_call>call:' + name"), "function-gemma");
   assert.equal(formOf("'<|tool_call>call:' + name"), "gemma4");
+  assert.equal(formOf("'functions.' + name + '<|channel|>commentary '"), "harmony");
   assert.equal(
     formOf('Respond in the format {"name": …, "parameters": …}', new Map([["<|python_tag|>", 1]])),
     "llama3",

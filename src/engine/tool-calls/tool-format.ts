@@ -51,6 +51,8 @@ export interface ToolFormat {
   readonly isWhole: boolean;
   /** Whether several calls have one end, and not each its own. */
   readonly hasEnd: boolean;
+  /** Whether a call ends its answer; unless given, more may come behind it. */
+  readonly endsAnswer?: true;
   /** Makes an id of a call of a text that no other call has; unless given, that is behind `call_`. */
   readonly idOf?: (unique: string) => string;
   /** Texts that show that the model has begun to call one of some functions, from where on it is held to that. */
@@ -71,7 +73,19 @@ export interface CallRules {
 
 /** The bytes of a mark, as `addMark` adds it. */
 function markBytes(mark: string, specialTokens: ToolModel["specialTokens"]): readonly number[] {
-  return specialTokens.has(mark) ? specialBytes(mark) : [...new TextEncoder().encode(mark)];
+  const special = [...specialTokens.keys()].filter((token) => token !== "" && mark.includes(token));
+  const bytes: number[] = [];
+  for (let at = 0; at < mark.length;) {
+    const places = special.flatMap((token) => {
+      const place = mark.indexOf(token, at);
+      return place < 0 ? [] : [{ token, place }];
+    });
+    const next = places.sort((a, b) => a.place - b.place || b.token.length - a.token.length)[0];
+    bytes.push(...new TextEncoder().encode(mark.slice(at, next?.place)));
+    if (next) bytes.push(...specialBytes(next.token));
+    at = next ? next.place + next.token.length : mark.length;
+  }
+  return bytes;
 }
 
 /** The same, one character each. */
@@ -79,7 +93,7 @@ export function markText(mark: string, specialTokens: ToolModel["specialTokens"]
   return String.fromCharCode(...markBytes(mark, specialTokens));
 }
 
-/** Adds a mark, which is one token where the vocabulary has it as special, and else text. */
+/** Adds a mark; what of it the vocabulary has as special is written as such tokens, and all else as text. */
 export function addMark(book: RuleBook, from: Place, mark: string, { specialTokens }: CallRules): Place {
   return book.bytes(from, markBytes(mark, specialTokens));
 }

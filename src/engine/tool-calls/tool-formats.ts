@@ -2,6 +2,7 @@
 import { DEEPSEEK, DEEPSEEK_V31 } from "./tool-formats/deepseek.ts";
 import { FUNCTION_GEMMA, GEMMA4 } from "./tool-formats/gemma.ts";
 import { GLM } from "./tool-formats/glm.ts";
+import { HARMONY } from "./tool-formats/harmony.ts";
 import { HERMES } from "./tool-formats/hermes.ts";
 import { LIQUID } from "./tool-formats/liquid.ts";
 import { LLAMA3 } from "./tool-formats/llama3.ts";
@@ -23,6 +24,7 @@ export const TOOL_FORMATS: readonly ToolFormat[] = [
   NEMOTRON,
   FUNCTION_GEMMA,
   GEMMA4,
+  HARMONY,
   LIQUID,
   LLAMA3,
 ];

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { HERMES } from "../../engine/tool-calls/tool-formats/hermes.ts";
+import { THINK } from "../../engine/answers/thought-forms.ts";
 import { ThoughtReader } from "../../engine/answers/thought-reader.ts";
 import { ChatAnswer } from "./chat-answer.ts";
 
@@ -9,7 +10,7 @@ const use = { tools: [], format: HERMES, functions: [now], isForced: false, gram
 
 test("what a model thinks is told under a name of its own, and calls in it are none", () => {
   const call = '<tool_call>{"name": "now", "arguments": {}}</tool_call>';
-  const answer = new ChatAnswer(use, new ThoughtReader(["<think>", "</think>"]), () => "1");
+  const answer = new ChatAnswer(use, new ThoughtReader(THINK), () => "1");
   const deltas = [..."<think>\nmay I ".split(""), call, "?\n</think>\n\nyes ", call].map((piece) =>
     answer.push(piece),
   );
@@ -30,11 +31,7 @@ test("what a model thinks is told under a name of its own, and calls in it are n
 });
 
 test("an answer without a thought has no key for one", () => {
-  const answer = new ChatAnswer(
-    { ...use, format: null },
-    new ThoughtReader(["<think>", "</think>"]),
-    () => "1",
-  );
+  const answer = new ChatAnswer({ ...use, format: null }, new ThoughtReader(THINK), () => "1");
   assert.deepEqual(answer.push("y"), { content: "y" });
   assert.equal(answer.end(), null);
   assert.deepEqual(answer.message, { role: "assistant", content: "y", refusal: null });

@@ -1,5 +1,6 @@
 /** @file Turns a conversation into texts to write, and makes the readers of their answers. */
-import { type ThoughtMarks, ThoughtReader } from "../../engine/answers/thought-reader.ts";
+import { mapMarks } from "../../engine/answers/thought-forms.ts";
+import { ThoughtReader } from "../../engine/answers/thought-reader.ts";
 import { markText } from "../../engine/tool-calls/tool-format.ts";
 import type { TextJob } from "../../engine/serving-model.ts";
 import { invalidValue } from "../api-error.ts";
@@ -38,15 +39,15 @@ export async function chatTexts(
   );
   requireLogProbs(body);
   const topLogProbs = body.logprobs ? (body.top_logprobs ?? 0) : null;
+  const form = state.model.thoughtForm;
   // What is held to a form from its first token on leaves no room for thoughts.
-  const marks = use.grammar ? null : state.model.thoughtMarks;
-  const hasBegun = state.model.hasBegunThought(promptIds);
+  const hasBegun = use.grammar === null && state.model.hasBegunThought(promptIds);
   const { specialTokens } = state.model.parts.tokenizer;
-  const inBytes = marks?.map((mark) => markText(mark, specialTokens)) as ThoughtMarks | undefined;
+  const inBytes = form && mapMarks(form, (mark) => markText(mark, specialTokens));
   const begun = inBytes ? use.begun?.behind(() => new ThoughtReader(inBytes, { hasBegun })) : use.begun;
   const held = {
     grammar: use.grammar ?? begun ?? null,
-    shown: [...(use.format?.tokens ?? []), ...(marks ?? [])],
+    shown: [...(use.format?.tokens ?? []), ...(form?.tokens ?? [])],
   };
   const written = { writtenIds: resumed?.written_ids, writtenLogProbs: resumed?.written_log_probs };
   const jobs = textJobs(
@@ -56,8 +57,7 @@ export async function chatTexts(
   );
   return {
     jobs,
-    newAnswer: () =>
-      new ChatAnswer(use, marks && new ThoughtReader(marks, { hasBegun }), newId ?? state.newId),
+    newAnswer: () => new ChatAnswer(use, form && new ThoughtReader(form, { hasBegun }), newId ?? state.newId),
   };
 }
 

@@ -2,7 +2,7 @@
  * @file The functions that a request lets a model call, whether the model must call one, and the grammar that makes the
  * answer do so.
  */
-import type { RuleBook } from "../../engine/grammar/rules/automaton.ts";
+import type { Place, RuleBook } from "../../engine/grammar/rules/automaton.ts";
 import { either } from "../../engine/grammar/rules/json-rules.ts";
 import { schemaRule } from "../../engine/grammar/schema/schema-rules.ts";
 import type { Grammar } from "../../engine/grammar/token-grammar.ts";
@@ -11,13 +11,14 @@ import {
   type ToolChoice,
   type ToolFormat,
   type ToolFunction,
+  addMark,
   addParameters,
   markText,
 } from "../../engine/tool-calls/tool-format.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { nearest } from "../../messages/nearest.ts";
 import { invalidValue } from "../api-error.ts";
-import { SCHEMA_PARAM, grammarOf, refuseSchema, schemaOf, withSchemaPath } from "./response-format.ts";
+import { SCHEMA_PARAM, refuseSchema, schemaOf, withSchemaPath } from "./response-format.ts";
 import type { ServerState } from "../server-state.ts";
 import type { ToolRequest } from "./tool-fields.ts";
 
@@ -53,14 +54,11 @@ export async function readToolUse(request: ToolRequest, state: ServerState): Pro
   const { response_format: form, tools } = request;
   const choice = choiceOf(request);
   const { functions, isForced } = choice;
-  if (functions.length === 0) {
-    const grammar = await grammarOf(form, state);
-    return { tools: null, format: null, functions, isForced, grammar, begun: null };
-  }
   const format = state.model.toolFormat;
   const schema = isForced ? null : schemaOf(form);
   const isHeld = isForced || schema !== null;
-  const grammar = isHeld ? await callGrammar(choice, schema, format, state) : null;
+  const grammar = isHeld ? await heldGrammar(choice, schema, format, state) : null;
+  if (functions.length === 0) return { tools: null, format: null, functions, isForced, grammar, begun: null };
   const begun = isHeld ? null : await begunGrammar(choice, format, state);
   return { tools: tools ?? null, format, functions, isForced, grammar, begun };
 }
@@ -97,8 +95,8 @@ function requireTool(name: string, offered: readonly ToolFunction[]): void {
   );
 }
 
-/** Answers that are calls whose arguments satisfy their schemas; unless they must be, also those of the form. */
-async function callGrammar(
+/** Answers that are calls whose arguments satisfy their schemas, or have the form that is asked for; null: there is none. */
+async function heldGrammar(
   { functions, isParallel }: Choice,
   schema: object | null,
   format: ToolFormat,
@@ -110,23 +108,20 @@ async function callGrammar(
     return { name, parameters, addArguments };
   });
   const rules = { isParallel, specialTokens: model.parts.tokenizer.specialTokens };
-  const build = (book: RuleBook): number =>
+  const addForm = (book: RuleBook, from: Place): Place => {
+    const rule = withSchemaPath(SCHEMA_PARAM, () => schemaRule(book, schema));
+    return book.call(addMark(book, from, model.answerHead, rules), rule);
+  };
+  const build = (book: RuleBook): Place =>
     book.rule("answer", (start) =>
       either(book, start, [
-        (from) => format.addCalls(book, from, choices, rules),
-        ...(schema
-          ? [
-              (from: number) =>
-                book.call(
-                  from,
-                  withSchemaPath(SCHEMA_PARAM, () => schemaRule(book, schema)),
-                ),
-            ]
-          : []),
+        ...(functions.length > 0 ? [(from: Place) => format.addCalls(book, from, choices, rules)] : []),
+        ...(schema ? [(from: Place) => addForm(book, from)] : []),
       ]),
     );
-  const key = JSON.stringify(["calls", functions, isParallel, schema]);
-  return await model.grammars.of(key, build).catch((error: unknown) => refuseSchema("tools", error));
+  const key = JSON.stringify(["held", functions, isParallel, schema]);
+  const param = functions.length > 0 ? "tools" : SCHEMA_PARAM;
+  return await model.grammars.of(key, build).catch((error: unknown) => refuseSchema(param, error));
 }
 
 /** Answers that are free until the model begins a call, which is then one of a function that there is, by its schema. */
@@ -147,7 +142,8 @@ async function begunGrammar(
   const begins = format.begins(choices.map(({ name }) => name)).map((mark) => markText(mark, specialTokens));
   try {
     const inner = await model.grammars.of(key, build);
-    return new TriggeredGrammar(inner, { begins, isWhole: format.isWhole, mayGoOn: isParallel });
+    const mayGoOn = isParallel && !format.endsAnswer;
+    return new TriggeredGrammar(inner, { begins, isWhole: format.isWhole, mayGoOn });
   } catch (error) {
     // Nobody asked for more than that the model be told of the functions.
     if (error instanceof UsageError || error instanceof FormatError) return null;

@@ -111,6 +111,13 @@ test("a token that ends a turn joins the ids that end a text, where the file doe
   assert.deepEqual(checkpoint.generationConfig, { bos_token_id: 0, eos_token_id: [1, 4] });
 });
 
+test("a message of harmony ends no text", async () => {
+  const tokens = TINY_TOKENS.with(3, "<|end|>").with(4, "<|return|>").with(5, "<|call|>");
+  const checkpoint = await openCheckpoint(tiny(ggufValues({ "tokenizer.ggml.tokens": tokens })));
+  await checkpoint.close();
+  assert.deepEqual(checkpoint.generationConfig, { bos_token_id: 0, eos_token_id: [1, 4, 5] });
+});
+
 /** As the published models are scaled, but for the factor. */
 const LLAMA3 = {
   kind: "llama3",

@@ -151,12 +151,16 @@ export function headsOf(config: JsonObject, { valueHeads }: GgufRules): NumHeads
 
 /** What ends a turn, as llama.cpp has it: converters name the end of a text alone for Gemma 2 and 3, Phi-3 and some Llama 3. */
 const TURN_ENDS = ["<end_of_turn>", "<|end|>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>"];
+/** What ends a turn of harmony, whose `<|end|>` ends a message of it; a vocabulary that has these has no others. */
+const HARMONY_ENDS = ["<|return|>", "<|call|>"];
 
 /** Builds the generation_config.json of a GGUF file: which ids begin, end and pad a text. */
 export function makeGenerationConfig(file: GgufMetadata, config: JsonObject): JsonObject {
   const named = ["eos", "eot", "eom"].map((name) => metadataNumber(file, `tokenizer.ggml.${name}_token_id`));
-  const tokens = file.metadata["tokenizer.ggml.tokens"];
-  const known = Array.isArray(tokens) ? TURN_ENDS.map((token) => tokens.indexOf(token)) : [];
+  const listed = file.metadata["tokenizer.ggml.tokens"];
+  const tokens: readonly unknown[] = Array.isArray(listed) ? listed : [];
+  const ends = HARMONY_ENDS.every((token) => tokens.includes(token)) ? HARMONY_ENDS : TURN_ENDS;
+  const known = ends.map((token) => tokens.indexOf(token));
   const eosIds = [...new Set([...named, ...known])].filter((id) => id !== null && id >= 0);
   const ids = {
     bos_token_id: config["bos_token_id"],
