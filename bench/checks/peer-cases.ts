@@ -18,6 +18,8 @@ export const PEER_MODELS = {
   bert: { modelType: "bert" },
   roberta: { modelType: "roberta" },
   "xlm-roberta": { modelType: "xlm-roberta" },
+  camembert: { modelType: "camembert" },
+  electra: { modelType: "electra" },
   distilbert: { modelType: "distilbert" },
   modernbert: { modelType: "modernbert" },
   mistral: { modelType: "mistral" },

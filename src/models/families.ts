@@ -7,9 +7,11 @@ import type { GgufRules } from "./config/gguf-rules.ts";
 import { Model } from "./model.ts";
 import { arcee } from "./families/arcee.ts";
 import { bert } from "./families/bert.ts";
+import { camembert } from "./families/camembert.ts";
 import { cohere } from "./families/cohere.ts";
 import { cohere2 } from "./families/cohere2.ts";
 import { distilbert } from "./families/distilbert.ts";
+import { electra } from "./families/electra.ts";
 import { ernie45 } from "./families/ernie4-5.ts";
 import { exaone4 } from "./families/exaone4.ts";
 import { gemma } from "./families/gemma.ts";
@@ -99,6 +101,8 @@ export const FAMILIES: readonly Family[] = [
   bert,
   roberta,
   xlmRoberta,
+  camembert,
+  electra,
   distilbert,
   modernbert,
   vit,

@@ -1,6 +1,7 @@
 /** @file Configurations as they are published, with keys that transformers does not read and without those it has a default for. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
+import { withClasses } from "./config/class-head.ts";
 import { openModel } from "./families.ts";
 import type { RawConfig } from "./config/raw-config.ts";
 
@@ -114,6 +115,64 @@ test("DistilBERT has names of its own for sizes, and peft holds both layers of i
   const { layers, width, numOutputs, headModules } = openModel(config);
   assert.deepEqual([layers.length, width, numOutputs], [6, 768, 2]);
   assert.deepEqual(headModules, ["pre_classifier", "classifier"]);
+});
+
+test("CamemBERT, and ELECTRA with tables narrower than the model or as wide, given classes", () => {
+  const camembert = {
+    architectures: ["CamembertForMaskedLM"],
+    attention_probs_dropout_prob: 0.1,
+    bos_token_id: 5,
+    eos_token_id: 6,
+    hidden_act: "gelu",
+    hidden_dropout_prob: 0.1,
+    hidden_size: 768,
+    initializer_range: 0.02,
+    intermediate_size: 3072,
+    layer_norm_eps: 1e-5,
+    max_position_embeddings: 514,
+    model_type: "camembert",
+    num_attention_heads: 12,
+    num_hidden_layers: 12,
+    output_past: true,
+    pad_token_id: 1,
+    type_vocab_size: 1,
+    vocab_size: 32_005,
+  };
+  const french = withClasses(camembert, ["bad", "good"]);
+  assert.deepEqual(french["architectures"], ["CamembertForSequenceClassification"]);
+  assert.equal(openModel(french).maxPositions, 512);
+  const electra = {
+    architectures: ["ElectraForPreTraining"],
+    attention_probs_dropout_prob: 0.1,
+    embedding_size: 128,
+    hidden_act: "gelu",
+    hidden_dropout_prob: 0.1,
+    hidden_size: 256,
+    initializer_range: 0.02,
+    intermediate_size: 1024,
+    layer_norm_eps: 1e-12,
+    max_position_embeddings: 512,
+    model_type: "electra",
+    num_attention_heads: 4,
+    num_hidden_layers: 12,
+    pad_token_id: 0,
+    summary_activation: "gelu",
+    summary_last_dropout: 0.1,
+    summary_type: "first",
+    summary_use_proj: true,
+    type_vocab_size: 2,
+    vocab_size: 30_522,
+  };
+  const base = { ...electra, embedding_size: 768, hidden_size: 768, num_attention_heads: 12 };
+  for (const [config, embedded] of [
+    [electra, 128],
+    [base, 768],
+  ] as const) {
+    const { embedding, tensors, width, headModules } = openModel(withClasses(config, ["bad", "good"]));
+    assert.equal(embedding?.outFeatures, embedded);
+    assert.equal(tensors.has("electra.embeddings_project.weight"), embedded !== width);
+    assert.deepEqual(headModules, ["classifier"]);
+  }
 });
 
 test("OPT of 125M, and Galactica, which names more", () => {

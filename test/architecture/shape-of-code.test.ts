@@ -106,6 +106,8 @@ const LISTS = [
   "train/objectives.ts",
 ];
 const IS_ANOTHER = [
+  // Is the other, under a name of its own.
+  "models/families/camembert.ts imports models/families/roberta.ts",
   // Reads the text part of a model as one of the other.
   "models/families/gemma3.ts imports models/families/gemma3-text.ts",
   // A GGUF file says that it holds the other.

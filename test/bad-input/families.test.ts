@@ -163,6 +163,12 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   ],
   roberta: [[{ is_decoder: true }, "is_decoder is true"]],
   "xlm-roberta": [[{ is_decoder: true }, "is_decoder is true"]],
+  camembert: [[{ is_decoder: true }, "is_decoder is true"]],
+  electra: [
+    [{ embedding_size: 0 }, "embedding_size is 0"],
+    [{ position_embedding_type: "relative_key" }, 'position_embedding_type is "relative_key"'],
+    [{ architectures: ["ElectraForPreTraining"] }, 'architectures is ["ElectraForPreTraining"]'],
+  ],
   distilbert: [
     [{ activation: "quick_gelu" }, 'activation is "quick_gelu"'],
     [{ n_heads: 5 }, "n_heads is 5"],

@@ -392,6 +392,22 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     type_vocab_size: 1,
     pad_token_id: 1,
   },
+  camembert: {
+    architectures: ["CamembertForSequenceClassification"],
+    model_type: "camembert",
+    ...ENCODER,
+    max_position_embeddings: 66,
+    type_vocab_size: 1,
+    pad_token_id: 1,
+  },
+  electra: {
+    architectures: ["ElectraForSequenceClassification"],
+    model_type: "electra",
+    ...ENCODER,
+    embedding_size: 20,
+    max_position_embeddings: 64,
+    pad_token_id: 0,
+  },
   distilbert: {
     architectures: ["DistilBertForSequenceClassification"],
     model_type: "distilbert",

@@ -68,6 +68,8 @@ interface EncoderParts {
   readonly types: "none" | "of-first" | "of-each";
   /** Row of the table of learned positions for position 0. */
   readonly firstPosition: number;
+  /** Width of the tables, and what projects their sum to that of the model where they differ; default: they do not. */
+  readonly embedding?: { readonly width: number; readonly project: string };
   /** Tensors in files that belong to heads for other tasks. */
   readonly ignored: RegExp;
   /** The two projections from the first token to logits, and what is between them. */
@@ -82,8 +84,8 @@ interface EncoderParts {
 export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: EncoderParts): ModelDefinition {
   const { hidden_size: width, num_attention_heads: numHeads, vocab_size: vocabSize } = c;
   const { max_position_embeddings: numRows } = c;
-  const { prefix, names, firstPosition, head } = parts;
-  const [blocks = ""] = names.blocks.split(".");
+  const { prefix, names, firstPosition, head, embedding = { width, project: "" } } = parts;
+  const bare = [names.blocks.split(".")[0], ...(embedding.project ? [embedding.project] : [])].join("|");
   const numOutputs = requireClasses(raw);
   const attention = { ...unrotatedAttention(width, numHeads), causal: false };
   const mlp = { intermediateSize: c.intermediate_size, activation: activationOf(c.hidden_act), bias: true };
@@ -108,17 +110,20 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
     layers: Array.from({ length: c.num_hidden_layers }, () => layer),
     blockPrefix: (layer) => `${prefix}.${names.blocks}${layer}.`,
     stem: (b, ids) => {
-      const words = b.lookUp(table("word_embeddings"), ids, vocabSize, width);
+      const words = b.lookUp(table("word_embeddings"), ids, vocabSize, embedding.width);
       const types = (): Value =>
         b.lookUp(
           table("token_type_embeddings"),
           b.input(parts.types === "of-each" && c.type_vocab_size > 1 ? TOKEN_TYPES : ONE_TOKEN_TYPE),
           c.type_vocab_size,
-          width,
+          embedding.width,
         );
       const tokens = parts.types === "none" ? words : add(words, types());
-      const positions = positionsFrom(b, table("position_embeddings"), firstPosition, [numRows, width]);
-      return norm(b, table("LayerNorm"), add(tokens, positions));
+      const rows = [numRows, embedding.width] as const;
+      const sum = add(tokens, positionsFrom(b, table("position_embeddings"), firstPosition, rows));
+      const embedded = norm(b, table("LayerNorm"), sum);
+      if (embedding.width === width) return embedded;
+      return b.linear(`${prefix}.${embedding.project}`, embedded, width, { role: "other", bias: true });
     },
     head: (b, x) => {
       const inner = head.activation(b.linear(head.dense, x, width, { role: "other", bias: true }));
@@ -126,7 +131,7 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
     },
     classPosition: "first",
     checkpoint: withNamesOfNorms(
-      prefixedCheckpoint(`${prefix}.`, new RegExp(`^(embeddings|${blocks}|pooler)\\.`), parts.ignored),
+      prefixedCheckpoint(`${prefix}.`, new RegExp(`^(embeddings|${bare}|pooler)\\.`), parts.ignored),
     ),
   };
 }

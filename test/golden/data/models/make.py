@@ -188,6 +188,15 @@ MODELS = {
         transformers.LlamaForSequenceClassification,
         TINY | ROTATED | {"num_key_value_heads": 1, "pad_token_id": 1, "num_labels": 2, "problem_type": "regression"},
     ),
+    "camembert-cls": (
+        transformers.CamembertForSequenceClassification,
+        TINY_ENCODER
+        | {"max_position_embeddings": 34, "type_vocab_size": 1, "num_labels": 4, "bos_token_id": 0, "eos_token_id": 2},
+    ),
+    "electra-cls": (
+        transformers.ElectraForSequenceClassification,
+        ENCODER | {"embedding_size": 24, "hidden_size": 32, "max_position_embeddings": 64, "type_vocab_size": 2},
+    ),
     "xlm-roberta-cls": (
         transformers.XLMRobertaForSequenceClassification,
         ENCODER | {"max_position_embeddings": 66, "type_vocab_size": 1, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2},
