@@ -45,6 +45,7 @@ export const PEER_MODELS = {
   hunyuan_v1_dense: { modelType: "hunyuan_v1_dense" },
   arcee: { modelType: "arcee" },
   seed_oss: { modelType: "seed_oss" },
+  nanochat: { modelType: "nanochat" },
   phi: { modelType: "phi", config: { pad_token_id: 0 } },
   // Without one of its own, transformers takes a token for padding that the tiny vocabulary lacks.
   phi3: { modelType: "phi3", config: { pad_token_id: 0 } },

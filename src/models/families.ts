@@ -34,6 +34,7 @@ import { mistral } from "./families/mistral.ts";
 import { mistral3 } from "./families/mistral3.ts";
 import { mixtral } from "./families/mixtral.ts";
 import { modernbert } from "./families/modernbert.ts";
+import { nanochat } from "./families/nanochat.ts";
 import { olmo } from "./families/olmo.ts";
 import { olmo2 } from "./families/olmo2.ts";
 import { olmo3 } from "./families/olmo3.ts";
@@ -84,6 +85,7 @@ export const FAMILIES: readonly Family[] = [
   hunyuanV1Dense,
   arcee,
   seedOss,
+  nanochat,
   phi,
   phi3,
   smollm3,

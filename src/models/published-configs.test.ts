@@ -976,6 +976,34 @@ test("Arcee's AFM of 4.5B has no gate, Seed-OSS of 36B biases of queries, keys a
   );
 });
 
+test("nanochat d32 has no weights of norms", () => {
+  const model = openModel({
+    architectures: ["NanoChatForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    bos_token_id: 65_527,
+    eos_token_id: 65_531,
+    final_logit_softcapping: 15,
+    hidden_act: "relu2",
+    hidden_size: 2048,
+    initializer_range: 0.02,
+    intermediate_size: 8192,
+    max_position_embeddings: 2048,
+    model_type: "nanochat",
+    num_attention_heads: 16,
+    num_hidden_layers: 32,
+    num_key_value_heads: 16,
+    pad_token_id: 65_531,
+    rms_norm_eps: 1e-6,
+    rope_parameters: { rope_theta: 10_000, rope_type: "default" },
+    tie_word_embeddings: false,
+    use_cache: true,
+    vocab_size: 65_536,
+  });
+  assert.ok(![...model.tensors.keys()].some((name) => name.includes("norm")));
+  assert.equal(model.layers[31]?.attention?.headWidth, 128);
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,

@@ -48,6 +48,11 @@ export function bareLayerNorm(epsilon: number): Norm {
   return (_b, _name, x) => layerNormOf(x, filled(x, 1), filled(x, 0), epsilon);
 }
 
+/** The root-mean-square norm without factors: it has no tensors. */
+export function bareRmsNorm(epsilon: number): Norm {
+  return (_b, _name, x) => rmsNormOf(x, filled(x, 1), epsilon)[0];
+}
+
 /** The root-mean-square norm times factors, of all rows or of each. */
 function scaledNorm(x: Value, weight: Value, epsilon: number): Value {
   if (!isPerRow(weight)) return rmsNormOf(x, weight, epsilon)[0];

@@ -123,6 +123,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   ],
   arcee: [[{ hidden_act: "silu" }, 'hidden_act is "silu"']],
   seed_oss: [[{ hidden_act: "gelu" }, 'hidden_act is "gelu"']],
+  nanochat: [
+    [{ final_logit_softcapping: 0 }, "final_logit_softcapping is 0"],
+    [{ hidden_act: "quick_gelu" }, 'hidden_act is "quick_gelu"'],
+  ],
   phi: [[{ qk_layernorm: true }, "qk_layernorm is true"]],
   phi3: [[{ attention_bias: true }, "attention_bias is true"]],
   smollm3: [[{ no_rope_layers: [1, 0, 1] }, "no_rope_layers has 3 entries (expected 2)"]],

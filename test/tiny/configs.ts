@@ -293,6 +293,12 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     ...DECODER,
     head_dim: 8,
   },
+  nanochat: {
+    architectures: ["NanoChatForCausalLM"],
+    model_type: "nanochat",
+    ...DECODER,
+    hidden_act: "relu2",
+  },
   phi: {
     architectures: ["PhiForCausalLM"],
     model_type: "phi",

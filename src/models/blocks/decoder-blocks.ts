@@ -49,6 +49,11 @@ export function rotatingNeighbours({ rope, ...others }: SelfAttentionOptions): S
   return { ...others, rope: rope && { ...rope, neighbours: true } };
 }
 
+/** The same attention, whose heads are rotated the other way round. */
+export function rotatingBackwards({ rope, ...others }: SelfAttentionOptions): SelfAttentionOptions {
+  return { ...others, rope: rope && { ...rope, backwards: true } };
+}
+
 /** A feed-forward part gated by SiLU, with biases where the configuration has them. */
 export function siluMlp(c: DecoderFields): MlpOptions {
   return { intermediateSize: c.intermediate_size, activation: silu, bias: c.mlp_bias ?? false };

@@ -1,6 +1,7 @@
 /** @file What decoders have in common around their blocks: an embedding, a final norm, and a head over the vocabulary or over classes. */
 import type { Value } from "../../graph/graph.ts";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
+import type { Builder } from "../../nn/builder.ts";
 import { type Norm, rmsNorm } from "../../nn/norms.ts";
 import { positionsFrom } from "../../nn/positions.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
@@ -12,7 +13,8 @@ import { isClassifier, numClasses } from "../config/classifier-config.ts";
 /** What one decoder differs in from another outside its blocks. */
 export interface DecoderEnds {
   readonly finalNorm: Norm;
-  readonly scaleEmbedding: (x: Value) => Value;
+  /** What becomes of an embedded token before the first block: it is multiplied by a factor, or normalised. */
+  readonly scaleEmbedding: (x: Value, b: Builder) => Value;
   readonly capLogits: (logits: Value) => Value;
   /** Whether the matrix of logits has biases; default: it has none. */
   readonly headBias?: boolean;
@@ -55,7 +57,7 @@ export function decoder(
     layers,
     blockPrefix: (layer) => `${names.blocks}${layer}.`,
     stem: (b, ids) => {
-      const x = scaleEmbedding(b.lookUp(names.embedding, ids, vocabSize, width));
+      const x = scaleEmbedding(b.lookUp(names.embedding, ids, vocabSize, width), b);
       if (names.positions === undefined) return x;
       const { positions, firstPosition = 0 } = names;
       const numRows = c.max_position_embeddings + firstPosition;

@@ -21,6 +21,13 @@ describe("ropeFrequencies()", () => {
     assert.equal(ropeFrequencies(PLAIN, 5).factor, 1);
   });
 
+  test("angles of heads that turn the other way round are negative", () => {
+    assertNear(frequencies({ ...PLAIN, backwards: true }), [-1, -0.1, -0.01, -0.001]);
+    const { cos, sin } = ropeTables({ ...PLAIN, backwards: true });
+    assert.equal(cos.rows(5, 5)[4 * 4], Math.fround(Math.cos(4)));
+    assert.equal(sin.rows(5, 5)[4 * 4], Math.fround(-Math.sin(4)));
+  });
+
   test("linear scaling divides all", () => {
     const scaled = frequencies({ ...PLAIN, scaling: { kind: "linear", factor: 4 } });
     frequencies(PLAIN).forEach((f, i) => assert.equal(scaled[i], f / 4));

@@ -13,16 +13,19 @@ export interface RopeConfig {
   readonly width: number;
   /** Whether pairs of them are neighbours; default: halves. */
   readonly neighbours?: true;
+  /** Whether they are turned the other way round: by negative angles. */
+  readonly backwards?: true;
   readonly scaling: RopeScaling;
 }
 
 /** The angle per position of each pair, W/2 numbers, and the factor on cosine and sine. */
 export function ropeFrequencies(
-  { theta, width, scaling }: RopeConfig,
+  { theta, width, scaling, backwards }: RopeConfig,
   numPositions: number,
 ): { readonly frequencies: readonly number[]; readonly factor: number } {
   const plain = Array.from({ length: width / 2 }, (_, i) => theta ** ((-2 * i) / width));
-  return scaleFrequencies(plain, scaling, theta, numPositions);
+  const { frequencies, factor } = scaleFrequencies(plain, scaling, theta, numPositions);
+  return { frequencies: backwards ? frequencies.map((angle) => -angle) : frequencies, factor };
 }
 
 /** The tables of a configuration, [R, W/2] each. */

@@ -124,6 +124,10 @@ MODELS = {
         SMALL | {"head_dim": 8, "rope_parameters": STRETCHED | {"rope_theta": 500.0}},
     ),
     "arcee": (transformers.ArceeForCausalLM, SMALL | ROTATED),
+    "nanochat": (
+        transformers.NanoChatForCausalLM,
+        SMALL | ROTATED | {"num_key_value_heads": 2, "rms_norm_eps": 1e-3, "final_logit_softcapping": 2.5},
+    ),
     "seed_oss": (transformers.SeedOssForCausalLM, SMALL | ROTATED | {"head_dim": 12}),
     "ministral": (
         transformers.MinistralForCausalLM,

@@ -1,0 +1,59 @@
+/**
+ * @file The nanochat family: norms without weights, behind the embedding and on each head of queries and keys too, a feed-forward
+ * part that squares what is above zero, heads that are rotated the other way round, and logits under a cap.
+ *
+ *   x₀ = norm(E[ids])      x ← x + W₂ relu(W₁ norm(x))²      logits = c tanh(head(norm(x)) / c)
+ *
+ * Source: Andrej Karpathy, "nanochat", 2025.
+ */
+import { z } from "zod";
+import { softCap } from "../../nn/attention.ts";
+import { bareRmsNorm, headNorm } from "../../nn/norms.ts";
+import { withHeadNorms } from "../../nn/self-attention.ts";
+import { decoder, plainEnds } from "../blocks/decoder.ts";
+import {
+  attentionPart,
+  plainAttention,
+  plainMlpPart,
+  preNormBlock,
+  repeat,
+  rotatingBackwards,
+} from "../blocks/decoder-blocks.ts";
+import type { Family } from "../family.ts";
+import { ACTIVATION, activationOf } from "../config/activation-config.ts";
+import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
+
+const SCHEMA = z.object({
+  ...DECODER_FIELDS,
+  attention_bias: z.boolean().default(false),
+  hidden_act: ACTIVATION.default("relu2"),
+  final_logit_softcapping: z.number().positive().nullable().default(15),
+});
+
+const MLP = { up: "mlp.fc1", down: "mlp.fc2" };
+
+export const nanochat: Family = {
+  modelType: "nanochat",
+  summary: "nanochat: d20 and d32",
+  traits:
+    "Norms without weights, behind the embedding and on rotated queries and keys too; heads are rotated the other way round; a feed-forward part without a gate, which squares what is above zero; logits stay under a cap.",
+  gguf: "not-in-gguf",
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const { final_logit_softcapping: cap, intermediate_size: intermediateSize } = c;
+    const norm = bareRmsNorm(c.rms_norm_eps);
+    const plain = rotatingBackwards(plainAttention(raw, c));
+    const attention = withHeadNorms(plain, (numHeads) => headNorm(norm, numHeads));
+    const mlp = { intermediateSize, activation: activationOf(c.hidden_act), bias: false };
+    const layer = preNormBlock(
+      norm,
+      attentionPart({ ...attention, comesRotated: true }),
+      plainMlpPart(MLP, mlp),
+    );
+    return decoder(raw, c, repeat(layer, c), {
+      ...plainEnds(norm),
+      scaleEmbedding: (x, b) => norm(b, "", x),
+      capLogits: (logits) => (cap === null ? logits : softCap(logits, cap)),
+    });
+  },
+};
