@@ -34,6 +34,7 @@ import { mistral } from "./families/mistral.ts";
 import { mistral3 } from "./families/mistral3.ts";
 import { mixtral } from "./families/mixtral.ts";
 import { modernbert } from "./families/modernbert.ts";
+import { modernbertDecoder } from "./families/modernbert-decoder.ts";
 import { nanochat } from "./families/nanochat.ts";
 import { olmo } from "./families/olmo.ts";
 import { olmo2 } from "./families/olmo2.ts";
@@ -86,6 +87,7 @@ export const FAMILIES: readonly Family[] = [
   arcee,
   seedOss,
   nanochat,
+  modernbertDecoder,
   phi,
   phi3,
   smollm3,

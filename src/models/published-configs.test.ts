@@ -1004,6 +1004,60 @@ test("nanochat d32 has no weights of norms", () => {
   assert.equal(model.layers[31]?.attention?.headWidth, 128);
 });
 
+test("Ettin's decoder of 150M names settings of its own code, and sees 64 tokens in most layers", () => {
+  const model = openModel({
+    architectures: ["ModernBertDecoderForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    bos_token_id: 50_281,
+    causal_mask: true,
+    classifier_activation: "gelu",
+    classifier_bias: false,
+    classifier_dropout: 0,
+    classifier_pooling: "mean",
+    cls_token_id: 50_281,
+    decoder_bias: true,
+    deterministic_flash_attn: false,
+    embedding_dropout: 0,
+    eos_token_id: 50_282,
+    global_attn_every_n_layers: 3,
+    global_rope_theta: 160_000,
+    gradient_checkpointing: false,
+    hidden_activation: "gelu",
+    hidden_size: 768,
+    initializer_cutoff_factor: 2,
+    initializer_range: 0.02,
+    intermediate_size: 1152,
+    is_causal: true,
+    layer_norm_eps: 1e-5,
+    local_attention: 128,
+    local_rope_theta: 160_000,
+    max_position_embeddings: 7999,
+    mlp_bias: false,
+    mlp_dropout: 0,
+    model_type: "modernbert-decoder",
+    norm_bias: false,
+    norm_eps: 1e-5,
+    num_attention_heads: 12,
+    num_hidden_layers: 22,
+    pad_token_id: 50_283,
+    position_embedding_type: "sans_pos",
+    repad_logits_with_grad: false,
+    sep_token_id: 50_282,
+    sparse_pred_ignore_index: -100,
+    sparse_prediction: false,
+    tie_word_embeddings: true,
+    torch_dtype: "float32",
+    vocab_size: 50_368,
+  });
+  assert.deepEqual(
+    model.layers.slice(0, 4).map(({ attention }) => attention?.window),
+    [null, 64, 64, null],
+  );
+  assert.ok(model.tensors.has("decoder.bias") && model.tensors.has("lm_head.dense.weight"));
+  assert.ok(!model.tensors.has("model.layers.0.attn_norm.weight"));
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,

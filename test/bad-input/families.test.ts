@@ -127,6 +127,11 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ final_logit_softcapping: 0 }, "final_logit_softcapping is 0"],
     [{ hidden_act: "quick_gelu" }, 'hidden_act is "quick_gelu"'],
   ],
+  "modernbert-decoder": [
+    [{ local_attention: 1 }, "local_attention is 1"],
+    [{ causal_mask: false }, "causal_mask is false"],
+    [{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"],
+  ],
   phi: [[{ qk_layernorm: true }, "qk_layernorm is true"]],
   phi3: [[{ attention_bias: true }, "attention_bias is true"]],
   smollm3: [[{ no_rope_layers: [1, 0, 1] }, "no_rope_layers has 3 entries (expected 2)"]],

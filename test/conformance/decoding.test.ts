@@ -31,6 +31,7 @@ const WIDE: Readonly<Record<string, (tiny: RawConfig) => Record<string, unknown>
   glm4: () => ({ ...HEADS, head_dim: 32 }),
   qwen3_5: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS, head_dim: 32 } }),
   qwen3_5_text: () => ({ ...HEADS, head_dim: 32 }),
+  "modernbert-decoder": () => ({ num_attention_heads: 2 }),
   phi: () => ({ num_attention_heads: 1 }),
   phi3: () => ({ num_attention_heads: 1, num_key_value_heads: 1 }),
   stablelm: () => ({ num_attention_heads: 1, num_key_value_heads: 1 }),

@@ -299,6 +299,17 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     ...DECODER,
     hidden_act: "relu2",
   },
+  "modernbert-decoder": {
+    architectures: ["ModernBertDecoderForCausalLM"],
+    model_type: "modernbert-decoder",
+    ...SIZES,
+    max_position_embeddings: 512,
+    norm_eps: 1e-5,
+    hidden_activation: "gelu",
+    global_attn_every_n_layers: 2,
+    local_attention: 12,
+    eos_token_id: 257,
+  },
   phi: {
     architectures: ["PhiForCausalLM"],
     model_type: "phi",

@@ -86,6 +86,11 @@ const BASES = {
     saved: ["classifier", "bert.pooler.dense"],
     name: "BertForSequenceClassification",
   },
+  "modernbert-decoder": {
+    model: await writeTinyModel(`${folder}/modernbert-decoder`, { modelType: "modernbert-decoder" }),
+    saved: ["classifier", "head.dense", "head.norm"],
+    name: "ModernBertDecoderForSequenceClassification",
+  },
   roberta: {
     model: await writeEncoder("roberta", false),
     saved: ["classifier"],

@@ -1,12 +1,13 @@
 /**
  * @file A base without classes as a classifier: its configuration gets a head over classes, and what its files lack of that head
- * gets numbers. They are drawn as transformers does: normal around 0 with the deviation `initializer_range`, biases 0.
+ * gets numbers. They are drawn as transformers does: normal around 0 with the deviation `initializer_range`, biases 0, norms 1.
  */
 import { isWithin, lastName, moduleOf } from "../../models/module-path.ts";
 import { numElements } from "../../graph/shape.ts";
 import { withClasses } from "../../models/config/class-head.ts";
 import type { ProblemType } from "../../models/config/classifier-config.ts";
 import { openModel } from "../../models/families.ts";
+import type { SiteSpec } from "../../models/graphs/sites.ts";
 import { storedFloats } from "../../quant/stored-tensor.ts";
 import type { Random } from "../../random.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
@@ -31,6 +32,12 @@ function withEmbedding(checkpoint: Checkpoint): Checkpoint {
   return inFile.size === 0 ? checkpoint : withTensorNames(checkpoint, tensors, inFile);
 }
 
+/** Whether two modules lie in the same one. */
+function isBeside(one: string, other: string): boolean {
+  const outer = moduleOf(one);
+  return outer !== "" && outer === moduleOf(other);
+}
+
 /**
  * Gives a checkpoint a head with outputs of these names, for a problem of classes or numbers. `random` null: its numbers are zeros, for whoever fills them in.
  * @throws UsageError "usage/model" for a model that has classes already
@@ -48,11 +55,16 @@ export function withFreshHead(
   const { initializer_range: given } = config;
   const deviation = typeof given === "number" ? given : DEFAULT_DEVIATION;
   const fresh = new Map<string, HostTensor<"float32">>();
-  for (const { name, shape } of head.tensors) {
-    const module = moduleOf(name);
-    if (held.has(name) || !head.sites.some((site) => isWithin(site.name, module))) continue;
-    const values = new Float32Array(numElements(shape));
-    if (random !== null && lastName(name) !== "bias") {
+  const isLacking = ({ name }: SiteSpec): boolean => !held.has(`${name}.weight`);
+  // A norm is of the head where it stands beside one of its projections: "head.norm" beside "head.dense".
+  const isFresh = (module: string): boolean =>
+    head.sites.some(
+      (site) => isWithin(site.name, module) || (isLacking(site) && isBeside(site.name, module)),
+    );
+  for (const { name, shape, role } of head.tensors) {
+    if (held.has(name) || !isFresh(moduleOf(name))) continue;
+    const values = new Float32Array(numElements(shape)).fill(role === "norm" ? 1 : 0);
+    if (random !== null && role !== "norm" && lastName(name) !== "bias") {
       for (let i = 0; i < values.length; i++) values[i] = deviation * random.normal();
     }
     fresh.set(name, hostTensor("float32", shape, values));

@@ -18,9 +18,15 @@ export interface DecoderEnds {
   readonly capLogits: (logits: Value) => Value;
   /** Whether the matrix of logits has biases; default: it has none. */
   readonly headBias?: boolean;
+  /** The matrix of logits of classes; default: `score`, without biases. */
+  readonly classes?: { readonly name: string; readonly bias: boolean };
   readonly names: DecoderNames;
   readonly checkpoint: CheckpointRules;
 }
+
+/** The matrix of logits, or a module in which something stands before it. */
+const LM_HEAD = "lm_head";
+const CLASSES = { name: "score", bias: false };
 
 /** A final norm and nothing else. */
 export function plainEnds(finalNorm: Norm, names = DECODER_NAMES): DecoderEnds {
@@ -41,10 +47,18 @@ export function decoder(
   ends: DecoderEnds,
 ): ModelDefinition {
   const { vocab_size: vocabSize, hidden_size: width } = c;
-  const { finalNorm, scaleEmbedding, capLogits, headBias: bias = false, names, checkpoint } = ends;
+  const {
+    finalNorm,
+    scaleEmbedding,
+    capLogits,
+    headBias: bias = false,
+    classes = CLASSES,
+    names,
+    checkpoint,
+  } = ends;
   const isClassifying = isClassifier(raw);
   const numOutputs = isClassifying ? numClasses(raw) : vocabSize;
-  const { head = "lm_head" } = names;
+  const { head = LM_HEAD } = names;
   const tiedTo = c.tie_word_embeddings ? `${names.embedding}.weight` : null;
   return {
     task: isClassifying ? "sequence-classification" : "causal-lm",
@@ -66,11 +80,13 @@ export function decoder(
     head: (b, x) => {
       const normed = finalNorm(b, names.finalNorm, x);
       return isClassifying
-        ? b.linear("score", normed, numOutputs, { role: "head" })
+        ? b.linear(classes.name, normed, numOutputs, { role: "head", bias: classes.bias })
         : capLogits(b.linear(head, normed, vocabSize, { role: "head", bias, tiedTo }));
     },
     classPosition: isClassifying ? "last" : null,
-    checkpoint: isClassifying ? withoutTensors(checkpoint, new RegExp(`^${head}\\.`)) : checkpoint,
+    checkpoint: isClassifying
+      ? withoutTensors(checkpoint, new RegExp(`^(${head}|${LM_HEAD})\\.`))
+      : checkpoint,
   };
 }
 

@@ -16,7 +16,7 @@ import { ACTIVATION, activationOf } from "../config/activation-config.ts";
 import { BIAS_FIELDS, DECODER_FIELDS } from "../config/hf-config.ts";
 import { readRope } from "../config/rope-config.ts";
 import { WINDOW_FIELDS, windowedLayers } from "../config/window-config.ts";
-import { fusedPart, plainAttention, preNormBlock } from "./decoder-blocks.ts";
+import { type Transform, fusedPart, plainAttention, preNormBlock } from "./decoder-blocks.ts";
 
 export const LOCAL_ENCODER_FIELDS = {
   ...DECODER_FIELDS,
@@ -37,13 +37,37 @@ const NORMS = { attention: "attn_norm", mlp: "mlp_norm" };
 const ATTENTION = { qkv: "attn.Wqkv", output: "attn.Wo" };
 const MLP = { gateUp: "mlp.Wi", down: "mlp.Wo" };
 
+type LocalFields = z.output<typeof FIELDS>;
+
+/** What the attention of an encoder and that of a decoder differ in. */
+interface LocalAttention {
+  readonly causal: boolean;
+  /** Tokens that a windowed layer sees to each side, with the token itself. */
+  readonly window: number;
+  readonly part: (options: SelfAttentionOptions) => Transform;
+}
+
+/** Blocks that see all to both sides, or half of `local_attention` tokens to each. @throws as `localBlocks` */
+export function localEncoderBlocks(raw: RawConfig, c: LocalFields, norm: Norm): readonly Layer[] {
+  return localBlocks(raw, c, norm, {
+    causal: false,
+    window: Math.floor(c.local_attention / 2) + 1,
+    part: (options) => fusedPart(ATTENTION, options),
+  });
+}
+
 /** The blocks. @throws UsageError "usage/model" for kinds of layers or rotations that are not implemented */
-export function localEncoderBlocks(raw: RawConfig, c: z.output<typeof FIELDS>, norm: Norm): readonly Layer[] {
+export function localBlocks(
+  raw: RawConfig,
+  c: LocalFields,
+  norm: Norm,
+  { causal, window, part }: LocalAttention,
+): readonly Layer[] {
   const { max_position_embeddings: maxPositions, intermediate_size: intermediateSize } = c;
   // Rotation differs by the kind of a layer, and is read for each.
   const plain = {
     ...plainAttention({ ...raw, rope_parameters: null, rope_scaling: null }, c),
-    causal: false,
+    causal,
   };
   const attentionOf = (layerType: string, theta: number, window: number | null): SelfAttentionOptions => ({
     ...plain,
@@ -51,12 +75,10 @@ export function localEncoderBlocks(raw: RawConfig, c: z.output<typeof FIELDS>, n
     window,
   });
   const full = attentionOf("full_attention", c.global_rope_theta, null);
-  // Half of it to each side, and the token itself.
-  const window = Math.floor(c.local_attention / 2) + 1;
   const local = attentionOf("sliding_attention", c.local_rope_theta, window);
   const mlp = { intermediateSize, activation: activationOf(c.hidden_act), bias: c.mlp_bias };
   const block = (attention: SelfAttentionOptions, own: Norm): Layer =>
-    preNormBlock(own, fusedPart(ATTENTION, attention), (b, x) => fusedMlp(b, x, MLP, mlp), NORMS);
+    preNormBlock(own, part(attention), (b, x) => fusedMlp(b, x, MLP, mlp), NORMS);
   const first: Norm = (b, name, x) => (name === NORMS.attention ? x : norm(b, name, x));
   const [fullBlock, localBlock] = [block(full, norm), block(local, norm)];
   const isLocal = windowedLayers(raw, c, (layer) => layer % c.global_attn_every_n_layers !== 0);

@@ -128,6 +128,20 @@ MODELS = {
         transformers.NanoChatForCausalLM,
         SMALL | ROTATED | {"num_key_value_heads": 2, "rms_norm_eps": 1e-3, "final_logit_softcapping": 2.5},
     ),
+    "modernbert-decoder": (
+        transformers.ModernBertDecoderForCausalLM,
+        {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 40, "num_attention_heads": 4, "num_hidden_layers": 3}
+        | {"layer_types": ["full_attention", "sliding_attention", "full_attention"], "local_attention": 8, "max_position_embeddings": 64}
+        | {"rope_parameters": {"full_attention": ROTATED["rope_parameters"], "sliding_attention": {"rope_type": "default", "rope_theta": 300.0}}}
+        | {"norm_bias": True, "attention_bias": True, "mlp_bias": True, "classifier_bias": True, "pad_token_id": 0, "bos_token_id": 1}
+        | {"eos_token_id": 2, "cls_token_id": 1, "sep_token_id": 2},
+    ),
+    "modernbert-decoder-cls": (
+        transformers.ModernBertDecoderForSequenceClassification,
+        {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 40, "num_attention_heads": 4, "num_hidden_layers": 2}
+        | {"global_attn_every_n_layers": 2, "local_attention": 8, "max_position_embeddings": 64, "num_labels": 4}
+        | {"classifier_bias": True, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0, "sep_token_id": 2},
+    ),
     "seed_oss": (transformers.SeedOssForCausalLM, SMALL | ROTATED | {"head_dim": 12}),
     "ministral": (
         transformers.MinistralForCausalLM,
@@ -218,6 +232,8 @@ AS_OF_V4 = {
     "qwen3_5_text": {"partial_rotary_factor": 0.5},
     "qwen3_5_text-even": {"partial_rotary_factor": 0.5},
     "ministral3": {"rope_parameters": GROWING},
+    "modernbert-decoder": {"layer_types": None, "global_attn_every_n_layers": 2, "sliding_window": None}
+    | {"global_rope_theta": 5000.0, "local_rope_theta": 300.0, "rope_theta": None},
     "exaone4": {"sliding_window_pattern": "LG", "layer_types": None},
     "olmo3": {"rope_scaling": {key: value for key, value in YARN.items() if key != "rope_theta"}},
     "cohere2": {"layer_types": None, "sliding_window_pattern": 4},
