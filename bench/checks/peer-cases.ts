@@ -61,6 +61,7 @@ export const PEER_MODELS = {
   mixtral: { modelType: "mixtral" },
   qwen2_moe: { modelType: "qwen2_moe" },
   qwen3_moe: { modelType: "qwen3_moe" },
+  qwen3_5_moe_text: { modelType: "qwen3_5_moe_text", config: { pad_token_id: 0 } },
   olmoe: { modelType: "olmoe" },
 } satisfies Readonly<Record<string, TinyModelOptions>>;
 
@@ -226,6 +227,7 @@ const BESIDE_EXPERTS: Readonly<Record<string, readonly string[]>> = {
   mixtral: OF_ATTENTION,
   qwen2_moe: OF_ATTENTION,
   qwen3_moe: OF_ATTENTION,
+  qwen3_5_moe_text: ["in_proj_qkv", "out_proj", "q_proj", "shared_expert.up_proj"],
   olmoe: OF_ATTENTION,
   lfm2_moe: ["in_proj", "out_proj", "q_proj", "v_proj"],
 };

@@ -48,6 +48,8 @@ import { qwen2Moe } from "./families/qwen2-moe.ts";
 import { qwen3 } from "./families/qwen3.ts";
 import { qwen3Moe } from "./families/qwen3-moe.ts";
 import { qwen35 } from "./families/qwen3-5.ts";
+import { qwen35Moe } from "./families/qwen3-5-moe.ts";
+import { qwen35MoeText } from "./families/qwen3-5-moe-text.ts";
 import { qwen35Text } from "./families/qwen3-5-text.ts";
 import { roberta } from "./families/roberta.ts";
 import { seedOss } from "./families/seed-oss.ts";
@@ -101,6 +103,8 @@ export const FAMILIES: readonly Family[] = [
   mixtral,
   qwen2Moe,
   qwen3Moe,
+  qwen35MoeText,
+  qwen35Moe,
   olmoe,
   bert,
   roberta,

@@ -1372,3 +1372,66 @@ test("Qwen 3.5 of 0.8B: three of four layers keep one state, the others have gat
     752_393_024,
   );
 });
+
+test("Qwen 3.5 of 35B-A3B: 256 experts beside one in every layer, of which no configuration says how wide a layer without is", () => {
+  const { layers, tensors, ties } = openModel({
+    architectures: ["Qwen3_5MoeForConditionalGeneration"],
+    image_token_id: 248_056,
+    model_type: "qwen3_5_moe",
+    text_config: {
+      attention_bias: false,
+      attention_dropout: 0,
+      attn_output_gate: true,
+      dtype: "bfloat16",
+      eos_token_id: 248_044,
+      full_attention_interval: 4,
+      head_dim: 256,
+      hidden_act: "silu",
+      hidden_size: 2048,
+      initializer_range: 0.02,
+      layer_types: Array.from({ length: 40 }, (_, i) =>
+        i % 4 === 3 ? "full_attention" : "linear_attention",
+      ),
+      linear_conv_kernel_dim: 4,
+      linear_key_head_dim: 128,
+      linear_num_key_heads: 16,
+      linear_num_value_heads: 32,
+      linear_value_head_dim: 128,
+      mamba_ssm_dtype: "float32",
+      max_position_embeddings: 262_144,
+      mlp_only_layers: [],
+      model_type: "qwen3_5_moe_text",
+      moe_intermediate_size: 512,
+      mtp_num_hidden_layers: 1,
+      mtp_use_dedicated_embeddings: false,
+      num_attention_heads: 16,
+      num_experts: 256,
+      num_experts_per_tok: 8,
+      num_hidden_layers: 40,
+      num_key_value_heads: 2,
+      rms_norm_eps: 1e-6,
+      rope_parameters: {
+        mrope_interleaved: true,
+        mrope_section: [11, 11, 10],
+        partial_rotary_factor: 0.25,
+        rope_theta: 10_000_000,
+        rope_type: "default",
+      },
+      router_aux_loss_coef: 0.001,
+      shared_expert_intermediate_size: 512,
+      use_cache: true,
+      vocab_size: 248_320,
+    },
+    tie_word_embeddings: false,
+    video_token_id: 248_057,
+    vision_config: { depth: 27, hidden_size: 1152 },
+  });
+  assert.deepEqual(tensors.get("model.layers.39.mlp.experts.255.down_proj.weight")?.shape, [2048, 512]);
+  assert.deepEqual(tensors.get("model.layers.0.mlp.shared_expert_gate.weight")?.shape, [1, 2048]);
+  assert.deepEqual([new Set(layers).size, ties.size], [2, 0]);
+  const numParameters = [...tensors.values()].reduce(
+    (sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1),
+    0,
+  );
+  assert.equal(Math.round(numParameters / 1e8), 347);
+});

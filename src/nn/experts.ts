@@ -92,8 +92,14 @@ export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOp
   return reshapeLike(sumRepeats(weighted, rows, flat, numChosen), x);
 }
 
-/** Builds the expert of all tokens from x [B, T, D]: σ(Wg x) ∘ expert(x); the gate is `NAME_gate`, one output. */
-export function sharedExpert(b: Builder, x: Value, name: string, expert: MlpOptions): Value {
-  const share = sigmoid(b.linear(`${name}_gate`, x, 1, { role: "router" }));
-  return mul(gatedMlp(b, x, `${name}.`, expert), share);
+/** Builds it beside the expert of all tokens: y + σ(Wg x) ∘ expert(x); that one is `shared_expert`, its gate, one output, `shared_expert_gate`. */
+export function expertsBesideShared(
+  b: Builder,
+  x: Value,
+  prefix: string,
+  { shared, ...options }: ExpertsOptions & { readonly shared: MlpOptions },
+): Value {
+  const chosen = experts(b, x, prefix, options);
+  const share = sigmoid(b.linear(`${prefix}shared_expert_gate`, x, 1, { role: "router" }));
+  return add(chosen, mul(gatedMlp(b, x, `${prefix}shared_expert.`, shared), share));
 }

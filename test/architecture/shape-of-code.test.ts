@@ -116,6 +116,8 @@ const IS_ANOTHER = [
   "models/families/mistral3.ts imports models/families/ministral3.ts",
   "models/families/mistral3.ts imports models/families/mistral.ts",
   // Reads the text part of a model as one of the other.
+  "models/families/qwen3-5-moe.ts imports models/families/qwen3-5-moe-text.ts",
+  // Reads the text part of a model as one of the other.
   "models/families/qwen3-5.ts imports models/families/qwen3-5-text.ts",
   // Is the other, under a name of its own.
   "models/families/xlm-roberta.ts imports models/families/roberta.ts",

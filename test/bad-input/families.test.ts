@@ -110,6 +110,12 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ attn_output_gate: false }, "attn_output_gate is false"],
     [{ mlp_only_layers: [1] }, "mlp_only_layers"],
   ],
+  qwen3_5_moe_text: [
+    [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
+    [{ norm_topk_prob: false }, "norm_topk_prob is false"],
+    [{ linear_num_key_heads: 3 }, "linear_num_key_heads is 3 (expected a divisor of 4)"],
+  ],
+  qwen3_5_moe: [[{ text_config: null }, "text_config is missing"]],
   qwen3_5: [[{ text_config: null }, "text_config is missing"]],
   ernie4_5: [[{ use_bias: 1 }, "use_bias is 1"]],
   exaone4: [

@@ -30,6 +30,10 @@ const WIDE: Readonly<Record<string, (tiny: RawConfig) => Record<string, unknown>
   mistral3: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS } }),
   glm4: () => ({ ...HEADS, head_dim: 32 }),
   qwen3_5: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS, head_dim: 32 } }),
+  qwen3_5_moe: ({ text_config }) => ({
+    text_config: { ...(text_config as RawConfig), ...HEADS, head_dim: 32 },
+  }),
+  qwen3_5_moe_text: () => ({ ...HEADS, head_dim: 32 }),
   qwen3_5_text: () => ({ ...HEADS, head_dim: 32 }),
   "modernbert-decoder": () => ({ num_attention_heads: 2 }),
   phi: () => ({ num_attention_heads: 1 }),

@@ -78,6 +78,15 @@ const QWEN3_5_TEXT = {
   rms_norm_eps: 1e-2,
 };
 
+const QWEN3_5_MOE_TEXT = {
+  ...QWEN3_5_TEXT,
+  model_type: "qwen3_5_moe_text",
+  num_experts: 4,
+  num_experts_per_tok: 2,
+  moe_intermediate_size: 24,
+  shared_expert_intermediate_size: 40,
+};
+
 /** One of each family. */
 export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
   llama: {
@@ -253,6 +262,12 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     architectures: ["Qwen3_5ForConditionalGeneration"],
     model_type: "qwen3_5",
     text_config: QWEN3_5_TEXT,
+  },
+  qwen3_5_moe_text: { architectures: ["Qwen3_5MoeForCausalLM"], ...QWEN3_5_MOE_TEXT },
+  qwen3_5_moe: {
+    architectures: ["Qwen3_5MoeForConditionalGeneration"],
+    model_type: "qwen3_5_moe",
+    text_config: QWEN3_5_MOE_TEXT,
   },
   ernie4_5: {
     architectures: ["Ernie4_5ForCausalLM"],

@@ -7,9 +7,17 @@ interface Placed {
   readonly sizeBytes: number;
 }
 
-/** One of the parts of a tensor along the first axis, where it lies. */
-export function partOf<T extends Placed>(tensor: T, part: number): T {
-  const [count = 1, ...shape] = tensor.shape;
-  const sizeBytes = tensor.sizeBytes / count;
+/** Which part of a tensor is meant, as `partOf` counts them. */
+export interface TensorPart {
+  readonly index: number;
+  readonly numCuts: number;
+}
+
+/** One of the parts of a tensor along the first axis, where it lies; `numCuts`: pieces of each along the second, every one a part. */
+export function partOf<T extends Placed>(tensor: T, part: number, numCuts = 1): T {
+  const [count = 1, ...inner] = tensor.shape;
+  const [numRows = 1, ...rest] = inner;
+  const shape = numCuts === 1 ? inner : [numRows / numCuts, ...rest];
+  const sizeBytes = tensor.sizeBytes / count / numCuts;
   return { ...tensor, shape, sizeBytes, offset: tensor.offset + part * sizeBytes };
 }

@@ -114,6 +114,17 @@ export const EXPERTS = {
   settings: { expert_count: count("num_experts"), expert_used_count: count("num_experts_per_tok") },
 } as const;
 
+/** The expert of all tokens beside them, whose gate has one row, which files hold as a vector. */
+export const SHARED_EXPERT = {
+  names: {
+    ffn_gate_inp_shexp: "mlp.shared_expert_gate",
+    ffn_gate_shexp: "mlp.shared_expert.gate_proj",
+    ffn_up_shexp: "mlp.shared_expert.up_proj",
+    ffn_down_shexp: "mlp.shared_expert.down_proj",
+  },
+  changes: { ffn_gate_inp_shexp: "row" },
+} as const;
+
 /** The rows of queries and keys as they lie for readers that rotate neighbours. */
 export const NEIGHBOUR_ROWS = { attn_q: "query-rows", attn_k: "key-rows" } as const;
 

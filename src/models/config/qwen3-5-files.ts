@@ -1,5 +1,6 @@
 /** @file What files of other programs keep otherwise of Qwen 3.5: MLX's, and GGUF files, where heads of values that share a key head lie apart. */
-import { BLOCK_NAMES, count, decoderGguf } from "./decoder-gguf.ts";
+import { BLOCK_NAMES, EXPERTS, SHARED_EXPERT, count, decoderGguf } from "./decoder-gguf.ts";
+import type { RawConfig } from "./raw-config.ts";
 
 /** What MLX keeps otherwise. */
 export const QWEN3_5_MLX = {
@@ -26,9 +27,8 @@ export function hasDeltaNet(c: LayerKinds, layer: number): boolean {
   return types ? types[layer] === "linear_attention" : (layer + 1) % interval !== 0;
 }
 
-export const QWEN3_5_GGUF = decoderGguf({
-  architecture: "qwen35",
-  className: "Qwen3_5ForCausalLM",
+/** What files with experts and without say alike. */
+const COMMON = {
   rotated: "first-columns",
   blocksBehind: "nextn_predict_layers",
   blockNames: {
@@ -71,13 +71,13 @@ export const QWEN3_5_GGUF = decoderGguf({
     "rope.dimension_sections": { key: "sections", type: "int32s", absent: "left-out" },
   },
   switches: {},
-  valueHeads: (config) => {
+  valueHeads: (config: RawConfig) => {
     const [keys, values, width] = ["num_key_heads", "num_value_heads", "key_head_dim"].map((key) =>
       Number(config[`linear_${key}`]),
     ) as [number, number, number];
     return { numKeyHeads: keys, numHeads: values, rowsBefore: 2 * keys * width };
   },
-  complete({ values_width: width, recurrent_layers: recurrent, sections: _sections, ...config }) {
+  complete({ values_width: width, recurrent_layers: recurrent, sections: _sections, ...config }: RawConfig) {
     const layers = (recurrent as readonly boolean[] | undefined)?.slice(
       0,
       Number(config["num_hidden_layers"]),
@@ -89,7 +89,7 @@ export const QWEN3_5_GGUF = decoderGguf({
       ...(layers && { layer_types: layers.map((is) => (is ? "linear_attention" : "full_attention")) }),
     };
   },
-  values(settings) {
+  values(settings: RawConfig) {
     const {
       linear_num_value_heads: numHeads,
       linear_value_head_dim: width,
@@ -107,4 +107,27 @@ export const QWEN3_5_GGUF = decoderGguf({
       sections: [...sections, 0, 0, 0, 0].slice(0, 4),
     };
   },
+} as const;
+
+export const QWEN3_5_GGUF = decoderGguf({
+  ...COMMON,
+  architecture: "qwen35",
+  className: "Qwen3_5ForCausalLM",
+});
+
+export const QWEN3_5_MOE_GGUF = decoderGguf({
+  ...COMMON,
+  architecture: "qwen35moe",
+  className: "Qwen3_5MoeForCausalLM",
+  blockNames: { ...COMMON.blockNames, mlp: { ...EXPERTS.names, ...SHARED_EXPERT.names } },
+  changes: { ...COMMON.changes, ...EXPERTS.changes, ...SHARED_EXPERT.changes },
+  settings: {
+    ...COMMON.settings,
+    ...EXPERTS.settings,
+    // There is no layer without experts.
+    feed_forward_length: count("intermediate_size", "left-out"),
+    expert_feed_forward_length: count("moe_intermediate_size"),
+    expert_shared_feed_forward_length: count("shared_expert_intermediate_size"),
+  },
+  values: (settings) => ({ ...COMMON.values(settings), intermediate_size: undefined }),
 });

@@ -114,6 +114,8 @@ function readScaling(
   );
   switch (kind) {
     case "default":
+    // Images are placed in two dimensions and time, texts in one.
+    case "mrope":
     // Differs from the default only beyond the model's positions, which no text reaches.
     case "dynamic":
       return { kind: "none" };

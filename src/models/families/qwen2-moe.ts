@@ -7,13 +7,12 @@
  * Paper: "Qwen2 Technical Report", arXiv:2407.10671, section 2.2.2.
  */
 import { z } from "zod";
-import { add } from "../../graph/ops/pointwise/elementwise.ts";
-import { experts, sharedExpert } from "../../nn/experts.ts";
+import { expertsBesideShared } from "../../nn/experts.ts";
 import { plainDecoder } from "../blocks/decoder.ts";
 import { llamaBlock, plainAttention, siluMlp } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { SPARSE_FIELDS, readExperts, sparseLayers } from "../config/expert-config.ts";
-import { EXPERTS, count, decoderGguf } from "../config/decoder-gguf.ts";
+import { EXPERTS, SHARED_EXPERT, count, decoderGguf } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
@@ -33,14 +32,6 @@ const SCHEMA = z.object({
   layer_types: z.array(z.literal("full_attention")).nullish(),
 });
 
-/** A gate has one row, which files hold as a vector. */
-const SHARED = {
-  ffn_gate_inp_shexp: "mlp.shared_expert_gate",
-  ffn_gate_shexp: "mlp.shared_expert.gate_proj",
-  ffn_up_shexp: "mlp.shared_expert.up_proj",
-  ffn_down_shexp: "mlp.shared_expert.down_proj",
-};
-
 export const qwen2Moe: Family = {
   modelType: "qwen2_moe",
   summary: "Qwen 1.5 and Qwen 2 with experts: A2.7B and 57B-A14B",
@@ -49,8 +40,8 @@ export const qwen2Moe: Family = {
   gguf: decoderGguf({
     architecture: "qwen2moe",
     className: "Qwen2MoeForCausalLM",
-    blockNames: { mlp: { ...EXPERTS.names, ...SHARED } },
-    changes: { ...EXPERTS.changes, ffn_gate_inp_shexp: "row" },
+    blockNames: { mlp: { ...EXPERTS.names, ...SHARED_EXPERT.names } },
+    changes: { ...EXPERTS.changes, ...SHARED_EXPERT.changes },
     settings: {
       ...EXPERTS.settings,
       expert_feed_forward_length: count("moe_intermediate_size"),
@@ -69,7 +60,7 @@ export const qwen2Moe: Family = {
     const options = { ...readExperts(raw, c), normalizes: c.norm_topk_prob, expert };
     const attention = { ...plainAttention(raw, c), bias: { qkv: c.qkv_bias, output: false } };
     const withExperts = llamaBlock(c, attention, (b, x) =>
-      add(experts(b, x, "mlp.", options), sharedExpert(b, x, "mlp.shared_expert", shared)),
+      expertsBesideShared(b, x, "mlp.", { ...options, shared }),
     );
     return plainDecoder(raw, c, sparseLayers(c, { withExperts, dense: llamaBlock(c, attention) }));
   },

@@ -1,54 +1,12 @@
-/**
- * @file The Qwen 3.5 family, its text part: gated delta nets in three of four layers, gated attention with norms on each head in
- * the others.
- *
- * The delta nets: arXiv:2412.06464. Gated attention: "Gated Attention for Large Language Models", arXiv:2505.06708.
- */
+/** @file The Qwen 3.5 family, its text part. */
 import { z } from "zod";
-import { gatedDeltaNet } from "../../nn/gated-delta-net.ts";
-import { headNorm, rmsNormPlusOne } from "../../nn/norms.ts";
-import { withHeadNorms } from "../../nn/self-attention.ts";
-import { MAX_HEAD_WIDTH, MAX_TAPS } from "../../untrusted/limits.ts";
-import { decoder, plainEnds } from "../blocks/decoder.ts";
-import {
-  type Transform,
-  attentionPart,
-  mlpPart,
-  plainAttention,
-  preNormBlock,
-  siluMlp,
-} from "../blocks/decoder-blocks.ts";
-import { withoutTensors } from "../config/checkpoint-rules.ts";
-import { requireTypesOfAll } from "../config/layer-types.ts";
-import { QWEN3_5_GGUF, QWEN3_5_MLX, hasDeltaNet } from "../config/qwen3-5-files.ts";
-import type { Family, Layer } from "../family.ts";
-import { DECODER_FIELDS, parseConfig, unusable } from "../config/hf-config.ts";
+import { mlpPart, siluMlp } from "../blocks/decoder-blocks.ts";
+import { QWEN3_5_FIELDS, qwen35Decoder } from "../blocks/qwen3-5.ts";
+import { parseConfig } from "../config/hf-config.ts";
+import { QWEN3_5_GGUF } from "../config/qwen3-5-files.ts";
+import type { Family } from "../family.ts";
 
-const size = z.int().positive();
-/** Heads that predict further tokens, which files may hold beside the model, and how its states were kept. */
-const UNUSED = z.unknown().optional();
-
-const SCHEMA = z.object({
-  ...DECODER_FIELDS,
-  num_key_value_heads: size.default(4),
-  head_dim: size.default(256),
-  max_position_embeddings: size.default(32_768),
-  partial_rotary_factor: z.number().positive().default(0.25),
-  attention_bias: z.boolean().default(false),
-  attn_output_gate: z.literal(true).default(true),
-  layer_types: z.array(z.enum(["linear_attention", "full_attention"])).nullish(),
-  full_attention_interval: size.default(4),
-  linear_conv_kernel_dim: z.int().min(2).max(MAX_TAPS).default(4),
-  linear_key_head_dim: size.max(MAX_HEAD_WIDTH).default(128),
-  linear_value_head_dim: size.max(MAX_HEAD_WIDTH).default(128),
-  linear_num_key_heads: size.default(16),
-  linear_num_value_heads: size.default(32),
-  mlp_only_layers: z.array(z.never()).nullish(),
-  mtp_num_hidden_layers: UNUSED,
-  mtp_use_dedicated_embeddings: UNUSED,
-  mamba_ssm_dtype: UNUSED,
-  output_gate_type: z.enum(["silu", "swish"]).nullish(),
-});
+const SCHEMA = z.object(QWEN3_5_FIELDS);
 
 export const qwen35Text: Family = {
   modelType: "qwen3_5_text",
@@ -58,21 +16,6 @@ export const qwen35Text: Family = {
   gguf: QWEN3_5_GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    requireTypesOfAll(raw, c);
-    const { num_hidden_layers: numLayers, rms_norm_eps: epsilon } = c;
-    const [numKeyHeads, numValueHeads] = [c.linear_num_key_heads, c.linear_num_value_heads];
-    if (numValueHeads % numKeyHeads !== 0)
-      throw unusable(raw, `linear_num_key_heads is ${numKeyHeads} (expected a divisor of ${numValueHeads})`);
-    const [keyWidth, valueWidth] = [c.linear_key_head_dim, c.linear_value_head_dim];
-    const sizes = { numKeyHeads, numValueHeads, keyWidth, valueWidth, numTaps: c.linear_conv_kernel_dim };
-    const norm = rmsNormPlusOne(epsilon);
-    const attention = withHeadNorms(plainAttention(raw, c), (numHeads) => headNorm(norm, numHeads));
-    const block = (part: Transform): Layer => preNormBlock(norm, part, mlpPart(siluMlp(c)));
-    const full = block(attentionPart({ ...attention, isGated: true }));
-    const linear = block((b, x) => gatedDeltaNet(b, x, "linear_attn.", { ...sizes, epsilon }));
-    const layers = Array.from({ length: numLayers }, (_, layer) => (hasDeltaNet(c, layer) ? linear : full));
-    const ends = plainEnds(norm);
-    const checkpoint = withoutTensors({ ...ends.checkpoint, mlx: QWEN3_5_MLX }, /^mtp\./);
-    return decoder(raw, c, layers, { ...ends, checkpoint });
+    return qwen35Decoder(raw, c, mlpPart(siluMlp(c)));
   },
 };

@@ -38,6 +38,34 @@ test("experts in one tensor are tensors of their own, whole and in pieces", asyn
   await file.close();
 });
 
+test("gates and halves beside them that lie one below the other are two matrices of each expert", async () => {
+  const path = join(root, "joined.safetensors");
+  const data = Float32Array.from({ length: 24 }, (_, i) => i);
+  await writeSafetensors(path, [
+    ["mlp.experts.gate_up_proj", hostTensor("float32", [2, 4, 3], data)],
+    ["mlp.experts.down_proj", hostTensor("float32", [2, 3, 2], data.slice(0, 12))],
+    ["odd.experts.gate_up_proj", hostTensor("float32", [1, 3, 1], data.slice(0, 3))],
+    ["flat.experts.down_proj", hostTensor("float32", [3, 2], data.slice(0, 6))],
+  ]);
+  const file = await openSafetensors(path);
+  const weights = unstacked(file);
+  const ofExpert = (expert: number): string[] =>
+    ["gate_proj", "up_proj", "down_proj"].map((matrix) => `mlp.experts.${expert}.${matrix}.weight`);
+  const others = ["odd.experts.gate_up_proj", "flat.experts.down_proj"];
+  assert.deepEqual(
+    [...weights.tensors.keys()].toSorted(),
+    [...ofExpert(0), ...ofExpert(1), ...others].toSorted(),
+  );
+  const [gate, up, down] = ofExpert(1) as [string, string, string];
+  assert.deepEqual(await weights.read(gate), hostTensor("float32", [2, 3], data.slice(12, 18)));
+  assert.deepEqual(await weights.read(up), hostTensor("float32", [2, 3], data.slice(18, 24)));
+  assert.deepEqual(await weights.read(down), hostTensor("float32", [3, 2], data.slice(6, 12)));
+  const row = new Float32Array(3);
+  await weights.readInto(up, row, 3);
+  assert.deepEqual(row, data.slice(21, 24));
+  await file.close();
+});
+
 test("a file without stacks is read as it is, and one with experts without number is refused", async () => {
   const path = join(root, "plain.safetensors");
   await writeSafetensors(path, [["norm.weight", hostTensor("float32", [1], Float32Array.of(1))]]);

@@ -1,39 +1,68 @@
 /**
- * @file Matrices of all experts in one tensor, as MLX keeps them: `X.switch_mlp.Y` [E, …] stands for `X.experts.N.Y` […], N < E.
+ * @file Matrices of all experts in one tensor. MLX keeps them so: `X.switch_mlp.Y` [E, …] stands for `X.experts.N.Y` […], N < E.
+ * Some folders do as transformers computes, `X.experts.gate_up_proj` [E, 2F, D]: gate and up of an expert lie one below the other.
  */
 import { FormatError } from "../../../errors.ts";
 import { numElements } from "../../../graph/shape.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";
 import type { TensorRange } from "./safetensors-header.ts";
+import { lookup } from "../lookup.ts";
 import { partOf } from "../tensor-part.ts";
 import type { Safetensors } from "./safetensors.ts";
 
 const STACK = /\.switch_mlp\./;
+
+/** What the matrices of an expert are called, by what follows `.experts.` in the name of a tensor that holds those of all. */
+const JOINED: Readonly<Record<string, readonly string[]>> = {
+  gate_up_proj: ["gate_proj", "up_proj"],
+  down_proj: ["down_proj"],
+};
 
 /** What files call the module of an expert that lies in a stack. */
 export function stackName(module: string): string {
   return module.replace(/\.experts\.\d+\./, ".switch_mlp.");
 }
 
+/** A tensor that holds others, and what they are called, in the order in which they lie. */
+interface Stack {
+  readonly range: TensorRange;
+  /** Matrices of an expert, one below the other. */
+  readonly numCuts: number;
+  readonly nameOf: (expert: number, cut: number) => string;
+}
+
 /** An expert's own tensor, and where it lies. */
 interface StackPart {
   readonly range: TensorRange;
-  readonly stack: string;
+  readonly stack: Stack;
   readonly index: number;
+}
+
+/** What a tensor holds; null: it is no stack. */
+function stackOf(range: TensorRange): Stack | null {
+  const { name, shape } = range;
+  if (STACK.test(name)) {
+    return { range, numCuts: 1, nameOf: (expert) => name.replace(STACK, `.experts.${expert}.`) };
+  }
+  const [, prefix = "", joined = ""] = /^(.*\.experts\.)(\w+)$/.exec(name) ?? [];
+  const matrices = lookup(JOINED, joined);
+  if (matrices === undefined || shape.length !== 3 || shape[1]! % matrices.length !== 0) return null;
+  const nameOf = (expert: number, cut: number): string => `${prefix}${expert}.${matrices[cut]}.weight`;
+  return { range, numCuts: matrices.length, nameOf };
 }
 
 /** Weights, scales and biases of three matrices. */
 const MAX_PARTS = 9 * MAX_EXPERTS;
 
-const numParts = ({ shape: [count = 0] }: TensorRange): number => count;
+const numParts = ({ range, numCuts }: Stack): number => numCuts * (range.shape[0] ?? 0);
 
 /** @throws FormatError "format/tensor" for experts without number */
-function requireFew(path: string, stacks: readonly TensorRange[]): void {
+function requireFew(path: string, stacks: readonly Stack[]): void {
   const sum = stacks.reduce((parts, stack) => parts + numParts(stack), 0);
   if (sum <= MAX_PARTS) return;
   throw new FormatError(
     "format/tensor",
-    `Cannot read experts of "${path}": ${sum} matrices in stacks such as "${stacks[0]?.name}", expected at most ${MAX_PARTS}`,
+    `Cannot read experts of "${path}": ${sum} matrices in stacks such as "${stacks[0]?.range.name}", expected at most ${MAX_PARTS}`,
     { hint: "The file is damaged: download or convert the model again." },
   );
 }
@@ -47,24 +76,25 @@ function thereTwice(path: string, name: string, stack: string): FormatError {
   );
 }
 
-function partsOf(stack: TensorRange): StackPart[] {
+function partsOf(stack: Stack): StackPart[] {
+  const { range, numCuts, nameOf } = stack;
   return Array.from({ length: numParts(stack) }, (_, index) => ({
-    range: { ...partOf(stack, index), name: stack.name.replace(STACK, `.experts.${index}.`) },
-    stack: stack.name,
+    range: { ...partOf(range, index, numCuts), name: nameOf(Math.floor(index / numCuts), index % numCuts) },
+    stack,
     index,
   }));
 }
 
 /** Weights with a tensor for each expert; the very same where there are no stacks. @throws FormatError "format/tensor" */
 export function unstacked(weights: Safetensors): Safetensors {
-  const stacks = [...weights.tensors.values()].filter(({ name }) => STACK.test(name));
+  const stacks = [...weights.tensors.values()].flatMap((range) => stackOf(range) ?? []);
   if (stacks.length === 0) return weights;
   requireFew(weights.path, stacks);
   const parts = new Map(stacks.flatMap(partsOf).map((part) => [part.range.name, part]));
   const tensors = new Map(weights.tensors);
-  for (const { name } of stacks) tensors.delete(name);
+  for (const { range } of stacks) tensors.delete(range.name);
   for (const [name, { range, stack }] of parts) {
-    if (tensors.has(name)) throw thereTwice(weights.path, name, stack);
+    if (tensors.has(name)) throw thereTwice(weights.path, name, stack.range.name);
     tensors.set(name, range);
   }
   return {
@@ -72,12 +102,15 @@ export function unstacked(weights: Safetensors): Safetensors {
     tensors,
     async read(name) {
       const part = parts.get(name);
-      return part ? await weights.read(part.stack, part.index) : await weights.read(name);
+      if (!part) return await weights.read(name);
+      const { index, stack } = part;
+      return await weights.read(stack.range.name, { index, numCuts: stack.numCuts });
     },
     async readInto(name, into, start = 0) {
       const part = parts.get(name);
       if (!part) return await weights.readInto(name, into, start);
-      await weights.readInto(part.stack, into, part.index * numElements(part.range.shape) + start);
+      const { index, range, stack } = part;
+      await weights.readInto(stack.range.name, into, index * numElements(range.shape) + start);
     },
     view: (name) => (parts.has(name) ? null : weights.view(name)),
   };

@@ -6,7 +6,7 @@ import type { HostTensor } from "../../../runtime/host-tensor.ts";
 import { numElements } from "../../../graph/shape.ts";
 import type { ByteSource } from "../byte-source.ts";
 import { requireTensor } from "../require-tensor.ts";
-import { partOf } from "../tensor-part.ts";
+import { type TensorPart, partOf } from "../tensor-part.ts";
 import { readSafetensorsHeader, type TensorRange } from "./safetensors-header.ts";
 
 /** An open safetensors file, or a set of files with an index. Whoever opened it closes it. */
@@ -14,8 +14,8 @@ export interface Safetensors {
   readonly path: string;
   readonly metadata: Readonly<Record<string, string>>;
   readonly tensors: ReadonlyMap<string, TensorRange>;
-  /** Reads one tensor, or one part of it along the first axis; the caller owns it. @throws FormatError format/tensor, format/file */
-  read(name: string, part?: number): Promise<HostTensor>;
+  /** Reads one tensor, or one part of it; the caller owns it. @throws FormatError format/tensor, format/file */
+  read(name: string, part?: TensorPart): Promise<HostTensor>;
   /** Writes values of a float tensor from element `start` on, as many as there is room for. @throws as `read` */
   readInto(name: string, into: Float32Array, start?: number): Promise<void>;
   /** Views a float32 tensor without reading it, also after `close`; null for others and where files cannot be mapped. */
@@ -23,9 +23,10 @@ export interface Safetensors {
   close(): Promise<void>;
 }
 
-async function readRange(file: ByteSource, range: TensorRange, part?: number): Promise<HostTensor> {
-  const { name, dtype, fileDtype, shape, offset, sizeBytes } =
-    part === undefined ? range : partOf(range, part);
+async function readRange(file: ByteSource, range: TensorRange, part?: TensorPart): Promise<HostTensor> {
+  const { name, dtype, fileDtype, shape, offset, sizeBytes } = part
+    ? partOf(range, part.index, part.numCuts)
+    : range;
   if (dtype === null) {
     throw new FormatError(
       "format/tensor",

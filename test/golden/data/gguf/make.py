@@ -42,6 +42,7 @@ ARCHITECTURES = {
     "lfm2_moe": "LFM2MOE",
     "qwen3_5_text": "QWEN35",
     "qwen3_5_text-even": "QWEN35",
+    "qwen3_5_moe_text": "QWEN35MOE",
     "ernie4_5": "ERNIE4_5",
     "exaone4": "EXAONE4",
     "glm4": "GLM4",
@@ -72,6 +73,15 @@ def add_factors(w, c):
     w.add_logit_scale(c["logits_scaling"])
 
 
+def add_experts(w, c):
+    w.add_expert_count(c.get("num_local_experts") or c["num_experts"])
+    w.add_expert_used_count(c["num_experts_per_tok"])
+    if "moe_intermediate_size" in c:
+        w.add_expert_feed_forward_length(c["moe_intermediate_size"])
+    if "shared_expert_intermediate_size" in c:
+        w.add_expert_shared_feed_forward_length(c["shared_expert_intermediate_size"])
+
+
 def write_settings(w, family, c, num_behind):
     """The settings of the converter's classes; `num_behind` blocks that predict further tokens lie behind the model's own."""
     rope = c.get("rope_parameters") or {}
@@ -88,7 +98,7 @@ def write_settings(w, family, c, num_behind):
     w.add_embedding_length(c["hidden_size"])
     if family == "granitemoehybrid-files":
         w.add_feed_forward_length(c["shared_intermediate_size"])
-    elif family != "lfm2":
+    elif family not in ("lfm2", "qwen3_5_moe_text"):
         w.add_feed_forward_length(c["intermediate_size"])
     w.add_block_count(c["num_hidden_layers"] + num_behind)
     w.add_head_count(c["num_attention_heads"])
@@ -135,7 +145,7 @@ def write_settings(w, family, c, num_behind):
         w.add_layer_norm_rms_eps(c["rms_norm_eps"])
         w.add_rope_freq_base(rope["rope_theta"])
         w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * c["head_dim"]))
-        w.add_rope_dimension_sections([11, 11, 10, 0])
+        w.add_rope_dimension_sections((rope.get("mrope_section", [11, 11, 10]) + [0])[:4])
         w.add_vocab_size(c["vocab_size"])
         w.add_ssm_conv_kernel(c["linear_conv_kernel_dim"])
         w.add_ssm_state_size(c["linear_key_head_dim"])
@@ -143,8 +153,10 @@ def write_settings(w, family, c, num_behind):
         w.add_ssm_time_step_rank(c["linear_num_value_heads"])
         w.add_ssm_inner_size(c["linear_value_head_dim"] * c["linear_num_value_heads"])
         w.add_full_attention_interval(c.get("full_attention_interval", 4))
+        if "num_experts" in c:
+            add_experts(w, c)
         recurrent = [kind == "linear_attention" for kind in c["layer_types"]]
-        w.add_array("qwen35.attention.recurrent_layers", recurrent + [False] * num_behind)
+        w.add_array(f"{w.arch}.attention.recurrent_layers", recurrent + [False] * num_behind)
         if num_behind:
             w.add_nextn_predict_layers(num_behind)
         return
@@ -211,12 +223,7 @@ def write_settings(w, family, c, num_behind):
         w.add_rope_scaling_yarn_log_mul(full["mscale_all_dim"])
         w.add_attn_temperature_scale(full["llama_4_scaling_beta"])
     if "num_experts_per_tok" in c:
-        w.add_expert_count(c.get("num_local_experts") or c["num_experts"])
-        w.add_expert_used_count(c["num_experts_per_tok"])
-        if "moe_intermediate_size" in c:
-            w.add_expert_feed_forward_length(c["moe_intermediate_size"])
-        if "shared_expert_intermediate_size" in c:
-            w.add_expert_shared_feed_forward_length(c["shared_expert_intermediate_size"])
+        add_experts(w, c)
 
 
 def write_tokenizer(w, vocab_size):

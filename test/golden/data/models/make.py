@@ -16,12 +16,17 @@ DECODER = SIZES | {"num_key_value_heads": 2, "max_position_embeddings": 512, "bo
 ROTATED = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0}}
 PARTLY_ROTATED = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.6}}
 SMALL = DECODER | {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 48}
+NARROW = {key: value for key, value in SMALL.items() if key != "intermediate_size"}
 YARN = {"rope_type": "yarn", "rope_theta": 5000.0, "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 4.0, "beta_slow": 1.0}
 GROWING = YARN | {"factor": 16.0, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.4, "original_max_position_embeddings": 4}
+SECTIONS = {"rope_type": "default", "rope_theta": 5000.0, "mrope_section": [1, 1, 1]}
+QWEN3_5 = {"layer_types": ["linear_attention", "full_attention"], "linear_num_key_heads": 2, "linear_num_value_heads": 4, "rms_norm_eps": 1e-2}
+QWEN3_5_MOE = {"num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "shared_expert_intermediate_size": 20}
 STRETCHED = {"rope_type": "dynamic", "alpha": 50.0, "factor": 1.0}
 ENCODER = SIZES | {"vocab_size": 96, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 4}
 TINY = {"vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
 TINY_ENCODER = TINY | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "pad_token_id": 1}
+EYES = {"depth": 1, "hidden_size": 4, "intermediate_size": 4, "patch_size": 2}
 MODERNBERT = (
     SIZES
     | {"vocab_size": 96, "num_labels": 4, "num_hidden_layers": 3, "global_attn_every_n_layers": 2, "local_attention": 4}
@@ -56,6 +61,26 @@ MODELS = {
         | {"num_key_value_heads": 1, "num_hidden_layers": 2, "layer_types": ["linear_attention", "full_attention"], "rms_norm_eps": 1e-3}
         | {"max_position_embeddings": 64, "linear_num_key_heads": 2, "linear_num_value_heads": 2, "linear_key_head_dim": 8}
         | {"linear_value_head_dim": 8, "linear_conv_kernel_dim": 3},
+    ),
+    "qwen3_5_moe_text": (
+        transformers.Qwen3_5MoeForCausalLM,
+        NARROW
+        | QWEN3_5
+        | QWEN3_5_MOE
+        | {"rope_parameters": SECTIONS | {"partial_rotary_factor": 0.5}, "head_dim": 12}
+        | {"linear_key_head_dim": 8, "linear_value_head_dim": 8, "linear_conv_kernel_dim": 3},
+    ),
+    "qwen3_5_moe": (
+        transformers.Qwen3_5MoeForConditionalGeneration,
+        {"vision_config": EYES | {"num_heads": 1, "num_position_embeddings": 4, "out_hidden_size": 16}, "tie_word_embeddings": True}
+        | {
+            "text_config": TINY
+            | QWEN3_5
+            | QWEN3_5_MOE
+            | {"rope_parameters": SECTIONS | {"partial_rotary_factor": 0.5}, "head_dim": 12, "tie_word_embeddings": True}
+            | {"num_key_value_heads": 1, "num_hidden_layers": 2, "max_position_embeddings": 64}
+            | {"linear_key_head_dim": 4, "linear_value_head_dim": 4, "moe_intermediate_size": 8, "shared_expert_intermediate_size": 8}
+        },
     ),
     "lfm2-biases": (
         transformers.Lfm2ForCausalLM,
@@ -231,6 +256,8 @@ AS_OF_V4 = {
     "lfm2": {"layer_types": None, "full_attn_idxs": [1], "intermediate_size": 1, "block_ff_dim": 70, "tie_embedding": True},
     "qwen3_5_text": {"partial_rotary_factor": 0.5},
     "qwen3_5_text-even": {"partial_rotary_factor": 0.5},
+    "qwen3_5_moe_text": {"partial_rotary_factor": 0.5, "norm_topk_prob": True, "decoder_sparse_step": 1, "mlp_only_layers": []},
+    "qwen3_5_moe": {"text_config": {"partial_rotary_factor": 0.5}},
     "ministral3": {"rope_parameters": GROWING},
     "modernbert-decoder": {"layer_types": None, "global_attn_every_n_layers": 2, "sliding_window": None}
     | {"global_rope_theta": 5000.0, "local_rope_theta": 300.0, "rope_theta": None},
@@ -242,7 +269,10 @@ AS_OF_V4 = {
     "stablelm-parallel": {"partial_rotary_factor": 0.6},
 }
 # Modules that files call otherwise than transformers 5 does.
-IN_FILES = {"gpt_neox": ("lm_head.", "embed_out."), "mixtral": (".mlp.", ".block_sparse_moe.")}
+IN_FILES = {"qwen3_5_moe": ("model.language_model.", "model."), "gpt_neox": ("lm_head.", "embed_out."), "mixtral": (".mlp.", ".block_sparse_moe.")}
+
+# Models that also read images, their text part; what tensors are called in the folders that are published, with the experts of a layer in one.
+AS_PUBLISHED = {"qwen3_5_moe": lambda name: name}
 
 
 # Labels of heads that tell numbers, or several classes: one number without a word of it in the configuration.
@@ -266,10 +296,20 @@ def make_random(model):
 
 
 def config_of_v4(config, name):
-    changes = {"torch_dtype": config.pop("dtype")}
-    if rope := config.pop("rope_parameters", None):
-        changes |= {"rope_theta": rope.get("full_attention", rope)["rope_theta"], "rope_scaling": None}
-    return config | changes | {"transformers_version": "4.51.0"} | AS_OF_V4.get(name, {})
+    own = AS_OF_V4.get(name, {})
+    changes = {"transformers_version": "4.51.0"}
+    if "dtype" in config:
+        changes |= {"torch_dtype": config.pop("dtype")}
+    if "text_config" in config:
+        changes |= {"text_config": with_older_rotation(config["text_config"]) | own["text_config"]}
+    return with_older_rotation(config) | changes | {key: value for key, value in own.items() if key != "text_config"}
+
+
+def with_older_rotation(config):
+    if not (rope := config.pop("rope_parameters", None)):
+        return config
+    scaling = {key: rope[key] for key in ("rope_type", "mrope_section")} if "mrope_section" in rope else None
+    return config | {"rope_theta": rope.get("full_attention", rope)["rope_theta"], "rope_scaling": scaling}
 
 
 def rows(lengths, vocab_size, pad):
@@ -325,7 +365,10 @@ def main(out, names):
         model.save_pretrained(folder)
         (folder / "generation_config.json").unlink(missing_ok=True)
         make = classes_golden if name.endswith("-cls") else language_golden
-        golden, tensors = make(model, config.vocab_size)
+        golden, tensors = make(model, config.get_text_config().vocab_size)
+        if rename := AS_PUBLISHED.get(name):
+            kept = {rename(key): value for key, value in model.state_dict().items() if key not in model.all_tied_weights_keys}
+            save_file(kept, folder / "model.safetensors", metadata={"format": "pt"})
         if not name.endswith("-cls"):
             saved = json.loads((folder / "config.json").read_text())
             (folder / "config.v4.json").write_text(json.dumps(config_of_v4(saved, name), indent=1) + "\n")

@@ -1,0 +1,30 @@
+/** @file Qwen 3.5 models with experts as they are published, which also read images: their text part; images are not read. */
+import type { Family, RawConfig } from "../family.ts";
+import { textConfig, withTextCheckpoint } from "../config/text-part.ts";
+import { QWEN3_5_MOE_GGUF } from "../config/qwen3-5-files.ts";
+import { qwen35MoeText } from "./qwen3-5-moe-text.ts";
+
+/** The sizes of 35B-A3B, which files leave out: transformers writes how the text part differs from them. */
+const DEFAULT_SIZES = {
+  vocab_size: 248_320,
+  hidden_size: 2048,
+  num_hidden_layers: 40,
+  num_attention_heads: 16,
+};
+
+const ownConfig = (raw: RawConfig): RawConfig =>
+  textConfig(raw, {
+    defaults: DEFAULT_SIZES,
+    fixed: { model_type: qwen35MoeText.modelType },
+    classes: { telling: "Qwen3_5MoeText", writing: "Qwen3_5Moe" },
+  });
+
+export const qwen35Moe: Family = {
+  modelType: "qwen3_5_moe",
+  summary: "Qwen 3.5 and 3.6 with experts, their text part: 35B-A3B, 122B-A10B and 397B-A17B",
+  traits:
+    "The blocks of the Qwen 3.5 with experts that reads text alone. The vision tower is skipped: images are not read.",
+  // Its text part, which is read back as a model for text.
+  gguf: QWEN3_5_MOE_GGUF,
+  open: (raw) => withTextCheckpoint(qwen35MoeText.open(ownConfig(raw)), ownConfig),
+};
