@@ -1,8 +1,8 @@
 /** @file What a block of a model declares, found by building it once. */
 import type { AttentionOptions } from "../nn/builder.ts";
 import type { RecentOptions } from "./graphs/part-earlier.ts";
-import type { MemoryOptions } from "./graphs/part-memory.ts";
 import type { Branch, PartGraph } from "./graphs/part-graph.ts";
+import type { StateOptions } from "./graphs/part-state.ts";
 import type { SiteSpec, TensorSpec } from "./graphs/sites.ts";
 
 /** What a part of a model declares. */
@@ -19,8 +19,8 @@ export interface ModelLayer extends Part {
   readonly attention: AttentionOptions | null;
   /** What is kept of the last tokens, in the place of keys and values; null: nothing. */
   readonly recent: RecentOptions | null;
-  /** The state that is kept of all tokens; null: none. */
-  readonly memory: MemoryOptions | null;
+  /** The states that are kept of all tokens. */
+  readonly states: readonly StateOptions[];
 }
 
 /** Numbers of the keys of a token in all layers, which are as many as those of its values. */
@@ -47,6 +47,6 @@ export function declaredLayer(kind: number, part: PartGraph): ModelLayer {
     })),
     attention: part.attention?.options ?? null,
     recent: part.recent?.options ?? null,
-    memory: part.memory?.options ?? null,
+    states: part.stateOptions,
   };
 }

@@ -1354,10 +1354,10 @@ test("Qwen 3.5 of 0.8B: three of four layers keep one state, the others have gat
     vision_end_token_id: 248_054,
   });
   assert.deepEqual(
-    [...layers.entries()].flatMap(([layer, { memory }]) => (memory ? [] : [layer])),
+    [...layers.entries()].flatMap(([layer, { states }]) => (states.length > 0 ? [] : [layer])),
     [3, 7, 11, 15, 19, 23],
   );
-  assert.deepEqual(layers[0]?.memory, { numHeads: 16, keyWidth: 128, valueWidth: 128 });
+  assert.deepEqual(layers[0]?.states, [{ name: "state", shape: [16, 128, 128] }]);
   assert.deepEqual(layers[0]?.recent, { width: 6144, count: 3 });
   const { attention } = layers[3]!;
   assert.deepEqual(attention?.rope, { theta: 10_000_000, width: 64, scaling: { kind: "none" } });

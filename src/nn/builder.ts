@@ -78,7 +78,7 @@ export interface Builder {
   attend(q: Value, k: Value, v: Value, options: AttentionOptions): Value;
   /**
    * What x [B, T, W] was 1, 2, … `count` tokens before each, [B, T, W] each, and zeros before an example begins; kept for later
-   * tokens as keys and values are. W is even.
+   * tokens as keys and values are, or as a state in a block that has attended before. W is even.
    */
   earlier(x: Value, count: number): Values;
   /**

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { factsOf } from "../../src/data/batches/pass-facts.ts";
 import type { Value } from "../../src/graph/graph.ts";
-import { ATTENDED } from "../../src/models/graphs/part-graph.ts";
+import { isAttended } from "../../src/models/graphs/part-graph.ts";
 import { FAMILIES } from "../../src/models/families.ts";
 import { full } from "../../src/peft/methods/full.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
@@ -114,7 +114,7 @@ for (const [turn, { modelType }] of FAMILIES.entries()) {
             assert.deepEqual(kept.get("dx"), dy.data, "dx is not that of the identity");
           }
           const { saved: attended } = await runner.forward(last, x, pass, { saves: "attention", dropped });
-          assert.ok(Object.keys(attended).every((name) => name === ATTENDED));
+          assert.ok(Object.keys(attended).every(isAttended));
           for (const saved of [{}, attended]) {
             const anew = await gradientsOf(saved);
             for (const [name, gradient] of kept) {

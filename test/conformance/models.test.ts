@@ -133,30 +133,25 @@ for (const family of FAMILIES) {
           { B: 1, T: P + T },
         );
         const cached = buildBlock(base, null, 0, { cache: "tokens" });
-        /** The state that the first P tokens leave, where the block keeps one. */
-        const stateBefore = (): Feeds => {
-          const { memory: own } = cached.part;
-          if (!own || !recent) return {};
-          const { numHeads, keyWidth, valueWidth } = own.options;
-          const nothing = zeros64([1, recent.count, recent.width / 2]);
+        /** The states that the first P tokens leave, where the block keeps some. */
+        const statesBefore = (): Feeds => {
+          const { states } = cached.part;
+          if (states.length === 0) return {};
+          const nothing = recent ? zeros64([1, recent.count, recent.width / 2]) : cutRows(all["key"]!, 0, 0);
           const feeds: Feeds = {
             ...contextFeeds(cached, 1, P, 0),
             x: cutRows(x, 0, P),
             past_key: nothing,
             past_value: nothing,
-            past_state: zeros64([1, numHeads, keyWidth, valueWidth]),
+            ...Object.fromEntries(states.map(({ name, shape }) => [`past_${name}`, zeros64([1, ...shape])])),
             ...weights,
           };
-          const { state } = evaluate(blockProgram(cached, { state: own.outputs["new_state"]! }), feeds, {
-            B: 1,
-            T: P,
-            P: 0,
-          });
-          return { past_state: state! };
+          const next = Object.fromEntries(states.map((state) => [`past_${state.name}`, state.next]));
+          return evaluate(blockProgram(cached, next), feeds, { B: 1, T: P, P: 0 });
         };
         const feeds: Feeds = {
           ...contextFeeds(cached, 1, T, P),
-          ...stateBefore(),
+          ...statesBefore(),
           x: cutRows(x, P, P + T),
           past_key: cutRows(all["key"]!, firstKept, P),
           past_value: cutRows(all["value"]!, firstKept, P),

@@ -6,9 +6,10 @@ export const gatherColumnsSuite: OpSuite = {
   op: "gatherColumns",
   reference: ([x, columns]) => {
     const [values, numbers] = [x!, columns!];
+    const fromStart = (column: number): number => (column < 0 ? values.shape.at(-1)! + column : column);
     return [
       build([...values.shape.slice(0, -1), ...numbers.shape], (index) =>
-        at(values, [...index.slice(0, -1), at(numbers, index.slice(-1))]),
+        at(values, [...index.slice(0, -1), fromStart(at(numbers, index.slice(-1)))]),
       ),
     ];
   },
@@ -18,6 +19,7 @@ export const gatherColumnsSuite: OpSuite = {
       bindings: { B: 2, T: 3 },
       tolerance: 0,
     }),
+    opCase("counted from the end", [float([2, 5]), int64([3], given(-3, -1, 0))], { tolerance: 0 }),
     opCase("of a vector", [float([7]), int64([2], integers(7))], { tolerance: 0 }),
     opCase("of no rows", [float(["N", 5]), int64([2], integers(5))], { bindings: { N: 0 }, tolerance: 0 }),
   ],

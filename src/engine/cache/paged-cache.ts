@@ -14,7 +14,7 @@ import { type CacheLayout, type PageSizes, PagedPass, type PagedRows, type PoolL
 import type { Sequence } from "./sequence.ts";
 import { StateCache } from "./state-cache.ts";
 
-type CachedLayer = Pick<Model["layers"][number], "attention" | "recent" | "memory">;
+type CachedLayer = Pick<Model["layers"][number], "attention" | "recent" | "states">;
 type CachedModel = { readonly layers: readonly CachedLayer[] };
 
 /** How the cache of a model is read while there is room. */

@@ -51,7 +51,7 @@ export class PagedPass {
   readonly pages: HostTensor<"int64"> | null;
   readonly #parts: PagedPassParts;
   readonly #fresh = new Map<number, CacheRows>();
-  readonly #states = new Map<number, StateRows>();
+  readonly #states = new Map<number, readonly StateRows[]>();
 
   constructor(parts: PagedPassParts) {
     this.#parts = parts;
@@ -138,11 +138,11 @@ export class PagedPass {
     return known ? { key: cut(whole.key), value: cut(whole.value) } : whole;
   }
 
-  /** What a layer has kept of all tokens of each row as one state, and memory for what it will; null: nothing. */
-  state(layer: number): StateRows | null {
+  /** What a layer has kept of all tokens of each row as states, and memory for what it will. */
+  states(layer: number): readonly StateRows[] {
     const { states, rows } = this.#parts;
     const own = states.rows(layer, rows.sequences);
-    if (own) this.#states.set(layer, own);
+    this.#states.set(layer, own);
     return own;
   }
 

@@ -4,7 +4,7 @@ import { test } from "node:test";
 import { Sequence } from "./sequence.ts";
 import { StateCache } from "./state-cache.ts";
 
-const memory = { numHeads: 1, keyWidth: 2, valueWidth: 1 };
+const states = [{ name: "state", shape: [1, 2, 1] }];
 
 function textOn(page: number): Sequence {
   const sequence = new Sequence([1, 2, 3, 4], null);
@@ -19,7 +19,8 @@ function step(
   by: number,
   meanwhile = (): void => {},
 ): number[] {
-  const rows = cache.rows(1, texts)!;
+  const all = cache.rows(1, texts);
+  const rows = all[0]!;
   assert.deepEqual(
     [rows.past.shape, rows.next.shape],
     [
@@ -30,14 +31,14 @@ function step(
   const before = [...rows.past.data];
   for (const [i, value] of before.entries()) rows.next.data[i] = value + by;
   meanwhile();
-  cache.keep(1, texts, rows);
+  cache.keep(1, texts, all);
   for (const text of texts) if (text.pages.length > 0) text.numComputed++;
   return before;
 }
 
 test("a text has its own states, alone and beside others, from zeros on", () => {
-  const cache = new StateCache([{ memory: null }, { memory }]);
-  assert.equal(cache.rows(0, [textOn(0)]), null);
+  const cache = new StateCache([{ states: [] }, { states }]);
+  assert.deepEqual(cache.rows(0, [textOn(0)]), []);
   const [a, b, c] = [textOn(0), textOn(1), textOn(2)];
   assert.deepEqual(step(cache, [a], 1), [0, 0]);
   assert.deepEqual(step(cache, [b], 10), [0, 0]);
@@ -49,7 +50,7 @@ test("a text has its own states, alone and beside others, from zeros on", () => 
 });
 
 test("a text that lost its pages begins with zeros again, and one that ends while it runs leaves nothing", () => {
-  const cache = new StateCache([{ memory: null }, { memory }]);
+  const cache = new StateCache([{ states: [] }, { states }]);
   const [a, b] = [textOn(0), textOn(1)];
   step(cache, [a, b], 5);
   a.pages.length = 0;

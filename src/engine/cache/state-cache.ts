@@ -1,22 +1,23 @@
 /**
- * @file What layers keep of all tokens of a text as one state: the states of the texts in work, which a pass reads and replaces.
+ * @file What layers keep of all tokens of a text as states of one size: those of the texts in work, which a pass reads and replaces.
  *
  * A text has them beside its pages, as many bytes however long it is. They are of its last computed token alone, so no other text
  * can begin with them.
  */
-import type { MemoryOptions } from "../../models/graphs/part-memory.ts";
+import type { StateOptions } from "../../models/graphs/part-state.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { Sequence } from "./sequence.ts";
 
-/** The states of some rows before a pass and after it, [B, H, D, W]. */
+/** A state of some rows before a pass and after it, [B, ...shape]. */
 export interface StateRows {
+  readonly name: string;
   readonly past: HostTensor<"float32">;
   readonly next: HostTensor<"float32">;
 }
 
 type Numbers = Float32Array<ArrayBuffer>;
 
-/** Memory of a layer that no pass has. */
+/** Memory that no pass has. */
 interface Spare {
   /** Of one state. */
   state: Numbers | null;
@@ -24,9 +25,8 @@ interface Spare {
   rows: readonly [past: Numbers, next: Numbers] | null;
 }
 
-/** A layer that keeps states. */
-interface StateLayer {
-  readonly shape: readonly number[];
+/** A state that a layer keeps. */
+interface KeptState extends StateOptions {
   /** Numbers of a state. */
   readonly size: number;
   /** States by text. */
@@ -35,69 +35,75 @@ interface StateLayer {
 }
 
 export class StateCache {
-  /** Null: a layer keeps none. */
-  readonly #layers: readonly (StateLayer | null)[];
+  readonly #layers: readonly (readonly KeptState[])[];
 
-  constructor(layers: readonly { readonly memory: MemoryOptions | null }[]) {
-    this.#layers = layers.map(({ memory }) => {
-      if (!memory) return null;
-      const shape = [memory.numHeads, memory.keyWidth, memory.valueWidth];
-      const size = shape.reduce((product, n) => product * n, 1);
-      return { shape, size, held: new Map(), spare: { state: null, rows: null } };
-    });
+  constructor(layers: readonly { readonly states: readonly StateOptions[] }[]) {
+    this.#layers = layers.map(({ states }) =>
+      states.map(({ name, shape }) => {
+        const size = shape.reduce((product, n) => product * n, 1);
+        return { name, shape, size, held: new Map(), spare: { state: null, rows: null } };
+      }),
+    );
   }
 
   /** Lets go of the states of texts that have no pages any more. */
   prune(): void {
-    for (const layer of this.#layers) {
-      if (!layer) continue;
-      for (const sequence of layer.held.keys()) if (sequence.pages.length === 0) layer.held.delete(sequence);
-    }
+    for (const { held } of this.#layers.flat())
+      for (const sequence of held.keys()) if (sequence.pages.length === 0) held.delete(sequence);
   }
 
-  /** What rows have in a layer, zeros before their first token, and memory for what they will; null: nothing. */
-  rows(index: number, sequences: readonly Sequence[]): StateRows | null {
-    const layer = this.#layers[index];
-    if (!layer) return null;
-    const { shape, size, spare } = layer;
-    const states = sequences.map((sequence) => stateOf(layer, sequence));
-    const of = (data: Numbers): HostTensor<"float32"> =>
-      hostTensor("float32", [states.length, ...shape], data.subarray(0, states.length * size));
-    const [only, ...others] = states;
-    if (only && others.length === 0) {
-      const next = spare.state ?? new Float32Array(size);
-      spare.state = null;
-      return { past: of(only), next: of(next) };
-    }
-    const length = states.length * size;
-    const fits = spare.rows !== null && spare.rows[0].length >= length;
-    const [past, next] = fits ? spare.rows! : [new Float32Array(length), new Float32Array(length)];
-    spare.rows = null;
-    for (const [row, state] of states.entries()) past.set(state, row * size);
-    return { past: of(past), next: of(next) };
+  /** What rows have in a layer, zeros before their first token, and memory for what they will. */
+  rows(index: number, sequences: readonly Sequence[]): readonly StateRows[] {
+    return (this.#layers[index] ?? []).map((state) => rowsOf(state, sequences));
   }
 
   /** Keeps what a pass has made of the states of its rows, but of those that have ended meanwhile. */
-  keep(index: number, sequences: readonly Sequence[], { past, next }: StateRows): void {
-    const { size, held, spare } = this.#layers[index]!;
-    const lives = (sequence: Sequence): boolean => sequence.pages.length > 0;
-    const [only, ...others] = sequences;
-    if (only && others.length === 0) {
-      if (lives(only)) held.set(only, next.data as Numbers);
-      spare.state = past.data as Numbers;
-      return;
-    }
-    for (const [row, sequence] of sequences.entries())
-      if (lives(sequence)) held.get(sequence)?.set(next.data.subarray(row * size, (row + 1) * size));
-    spare.rows = [past, next].map(({ data }) => new Float32Array(data.buffer as ArrayBuffer)) as [
-      Numbers,
-      Numbers,
-    ];
+  keep(index: number, sequences: readonly Sequence[], rows: readonly StateRows[]): void {
+    for (const [i, state] of this.#layers[index]!.entries()) keepRows(state, sequences, rows[i]!);
   }
 }
 
+function rowsOf(kept: KeptState, sequences: readonly Sequence[]): StateRows {
+  const { name, shape, size, spare } = kept;
+  const states = sequences.map((sequence) => stateOf(kept, sequence));
+  const of = (data: Numbers): HostTensor<"float32"> =>
+    hostTensor("float32", [states.length, ...shape], data.subarray(0, states.length * size));
+  const [only, ...others] = states;
+  if (only && others.length === 0) {
+    const next = spare.state ?? new Float32Array(size);
+    spare.state = null;
+    return { name, past: of(only), next: of(next) };
+  }
+  const length = states.length * size;
+  const fits = spare.rows !== null && spare.rows[0].length >= length;
+  const [past, next] = fits ? spare.rows! : [new Float32Array(length), new Float32Array(length)];
+  spare.rows = null;
+  for (const [row, state] of states.entries()) past.set(state, row * size);
+  return { name, past: of(past), next: of(next) };
+}
+
+function keepRows(
+  { size, held, spare }: KeptState,
+  sequences: readonly Sequence[],
+  { past, next }: StateRows,
+): void {
+  const lives = (sequence: Sequence): boolean => sequence.pages.length > 0;
+  const [only, ...others] = sequences;
+  if (only && others.length === 0) {
+    if (lives(only)) held.set(only, next.data as Numbers);
+    spare.state = past.data as Numbers;
+    return;
+  }
+  for (const [row, sequence] of sequences.entries())
+    if (lives(sequence)) held.get(sequence)?.set(next.data.subarray(row * size, (row + 1) * size));
+  spare.rows = [past, next].map(({ data }) => new Float32Array(data.buffer as ArrayBuffer)) as [
+    Numbers,
+    Numbers,
+  ];
+}
+
 /** The state of a text, zeros before its first token. */
-function stateOf({ size, held }: StateLayer, sequence: Sequence): Numbers {
+function stateOf({ size, held }: KeptState, sequence: Sequence): Numbers {
   const state = held.get(sequence) ?? new Float32Array(size);
   held.set(sequence, state);
   return sequence.numComputed > 0 ? state : state.fill(0);

@@ -179,7 +179,7 @@ export class BlockStack {
    * alone.
    */
   async isPerPrompt(): Promise<boolean> {
-    if (this.#session.model.layers.some(({ memory }) => memory)) return true;
+    if (this.#session.model.layers.some(({ states }) => states.length > 0)) return true;
     const groups = await this.#compile(bestLayout(this.#session.model), "any");
     return groups.some(({ spec, made }) =>
       made.some(({ passInputs }) =>

@@ -4,7 +4,7 @@
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-attention.ts";
-import { NEW_STATE, PAST_STATE } from "../../models/graphs/part-memory.ts";
+import { nextOf, pastOf } from "../../models/graphs/part-state.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
@@ -190,10 +190,9 @@ export async function feedGroup(
     const [past, fresh] = [cache.past(layer), cache.fresh(layer)];
     give(names, { [PAST_KEY]: past.key, [PAST_VALUE]: past.value }, feeds);
     if (fresh) give(names, { new_key: fresh.key, new_value: fresh.value }, into);
-    const state = cache.state(layer);
-    if (state) {
-      give(names, { [PAST_STATE]: state.past }, feeds);
-      give(names, { [NEW_STATE]: state.next }, into);
+    for (const state of cache.states(layer)) {
+      give(names, { [pastOf(state)]: state.past }, feeds);
+      give(names, { [nextOf(state)]: state.next }, into);
     }
   }
   return { feeds, into };

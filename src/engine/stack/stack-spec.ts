@@ -17,6 +17,7 @@ import type { Dim } from "../../graph/shape.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-attention.ts";
+import { nextStates } from "../../models/graphs/part-state.ts";
 import { operandNames } from "../../models/graphs/part-tensors.ts";
 import { boundOf } from "../../run/arithmetic.ts";
 import { foldFactors, fuseNorm } from "./fuse-norm.ts";
@@ -78,7 +79,7 @@ class Stack {
   add({ part, x, y }: BuiltPart): void {
     const index = this.#numBlocks++;
     const { newKey, newValue } = part.cache!.outputs;
-    const states = part.memory?.outputs ?? {};
+    const states = nextStates(part.states);
     const ends = { y, new_key: newKey, new_value: newValue, ...states };
     const given = neededInputs(ends, { x, ...part.inputs() });
     const places = new Map<Value, Value>();

@@ -9,6 +9,7 @@ import { concat } from "../../graph/ops/shapes/concat.ts";
 import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-attention.ts";
+import { lastOf } from "../../models/graphs/part-earlier.ts";
 import type { PartOptions } from "../../models/graphs/part-options.ts";
 import type { ModelLayer } from "../../models/model-layer.ts";
 import { fitsHeadCache } from "../../nn/attention.ts";
@@ -68,14 +69,12 @@ function recentTokens(
   const given = whole.given(`past_conv.${layer}`, "float32", ["B", width, count]);
   const before = transpose(given, [0, 2, 1]); // [B, count, W]
   const [key, value] = split(before, 2, [width / 2, width / 2]);
-  // Counted from the end.
-  const last = BigInt64Array.from({ length: count }, (_, i) => BigInt(i - count));
   return {
     order: "tokens",
     past: { [PAST_KEY]: key, [PAST_VALUE]: value },
     give: (newKey, newValue) => {
       const all = concat([before, concat([newKey, newValue], 2)], 1);
-      const kept = gatherColumns(transpose(all, [0, 2, 1]), given.graph.constant("int64", [count], last));
+      const kept = gatherColumns(transpose(all, [0, 2, 1]), lastOf(given, count));
       whole.give(`present_conv.${layer}`, kept);
     },
   };

@@ -21,9 +21,9 @@ export function requireExportable(base: Pick<BaseModel, "name" | "model">): void
     const hint = "Use it with graft: graft classify.";
     throw unexportable(base, `it is for ${task}`, "one that reads text", hint);
   }
-  const states = layers.findIndex(({ memory }) => memory !== null);
-  if (states >= 0)
-    throw unexportable(base, `block ${states} keeps one state of a text`, "attention or convolutions");
+  const first = layers.findIndex(({ states }) => states.length > 0);
+  if (first >= 0)
+    throw unexportable(base, `block ${first} keeps one state of a text`, "attention or convolutions");
   if (hasVocabularyHead || layers.every(({ recent }) => recent === null)) return;
   throw unexportable(base, "its convolutions tell classes", "attention, or a model that writes text");
 }

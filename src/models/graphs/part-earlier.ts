@@ -1,13 +1,16 @@
-/** @file What tokens of a part read of the few tokens before them, with the cache that keeps it. */
+/** @file What tokens of a part read of the few tokens before them, with what keeps it: the cache, or a state beside that of attention. */
 import type { Value } from "../../graph/graph.ts";
 import { mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { gatherColumns } from "../../graph/ops/rows/gather-columns.ts";
 import { split } from "../../graph/ops/rows/split.ts";
 import { concat } from "../../graph/ops/shapes/concat.ts";
 import { slice } from "../../graph/ops/shapes/slice-pad.ts";
+import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import { dimAt, sizeAt } from "../../graph/shape.ts";
 import { beforeRows, hasEarlier } from "../../nn/pass.ts";
 import { PAST_KEY, PAST_VALUE, type PartCache } from "./part-attention.ts";
 import type { PartOptions } from "./part-options.ts";
+import { type PartState, type StateOptions, pastOf } from "./part-state.ts";
 import type { PassValues } from "./pass-values.ts";
 
 /** How much a block keeps of the tokens before the next one. */
@@ -25,6 +28,13 @@ export interface PartEarlier extends PartCache {
   readonly values: readonly Value[];
 }
 
+/** The same where attention has the cache. */
+interface EarlierBeside extends Pick<PartEarlier, "values"> {
+  readonly options: StateOptions;
+  /** The last tokens, [B, W, count]; null without a cache. */
+  readonly state: PartState | null;
+}
+
 /** Builds what x [B, T, W] was at each of `count` tokens before, zeros before an example begins. W is even. */
 export function earlierIn(
   pass: PassValues,
@@ -38,13 +48,49 @@ export function earlierIn(
     pass.graph.input(name, "float32", [dimAt(x.shape, 0), count, width / 2]);
   const past: PartCache["past"] =
     cache === null ? {} : { [PAST_KEY]: readPast(PAST_KEY), [PAST_VALUE]: readPast(PAST_VALUE) };
-  const before = cache === null ? pass.input(beforeRows(count, width)) : concat(Object.values(past), 2);
-  const all = concat([before, x], 1); // [B, count + T, W]
+  const before = cache === null ? null : concat(Object.values(past), 2);
+  const { values } = shifted(pass, x, count, before);
+  return { options: { width, count }, outputs: { newKey, newValue }, values, past };
+}
+
+/** Builds the same in a block whose cache attention has: of a text the last tokens are a state. */
+export function earlierBesideAttention(
+  pass: PassValues,
+  x: Value,
+  count: number,
+  { cache }: Pick<PartOptions, "cache">,
+): EarlierBeside {
+  const options = { name: "recent", shape: [sizeAt(x.shape, -1), count] };
+  if (cache === null) return { options, values: shifted(pass, x, count, null).values, state: null };
+  const past = pass.graph.input(pastOf(options), "float32", [dimAt(x.shape, 0), ...options.shape]);
+  const { values, all } = shifted(pass, x, count, turned(past));
+  return { options, values, state: { ...options, past, next: gatherColumns(turned(all), lastOf(x, count)) } };
+}
+
+const turned = (x: Value): Value => transpose(x, [0, 2, 1]);
+
+/** The numbers of the last columns, counted from the end, int64 [count]. */
+export function lastOf({ graph }: Value, count: number): Value {
+  return graph.constant(
+    "int64",
+    [count],
+    BigInt64Array.from({ length: count }, (_, i) => BigInt(i - count)),
+  );
+}
+
+/** x at each distance, of x behind `before` [B, count, W]; null: rows begin here, and may hold several examples. */
+function shifted(
+  pass: PassValues,
+  x: Value,
+  count: number,
+  before: Value | null,
+): { readonly values: readonly Value[]; readonly all: Value } {
+  const all = concat([before ?? pass.input(beforeRows(count, sizeAt(x.shape, -1))), x], 1); // [B, count + T, W]
   const values = Array.from({ length: count }, (_, i) => {
     const distance = i + 1;
-    const shifted = slice(all, 1, count - distance, -distance);
+    const value = slice(all, 1, count - distance, -distance);
     // A cache is of one example, and has zeros before its beginning.
-    return cache === null ? mul(shifted, pass.input(hasEarlier(distance))) : shifted;
+    return before === null ? mul(value, pass.input(hasEarlier(distance))) : value;
   });
-  return { options: { width, count }, outputs: { newKey, newValue }, values, past };
+  return { values, all };
 }

@@ -19,8 +19,8 @@ import { alongRows } from "../../nn/along-rows.ts";
 import { type DropoutMask, DropoutMasks } from "./dropout-masks.ts";
 import { type PartAttention, type PartCache, attendIn, rotateIn } from "./part-attention.ts";
 import type { LinearAttentionValues } from "../../graph/ops/linear-attention/linear-attention.ts";
-import { type PartEarlier, earlierIn } from "./part-earlier.ts";
-import { type PartMemory, rememberIn } from "./part-memory.ts";
+import { type PartEarlier, earlierBesideAttention, earlierIn } from "./part-earlier.ts";
+import { rememberIn } from "./part-memory.ts";
 import { PartHead } from "./part-head.ts";
 import { PartMatrices, type PartMatrix } from "./part-matrices.ts";
 import { PartTensors, type TensorRead } from "./part-tensors.ts";
@@ -28,6 +28,7 @@ import { PassValues } from "./pass-values.ts";
 import { RowParts } from "./row-parts.ts";
 import { PLAIN_PART, type PartOptions } from "./part-options.ts";
 import { type FrozenSite, PartSites } from "./part-sites.ts";
+import { type PartState, type StateOptions, pastStates } from "./part-state.ts";
 import { type SiteSpec, type TensorSpec, residualSite } from "./sites.ts";
 
 /** Rows that are looked up outside of the program. */
@@ -66,8 +67,13 @@ export function hasFixedSize({ shape }: Value): boolean {
   return shape.every((size) => typeof size === "number" || FIXED_SIZE.test(size));
 }
 
-/** Name of what attention gives, among what is worth saving. [B, T, H·E] */
-export const ATTENDED = "attended";
+/** Names of what attention gives, and of what is read of a memory, among what is worth saving. [B, T, H·E] */
+const ATTENDED = { attention: "attended", memory: "remembered" };
+
+/** Whether a name among what is worth saving is such a one. */
+export function isAttended(name: string): boolean {
+  return Object.values(ATTENDED).includes(name);
+}
 
 /** The residual stream as a projection. */
 const IDENTITY: FrozenSite = {
@@ -101,8 +107,9 @@ export class PartGraph implements Builder {
   attention: PartAttention | null = null;
   /** What a block reads of the few tokens before each, in the place of attention; null: nothing. */
   recent: PartEarlier | null = null;
-  /** What a block keeps of all tokens as one state; null: nothing. */
-  memory: PartMemory | null = null;
+  /** The states that a block keeps of all tokens, and those of a part that reads them. */
+  readonly stateOptions: StateOptions[] = [];
+  readonly states: PartState[] = [];
   readonly head = new PartHead(this.graph);
   /** Products without adapter and bias, by their value. */
   readonly plainProducts = new Map<Value, PlainProduct>();
@@ -212,18 +219,31 @@ export class PartGraph implements Builder {
     this.attention = attendIn(this.#pass, [q, k, v], options, this.#options);
     const { output, saved } = this.attention.outputs;
     for (const [name, value] of Object.entries(saved)) this.#save(name, value);
-    return this.#save(ATTENDED, output);
+    return this.#save(ATTENDED.attention, output);
   }
 
   earlier(x: Value, count: number): Values {
+    if (this.attention) {
+      const beside = earlierBesideAttention(this.#pass, x, count, this.#options);
+      this.#keep(beside);
+      return beside.values;
+    }
     this.#requireNoCache();
     this.recent = earlierIn(this.#pass, x, count, this.#options);
     return this.recent.values;
   }
 
   linearAttention(values: LinearAttentionValues): Value {
-    this.memory = rememberIn(this.#pass, values, this.#options);
-    return this.#save(ATTENDED, this.memory.read);
+    const memory = rememberIn(this.#pass, values, this.#options);
+    this.#keep(memory);
+    return this.#save(ATTENDED.memory, memory.read);
+  }
+
+  #keep({ options, state }: { readonly options: StateOptions; readonly state: PartState | null }): void {
+    if (this.stateOptions.some(({ name }) => name === options.name))
+      throw new RangeError(`Cannot build a block with two states that are called "${options.name}"`);
+    this.stateOptions.push(options);
+    if (state) this.states.push(state);
   }
 
   /** What is kept of a block's tokens for later ones, token by token; null: nothing. */
@@ -283,7 +303,7 @@ export class PartGraph implements Builder {
       ...values(this.passInputs),
       ...values(this.tables),
       ...this.cache?.past,
-      ...this.memory?.past,
+      ...pastStates(this.states),
       ...this.tensors,
       ...Object.fromEntries(this.gathered.map(({ rows }) => [rows.name, rows])),
       ...this.head.inputs(),

@@ -10,7 +10,7 @@ import { joinThinProducts } from "../../graph/join-thin-products.ts";
 import { neededInputs } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
-import { ATTENDED, type PartGraph } from "../../models/graphs/part-graph.ts";
+import { type PartGraph, isAttended } from "../../models/graphs/part-graph.ts";
 import { type BlockOptions, type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
 import { type GradientOutput, writeGradients } from "../gradients/gradient-outputs.ts";
 import type { Compiled, MadeProgram, Makeable, Session } from "../session.ts";
@@ -87,7 +87,7 @@ function cutProgram(
   const written = writeGradients(trained, found);
   const backward = { ...(inputGradient && dx ? { dx } : {}), ...written.outputs };
   if (kind === "forward") {
-    const wanted = pick((name) => variant.saves === "all" || name === ATTENDED);
+    const wanted = pick((name) => variant.saves === "all" || isAttended(name));
     const needed = neededInputs(backward, { ...given, ...wanted });
     const saved = pick((name) => name in needed && name in wanted);
     return finish("forwardSaving", given, { y, ...saved }, { saved: Object.keys(saved) });

@@ -1,4 +1,4 @@
-/** @file Columns by number: [..., N] and int64 [C] give [..., C]. For programs without a gradient. */
+/** @file Columns by number, below 0 counted from the end: [..., N] and int64 [C] give [..., C]. For programs without a gradient. */
 import { dimAt, showShape } from "../../shape.ts";
 import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
 
