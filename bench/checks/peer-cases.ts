@@ -36,6 +36,7 @@ export const PEER_MODELS = {
   opt: { modelType: "opt" },
   granite: { modelType: "granite", config: { pad_token_id: 0 } },
   granitemoehybrid: { modelType: "granitemoehybrid", config: { pad_token_id: 0 } },
+  falcon_h1: { modelType: "falcon_h1", config: { pad_token_id: 0 } },
   lfm2: { modelType: "lfm2", config: { pad_token_id: 0 } },
   lfm2_moe: { modelType: "lfm2_moe", config: { pad_token_id: 0 } },
   qwen3_5_text: { modelType: "qwen3_5_text", config: { pad_token_id: 0 } },
@@ -232,6 +233,11 @@ const BESIDE_EXPERTS: Readonly<Record<string, readonly string[]>> = {
   lfm2_moe: ["in_proj", "out_proj", "q_proj", "v_proj"],
 };
 
+/** Of families with modules on which peft has no LoRA: it refuses the projection of a state-space layer's output in Falcon H1. */
+const BESIDE_REFUSED: Readonly<Record<string, readonly string[]>> = {
+  falcon_h1: [...OF_ATTENTION, "in_proj", "gate_proj", "up_proj", "down_proj"],
+};
+
 /** Matrices stored as [in, out]; peft has this method for others only. */
 const NOT_TRANSPOSED = ["road"];
 
@@ -242,8 +248,10 @@ const FAMILY_CASES: readonly PeerCase[] = (Object.keys(PEER_MODELS) as (keyof ty
     ["lora", "dora", "ia3", "road", "vera"]
       .filter((method) => model !== "gpt2" || !NOT_TRANSPOSED.includes(method))
       .map((method) => {
-        const modules = BESIDE_EXPERTS[model] ?? null;
-        const options = method === "ia3" && modules ? { feedforwardModules: [] } : {};
+        const beside = BESIDE_EXPERTS[model];
+        const isLora = ["lora", "dora"].includes(method);
+        const modules = beside ?? (isLora ? BESIDE_REFUSED[model] : undefined) ?? null;
+        const options = method === "ia3" && beside ? { feedforwardModules: [] } : {};
         return { name: `${method}, ${model}`, method, model, options, modules };
       }),
   );

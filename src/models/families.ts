@@ -14,6 +14,7 @@ import { distilbert } from "./families/distilbert.ts";
 import { electra } from "./families/electra.ts";
 import { ernie45 } from "./families/ernie4-5.ts";
 import { exaone4 } from "./families/exaone4.ts";
+import { falconH1 } from "./families/falcon-h1.ts";
 import { gemma } from "./families/gemma.ts";
 import { gemma2 } from "./families/gemma2.ts";
 import { gemma3 } from "./families/gemma3.ts";
@@ -80,6 +81,7 @@ export const FAMILIES: readonly Family[] = [
   opt,
   granite,
   granitemoehybrid,
+  falconH1,
   lfm2,
   lfm2Moe,
   ernie45,

@@ -1260,6 +1260,77 @@ test("LFM2 of 1.2B says which layers attend by their numbers, and its width befo
   );
 });
 
+test("Falcon H1 of 0.5B: attention and a state-space layer in every block, as many parameters as it is said to have", () => {
+  const { layers, tensors, ties, maxPositions } = openModel({
+    architectures: ["FalconH1ForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    attention_in_multiplier: 1,
+    attention_out_multiplier: 0.9375,
+    attn_layer_indices: null,
+    bos_token_id: 17,
+    embedding_multiplier: 5.656854249492381,
+    eos_token_id: 11,
+    head_dim: 64,
+    hidden_act: "silu",
+    hidden_size: 1024,
+    initializer_range: 0.02,
+    intermediate_size: 2048,
+    key_multiplier: 0.390625,
+    lm_head_multiplier: 0.0390625,
+    mamba_chunk_size: 128,
+    mamba_conv_bias: true,
+    mamba_d_conv: 4,
+    mamba_d_head: 64,
+    mamba_d_ssm: 1536,
+    mamba_d_state: 128,
+    mamba_expand: 2,
+    mamba_n_groups: 1,
+    mamba_n_heads: 24,
+    mamba_norm_before_gate: false,
+    mamba_proj_bias: false,
+    mamba_rms_norm: false,
+    mamba_use_mlp: true,
+    max_position_embeddings: 16_384,
+    mlp_bias: false,
+    mlp_expansion_factor: 8,
+    mlp_multipliers: [0.8838834764831845, 0.5859375],
+    model_type: "falcon_h1",
+    num_attention_heads: 8,
+    num_hidden_layers: 36,
+    num_key_value_heads: 2,
+    num_logits_to_keep: 1,
+    pad_token_id: 0,
+    projectors_bias: false,
+    rms_norm_eps: 1e-5,
+    rope_scaling: null,
+    rope_theta: 100_000_000_000,
+    ssm_in_multiplier: 1.25,
+    ssm_multipliers: [0.3535533905932738, 0.25, 0.3535533905932738, 0.5, 0.3535533905932738],
+    ssm_out_multiplier: 0.23570226039551587,
+    tie_word_embeddings: false,
+    torch_dtype: "bfloat16",
+    transformers_version: "4.52.0.dev0",
+    use_cache: true,
+    vocab_size: 32_784,
+  });
+  assert.equal(new Set(layers).size, 1);
+  const [{ attention, states, recent }] = layers as [(typeof layers)[number]];
+  assert.deepEqual([attention?.numHeads, attention?.numKeyValueHeads, attention?.headWidth], [8, 2, 64]);
+  assert.deepEqual(states, [
+    { name: "recent", shape: [1792, 3] },
+    { name: "state", shape: [24, 128, 64] },
+  ]);
+  assert.equal(recent, null);
+  assert.deepEqual(tensors.get("model.layers.0.mamba.in_proj.weight")?.shape, [3352, 1024]);
+  assert.deepEqual([maxPositions, ties.size], [16_384, 0]);
+  const numParameters = [...tensors.values()].reduce(
+    (sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1),
+    0,
+  );
+  assert.equal(numParameters, 521_411_104);
+});
+
 test("LFM2-8B-A1B: experts above two layers, as many parameters as its name says, and a bias that none trains", () => {
   const { layers, tensors } = openModel({
     architectures: ["Lfm2MoeForCausalLM"],

@@ -1,8 +1,9 @@
 /**
- * @file A state-space layer of Mamba 2, in the place of attention: a memory that forgets as fast as its input says.
+ * @file A state-space layer of Mamba 2, in the place of attention or beside it: a memory that forgets as fast as its input says.
  *
  *   [z | u | s] = Win h    [x | B | C] = silu(conv(u))    Δ = softplus(s + d)    g = -exp(A) ∘ Δ
- *   Wout norm((linear attention(C, B, Δ x, g) + D ∘ x) ∘ silu(z))    B and C are those of all heads
+ *   Wout norm((linear attention(C, B, Δ x, g) + D ∘ x) ∘ silu(z))    B and C are those of all heads, or of a group of them
+ *   or Wout (norm(…) ∘ silu(z)), or without a norm
  *
  * Paper: "Transformers are SSMs", arXiv:2405.21060, sections 2.1 and 7.
  */
@@ -14,36 +15,52 @@ import { sizeAt } from "../graph/shape.ts";
 import { alongRows } from "./along-rows.ts";
 import type { Builder } from "./builder.ts";
 import { repeatHeads, scaleHeads } from "./heads.ts";
-import { rmsNorm } from "./norms.ts";
+import { rmsNormOfParts } from "./norms.ts";
 import { shortConv } from "./short-conv.ts";
 
 export interface Mamba2Options {
   readonly numHeads: number;
   readonly headWidth: number;
+  /** How many B and C there are; each serves as many heads that follow each other, and is normalised by itself. */
+  readonly numGroups: number;
   /** Elements of B and C. */
   readonly stateWidth: number;
   /** Tokens that the convolution sees, at least 2. */
   readonly numTaps: number;
   /** Which parts have biases. */
-  readonly bias: { readonly convolution: boolean; readonly projections: boolean };
+  readonly bias: { readonly convolution: boolean; readonly input: boolean; readonly output: boolean };
+  /** What is normalised; null: nothing. */
+  readonly normed: "gated" | "before-gate" | null;
   readonly epsilon: number;
+  /** Factors of z, x, B, C and s as they are projected; absent: there are none. */
+  readonly factors?: readonly [number, number, number, number, number];
+}
+
+/** What the projection of the input gives, times factors of its parts. */
+function scaleParts(fused: Value, widths: readonly number[], factors: Mamba2Options["factors"]): Value {
+  if (!factors || factors.every((factor) => factor === 1)) return fused;
+  const all = widths.flatMap((width, part) => Array.from({ length: width }, () => factors[part]!));
+  return mul(fused, fused.graph.constant("float32", [all.length], Float32Array.from(all)));
 }
 
 /** Builds it from h [B, T, D]; its modules are behind `prefix`. */
 export function mamba2(b: Builder, h: Value, prefix: string, options: Mamba2Options): Value {
-  const { numHeads: H, headWidth, stateWidth: N, numTaps, bias, epsilon } = options;
-  const width = H * headWidth;
-  const linear = (name: string, x: Value, outFeatures: number): Value =>
-    b.linear(prefix + name, x, outFeatures, { role: "other", bias: bias.projections });
-  const fused = linear("in_proj", h, 2 * width + 2 * N + H);
+  const { numHeads: H, headWidth, numGroups: G, stateWidth, numTaps, bias, normed, epsilon } = options;
+  const [width, N] = [H * headWidth, G * stateWidth];
+  const linear = (name: string, x: Value, outFeatures: number, hasBias: boolean): Value =>
+    b.linear(prefix + name, x, outFeatures, { role: "other", bias: hasBias });
+  const projected = linear("in_proj", h, 2 * width + 2 * N + H, bias.input);
+  const fused = scaleParts(projected, [width, width, N, N, H], options.factors);
   const [gate, unmixed, time] = split(fused, 2, [width, width + 2 * N, H]) as [Value, Value, Value];
   const mixed = silu(shortConv(b, `${prefix}conv1d`, unmixed, { numTaps, bias: bias.convolution }));
   const [x, key, query] = split(mixed, 2, [width, N, N]) as [Value, Value, Value];
   const perHead = (name: string): Value => alongRows(b.tensor(prefix + name, [H], "weight"), time);
   const step = softplus(add(time, perHead("dt_bias")));
   const decay = mul(neg(exp(perHead("A_log"))), step);
-  const values = [repeatHeads(query, 1, H), repeatHeads(key, 1, H), scaleHeads(x, step), decay] as const;
+  const ofHeads = (value: Value): Value => repeatHeads(value, G, H / G);
+  const values = [ofHeads(query), ofHeads(key), scaleHeads(x, step), decay] as const;
   const read = add(b.linearAttention(values), scaleHeads(x, perHead("D")));
-  const normed = rmsNorm(epsilon)(b, `${prefix}norm`, mul(read, silu(gate)));
-  return linear("out_proj", normed, sizeAt(h.shape, -1));
+  const norm = (value: Value): Value => rmsNormOfParts(epsilon, G)(b, `${prefix}norm`, value);
+  const gated = mul(normed === "before-gate" ? norm(read) : read, silu(gate));
+  return linear("out_proj", normed === "gated" ? norm(gated) : gated, sizeAt(h.shape, -1), bias.output);
 }

@@ -85,6 +85,17 @@ export function normsByHead(epsilon: number, numHeads: number): Norm {
   };
 }
 
+/** The root-mean-square norm of each of some parts of x [B, T, n·E] by itself, with factors [n·E]. */
+export function rmsNormOfParts(epsilon: number, numParts: number): Norm {
+  if (numParts === 1) return rmsNorm(epsilon);
+  return (b, name, x) => {
+    const [B, T] = dimsOf(x.shape, 3);
+    const parts = reshape(x, [B, T, numParts, widthOf(x) / numParts]);
+    const normed = reshape(rmsNormOf(parts, filled(parts, 1), epsilon)[0], x.shape);
+    return mul(normed, alongRows(b.tensor(`${name}.weight`, [widthOf(x)], "norm"), x));
+  };
+}
+
 /** Each head of x [B, T, n·E] scaled to this length; it has no tensors. */
 export function headsOfLength(x: Value, numHeads: number, length: number): Value {
   const [B, T] = dimsOf(x.shape, 3);

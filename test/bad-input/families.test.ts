@@ -88,6 +88,16 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ time_step_limit: [0.001, 0.1] }, "time_step_limit"],
     [{ num_local_experts: 62 }, "num_local_experts is 62"],
   ],
+  falcon_h1: [
+    [{ mamba_d_head: 5 }, "mamba_d_head is 5 (expected 24, cut into 4)"],
+    [{ mamba_n_groups: 3 }, "mamba_n_groups is 3 (expected a divisor of mamba_n_heads, 4)"],
+    [{ ssm_multipliers: [1, 1, 1, 1] }, "ssm_multipliers"],
+    [{ mlp_multipliers: 2 }, "mlp_multipliers is 2"],
+    [{ mamba_use_mlp: false }, "mamba_use_mlp is false"],
+    [{ attn_layer_indices: [0] }, "attn_layer_indices"],
+    [{ time_step_limit: [0.001, 0.1] }, "time_step_limit"],
+    [{ mamba_d_state: 2_000_000_000 }, "mamba_d_state is 2000000000"],
+  ],
   lfm2: [
     [{ layer_types: ["conv"] }, "layer_types has 1 entries (expected 2"],
     [{ layer_types: ["conv", "sliding_attention"] }, 'layer_types.1 is "sliding_attention"'],

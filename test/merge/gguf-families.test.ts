@@ -170,6 +170,17 @@ test("the one group of Granite's state-space layers is in files, also where no s
   assert.equal(file.metadata["granitehybrid.ssm.group_count"], 1);
 });
 
+test("factors of a configuration are in the numbers of a file, whose model has none", async () => {
+  const [path, output] = [await folderOf("falcon_h1", {}), join(root, "falcon-h1.gguf")];
+  for (const deviation of [0, 0.05]) {
+    const expected = await merge(path, output, { deviation, type: "f32" });
+    assert.ok(apart(await logitsIn(output), expected) < 1e-5);
+  }
+  const { base, checkpoint } = await loadModel(output);
+  assert.equal(base.model.settings["key_multiplier"], 1);
+  await checkpoint.close();
+});
+
 const UNSAID: readonly [string, object, RegExp][] = [
   ["mistral", {}, /llama model cannot say the window of attention in layer 0/],
   ["gemma2", {}, /gemma2 model cannot say the scale of attention in layer 0/],
@@ -190,6 +201,7 @@ const UNSAID: readonly [string, object, RegExp][] = [
     },
     /^Cannot write model ".*" as GGUF: a file that could not be read again \(.*other frequencies.*\), expected a model/,
   ],
+  ["falcon_h1-files", { mamba_norm_before_gate: true }, /falcon_h1 model cannot say what layer 0 computes/],
   ["llama-cls", {}, /tensor "score\.weight", expected tensors of llama alone/],
 ];
 

@@ -47,7 +47,7 @@ describe("an adapter that goes to another program and back computes the same", (
     [
       "gguf",
       ".gguf",
-      ["llama", "qwen3", "gemma3", "gpt2", "gpt_neox", "phi3", "smollm3", "granitemoehybrid"],
+      ["llama", "qwen3", "gemma3", "gpt2", "gpt_neox", "phi3", "smollm3", "granitemoehybrid", "falcon_h1"],
     ],
     ["mlx", "", ["llama", "qwen3", "gemma2", "phi3"]],
   ];
@@ -200,6 +200,12 @@ describe("what cannot be converted is refused by name, and nothing is written", 
       "lora",
       "mlx",
       /"model\.layers\.0\.shared_mlp\.input_linear" has another name or form/,
+    ],
+    "matrices with factors in them": [
+      "falcon_h1",
+      "lora",
+      "mlx",
+      /"model\.layers\.0\.\S+" has another name or form/,
     ],
     "modules with other names": [
       "gpt2",

@@ -3,11 +3,12 @@
  *
  *   x W + s · (α / R) · (x Aᵀ) Bᵀ     A [R, in]  B [out, R]     α = 0: s alone, which whoever loads it gives
  *
- * What a converter moves in the rows of a matrix it moves in B; of an embedding A lies as [V, R].
+ * What a converter moves in the rows of a matrix it moves in B, and what it multiplies them with is in B; of an embedding A lies as [V, R].
  */
 import { openGguf, writeGguf } from "../../format/by-path.ts";
 import { GGUF_ENDING } from "../../format/checkpoint/checkpoint.ts";
 import { TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
+import { factorsOf, foldingOf, scaleRows } from "../../format/checkpoint/gguf/gguf-factors.ts";
 import { type GgufHalf, isHalf, toGgufName, translateName } from "../../format/checkpoint/gguf/gguf-names.ts";
 import { encodeSettings } from "../../format/files/gguf/gguf-setting-bytes.ts";
 import type { GgufFile } from "../../format/files/gguf/gguf.ts";
@@ -54,6 +55,21 @@ function moved<P extends Pick<FactorPair, "up" | "down">>(
   const own = pair[half[rule.moves]];
   const found = rule[which](storedFloats(own), headsOfModel(model));
   return { ...pair, [half[rule.moves]]: hostTensor("float32", own.shape, dequantize(found)) };
+}
+
+/** Has the factors of the configuration in B that the model's file has in the rows of the matrix, or none. */
+function folded<P extends Pick<FactorPair, "up" | "down">>(
+  pair: P,
+  ggufName: string,
+  model: Model,
+  which: "multiply" | "divide",
+): P {
+  const folding = foldingOf(model, rulesOf(model), model.ties.size === 0);
+  const factors = folding && factorsOf(folding.factors, ggufName);
+  if (!factors) return pair;
+  const data = pair.up.data.slice();
+  scaleRows(data, pair.up.shape[1]!, factors, which);
+  return { ...pair, up: hostTensor("float32", pair.up.shape, data) };
 }
 
 /** Both factors of a tensor of the model's file. */
@@ -134,7 +150,8 @@ export const gguf: AdapterForm = {
           halves.set(module, { ...halves.get(module), [found.change]: scaled });
           continue;
         }
-        factors.set(module, moved(scaled, found.change, model.base.model, "undo"));
+        const unfolded = folded(scaled, name, model.base.model, "divide");
+        factors.set(module, moved(unfolded, found.change, model.base.model, "undo"));
       }
       for (const [module, both] of halves) {
         factors.set(module, joinFactors(both["first-half"], both["second-half"]));
@@ -164,7 +181,12 @@ export const gguf: AdapterForm = {
         sources.push(...sourcesOf(found.ggufName, first), ...sourcesOf(found.secondHalf!, second));
         continue;
       }
-      const { up, down: own } = moved(written, found.change, model, "redo");
+      const { up, down: own } = moved(
+        folded(written, found.ggufName, model, "multiply"),
+        found.change,
+        model,
+        "redo",
+      );
       const down = model.siteOf(module)?.kind === "embedding" ? turned(own) : own;
       sources.push(...sourcesOf(found.ggufName, { up, down }));
     }

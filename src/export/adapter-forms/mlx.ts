@@ -112,6 +112,8 @@ export const mlx: AdapterForm = {
         const isMatrix = a.shape.length === 2 && b.shape.length === 2;
         const pair = isMatrix ? { down: turned(a), up: turned(b), scale } : { down: a, up: b, scale };
         const own = moduleOf(checkpoint.rename(`${module}.weight`));
+        if (checkpoint.mlx?.pathOf(own) === null)
+          throw unlikeModel(path, `factors of "${own}", which has another form there`, "modules of one form");
         requireSite({ path, module: own }, pair, model);
         factors.set(own, pair);
       }

@@ -2,14 +2,19 @@
 import { UsageError } from "../../errors.ts";
 import { stackTensors, TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
 import { halved, halvesOf } from "../../format/checkpoint/halves.ts";
+import { factorsOf, foldingOf, scaleRows } from "../../format/checkpoint/gguf/gguf-factors.ts";
 import type { NumHeads } from "../../format/checkpoint/gguf/gguf-row-orders.ts";
 import { isHalf, toGgufName } from "../../format/checkpoint/gguf/gguf-names.ts";
 import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";
 import { GGUF_FAMILIES } from "../../models/families.ts";
-import type { GgufRules } from "../../models/config/gguf-rules.ts";
+import type { GgufRules, RowFactors } from "../../models/config/gguf-rules.ts";
 import type { Model } from "../../models/model.ts";
-import type { StoredTensor } from "../../quant/stored-tensor.ts";
+import { dequantize, quantizeTo, type StoredTensor } from "../../quant/stored-tensor.ts";
+import { writableKind } from "../../quant/storages.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
+
+/** The matrix of logits in files; they lack it where it is that of the embedding. */
+export const HEAD = "output.weight";
 
 /** The error for a model that GGUF files cannot hold. */
 export function cannotWrite(modelName: string, found: string, expected: string): UsageError {
@@ -36,8 +41,13 @@ export function rulesOf(modelName: string, model: Model): GgufRules {
 /** The heads by which rows are reordered. */
 export function headsOfModel(model: Model): NumHeads {
   const attention = model.layers.find((layer) => layer.attention !== null)?.attention;
-  const values = ggufRulesOf(model)?.valueHeads?.(model.settings) ?? null;
-  return { query: attention?.numHeads ?? 1, key: attention?.numKeyValueHeads ?? 1, values };
+  const rules = ggufRulesOf(model);
+  return {
+    query: attention?.numHeads ?? 1,
+    key: attention?.numKeyValueHeads ?? 1,
+    values: rules?.valueHeads?.(model.settings) ?? null,
+    groups: rules?.numGroups?.(model.settings) ?? 1,
+  };
 }
 
 /** A tensor of the file. */
@@ -50,19 +60,43 @@ export interface MergedSource extends GgufSource {
 
 const isOwn = ({ isChanged, storage, own }: MergedTensor): boolean => !isChanged && storage === own;
 
+/** Whether logits have a matrix of their own, in a file of these tensors. */
+function hasOwnHead(rules: GgufRules, tensors: readonly Pick<MergedTensor, "name">[]): boolean {
+  return tensors.some(({ name }) => toGgufName(rules, name)?.ggufName === HEAD);
+}
+
+/** A tensor that files have with factors of the configuration in its rows. */
+function withFactors(tensor: MergedTensor, factors: RowFactors): MergedTensor {
+  const { shape, load } = tensor;
+  const storage = writableKind(tensor.storage);
+  return {
+    ...tensor,
+    storage,
+    isChanged: true,
+    load: async () => {
+      const data = dequantize(await load()).slice();
+      scaleRows(data, shape.length === 1 ? 1 : data.length / shape[0]!, factors);
+      return quantizeTo(storage, data, shape);
+    },
+  };
+}
+
 /** Gives tensors their names and numbers in GGUF files. @throws UsageError usage/model for what such a file cannot hold */
 export function toSources(modelName: string, model: Model, tensors: readonly MergedTensor[]): MergedSource[] {
   const rules = rulesOf(modelName, model);
   const heads = headsOfModel(model);
   const sources: MergedSource[] = [];
   const stacks = new Map<string, MergedTensor[]>();
-  for (const tensor of tensors) {
-    const { name, shape, storage, load, isChanged } = tensor;
-    const found = toGgufName(rules, name);
+  const folding = foldingOf(model, rules, hasOwnHead(rules, tensors));
+  for (const given of tensors) {
+    const found = toGgufName(rules, given.name);
     if (found === null) {
-      throw cannotWrite(modelName, `tensor "${name}"`, `tensors of ${model.modelType} alone`);
+      throw cannotWrite(modelName, `tensor "${given.name}"`, `tensors of ${model.modelType} alone`);
     }
     const { ggufName, secondHalf, change, expert } = found;
+    const factors = folding && factorsOf(folding.factors, ggufName);
+    const tensor = factors ? withFactors(given, factors) : given;
+    const { shape, storage, load, isChanged } = tensor;
     if (isHalf(change)) {
       const names = [ggufName, secondHalf ?? ggufName] as const;
       sources.push(...halfSources(names, tensor));

@@ -5,6 +5,7 @@ import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 import { openGguf, patchGguf, writeGguf } from "../../format/by-path.ts";
 import { makeConfig } from "../../format/checkpoint/gguf/gguf-config.ts";
+import { foldingOf } from "../../format/checkpoint/gguf/gguf-factors.ts";
 import { fileType, modelSettings, settingTensors } from "../../format/checkpoint/gguf/gguf-settings.ts";
 import { tokenizerSettings } from "../../format/checkpoint/gguf/gguf-vocabulary.ts";
 import { encodeSettings, type GgufValue, replaceUint32 } from "../../format/files/gguf/gguf-setting-bytes.ts";
@@ -12,7 +13,7 @@ import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";
 import { findGgufFamily } from "../../models/families.ts";
 import { Model } from "../../models/model.ts";
 import { findDifference } from "../../models/same-model.ts";
-import { cannotWrite, type MergedSource, rulesOf, toSources } from "./gguf-sources.ts";
+import { HEAD, cannotWrite, type MergedSource, rulesOf, toSources } from "./gguf-sources.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
 
 /** Reads back what a file would say, and compares. @throws UsageError usage/model when it would be another model */
@@ -44,8 +45,9 @@ async function requireSameModel(
       throw cannotWrite(modelName, found, "a model that it can describe");
     },
   );
-  const isTied = !byName.has("output.weight");
-  const difference = findDifference(isTied ? model : model.untied(), new Model(family, config));
+  const hasHead = byName.has(HEAD);
+  const kept = foldingOf(model, rules, hasHead)?.model ?? model;
+  const difference = findDifference(hasHead ? kept.untied() : kept, new Model(family, config));
   if (difference === null) return;
   throw cannotWrite(
     modelName,

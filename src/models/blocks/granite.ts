@@ -7,9 +7,8 @@
  * Models: "Granite 3.0 Language Models", IBM, 2024. The factors are those of "Tensor Programs V", arXiv:2203.03466.
  */
 import { z } from "zod";
-import type { Value } from "../../graph/graph.ts";
-import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { rmsNorm } from "../../nn/norms.ts";
+import { scale } from "../../nn/scale.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import { DECODER_FIELDS } from "../config/hf-config.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
@@ -26,8 +25,6 @@ export const GRANITE_FIELDS = {
   residual_multiplier: FACTOR,
   logits_scaling: FACTOR,
 };
-
-const scale = (x: Value, factor: number): Value => (factor === 1 ? x : mul(x, x.graph.scalar(factor)));
 
 type GraniteFields = z.output<z.ZodObject<typeof GRANITE_FIELDS>>;
 

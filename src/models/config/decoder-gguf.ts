@@ -157,6 +157,8 @@ export interface DecoderRules extends Partial<
     | "switches"
     | "blocksBehind"
     | "valueHeads"
+    | "numGroups"
+    | "folding"
     | "instead"
     | "complete"
     | "takesSpacesAfter"

@@ -17,7 +17,7 @@ import type { RawConfig } from "./raw-config.ts";
  *   plus-one               a norm that multiplies by 1 + w is kept as 1 + w
  *   row                    a matrix of one row is kept as a vector
  *   taps                   factors of a convolution that folders keep as [channels, 1, taps] are kept as [channels, taps]
- *   as-row                 a vector is kept as a matrix of one row
+ *   as-row                 a vector is kept as a matrix with a row for each group, one where there are none
  *   as-column              a vector is kept as a matrix of one column
  *   decay-column           so, and logarithms a of what is forgotten are kept as -exp a
  *   transposed             a matrix that folders keep as [in, out] is kept as [out, in]
@@ -77,6 +77,17 @@ export interface ValueHeads {
 /** Something by name. */
 export type Table<T> = Readonly<Record<string, T>>;
 
+/** What rows of a matrix are multiplied with, from above; `numRows` null: all that follow. */
+export type RowFactors = readonly { readonly numRows: number | null; readonly factor: number }[];
+
+/** Factors of a configuration that files have in the numbers of tensors. */
+export interface Folding {
+  /** Of modules by their names in files. */
+  readonly factors: Table<RowFactors>;
+  /** What the configuration of a model says whose tensors have them. */
+  readonly rest: RawConfig;
+}
+
 export interface GgufRules {
   /** `general.architecture`, and what the names of settings begin with. */
   readonly architecture: string;
@@ -104,6 +115,10 @@ export interface GgufRules {
   readonly blocksBehind?: string;
   /** Heads of values that lie in another order, by the configuration; default: there are none. */
   readonly valueHeads?: (config: RawConfig) => ValueHeads;
+  /** How many groups of heads are normalised by themselves, by the configuration; default: one. */
+  readonly numGroups?: (config: RawConfig) => number;
+  /** Factors that files have in the numbers of tensors, by the settings of the model; `hasHead`: logits have a matrix of their own. */
+  readonly folding?: (settings: RawConfig, hasHead: boolean) => Folding;
   /** Rules instead of these for writing, by the settings of the model: files of another architecture hold it; default: none do. */
   readonly instead?: (settings: RawConfig) => GgufRules | null;
   /** Completes a configuration by what readers of such files take without being told. */

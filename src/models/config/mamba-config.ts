@@ -23,25 +23,33 @@ export const MAMBA_FIELDS = {
   mamba_chunk_size: z.unknown().optional(),
 };
 
-type MambaFields = z.output<z.ZodObject<typeof MAMBA_FIELDS>> & {
+type MambaFields = Omit<z.output<z.ZodObject<typeof MAMBA_FIELDS>>, "mamba_n_groups"> & {
+  readonly mamba_n_groups?: number | null | undefined;
+  /** Width of all heads together; absent: `mamba_expand` times that of the model. */
+  readonly mamba_d_ssm?: number | null;
   readonly hidden_size: number;
   readonly rms_norm_eps: number;
 };
 
-/** The options of its layers. @throws UsageError "usage/model" for heads that do not fill the width */
+/** The options of its layers. @throws UsageError "usage/model" for heads that do not fill the width, or groups that do not share them */
 export function mambaOptions(raw: RawConfig, c: MambaFields): Mamba2Options {
-  const { mamba_n_heads: numHeads, mamba_d_head: given, mamba_expand: expand } = c;
-  const headWidth = (expand * c.hidden_size) / numHeads;
+  const { mamba_n_heads: numHeads, mamba_d_head: given, mamba_expand: expand, mamba_d_ssm: width } = c;
+  const headWidth = (width ?? expand * c.hidden_size) / numHeads;
   if (!Number.isInteger(headWidth) || !["auto", headWidth].includes(given)) {
-    const expected = `${expand} times the width, cut into ${numHeads}`;
+    const expected = `${width ?? `${expand} times the width`}, cut into ${numHeads}`;
     throw unusable(raw, `mamba_d_head is ${given} (expected ${expected})`);
   }
+  const numGroups = c.mamba_n_groups ?? 1;
+  if (numHeads % numGroups !== 0)
+    throw unusable(raw, `mamba_n_groups is ${numGroups} (expected a divisor of mamba_n_heads, ${numHeads})`);
   return {
     numHeads,
     headWidth,
+    numGroups,
     stateWidth: c.mamba_d_state,
     numTaps: c.mamba_d_conv,
-    bias: { convolution: c.mamba_conv_bias, projections: c.mamba_proj_bias },
+    bias: { convolution: c.mamba_conv_bias, input: c.mamba_proj_bias, output: c.mamba_proj_bias },
+    normed: "gated",
     epsilon: c.rms_norm_eps,
   };
 }

@@ -7,7 +7,7 @@ import { stackTensors, TENSOR_CHANGES } from "./gguf-changes.ts";
 import { originalRowOrder } from "./gguf-row-orders.ts";
 
 const VALUES = { numKeyHeads: 2, numHeads: 4, rowsBefore: 12 };
-const HEADS = { query: 4, key: 2, values: VALUES };
+const HEADS = { query: 4, key: 2, values: VALUES, groups: 4 };
 
 /** Numbers that float16 and bfloat16 hold. */
 function counting(storage: StorageName, shape: readonly number[]): StoredTensor {
@@ -32,7 +32,7 @@ test("originalRowOrder() undoes what the converter does to the rows of q and k",
 /** Of what files keep, where it is no matrix of several rows and columns. */
 const SHAPES: Readonly<Record<string, readonly number[]>> = {
   row: [32],
-  "as-row": [1, 32],
+  "as-row": [4, 32],
   "as-column": [32, 1],
   "decay-column": [32, 1],
 };

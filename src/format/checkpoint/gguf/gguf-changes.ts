@@ -160,12 +160,12 @@ function withMiddle([first = 0, ...rest]: readonly number[]): number[] {
 }
 
 /** Numbers as they are, of another shape. */
-function reshaped(turned: (shape: readonly number[]) => readonly number[]): Rule {
-  const moved = (stored: StoredTensor): StoredTensor =>
-    unpackStored(stored.storage, packStored(stored), turned(stored.shape));
+function reshaped(turned: (shape: readonly number[], heads: NumHeads) => readonly number[]): Rule {
+  const moved = (stored: StoredTensor, heads: NumHeads): StoredTensor =>
+    unpackStored(stored.storage, packStored(stored), turned(stored.shape, heads));
   return {
     moves: null,
-    turn: ({ shape, storage }) => ({ shape: turned(shape), storage }),
+    turn: ({ shape, storage }, heads) => ({ shape: turned(shape, heads), storage }),
     undo: moved,
     placeRows: null,
     redo: moved,
@@ -173,8 +173,8 @@ function reshaped(turned: (shape: readonly number[]) => readonly number[]): Rule
 }
 
 /** A vector that files keep as a matrix. */
-const vector = (inFile: (length: number) => readonly [number, number]): Rule =>
-  reshaped((shape) => (shape.length === 1 ? inFile(numElements(shape)) : [numElements(shape)]));
+const vector = (inFile: (length: number, heads: NumHeads) => readonly [number, number]): Rule =>
+  reshaped((shape, heads) => (shape.length === 1 ? inFile(numElements(shape), heads) : [numElements(shape)]));
 
 const TAPS = reshaped(withMiddle);
 const COLUMN = vector((length) => [length, 1]);
@@ -200,7 +200,7 @@ export const TENSOR_CHANGES: Readonly<Record<GgufTensorChange, Rule>> = {
   ),
   row: reshaped((shape) => (shape.length === 1 ? [1, ...shape] : shape.slice(1))),
   taps: TAPS,
-  "as-row": vector((length) => [1, length]),
+  "as-row": vector((length, { groups }) => [groups, length / groups]),
   "as-column": COLUMN,
   "decay-column": both(DECAY, COLUMN),
   transposed: {

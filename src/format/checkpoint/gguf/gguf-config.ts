@@ -143,10 +143,10 @@ export function numOwnBlocks(file: GgufMetadata, { architecture, blocksBehind }:
 }
 
 /** The heads of a configuration, by which rows are ordered. */
-export function headsOf(config: JsonObject, { valueHeads }: GgufRules): NumHeads {
+export function headsOf(config: JsonObject, { valueHeads, numGroups }: GgufRules): NumHeads {
   const query = Number(config["num_attention_heads"] ?? 1);
   const key = Number(config["num_key_value_heads"] ?? query);
-  return { query, key, values: valueHeads?.(config) ?? null };
+  return { query, key, values: valueHeads?.(config) ?? null, groups: numGroups?.(config) ?? 1 };
 }
 
 /** What ends a turn, as llama.cpp has it: converters name the end of a text alone for Gemma 2 and 3, Phi-3 and some Llama 3. */

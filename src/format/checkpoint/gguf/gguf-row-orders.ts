@@ -7,6 +7,8 @@ export interface NumHeads {
   readonly key: number;
   /** Null: values have as many heads as keys. */
   readonly values: ValueHeads | null;
+  /** Groups of heads that are normalised by themselves. */
+  readonly groups: number;
 }
 
 /**

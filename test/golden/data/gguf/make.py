@@ -38,6 +38,7 @@ ARCHITECTURES = {
     "gpt_neox": "GPTNEOX",
     "granite": "GRANITE",
     "granitemoehybrid-files": "GRANITE_HYBRID",
+    "falcon_h1-files": "FALCON_H1",
     "lfm2": "LFM2",
     "lfm2_moe": "LFM2MOE",
     "qwen3_5_text": "QWEN35",
@@ -181,6 +182,17 @@ def write_settings(w, family, c, num_behind):
         w.add_rope_freq_base(full["rope_theta"])
         return
     w.add_layer_norm_rms_eps(c["rms_norm_eps"])
+    if family == "falcon_h1-files":
+        w.add_vocab_size(c["vocab_size"])
+        w.add_key_length(c["head_dim"])
+        w.add_value_length(c["head_dim"])
+        w.add_rope_freq_base(rope["rope_theta"])
+        w.add_ssm_conv_kernel(c["mamba_d_conv"])
+        w.add_ssm_inner_size(c["mamba_d_ssm"])
+        w.add_ssm_state_size(c["mamba_d_state"])
+        w.add_ssm_time_step_rank(c["mamba_d_ssm"] // c["mamba_d_head"])
+        w.add_ssm_group_count(c["mamba_n_groups"])
+        return
     if family.startswith("phi3"):
         w.add_rope_scaling_orig_ctx_len(c["original_max_position_embeddings"])
         w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * c["hidden_size"]) // c["num_attention_heads"])
@@ -286,14 +298,14 @@ def converted(family, c, tensors):
             if name.endswith("norm.weight") and "linear_attn" not in name:
                 array = array + np.float32(1)
             name = name.replace(".dt_bias", ".dt_proj.bias")
-        if family == "granitemoehybrid-files":
+        if family in ("granitemoehybrid-files", "falcon_h1-files"):
             name = name.replace(".dt_bias", ".dt_proj.bias")
             if name.endswith("A_log"):
                 array = -np.exp(array.astype(np.float64)).astype(np.float32)
             if name.endswith((".A_log", ".D")):
                 array = array[:, None]
             if name.endswith("mamba.norm.weight"):
-                array = array[None]
+                array = array.reshape(c["mamba_n_groups"], -1)
             if ".shared_mlp." in name:
                 before, layer = name.split(".shared_mlp.")[0], name.split(".")[-2]
                 parts = {"input_linear": ("gate_proj", "up_proj"), "output_linear": ("down_proj",)}[layer]

@@ -135,6 +135,32 @@ MODELS = {
         | {"shared_intermediate_size": 40, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_state": 6, "tie_word_embeddings": True}
         | {"embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
     ),
+    "falcon_h1": (
+        transformers.FalconH1ForCausalLM,
+        SMALL
+        | ROTATED
+        | {"head_dim": 12, "mamba_d_ssm": 24, "mamba_n_heads": 3, "mamba_d_head": 8, "mamba_d_state": 6, "mamba_chunk_size": 8}
+        | {"embedding_multiplier": 5.0, "lm_head_multiplier": 2.5, "key_multiplier": 0.4, "mlp_multipliers": [0.9, 0.6]}
+        | {"attention_in_multiplier": 1.25, "attention_out_multiplier": 0.9, "ssm_in_multiplier": 1.2, "ssm_out_multiplier": 0.75}
+        | {"ssm_multipliers": [0.75, 0.5, 0.8, 1.5, 0.6]},
+    ),
+    "falcon_h1-groups": (
+        transformers.FalconH1ForCausalLM,
+        TINY
+        | ROTATED
+        | {"num_key_value_heads": 1, "max_position_embeddings": 64, "vocab_size": 48, "tie_word_embeddings": True, "rms_norm_eps": 1e-3}
+        | {"mamba_d_ssm": None, "mamba_n_heads": 4, "mamba_n_groups": 2, "mamba_d_state": 4, "mamba_d_conv": 3, "mamba_rms_norm": True}
+        | {"mamba_norm_before_gate": True, "projectors_bias": True, "attention_bias": True, "mlp_bias": True, "mamba_conv_bias": False}
+        | {"ssm_out_multiplier": 0.5, "embedding_multiplier": 3.0},
+    ),
+    # As GGUF files can say it: its factors are in its tensors.
+    "falcon_h1-files": (
+        transformers.FalconH1ForCausalLM,
+        SMALL
+        | ROTATED
+        | {"head_dim": 12, "mamba_d_ssm": 24, "mamba_n_heads": 4, "mamba_d_head": 6, "mamba_d_state": 6, "mamba_n_groups": 2, "mlp_bias": True}
+        | {"mamba_rms_norm": True, "mamba_norm_before_gate": False, "rms_norm_eps": 1e-3},
+    ),
     "ernie4_5": (transformers.Ernie4_5ForCausalLM, SMALL | ROTATED | {"head_dim": 12, "use_bias": True, "tie_word_embeddings": True}),
     "exaone4": (
         transformers.Exaone4ForCausalLM,

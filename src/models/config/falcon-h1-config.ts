@@ -1,0 +1,144 @@
+/** @file What configuration files and GGUF files say of Falcon H1. */
+import { z } from "zod";
+import { BLOCK_NAMES, count, decoderGguf } from "./decoder-gguf.ts";
+import { DECODER_NAMES } from "./decoder-names.ts";
+import type { RowFactors } from "./gguf-rules.ts";
+import { BIAS_FIELDS, DECODER_FIELDS } from "./hf-config.ts";
+import { MAMBA_FIELDS } from "./mamba-config.ts";
+
+const size = z.int().positive();
+const factor = z.number().default(1);
+const UNUSED = z.unknown().optional();
+
+export const FALCON_H1_FIELDS = {
+  ...DECODER_FIELDS,
+  ...BIAS_FIELDS,
+  ...MAMBA_FIELDS,
+  num_key_value_heads: size.nullable().default(8),
+  rms_norm_eps: z.number().positive().default(1e-5),
+  max_position_embeddings: size.default(8192),
+  mamba_d_ssm: size.nullable().default(1024),
+  mamba_n_groups: size.nullable().default(1),
+  mamba_rms_norm: z.boolean().default(false),
+  mamba_norm_before_gate: z.boolean().default(true),
+  /** Of the projection of a state-space layer's output. */
+  projectors_bias: z.boolean().default(false),
+  attention_in_multiplier: factor,
+  attention_out_multiplier: factor,
+  key_multiplier: factor,
+  ssm_in_multiplier: factor,
+  ssm_out_multiplier: factor,
+  embedding_multiplier: factor,
+  lm_head_multiplier: factor,
+  /** Of the gate and of the output. */
+  mlp_multipliers: z
+    .tuple([z.number(), z.number()])
+    .nullish()
+    .transform((given) => given ?? ([1, 1] as const)),
+  /** Of z, x, B, C and the step, as they are projected. */
+  ssm_multipliers: z
+    .tuple([z.number(), z.number(), z.number(), z.number(), z.number()])
+    .nullish()
+    .transform((given) => given ?? ([1, 1, 1, 1, 1] as const)),
+  mamba_use_mlp: z.literal(true).nullish(),
+  // Of code that predates transformers, and of how weights began.
+  mlp_expansion_factor: UNUSED,
+  num_logits_to_keep: UNUSED,
+  time_step_floor: UNUSED,
+  time_step_max: UNUSED,
+  time_step_min: UNUSED,
+};
+
+/** Modules outside of its blocks. */
+export const FALCON_H1_NAMES = { ...DECODER_NAMES, finalNorm: "model.final_layernorm" };
+
+type FalconH1Fields = z.output<z.ZodObject<typeof FALCON_H1_FIELDS>>;
+
+/** Width of all heads of a state-space layer together. */
+const innerWidth = (c: FalconH1Fields): number => c.mamba_d_ssm ?? c.mamba_expand * c.hidden_size;
+
+/** What a converter has multiplied rows with. */
+function rowFactors(c: FalconH1Fields, hasHead: boolean): Readonly<Record<string, RowFactors>> {
+  const all = (factor: number): RowFactors => [{ numRows: null, factor }];
+  const [gate, output] = c.mlp_multipliers;
+  const groups = (c.mamba_n_groups ?? 1) * c.mamba_d_state;
+  const widths = [innerWidth(c), innerWidth(c), groups, groups, null];
+  return {
+    token_embd: all(c.embedding_multiplier),
+    ...(hasHead && { output: all(c.lm_head_multiplier) }),
+    attn_q: all(c.attention_in_multiplier),
+    attn_k: all(c.attention_in_multiplier * c.key_multiplier),
+    attn_v: all(c.attention_in_multiplier),
+    attn_output: all(c.attention_out_multiplier),
+    ssm_in: c.ssm_multipliers.map((factor, part) => ({
+      numRows: widths[part]!,
+      factor: c.ssm_in_multiplier * factor,
+    })),
+    ssm_out: all(c.ssm_out_multiplier),
+    ffn_gate: all(gate),
+    ffn_down: all(output),
+  };
+}
+
+/** Readers of such files know biases of feed-forward parts and convolutions alone, and norms behind the gate. */
+export const FALCON_H1_GGUF = decoderGguf({
+  architecture: "falcon-h1",
+  className: "FalconH1ForCausalLM",
+  names: FALCON_H1_NAMES,
+  blockNames: {
+    preNorms: { attn_norm: "input_layernorm" },
+    mlp: Object.fromEntries(
+      Object.entries(BLOCK_NAMES.mlp).map(([name, path]) => [name, path.replace("mlp.", "feed_forward.")]),
+    ),
+    stateSpace: {
+      ssm_in: "mamba.in_proj",
+      ssm_conv1d: "mamba.conv1d",
+      ssm_norm: "mamba.norm",
+      ssm_out: "mamba.out_proj",
+    },
+  },
+  tensorsInBlock: {
+    ffn_norm: "pre_ff_layernorm.weight",
+    ssm_a: "mamba.A_log",
+    ssm_d: "mamba.D",
+    "ssm_dt.bias": "mamba.dt_bias",
+  },
+  changes: { ssm_conv1d: "taps", ssm_norm: "as-row", ssm_a: "decay-column", ssm_d: "as-column" },
+  settings: {
+    "ssm.conv_kernel": count("mamba_d_conv"),
+    "ssm.inner_size": count("mamba_d_ssm"),
+    "ssm.state_size": count("mamba_d_state"),
+    "ssm.group_count": count("mamba_n_groups", 1),
+    "ssm.time_step_rank": count("mamba_n_heads"),
+  },
+  fixed: {
+    attention_bias: false,
+    mamba_proj_bias: false,
+    projectors_bias: false,
+    mamba_norm_before_gate: false,
+  },
+  switches: {
+    mamba_conv_bias: "ssm_conv1d.bias",
+    mlp_bias: "ffn_up.bias",
+    mamba_rms_norm: "ssm_norm.weight",
+  },
+  numGroups: ({ mamba_n_groups: groups }) => Number(groups ?? 1),
+  folding: (settings, hasHead) => {
+    const c = settings as FalconH1Fields;
+    const one = Object.keys(FALCON_H1_FIELDS).filter((key) => key.endsWith("_multiplier"));
+    return {
+      factors: rowFactors(c, hasHead),
+      rest: {
+        ...Object.fromEntries(one.map((key) => [key, 1])),
+        mlp_multipliers: null,
+        ssm_multipliers: null,
+        // An embedding that is the matrix of logits too has one of both factors.
+        ...(hasHead ? {} : { lm_head_multiplier: c.lm_head_multiplier / c.embedding_multiplier }),
+      },
+    };
+  },
+  values: (settings) => {
+    const c = settings as FalconH1Fields;
+    return { mamba_d_ssm: innerWidth(c), mamba_n_groups: c.mamba_n_groups ?? 1 };
+  },
+});
