@@ -30,6 +30,7 @@ export const PEER_MODELS = {
   gemma: { modelType: "gemma" },
   gemma2: { modelType: "gemma2" },
   gemma3_text: { modelType: "gemma3_text" },
+  gemma4_text: { modelType: "gemma4_text" },
   gpt2: { modelType: "gpt2" },
   gpt_neo: { modelType: "gpt_neo" },
   gpt_neox: { modelType: "gpt_neox", config: { pad_token_id: 0 } },

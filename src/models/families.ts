@@ -19,6 +19,9 @@ import { gemma } from "./families/gemma.ts";
 import { gemma2 } from "./families/gemma2.ts";
 import { gemma3 } from "./families/gemma3.ts";
 import { gemma3Text } from "./families/gemma3-text.ts";
+import { gemma4 } from "./families/gemma4.ts";
+import { gemma4Unified } from "./families/gemma4-unified.ts";
+import { gemma4Text } from "./families/gemma4-text.ts";
 import { glm4 } from "./families/glm4.ts";
 import { gpt2 } from "./families/gpt2.ts";
 import { gptNeo } from "./families/gpt-neo.ts";
@@ -75,6 +78,9 @@ export const FAMILIES: readonly Family[] = [
   gemma2,
   gemma3Text,
   gemma3,
+  gemma4Text,
+  gemma4,
+  gemma4Unified,
   gpt2,
   gptNeo,
   gptNeox,

@@ -4,6 +4,13 @@ import { test } from "node:test";
 import { withClasses } from "./config/class-head.ts";
 import { openModel } from "./families.ts";
 import type { RawConfig } from "./config/raw-config.ts";
+import type { Model } from "./model.ts";
+
+const numParametersOf = ({ tensors }: Model): number =>
+  [...tensors.values()].reduce(
+    (sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1),
+    0,
+  );
 
 const GPT2 = {
   activation_function: "gelu_new",
@@ -1193,6 +1200,91 @@ test("Mistral's models that read images have the text part that transformers tak
   assert.equal(ministral.ties.size, 1);
   const { rope: stretched, headWidth: own } = ministral.layers[0]!.attention!;
   assert.deepEqual([own, stretched?.theta, stretched?.scaling.kind], [128, 1e6, "yarn"]);
+});
+
+const GEMMA4_31B = {
+  attention_bias: false,
+  attention_dropout: 0,
+  attention_k_eq_v: true,
+  bos_token_id: 2,
+  dtype: "bfloat16",
+  enable_moe_block: false,
+  eos_token_id: 1,
+  final_logit_softcapping: 30,
+  global_head_dim: 512,
+  head_dim: 256,
+  hidden_activation: "gelu_pytorch_tanh",
+  hidden_size: 5376,
+  hidden_size_per_layer_input: 0,
+  initializer_range: 0.02,
+  intermediate_size: 21_504,
+  layer_types: Array.from({ length: 60 }, (_, i) => ((i + 1) % 6 ? "sliding_attention" : "full_attention")),
+  max_position_embeddings: 262_144,
+  model_type: "gemma4_text",
+  moe_intermediate_size: null,
+  num_attention_heads: 32,
+  num_experts: null,
+  num_global_key_value_heads: 4,
+  num_hidden_layers: 60,
+  num_key_value_heads: 16,
+  num_kv_shared_layers: 0,
+  pad_token_id: 0,
+  rms_norm_eps: 1e-6,
+  rope_parameters: {
+    full_attention: { partial_rotary_factor: 0.25, rope_theta: 1_000_000, rope_type: "proportional" },
+    sliding_attention: { rope_theta: 10_000, rope_type: "default" },
+  },
+  sliding_window: 1024,
+  tie_word_embeddings: true,
+  top_k_experts: null,
+  use_bidirectional_attention: "vision",
+  use_cache: true,
+  use_double_wide_mlp: false,
+  vocab_size: 262_144,
+  vocab_size_per_layer_input: 262_144,
+};
+const gemma4 = (text_config: object): Model =>
+  openModel({
+    architectures: ["Gemma4ForConditionalGeneration"],
+    audio_config: null,
+    audio_token_id: 258_881,
+    boi_token_id: 255_999,
+    dtype: "bfloat16",
+    eos_token_id: [1, 106],
+    image_token_id: 258_880,
+    model_type: "gemma4",
+    text_config,
+    tie_word_embeddings: true,
+    vision_config: { model_type: "gemma4_vision" },
+  });
+
+test("Gemma 4 of 31B: layers without a window have wider heads, of which a quarter turns, and no values of their own", () => {
+  const model = gemma4(GEMMA4_31B);
+  const { layers, tensors, ties } = model;
+  assert.equal(ties.size, 1);
+  const [windowed, full] = [layers[0]?.attention, layers[5]?.attention];
+  assert.deepEqual([windowed?.numKeyValueHeads, windowed?.headWidth, windowed?.window], [16, 256, 1024]);
+  assert.deepEqual([full?.numKeyValueHeads, full?.headWidth, full?.window], [4, 512, null]);
+  assert.deepEqual(windowed?.rope, { theta: 10_000, width: 256, scaling: { kind: "none" } });
+  const scaling = { kind: "proportional", factor: 1, numTurning: 64 };
+  assert.deepEqual(full?.rope, { theta: 1_000_000, width: 512, scaling });
+  assert.ok(!tensors.has("model.layers.5.self_attn.v_proj.weight"));
+  assert.equal(Math.round(numParametersOf(model) / 1e7), 3070);
+});
+
+test("Gemma 4 as transformers writes it: what layers have of their own stands by their numbers", () => {
+  const { global_head_dim: _width, num_global_key_value_heads: _num, ...text } = GEMMA4_31B;
+  const own = { head_dim: 512, num_key_value_heads: 4 };
+  const per_layer_config = Object.fromEntries(
+    Array.from({ length: 10 }, (_, i) => [String(6 * i + 5).padStart(2, "0"), own]),
+  );
+  const [published, written] = [gemma4(GEMMA4_31B), gemma4({ ...text, per_layer_config })];
+  assert.deepEqual(written.layers, published.layers);
+});
+
+test("Gemma 4 of E2B has embeddings of each layer, and layers that share keys: both are named", () => {
+  const e2b = { ...GEMMA4_31B, hidden_size_per_layer_input: 256, num_kv_shared_layers: 20 };
+  assert.throws(() => gemma4(e2b), /hidden_size_per_layer_input is 256 .*; num_kv_shared_layers is 20 /);
 });
 
 test("Gemma 3 has no cap on its scores, and none on its logits where it reads images", () => {

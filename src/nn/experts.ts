@@ -22,18 +22,30 @@ import { type Dim, mulDims, sizeAt } from "../graph/shape.ts";
 import type { Builder } from "./builder.ts";
 import { type MlpOptions, gatedMlp } from "./gated-mlp.ts";
 
-/** What becomes of a router's logits [M, E]. */
-interface Router {
+/** How a router chooses. */
+export interface Router {
+  /** Logits [M, E] from x [M, D]; default: the projection `gate` behind `prefix`. */
+  readonly logits?: (b: Builder, x: Value, numExperts: number, prefix: string) => Value;
   /** Chances of the experts, which weigh them. */
   readonly chances: (logits: Value) => Value;
   /** By what they are chosen instead of chances p, the tensors of the part behind `prefix`. */
   readonly ranks: (b: Builder, p: Value, prefix: string) => Value;
-  /** What is added to the sum by which chances are divided, and what all weights are multiplied with. */
+  /** What is added to the sum by which chances are divided. */
   readonly floor: number;
-  readonly scale: number;
+  /** Weights of chosen experts from their shares [M, E]. */
+  readonly weigh: (b: Builder, shares: Value) => Value;
 }
 
-const SOFTMAX: Router = { chances: softmax, ranks: (_b, p) => p, floor: 0, scale: 1 };
+/** Chances that add up to 1, which are weights. */
+export const SOFTMAX_ROUTER: Router = {
+  chances: softmax,
+  ranks: (_b, p) => p,
+  floor: 0,
+  weigh: (_b, shares) => shares,
+};
+
+const gateLogits: NonNullable<Router["logits"]> = (b, x, numExperts, prefix) =>
+  b.linear(`${prefix}gate`, x, numExperts, { role: "router" });
 
 /** Chances of each expert by itself, with biases that count in choosing alone, `expert_bias`, if there are some. */
 export function sigmoidRouter(options: { readonly hasBias: boolean; readonly scale: number }): Router {
@@ -43,7 +55,7 @@ export function sigmoidRouter(options: { readonly hasBias: boolean; readonly sca
     ranks: (b, p, prefix) =>
       options.hasBias ? add(p, b.tensor(`${prefix}expert_bias`, [sizeAt(p.shape, -1)], "buffer")) : p,
     floor: 1e-6,
-    scale: options.scale,
+    weigh: (_b, shares) => (options.scale === 1 ? shares : mul(shares, shares.graph.scalar(options.scale))),
   };
 }
 
@@ -72,16 +84,16 @@ function stacksOf(prefix: string, numExperts: number, expert: number): Required<
   };
 }
 
-/** Builds the part from x [B, T, D]; the router is `gate`, experts are `experts.N.`, behind `prefix`. */
+/** Builds the part from x [B, T, D]; the router is `gate` unless it says otherwise, experts are `experts.N.`, behind `prefix`. */
 export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOptions): Value {
-  const { numExperts: E, numChosen, normalizes, router = SOFTMAX, expert } = options;
+  const { numExperts: E, numChosen, normalizes, router = SOFTMAX_ROUTER, expert } = options;
   const [B, T, D] = x.shape as [Dim, Dim, number];
   const M = mulDims(B, T);
   const flat = reshape(x, [M, D]);
-  const p = router.chances(b.linear(`${prefix}gate`, flat, E, { role: "router" })); // [M, E]
+  const p = router.chances((router.logits ?? gateLogits)(b, flat, E, prefix)); // [M, E]
   const [chosen, rows, places, counts] = routeRows(router.ranks(b, p, prefix), numChosen);
   const shares = normalizes ? div(p, plus(reduceSum(mul(p, chosen), [1]), router.floor)) : p;
-  const weights = router.scale === 1 ? shares : mul(shares, p.graph.scalar(router.scale));
+  const weights = router.weigh(b, shares);
   const weightOf = gatherRows(reshape(transpose(weights, [1, 0]), [mulDims(E, M), 1]), places); // [k·M, 1]
   const inputs = repeatRows(flat, rows, numChosen); // [k·M, D]
   const outputs = b.splitRows(inputs, counts, E, numChosen).map((part, e) => {

@@ -17,6 +17,10 @@ export interface SelfAttentionOptions extends AttentionOptions {
   /** Norms of projected queries and keys, or of rotated ones where these come so to attention; null: there are none. */
   readonly queryNorm: Norm | null;
   readonly keyNorm: Norm | null;
+  /** Norm of values; default: there is none. */
+  readonly valueNorm?: Norm;
+  /** Whether values are what the projection of keys gives, before the norm of keys; default: they have a projection of their own. */
+  readonly valuesAreKeys?: true;
   /** Whether the projection of queries gives each head a gate behind its query, whose sigmoid its output is multiplied with. */
   readonly isGated?: true;
 }
@@ -66,19 +70,30 @@ export function selfAttention(
   { prefix, queryNorm: nameOfQ = "q_norm", keyNorm: nameOfK = "k_norm", ...names }: AttentionNames,
   options: SelfAttentionOptions,
 ): Value {
-  const { bias, queryNorm, keyNorm, isGated = false, ...attention } = options;
+  const {
+    bias,
+    queryNorm,
+    keyNorm,
+    valueNorm = null,
+    valuesAreKeys = false,
+    isGated = false,
+    ...attention
+  } = options;
   const { numHeads: H, numKeyValueHeads: K, headWidth: E, rope, comesRotated = false } = attention;
   const numParts = isGated ? 2 : 1;
   const own = b.linear(`${prefix}${names.query}`, x, numParts * H * E, { role: "query", bias: bias.qkv });
   const [q, gate] = splitHeads(own, H, numParts) as [Value, Value | undefined];
   const k = b.linear(`${prefix}${names.key}`, x, K * E, { role: "key", bias: bias.qkv });
-  const v = b.linear(`${prefix}${names.value}`, x, K * E, { role: "value", bias: bias.qkv });
+  const v = valuesAreKeys
+    ? k
+    : b.linear(`${prefix}${names.value}`, x, K * E, { role: "value", bias: bias.qkv });
   const rotated = (value: Value, numHeads: number): Value =>
     comesRotated && rope ? b.rotate(value, numHeads, rope) : value;
   const normed = (norm: Norm | null, name: string, value: Value): Value =>
     norm ? norm(b, `${prefix}${name}`, value) : value;
   const query = normed(queryNorm, nameOfQ, rotated(q, H));
-  const attended = b.attend(query, normed(keyNorm, nameOfK, rotated(k, K)), v, attention);
+  const key = normed(keyNorm, nameOfK, rotated(k, K));
+  const attended = b.attend(query, key, normed(valueNorm, "v_norm", v), attention);
   const width = sizeAt(x.shape, -1);
   const gated = gate ? mul(attended, sigmoid(gate)) : attended;
   return b.linear(`${prefix}${names.output}`, gated, width, {

@@ -60,6 +60,19 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     ],
   ],
   mistral3: [[{ text_config: "small" }, "text_config is missing"]],
+  gemma4_text: [
+    [{ hidden_size_per_layer_input: 256 }, "hidden_size_per_layer_input is 256 (expected 0"],
+    [{ num_kv_shared_layers: 1 }, "num_kv_shared_layers is 1 (expected 0"],
+    [{ use_bidirectional_attention: "all" }, 'use_bidirectional_attention is "all"'],
+    [{ rope_theta: 10_000 }, "rope_theta is 10000"],
+    [{ per_layer_config: { 1: { sliding_window: 4 } } }, "per_layer_config.1.sliding_window is"],
+    [
+      { num_hidden_layers: 3, layer_types: null, per_layer_config: { 1: { head_dim: 16 } } },
+      "per_layer_config has unlike layers of sliding_attention",
+    ],
+  ],
+  gemma4: [[{ text_config: "small" }, "text_config is missing"]],
+  gemma4_unified: [[{ text_config: "small" }, "text_config is missing"]],
   gemma3: [[{ text_config: "small" }, "text_config is missing"]],
   gpt2: [
     [{ scale_attn_weights: false }, "scale_attn_weights is false"],

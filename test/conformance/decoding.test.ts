@@ -19,6 +19,7 @@ import { openUntilEnd } from "../files/open-until-end.ts";
 const engine = sharePrograms(createEngine({ threads: 1 }));
 const folder = temporaryFolder();
 const HEADS = { num_attention_heads: 2, num_key_value_heads: 1, head_dim: 16 };
+const GEMMA4_HEADS = { ...HEADS, global_head_dim: 32 };
 
 /** What a family's tiny model needs for heads of 16 that are turned by 16 elements or not at all. */
 const WIDE: Readonly<Record<string, (tiny: RawConfig) => Record<string, unknown>>> = {
@@ -27,6 +28,9 @@ const WIDE: Readonly<Record<string, (tiny: RawConfig) => Record<string, unknown>
   gpt_neox: () => ({ num_attention_heads: 1 }),
   opt: () => ({ num_attention_heads: 2 }),
   gemma3: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS } }),
+  gemma4_text: () => GEMMA4_HEADS,
+  gemma4: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...GEMMA4_HEADS } }),
+  gemma4_unified: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...GEMMA4_HEADS } }),
   mistral3: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS } }),
   glm4: () => ({ ...HEADS, head_dim: 32 }),
   qwen3_5: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS, head_dim: 32 } }),

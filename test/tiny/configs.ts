@@ -34,6 +34,26 @@ const GEMMA3_TEXT = {
   rope_local_base_freq: 10_000,
   sliding_window_pattern: 2,
 };
+const GEMMA4_TEXT = {
+  ...SIZES,
+  num_key_value_heads: 2,
+  max_position_embeddings: 512,
+  rms_norm_eps: 1e-5,
+  eos_token_id: 257,
+  head_dim: 8,
+  global_head_dim: 12,
+  num_global_key_value_heads: 1,
+  attention_k_eq_v: true,
+  sliding_window: 8,
+  layer_types: ["sliding_attention", "full_attention"],
+  rope_parameters: {
+    full_attention: { rope_type: "proportional", partial_rotary_factor: 0.5, rope_theta: 1_000_000 },
+    sliding_attention: { rope_type: "default", rope_theta: 10_000 },
+  },
+  hidden_size_per_layer_input: 0,
+  final_logit_softcapping: 20,
+  tie_word_embeddings: true,
+};
 const MINISTRAL3 = {
   ...DECODER,
   head_dim: 8,
@@ -153,6 +173,17 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
   },
   gemma2: { architectures: ["Gemma2ForCausalLM"], model_type: "gemma2", ...GEMMA },
   gemma3_text: { architectures: ["Gemma3ForCausalLM"], model_type: "gemma3_text", ...GEMMA3_TEXT },
+  gemma4_text: { architectures: ["Gemma4ForCausalLM"], model_type: "gemma4_text", ...GEMMA4_TEXT },
+  gemma4: {
+    architectures: ["Gemma4ForConditionalGeneration"],
+    model_type: "gemma4",
+    text_config: { model_type: "gemma4_text", ...GEMMA4_TEXT },
+  },
+  gemma4_unified: {
+    architectures: ["Gemma4UnifiedForConditionalGeneration"],
+    model_type: "gemma4_unified",
+    text_config: { model_type: "gemma4_unified_text", ...GEMMA4_TEXT },
+  },
   ministral3: { architectures: ["Ministral3ForCausalLM"], model_type: "ministral3", ...MINISTRAL3 },
   mistral3: {
     architectures: ["Mistral3ForConditionalGeneration"],

@@ -10,7 +10,7 @@ import { z } from "zod";
 import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import { softCap } from "../../nn/attention.ts";
-import { rmsNormPlusOne } from "../../nn/norms.ts";
+import { type Norm, rmsNormPlusOne } from "../../nn/norms.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import { type DecoderEnds, decoder, plainEnds } from "./decoder.ts";
 import {
@@ -23,6 +23,7 @@ import {
 } from "./decoder-blocks.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { BLOCK_NAMES, decoderGguf, preNormNames, type DecoderRules } from "../config/decoder-gguf.ts";
+import { PRE_NORMS_OF_FOUR } from "../config/decoder-names.ts";
 import type { GgufRules } from "../config/gguf-rules.ts";
 import { DECODER_FIELDS, type DecoderFields } from "../config/hf-config.ts";
 import { WINDOW_FIELDS, layersByWindow } from "../config/window-config.ts";
@@ -57,24 +58,20 @@ export function gemmaMlp({ intermediate_size: intermediateSize }: DecoderFields)
   return mlpPart({ intermediateSize, activation: (x) => gelu(x, "tanh"), bias: false });
 }
 
-/** A block with four norms. */
-function gemmaBlock(c: GemmaFields, options: SelfAttentionOptions): Layer {
-  const norm = rmsNormPlusOne(c.rms_norm_eps);
+/** A block with four norms: before and behind attention, before and behind its feed-forward part. */
+export function gemmaBlock(norm: Norm, options: SelfAttentionOptions, mlp: Transform): Layer {
   const attention = normed(norm, "post_attention_layernorm", attentionPart(options));
-  const mlp = normed(norm, "post_feedforward_layernorm", gemmaMlp(c));
-  return preNormBlock(norm, attention, mlp, {
-    attention: "input_layernorm",
-    mlp: "pre_feedforward_layernorm",
-  });
+  return preNormBlock(norm, attention, normed(norm, "post_feedforward_layernorm", mlp), PRE_NORMS_OF_FOUR);
 }
 
 /** Embedded tokens times √D, logits under a cap where there is one. */
 export function gemmaEnds(
   c: DecoderFields & Partial<Pick<GemmaFields, "final_logit_softcapping">>,
+  norm = rmsNormPlusOne(c.rms_norm_eps),
 ): DecoderEnds {
   const cap = c.final_logit_softcapping ?? null;
   return {
-    ...plainEnds(rmsNormPlusOne(c.rms_norm_eps)),
+    ...plainEnds(norm),
     scaleEmbedding: (x) => mul(x, x.graph.scalar(Math.sqrt(c.hidden_size))),
     capLogits: (logits) => (cap === null ? logits : softCap(logits, cap)),
   };
@@ -87,7 +84,9 @@ export function gemmaDecoder(
   attention: { readonly full: SelfAttentionOptions; readonly windowed: SelfAttentionOptions },
   isWindowed: (layer: number) => boolean,
 ): ModelDefinition {
-  const [full, windowed] = [gemmaBlock(c, attention.full), gemmaBlock(c, attention.windowed)];
+  const [full, windowed] = [attention.full, attention.windowed].map((options) =>
+    gemmaBlock(rmsNormPlusOne(c.rms_norm_eps), options, gemmaMlp(c)),
+  ) as [Layer, Layer];
   return decoder(raw, c, layersByWindow(raw, c, { full, windowed }, isWindowed), gemmaEnds(c));
 }
 
@@ -103,7 +102,7 @@ export function gemmaGguf(
 ): GgufRules {
   const { numLayersOfLargest, hasHeadNorms, ...given } = rules;
   const norms = {
-    preNorms: preNormNames({ attention: "input_layernorm", mlp: "pre_feedforward_layernorm" }),
+    preNorms: preNormNames(PRE_NORMS_OF_FOUR),
     headNorms: hasHeadNorms ? BLOCK_NAMES.headNorms : {},
     postNorms: BLOCK_NAMES.postNorms,
   };

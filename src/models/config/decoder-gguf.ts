@@ -155,6 +155,7 @@ export interface DecoderRules extends Partial<
     | "idle"
     | "fixed"
     | "switches"
+    | "gaps"
     | "blocksBehind"
     | "valueHeads"
     | "numGroups"

@@ -23,3 +23,6 @@ export const DECODER_NAMES: DecoderNames = {
   finalNorm: "model.norm",
   blocks: "model.layers.",
 };
+
+/** Norms before the branches of a block that has others behind them. */
+export const PRE_NORMS_OF_FOUR = { attention: "input_layernorm", mlp: "pre_feedforward_layernorm" };

@@ -58,25 +58,29 @@ export function readRope(
 ): RopeConfig {
   type Found = Readonly<Record<string, unknown>> | null | undefined;
   const all = raw["rope_parameters"] as Found;
-  const scaling = (isScaled ? raw["rope_scaling"] : null) as Found;
+  const added = (isScaled ? raw["rope_scaling"] : null) as Found;
   // `rope_scaling` in a file of transformers 5 was added by hand, and is meant to count.
-  const given =
-    layerType === undefined ? (scaling ?? all ?? {}) : { ...(all?.[layerType] as Found), ...scaling };
+  const given = layerType === undefined ? (added ?? all ?? {}) : { ...(all?.[layerType] as Found), ...added };
   const problems = listProblems(findProblems(SETTINGS, given));
   if (problems.length > 0) throw unusable(raw, `rotary settings cannot be used: ${problems.join("; ")}`);
   const settings = SETTINGS.parse(given);
   const theta = settings.rope_theta ?? ownTheta;
-  const share = settings.partial_rotary_factor ?? ownShare ?? 1;
+  const part = settings.partial_rotary_factor ?? ownShare ?? 1;
+  // Heads whose last pairs do not turn are rotated as a whole all the same: halves of them belong together.
+  const share = kindOf(settings) === "proportional" && part <= 1 ? 1 : part;
   const isPartial = ownShare !== undefined;
   const width = Math.floor(headWidth * share);
+  const scaling = readScaling(settings, raw, maxPositions, width / 2);
   if (!(width > 0 && width <= headWidth && width % 2 === 0 && (isPartial || width === headWidth))) {
     const expected = isPartial
       ? `a share of the heads' width ${headWidth} that is an even number`
       : "1: heads of this family are rotated as a whole";
     throw unusable(raw, `partial_rotary_factor is ${share} (expected ${expected})`);
   }
-  return { theta, width, scaling: readScaling(settings, raw, maxPositions, width / 2) };
+  return { theta, width, scaling };
 }
+
+const kindOf = ({ rope_type: kind, type }: Settings): string => kind ?? type ?? "default";
 
 /**
  * Reads how layers without a window are rotated, and layers with one; the bases are for where the file has none. `rope_scaling` of
@@ -103,7 +107,7 @@ function readScaling(
   maxPositions: number,
   numPairs: number,
 ): RopeScaling {
-  const kind = settings.rope_type ?? settings.type ?? "default";
+  const kind = kindOf(settings);
   const need = (name: keyof Settings): number => {
     const value = settings[name];
     if (typeof value !== "number") throw unusable(raw, `rope scaling "${kind}" has no ${name}`);
@@ -121,6 +125,12 @@ function readScaling(
       return { kind: "none" };
     case "linear":
       return { kind: "linear", factor: need("factor") };
+    case "proportional":
+      return {
+        kind: "proportional",
+        factor: settings.factor ?? 1,
+        numTurning: Math.floor((settings.partial_rotary_factor ?? 1) * numPairs),
+      };
     case "llama3":
       return {
         kind: "llama3",
@@ -144,7 +154,7 @@ function readScaling(
     default:
       throw unusable(
         raw,
-        `rope scaling "${kind}", expected default, dynamic, linear, llama3, yarn or longrope`,
+        `rope scaling "${kind}", expected default, dynamic, linear, llama3, yarn, longrope or proportional`,
       );
   }
 }

@@ -46,7 +46,8 @@ export function withTextCheckpoint(
       name.replace(/^(model\.)?language_model\.(model\.)?/, "model.").replace(/^model\.lm_head/, "lm_head"),
     ownConfig,
     peftPath: (path) => path.replace(/^model\./, "model.language_model."),
-    ignored: /vision_tower|multi_modal_projector|(^|\.)visual\.|^mtp\./,
+    ignored:
+      /(vision|audio)_tower|multi_modal_projector|embed_(vision|audio)|vision_embedder|(^|\.)visual\.|^mtp\./,
   };
   const writes = definition.classPosition === null;
   return { ...definition, checkpoint: writes ? rules : withoutTensors(rules, /(^|\.)lm_head\./) };

@@ -6,6 +6,7 @@
  *   yarn      pairs that turn more than β_fast times in the original context stay, fewer than β_slow are divided by s,
  *             a ramp over the pairs between; cosine and sine are multiplied by 0.1 ln s + 1
  *   longrope  each frequency is divided by its own factor, one list for short contexts, one for long ones
+ *   proportional  the first pairs turn, of all their frequencies divided by s; the others stay as they are
  *
  * Papers: "YaRN", arXiv:2309.00071, eq. 15, 17, 22; "LongRoPE", arXiv:2402.13753; the Llama 3.1 model's own rule.
  */
@@ -18,6 +19,7 @@ export function yarnAttention(factor: number, m = 1): number {
 export type RopeScaling =
   | { readonly kind: "none" }
   | { readonly kind: "linear"; readonly factor: number }
+  | { readonly kind: "proportional"; readonly factor: number; readonly numTurning: number }
   | {
       readonly kind: "llama3";
       readonly factor: number;
@@ -61,6 +63,11 @@ export function scaleFrequencies(
       return { frequencies: plain, factor: 1 };
     case "linear":
       return { frequencies: plain.map((frequency) => frequency / scaling.factor), factor: 1 };
+    case "proportional":
+      return {
+        frequencies: plain.map((frequency, i) => (i < scaling.numTurning ? frequency / scaling.factor : 0)),
+        factor: 1,
+      };
     case "llama3":
       return { frequencies: plain.map((frequency) => llama3(frequency, scaling)), factor: 1 };
     case "yarn":

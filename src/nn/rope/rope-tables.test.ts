@@ -92,6 +92,12 @@ describe("ropeFrequencies()", () => {
     assertNear(frequencies({ ...PLAIN, scaling }), [1, 0.1, between, 0.001 / 4]);
   });
 
+  test("proportional scaling divides the first pairs and turns no others", () => {
+    const scaled = frequencies({ ...PLAIN, scaling: { kind: "proportional", factor: 2, numTurning: 3 } });
+    assertNear(scaled.slice(0, 3), [0.5, 0.05, 0.005]);
+    assert.equal(scaled[3], 0);
+  });
+
   test("longrope divides by its short factors up to the original length, and by the long ones beyond", () => {
     const scaling: RopeScaling = {
       kind: "longrope",

@@ -57,14 +57,14 @@ function sameNumber(file: GgufContents, name: string): number | null {
 function readSetting(
   file: GgufContents,
   name: string,
-  { absent, type }: GgufSetting,
+  { absent, type, isOneForAll }: GgufSetting,
   config: JsonObject,
 ): unknown {
   const found = file.metadata[name];
   const list = type === "bools" || type === "int32s" ? LISTS[type] : null;
   if (list && Array.isArray(found) && found.every(list.is)) return found;
   const value = type === "bool" && typeof found === "boolean" ? found : sameNumber(file, name);
-  if (value !== null && !list) return value;
+  if (value !== null && (!list || isOneForAll)) return value;
   if (absent === "refused" || found !== undefined) {
     throw new FormatError(
       "format/file",
@@ -119,6 +119,10 @@ export async function makeConfig(
   }
   for (const [key, tensor] of Object.entries(rules.switches)) {
     config[key] = file.tensors.has(`blk.0.${tensor}`);
+  }
+  for (const [key, tensor] of Object.entries(rules.gaps ?? {})) {
+    const blocks = Array.from({ length: Number(config["num_hidden_layers"]) }, (_, block) => block);
+    config[key] = blocks.some((block) => !file.tensors.has(`blk.${block}.${tensor}`));
   }
   const embedding = file.tensors.get("token_embd.weight");
   const vocabSize = embedding?.shape[0] ?? metadataNumber(file, `${rules.architecture}.vocab_size`);

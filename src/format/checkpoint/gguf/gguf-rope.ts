@@ -9,14 +9,14 @@ import type { GgufSource } from "../../files/gguf/gguf-writer.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import { type GgufContents, metadataNumber, unsupported } from "./gguf-metadata.ts";
 
-const [LLAMA3_FACTORS, LONG_FACTORS, SHORT_FACTORS] = [
+const [EACH_FACTOR, LONG_FACTORS, SHORT_FACTORS] = [
   "rope_freqs.weight",
   "rope_factors_long.weight",
   "rope_factors_short.weight",
 ];
 
 /** Tensors that hold settings. */
-export const ROPE_TENSORS: ReadonlySet<string> = new Set([LLAMA3_FACTORS, LONG_FACTORS, SHORT_FACTORS]);
+export const ROPE_TENSORS: ReadonlySet<string> = new Set([EACH_FACTOR, LONG_FACTORS, SHORT_FACTORS]);
 
 /** Settings that are read here. */
 export const ROPE_SETTINGS: ReadonlySet<string> = new Set([
@@ -51,6 +51,24 @@ export function llama3Factors(
   return Float32Array.from(of({ kind: "none" }), (frequency, i) => frequency / scaled[i]!);
 }
 
+/** Divided by so much, a frequency turns nothing. */
+const NO_TURN = 1e30;
+
+/** The settings of scaling by which the last pairs of a head do not turn; null: the factors are others. */
+function findProportional(found: Float32Array): JsonObject | null {
+  const [factor = 1] = found;
+  const numTurning = found.findIndex((each) => each >= NO_TURN / 10);
+  if (numTurning < 1 || !found.every((each, i) => (i < numTurning ? each === factor : each >= NO_TURN / 10)))
+    return null;
+  const share = numTurning / found.length;
+  return {
+    rope_type: "proportional",
+    factor,
+    // Rounded down to whole pairs, it is to give as many.
+    partial_rotary_factor: share * found.length < numTurning ? (numTurning + 0.5) / found.length : share,
+  };
+}
+
 /** Lengths that llama3 scaling may start from: that of the published models first, then all powers of two. */
 const ORIGINAL_LENGTHS = [8192, ...Array.from({ length: 15 }, (_, i) => 64 << i)];
 
@@ -67,7 +85,7 @@ function findLlama3Scaling(file: GgufContents, found: Float32Array, theta: numbe
     ),
   );
   if (originalMaxPositions === undefined) {
-    throw unsupported(file, `${LLAMA3_FACTORS} holds other frequencies`, "those of llama3 scaling");
+    throw unsupported(file, `${EACH_FACTOR} holds other frequencies`, "those of llama3 scaling");
   }
   return {
     rope_type: "llama3",
@@ -128,8 +146,8 @@ export async function readRopeScaling(
     throw unsupported(file, `rope.scaling.attn_factor is ${attention}`, "1");
   switch (type) {
     case "none": {
-      const factors = await factorsOf(LLAMA3_FACTORS);
-      return factors && findLlama3Scaling(file, factors, theta);
+      const factors = await factorsOf(EACH_FACTOR);
+      return factors && (findProportional(factors) ?? findLlama3Scaling(file, factors, theta));
     }
     case "linear":
       return { rope_type: "linear", factor };
@@ -149,7 +167,7 @@ export function ropeSettings({ scaling }: RopeConfig, rules: RopeRules): Record<
   const float32 = (value: number): GgufValue => ({ type: "float32", value });
   const uint32 = (value: number): GgufValue => ({ type: "uint32", value });
   const type: GgufValue = { type: "string", value: scaling.kind };
-  if (scaling.kind === "none" || scaling.kind === "llama3") return {};
+  if (scaling.kind === "none" || scaling.kind === "llama3" || scaling.kind === "proportional") return {};
   if (scaling.kind === "longrope") {
     return {
       "rope.scaling.type": type,
@@ -190,6 +208,12 @@ export function ropeTensors({ scaling, theta, width }: RopeConfig): GgufSource[]
       listTensor(SHORT_FACTORS, Float32Array.from(scaling.shortFactors)),
     ];
   }
+  if (scaling.kind === "proportional") {
+    const factors = Array.from({ length: width / 2 }, (_, i) =>
+      i < scaling.numTurning ? scaling.factor : NO_TURN,
+    );
+    return [listTensor(EACH_FACTOR, Float32Array.from(factors))];
+  }
   if (scaling.kind !== "llama3") return [];
-  return [listTensor(LLAMA3_FACTORS, llama3Factors(scaling, theta, width / 2))];
+  return [listTensor(EACH_FACTOR, llama3Factors(scaling, theta, width / 2))];
 }

@@ -34,6 +34,7 @@ ARCHITECTURES = {
     "gemma": "GEMMA",
     "gemma2": "GEMMA2",
     "gemma3_text": "GEMMA3",
+    "gemma4_text": "GEMMA4",
     "gpt2": "GPT2",
     "gpt_neox": "GPTNEOX",
     "granite": "GRANITE",
@@ -81,6 +82,24 @@ def add_experts(w, c):
         w.add_expert_feed_forward_length(c["moe_intermediate_size"])
     if "shared_expert_intermediate_size" in c:
         w.add_expert_shared_feed_forward_length(c["shared_expert_intermediate_size"])
+
+
+def write_gemma4_settings(w, c, rope):
+    windowed = [kind == "sliding_attention" for kind in c["layer_types"]]
+    full = next(iter(c["per_layer_config"].values()))
+    w.add_layer_norm_rms_eps(c["rms_norm_eps"])
+    w.add_head_count_kv([c["num_key_value_heads"] if is_windowed else full["num_key_value_heads"] for is_windowed in windowed])
+    w.add_final_logit_softcapping(c["final_logit_softcapping"])
+    w.add_sliding_window(c["sliding_window"])
+    w.add_sliding_window_pattern(windowed)
+    w.add_shared_kv_layers(0)
+    w.add_embedding_length_per_layer_input(0)
+    w.add_rope_freq_base(rope["full_attention"]["rope_theta"])
+    w.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
+    for add, width in ((w.add_key_length, full["head_dim"]), (w.add_value_length, full["head_dim"]), (w.add_rope_dimension_count, full["head_dim"])):
+        add(width)
+    for add in (w.add_key_length_swa, w.add_value_length_swa, w.add_rope_dimension_count_swa):
+        add(c["head_dim"])
 
 
 def write_settings(w, family, c, num_behind):
@@ -138,6 +157,9 @@ def write_settings(w, family, c, num_behind):
         w.add_ssm_inner_size(c["mamba_expand"] * c["hidden_size"])
         w.add_ssm_time_step_rank(c["mamba_n_heads"])
         add_factors(w, c)
+        return
+    if family == "gemma4_text":
+        write_gemma4_settings(w, c, rope)
         return
     w.add_head_count_kv(c["num_key_value_heads"])
     if family.startswith("qwen3_5"):
@@ -317,6 +339,8 @@ def converted(family, c, tensors):
             before, after = name.split(".norms.")
             experts.setdefault(f"{before}.weight", {})[int(after.split(".")[0])] = array
             continue
+        if name.endswith(".layer_scalar"):
+            name += ".weight"
         if name.endswith(".expert_bias"):
             name += ".bias"
         if "shared_expert_gate" in name:
@@ -362,6 +386,10 @@ def write_file(path, family, c, tensors, num_behind=0):
         w.add_rope_scaling_attn_factors(float(np.sqrt(1 + np.log(ratio) / np.log(c["original_max_position_embeddings"]))))
         w.add_tensor("rope_factors_long.weight", np.array(c["rope_parameters"]["long_factor"], dtype=np.float32))
         w.add_tensor("rope_factors_short.weight", np.array(c["rope_parameters"]["short_factor"], dtype=np.float32))
+    if family == "gemma4_text":
+        half = next(iter(c["per_layer_config"].values()))["head_dim"] // 2
+        turning = int(half * c["rope_parameters"]["full_attention"]["partial_rotary_factor"])
+        w.add_tensor("rope_freqs.weight", np.array([1.0] * turning + [1e30] * (half - turning), dtype=np.float32))
     for name, array in converted(family, c, tensors):
         found = names.get_name(name, try_suffixes=(".weight", ".bias"))
         assert found, name

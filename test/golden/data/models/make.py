@@ -23,6 +23,7 @@ SECTIONS = {"rope_type": "default", "rope_theta": 5000.0, "mrope_section": [1, 1
 QWEN3_5 = {"layer_types": ["linear_attention", "full_attention"], "linear_num_key_heads": 2, "linear_num_value_heads": 4, "rms_norm_eps": 1e-2}
 QWEN3_5_MOE = {"num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "shared_expert_intermediate_size": 20}
 STRETCHED = {"rope_type": "dynamic", "alpha": 50.0, "factor": 1.0}
+HALF_TURNING = {"rope_type": "proportional", "partial_rotary_factor": 0.5, "rope_theta": 500.0}
 ENCODER = SIZES | {"vocab_size": 96, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 4}
 TINY = {"vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
 TINY_ENCODER = TINY | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "pad_token_id": 1}
@@ -126,6 +127,13 @@ MODELS = {
         | ROTATED
         | {"layer_types": ["conv", "conv", "full_attention"], "num_hidden_layers": 3, "num_dense_layers": 1, "num_experts": 5, "num_experts_per_tok": 2}
         | {"moe_intermediate_size": 24, "norm_eps": 1e-5, "tie_word_embeddings": True},
+    ),
+    "gemma4_text": (
+        transformers.Gemma4ForCausalLM,
+        SMALL
+        | {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4, "hidden_size_per_layer_input": 0, "head_dim": 8}
+        | {"global_head_dim": 12, "num_global_key_value_heads": 1, "attention_k_eq_v": True, "final_logit_softcapping": 3.0}
+        | {"rope_parameters": {"full_attention": HALF_TURNING, "sliding_attention": ROTATED["rope_parameters"]}},
     ),
     # As GGUF files can say it: without biases of projections.
     "granitemoehybrid-files": (
@@ -275,6 +283,13 @@ MODELS = {
 AS_OF_V4 = {
     "gemma": {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"},
     "gpt_neox": {"rotary_emb_base": 5000.0, "rotary_pct": 0.4},
+    # As published files are written.
+    "gemma4_text": {
+        "rope_parameters": {"full_attention": HALF_TURNING, "sliding_attention": ROTATED["rope_parameters"]},
+        "rope_theta": None,
+        "global_head_dim": 12,
+        "num_global_key_value_heads": 1,
+    },
     "granitemoehybrid": {"layer_types": ["attention"] * 2, "time_step_limit": None},
     "granitemoehybrid-h": {"layer_types": ["mamba", "attention"], "time_step_limit": [0.0, 1e30]},
     "granitemoehybrid-files": {"layer_types": ["mamba", "attention"], "time_step_limit": [0.0, {"__float__": "Infinity"}]},
@@ -312,16 +327,20 @@ TARGETS = {
 def make_random(model):
     for name, p in model.named_parameters():
         if p.ndim == 1:
-            counts_from_one = "norm" in name.lower() and name.endswith("weight") and "Gemma" not in type(model).__name__
+            plus_one = "Gemma" in type(model).__name__ and "Gemma4" not in type(model).__name__
+            counts_from_one = "norm" in name.lower() and name.endswith("weight") and not plus_one
             p.data.normal_(1.0 if counts_from_one else 0.0, 0.2)
         else:
             p.data.normal_(0.0, p[0].numel() ** -0.5)
     for name, bias in model.named_buffers():
         if name.endswith("expert_bias"):
             bias.normal_(0.0, 0.3)
+        if name.endswith("layer_scalar"):
+            bias.normal_(1.0, 0.3)
 
 
 def config_of_v4(config, name):
+    config.pop("per_layer_config", None)
     own = AS_OF_V4.get(name, {})
     changes = {"transformers_version": "4.51.0"}
     if "dtype" in config:

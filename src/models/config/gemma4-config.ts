@@ -1,0 +1,126 @@
+/** @file What configuration files say of Gemma 4: heads and rotation of layers with a window, and of layers without. */
+import { z } from "zod";
+import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
+import { DECODER_FIELDS, headSizes, unusable } from "./hf-config.ts";
+import type { RawConfig } from "./raw-config.ts";
+import { readRope } from "./rope-config.ts";
+import { WINDOW_FIELDS, windowedLayers } from "./window-config.ts";
+
+const size = z.int().positive();
+/** What a layer may have of its own. */
+const LAYER = z.strictObject({ head_dim: size.optional(), num_key_value_heads: size.optional() });
+
+export const GEMMA4_FIELDS = {
+  ...DECODER_FIELDS,
+  tie_word_embeddings: z.boolean().default(true),
+  num_key_value_heads: size.default(4),
+  head_dim: size.default(256),
+  max_position_embeddings: size.default(131_072),
+  attention_bias: z.boolean().default(false),
+  sliding_window: size.default(512),
+  layer_types: WINDOW_FIELDS.layer_types,
+  /** Heads of layers without a window, as published files say them, or of each layer, as transformers writes them. */
+  global_head_dim: size.default(512),
+  num_global_key_value_heads: size.nullish(),
+  per_layer_config: z.record(z.string(), LAYER).nullish(),
+  /** In layers without a window. */
+  attention_k_eq_v: z.boolean().default(false),
+  final_logit_softcapping: z.number().positive().nullish(),
+  hidden_activation: z.literal("gelu_pytorch_tanh").default("gelu_pytorch_tanh"),
+  hidden_act: z.literal("gelu_pytorch_tanh").nullish(),
+  // Of the tokens of an image alone.
+  use_bidirectional_attention: z.literal("vision").nullish(),
+  hidden_size_per_layer_input: z.int().min(0).nullable().default(256),
+  num_kv_shared_layers: z.int().min(0).default(0),
+  // Of what the two above say.
+  vocab_size_per_layer_input: z.unknown().optional(),
+  use_double_wide_mlp: z.boolean().default(false),
+  enable_moe_block: z.literal(false).nullish(),
+  num_experts: size.nullish(),
+  top_k_experts: size.nullish(),
+  moe_intermediate_size: size.nullish(),
+  // Rotation is said of each kind of layers, in `rope_parameters`.
+  rope_theta: z.null().optional(),
+};
+
+/** A configuration as it is read. */
+export type Gemma4Fields = z.output<z.ZodObject<typeof GEMMA4_FIELDS>>;
+
+/** How layers are rotated where a file does not say it. */
+const ROPES = {
+  sliding_attention: { rope_type: "default", rope_theta: 10_000 },
+  full_attention: { rope_type: "proportional", partial_rotary_factor: 0.25, rope_theta: 1_000_000 },
+};
+/** One layer of so many has no window, where a file does not say which. */
+const PERIOD = 6;
+
+/** @throws UsageError "usage/model" for embeddings of each layer, and for keys that layers share */
+export function requirePlainLayers(raw: RawConfig, c: Gemma4Fields): void {
+  const { hidden_size_per_layer_input: width, num_kv_shared_layers: numShared } = c;
+  const found = [
+    ...(width
+      ? [`hidden_size_per_layer_input is ${width} (expected 0: layers have no embeddings of their own)`]
+      : []),
+    ...(numShared > 0
+      ? [`num_kv_shared_layers is ${numShared} (expected 0: each layer has keys and values of its own)`]
+      : []),
+  ];
+  if (found.length > 0) throw unusable(raw, found.join("; "));
+}
+
+/** Whether each layer has a window; the last has none, whatever the file says. @throws UsageError "usage/model" */
+export function gemma4Windows(raw: RawConfig, c: Gemma4Fields): readonly boolean[] {
+  const windowed = windowedLayers(raw, c, (layer) => (layer + 1) % PERIOD !== 0);
+  return [...windowed.slice(0, -1), false];
+}
+
+/** Heads of layers of a kind, and how they are rotated. */
+export interface KindOfLayers extends ReturnType<typeof headSizes> {
+  readonly rope: RopeConfig;
+}
+
+/** What layers without a window have, and layers with one. @throws UsageError "usage/model" where layers of a kind differ */
+export function gemma4Heads(
+  raw: RawConfig,
+  c: Gemma4Fields,
+  windowed: readonly boolean[],
+): { readonly full: KindOfLayers; readonly windowed: KindOfLayers } {
+  const kind = (isWindowed: boolean): KindOfLayers => {
+    const layers = [...windowed.keys()].filter((layer) => windowed[layer] === isWindowed);
+    const sizes = headSizes(raw, { ...c, ...ownSizes(raw, c, isWindowed, layers) });
+    const layerType = isWindowed ? "sliding_attention" : "full_attention";
+    const rope = readRope({ ...raw, rope_parameters: raw["rope_parameters"] ?? ROPES }, sizes.headWidth, {
+      layerType,
+      theta: ROPES[layerType].rope_theta,
+      maxPositions: c.max_position_embeddings,
+      isScaled: !isWindowed,
+    });
+    return { ...sizes, rope };
+  };
+  return { full: kind(false), windowed: kind(true) };
+}
+
+/** What layers of a kind have in the place of the sizes of all. */
+function ownSizes(
+  raw: RawConfig,
+  c: Gemma4Fields,
+  isWindowed: boolean,
+  layers: readonly number[],
+): z.output<typeof LAYER> {
+  // A list of layers takes the place of what is said of those without a window, empty or not.
+  if (c.per_layer_config === undefined) {
+    const numShared = c.attention_k_eq_v ? c.num_global_key_value_heads : null;
+    return isWindowed
+      ? {}
+      : { head_dim: c.global_head_dim, ...(numShared != null && { num_key_value_heads: numShared }) };
+  }
+  const byLayer = new Map(
+    Object.entries(c.per_layer_config ?? {}).map(([layer, own]) => [Number(layer), own]),
+  );
+  const [first = {}, ...others] = layers.map((layer) => byLayer.get(layer) ?? {});
+  const show = ({ head_dim: width, num_key_value_heads: num }: z.output<typeof LAYER>): string =>
+    `${width ?? c.head_dim} ${num ?? c.num_key_value_heads}`;
+  if (others.every((other) => show(other) === show(first))) return first;
+  const kind = isWindowed ? "sliding_attention" : "full_attention";
+  throw unusable(raw, `per_layer_config has unlike layers of ${kind} (expected the same heads in all)`);
+}

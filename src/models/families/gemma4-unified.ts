@@ -1,0 +1,24 @@
+/** @file Gemma 4 models that read images and sound without towers of their own: their text part; neither is read. */
+import { textConfig, withTextCheckpoint } from "../config/text-part.ts";
+import type { Family, RawConfig } from "../family.ts";
+import { gemma4Text } from "./gemma4-text.ts";
+
+/** What its files may leave out. */
+const DEFAULTS = { sliding_window: 1024, max_position_embeddings: 262_144 };
+
+const ownConfig = (raw: RawConfig): RawConfig =>
+  textConfig(raw, {
+    defaults: DEFAULTS,
+    // None of them has embeddings of each layer.
+    fixed: { model_type: gemma4Text.modelType, hidden_size_per_layer_input: 0 },
+    classes: { telling: "Gemma4", writing: "Gemma4" },
+  });
+
+export const gemma4Unified: Family = {
+  modelType: "gemma4_unified",
+  summary: "Gemma 4 that reads images and sound without towers, its text part: 12B",
+  traits: "The blocks of the Gemma 4 that reads text alone. Embeddings of images and sound are skipped.",
+  // Its text part, which is read back as a model for text.
+  gguf: gemma4Text.gguf,
+  open: (raw) => withTextCheckpoint(gemma4Text.open(ownConfig(raw)), ownConfig),
+};

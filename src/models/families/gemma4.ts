@@ -1,0 +1,20 @@
+/** @file Gemma 4 models as they are published, which also read images and sound: their text part; neither is read. */
+import { textConfig, withTextCheckpoint } from "../config/text-part.ts";
+import type { Family, RawConfig } from "../family.ts";
+import { gemma4Text } from "./gemma4-text.ts";
+
+const ownConfig = (raw: RawConfig): RawConfig =>
+  textConfig(raw, {
+    defaults: {},
+    fixed: { model_type: gemma4Text.modelType },
+    classes: { telling: "Gemma4", writing: "Gemma4" },
+  });
+
+export const gemma4: Family = {
+  modelType: "gemma4",
+  summary: "Gemma 4 that reads images too, its text part: 31B",
+  traits: "The blocks of the Gemma 4 that reads text alone. What reads images and sound is skipped.",
+  // Its text part, which is read back as a model for text.
+  gguf: gemma4Text.gguf,
+  open: (raw) => withTextCheckpoint(gemma4Text.open(ownConfig(raw)), ownConfig),
+};
