@@ -54,6 +54,7 @@ async function make(base: BaseModel, ids: Ids, name = "lora"): Promise<Adapter> 
 
 const UNTIED = await open("llama", { tie_word_embeddings: false });
 const TIED = await open("llama");
+const BIASED = await open("phi");
 
 const texts = FAMILIES.filter(({ modelType }) => modelType !== "vit");
 for (const { modelType } of texts) {
@@ -83,6 +84,7 @@ const CASES: Readonly<Record<string, readonly [LoadedModel, Ids]>> = {
   "an embedding that is tied": [TIED, IDS],
   "an embedding that is not tied": [UNTIED, IDS],
   "an embedding and a head of its own": [UNTIED, { embed_tokens: IDS, lm_head: OF_HEAD }],
+  "an embedding and a head with biases": [BIASED, { embed_tokens: IDS, lm_head: OF_HEAD }],
   "an embedding and others of a head that is tied to it": [TIED, { lm_head: OF_HEAD, embed_tokens: IDS }],
 };
 

@@ -1,9 +1,9 @@
 /**
  * @file Single rows of the embedding or of the head that are trained beside an adapter, as PEFT's `trainable_token_indices`:
  *
- *   x = Ẽ[ids]     y = h Ẽᵀ     Ẽ: a table E [V, D] with R [k, D] in the place of k of its rows
+ *   x = Ẽ[ids]     y = h Ẽᵀ + b     Ẽ: a table E [V, D] with R [k, D] in the place of k of its rows
  *
- * The table stays as it is stored: of what is looked up rows of R are chosen, and of logits k columns are h Rᵀ.
+ * The table stays as it is stored: of what is looked up rows of R are chosen, and of logits k columns are h Rᵀ + b.
  */
 import type { Value } from "../../graph/graph.ts";
 import { cast } from "../../graph/ops/shapes/cast.ts";
@@ -12,6 +12,7 @@ import { add, mul, sub } from "../../graph/ops/pointwise/elementwise.ts";
 import { matmul } from "../../graph/ops/products/matmul.ts";
 import { reduceSum } from "../../graph/ops/shapes/reduce-expand.ts";
 import { reshape } from "../../graph/ops/shapes/reshape.ts";
+import { gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
 import { setColumns } from "../../graph/ops/rows/set-columns.ts";
 import type { LookupGraph, SiteGraph } from "../../models/graphs/site-graph.ts";
 import { type HostTensor, hostTensor, type Tensors } from "../../runtime/host-tensor.ts";
@@ -57,7 +58,8 @@ export function withColumns(graph: SiteGraph, x: Value, y: Value, all: readonly 
     (...of) => (isOwn ? graph.input(...of) : graph.inputOfTied(...of)),
     trained.shape,
   );
-  return setColumns(y, matmul(x, own, { transB: true }), numbers);
+  const columns = matmul(x, own, { transB: true });
+  return setColumns(y, graph.bias ? add(columns, gatherRows(graph.bias, numbers)) : columns, numbers);
 }
 
 function rowsOf(module: string, all: readonly TrainedRows[]): TrainedRows | undefined {
