@@ -5,6 +5,7 @@ import { nearest } from "../messages/nearest.ts";
 import type { Family, RawConfig } from "./family.ts";
 import type { GgufRules } from "./config/gguf-rules.ts";
 import { Model } from "./model.ts";
+import { apertus } from "./families/apertus.ts";
 import { arcee } from "./families/arcee.ts";
 import { bert } from "./families/bert.ts";
 import { camembert } from "./families/camembert.ts";
@@ -98,6 +99,7 @@ export const FAMILIES: readonly Family[] = [
   seedOss,
   nanochat,
   modernbertDecoder,
+  apertus,
   phi,
   phi3,
   smollm3,

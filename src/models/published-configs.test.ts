@@ -1065,6 +1065,49 @@ test("Ettin's decoder of 150M names settings of its own code, and sees 64 tokens
   assert.ok(!model.tensors.has("model.layers.0.attn_norm.weight"));
 });
 
+test("Apertus 8B has two trained numbers in each layer, and its long rotation where its file says nothing of one", () => {
+  const config = {
+    architectures: ["ApertusForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    bos_token_id: 1,
+    eos_token_id: 68,
+    hidden_act: "xielu",
+    hidden_dropout: 0,
+    hidden_size: 4096,
+    initializer_range: 0.02,
+    intermediate_size: 21_504,
+    max_position_embeddings: 65_536,
+    mlp_bias: false,
+    model_type: "apertus",
+    num_attention_heads: 32,
+    num_hidden_layers: 32,
+    num_key_value_heads: 8,
+    pad_token_id: 3,
+    post_norm: false,
+    qk_norm: true,
+    rms_norm_eps: 1e-5,
+    rope_scaling: {
+      factor: 8,
+      high_freq_factor: 4,
+      low_freq_factor: 1,
+      original_max_position_embeddings: 8192,
+      rope_type: "llama3",
+      type: "llama3",
+    },
+    rope_theta: 12_000_000,
+    tie_word_embeddings: false,
+    torch_dtype: "bfloat16",
+    use_cache: true,
+    vocab_size: 131_072,
+  };
+  const model = openModel(config);
+  for (const name of ["alpha_p", "alpha_n", "beta", "eps"])
+    assert.ok(model.tensors.has(`model.layers.31.mlp.act_fn.${name}`), name);
+  const silent = openModel({ ...config, rope_scaling: null, rope_theta: null });
+  assert.deepEqual(silent.layers[0]?.attention?.rope, model.layers[0]?.attention?.rope);
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,

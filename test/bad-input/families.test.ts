@@ -161,6 +161,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ causal_mask: false }, "causal_mask is false"],
     [{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"],
   ],
+  apertus: [
+    [{ hidden_act: "relu2" }, 'hidden_act is "relu2"'],
+    [{ post_norm: true }, "post_norm is true"],
+  ],
   phi: [[{ qk_layernorm: true }, "qk_layernorm is true"]],
   phi3: [[{ attention_bias: true }, "attention_bias is true"]],
   smollm3: [[{ no_rope_layers: [1, 0, 1] }, "no_rope_layers has 3 entries (expected 2)"]],

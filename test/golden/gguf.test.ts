@@ -7,6 +7,7 @@ import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import type { BaseModel } from "../../src/models/base/base-model.ts";
 import { findFamily, openModel } from "../../src/models/families.ts";
 import { findDifference } from "../../src/models/same-model.ts";
+import { full } from "../../src/peft/methods/full.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { packStored } from "../../src/quant/stored-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
@@ -93,6 +94,26 @@ test("blocks that predict further tokens are passed over", async () => {
       assert.deepEqual([...other.checkpoint.tensors.keys()], [...model.checkpoint.tensors.keys()]);
     });
   });
+});
+
+test("numbers that stand among the settings of a file are written there when they were trained", async () => {
+  const [path, written] = [goldenPath("gguf", "apertus.gguf"), join(root, "apertus-trained.gguf")];
+  const batch = batchFromRows({ input_ids: [[3, 80, 7, 41, 15]] });
+  const expected = await opened(path, async ({ base, checkpoint }) => {
+    const adapter = await attachTo(base, full);
+    perturb(adapter, 0.05);
+    await writeMergedModel({ engine, base, checkpoint, adapter, path: written, to: "gguf", kind: null });
+    return await logitsOf(engine, base, adapter, batch);
+  });
+  const logits = await opened(written, ({ base }) => logitsOf(engine, base, null, batch));
+  const furthest = Math.max(...logits.map((value, i) => Math.abs(value - expected[i]!)));
+  assert.ok(furthest < 1e-5, `logits are ${furthest} apart`);
+  const [before, after_] = [await openGguf(path), await openGguf(written)];
+  await Promise.all([before.close(), after_.close()]);
+  for (const [key, value] of Object.entries(before.metadata)) {
+    const isTrained = key.startsWith("xielu.alpha");
+    assert.equal(JSON.stringify(after_.metadata[key]) === JSON.stringify(value), !isTrained, key);
+  }
 });
 
 for (const [name, ids] of Object.entries(allIds)) {

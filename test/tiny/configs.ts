@@ -376,6 +376,13 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     local_attention: 12,
     eos_token_id: 257,
   },
+  apertus: {
+    architectures: ["ApertusForCausalLM"],
+    model_type: "apertus",
+    ...DECODER,
+    hidden_act: "xielu",
+    rope_scaling: { rope_type: "default" },
+  },
   phi: {
     architectures: ["PhiForCausalLM"],
     model_type: "phi",

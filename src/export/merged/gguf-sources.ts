@@ -5,6 +5,8 @@ import { halved, halvesOf } from "../../format/checkpoint/halves.ts";
 import { factorsOf, foldingOf, scaleRows } from "../../format/checkpoint/gguf/gguf-factors.ts";
 import type { NumHeads } from "../../format/checkpoint/gguf/gguf-row-orders.ts";
 import { isHalf, toGgufName } from "../../format/checkpoint/gguf/gguf-names.ts";
+import { settingOfTensor } from "../../format/checkpoint/gguf/gguf-setting-tensors.ts";
+import type { GgufValue } from "../../format/files/gguf/gguf-setting-bytes.ts";
 import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";
 import { GGUF_FAMILIES } from "../../models/families.ts";
 import type { GgufRules, RowFactors } from "../../models/config/gguf-rules.ts";
@@ -81,6 +83,25 @@ function withFactors(tensor: MergedTensor, factors: RowFactors): MergedTensor {
   };
 }
 
+/** Those of the tensors that stand among the settings of a file, as lists of a number for each block. */
+export async function listsOf(
+  modelName: string,
+  model: Model,
+  tensors: readonly MergedTensor[],
+): Promise<Record<string, GgufValue & { readonly type: "float32s" }>> {
+  const rules = rulesOf(modelName, model);
+  const lists: Record<string, number[]> = {};
+  for (const { name, load } of tensors) {
+    const found = settingOfTensor(rules, name);
+    if (found === null) continue;
+    const [value = 0] = dequantize(await load());
+    (lists[found.setting] ??= [])[found.block] = value;
+  }
+  return Object.fromEntries(
+    Object.entries(lists).map(([key, value]) => [key, { type: "float32s", value } as const]),
+  );
+}
+
 /** Gives tensors their names and numbers in GGUF files. @throws UsageError usage/model for what such a file cannot hold */
 export function toSources(modelName: string, model: Model, tensors: readonly MergedTensor[]): MergedSource[] {
   const rules = rulesOf(modelName, model);
@@ -89,6 +110,7 @@ export function toSources(modelName: string, model: Model, tensors: readonly Mer
   const stacks = new Map<string, MergedTensor[]>();
   const folding = foldingOf(model, rules, hasOwnHead(rules, tensors));
   for (const given of tensors) {
+    if (settingOfTensor(rules, given.name) !== null) continue;
     const found = toGgufName(rules, given.name);
     if (found === null) {
       throw cannotWrite(modelName, `tensor "${given.name}"`, `tensors of ${model.modelType} alone`);

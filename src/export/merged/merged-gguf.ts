@@ -6,14 +6,20 @@ import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 import { openGguf, patchGguf, writeGguf } from "../../format/by-path.ts";
 import { makeConfig } from "../../format/checkpoint/gguf/gguf-config.ts";
 import { foldingOf } from "../../format/checkpoint/gguf/gguf-factors.ts";
+import { settingOfTensor } from "../../format/checkpoint/gguf/gguf-setting-tensors.ts";
 import { fileType, modelSettings, settingTensors } from "../../format/checkpoint/gguf/gguf-settings.ts";
 import { tokenizerSettings } from "../../format/checkpoint/gguf/gguf-vocabulary.ts";
-import { encodeSettings, type GgufValue, replaceUint32 } from "../../format/files/gguf/gguf-setting-bytes.ts";
+import {
+  encodeSettings,
+  type GgufValue,
+  replaceFloat32s,
+  replaceUint32,
+} from "../../format/files/gguf/gguf-setting-bytes.ts";
 import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";
 import { findGgufFamily } from "../../models/families.ts";
 import { Model } from "../../models/model.ts";
 import { findDifference } from "../../models/same-model.ts";
-import { HEAD, cannotWrite, type MergedSource, rulesOf, toSources } from "./gguf-sources.ts";
+import { HEAD, cannotWrite, listsOf, type MergedSource, rulesOf, toSources } from "./gguf-sources.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
 
 /** Reads back what a file would say, and compares. @throws UsageError usage/model when it would be another model */
@@ -82,7 +88,10 @@ export async function writeGgufOfGguf(
       const found = file.tensors.get(name);
       return found !== undefined && (isOwn || found.storage === storage);
     };
-    if (sources.every(keepsKind)) {
+    const changedInSettings = tensors.filter(
+      ({ name, isChanged }) => isChanged && settingOfTensor(rulesOf(modelName, model), name) !== null,
+    );
+    if (sources.every(keepsKind) && changedInSettings.length === 0) {
       const changed = sources.filter(({ isChanged }) => isChanged);
       return await patchGguf(file, path, new Map(changed.map(({ name, load }) => [name, load])));
     }
@@ -93,7 +102,11 @@ export async function writeGgufOfGguf(
       return source === undefined || source.isOwn ? { ...tensor, load: () => file.read(tensor) } : source;
     });
     const added = sources.filter(({ name }) => !file.tensors.has(name));
-    const settings = await file.readSettings();
+    const lists = Object.entries(await listsOf(modelName, model, changedInSettings));
+    const settings = lists.reduce(
+      (all, [key, { value }]) => replaceFloat32s(all, key, value),
+      await file.readSettings(),
+    );
     const isOfKind = kind === null ? settings : replaceUint32(settings, "general.file_type", fileType(kind));
     await writeGguf(path, isOfKind, [...old, ...added]);
   } finally {
@@ -123,6 +136,7 @@ export async function writeGgufOfFolder(
   await requireSameModel(name, model, settings, sources);
   const all = encodeSettings({
     ...settings,
+    ...(await listsOf(name, model, tensors)),
     ...licenseSetting(checkpoint),
     ...(kind === null ? {} : { "general.file_type": { type: "uint32", value: fileType(kind) } as const }),
     ...tokenizerSettings(name, tokenizerFiles, { vocabSize: model.vocabSize ?? 0, generationConfig }),

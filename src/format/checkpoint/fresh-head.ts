@@ -8,10 +8,10 @@ import { withClasses } from "../../models/config/class-head.ts";
 import type { ProblemType } from "../../models/config/classifier-config.ts";
 import { openModel } from "../../models/families.ts";
 import type { SiteSpec } from "../../models/graphs/sites.ts";
-import { storedFloats } from "../../quant/stored-tensor.ts";
 import type { Random } from "../../random.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
-import { type Checkpoint, type TensorInfo, withTensorNames } from "./checkpoint.ts";
+import { type Checkpoint, withTensorNames } from "./checkpoint.ts";
+import { withHeldTensors } from "./held-tensors.ts";
 
 const DEFAULT_DEVIATION = 0.02;
 
@@ -69,24 +69,5 @@ export function withFreshHead(
     }
     fresh.set(name, hostTensor("float32", shape, values));
   }
-  const infos = [...fresh].map(([name, { shape, data }]): [string, TensorInfo] => [
-    name,
-    { name, shape, storage: "f32", sizeBytes: data.byteLength },
-  ]);
-  return {
-    ...checkpoint,
-    config,
-    freshTensors: [...fresh.keys()],
-    tensors: new Map([...checkpoint.tensors, ...infos]),
-    read: async (name) => {
-      const own = fresh.get(name);
-      return own ? storedFloats(own) : await checkpoint.read(name);
-    },
-    view: (name) => fresh.get(name) ?? checkpoint.view(name),
-    async readInto(name, into, start = 0) {
-      const own = fresh.get(name);
-      if (own) into.set(own.data.subarray(start, start + into.length));
-      else await checkpoint.readInto(name, into, start);
-    },
-  };
+  return { ...withHeldTensors(checkpoint, fresh), config, freshTensors: [...fresh.keys()] };
 }

@@ -48,8 +48,9 @@ export async function readOutline(folder: Folder, config: JsonObject): Promise<W
     held: (tensor) => {
       const { name, shape } = tensor;
       const isMatrix = shape.length === 2 && name.endsWith(WEIGHT);
-      const matrix = { ...tensor, module: name.slice(0, -WEIGHT.length), numColumns: sizeAt(shape, -1) };
-      const inCodes = isMatrix ? ofMatrix?.(matrix) : null;
+      const inCodes = isMatrix
+        ? ofMatrix?.({ ...tensor, module: name.slice(0, -WEIGHT.length), numColumns: sizeAt(shape, -1) })
+        : null;
       return inCodes ?? { storage, sizeBytes: storedBytes(STORAGES[storage], shape) };
     },
   };

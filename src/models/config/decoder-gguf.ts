@@ -149,6 +149,7 @@ export interface DecoderRules extends Partial<
   Pick<
     GgufRules,
     | "toldBy"
+    | "tensorsInSettings"
     | "keys"
     | "rotated"
     | "hasYarnMultiplier"

@@ -76,6 +76,12 @@ export interface ValueHeads {
   readonly rowsBefore: number;
 }
 
+/** A tensor of one number in each block, behind the block's prefix. */
+export interface GgufNumber {
+  readonly path: string;
+  readonly shape: readonly number[];
+}
+
 /** Something by name. */
 export type Table<T> = Readonly<Record<string, T>>;
 
@@ -99,6 +105,8 @@ export interface GgufRules {
   /** Modules of block N: behind `blk.N.` → behind the block's prefix. */
   readonly inBlock: Table<GgufModule>;
   readonly blockPrefix: string;
+  /** Tensors of one number in each block which files have among their settings, by these; default: there are none. */
+  readonly tensorsInSettings?: Table<GgufNumber>;
   /** Keys of the settings that most decoders have. */
   readonly settings: Table<GgufSetting>;
   /** Keys of config.json that the family calls otherwise. */

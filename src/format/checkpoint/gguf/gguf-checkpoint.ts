@@ -16,11 +16,13 @@ import { requireTensor } from "../../files/require-tensor.ts";
 import { partOf } from "../../files/tensor-part.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";
 import { TENSOR_CHANGES } from "./gguf-changes.ts";
+import { withHeldTensors } from "../held-tensors.ts";
 import { joinedForm, joinHalves, readHalves } from "../halves.ts";
 import type { NumHeads } from "./gguf-row-orders.ts";
 import { makeConfig, makeGenerationConfig, headsOf, numOwnBlocks } from "./gguf-config.ts";
 import { isHalf, translateName } from "./gguf-names.ts";
 import { ROPE_TENSORS } from "./gguf-rope.ts";
+import { tensorsOfSettings } from "./gguf-setting-tensors.ts";
 import { makeTokenizerFiles } from "./gguf-tokenizer.ts";
 
 /** Where a tensor comes from. */
@@ -105,7 +107,8 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
   const sources = listSources(file, family.gguf, numOwnBlocks(file, family.gguf));
   const config = await makeConfig(file, family);
   const heads = headsOf(config, family.gguf);
-  return {
+  const inSettings = tensorsOfSettings(file, family.gguf, Number(config["num_hidden_layers"]));
+  const checkpoint: Checkpoint = {
     path: file.path,
     format: "gguf",
     config,
@@ -121,6 +124,7 @@ async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
     heldBytes: 0,
     close: () => file.close(),
   };
+  return inSettings.size === 0 ? checkpoint : withHeldTensors(checkpoint, inSettings);
 }
 
 /** Reads tensors as folders have them: what the file has changed is undone. */

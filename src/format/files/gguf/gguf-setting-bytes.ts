@@ -69,12 +69,26 @@ export function encodeSettings(values: Readonly<Record<string, GgufValue>>): Ggu
 
 /** Gives a whole number among encoded settings another value; settings without it are returned as they are. */
 export function replaceUint32(settings: GgufSettings, key: string, value: number): GgufSettings {
-  // The length before the key keeps it from being found inside a text.
-  const before = joinBytes([...text(key), uint32(UINT32)]);
+  return replaceBehind(settings, [...text(key), uint32(UINT32)], uint32(value));
+}
+
+/** The same of a list of floating-point numbers; one of another length is no such list. */
+export function replaceFloat32s(
+  settings: GgufSettings,
+  key: string,
+  values: readonly number[],
+): GgufSettings {
+  const header = list(FLOAT32, values, () => []);
+  return replaceBehind(settings, [...text(key), ...header], joinBytes(values.map(float32)));
+}
+
+/** Puts bytes behind those of a key; the length before the key keeps it from being found inside a text. */
+function replaceBehind(settings: GgufSettings, key: Parts, value: Uint8Array): GgufSettings {
+  const before = joinBytes(key);
   const start = indexOfBytes(settings.bytes, before);
   if (start < 0) return settings;
   const bytes = settings.bytes.slice();
-  bytes.set(uint32(value), start + before.length);
+  bytes.set(value, start + before.length);
   return { ...settings, bytes };
 }
 

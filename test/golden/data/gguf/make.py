@@ -49,6 +49,7 @@ ARCHITECTURES = {
     "exaone4": "EXAONE4",
     "glm4": "GLM4",
     "arcee": "ARCEE",
+    "apertus": "APERTUS",
     "seed_oss": "SEED_OSS",
     "hunyuan_v1_dense": "HUNYUAN_DENSE",
     "cohere": "COMMAND_R",
@@ -244,9 +245,9 @@ def write_settings(w, family, c, num_behind):
         w.add_sliding_window_pattern([kind == "sliding_attention" for kind in c["layer_types"]])
     if family == "granite":
         add_factors(w, c)
-    if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "ministral3", "mixtral", "smollm3", "granite", "arcee"):
+    if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "ministral3", "mixtral", "smollm3", "granite", "arcee", "apertus"):
         w.add_vocab_size(c["vocab_size"])
-        w.add_rope_dimension_count(c["head_dim"])
+        w.add_rope_dimension_count(head_dim)
     if full.get("rope_type") == "yarn":
         w.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         w.add_rope_scaling_factor(full["factor"])
@@ -357,7 +358,8 @@ def converted(family, c, tensors):
 
 def llama3_factors(c):
     r = c["rope_parameters"]
-    freqs = 1.0 / (r["rope_theta"] ** (torch.arange(0, c["head_dim"], 2, dtype=torch.float32) / c["head_dim"]))
+    head_dim = c.get("head_dim") or c["hidden_size"] // c["num_attention_heads"]
+    freqs = 1.0 / (r["rope_theta"] ** (torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim))
     factors = []
     for freq in freqs:
         length = 2 * np.pi / freq
@@ -379,7 +381,11 @@ def write_file(path, family, c, tensors, num_behind=0):
     write_tokenizer(w, c["vocab_size"])
     num_blocks = c.get("num_hidden_layers") or c["n_layer"]
     names = gguf.get_tensor_name_map(arch, num_blocks)
-    if family == "llama-scaled":
+    if family == "apertus":
+        for name in ("alpha_p", "alpha_n", "beta", "eps"):
+            values = [tensors.pop(f"model.layers.{block}.mlp.act_fn.{name}").item() for block in range(num_blocks)]
+            getattr(w, f"add_xielu_{name}")(values)
+    if family in ("llama-scaled", "apertus"):
         w.add_tensor("rope_freqs.weight", llama3_factors(c))
     if family == "phi3-long":
         ratio = c["max_position_embeddings"] / c["original_max_position_embeddings"]

@@ -18,6 +18,7 @@ PARTLY_ROTATED = {"rope_parameters": {"rope_type": "default", "rope_theta": 5000
 SMALL = DECODER | {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 48}
 NARROW = {key: value for key, value in SMALL.items() if key != "intermediate_size"}
 YARN = {"rope_type": "yarn", "rope_theta": 5000.0, "factor": 4.0, "original_max_position_embeddings": 16, "beta_fast": 4.0, "beta_slow": 1.0}
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "original_max_position_embeddings": 64, "low_freq_factor": 1.0, "high_freq_factor": 4.0}
 GROWING = YARN | {"factor": 16.0, "mscale": 1.0, "mscale_all_dim": 1.0, "llama_4_scaling_beta": 0.4, "original_max_position_embeddings": 4}
 SECTIONS = {"rope_type": "default", "rope_theta": 5000.0, "mrope_section": [1, 1, 1]}
 QWEN3_5 = {"layer_types": ["linear_attention", "full_attention"], "linear_num_key_heads": 2, "linear_num_value_heads": 4, "rms_norm_eps": 1e-2}
@@ -201,6 +202,7 @@ MODELS = {
         | {"global_attn_every_n_layers": 2, "local_attention": 8, "max_position_embeddings": 64, "num_labels": 4}
         | {"classifier_bias": True, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0, "sep_token_id": 2},
     ),
+    "apertus": (transformers.ApertusForCausalLM, SMALL | {"rope_parameters": LLAMA3 | {"rope_theta": 10000.0}}),
     "seed_oss": (transformers.SeedOssForCausalLM, SMALL | ROTATED | {"head_dim": 12}),
     "ministral": (
         transformers.MinistralForCausalLM,
@@ -293,6 +295,7 @@ AS_OF_V4 = {
     "granitemoehybrid": {"layer_types": ["attention"] * 2, "time_step_limit": None},
     "granitemoehybrid-h": {"layer_types": ["mamba", "attention"], "time_step_limit": [0.0, 1e30]},
     "granitemoehybrid-files": {"layer_types": ["mamba", "attention"], "time_step_limit": [0.0, {"__float__": "Infinity"}]},
+    "apertus": {"rope_scaling": LLAMA3},
     "hunyuan_v1_dense": {"rope_scaling": STRETCHED},
     "lfm2": {"layer_types": None, "full_attn_idxs": [1], "intermediate_size": 1, "block_ff_dim": 70, "tie_embedding": True},
     "qwen3_5_text": {"partial_rotary_factor": 0.5},
