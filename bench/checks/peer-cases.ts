@@ -43,6 +43,7 @@ export const PEER_MODELS = {
   qwen3_5_text: { modelType: "qwen3_5_text", config: { pad_token_id: 0 } },
   ernie4_5: { modelType: "ernie4_5" },
   exaone4: { modelType: "exaone4" },
+  glm: { modelType: "glm", config: { pad_token_id: 0 } },
   glm4: { modelType: "glm4", config: { pad_token_id: 0 } },
   hunyuan_v1_dense: { modelType: "hunyuan_v1_dense" },
   arcee: { modelType: "arcee" },

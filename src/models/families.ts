@@ -23,6 +23,7 @@ import { gemma3Text } from "./families/gemma3-text.ts";
 import { gemma4 } from "./families/gemma4.ts";
 import { gemma4Unified } from "./families/gemma4-unified.ts";
 import { gemma4Text } from "./families/gemma4-text.ts";
+import { glm } from "./families/glm.ts";
 import { glm4 } from "./families/glm4.ts";
 import { gpt2 } from "./families/gpt2.ts";
 import { gptNeo } from "./families/gpt-neo.ts";
@@ -93,6 +94,7 @@ export const FAMILIES: readonly Family[] = [
   lfm2Moe,
   ernie45,
   exaone4,
+  glm,
   glm4,
   hunyuanV1Dense,
   arcee,

@@ -1108,6 +1108,58 @@ test("Apertus 8B has two trained numbers in each layer, and its long rotation wh
   assert.deepEqual(silent.layers[0]?.attention?.rope, model.layers[0]?.attention?.rope);
 });
 
+test("GLM-4 of 9B rotates half of each head, GLM-Edge of 1.5B all of it", () => {
+  const common = {
+    architectures: ["GlmForCausalLM"],
+    attention_dropout: 0,
+    head_dim: 128,
+    hidden_act: "silu",
+    initializer_range: 0.02,
+    model_type: "glm",
+    rope_theta: 10_000,
+    tie_word_embeddings: false,
+    torch_dtype: "bfloat16",
+    use_cache: true,
+  };
+  const glm = openModel({
+    ...common,
+    attention_bias: true,
+    eos_token_id: [151_329, 151_336, 151_338],
+    hidden_size: 4096,
+    intermediate_size: 13_696,
+    max_position_embeddings: 131_072,
+    num_attention_heads: 32,
+    num_hidden_layers: 40,
+    num_key_value_heads: 2,
+    pad_token_id: 151_329,
+    rms_norm_eps: 1.5625e-7,
+    vocab_size: 151_552,
+  });
+  const edge = openModel({
+    ...common,
+    attention_bias: false,
+    eos_token_id: [59_246, 59_253, 59_255],
+    hidden_size: 2048,
+    intermediate_size: 6144,
+    max_position_embeddings: 8192,
+    num_attention_heads: 16,
+    num_hidden_layers: 28,
+    num_key_value_heads: 4,
+    pad_token_id: 59_246,
+    partial_rotary_factor: 1,
+    rms_norm_eps: 1e-5,
+    vocab_size: 59_264,
+  });
+  assert.deepEqual(
+    [glm, edge].map(({ layers: [layer] }) => layer?.attention?.rope?.width),
+    [64, 128],
+  );
+  assert.deepEqual(
+    [glm, edge].map(({ tensors }) => tensors.has("model.layers.0.self_attn.q_proj.bias")),
+    [true, false],
+  );
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,

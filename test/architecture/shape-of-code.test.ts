@@ -82,6 +82,8 @@ const ALLOWED = [
   { file: /^models\//, line: /^\s*architecture: "/ },
   // A form of calls has the name of the models that write it.
   { file: "engine/tool-calls/tool-formats/gemma.ts", line: /: ToolFormat = / },
+  // Forms of calls, which are named as the models that write them.
+  { file: /^engine\/tool-calls\/tool-formats\//, line: /^ {2}name: "/ },
   // Other programs' words for adapters of two matrices.
   { file: /^export\/adapter-forms\//, line: /adapter\.type|fine_tune_type/ },
 ];

@@ -145,6 +145,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ sliding_window_pattern: "LGLG" }, 'sliding_window_pattern is "LGLG"'],
     [{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"],
   ],
+  glm: [
+    [{ hidden_act: "gelu" }, 'hidden_act is "gelu"'],
+    [{ partial_rotary_factor: 0.4 }, "partial_rotary_factor is 0.4 (expected a share of the heads' width 8"],
+  ],
   glm4: [[{ hidden_act: "gelu" }, 'hidden_act is "gelu"']],
   hunyuan_v1_dense: [
     [{ use_cla: true }, "use_cla is true, expected false"],

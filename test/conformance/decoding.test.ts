@@ -32,6 +32,7 @@ const WIDE: Readonly<Record<string, (tiny: RawConfig) => Record<string, unknown>
   gemma4: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...GEMMA4_HEADS } }),
   gemma4_unified: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...GEMMA4_HEADS } }),
   mistral3: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS } }),
+  glm: () => ({ ...HEADS, head_dim: 32 }),
   glm4: () => ({ ...HEADS, head_dim: 32 }),
   qwen3_5: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS, head_dim: 32 } }),
   qwen3_5_moe: ({ text_config }) => ({

@@ -334,6 +334,13 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     sliding_window: 4,
     sliding_window_pattern: 2,
   },
+  glm: {
+    architectures: ["GlmForCausalLM"],
+    model_type: "glm",
+    ...DECODER,
+    head_dim: 8,
+    attention_bias: true,
+  },
   glm4: {
     architectures: ["Glm4ForCausalLM"],
     model_type: "glm4",

@@ -1,37 +1,19 @@
 /**
- * @file The GLM-4 family of April 2025: Llama's blocks with norms behind the branches too, one projection for gate and up, and the
- * half of each head rotated, neighbours together.
+ * @file The GLM-4 family of April 2025: GLM's blocks with norms behind the branches too.
  *
  * Report: "ChatGLM: A Family of Large Language Models from GLM-130B to GLM-4 All Tools", arXiv:2406.12793.
  */
 import { z } from "zod";
-import { fusedMlp } from "../../nn/gated-mlp.ts";
 import { rmsNorm } from "../../nn/norms.ts";
 import { plainDecoder } from "../blocks/decoder.ts";
-import {
-  attentionPart,
-  normed,
-  plainAttention,
-  preNormBlock,
-  repeat,
-  rotatingNeighbours,
-  siluMlp,
-} from "../blocks/decoder-blocks.ts";
+import { normed, preNormBlock, repeat } from "../blocks/decoder-blocks.ts";
+import { GLM_FIELDS, GLM_MLP_NAMES, GLM_ROTATION, glmParts } from "../blocks/glm.ts";
 import type { Family } from "../family.ts";
-import { decoderGguf, mlpNames } from "../config/decoder-gguf.ts";
-import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
+import { decoderGguf } from "../config/decoder-gguf.ts";
+import { parseConfig } from "../config/hf-config.ts";
 
-const SCHEMA = z.object({
-  ...DECODER_FIELDS,
-  num_key_value_heads: z.int().positive().default(2),
-  head_dim: z.int().positive().default(128),
-  rms_norm_eps: z.number().positive().default(1.5625e-7),
-  max_position_embeddings: z.int().positive().default(131_072),
-  partial_rotary_factor: z.number().positive().default(0.5),
-  attention_bias: z.boolean().default(true),
-});
+const SCHEMA = z.object(GLM_FIELDS);
 
-const MLP = { gateUp: "mlp.gate_up_proj", down: "mlp.down_proj" };
 const BEHIND = { attention: "post_self_attn_layernorm", mlp: "post_mlp_layernorm" };
 
 export const glm4: Family = {
@@ -43,23 +25,19 @@ export const glm4: Family = {
     architecture: "glm4",
     className: "Glm4ForCausalLM",
     blockNames: {
-      mlp: mlpNames({ up: MLP.gateUp, down: MLP.down }),
+      mlp: GLM_MLP_NAMES,
       postNorms: { post_attention_norm: BEHIND.attention, post_ffw_norm: BEHIND.mlp },
     },
-    rotated: "first-columns",
-    complete: (config) => ({ partial_rotary_factor: 1, ...config }),
+    ...GLM_ROTATION,
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const norm = rmsNorm(c.rms_norm_eps);
-    const attention = attentionPart({
-      ...rotatingNeighbours(plainAttention(raw, c)),
-      bias: { qkv: c.attention_bias, output: false },
-    });
+    const { attention, mlp } = glmParts(raw, c);
     const layer = preNormBlock(
       norm,
       normed(norm, BEHIND.attention, attention),
-      normed(norm, BEHIND.mlp, (b, x) => fusedMlp(b, x, MLP, siluMlp(c))),
+      normed(norm, BEHIND.mlp, mlp),
     );
     return plainDecoder(raw, c, repeat(layer, c));
   },

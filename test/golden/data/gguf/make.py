@@ -47,6 +47,7 @@ ARCHITECTURES = {
     "qwen3_5_moe_text": "QWEN35MOE",
     "ernie4_5": "ERNIE4_5",
     "exaone4": "EXAONE4",
+    "glm": "CHATGLM",
     "glm4": "GLM4",
     "arcee": "ARCEE",
     "apertus": "APERTUS",
@@ -236,7 +237,7 @@ def write_settings(w, family, c, num_behind):
         w.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
         w.add_sliding_window(c["sliding_window"])
         w.add_sliding_window_pattern(2)  # as this tiny one has it; readers take 6 by themselves
-    if family == "glm4":
+    if family in ("glm", "glm4"):
         w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * head_dim))
     if family == "exaone4":
         w.add_vocab_size(c["vocab_size"])

@@ -175,6 +175,10 @@ MODELS = {
         transformers.Exaone4ForCausalLM,
         SMALL | ROTATED | {"head_dim": 12, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]},
     ),
+    "glm": (
+        transformers.GlmForCausalLM,
+        SMALL | {"head_dim": 8, "rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.5}},
+    ),
     "glm4": (
         transformers.Glm4ForCausalLM,
         SMALL | {"head_dim": 12, "rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.5}},

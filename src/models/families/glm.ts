@@ -1,0 +1,33 @@
+/**
+ * @file The GLM family: Llama's blocks with one projection for gate and up, and the half of each head rotated, neighbours together.
+ *
+ * Report: "ChatGLM: A Family of Large Language Models from GLM-130B to GLM-4 All Tools", arXiv:2406.12793, section 2.
+ */
+import { z } from "zod";
+import { rmsNorm } from "../../nn/norms.ts";
+import { plainDecoder } from "../blocks/decoder.ts";
+import { preNormBlock, repeat } from "../blocks/decoder-blocks.ts";
+import { GLM_FIELDS, GLM_MLP_NAMES, GLM_ROTATION, glmParts } from "../blocks/glm.ts";
+import type { Family } from "../family.ts";
+import { decoderGguf } from "../config/decoder-gguf.ts";
+import { parseConfig } from "../config/hf-config.ts";
+
+const SCHEMA = z.object(GLM_FIELDS);
+
+export const glm: Family = {
+  modelType: "glm",
+  summary: "GLM-4 of 9B in its form for transformers (`-hf`), and GLM-Edge: 1.5B and 4B",
+  traits:
+    "Llama's blocks with one projection for gate and up, and biases of queries, keys and values; half of each head is rotated, or all of it in GLM-Edge, neighbours together.",
+  gguf: decoderGguf({
+    architecture: "chatglm",
+    className: "GlmForCausalLM",
+    blockNames: { mlp: GLM_MLP_NAMES },
+    ...GLM_ROTATION,
+  }),
+  open: (raw) => {
+    const c = parseConfig(SCHEMA, raw);
+    const { attention, mlp } = glmParts(raw, c);
+    return plainDecoder(raw, c, repeat(preNormBlock(rmsNorm(c.rms_norm_eps), attention, mlp), c));
+  },
+};
