@@ -30,6 +30,7 @@ import { gptNeo } from "./families/gpt-neo.ts";
 import { gptNeox } from "./families/gpt-neox.ts";
 import { granite } from "./families/granite.ts";
 import { granitemoehybrid } from "./families/granitemoehybrid.ts";
+import { helium } from "./families/helium.ts";
 import { hunyuanV1Dense } from "./families/hunyuan-v1-dense.ts";
 import { lfm2Moe } from "./families/lfm2-moe.ts";
 import { lfm2 } from "./families/lfm2.ts";
@@ -102,6 +103,7 @@ export const FAMILIES: readonly Family[] = [
   nanochat,
   modernbertDecoder,
   apertus,
+  helium,
   phi,
   phi3,
   smollm3,

@@ -1160,6 +1160,36 @@ test("GLM-4 of 9B rotates half of each head, GLM-Edge of 1.5B all of it", () => 
   );
 });
 
+test("Helium 1 of 2B rotates neighbours together", () => {
+  const { layers, maxPositions } = openModel({
+    architectures: ["HeliumForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    bos_token_id: 1,
+    eos_token_id: 2,
+    head_dim: 128,
+    hidden_act: "silu",
+    hidden_size: 2560,
+    initializer_range: 0.02,
+    intermediate_size: 7040,
+    max_position_embeddings: 4096,
+    mlp_bias: false,
+    model_type: "helium",
+    num_attention_heads: 20,
+    num_hidden_layers: 24,
+    num_key_value_heads: 20,
+    pad_token_id: 3,
+    rms_norm_eps: 1e-8,
+    rope_theta: 100_000,
+    tie_word_embeddings: false,
+    torch_dtype: "bfloat16",
+    use_cache: true,
+    vocab_size: 48_000,
+  });
+  const rope = layers[23]?.attention?.rope;
+  assert.deepEqual([maxPositions, rope?.theta, rope?.neighbours], [4096, 100_000, true]);
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,

@@ -169,6 +169,7 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ hidden_act: "relu2" }, 'hidden_act is "relu2"'],
     [{ post_norm: true }, "post_norm is true"],
   ],
+  helium: [[{ hidden_act: "gelu" }, 'hidden_act is "gelu"']],
   phi: [[{ qk_layernorm: true }, "qk_layernorm is true"]],
   phi3: [[{ attention_bias: true }, "attention_bias is true"]],
   smollm3: [[{ no_rope_layers: [1, 0, 1] }, "no_rope_layers has 3 entries (expected 2)"]],

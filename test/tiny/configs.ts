@@ -390,6 +390,12 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     hidden_act: "xielu",
     rope_scaling: { rope_type: "default" },
   },
+  helium: {
+    architectures: ["HeliumForCausalLM"],
+    model_type: "helium",
+    ...DECODER,
+    head_dim: 8,
+  },
   phi: {
     architectures: ["PhiForCausalLM"],
     model_type: "phi",

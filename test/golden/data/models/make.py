@@ -207,6 +207,10 @@ MODELS = {
         | {"classifier_bias": True, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "cls_token_id": 0, "sep_token_id": 2},
     ),
     "apertus": (transformers.ApertusForCausalLM, SMALL | {"rope_parameters": LLAMA3 | {"rope_theta": 10000.0}}),
+    "helium": (
+        transformers.HeliumForCausalLM,
+        SMALL | ROTATED | {"head_dim": 8, "attention_bias": True, "mlp_bias": True, "rms_norm_eps": 1e-3},
+    ),
     "seed_oss": (transformers.SeedOssForCausalLM, SMALL | ROTATED | {"head_dim": 12}),
     "ministral": (
         transformers.MinistralForCausalLM,
