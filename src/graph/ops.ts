@@ -43,6 +43,7 @@ import { reshapeLikeOp, reshapeOp } from "./ops/shapes/reshape.ts";
 import { rmsNormOp } from "./ops/norms/rms-norm.ts";
 import { ropeOp } from "./ops/attention/rope.ts";
 import { rotatePairsOp } from "./ops/products/rotate-pairs.ts";
+import { markLargestOp } from "./ops/rows/mark-largest.ts";
 import { routeRowsOp } from "./ops/rows/route-rows.ts";
 import { siluOp } from "./ops/pointwise/silu.ts";
 import { setColumnsOp } from "./ops/rows/set-columns.ts";
@@ -107,6 +108,7 @@ export const OPS: readonly AnyOp[] = [
   linearAttentionGradientOp,
   cachedLinearAttentionOp,
   rotatePairsOp,
+  markLargestOp,
   routeRowsOp,
   repeatRowsOp,
   sumRepeatsOp,

@@ -1,8 +1,7 @@
 /**
- * @file A feed-forward part of many experts, of which a router chooses k for each token.
+ * @file A feed-forward part of many experts, of which a router chooses k for each token (`routers.ts`).
  *
  *   p = softmax(Wr x)      y = Σ_(e among the k largest of p) w_e expert_e(x)      w = p, or p / Σ of the chosen p
- *   or p = σ(Wr x), chosen by the largest of p + b, with s w instead of w
  *
  * Papers: "Qwen3 Technical Report", arXiv:2505.09388, section 2; "OLMoE", arXiv:2409.02060, eq. 1 and 2. An expert's
  * products run on the rows that chose it, and on no others; the rows are sorted by expert once for all. Programs that the host
@@ -15,49 +14,12 @@ import { reduceSum } from "../graph/ops/shapes/reduce-expand.ts";
 import { reshape, reshapeLike } from "../graph/ops/shapes/reshape.ts";
 import { repeatRows, sumRepeats } from "../graph/ops/rows/repeat-rows.ts";
 import { routeRows } from "../graph/ops/rows/route-rows.ts";
-import { softmax } from "../graph/ops/reductions/softmax.ts";
 import { joinRows } from "../graph/ops/rows/split-rows.ts";
 import { transpose } from "../graph/ops/shapes/transpose.ts";
-import { type Dim, mulDims, sizeAt } from "../graph/shape.ts";
+import { type Dim, mulDims } from "../graph/shape.ts";
 import type { Builder } from "./builder.ts";
 import { type MlpOptions, gatedMlp } from "./gated-mlp.ts";
-
-/** How a router chooses. */
-export interface Router {
-  /** Logits [M, E] from x [M, D]; default: the projection `gate` behind `prefix`. */
-  readonly logits?: (b: Builder, x: Value, numExperts: number, prefix: string) => Value;
-  /** Chances of the experts, which weigh them. */
-  readonly chances: (logits: Value) => Value;
-  /** By what they are chosen instead of chances p, the tensors of the part behind `prefix`. */
-  readonly ranks: (b: Builder, p: Value, prefix: string) => Value;
-  /** What is added to the sum by which chances are divided. */
-  readonly floor: number;
-  /** Weights of chosen experts from their shares [M, E]. */
-  readonly weigh: (b: Builder, shares: Value) => Value;
-}
-
-/** Chances that add up to 1, which are weights. */
-export const SOFTMAX_ROUTER: Router = {
-  chances: softmax,
-  ranks: (_b, p) => p,
-  floor: 0,
-  weigh: (_b, shares) => shares,
-};
-
-const gateLogits: NonNullable<Router["logits"]> = (b, x, numExperts, prefix) =>
-  b.linear(`${prefix}gate`, x, numExperts, { role: "router" });
-
-/** Chances of each expert by itself, with biases that count in choosing alone, `expert_bias`, if there are some. */
-export function sigmoidRouter(options: { readonly hasBias: boolean; readonly scale: number }): Router {
-  return {
-    chances: sigmoid,
-    // A choice has no gradient.
-    ranks: (b, p, prefix) =>
-      options.hasBias ? add(p, b.tensor(`${prefix}expert_bias`, [sizeAt(p.shape, -1)], "buffer")) : p,
-    floor: 1e-6,
-    weigh: (_b, shares) => (options.scale === 1 ? shares : mul(shares, shares.graph.scalar(options.scale))),
-  };
-}
+import { type Router, gateLogits, softmaxRouter } from "./routers.ts";
 
 /** What a router does. */
 interface ExpertsOptions {
@@ -86,7 +48,7 @@ function stacksOf(prefix: string, numExperts: number, expert: number): Required<
 
 /** Builds the part from x [B, T, D]; the router is `gate` unless it says otherwise, experts are `experts.N.`, behind `prefix`. */
 export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOptions): Value {
-  const { numExperts: E, numChosen, normalizes, router = SOFTMAX_ROUTER, expert } = options;
+  const { numExperts: E, numChosen, normalizes, router = softmaxRouter(), expert } = options;
   const [B, T, D] = x.shape as [Dim, Dim, number];
   const M = mulDims(B, T);
   const flat = reshape(x, [M, D]);

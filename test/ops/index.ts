@@ -47,6 +47,7 @@ import { rmsNormSuite } from "./rms-norm.ts";
 import { ropeSuite } from "./rope.ts";
 import { rotatePairsSuite } from "./rotate-pairs.ts";
 import { repeatRowsSuite, sumRepeatsSuite } from "./repeat-rows.ts";
+import { markLargestSuite } from "./mark-largest.ts";
 import { routeRowsSuite } from "./route-rows.ts";
 import { addRowsSuite, gatherRowsSuite, scatterAddRowsSuite } from "./rows.ts";
 import { setColumnsSuite } from "./set-columns.ts";
@@ -93,6 +94,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   softThresholdSuite,
   reshapeSuite,
   reshapeLikeSuite,
+  markLargestSuite,
   routeRowsSuite,
   repeatRowsSuite,
   sumRepeatsSuite,

@@ -5,8 +5,9 @@
  * Loss-Free Load Balancing Strategy for Mixture-of-Experts", arXiv:2408.15664.
  */
 import { z } from "zod";
-import { experts, sigmoidRouter } from "../../nn/experts.ts";
+import { experts } from "../../nn/experts.ts";
 import { gatedMlp } from "../../nn/gated-mlp.ts";
+import { sigmoidRouter } from "../../nn/routers.ts";
 import { siluMlp } from "../blocks/decoder-blocks.ts";
 import { LFM2_MLP, LFM2_MLX, lfm2Blocks, lfm2Decoder } from "../blocks/lfm2.ts";
 import type { Family } from "../family.ts";
@@ -45,7 +46,11 @@ export const lfm2Moe: Family = {
     const options = {
       ...readExperts(raw, c),
       normalizes: c.norm_topk_prob,
-      router: sigmoidRouter({ hasBias: c.use_expert_bias, scale: c.routed_scaling_factor }),
+      router: sigmoidRouter({
+        bias: c.use_expert_bias ? "expert_bias" : null,
+        floor: 1e-6,
+        factor: c.routed_scaling_factor,
+      }),
       expert: { ...mlp, intermediateSize: c.moe_intermediate_size },
     };
     const dense = lfm2Blocks(raw, c, (b, x) => gatedMlp(b, x, "feed_forward.", mlp));

@@ -8,6 +8,7 @@
  */
 import type { Op, Value } from "../../graph.ts";
 import { mulDims, showShape } from "../../shape.ts";
+import { emitMarks } from "./mark-largest.ts";
 
 export const routeRowsOp: Op<
   Readonly<{ k: number }>,
@@ -32,11 +33,7 @@ export const routeRowsOp: Op<
     const [p] = emitter.names(inputs);
     const [chosen, rows, places, counts] = emitter.names(outputs);
     const shape = emitter.value("Shape", [p]);
-    const [values, columns] = [emitter.temporary(), emitter.temporary()];
-    emitter.node("TopK", [p, emitter.int64([k])], [values, columns], { axis: 1, sorted: 0 });
-    const ones = emitter.value("Expand", [emitter.scalar(1), emitter.value("Shape", [columns])]);
-    const zeros = emitter.value("Expand", [emitter.scalar(0), shape]);
-    emitter.node("ScatterElements", [zeros, columns, ones], [chosen], { axis: 1 });
+    emitMarks(emitter, { x: p, shape, k }, chosen);
     const byExpert = emitter.value("Transpose", [chosen], { perm: [1, 0] });
     const flat = emitter.value("Reshape", [byExpert, emitter.int64([-1])]);
     emitter.node("Reshape", [emitter.value("NonZero", [flat]), emitter.int64([-1])], [places]);
