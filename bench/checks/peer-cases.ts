@@ -68,6 +68,9 @@ export const PEER_MODELS = {
   qwen3_moe: { modelType: "qwen3_moe" },
   qwen3_5_moe_text: { modelType: "qwen3_5_moe_text", config: { pad_token_id: 0 } },
   olmoe: { modelType: "olmoe" },
+  deepseek_v2: { modelType: "deepseek_v2", config: { pad_token_id: 0 } },
+  deepseek_v3: { modelType: "deepseek_v3", config: { pad_token_id: 0 } },
+  glm4_moe_lite: { modelType: "glm4_moe_lite", config: { pad_token_id: 0 } },
 } satisfies Readonly<Record<string, TinyModelOptions>>;
 
 /** One adapter folder. */
@@ -234,6 +237,9 @@ const BESIDE_EXPERTS: Readonly<Record<string, readonly string[]>> = {
   qwen3_moe: OF_ATTENTION,
   qwen3_5_moe_text: ["in_proj_qkv", "out_proj", "q_proj", "shared_expert.up_proj"],
   olmoe: OF_ATTENTION,
+  deepseek_v2: ["q_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"],
+  deepseek_v3: ["q_a_proj", "q_b_proj", "kv_b_proj", "o_proj"],
+  glm4_moe_lite: ["q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"],
   lfm2_moe: ["in_proj", "out_proj", "q_proj", "v_proj"],
 };
 
@@ -271,6 +277,12 @@ const TENSOR_CASES = casesOf("lora", [
     model: "lfm2_moe",
     options: ALL_STACKS,
     modules: ["q_proj", "in_proj"],
+  },
+  {
+    name: "lora, stacks of deepseek_v3",
+    model: "deepseek_v3",
+    options: ALL_STACKS,
+    modules: ["q_a_proj", "kv_b_proj"],
   },
   {
     name: "lora, one stack of qwen3_moe",

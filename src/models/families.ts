@@ -11,6 +11,8 @@ import { bert } from "./families/bert.ts";
 import { camembert } from "./families/camembert.ts";
 import { cohere } from "./families/cohere.ts";
 import { cohere2 } from "./families/cohere2.ts";
+import { deepseekV2 } from "./families/deepseek-v2.ts";
+import { deepseekV3 } from "./families/deepseek-v3.ts";
 import { distilbert } from "./families/distilbert.ts";
 import { electra } from "./families/electra.ts";
 import { ernie45 } from "./families/ernie4-5.ts";
@@ -25,6 +27,7 @@ import { gemma4Unified } from "./families/gemma4-unified.ts";
 import { gemma4Text } from "./families/gemma4-text.ts";
 import { glm } from "./families/glm.ts";
 import { glm4 } from "./families/glm4.ts";
+import { glm4MoeLite } from "./families/glm4-moe-lite.ts";
 import { gpt2 } from "./families/gpt2.ts";
 import { gptNeo } from "./families/gpt-neo.ts";
 import { gptNeox } from "./families/gpt-neox.ts";
@@ -120,6 +123,9 @@ export const FAMILIES: readonly Family[] = [
   qwen35MoeText,
   qwen35Moe,
   olmoe,
+  deepseekV2,
+  deepseekV3,
+  glm4MoeLite,
   bert,
   roberta,
   xlmRoberta,

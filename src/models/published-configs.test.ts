@@ -1723,3 +1723,180 @@ test("Qwen 3.5 of 35B-A3B: 256 experts beside one in every layer, of which no co
   );
   assert.equal(Math.round(numParameters / 1e8), 347);
 });
+
+/** No root of 1/2, which lint takes it for. */
+const MSCALE = 707 / 1000;
+
+test("DeepSeek V2 Lite: queries at once, values narrower than keys, as many parameters as it is said to have", () => {
+  const model = openModel({
+    architectures: ["DeepseekV2ForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    auto_map: { AutoConfig: "configuration_deepseek.DeepseekV2Config" },
+    aux_loss_alpha: 0.001,
+    bos_token_id: 100_000,
+    eos_token_id: 100_001,
+    first_k_dense_replace: 1,
+    hidden_act: "silu",
+    hidden_size: 2048,
+    initializer_range: 0.02,
+    intermediate_size: 10_944,
+    kv_lora_rank: 512,
+    max_position_embeddings: 163_840,
+    model_type: "deepseek_v2",
+    moe_intermediate_size: 1408,
+    moe_layer_freq: 1,
+    n_group: 1,
+    n_routed_experts: 64,
+    n_shared_experts: 2,
+    norm_topk_prob: false,
+    num_attention_heads: 16,
+    num_experts_per_tok: 6,
+    num_hidden_layers: 27,
+    num_key_value_heads: 16,
+    pretraining_tp: 1,
+    q_lora_rank: null,
+    qk_nope_head_dim: 128,
+    qk_rope_head_dim: 64,
+    rms_norm_eps: 1e-6,
+    rope_scaling: {
+      beta_fast: 32,
+      beta_slow: 1,
+      factor: 40,
+      mscale: MSCALE,
+      mscale_all_dim: MSCALE,
+      original_max_position_embeddings: 4096,
+      type: "yarn",
+    },
+    rope_theta: 10_000,
+    routed_scaling_factor: 1,
+    scoring_func: "softmax",
+    seq_aux: true,
+    tie_word_embeddings: false,
+    topk_group: 1,
+    topk_method: "greedy",
+    torch_dtype: "bfloat16",
+    transformers_version: "4.33.1",
+    use_cache: true,
+    v_head_dim: 128,
+    vocab_size: 102_400,
+  });
+  const { layers, tensors } = model;
+  const [{ attention }] = layers as [(typeof layers)[number]];
+  assert.deepEqual([attention?.numHeads, attention?.headWidth, attention?.rope?.width], [16, 192, 64]);
+  const stretched = 0.1 * MSCALE * Math.log(40) + 1;
+  assert.ok(Math.abs(attention!.scale - 192 ** -0.5 * stretched ** 2) < 1e-12);
+  assert.deepEqual(tensors.get("model.layers.1.self_attn.kv_b_proj.weight")?.shape, [4096, 512]);
+  assert.deepEqual(tensors.get("model.layers.1.self_attn.o_proj.weight")?.shape, [2048, 2048]);
+  assert.deepEqual(tensors.get("model.layers.1.mlp.shared_experts.up_proj.weight")?.shape, [2816, 2048]);
+  assert.equal(new Set(layers).size, 2);
+  assert.equal(numParametersOf(model), 15_706_484_224);
+});
+
+test("DeepSeek V3 has 671 billion parameters but for the layer that predicts a further token", () => {
+  const model = openModel({
+    architectures: ["DeepseekV3ForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    auto_map: { AutoConfig: "configuration_deepseek.DeepseekV3Config" },
+    bos_token_id: 0,
+    eos_token_id: 1,
+    ep_size: 1,
+    first_k_dense_replace: 3,
+    hidden_act: "silu",
+    hidden_size: 7168,
+    initializer_range: 0.02,
+    intermediate_size: 18_432,
+    kv_lora_rank: 512,
+    max_position_embeddings: 163_840,
+    model_type: "deepseek_v3",
+    moe_intermediate_size: 2048,
+    moe_layer_freq: 1,
+    n_group: 8,
+    n_routed_experts: 256,
+    n_shared_experts: 1,
+    norm_topk_prob: true,
+    num_attention_heads: 128,
+    num_experts_per_tok: 8,
+    num_hidden_layers: 61,
+    num_key_value_heads: 128,
+    num_nextn_predict_layers: 1,
+    q_lora_rank: 1536,
+    qk_nope_head_dim: 128,
+    qk_rope_head_dim: 64,
+    rms_norm_eps: 1e-6,
+    rope_scaling: {
+      beta_fast: 32,
+      beta_slow: 1,
+      factor: 40,
+      mscale: 1,
+      mscale_all_dim: 1,
+      original_max_position_embeddings: 4096,
+      type: "yarn",
+    },
+    rope_theta: 10_000,
+    routed_scaling_factor: 2.5,
+    scoring_func: "sigmoid",
+    tie_word_embeddings: false,
+    topk_group: 4,
+    topk_method: "noaux_tc",
+    torch_dtype: "bfloat16",
+    transformers_version: "4.33.1",
+    use_cache: true,
+    v_head_dim: 128,
+    vocab_size: 129_280,
+  });
+  assert.equal(new Set(model.layers).size, 2);
+  assert.equal(model.tensors.get("model.layers.3.mlp.gate.e_score_correction_bias")?.role, "buffer");
+  assert.equal(numParametersOf(model), 671_026_419_200);
+  const { ignored } = model.checkpoint;
+  assert.ok(
+    ignored.test("model.layers.61.eh_proj.weight") && !ignored.test("model.layers.6.mlp.gate.weight"),
+  );
+});
+
+test("GLM-4.7-Flash: values as wide as keys, one layer without experts, as many parameters as its name says", () => {
+  const model = openModel({
+    architectures: ["Glm4MoeLiteForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    dtype: "bfloat16",
+    eos_token_id: [154_820, 154_827, 154_829],
+    first_k_dense_replace: 1,
+    hidden_act: "silu",
+    hidden_size: 2048,
+    intermediate_size: 10_240,
+    kv_lora_rank: 512,
+    max_position_embeddings: 202_752,
+    model_type: "glm4_moe_lite",
+    moe_intermediate_size: 1536,
+    n_group: 1,
+    n_routed_experts: 64,
+    n_shared_experts: 1,
+    norm_topk_prob: true,
+    num_attention_heads: 20,
+    num_experts_per_tok: 4,
+    num_hidden_layers: 47,
+    num_key_value_heads: 20,
+    num_nextn_predict_layers: 1,
+    pad_token_id: 154_820,
+    partial_rotary_factor: 1,
+    q_lora_rank: 768,
+    qk_nope_head_dim: 192,
+    qk_rope_head_dim: 64,
+    rms_norm_eps: 1e-5,
+    rope_scaling: null,
+    rope_theta: 1_000_000,
+    routed_scaling_factor: 1.8,
+    tie_word_embeddings: false,
+    topk_group: 1,
+    topk_method: "noaux_tc",
+    transformers_version: "5.0.0rc0",
+    v_head_dim: 256,
+    vocab_size: 154_880,
+  });
+  const { layers } = model;
+  assert.deepEqual([layers[0]?.attention?.headWidth, layers[0]?.attention?.rope?.width], [256, 64]);
+  assert.deepEqual([layers[0] === layers[1], layers[1] === layers[46]], [false, true]);
+  assert.equal(Math.round(numParametersOf(model) / 1e8), 299);
+});

@@ -124,6 +124,30 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ routed_scaling_factor: 0 }, "routed_scaling_factor is 0"],
     [{ block_ff_dim: 64 }, "block_ff_dim is 64"],
   ],
+  deepseek_v2: [
+    [{ head_dim: 8 }, "head_dim is 8 (expected 4, as other settings say)"],
+    [{ num_key_value_heads: 2 }, "num_key_value_heads is 2 (expected 4"],
+    [{ topk_method: "noaux_tc" }, 'topk_method is "noaux_tc"'],
+    [{ norm_topk_prob: true }, "norm_topk_prob is true"],
+    [{ moe_layer_freq: 2 }, "moe_layer_freq is 2"],
+    [{ n_group: null }, "topk_group is 2 of n_group null"],
+    [{ n_group: 4 }, "n_group is 4 for n_routed_experts 6"],
+    [{ topk_group: 1 }, "n_group is 3 for n_routed_experts 6"],
+    [{ num_experts_per_tok: 9 }, "n_group is 3"],
+    [{ qk_rope_head_dim: 5 }, "partial_rotary_factor is 1"],
+    [{ qk_nope_head_dim: 2_000_000_000 }, "qk_nope_head_dim is 2000000000"],
+  ],
+  deepseek_v3: [
+    [{ topk_group: 4 }, "topk_group is 4 of n_group 3"],
+    [{ n_group: 6 }, "n_group is 6 for n_routed_experts 6"],
+    [{ scoring_func: "softmax" }, 'scoring_func is "softmax"'],
+    [{ mlp_bias: true }, "mlp_bias is true"],
+  ],
+  glm4_moe_lite: [
+    [{ mlp_layer_types: ["dense"] }, "mlp_layer_types has 1 entries (expected 2)"],
+    [{ first_k_dense_replace: 2 }, "first_k_dense_replace is 2"],
+    [{ partial_rotary_factor: 0.5 }, "partial_rotary_factor is 0.5"],
+  ],
   qwen3_5_text: [
     [{ layer_types: ["linear_attention"] }, "layer_types has 1 entries (expected 2"],
     [{ layer_types: ["linear_attention", "conv"] }, 'layer_types.1 is "conv"'],
@@ -252,7 +276,7 @@ describe("settings that graft does not implement", () => {
       const isRotated = openModel(TINY_CONFIGS[modelType]!).layers[0]?.attention?.rope != null;
       const rotation: typeof own = [
         [{ rope_scaling: { rope_type: "spiral", factor: 2 } }, 'rope scaling "spiral", expected default'],
-        [{ head_dim: 7 }, "head_dim is 7 (expected an even"],
+        [{ head_dim: 7 }, "head_dim is 7 (expected "],
       ];
       const all = [
         ...own,

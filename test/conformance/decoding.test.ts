@@ -21,6 +21,14 @@ const folder = temporaryFolder();
 const HEADS = { num_attention_heads: 2, num_key_value_heads: 1, head_dim: 16 };
 const GEMMA4_HEADS = { ...HEADS, global_head_dim: 32 };
 
+/** Queries and keys of 32, half of them turned. */
+const LATENT = {
+  num_attention_heads: 2,
+  num_key_value_heads: 2,
+  qk_nope_head_dim: 16,
+  qk_rope_head_dim: 16,
+};
+
 /** What a family's tiny model needs for heads of 16 that are turned by 16 elements or not at all. */
 const WIDE: Readonly<Record<string, (tiny: RawConfig) => Record<string, unknown>>> = {
   gpt2: () => ({ n_head: 2 }),
@@ -33,6 +41,9 @@ const WIDE: Readonly<Record<string, (tiny: RawConfig) => Record<string, unknown>
   gemma4_unified: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...GEMMA4_HEADS } }),
   mistral3: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS } }),
   glm: () => ({ ...HEADS, head_dim: 32 }),
+  deepseek_v2: () => LATENT,
+  deepseek_v3: () => ({ ...LATENT, q_lora_rank: null }),
+  glm4_moe_lite: () => ({ ...LATENT, v_head_dim: 48 }),
   glm4: () => ({ ...HEADS, head_dim: 32 }),
   qwen3_5: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS, head_dim: 32 } }),
   qwen3_5_moe: ({ text_config }) => ({

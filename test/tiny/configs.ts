@@ -68,6 +68,20 @@ const MINISTRAL3 = {
     llama_4_scaling_beta: 0.3,
   },
 };
+const LATENT = {
+  ...DECODER,
+  num_key_value_heads: 4,
+  q_lora_rank: 12,
+  kv_lora_rank: 10,
+  qk_nope_head_dim: 6,
+  qk_rope_head_dim: 4,
+  v_head_dim: 6,
+  moe_intermediate_size: 24,
+  n_routed_experts: 6,
+  n_shared_experts: 1,
+  num_experts_per_tok: 3,
+  routed_scaling_factor: 1.5,
+};
 const GRANITE = {
   embedding_multiplier: 6,
   attention_multiplier: 0.2,
@@ -307,6 +321,31 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     num_experts_per_tok: 2,
     layer_types: ["conv", "full_attention"],
     eos_token_id: 257,
+  },
+  deepseek_v2: {
+    architectures: ["DeepseekV2ForCausalLM"],
+    model_type: "deepseek_v2",
+    ...LATENT,
+    q_lora_rank: null,
+    n_group: 3,
+    topk_group: 2,
+    topk_method: "group_limited_greedy",
+    first_k_dense_replace: 1,
+  },
+  deepseek_v3: {
+    architectures: ["DeepseekV3ForCausalLM"],
+    model_type: "deepseek_v3",
+    ...LATENT,
+    n_group: 3,
+    topk_group: 2,
+    first_k_dense_replace: 1,
+  },
+  glm4_moe_lite: {
+    architectures: ["Glm4MoeLiteForCausalLM"],
+    model_type: "glm4_moe_lite",
+    ...LATENT,
+    n_routed_experts: 4,
+    v_head_dim: 12,
   },
   qwen3_5_text: { architectures: ["Qwen3_5ForCausalLM"], ...QWEN3_5_TEXT },
   qwen3_5: {

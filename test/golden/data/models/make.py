@@ -25,6 +25,9 @@ QWEN3_5 = {"layer_types": ["linear_attention", "full_attention"], "linear_num_ke
 QWEN3_5_MOE = {"num_experts": 5, "num_experts_per_tok": 2, "moe_intermediate_size": 16, "shared_expert_intermediate_size": 20}
 STRETCHED = {"rope_type": "dynamic", "alpha": 50.0, "factor": 1.0}
 HALF_TURNING = {"rope_type": "proportional", "partial_rotary_factor": 0.5, "rope_theta": 500.0}
+LATENT = {"num_key_value_heads": 4, "kv_lora_rank": 10, "qk_nope_head_dim": 8, "qk_rope_head_dim": 4, "v_head_dim": 6, "num_hidden_layers": 2}
+EXPERTS = {"n_routed_experts": 6, "num_experts_per_tok": 2, "moe_intermediate_size": 12, "n_shared_experts": 1, "routed_scaling_factor": 1.5}
+DEEP_YARN = YARN | {"mscale": 0.707, "mscale_all_dim": 0.707}
 ENCODER = SIZES | {"vocab_size": 96, "hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "num_labels": 4}
 TINY = {"vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
 TINY_ENCODER = TINY | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "pad_token_id": 1}
@@ -170,6 +173,34 @@ MODELS = {
         | {"head_dim": 12, "mamba_d_ssm": 24, "mamba_n_heads": 4, "mamba_d_head": 6, "mamba_d_state": 6, "mamba_n_groups": 2, "mlp_bias": True}
         | {"mamba_rms_norm": True, "mamba_norm_before_gate": False, "rms_norm_eps": 1e-3},
     ),
+    "deepseek_v2": (
+        transformers.DeepseekV2ForCausalLM,
+        SMALL
+        | LATENT
+        | EXPERTS
+        | {"rope_parameters": DEEP_YARN, "q_lora_rank": None, "first_k_dense_replace": 1, "n_shared_experts": 2, "num_experts_per_tok": 3},
+    ),
+    "deepseek_v2-groups": (
+        transformers.DeepseekV2ForCausalLM,
+        SMALL
+        | LATENT
+        | EXPERTS
+        | ROTATED
+        | {"num_hidden_layers": 1, "q_lora_rank": 14, "attention_bias": True, "mlp_bias": True, "v_head_dim": 14}
+        | {"topk_method": "group_limited_greedy", "n_group": 3, "topk_group": 2},
+    ),
+    "deepseek_v3": (
+        transformers.DeepseekV3ForCausalLM,
+        SMALL
+        | LATENT
+        | EXPERTS
+        | {"rope_parameters": DEEP_YARN | {"mscale": 1.0}, "q_lora_rank": 14, "first_k_dense_replace": 1}
+        | {"n_routed_experts": 8, "n_group": 4, "topk_group": 2, "num_experts_per_tok": 3},
+    ),
+    "glm4_moe_lite": (
+        transformers.Glm4MoeLiteForCausalLM,
+        SMALL | LATENT | EXPERTS | ROTATED | {"q_lora_rank": 14, "v_head_dim": 12, "rope_interleave": True},
+    ),
     "ernie4_5": (transformers.Ernie4_5ForCausalLM, SMALL | ROTATED | {"head_dim": 12, "use_bias": True, "tie_word_embeddings": True}),
     "exaone4": (
         transformers.Exaone4ForCausalLM,
@@ -313,6 +344,9 @@ AS_OF_V4 = {
     "ministral3": {"rope_parameters": GROWING},
     "modernbert-decoder": {"layer_types": None, "global_attn_every_n_layers": 2, "sliding_window": None}
     | {"global_rope_theta": 5000.0, "local_rope_theta": 300.0, "rope_theta": None},
+    "deepseek_v2": {"rope_scaling": {key: value for key, value in DEEP_YARN.items() if key not in ("rope_theta", "rope_type")} | {"type": "yarn"}},
+    "deepseek_v3": {"rope_scaling": {key: value for key, value in (DEEP_YARN | {"mscale": 1.0}).items() if key != "rope_theta"}},
+    "glm4_moe_lite": {"mlp_layer_types": None, "first_k_dense_replace": 1, "topk_method": "noaux_tc", "num_nextn_predict_layers": 1},
     "exaone4": {"sliding_window_pattern": "LG", "layer_types": None},
     "olmo3": {"rope_scaling": {key: value for key, value in YARN.items() if key != "rope_theta"}},
     "cohere2": {"layer_types": None, "sliding_window_pattern": 4},
@@ -344,7 +378,7 @@ def make_random(model):
         else:
             p.data.normal_(0.0, p[0].numel() ** -0.5)
     for name, bias in model.named_buffers():
-        if name.endswith("expert_bias"):
+        if name.endswith(("expert_bias", "e_score_correction_bias")):
             bias.normal_(0.0, 0.3)
         if name.endswith("layer_scalar"):
             bias.normal_(1.0, 0.3)
