@@ -20,6 +20,7 @@ export const PEER_MODELS = {
   "xlm-roberta": { modelType: "xlm-roberta" },
   camembert: { modelType: "camembert" },
   electra: { modelType: "electra" },
+  "deberta-v2": { modelType: "deberta-v2" },
   distilbert: { modelType: "distilbert" },
   modernbert: { modelType: "modernbert" },
   mistral: { modelType: "mistral" },

@@ -6,6 +6,7 @@
 import type { AnyOp } from "./graph.ts";
 import { attentionGradientOp, attentionOp } from "./ops/attention/attention.ts";
 import { addRmsNormOp } from "./ops/norms/add-rms-norm.ts";
+import { biasedAttentionGradientOp, biasedAttentionOp } from "./ops/attention/biased-attention.ts";
 import { cachedAttentionOp } from "./ops/attention/cached-attention.ts";
 import { castOp } from "./ops/shapes/cast.ts";
 import {
@@ -13,6 +14,7 @@ import {
   linearAttentionGradientOp,
   linearAttentionOp,
 } from "./ops/linear-attention/linear-attention.ts";
+import { distanceRowsOp } from "./ops/attention/distance-rows.ts";
 import { equalOp, greaterOp } from "./ops/pointwise/compare.ts";
 import { concatOp } from "./ops/shapes/concat.ts";
 import { crossEntropyOp, softmaxErrorOp } from "./ops/losses/cross-entropy.ts";
@@ -36,6 +38,7 @@ import { maskPositionsOp } from "./ops/attention/mask-positions.ts";
 import { maximumOp } from "./ops/pointwise/maximum.ts";
 import { pairwiseDistanceOp } from "./ops/products/pairwise-distance.ts";
 import { expandLikeOp, reduceSumOp } from "./ops/shapes/reduce-expand.ts";
+import { relativeShiftOp, relativeUnshiftOp } from "./ops/attention/relative-shift.ts";
 import { reduceMaxOp } from "./ops/reductions/reduce-max.ts";
 import { reduceMeanOp } from "./ops/reductions/reduce-mean.ts";
 import { repeatRowsOp, sumRepeatsOp } from "./ops/rows/repeat-rows.ts";
@@ -104,6 +107,11 @@ export const OPS: readonly AnyOp[] = [
   ropeOp,
   attentionOp,
   attentionGradientOp,
+  biasedAttentionOp,
+  biasedAttentionGradientOp,
+  relativeShiftOp,
+  relativeUnshiftOp,
+  distanceRowsOp,
   linearAttentionOp,
   linearAttentionGradientOp,
   cachedLinearAttentionOp,

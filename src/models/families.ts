@@ -13,6 +13,7 @@ import { cohere } from "./families/cohere.ts";
 import { cohere2 } from "./families/cohere2.ts";
 import { deepseekV2 } from "./families/deepseek-v2.ts";
 import { deepseekV3 } from "./families/deepseek-v3.ts";
+import { debertaV2 } from "./families/deberta-v2.ts";
 import { distilbert } from "./families/distilbert.ts";
 import { electra } from "./families/electra.ts";
 import { ernie45 } from "./families/ernie4-5.ts";
@@ -131,6 +132,7 @@ export const FAMILIES: readonly Family[] = [
   xlmRoberta,
   camembert,
   electra,
+  debertaV2,
   distilbert,
   modernbert,
   vit,

@@ -8,6 +8,7 @@ import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, ModelTask 
 import { hasTargets, problemOf, type ProblemType } from "./config/classifier-config.ts";
 import { requireModelSize } from "../untrusted/limits.ts";
 import { type ModelLayer, type Part, declaredLayer } from "./model-layer.ts";
+import { isOutside, wholePath } from "./module-path.ts";
 import { type BuiltPart, buildPart } from "./graphs/built-part.ts";
 import { PLAIN_PART, type PartOptions } from "./graphs/part-options.ts";
 import type { ModelTensor, SiteSpec, TensorSpec } from "./graphs/sites.ts";
@@ -49,7 +50,7 @@ export class Model {
     const outside = (spec: TensorSpec): ModelTensor => ({ ...spec, layer: null, path: spec.name });
     this.headTensor = outside(head.specs.findLast(({ role }) => role === "head")!);
     const inBlocks = this.layers.flatMap(({ tensors }, layer) =>
-      tensors.map((spec) => ({ ...spec, layer, path: spec.name, name: this.blockPrefix(layer) + spec.name })),
+      tensors.map((spec) => this.#tensorOf(layer, spec)),
     );
     const all = [...this.stem.tensors.map(outside), ...inBlocks, ...this.head.tensors.map(outside)];
     this.tensors = new Map(all.map((spec) => [spec.name, spec]));
@@ -157,6 +158,16 @@ export class Model {
   /** What precedes a path inside block `layer`, with its dot. */
   blockPrefix(layer: number): string {
     return this.#definition.blockPrefix(layer);
+  }
+
+  /** The name of a tensor that a block has under a path. */
+  tensorName(layer: number, path: string): string {
+    return wholePath(this.blockPrefix(layer), path);
+  }
+
+  #tensorOf(layer: number, spec: TensorSpec): ModelTensor {
+    const { name: path } = spec;
+    return { ...spec, name: this.tensorName(layer, path), path, layer: isOutside(path) ? null : layer };
   }
 
   /** The tensor in which a checkpoint has the numbers of another: a tied head's are those of the embedding. */

@@ -182,6 +182,68 @@ test("CamemBERT, and ELECTRA with tables narrower than the model or as wide, giv
   }
 });
 
+test("DeBERTa v3 and v2, whose files name no class, and as transformers 4 saves a classifier of it", () => {
+  const v3 = {
+    attention_probs_dropout_prob: 0.1,
+    hidden_act: "gelu",
+    hidden_dropout_prob: 0.1,
+    hidden_size: 768,
+    initializer_range: 0.02,
+    intermediate_size: 3072,
+    layer_norm_eps: 1e-7,
+    max_position_embeddings: 512,
+    max_relative_positions: -1,
+    model_type: "deberta-v2",
+    norm_rel_ebd: "layer_norm",
+    num_attention_heads: 12,
+    num_hidden_layers: 12,
+    pos_att_type: "p2c|c2p",
+    position_biased_input: false,
+    position_buckets: 256,
+    relative_attention: true,
+    share_att_key: true,
+    type_vocab_size: 0,
+    vocab_size: 128_100,
+  };
+  const given = withClasses(v3, ["entailment", "neutral", "contradiction"]);
+  assert.deepEqual(given["architectures"], ["DebertaV2ForSequenceClassification"]);
+  const { tensors, layers, maxPositions, headModules } = openModel(given);
+  assert.deepEqual(tensors.get("deberta.encoder.rel_embeddings.weight")?.shape, [512, 768]);
+  assert.equal(tensors.get("deberta.encoder.LayerNorm.bias")?.layer, null);
+  assert.ok(!tensors.has("deberta.embeddings.position_embeddings.weight"));
+  assert.deepEqual([layers.length, maxPositions, headModules], [12, 512, ["classifier"]]);
+  assert.equal(layers[0]?.attention?.scale, (3 * 64) ** -0.5);
+  const xlarge = {
+    ...v3,
+    attention_head_size: 64,
+    conv_act: "gelu",
+    conv_kernel_size: 3,
+    hidden_size: 1536,
+    intermediate_size: 6144,
+    num_attention_heads: 24,
+    num_hidden_layers: 24,
+  };
+  const large = openModel(withClasses(xlarge, ["bad", "good"]));
+  assert.deepEqual(large.tensors.get("deberta.encoder.conv.conv.weight")?.shape, [1536, 1536, 3]);
+  assert.notEqual(large.layers[0]?.kind, large.layers[1]?.kind);
+  const saved = {
+    ...v3,
+    _name_or_path: "microsoft/deberta-v3-base",
+    architectures: ["DebertaV2ForSequenceClassification"],
+    id2label: { 0: "entailment", 1: "neutral", 2: "contradiction" },
+    label2id: { contradiction: 2, entailment: 0, neutral: 1 },
+    legacy: true,
+    pad_token_id: 0,
+    pooler_dropout: 0,
+    pooler_hidden_act: "gelu",
+    pooler_hidden_size: 768,
+    pos_att_type: ["p2c", "c2p"],
+    torch_dtype: "float32",
+    transformers_version: "4.48.0",
+  };
+  assert.deepEqual([...openModel(saved).tensors], [...tensors]);
+});
+
 test("OPT of 125M, and Galactica, which names more", () => {
   const config = {
     _remove_final_layer_norm: false,

@@ -7,6 +7,7 @@
  */
 import type { Value } from "../graph/graph.ts";
 import { attend } from "../graph/ops/attention/attention.ts";
+import { attendBiased } from "../graph/ops/attention/biased-attention.ts";
 import type { AttentionAttributes } from "../graph/ops/attention/attention-values.ts";
 import { div, mul, tanh } from "../graph/ops/pointwise/elementwise.ts";
 import { concat } from "../graph/ops/shapes/concat.ts";
@@ -36,6 +37,8 @@ interface AttentionInputs {
   readonly tables: { readonly cos: Value; readonly sin: Value } | null;
   /** Keys (rotated already) and values of earlier tokens, [B, P, K·E]; null: there are none. */
   readonly past: { readonly key: Value; readonly value: Value } | null;
+  /** What is added to the scores, [B or 1, H, T, T]; there is no past then. Null: nothing. */
+  readonly bias: Value | null;
   readonly chunk: AttentionAttributes["chunk"];
 }
 
@@ -60,7 +63,7 @@ export function attention(
   // The node for all queries cannot cap scores before the mask.
   if (inputs.past && softcap === null) return overCache(projected, options, { ...inputs, past: inputs.past });
   const { scale, causal, window } = options;
-  const { queries, keys, tables, past, chunk } = inputs;
+  const { queries, keys, tables, past, bias, chunk } = inputs;
   const [B, T] = dimsOf(q.shape, 3);
   const heads = (x: Value, n: number): Value => transpose(reshape(x, [B, T, n, E]), [0, 2, 1, 3]);
   const rotate = (x: Value): Value =>
@@ -75,7 +78,9 @@ export function attention(
   const key = past ? ofAll(past.key, newKey) : rotated; // [B, K, S, E]
   const value = past ? ofAll(past.value, v) : heads(v, K);
   const places = [queries.segments, queries.positions, keys.segments, keys.positions] as const;
-  const output = attend([query, key, value, ...places], { scale, softcap, causal, window, chunk });
+  const values = [query, key, value, ...places] as const;
+  const attributes = { scale, softcap, causal, window, chunk };
+  const output = bias ? attendBiased([...values, bias], attributes) : attend(values, attributes);
   return { output, newKey, newValue: v, saved: { query, key, value } };
 }
 

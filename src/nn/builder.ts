@@ -66,16 +66,27 @@ export interface AttentionOptions extends Pick<
   readonly comesRotated?: true;
 }
 
-/** Declares tensors and builds with them. Names are paths inside the block; whole paths in stem and head. */
+/** How queries see keys, and a bias of their scores, float32 [B or 1, H, T, T]; none unless given. */
+export interface AttendOptions extends AttentionOptions {
+  readonly bias?: Value;
+}
+
+/**
+ * Declares tensors and builds with them. Names are paths inside the block; whole paths in stem and head, and in a block where they
+ * begin with "/": of tensors outside of the blocks, which several of them may read.
+ */
 export interface Builder {
-  /** The projection x Wᵀ + b of x [..., in] to [..., out], with whatever adapter sits there. */
+  /**
+   * The projection x Wᵀ + b of x [..., in] to [..., out], with whatever adapter sits there. One that is built of several values
+   * is one site.
+   */
   linear(name: string, x: Value, outFeatures: number, options: LinearOptions): Value;
   /** Rows of a table [numRows, width] by number, with whatever adapter sits there: [..., width]. */
   lookUp(name: string, ids: Value, numRows: number, width: number): Value;
   /** A tensor by its full name in the part, "input_layernorm.weight"; of a vector there may be one for each row (`along-rows`). */
   tensor(name: string, shape: readonly number[], role: TensorRole): Value;
   /** Attention of projected q [B, T, H·E], k and v [B, T, K·E], with mask and cache. Gives [B, T, H·E]. */
-  attend(q: Value, k: Value, v: Value, options: AttentionOptions): Value;
+  attend(q: Value, k: Value, v: Value, options: AttendOptions): Value;
   /**
    * What x [B, T, W] was 1, 2, … `count` tokens before each, [B, T, W] each, and zeros before an example begins; kept for later
    * tokens as keys and values are, or as a state in a block that has attended before. W is even.

@@ -23,6 +23,8 @@ export interface SelfAttentionOptions extends AttentionOptions {
   readonly valuesAreKeys?: true;
   /** Whether the projection of queries gives each head a gate behind its query, whose sigmoid its output is multiplied with. */
   readonly isGated?: true;
+  /** Makes what is added to the scores of queries and keys [B, T, H·E]; nothing unless given. */
+  readonly biasOf?: (b: Builder, query: Value, key: Value) => Value;
 }
 
 /** Attention over heads that divide a width, not rotated: positions are learned or there are none. Biases everywhere. */
@@ -77,6 +79,7 @@ export function selfAttention(
     valueNorm = null,
     valuesAreKeys = false,
     isGated = false,
+    biasOf,
     ...attention
   } = options;
   const { numHeads: H, numKeyValueHeads: K, headWidth: E, rope, comesRotated = false } = attention;
@@ -93,7 +96,8 @@ export function selfAttention(
     norm ? norm(b, `${prefix}${name}`, value) : value;
   const query = normed(queryNorm, nameOfQ, rotated(q, H));
   const key = normed(keyNorm, nameOfK, rotated(k, K));
-  const attended = b.attend(query, key, normed(valueNorm, "v_norm", v), attention);
+  const added = biasOf ? { bias: biasOf(b, query, key) } : {};
+  const attended = b.attend(query, key, normed(valueNorm, "v_norm", v), { ...attention, ...added });
   const width = sizeAt(x.shape, -1);
   const gated = gate ? mul(attended, sigmoid(gate)) : attended;
   return b.linear(`${prefix}${names.output}`, gated, width, {
@@ -125,7 +129,7 @@ export function fusedAttention(
   b: Builder,
   x: Value,
   { qkv, output, isByHead = false, ...stored }: FusedNames,
-  { bias, queryNorm: _q, keyNorm: _k, ...attention }: SelfAttentionOptions,
+  { bias, queryNorm: _q, keyNorm: _k, biasOf: _b, ...attention }: SelfAttentionOptions,
 ): Value {
   const { numHeads: H, numKeyValueHeads: K, headWidth: E } = attention;
   const fused = b.linear(qkv, x, (H + 2 * K) * E, { role: "qkv", bias: bias.qkv, ...stored });

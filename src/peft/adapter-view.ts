@@ -4,6 +4,8 @@
  */
 import type { Value } from "../graph/graph.ts";
 import { PLAIN_PART, type PartOptions } from "../models/graphs/part-options.ts";
+import type { Model } from "../models/model.ts";
+import { isOutside } from "../models/module-path.ts";
 import {
   AS_IN_BASE,
   FROZEN,
@@ -33,7 +35,7 @@ export interface AdapterView {
   inputs(layer: number | null): Tensors;
   /** What a layer's programs bind when they are compiled, by their inputs' names; the same at every call. */
   constants(layer: number | null): Tensors;
-  /** What is trained of a layer. */
+  /** What is trained of a layer; tensors outside of the blocks that blocks read are of each that does. */
   trained(layer: number | null): readonly Parameter[];
 }
 
@@ -89,10 +91,14 @@ export function viewAdapter(parts: ViewParts): AdapterView {
   const addInputs: AddInputs = (site, graph) => inputTensors(site, graph.input, parts.boundOf(site));
   const rows = trainedRowsIn(parameters);
   const project = method ? projectorsOf(method, siteAt, addInputs) : () => FROZEN;
-  const layers = new Set(parameters.map(({ layer }) => layer));
-  const trained = new Map(
-    [...layers].map((layer) => [layer, parameters.filter((parameter) => parameter.layer === layer)]),
-  );
+  const trained = new Map<number | null, Parameter[]>();
+  for (const parameter of parameters) {
+    for (const layer of readersOf(parts.model, parameter)) {
+      const own = trained.get(layer) ?? [];
+      trained.set(layer, own);
+      own.push(parameter);
+    }
+  }
   return {
     inputs: (layer) => inputs.get(layer) ?? NO_INPUTS,
     constants: (layer) => constants.get(layer) ?? NO_INPUTS,
@@ -112,6 +118,15 @@ export function viewAdapter(parts: ViewParts): AdapterView {
     },
     signature: (layer) => signatureOf(parts, siteAt, layer === null ? rows : [], layer),
   };
+}
+
+/** The layers whose programs read a parameter: its own; of a tensor outside of the blocks that blocks read, these. */
+function readersOf(
+  { layers }: Model,
+  { layer, input }: Pick<Parameter, "layer" | "input">,
+): readonly (number | null)[] {
+  if (!isOutside(input)) return [layer];
+  return [...layers.keys()].filter((index) => layers[index]!.tensors.some(({ name }) => name === input));
 }
 
 /** All that decides which programs a layer has, as text. */
@@ -175,7 +190,10 @@ export function addTensor<T extends HostTensor>(
 function bindTensors(parts: ViewParts): [fed: ByLayer, bound: ByLayer] {
   const { parameters, sites, copies } = parts;
   const [inputs, constants]: [ByLayer, ByLayer] = [new Map([[null, { ...copies }]]), new Map()];
-  for (const { layer, input, value } of parameters) addTensor(inputs, layer, input, value);
+  for (const parameter of parameters) {
+    const { input, value } = parameter;
+    for (const layer of readersOf(parts.model, parameter)) addTensor(inputs, layer, input, value);
+  }
   for (const [input, numbers] of Object.entries(rowNumbers(trainedRowsIn(parameters))))
     addTensor(inputs, null, input, numbers);
   for (const site of sites.values()) {

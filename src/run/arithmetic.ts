@@ -53,11 +53,11 @@ export function arithmeticOf(
   const kinds = [];
   for (const site of model.layers[layer]?.sites ?? []) {
     const tensor = `${site.name}.weight`;
-    const storage = base.source.storageOf(model.blockPrefix(layer) + tensor);
+    const storage = base.source.storageOf(model.tensorName(layer, tensor));
     const isExact = tensor in own || site.role === "router";
     const product = isExact ? null : rule.product(site, storage);
     if (product) products.set(tensor, product);
-    const isMeasured = smoothing?.has(model.blockPrefix(layer) + tensor) === true;
+    const isMeasured = smoothing?.has(model.tensorName(layer, tensor)) === true;
     const canBe = product !== null && rule.smoothing !== undefined && product.unsmoothed !== true;
     const isSmoothed = canBe && isMeasured;
     if (isSmoothed) smoothed.add(tensor);

@@ -240,6 +240,19 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ position_embedding_type: "relative_key" }, 'position_embedding_type is "relative_key"'],
     [{ architectures: ["ElectraForPreTraining"] }, 'architectures is ["ElectraForPreTraining"]'],
   ],
+  "deberta-v2": [
+    [{ attention_head_size: 4 }, "attention_head_size is 4 (expected 8)"],
+    [{ conv_groups: 2 }, "conv_groups is 2"],
+    [{ conv_kernel_size: 5 }, "conv_kernel_size is 5"],
+    [{ norm_rel_ebd: "rms_norm" }, 'norm_rel_ebd is "rms_norm"'],
+    [{ pooler_hidden_size: 16 }, "pooler_hidden_size is 16"],
+    [{ pos_att_type: "p2p" }, 'pos_att_type is "p2p", expected c2p or p2c, or both'],
+    [
+      { position_buckets: 16 },
+      "position_buckets is 16 (expected 4 at least, and less than two for each of 8",
+    ],
+    [{ architectures: ["DebertaV2ForMaskedLM"] }, 'architectures is ["DebertaV2ForMaskedLM"]'],
+  ],
   distilbert: [
     [{ activation: "quick_gelu" }, 'activation is "quick_gelu"'],
     [{ n_heads: 5 }, "n_heads is 5"],

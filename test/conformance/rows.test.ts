@@ -139,6 +139,20 @@ describe("rows of a batch", () => {
     ]);
   });
 
+  test("cannot have what changes a table that all of them read", async () => {
+    const path = await writeTinyModel(temporaryFolder(), { modelType: "deberta-v2" });
+    const { base: sharing } = await openUntilEnd(path);
+    const reasonFor = async (method: string, options: object, modules: string[] | null): Promise<unknown> =>
+      await formRows(engine, sharing, await attachTo(sharing, findMethod(method), options, modules));
+    const alone = { modulesToSave: [] };
+    assert.equal(
+      await reasonFor("lora", alone, ["key_proj"]),
+      "it sits on deberta.encoder.layer.0.attention.self.key_proj",
+    );
+    assert.equal(await reasonFor("bitfit", {}, null), "it has more of the base than vectors");
+    assert.equal(typeof (await reasonFor("lora", alone, ["value_proj"])), "object");
+  });
+
   test("have only adapters that programs read alike", async () => {
     const slotsOf = async (adapter: Adapter): Promise<RowSet> =>
       openRowSet(base, await memberOf(engine, base, adapter));

@@ -51,7 +51,7 @@ const FOLDERS = goldenJson<{
 const TEXTS = goldenJson<readonly string[]>("tokenizers", "texts.json");
 
 /** Tiny ones of kinds that no package is needed for. */
-const TINY = ["bert", "roberta", "xlm-roberta"].map((name) => ({
+const TINY = ["bert", "roberta", "xlm-roberta", "deberta-v2"].map((name) => ({
   name,
   skip: false as const,
   open: () => tinyFiles(name),

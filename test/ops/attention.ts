@@ -16,7 +16,7 @@ import {
 
 export type Size = number | string;
 
-const PLAIN: AttentionAttributes = {
+export const PLAIN: AttentionAttributes = {
   scale: 0.5,
   softcap: null,
   causal: true,
@@ -67,7 +67,7 @@ const seenAtTheEdges: Places = {
 /** Sizes of a case: rows, query heads, key heads, queries, keys, head width. */
 export type Sizes = readonly [B: Size, H: number, K: number, T: Size, S: Size, E: number];
 
-function inputsOf([B, H, K, T, S, E]: Sizes, places: Places, dtype: DType): InputSpec[] {
+export function inputsOf([B, H, K, T, S, E]: Sizes, places: Places, dtype: DType): InputSpec[] {
   return [
     float([B, H, T, E]),
     float([B, K, S, E]),
@@ -97,7 +97,7 @@ const attended = (
     tolerance: 1e-5,
   });
 
-const chunks = (length: number, count: number): Pick<AttentionAttributes, "chunk"> => ({
+export const chunks = (length: number, count: number): Pick<AttentionAttributes, "chunk"> => ({
   chunk: { length, count },
 });
 
@@ -237,9 +237,9 @@ const REJECTED = [
   ),
 ];
 
-/** One query of one head: the keys' weights, and the slopes of its capped scores. */
+/** One query of one head: the keys' weights, and the slopes of its capped scores. A bias of the scores is the last input. */
 export function weightsOf(
-  [query, key, , querySegments, queryPositions, keySegments, keyPositions]: readonly Array64[],
+  [query, key, , querySegments, queryPositions, keySegments, keyPositions, bias]: readonly Array64[],
   { scale, softcap, causal, window }: AttentionAttributes,
   [b, h, t]: readonly [number, number, number],
 ): { readonly weights: number[]; readonly slopes: number[] } {
@@ -258,7 +258,8 @@ export function weightsOf(
       place(querySegments, t) !== place(keySegments, s) ||
       (causal && distance < 0) ||
       (window !== null && Math.abs(distance) >= window);
-    return isHidden ? bent - 1e9 : bent;
+    const score = bent + (bias ? at(bias, [b % bias.shape[0]!, h, t, s]) : 0);
+    return isHidden ? score - 1e9 : score;
   });
   const largest = Math.max(...scores);
   const exponentials = scores.map((score) => Math.exp(score - largest));
@@ -266,26 +267,26 @@ export function weightsOf(
   return { weights: exponentials.map((value) => value / total), slopes };
 }
 
+/** Attention, [B, T, H·E]. */
+export const attentionReference: OpSuite["reference"] = (inputs, attributes) => {
+  const [query, , value] = inputs as [Array64, Array64, Array64];
+  const [B, H, T, E] = query.shape as [number, number, number, number];
+  const K = value.shape[1]!;
+  const rows = new Map<string, number[]>();
+  return [
+    build([B, T, H * E], ([b = 0, t = 0, column = 0]) => {
+      const [h, e] = [Math.floor(column / E), column % E];
+      const key = `${b} ${h} ${t}`;
+      const own = rows.get(key) ?? weightsOf(inputs, attributes as AttentionAttributes, [b, h, t]).weights;
+      rows.set(key, own);
+      return own.reduce((sum, weight, s) => sum + weight * at(value, [b, Math.floor((h * K) / H), s, e]), 0);
+    }),
+  ];
+};
+
 export const attentionSuite: OpSuite = {
   op: "attention",
-  reference: (inputs, attributes) => {
-    const [query, , value] = inputs as [Array64, Array64, Array64];
-    const [B, H, T, E] = query.shape as [number, number, number, number];
-    const K = value.shape[1]!;
-    const rows = new Map<string, number[]>();
-    return [
-      build([B, T, H * E], ([b = 0, t = 0, column = 0]) => {
-        const [h, e] = [Math.floor(column / E), column % E];
-        const key = `${b} ${h} ${t}`;
-        const own = rows.get(key) ?? weightsOf(inputs, attributes as AttentionAttributes, [b, h, t]).weights;
-        rows.set(key, own);
-        return own.reduce(
-          (sum, weight, s) => sum + weight * at(value, [b, Math.floor((h * K) / H), s, e]),
-          0,
-        );
-      }),
-    ];
-  },
+  reference: attentionReference,
   differentiable: (input) => input < 3,
   cases: CASES,
   rejected: REJECTED,
@@ -298,41 +299,48 @@ function withGradient({ inputs, ...testCase }: OpCase): OpCase {
   return { ...testCase, inputs: [...inputs, float([B, T, H * E]), float([B, T, H * E])], seeded: [] };
 }
 
+/** The gradients of queries, keys, values and scores; the output and its gradient are behind the seven inputs, then the bias. */
+export const attentionGradientReference: OpSuite["reference"] = (inputs, attributes) => {
+  const { scale } = attributes as AttentionAttributes;
+  const [query, key, value] = inputs as [Array64, Array64, Array64];
+  const [output, gradient, ...bias] = inputs.slice(7) as [Array64, Array64];
+  const [B, H, T, E] = query.shape as [number, number, number, number];
+  const [, K, S] = key.shape as [number, number, number];
+  const [dQuery, dKey, dValue] = [query, key, value].map(({ shape }) => build(shape, () => 0)) as [
+    Array64,
+    Array64,
+    Array64,
+  ];
+  const dBias = build([B, H, T, S], () => 0);
+  const grow = (x: Array64, index: readonly number[], change: number): void =>
+    put(x, index, at(x, index) + change);
+  const axis = Array.from({ length: E }, (_, e) => e);
+  const values = [...inputs.slice(0, 7), ...bias];
+  build([B, H, T], ([b = 0, h = 0, t = 0]) => {
+    const k = Math.floor((h * K) / H);
+    const { weights, slopes } = weightsOf(values, attributes as AttentionAttributes, [b, h, t]);
+    const flow = (e: number): number => at(gradient, [b, t, h * E + e]);
+    const mean = axis.reduce((sum, e) => sum + flow(e) * at(output, [b, t, h * E + e]), 0);
+    for (let s = 0; s < S; s++) {
+      const weight = weights[s]!;
+      const own = axis.reduce((sum, e) => sum + flow(e) * at(value, [b, k, s, e]), 0);
+      const dBent = weight * (own - mean);
+      const dScore = scale * dBent * slopes[s]!;
+      put(dBias, [b, h, t, s], dBent);
+      for (const e of axis) {
+        grow(dQuery, [b, h, t, e], dScore * at(key, [b, k, s, e]));
+        grow(dKey, [b, k, s, e], dScore * at(query, [b, h, t, e]));
+        grow(dValue, [b, k, s, e], weight * flow(e));
+      }
+    }
+    return 0;
+  });
+  return [dQuery, dKey, dValue, dBias];
+};
+
 export const attentionGradientSuite: OpSuite = {
   op: "attentionGradient",
-  reference: (inputs, attributes) => {
-    const { scale } = attributes as AttentionAttributes;
-    const [query, key, value] = inputs as [Array64, Array64, Array64];
-    const [output, gradient] = inputs.slice(7) as [Array64, Array64];
-    const [B, H, T, E] = query.shape as [number, number, number, number];
-    const [, K, S] = key.shape as [number, number, number];
-    const [dQuery, dKey, dValue] = [query, key, value].map(({ shape }) => build(shape, () => 0)) as [
-      Array64,
-      Array64,
-      Array64,
-    ];
-    const grow = (x: Array64, index: readonly number[], change: number): void =>
-      put(x, index, at(x, index) + change);
-    const axis = Array.from({ length: E }, (_, e) => e);
-    build([B, H, T], ([b = 0, h = 0, t = 0]) => {
-      const k = Math.floor((h * K) / H);
-      const { weights, slopes } = weightsOf(inputs, attributes as AttentionAttributes, [b, h, t]);
-      const flow = (e: number): number => at(gradient, [b, t, h * E + e]);
-      const mean = axis.reduce((sum, e) => sum + flow(e) * at(output, [b, t, h * E + e]), 0);
-      for (let s = 0; s < S; s++) {
-        const weight = weights[s]!;
-        const own = axis.reduce((sum, e) => sum + flow(e) * at(value, [b, k, s, e]), 0);
-        const dScore = scale * weight * (own - mean) * slopes[s]!;
-        for (const e of axis) {
-          grow(dQuery, [b, h, t, e], dScore * at(key, [b, k, s, e]));
-          grow(dKey, [b, k, s, e], dScore * at(query, [b, h, t, e]));
-          grow(dValue, [b, k, s, e], weight * flow(e));
-        }
-      }
-      return 0;
-    });
-    return [dQuery, dKey, dValue];
-  },
+  reference: (inputs, attributes) => attentionGradientReference(inputs, attributes, {}).slice(0, 3),
   differentiable: () => false,
   cases: CASES.map(withGradient),
   rejected: [

@@ -1,6 +1,7 @@
 /** @file The list of operation suites. A new operation is tested by adding its suite here. */
 import { addRmsNormSuite } from "./add-rms-norm.ts";
 import { attentionGradientSuite, attentionSuite } from "./attention.ts";
+import { biasedAttentionGradientSuite, biasedAttentionSuite } from "./biased-attention.ts";
 import { cachedAttentionSuite } from "./cached-attention.ts";
 import { castSuite } from "./cast.ts";
 import { crossEntropySuite, softmaxErrorSuite } from "./cross-entropy.ts";
@@ -46,6 +47,7 @@ import { reshapeLikeSuite, reshapeSuite } from "./reshape.ts";
 import { rmsNormSuite } from "./rms-norm.ts";
 import { ropeSuite } from "./rope.ts";
 import { rotatePairsSuite } from "./rotate-pairs.ts";
+import { distanceRowsSuite, relativeShiftSuite, relativeUnshiftSuite } from "./relative-shift.ts";
 import { repeatRowsSuite, sumRepeatsSuite } from "./repeat-rows.ts";
 import { markLargestSuite } from "./mark-largest.ts";
 import { routeRowsSuite } from "./route-rows.ts";
@@ -125,6 +127,11 @@ export const OP_SUITES: readonly OpSuite[] = [
   ropeSuite,
   attentionSuite,
   attentionGradientSuite,
+  biasedAttentionSuite,
+  biasedAttentionGradientSuite,
+  relativeShiftSuite,
+  relativeUnshiftSuite,
+  distanceRowsSuite,
   linearAttentionSuite,
   linearAttentionGradientSuite,
   cachedLinearAttentionSuite,

@@ -138,6 +138,7 @@ export const padLikeSuite: OpSuite = {
     padded("nothing to add", [2, 6], [2, 6], 1, 0),
     padded("beside symbols", ["B", "T", 2], ["B", "T", 6], 2, 3, { B: 2, T: 3 }),
     padded("a symbolic piece at the end", ["T", 2], ["2+T", 2], 0, 2, { T: 3 }),
+    padded("a symbolic piece with known entries behind", ["T", 2], ["3+T", 2], 0, 1, { T: 3 }),
     padded("an empty piece at the end", ["T", 2], ["2+T", 2], 0, 2, { T: 0 }),
     {
       ...padded("a symbolic piece with entries behind", ["T", 2], ["P+T", 2], 0, 1, { P: 2, T: 3 }),

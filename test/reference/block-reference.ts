@@ -60,10 +60,9 @@ export async function weightFeeds(
   layer: number,
   { part }: BuiltPart,
 ): Promise<Feeds> {
-  const prefix = base.model.blockPrefix(layer);
   const feeds: Feeds = {};
   for (const name of Object.keys({ ...part.tensors, ...part.adapter })) {
-    const tensor = adapter?.inputs(layer)[name] ?? (await base.values(prefix + name));
+    const tensor = adapter?.inputs(layer)[name] ?? (await base.values(base.model.tensorName(layer, name)));
     feeds[name] = widenTo64(tensor);
   }
   return feeds;
@@ -142,9 +141,8 @@ async function blockGradient(
   const bindings: Bindings = { B: 2, T: 5 };
   const block = buildBlock(base, adapter, layer, { dropped: new Set(dropped) });
   const dy = block.part.graph.input("dy", "float32", block.y.shape);
-  const prefix = base.model.blockPrefix(layer);
   const candidates = Object.entries({ x: block.x, ...block.part.adapter, ...block.part.tensors }).filter(
-    ([name]) => name === "x" || adapter.tensor(prefix + name),
+    ([name]) => name === "x" || adapter.tensor(base.model.tensorName(layer, name)),
   );
   const all = gradients(
     [{ value: block.y, gradient: dy }],

@@ -550,6 +550,22 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     max_position_embeddings: 64,
     pad_token_id: 0,
   },
+  "deberta-v2": {
+    architectures: ["DebertaV2ForSequenceClassification"],
+    model_type: "deberta-v2",
+    ...ENCODER,
+    layer_norm_eps: 1e-7,
+    max_position_embeddings: 64,
+    relative_attention: true,
+    position_biased_input: false,
+    // Buckets that a test's rows have several distances in.
+    position_buckets: 4,
+    max_relative_positions: 8,
+    norm_rel_ebd: "layer_norm",
+    share_att_key: true,
+    pos_att_type: "p2c|c2p",
+    pad_token_id: 0,
+  },
   distilbert: {
     architectures: ["DistilBertForSequenceClassification"],
     model_type: "distilbert",

@@ -26,14 +26,14 @@ export class TensorGroups {
   /** Adds tensors of a block, by their full names: the adapter's, and what programs read of the base's. */
   addBlock(layer: number, names: readonly string[], reads: readonly TensorRead[]): void {
     const { model, weights } = this.#session;
-    const prefix = model.blockPrefix(layer);
     const own = { ...this.#adapter.inputs(layer), ...this.#adapter.constants(layer) };
     this.all.push({
       names,
       lend: async (use) => {
         const loan = await weights.borrow(layer, reads);
-        const tensors: Tensors = { ...loan.tensors, ...own };
-        const lent = names.map((name) => [name, tensors[name.slice(prefix.length)]!] as const);
+        const all = Object.entries<HostTensor>({ ...loan.tensors, ...own });
+        const tensors = new Map(all.map(([path, tensor]) => [model.tensorName(layer, path), tensor]));
+        const lent = names.map((name) => [name, tensors.get(name)!] as const);
         await use(Object.fromEntries(lent)).finally(() => loan.release());
       },
     });

@@ -90,12 +90,11 @@ class ProgramBuilder {
 
   addBlock(layer: number): void {
     const { model } = this.#session;
-    const prefix = model.blockPrefix(layer);
     const { product, isSmoothed } = arithmeticOf(this.#session, this.#adapter, layer);
     const cache = model.hasVocabularyHead ? blockCache(this.#whole, layer, model.layers[layer]!) : null;
     const options = { ...partWith(this.#adapter, layer), product, isSmoothed, cache: cache?.order ?? null };
     const built = model.buildBlock(layer, options);
-    const nameOf = (name: string): string => prefix + name;
+    const nameOf = (name: string): string => model.tensorName(layer, name);
     const { newKey, newValue } = built.part.cache?.outputs ?? {};
     const ends = cache && newKey && newValue ? { newKey, newValue } : {};
     const { names, made } = this.#add(built, { nameOf, past: cache?.past ?? {}, ends });

@@ -9,10 +9,11 @@
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
+import type { Builder } from "../../nn/builder.ts";
 import { layerNorm } from "../../nn/norms.ts";
 import { positionsFrom } from "../../nn/positions.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
-import { selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
+import { type SelfAttentionOptions, selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
 import { ONE_TOKEN_TYPE, TOKEN_TYPES } from "../../nn/pass.ts";
 import { type CheckpointRules, prefixedCheckpoint } from "../config/checkpoint-rules.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
@@ -60,16 +61,25 @@ export const BERT_NAMES: EncoderNames = {
 };
 
 /** What one encoder differs in from another. */
-interface EncoderParts {
+export interface EncoderParts {
   /** Prefix of the names of tensors before the head: "bert". */
   readonly prefix: string;
   readonly names: EncoderNames;
   /** What a table of token types adds: nothing, that of the first text to all tokens, or to the two texts of a pair each its own. */
   readonly types: "none" | "of-first" | "of-each";
-  /** Row of the table of learned positions for position 0. */
-  readonly firstPosition: number;
+  /** Row of the table of learned positions for position 0; null: there is no such table. */
+  readonly firstPosition: number | null;
   /** Width of the tables, and what projects their sum to that of the model where they differ; default: they do not. */
-  readonly embedding?: { readonly width: number; readonly project: string };
+  readonly embedding?: {
+    readonly width: number;
+    readonly project: string;
+    /** Whether the sum is projected behind its norm, with a bias, or before it, without one. */
+    readonly isNormed: boolean;
+  };
+  /** What is added to the scores of attention, and their factor; default: nothing, and that of the width of a head. */
+  readonly scores?: Partial<Pick<SelfAttentionOptions, "biasOf" | "scale">>;
+  /** What the first block makes of what it has read and what it gives; default: what it gives. */
+  readonly first?: (b: Builder, x: Value, y: Value) => Value;
   /** Tensors in files that belong to heads for other tasks. */
   readonly ignored: RegExp;
   /** The two projections from the first token to logits, and what is between them. */
@@ -84,10 +94,11 @@ interface EncoderParts {
 export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: EncoderParts): ModelDefinition {
   const { hidden_size: width, num_attention_heads: numHeads, vocab_size: vocabSize } = c;
   const { max_position_embeddings: numRows } = c;
-  const { prefix, names, firstPosition, head, embedding = { width, project: "" } } = parts;
-  const bare = [names.blocks.split(".")[0], ...(embedding.project ? [embedding.project] : [])].join("|");
+  const { prefix, names, firstPosition, head, first } = parts;
+  const { embedding = { width, project: "embeddings", isNormed: true } } = parts;
+  const bare = ["embeddings", embedding.project, names.blocks.split(".")[0], "pooler"];
   const numOutputs = requireClasses(raw);
-  const attention = { ...unrotatedAttention(width, numHeads), causal: false };
+  const attention = { ...unrotatedAttention(width, numHeads), causal: false, ...parts.scores };
   const mlp = { intermediateSize: c.intermediate_size, activation: activationOf(c.hidden_act), bias: true };
   const norm = layerNorm(c.layer_norm_eps);
   const layer: Layer = {
@@ -98,6 +109,11 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
       return norm(b, names.mlpNorm, sum);
     },
   };
+  const firstLayer: Layer = first ? { build: (b, x) => first(b, x, layer.build(b, x)) } : layer;
+  const project = (b: Builder, x: Value): Value =>
+    embedding.width === width
+      ? x
+      : b.linear(`${prefix}.${embedding.project}`, x, width, { role: "other", bias: embedding.isNormed });
   const table = (name: string): string => `${prefix}.embeddings.${name}`;
   return {
     task: "sequence-classification",
@@ -106,8 +122,8 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
     numOutputs,
     vocabSize,
     image: null,
-    maxPositions: numRows - firstPosition,
-    layers: Array.from({ length: c.num_hidden_layers }, () => layer),
+    maxPositions: numRows - (firstPosition ?? 0),
+    layers: Array.from({ length: c.num_hidden_layers }, (_, index) => (index === 0 ? firstLayer : layer)),
     blockPrefix: (layer) => `${prefix}.${names.blocks}${layer}.`,
     stem: (b, ids) => {
       const words = b.lookUp(table("word_embeddings"), ids, vocabSize, embedding.width);
@@ -120,10 +136,10 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
         );
       const tokens = parts.types === "none" ? words : add(words, types());
       const rows = [numRows, embedding.width] as const;
-      const sum = add(tokens, positionsFrom(b, table("position_embeddings"), firstPosition, rows));
-      const embedded = norm(b, table("LayerNorm"), sum);
-      if (embedding.width === width) return embedded;
-      return b.linear(`${prefix}.${embedding.project}`, embedded, width, { role: "other", bias: true });
+      const positions = (first: number): Value => positionsFrom(b, table("position_embeddings"), first, rows);
+      const sum = firstPosition === null ? tokens : add(tokens, positions(firstPosition));
+      const normed = (x: Value): Value => norm(b, table("LayerNorm"), x);
+      return embedding.isNormed ? project(b, normed(sum)) : normed(project(b, sum));
     },
     head: (b, x) => {
       const inner = head.activation(b.linear(head.dense, x, width, { role: "other", bias: true }));
@@ -131,7 +147,11 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
     },
     classPosition: "first",
     checkpoint: withNamesOfNorms(
-      prefixedCheckpoint(`${prefix}.`, new RegExp(`^(embeddings|${bare}|pooler)\\.`), parts.ignored),
+      prefixedCheckpoint(
+        `${prefix}.`,
+        new RegExp(`^(${bare.filter((name) => name !== head.dense.split(".")[0]).join("|")})\\.`),
+        parts.ignored,
+      ),
     ),
   };
 }

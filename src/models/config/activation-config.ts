@@ -1,7 +1,7 @@
 /** @file Activations of feed-forward parts, by the names that configurations have for them. */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
-import { mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { mul, tanh } from "../../graph/ops/pointwise/elementwise.ts";
 import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import { relu } from "../../graph/ops/pointwise/maximum.ts";
 import { silu } from "../../graph/ops/pointwise/silu.ts";
@@ -22,6 +22,7 @@ const ACTIVATIONS = {
   relu,
   relu2: squaredRelu,
   silu,
+  tanh,
 };
 
 /** Setting that names an activation. */

@@ -42,7 +42,7 @@ export function withProblem(raw: RawConfig, problem: ProblemType): RawConfig {
   return isSaid ? raw : { ...raw, problem_type: problem };
 }
 
-/** `qwen3_moe` → `Qwen3Moe`, where a file does not name its class. */
+/** `qwen3_moe` → `Qwen3Moe`, or by dashes, where a file does not name its class. */
 function classPrefix(modelType: string): string {
-  return modelType.replaceAll(/(?:^|_)(\w)/g, (_, letter: string) => letter.toUpperCase());
+  return modelType.replaceAll(/(?:^|[_-])(\w)/g, (_, letter: string) => letter.toUpperCase());
 }

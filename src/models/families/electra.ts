@@ -37,7 +37,7 @@ export const electra: Family = {
       names: BERT_NAMES,
       types: "of-each",
       firstPosition: 0,
-      embedding: { width: c.embedding_size, project: "embeddings_project" },
+      embedding: { width: c.embedding_size, project: "embeddings_project", isNormed: true },
       // Heads that find replaced words, and that make them.
       ignored: /^(discriminator_predictions|generator_predictions|generator_lm_head)\./,
       head: { dense: "classifier.dense", activation: gelu, output: "classifier.out_proj" },

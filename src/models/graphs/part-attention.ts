@@ -3,7 +3,7 @@ import type { Value } from "../../graph/graph.ts";
 import { rope } from "../../graph/ops/attention/rope.ts";
 import type { Shape } from "../../graph/shape.ts";
 import { type AttentionOutputs, type Projected, attention, attentionOverHeads } from "../../nn/attention.ts";
-import type { AttentionOptions } from "../../nn/builder.ts";
+import type { AttendOptions, AttentionOptions } from "../../nn/builder.ts";
 import { KEY_POSITIONS, KEY_SEGMENTS, LAST_KEY, NUM_KEYS, POSITIONS, SEGMENTS } from "../../nn/pass.ts";
 import { type RopeConfig, ropeTables } from "../../nn/rope/rope-tables.ts";
 import type { PartOptions } from "./part-options.ts";
@@ -42,9 +42,10 @@ export function rotateIn(pass: PassValues, x: Value, numHeads: number, rotation:
 export function attendIn(
   pass: PassValues,
   projected: Projected,
-  options: AttentionOptions,
+  { bias, ...options }: AttendOptions,
   { cache, chunk }: Pick<PartOptions, "cache" | "chunk">,
 ): PartAttention {
+  if (bias && cache) throw new RangeError("Cannot add a bias to scores over a cache");
   const { numKeyValueHeads: K, headWidth: E, rope: rotation, comesRotated = false } = options;
   const tables = rotation && !comesRotated ? tablesOf(pass, rotation) : null;
   const readPast = (shape: Shape): { readonly key: Value; readonly value: Value } => ({
@@ -59,11 +60,18 @@ export function attendIn(
   }
   const queries = { positions: pass.input(POSITIONS), segments: pass.input(SEGMENTS) };
   if (cache === null) {
-    const outputs = attention(projected, options, { queries, keys: queries, tables, past: null, chunk });
+    const outputs = attention(projected, options, {
+      queries,
+      keys: queries,
+      tables,
+      past: null,
+      bias: bias ?? null,
+      chunk,
+    });
     return { options, outputs, past: {} };
   }
   const keys = { positions: pass.input(KEY_POSITIONS), segments: pass.input(KEY_SEGMENTS) };
   const past = readPast(["B", "P", K * E]);
-  const outputs = attention(projected, options, { queries, keys, tables, past, chunk });
+  const outputs = attention(projected, options, { queries, keys, tables, past, bias: null, chunk });
   return { options, outputs, past: { [PAST_KEY]: past.key, [PAST_VALUE]: past.value } };
 }

@@ -10,7 +10,13 @@ import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import { gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
 import { stopGradient } from "../../graph/ops/shapes/stop-gradient.ts";
 import { sizeAt } from "../../graph/shape.ts";
-import type { AttentionOptions, Builder, LinearOptions, TensorRole } from "../../nn/builder.ts";
+import type {
+  AttendOptions,
+  AttentionOptions,
+  Builder,
+  LinearOptions,
+  TensorRole,
+} from "../../nn/builder.ts";
 import type { Matrix } from "../../nn/compute.ts";
 import { asFloat32 } from "../../nn/computes/f32.ts";
 import type { PassInput } from "../../nn/pass.ts";
@@ -168,7 +174,8 @@ export class PartGraph implements Builder {
       this.#options,
     );
     const bias = hasBias ? alongRows(this.tensor(`${name}.bias`, [outFeatures], "bias"), x) : null;
-    const ofTokens = x.shape.length === 2 ? ({ ofTokens: true } as const) : {};
+    // A table beside the texts has one row.
+    const ofTokens = x.shape.length === 2 || x.shape[0] === 1 ? ({ ofTokens: true } as const) : {};
     const spec: SiteSpec = {
       name,
       kind: "linear",
@@ -177,8 +184,8 @@ export class PartGraph implements Builder {
       ...ofTokens,
       ...(stack && { stack }),
     };
-    this.#sites.specs.push(spec);
-    this.#numMultiplications += inFeatures * outFeatures * this.#rowParts.shareOf(x);
+    const { place, isFirst } = this.#sites.declare(spec);
+    if (isFirst) this.#numMultiplications += inFeatures * outFeatures * this.#rowParts.shareOf(x);
     const frozen = {
       get weight() {
         return dense();
@@ -189,9 +196,9 @@ export class PartGraph implements Builder {
         return bias ? add(y, bias) : y;
       },
     };
-    const { output: y, isPlain, isCheap } = this.#sites.place(spec, frozen, x, this.#options);
+    const { output: y, isPlain, isCheap } = this.#sites.place(spec, frozen, x, { ...this.#options, place });
     if (bias === null && isPlain) this.plainProducts.set(y, { x: smooth(x), product, operands });
-    return isCheap ? y : this.#save(`${name}.output`, y);
+    return isCheap ? y : this.#save(`${place}.output`, y);
   }
 
   lookUp(name: string, ids: Value, numRows: number, width: number): Value {
@@ -205,7 +212,7 @@ export class PartGraph implements Builder {
       bias: false,
       storedTransposed: false,
     };
-    this.#sites.specs.push(spec);
+    this.#sites.declare(spec);
     this.lookUps.set(ids, spec);
     const shape = [numRows, width] as const;
     const rows = this.#options.isGathered(table)
@@ -214,7 +221,7 @@ export class PartGraph implements Builder {
     return this.#options.lookUp({ spec, ids, rows, input: this.#sites.inputOf(name) });
   }
 
-  attend(q: Value, k: Value, v: Value, options: AttentionOptions): Value {
+  attend(q: Value, k: Value, v: Value, options: AttendOptions): Value {
     this.#requireNoCache();
     this.attention = attendIn(this.#pass, [q, k, v], options, this.#options);
     const { output, saved } = this.attention.outputs;
@@ -292,7 +299,8 @@ export class PartGraph implements Builder {
 
   /** The residual stream after a block, with whatever adapter sits there. */
   residual(x: Value): Value {
-    return this.#sites.place(residualSite(sizeAt(x.shape, -1)), IDENTITY, x, this.#options).output;
+    const spec = residualSite(sizeAt(x.shape, -1));
+    return this.#sites.place(spec, IDENTITY, x, { ...this.#options, place: spec.name }).output;
   }
 
   /** All inputs of the part but the activations that it reads, by name. */

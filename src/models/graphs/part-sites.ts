@@ -27,6 +27,8 @@ interface Placing {
   readonly projector: Projector;
   /** Draws dropout. */
   readonly training: boolean;
+  /** Tells the values that a site multiplies apart, where there are several: what masks and activations are named after. */
+  readonly place: string;
 }
 
 /** What a projector makes of a site. */
@@ -40,12 +42,28 @@ interface PlacedSite {
 
 export class PartSites {
   readonly specs: SiteSpec[] = [];
+  /** How often sites were declared, by name. */
+  readonly #numUses = new Map<string, number>();
   /** What projectors added, by site and name: `self_attn.q_proj.lora_A.weight`. */
   readonly adapter: Record<string, Value> = {};
   readonly #parts: SitesParts;
 
   constructor(parts: SitesParts) {
     this.#parts = parts;
+  }
+
+  /** Declares a site, once, and names the place of one more value that it multiplies. */
+  declare(spec: SiteSpec): { readonly place: string; readonly isFirst: boolean } {
+    const { name, ofTokens } = spec;
+    const count = (this.#numUses.get(name) ?? 0) + 1;
+    this.#numUses.set(name, count);
+    if (count === 1) {
+      this.specs.push(spec);
+      return { place: name, isFirst: true };
+    }
+    const at = this.specs.findIndex((known) => known.name === name);
+    if (ofTokens) this.specs[at] = { ...this.specs[at]!, ofTokens };
+    return { place: `${name}#${count}`, isFirst: false };
   }
 
   /** Gives what adds inputs named after a site. */
@@ -57,10 +75,16 @@ export class PartSites {
   }
 
   /** Builds a site's projection of x as its projector does. */
-  place(spec: SiteSpec, frozen: FrozenSite, x: Value, { projector, training }: Placing): PlacedSite {
+  place(spec: SiteSpec, frozen: FrozenSite, x: Value, { projector, training, place }: Placing): PlacedSite {
     const { name } = spec;
     const { masks, ties, save, context } = this.#parts;
-    let isCheap = false;
+    let [isCheap, isPlain] = [false, true];
+    const adding =
+      (input: SiteGraph["input"]): SiteGraph["input"] =>
+      (...of) => {
+        isPlain = false;
+        return input(...of);
+      };
     const site: SiteGraph = {
       spec,
       get weight() {
@@ -68,29 +92,28 @@ export class PartSites {
       },
       bias: frozen.bias,
       project: (value) => frozen.project(value),
-      input: this.inputOf(name),
+      input: adding(this.inputOf(name)),
       inputOfStack: (...of) => {
         if (!spec.stack) throw new TypeError(`Cannot add inputs of a stack: "${name}" is in none`);
-        return this.inputOf(spec.stack.name)(...of);
+        return adding(this.inputOf(spec.stack.name))(...of);
       },
       inputOfTied: (...of) => {
         const tied = ties.get(`${name}.weight`);
         if (tied === undefined)
           throw new TypeError(`Cannot add inputs of a tied module: "${name}" is not tied`);
-        return this.inputOf(moduleOf(tied))(...of);
+        return adding(this.inputOf(moduleOf(tied)))(...of);
       },
       dropout: (value, probability, unit = "number") => {
         if (!training || probability === 0) return value;
-        return mul(value, masks.of(name, value, probability, unit));
+        return mul(value, masks.of(place, value, probability, unit));
       },
       context,
       save: (suffix, value, { insteadOfOutput } = { insteadOfOutput: false }) => {
         isCheap ||= insteadOfOutput;
-        return save(`${name}.${suffix}`, value);
+        return save(`${place}.${suffix}`, value);
       },
     };
-    const numInputs = Object.keys(this.adapter).length;
     const output = projector(site, x);
-    return { output, isCheap, isPlain: Object.keys(this.adapter).length === numInputs };
+    return { output, isCheap, isPlain };
   }
 }

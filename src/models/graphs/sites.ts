@@ -3,7 +3,7 @@ import type { SiteRole, StackPlace, TensorRole } from "../../nn/builder.ts";
 
 /** One tensor of a checkpoint. */
 export interface TensorSpec {
-  /** Path inside the block, "self_attn.q_proj.weight"; in the lists of a whole model its Hugging Face name. */
+  /** Path inside the block, "self_attn.q_proj.weight", or "/" and a name outside of the blocks; in the lists of a whole model its Hugging Face name. */
   readonly name: string;
   /** Shape of the tensor as files keep it. */
   readonly shape: readonly number[];
@@ -14,7 +14,7 @@ export interface TensorSpec {
 export interface ModelTensor extends TensorSpec {
   /** Null outside the blocks. */
   readonly layer: number | null;
-  /** Its path inside the block; outside the blocks, its name. */
+  /** Its path inside the block; outside the blocks, its name, or that by which blocks read it. */
   readonly path: string;
 }
 
@@ -33,7 +33,10 @@ export interface SiteSpec {
   readonly bias: boolean;
   /** The file keeps the matrix as [in, out]. */
   readonly storedTransposed: boolean;
-  /** Its inputs are tokens of all texts, [N, in] in an order of their own, as a router and experts have them. */
+  /**
+   * Its inputs have no rows of texts: tokens of all texts, [N, in] in an order of their own, as a router and experts have them, or also
+   * a table, [1, R, in].
+   */
   readonly ofTokens?: true;
   /** The place of a matrix in its stack; of a stack, that of its first matrix. */
   readonly stack?: StackPlace;

@@ -30,6 +30,9 @@ function compileSmoothing(
     for (const [value, readers] of part.readers) {
       // How many rows an expert gets is not known; it may be none.
       if (!hasFixedSize(value)) continue;
+      // A matrix that multiplies several values has the factors of the first.
+      const known = Object.values(tensors).flat();
+      if ([...readers.keys()].some((tensor) => known.includes(tensor))) continue;
       const name = `smoothing:${Object.keys(tensors).length}`;
       outputs[name] = smoothing(
         value,
@@ -72,9 +75,8 @@ export async function forwardSmoothing(
   ]);
   await program.run({ ...feeds, x }, { ...Object.fromEntries(measured), y });
   session.pool.release(...lent);
-  const prefix = session.model.blockPrefix(layer);
   const factors = measured.flatMap(([name, of]) =>
-    (made.tensors[name] ?? []).map((tensor) => [prefix + tensor, of] as const),
+    (made.tensors[name] ?? []).map((tensor) => [session.model.tensorName(layer, tensor), of] as const),
   );
   return { y, factors: new Map(factors) };
 }

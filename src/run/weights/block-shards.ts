@@ -82,7 +82,7 @@ export class BlockShards {
 
   async #read(layer: number, { tensor, preparation }: TensorRead, into: Tensors): Promise<void> {
     const { model, source } = this.#base;
-    const path = model.blockPrefix(layer) + tensor;
+    const path = model.tensorName(layer, tensor);
     const prepared = await preparation.prepare(
       readerOf(source, path),
       ({ suffix }) => into[tensor + suffix] as HostTensor,

@@ -6,6 +6,7 @@
  * budget of memory, as many blocks stay as fit (`block-shards`).
  */
 import type { BaseModel } from "../../models/base/base-model.ts";
+import { isOutside } from "../../models/module-path.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { OperandSpec, Preparation, TensorReader } from "../../nn/compute.ts";
@@ -192,7 +193,12 @@ export class Weights implements Lender {
 
   async #prepare(slot: Slot, { tensor, preparation }: TensorRead): Promise<void> {
     const { model, source } = this.#base;
-    const path = model.blockPrefix(slot.layer) + tensor;
+    const path = model.tensorName(slot.layer, tensor);
+    if (isOutside(tensor)) {
+      const { [path]: shared } = await this.readOutsideBlocks([path]);
+      slot.tensors[tensor] = shared!;
+      return;
+    }
     const memory = ({ suffix, dtype, shape }: OperandSpec): HostTensor =>
       (slot.buffers[tensor + suffix] ??= this.#tensors.zeros(dtype, shape));
     const reader: TensorReader = {

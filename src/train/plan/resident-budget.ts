@@ -80,6 +80,11 @@ export function requireResidentBudget(budgetBytes: number, request: BudgetReques
   );
 }
 
+/** The tensors that a block reads. */
+function tensorsOf(model: Model, layer: number): ModelTensor[] {
+  return model.layers[layer]!.tensors.map(({ name }) => model.tensors.get(model.tensorName(layer, name))!);
+}
+
 /** The piece of work that needs most. */
 export function smallestBudget(request: BudgetRequest): Need {
   const { model, trained, waits, hasPlainPasses, numSlots } = request;
@@ -87,15 +92,22 @@ export function smallestBudget(request: BudgetRequest): Need {
   const names = new Set(trained.map(({ name }) => name));
   const sliced = slicedTableOf(model, [...names], NO_ADAPTER);
   const sliceBytes = SLICE_ROWS * model.width * Float32Array.BYTES_PER_ELEMENT;
+  const groupBytes = (of: number | null): number =>
+    waits ? bytesOf(trained.filter(({ layer }) => layer === of)) : 0;
+  const tableBytes = waits ? bytesOf(trained.filter(({ name }) => name === sliced)) : 0;
   const needs = [...model.layers.keys(), null].flatMap((layer): Need[] => {
-    const group = waits ? bytesOf(trained.filter((tensor) => tensor.layer === layer)) : 0;
-    const all = layer === null ? [] : [...model.tensors.values()].filter((tensor) => tensor.layer === layer);
+    const group = groupBytes(layer);
+    const all = layer === null ? [] : tensorsOf(model, layer);
     const frozen = shardBytes(all.filter(({ name }) => !names.has(name)));
     const state = numSlots * Math.min(group, PART_ELEMENTS * Float32Array.BYTES_PER_ELEMENT);
-    const table = waits && layer === null ? bytesOf(trained.filter(({ name }) => name === sliced)) : 0;
+    const table = layer === null ? tableBytes : 0;
     const slice = Math.min(table, sliceBytes);
+    // A block that trains something outside of the blocks has the numbers and gradients of all that is there.
+    const trainsOutside = all.some((tensor) => tensor.layer === null && names.has(tensor.name));
+    const outside = trainsOutside ? groupBytes(null) : 0;
+    const ofBlock = always + frozen + group + (group - table) + slice + 2 * outside;
     return [
-      { what: groupName(layer), sizeBytes: always + frozen + group + (group - table) + slice },
+      { what: groupName(layer), sizeBytes: ofBlock },
       {
         what: `the update of ${groupName(layer)}`,
         sizeBytes: always + group + Math.max(group - table, slice) + state,

@@ -10,33 +10,39 @@ import { isReadByRows } from "../../run/stem-program.ts";
 import { readsSlices } from "../../run/head/head-programs.ts";
 import { headArithmetic, splitReads } from "../../run/head/head-graph.ts";
 import type { Residency } from "../../run/weights/weights.ts";
+import { isOutside } from "../../models/module-path.ts";
 import type { PlannedSession } from "./passes/planned-session.ts";
 
 /** Bytes of the blocks' weights as programs read them: of all blocks, or of those that are lent at a time. */
 export function blockBytes(session: PlannedSession, adapter: AdapterView, residency: Residency): number {
   const { model } = session;
   const known = new Map<string, { fed: number; bound: number }>();
+  const outside = new Map<string, number>();
   const sizes = structuresOf(session, adapter, { training: true }).map((structure) => {
     let size = known.get(structure.key);
     if (!size) {
       size = { fed: 0, bound: 0 };
-      for (const { preparation } of tensorsRead(model, structure)) {
-        for (const { dtype, shape } of preparation.operands) {
-          size[preparation.binding] += numElements(shape) * DTYPES[dtype].sizeBytes;
-        }
+      for (const { tensor, preparation } of tensorsRead(model, structure)) {
+        const bytes = preparation.operands.reduce(
+          (sum, { dtype, shape }) => sum + numElements(shape) * DTYPES[dtype].sizeBytes,
+          0,
+        );
+        if (isOutside(tensor)) outside.set(tensor, bytes);
+        else size[preparation.binding] += bytes;
       }
       known.set(structure.key, size);
     }
     return size;
   });
-  // What is bound keeps its block.
-  const bound = sizes.reduce((sum, size) => sum + size.bound, 0);
+  // What is bound keeps its block, and what several blocks read is there once.
+  const shared = [...outside.values()].reduce((sum, bytes) => sum + bytes, 0);
+  const bound = shared + sizes.reduce((sum, size) => sum + size.bound, 0);
   const total = sizes.reduce((sum, { fed }) => sum + fed, 0);
-  if (residency === "float32" || bound > 0) return bound + total;
+  if (residency === "float32" || bound > shared) return bound + total;
   return countSlots(model.layers.map(({ kind }) => kind)).reduce((sum, numSlots, kind) => {
     const ofKind = sizes.filter((_, layer) => model.layers[layer]?.kind === kind);
     return sum + numSlots * Math.max(...ofKind.map(({ fed }) => fed));
-  }, 0);
+  }, shared);
 }
 
 /** How many blocks of each kind are in memory while a pass goes up and down again: the one in use and the next. */

@@ -56,10 +56,17 @@ export class Attending {
   readonly numKeyHeads: number;
   readonly width: number;
   readonly chunks: readonly Chunk[];
+  /** What is added to the scores, [B or 1, H, T, S]; null: nothing. */
+  readonly #bias: string | null;
   readonly #queryPlaces: PlaceNames;
   readonly #keyPlaces: PlaceNames;
 
-  constructor(emitter: Emitter, attributes: AttentionAttributes, inputs: AttentionValues) {
+  constructor(
+    emitter: Emitter,
+    attributes: AttentionAttributes,
+    inputs: AttentionValues,
+    bias: Value | null = null,
+  ) {
     const [query, key, value, querySegments, queryPositions, keySegments, keyPositions] = inputs;
     this.emitter = emitter;
     this.attributes = attributes;
@@ -67,6 +74,7 @@ export class Attending {
     this.numHeads = sizeAt(query.shape, 1);
     this.numKeyHeads = sizeAt(key.shape, 1);
     this.width = sizeAt(query.shape, 3);
+    this.#bias = bias && emitter.name(bias);
     const narrow = (place: Value): string => {
       const name = emitter.name(place);
       return place.dtype === "int32" ? name : this.emit("Cast", [name], { to: DTYPES.int32.onnx });
@@ -195,11 +203,22 @@ export class Attending {
       scores = this.emit("Mul", [bent, this.emitter.scalar(softcap)]);
     }
     const { halfRows } = chunk;
-    const perHead = halfRows === null ? [-1, 0] : [this.attributes.chunk.length, -1];
-    const masked = this.emit("Add", [this.reshape(scores, [0, this.numHeads, ...perHead]), mask]);
+    const byHead = this.reshape(scores, [0, this.numHeads, ...this.perHead(chunk)]);
+    const masked = this.emit("Add", [this.#biased(byHead, chunk, after), mask]);
     const perGroup = halfRows === null ? [-1, 0] : [NUM_HALVES, halfRows, -1];
     const softmax = this.emit("Softmax", [masked], { axis: -1 });
     return { weights: this.reshape(softmax, [0, this.numKeyHeads, ...perGroup]), bent };
+  }
+
+  /** Sizes of the scores of one head, as a reshape of grouped ones [B, K, G·t, s] has them. */
+  perHead({ halfRows }: Chunk): readonly number[] {
+    return halfRows === null ? [-1, 0] : [this.attributes.chunk.length, -1];
+  }
+
+  /** The scores of a chunk with what is added to them, by head. */
+  #biased(scores: string, { queries }: Chunk, after: string | null): string {
+    if (this.#bias === null) return scores;
+    return this.emit("Add", [scores, this.slice(this.#bias, TOKENS, queries, after)]);
   }
 
   /** [B, T, H·E] as [B, H, T, E]. */

@@ -11,9 +11,22 @@ import { Attending, TOKENS } from "./attending.ts";
 import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
 import { TokenSums } from "./token-sums.ts";
 
-/** Writes the nodes of attention. */
-export function emitAttention(node: Node<AttentionAttributes, AttentionValues>, emitter: Emitter): void {
-  const a = new Attending(emitter, node.attributes, node.inputs);
+/** What nodes are written for: an operation, or another with less. */
+type NodeParts<N> = Omit<N, "op">;
+
+/** A bias of the scores, [B or 1, H, T, S], and what its gradient is written into, [B, H, T, S]. */
+interface Bias {
+  readonly value: Value;
+  readonly gradient: Value;
+}
+
+/** Writes the nodes of attention; `bias`: what is added to the scores. */
+export function emitAttention(
+  node: NodeParts<Node<AttentionAttributes, AttentionValues>>,
+  emitter: Emitter,
+  bias: Value | null = null,
+): void {
+  const a = new Attending(emitter, node.attributes, node.inputs, bias);
   const outputs = a.chunks.map((chunk) => {
     const query = a.grouped(a.slice(a.query, TOKENS, chunk.queries, null), a.width, chunk);
     const { weights } = a.weights(query, a.slice(a.key, TOKENS, chunk.keys, null), chunk, null);
@@ -25,17 +38,20 @@ export function emitAttention(node: Node<AttentionAttributes, AttentionValues>, 
   emitter.node("Reshape", [a.byHead(joined), shape], emitter.names(node.outputs));
 }
 
-/** Writes the nodes of the gradient. */
+/** Writes the nodes of the gradient, and of that of a bias. */
 export function emitAttentionGradient(
-  node: Node<
-    AttentionAttributes,
-    readonly [...AttentionValues, output: Value, gradient: Value],
-    readonly [Value, Value, Value]
+  node: NodeParts<
+    Node<
+      AttentionAttributes,
+      readonly [...AttentionValues, output: Value, gradient: Value],
+      readonly [Value, Value, Value]
+    >
   >,
   emitter: Emitter,
+  bias: Bias | null = null,
 ): void {
   const [query, key, value, q, p, s, t, output, gradient] = node.inputs;
-  const a = new Attending(emitter, node.attributes, [query, key, value, q, p, s, t]);
+  const a = new Attending(emitter, node.attributes, [query, key, value, q, p, s, t], bias && bias.value);
   const { scale } = node.attributes;
   const heads = (x: Value): string => a.reshape(emitter.name(x), [0, 0, a.numHeads, a.width]);
   const [out, dOut] = [heads(output), heads(gradient)];
@@ -46,6 +62,7 @@ export function emitAttentionGradient(
   const one = [emitter.int64([0, 1]), emitter.scalar(1), emitter.int64([3])];
   const wide = a.emit("Pad", [a.value, ...one]);
   const dQueries: string[] = [];
+  const dBiases: string[] = [];
   const [dKeys, dValues] = [new TokenSums(a), new TokenSums(a)];
   let after = a.chunks.length === 1 ? null : zeroFrom(a, [emitter.name(gradient)]);
   for (const chunk of a.chunks) {
@@ -56,6 +73,7 @@ export function emitAttentionGradient(
     const { weights, bent } = a.weights(own, keys, chunk, after);
     const dWeights = a.product(rows(dWide, a.width + 1), seen(wide), { transB: 1 }, chunk);
     let dScores = a.emit("Mul", [weights, dWeights]);
+    if (bias) dBiases.push(a.reshape(dScores, [0, a.numHeads, ...a.perHead(chunk)]));
     if (bent !== null) {
       const slope = a.emit("Sub", [emitter.scalar(1), a.emit("Mul", [bent, bent])]);
       dScores = a.emit("Mul", [dScores, slope]);
@@ -67,6 +85,7 @@ export function emitAttentionGradient(
     if (after !== null) after = zeroFrom(a, [dQuery, ...dKeys.latest, ...dValues.latest]);
   }
   const [dQuery, dKey, dValue] = emitter.names(node.outputs);
+  if (bias) emitter.node("Concat", dBiases, [emitter.name(bias.gradient)], { axis: TOKENS });
   emitter.node("Concat", dQueries, [dQuery], { axis: TOKENS });
   dKeys.finish(dKey);
   dValues.finish(dValue);

@@ -24,7 +24,11 @@ import {
 import { emitAttention, emitAttentionGradient } from "./attention-chunks.ts";
 import { type AttentionAttributes, type AttentionValues, requireWindow } from "./attention-values.ts";
 
-function check([query, key, value, ...places]: AttentionValues, attributes: AttentionAttributes): void {
+/** Refuses values that do not fit each other. @throws RangeError */
+export function requireAttention(
+  [query, key, value, ...places]: AttentionValues,
+  attributes: AttentionAttributes,
+): void {
   const [B, H, T, E] = query.shape;
   const [, K, S] = key.shape;
   const [segments, positions, keySegments, keyPositions] = places;
@@ -50,7 +54,7 @@ function check([query, key, value, ...places]: AttentionValues, attributes: Atte
 }
 
 /** Bytes of so many tensors of one chunk's scores, of queries and of keys; the mask is a number for each pair, and a byte. */
-function scratchBytes(
+export function attentionScratch(
   [query, key]: readonly [query: Value, key: Value, ...Value[]],
   { causal, window, chunk: { length, count } }: AttentionAttributes,
   bindings: Bindings,
@@ -72,14 +76,14 @@ function scratchBytes(
 export const attentionOp: Op<AttentionAttributes, AttentionValues> = {
   name: "attention",
   infer: (inputs, attributes) => {
-    check(inputs, attributes);
+    requireAttention(inputs, attributes);
     const { dtype, shape } = inputs[0];
     const [B, H, T, E] = dimsOf(shape, 4);
     return [{ dtype, shape: [B, T, mulDims(H, E)] }];
   },
   emit: emitAttention,
   scratchBytes: ({ inputs, attributes }, bindings) =>
-    scratchBytes(inputs, attributes, bindings, { scores: 2, queries: 2, keys: 2 }),
+    attentionScratch(inputs, attributes, bindings, { scores: 2, queries: 2, keys: 2 }),
   vjp: ({ inputs, outputs: [output], attributes }, [gradient]) => {
     const [query] = inputs;
     const own = query.graph.apply(attentionGradientOp, [...inputs, output, gradient], attributes);
@@ -106,7 +110,7 @@ export const attentionGradientOp: Op<
   emit: emitAttentionGradient,
   scratchBytes: ({ inputs, attributes }, bindings) => {
     const scores = attributes.softcap === null ? 2 : 3;
-    return scratchBytes(inputs, attributes, bindings, { scores, queries: 3, keys: 6 });
+    return attentionScratch(inputs, attributes, bindings, { scores, queries: 3, keys: 6 });
   },
   vjp: "not-differentiable",
 };

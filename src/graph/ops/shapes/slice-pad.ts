@@ -1,6 +1,6 @@
 /** @file A range of one axis, and its reverse: a value at a place of one axis, zeros elsewhere. Each is the other's gradient. */
 import { applyOne, type Op, type Value } from "../../graph.ts";
-import { type Dim, addDims, dimAt, showShape } from "../../shape.ts";
+import { type Dim, addDims, dimAt, mulDims, showShape } from "../../shape.ts";
 
 /** `end` null means: to the end; below 0 it is counted from there. `size` is the size of the result. */
 type SliceAttributes = Readonly<{ axis: number; start: number; end: number | null; size: Dim }>;
@@ -58,12 +58,14 @@ export const padLikeOp: Op<PadAttributes, readonly [Value, Value]> = {
   },
   vjp: ({ inputs: [x, like], attributes: { axis, start } }, [gradient]) => {
     const size = dimAt(x.shape, axis);
-    if (typeof size !== "number" && addDims(size, start) !== like.shape[axis]) {
+    if (typeof size === "number") return [takeEntries(gradient, axis, start, size), null];
+    const behind = addDims(dimAt(like.shape, axis), mulDims(-1, addDims(size, start)));
+    if (typeof behind !== "number") {
       throw new RangeError(
-        `Cannot differentiate padLike along axis ${axis}: size ${size} is unknown and entries follow`,
+        `Cannot differentiate padLike along axis ${axis}: size ${size} is unknown, and how many entries follow`,
       );
     }
-    return [takeEntries(gradient, axis, start, size), null];
+    return [slice(gradient, axis, start, behind === 0 ? null : -behind), null];
   },
 };
 

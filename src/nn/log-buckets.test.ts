@@ -1,0 +1,40 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { bucketRows } from "./log-buckets.ts";
+
+type Buckets = Parameters<typeof bucketRows>;
+
+const FEW: Buckets = [4, 8, true];
+const MANY: Buckets = [256, 512, true];
+const ODD: Buckets = [7, 40, true];
+const NONE: Buckets = [3, 3, false];
+
+const rows = (of: Buckets, distances: readonly number[]): readonly number[] => {
+  const { rowOf } = bucketRows(...of);
+  return distances.map(rowOf);
+};
+
+test("near distances have a row each, and further ones share rows, as in transformers 5.24", () => {
+  const near = [-9, -8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7, 8, 9];
+  assert.deepEqual(rows(FEW, near), [0, 0, 1, 1, 1, 1, 1, 2, 3, 4, 5, 6, 7, 7, 7, 7, 7, 7, 7]);
+  const far = [-600, -512, -511, -300, -200, -129, -128, 127, 128, 129, 130, 200, 300, 510, 511, 512, 600];
+  assert.deepEqual(
+    rows(MANY, far),
+    [0, 0, 1, 49, 87, 127, 128, 383, 384, 385, 386, 425, 463, 511, 511, 511, 511],
+  );
+});
+
+test("without buckets each distance has a row, up to the last", () => {
+  assert.deepEqual(rows(NONE, [-4, -3, -2, 0, 2, 3, 4]), [0, 0, 1, 3, 5, 5, 5]);
+});
+
+test("beyond their reach, distances have one row", () => {
+  for (const buckets of [FEW, MANY, NONE, ODD]) {
+    const { rowOf, reach } = bucketRows(...buckets);
+    for (const further of [0, 1, 50, 5000]) {
+      assert.equal(rowOf(reach + further), 2 * buckets[0] - 1);
+      assert.equal(rowOf(-reach - further), 0);
+    }
+    assert.ok(rowOf(reach - 1) < 2 * buckets[0] - 1 || rowOf(1 - reach) > 0);
+  }
+});

@@ -1,0 +1,31 @@
+/**
+ * @file Buckets of distances: near ones have one each, further ones share them, the more the further they are.
+ *
+ *   b(d) = d where |d| ≤ m,  sign(d) (m + ⌈ (m - 1) log(|d| / m) / log((L - 1) / m) ⌉) beyond      m: half the buckets
+ *
+ * Paper: "DeBERTa", arXiv:2006.03654; the code of its second version, in float32 as there.
+ */
+import type { DistanceRows } from "./distance-bias.ts";
+
+const { fround } = Math;
+
+/** The bucket of a distance, of `numBuckets` to each side for distances up to `limit`. */
+function logBucket(distance: number, numBuckets: number, limit: number): number {
+  const [middle, size] = [Math.floor(numBuckets / 2), Math.abs(distance)];
+  if (size <= middle) return distance;
+  const share = fround(
+    fround(Math.log(fround(size / middle))) / fround(Math.log(fround((limit - 1) / middle))),
+  );
+  return Math.sign(distance) * (middle + Math.ceil(fround(share * (middle - 1))));
+}
+
+/** Rows of a table of `numRows` rows to each side: of distances, or of buckets where there are some. */
+export function bucketRows(numRows: number, limit: number, hasBuckets: boolean): DistanceRows {
+  const rowOf = (distance: number): number => {
+    const bucket = hasBuckets ? logBucket(distance, numRows, limit) : distance;
+    return Math.min(Math.max(bucket + numRows, 0), 2 * numRows - 1);
+  };
+  let reach = 1;
+  while (rowOf(reach) < 2 * numRows - 1 || rowOf(-reach) > 0) reach++;
+  return { rowOf, reach };
+}
