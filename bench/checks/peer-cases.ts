@@ -53,6 +53,7 @@ export const PEER_MODELS = {
   "modernbert-decoder": { modelType: "modernbert-decoder", config: { pad_token_id: 0 } },
   apertus: { modelType: "apertus" },
   helium: { modelType: "helium" },
+  nemotron: { modelType: "nemotron", config: { pad_token_id: 0 } },
   phi: { modelType: "phi", config: { pad_token_id: 0 } },
   // Without one of its own, transformers takes a token for padding that the tiny vocabulary lacks.
   phi3: { modelType: "phi3", config: { pad_token_id: 0 } },

@@ -47,6 +47,7 @@ import { mixtral } from "./families/mixtral.ts";
 import { modernbert } from "./families/modernbert.ts";
 import { modernbertDecoder } from "./families/modernbert-decoder.ts";
 import { nanochat } from "./families/nanochat.ts";
+import { nemotron } from "./families/nemotron.ts";
 import { olmo } from "./families/olmo.ts";
 import { olmo2 } from "./families/olmo2.ts";
 import { olmo3 } from "./families/olmo3.ts";
@@ -108,6 +109,7 @@ export const FAMILIES: readonly Family[] = [
   modernbertDecoder,
   apertus,
   helium,
+  nemotron,
   phi,
   phi3,
   smollm3,

@@ -1252,6 +1252,38 @@ test("Helium 1 of 2B rotates neighbours together", () => {
   assert.deepEqual([maxPositions, rope?.theta, rope?.neighbours], [4096, 100_000, true]);
 });
 
+test("Minitron 4B rotates half of each head, and names settings of its own code", () => {
+  const { layers, tensors } = openModel({
+    architectures: ["NemotronForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    bos_token_id: 2,
+    eos_token_id: 3,
+    head_dim: 128,
+    hidden_act: "relu2",
+    hidden_size: 3072,
+    initializer_range: 0.0134,
+    intermediate_size: 9216,
+    kv_channels: 128,
+    max_position_embeddings: 4096,
+    mlp_bias: false,
+    model_type: "nemotron",
+    norm_eps: 1e-5,
+    num_attention_heads: 24,
+    num_hidden_layers: 32,
+    num_key_value_heads: 8,
+    partial_rotary_factor: 0.5,
+    rope_percent: 0.5,
+    rope_theta: 10_000,
+    tie_word_embeddings: false,
+    torch_dtype: "bfloat16",
+    use_cache: true,
+    vocab_size: 256_000,
+  });
+  assert.equal(layers[0]?.attention?.rope?.width, 64);
+  assert.ok(tensors.has("model.norm.bias") && !tensors.has("model.layers.0.mlp.gate_proj.weight"));
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,

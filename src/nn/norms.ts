@@ -30,11 +30,21 @@ export function rmsNormPlusOne(epsilon: number): Norm {
   };
 }
 
-/** The layer norm with factors, and biases unless there are none. */
+/** The layer norm with factors w, and biases unless there are none. */
 export function layerNorm(epsilon: number, hasBias = true): Norm {
+  return layerNormBy((weight) => weight, epsilon, hasBias);
+}
+
+/** The layer norm with factors 1 + w, and biases. */
+export function layerNormPlusOne(epsilon: number): Norm {
+  return layerNormBy((weight) => add(weight, weight.graph.scalar(1)), epsilon, true);
+}
+
+/** The layer norm with factors that are made of its weight. */
+function layerNormBy(factorsOf: (weight: Value) => Value, epsilon: number, hasBias: boolean): Norm {
   return (b, name, x) => {
     const shape = [widthOf(x)];
-    const weight = b.tensor(`${name}.weight`, shape, "norm");
+    const weight = factorsOf(b.tensor(`${name}.weight`, shape, "norm"));
     const bias = hasBias ? b.tensor(`${name}.bias`, shape, "bias") : null;
     if (!isPerRow(weight) && !(bias && isPerRow(bias)))
       return layerNormOf(x, weight, bias ?? filled(x, 0), epsilon);

@@ -194,6 +194,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ post_norm: true }, "post_norm is true"],
   ],
   helium: [[{ hidden_act: "gelu" }, 'hidden_act is "gelu"']],
+  nemotron: [
+    [{ norm_eps: 0 }, "norm_eps is 0"],
+    [{ hidden_act: "quick_gelu" }, 'hidden_act is "quick_gelu"'],
+  ],
   phi: [[{ qk_layernorm: true }, "qk_layernorm is true"]],
   phi3: [[{ attention_bias: true }, "attention_bias is true"]],
   smollm3: [[{ no_rope_layers: [1, 0, 1] }, "no_rope_layers has 3 entries (expected 2)"]],

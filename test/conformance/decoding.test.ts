@@ -52,6 +52,7 @@ const WIDE: Readonly<Record<string, (tiny: RawConfig) => Record<string, unknown>
   qwen3_5_moe_text: () => ({ ...HEADS, head_dim: 32 }),
   qwen3_5_text: () => ({ ...HEADS, head_dim: 32 }),
   "modernbert-decoder": () => ({ num_attention_heads: 2 }),
+  nemotron: () => ({ ...HEADS, head_dim: 32 }),
   phi: () => ({ num_attention_heads: 1 }),
   phi3: () => ({ num_attention_heads: 1, num_key_value_heads: 1 }),
   stablelm: () => ({ num_attention_heads: 1, num_key_value_heads: 1 }),

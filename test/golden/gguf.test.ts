@@ -126,7 +126,7 @@ for (const [name, ids] of Object.entries(allIds)) {
     };
     // Norms that lie in the file as 1 + w come back rounded, and logarithms that lie there as -exp a.
     const isShifted = (tensor: string): boolean =>
-      /^(gemma(?!4)|qwen3_5)/.test(name) &&
+      /^(gemma(?!4)|nemotron|qwen3_5)/.test(name) &&
       tensor.endsWith("norm.weight") &&
       !tensor.endsWith("linear_attn.norm.weight");
     const mask = ids.map((row) => row.map(() => 1));

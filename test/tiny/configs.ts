@@ -435,6 +435,16 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     ...DECODER,
     head_dim: 8,
   },
+  nemotron: {
+    architectures: ["NemotronForCausalLM"],
+    model_type: "nemotron",
+    ...SIZES,
+    num_key_value_heads: 2,
+    intermediate_size: 48,
+    max_position_embeddings: 512,
+    rope_theta: 10_000,
+    eos_token_id: 257,
+  },
   phi: {
     architectures: ["PhiForCausalLM"],
     model_type: "phi",

@@ -55,6 +55,7 @@ ARCHITECTURES = {
     "hunyuan_v1_dense": "HUNYUAN_DENSE",
     "cohere": "COMMAND_R",
     "cohere2": "COHERE2",
+    "nemotron": "NEMOTRON",
     "phi": "PHI2",
     "phi3": "PHI3",
     "phi3-long": "PHI3",
@@ -185,10 +186,12 @@ def write_settings(w, family, c, num_behind):
         if num_behind:
             w.add_nextn_predict_layers(num_behind)
         return
-    if family in ("phi", "stablelm", "stablelm-parallel"):
-        if family != "phi":
+    if family in ("phi", "stablelm", "stablelm-parallel", "nemotron"):
+        if family.startswith("stablelm"):
             w.add_parallel_residual(c["use_parallel_residual"])
-        w.add_layer_norm_eps(c["layer_norm_eps"])
+        if family == "nemotron":
+            w.add_vocab_size(c["vocab_size"])
+        w.add_layer_norm_eps(c["norm_eps"] if family == "nemotron" else c["layer_norm_eps"])
         w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * c["hidden_size"]) // c["num_attention_heads"])
         w.add_rope_freq_base(rope["rope_theta"])  # the models' own is the reader's default, 10000; this tiny one's is not
         return
@@ -308,7 +311,7 @@ def converted(family, c, tensors):
                 array = interleave(array, c["num_attention_heads"])
             if "k_proj" in name:
                 array = interleave(array, c["num_key_value_heads"])
-        if family in ("gemma", "gemma2", "gemma3_text") and name.endswith("norm.weight"):
+        if family in ("gemma", "gemma2", "gemma3_text", "nemotron") and name.endswith("norm.weight"):
             array = array + np.float32(1)
         if family == "gpt_neox" and ".query_key_value." in name:
             parts = array.reshape(c["num_attention_heads"], 3, -1, *array.shape[1:]).swapaxes(0, 1)

@@ -242,6 +242,10 @@ MODELS = {
         transformers.HeliumForCausalLM,
         SMALL | ROTATED | {"head_dim": 8, "attention_bias": True, "mlp_bias": True, "rms_norm_eps": 1e-3},
     ),
+    "nemotron": (
+        transformers.NemotronForCausalLM,
+        SMALL | {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.5}, "mlp_bias": True},
+    ),
     "seed_oss": (transformers.SeedOssForCausalLM, SMALL | ROTATED | {"head_dim": 12}),
     "ministral": (
         transformers.MinistralForCausalLM,
@@ -366,6 +370,7 @@ AS_OF_V4 = {
     "olmo3": {"rope_scaling": {key: value for key, value in YARN.items() if key != "rope_theta"}},
     "cohere2": {"layer_types": None, "sliding_window_pattern": 4},
     "phi": {"partial_rotary_factor": 0.6},
+    "nemotron": {"partial_rotary_factor": 0.5},
     "stablelm": {"partial_rotary_factor": 0.6},
     "stablelm-parallel": {"partial_rotary_factor": 0.6},
 }
@@ -389,6 +394,7 @@ def make_random(model):
         if p.ndim == 1:
             plus_one = "Gemma" in type(model).__name__ and "Gemma4" not in type(model).__name__
             counts_from_one = "norm" in name.lower() and name.endswith("weight") and not plus_one
+            counts_from_one = "norm" in name.lower() and name.endswith("weight") and not any(family in type(model).__name__ for family in ("Gemma", "Nemotron"))
             p.data.normal_(1.0 if counts_from_one else 0.0, 0.2)
         else:
             p.data.normal_(0.0, p[0].numel() ** -0.5)
