@@ -30,6 +30,7 @@ export const PEER_MODELS = {
   qwen3: { modelType: "qwen3" },
   gemma: { modelType: "gemma" },
   gemma2: { modelType: "gemma2" },
+  vaultgemma: { modelType: "vaultgemma" },
   gemma3_text: { modelType: "gemma3_text" },
   gemma4_text: { modelType: "gemma4_text" },
   gpt2: { modelType: "gpt2" },

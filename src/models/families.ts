@@ -68,6 +68,7 @@ import { seedOss } from "./families/seed-oss.ts";
 import { smollm3 } from "./families/smollm3.ts";
 import { stablelm } from "./families/stablelm.ts";
 import { starcoder2 } from "./families/starcoder2.ts";
+import { vaultgemma } from "./families/vaultgemma.ts";
 import { vit } from "./families/vit.ts";
 import { xlmRoberta } from "./families/xlm-roberta.ts";
 
@@ -84,6 +85,7 @@ export const FAMILIES: readonly Family[] = [
   qwen35,
   gemma,
   gemma2,
+  vaultgemma,
   gemma3Text,
   gemma3,
   gemma4Text,

@@ -1284,6 +1284,46 @@ test("Minitron 4B rotates half of each head, and names settings of its own code"
   assert.ok(tensors.has("model.norm.bias") && !tensors.has("model.layers.0.mlp.gate_proj.weight"));
 });
 
+test("VaultGemma 1B has two norms a block", () => {
+  const { layers, tensors } = openModel({
+    architectures: ["VaultGemmaForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    attn_logit_softcapping: 50,
+    bos_token_id: 2,
+    dtype: "bfloat16",
+    eos_token_id: 1,
+    final_logit_softcapping: 30,
+    head_dim: 256,
+    hidden_activation: "gelu_pytorch_tanh",
+    hidden_size: 1152,
+    initializer_range: 0.02,
+    intermediate_size: 6912,
+    max_position_embeddings: 1024,
+    model_type: "vaultgemma",
+    num_attention_heads: 4,
+    num_hidden_layers: 26,
+    num_key_value_heads: 4,
+    pad_token_id: 0,
+    query_pre_attn_scalar: 256,
+    rms_norm_eps: 1e-6,
+    rope_parameters: { rope_theta: 10_000, rope_type: "default" },
+    sliding_window: 512,
+    tie_word_embeddings: true,
+    use_cache: true,
+    vocab_size: 256_000,
+  });
+  assert.deepEqual(
+    layers.slice(0, 2).map(({ attention }) => attention?.window),
+    [512, null],
+  );
+  const norms = [...tensors.keys()].filter((name) => /layers\.0\..*norm/.test(name));
+  assert.deepEqual(norms, [
+    "model.layers.0.input_layernorm.weight",
+    "model.layers.0.pre_feedforward_layernorm.weight",
+  ]);
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,

@@ -52,6 +52,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ hidden_activation: "relu" }, 'hidden_activation is "relu"'],
     [{ layer_types: Array<string>(3).fill("full_attention") }, "layer_types has 3 entries (expected 2"],
   ],
+  vaultgemma: [
+    [{ attn_logit_softcapping: 0 }, "attn_logit_softcapping is 0"],
+    [{ layer_types: Array<string>(3).fill("full_attention") }, "layer_types has 3 entries (expected 2"],
+  ],
   gemma3_text: [[{ use_bidirectional_attention: true }, "use_bidirectional_attention is true"]],
   ministral3: [
     [

@@ -186,6 +186,7 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     hidden_act: "gelu",
   },
   gemma2: { architectures: ["Gemma2ForCausalLM"], model_type: "gemma2", ...GEMMA },
+  vaultgemma: { architectures: ["VaultGemmaForCausalLM"], model_type: "vaultgemma", ...GEMMA },
   gemma3_text: { architectures: ["Gemma3ForCausalLM"], model_type: "gemma3_text", ...GEMMA3_TEXT },
   gemma4_text: { architectures: ["Gemma4ForCausalLM"], model_type: "gemma4_text", ...GEMMA4_TEXT },
   gemma4: {

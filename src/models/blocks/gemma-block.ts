@@ -45,6 +45,14 @@ export const GEMMA_FIELDS = {
 };
 const FIELDS = z.object(GEMMA_FIELDS);
 
+/** Settings of those whose attention scores stay under a cap too. */
+export const CAPPED_GEMMA_FIELDS = {
+  ...GEMMA_FIELDS,
+  attn_logit_softcapping: z.number().positive().nullable().default(50),
+  final_logit_softcapping: z.number().positive().nullable().default(30),
+};
+const CAPPED_FIELDS = z.object(CAPPED_GEMMA_FIELDS);
+
 /** The settings that Gemma 2 and 3 have. */
 type GemmaFields = z.output<typeof FIELDS>;
 
@@ -58,10 +66,17 @@ export function gemmaMlp({ intermediate_size: intermediateSize }: DecoderFields)
   return mlpPart({ intermediateSize, activation: (x) => gelu(x, "tanh"), bias: false });
 }
 
-/** A block with four norms: before and behind attention, before and behind its feed-forward part. */
-export function gemmaBlock(norm: Norm, options: SelfAttentionOptions, mlp: Transform): Layer {
-  const attention = normed(norm, "post_attention_layernorm", attentionPart(options));
-  return preNormBlock(norm, attention, normed(norm, "post_feedforward_layernorm", mlp), PRE_NORMS_OF_FOUR);
+/** A block with four norms: before and behind attention, before and behind its feed-forward part; or without those behind. */
+export function gemmaBlock(
+  norm: Norm,
+  options: SelfAttentionOptions,
+  mlp: Transform,
+  { hasNormsBehind = true }: { readonly hasNormsBehind?: boolean } = {},
+): Layer {
+  const behind = (name: string, part: Transform): Transform =>
+    hasNormsBehind ? normed(norm, name, part) : part;
+  const attention = behind("post_attention_layernorm", attentionPart(options));
+  return preNormBlock(norm, attention, behind("post_feedforward_layernorm", mlp), PRE_NORMS_OF_FOUR);
 }
 
 /** Embedded tokens times √D, logits under a cap where there is one. */
@@ -77,17 +92,36 @@ export function gemmaEnds(
   };
 }
 
+/** What the blocks of one such decoder differ in from those of another. */
+interface GemmaBlocks {
+  readonly full: SelfAttentionOptions;
+  readonly windowed: SelfAttentionOptions;
+  /** Default: norms are behind the branches too. */
+  readonly hasNormsBehind?: boolean;
+}
+
 /** A decoder of layers with a window and layers without; `isWindowed` says which, where the file does not. */
 export function gemmaDecoder(
   raw: RawConfig,
   c: GemmaFields,
-  attention: { readonly full: SelfAttentionOptions; readonly windowed: SelfAttentionOptions },
+  { hasNormsBehind = true, ...attention }: GemmaBlocks,
   isWindowed: (layer: number) => boolean,
 ): ModelDefinition {
   const [full, windowed] = [attention.full, attention.windowed].map((options) =>
-    gemmaBlock(rmsNormPlusOne(c.rms_norm_eps), options, gemmaMlp(c)),
+    gemmaBlock(rmsNormPlusOne(c.rms_norm_eps), options, gemmaMlp(c), { hasNormsBehind }),
   ) as [Layer, Layer];
   return decoder(raw, c, layersByWindow(raw, c, { full, windowed }, isWindowed), gemmaEnds(c));
+}
+
+/** One whose attention scores stay under a cap, and every second layer of which has a window. */
+export function cappedGemma(
+  raw: RawConfig,
+  c: z.output<typeof CAPPED_FIELDS>,
+  hasNormsBehind: boolean,
+): ModelDefinition {
+  const full = { ...gemmaAttention(raw, c), softcap: c.attn_logit_softcapping };
+  const windowed = { ...full, window: c.sliding_window };
+  return gemmaDecoder(raw, c, { full, windowed, hasNormsBehind }, (layer) => layer % 2 === 0);
 }
 
 /**

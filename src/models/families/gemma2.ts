@@ -5,15 +5,11 @@
  */
 import { z } from "zod";
 import type { Family } from "../family.ts";
-import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "../blocks/gemma-block.ts";
+import { CAPPED_GEMMA_FIELDS, cappedGemma, gemmaGguf } from "../blocks/gemma-block.ts";
 import { count, real } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
 
-const SCHEMA = z.object({
-  ...GEMMA_FIELDS,
-  attn_logit_softcapping: z.number().positive().nullable().default(50),
-  final_logit_softcapping: z.number().positive().nullable().default(30),
-});
+const SCHEMA = z.object(CAPPED_GEMMA_FIELDS);
 
 export const gemma2: Family = {
   modelType: "gemma2",
@@ -31,14 +27,5 @@ export const gemma2: Family = {
       final_logit_softcapping: real("final_logit_softcapping", 30),
     },
   }),
-  open: (raw) => {
-    const c = parseConfig(SCHEMA, raw);
-    const full = { ...gemmaAttention(raw, c), softcap: c.attn_logit_softcapping };
-    return gemmaDecoder(
-      raw,
-      c,
-      { full, windowed: { ...full, window: c.sliding_window } },
-      (layer) => layer % 2 === 0,
-    );
-  },
+  open: (raw) => cappedGemma(raw, parseConfig(SCHEMA, raw), true),
 };

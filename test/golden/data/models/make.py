@@ -246,6 +246,12 @@ MODELS = {
         transformers.NemotronForCausalLM,
         SMALL | {"rope_parameters": {"rope_type": "default", "rope_theta": 5000.0, "partial_rotary_factor": 0.5}, "mlp_bias": True},
     ),
+    "vaultgemma": (
+        transformers.VaultGemmaForCausalLM,
+        SMALL
+        | ROTATED
+        | {"head_dim": 12, "query_pre_attn_scalar": 10, "sliding_window": 4, "attn_logit_softcapping": 2.0, "final_logit_softcapping": 6.0},
+    ),
     "seed_oss": (transformers.SeedOssForCausalLM, SMALL | ROTATED | {"head_dim": 12}),
     "ministral": (
         transformers.MinistralForCausalLM,
@@ -370,6 +376,7 @@ AS_OF_V4 = {
     "olmo3": {"rope_scaling": {key: value for key, value in YARN.items() if key != "rope_theta"}},
     "cohere2": {"layer_types": None, "sliding_window_pattern": 4},
     "phi": {"partial_rotary_factor": 0.6},
+    "vaultgemma": {"layer_types": None},
     "nemotron": {"partial_rotary_factor": 0.5},
     "stablelm": {"partial_rotary_factor": 0.6},
     "stablelm-parallel": {"partial_rotary_factor": 0.6},
