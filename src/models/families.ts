@@ -36,6 +36,7 @@ import { granite } from "./families/granite.ts";
 import { granitemoehybrid } from "./families/granitemoehybrid.ts";
 import { helium } from "./families/helium.ts";
 import { hunyuanV1Dense } from "./families/hunyuan-v1-dense.ts";
+import { idefics3 } from "./families/idefics3.ts";
 import { lfm2Moe } from "./families/lfm2-moe.ts";
 import { lfm2 } from "./families/lfm2.ts";
 import { llama } from "./families/llama.ts";
@@ -56,9 +57,12 @@ import { opt } from "./families/opt.ts";
 import { phi } from "./families/phi.ts";
 import { phi3 } from "./families/phi3.ts";
 import { qwen2 } from "./families/qwen2.ts";
+import { qwen25Vl } from "./families/qwen2-5-vl.ts";
 import { qwen2Moe } from "./families/qwen2-moe.ts";
+import { qwen2Vl } from "./families/qwen2-vl.ts";
 import { qwen3 } from "./families/qwen3.ts";
 import { qwen3Moe } from "./families/qwen3-moe.ts";
+import { qwen3Vl } from "./families/qwen3-vl.ts";
 import { qwen35 } from "./families/qwen3-5.ts";
 import { qwen35Moe } from "./families/qwen3-5-moe.ts";
 import { qwen35MoeText } from "./families/qwen3-5-moe-text.ts";
@@ -66,6 +70,7 @@ import { qwen35Text } from "./families/qwen3-5-text.ts";
 import { roberta } from "./families/roberta.ts";
 import { seedOss } from "./families/seed-oss.ts";
 import { smollm3 } from "./families/smollm3.ts";
+import { smolvlm } from "./families/smolvlm.ts";
 import { stablelm } from "./families/stablelm.ts";
 import { starcoder2 } from "./families/starcoder2.ts";
 import { vaultgemma } from "./families/vaultgemma.ts";
@@ -75,12 +80,17 @@ import { xlmRoberta } from "./families/xlm-roberta.ts";
 /** The families of models that graft computes. */
 export const FAMILIES: readonly Family[] = [
   llama,
+  idefics3,
+  smolvlm,
   mistral,
   ministral,
   ministral3,
   mistral3,
   qwen2,
+  qwen2Vl,
+  qwen25Vl,
   qwen3,
+  qwen3Vl,
   qwen35Text,
   qwen35,
   gemma,

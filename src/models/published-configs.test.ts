@@ -6,7 +6,7 @@ import { openModel } from "./families.ts";
 import type { RawConfig } from "./config/raw-config.ts";
 import type { Model } from "./model.ts";
 
-const numParametersOf = ({ tensors }: Model): number =>
+const numParametersOf = ({ tensors }: Pick<Model, "tensors">): number =>
   [...tensors.values()].reduce(
     (sum, { shape }) => sum + shape.reduce((product, size) => product * size, 1),
     0,
@@ -2033,4 +2033,178 @@ test("GLM-4.7-Flash: values as wide as keys, one layer without experts, as many 
   assert.deepEqual([layers[0]?.attention?.headWidth, layers[0]?.attention?.rope?.width], [256, 64]);
   assert.deepEqual([layers[0] === layers[1], layers[1] === layers[46]], [false, true]);
   assert.equal(Math.round(numParametersOf(model) / 1e8), 299);
+});
+
+test("Qwen 2.5 VL of 3B: settings of its text part lie in the open, and its text part by itself knows no places of images", () => {
+  const config = {
+    architectures: ["Qwen2_5_VLForConditionalGeneration"],
+    attention_dropout: 0,
+    bos_token_id: 151_643,
+    eos_token_id: 151_645,
+    hidden_act: "silu",
+    hidden_size: 2048,
+    image_token_id: 151_655,
+    initializer_range: 0.02,
+    intermediate_size: 11_008,
+    max_position_embeddings: 128_000,
+    max_window_layers: 70,
+    model_type: "qwen2_5_vl",
+    num_attention_heads: 16,
+    num_hidden_layers: 36,
+    num_key_value_heads: 2,
+    rms_norm_eps: 1e-6,
+    rope_scaling: { mrope_section: [16, 24, 24], type: "mrope" },
+    rope_theta: 1_000_000,
+    sliding_window: 32_768,
+    tie_word_embeddings: true,
+    torch_dtype: "bfloat16",
+    transformers_version: "4.41.2",
+    use_cache: true,
+    use_sliding_window: false,
+    video_token_id: 151_656,
+    vision_config: { depth: 32, hidden_act: "silu", hidden_size: 1280, window_size: 112 },
+    vision_end_token_id: 151_653,
+    vision_start_token_id: 151_652,
+    vision_token_id: 151_654,
+    vocab_size: 151_936,
+  };
+  const { tensors, ties, layers, maxPositions, checkpoint } = openModel(config);
+  assert.deepEqual(
+    [ties.size, maxPositions, numParametersOf({ tensors: tensors })],
+    [1, 128_000, 3_085_938_688],
+  );
+  assert.deepEqual(layers[0]?.attention?.rope, { theta: 1_000_000, width: 128, scaling: { kind: "none" } });
+  assert.equal(
+    checkpoint.peftPath("model.layers.0.mlp.up_proj"),
+    "model.language_model.layers.0.mlp.up_proj",
+  );
+  const own = checkpoint.ownConfig(config);
+  assert.deepEqual(
+    [own["model_type"], own["rope_scaling"], own["vision_config"]],
+    ["qwen2", null, undefined],
+  );
+  assert.equal(numParametersOf(openModel(own)), 3_085_938_688);
+  const stretched = { factor: 4, original_max_position_embeddings: 32_768, type: "yarn" };
+  assert.deepEqual(
+    checkpoint.ownConfig({ ...config, rope_scaling: { ...stretched, mrope_section: [16, 24, 24] } })[
+      "rope_scaling"
+    ],
+    stretched,
+  );
+  // Qwen 2 VL of 2B says as much of itself, but for its sizes.
+  const older = {
+    ...config,
+    architectures: ["Qwen2VLForConditionalGeneration"],
+    hidden_size: 1536,
+    intermediate_size: 8960,
+    max_position_embeddings: 32_768,
+    max_window_layers: 28,
+    model_type: "qwen2_vl",
+    num_attention_heads: 12,
+    num_hidden_layers: 28,
+  };
+  assert.equal(numParametersOf(openModel(older)), 1_543_714_304);
+});
+
+test("Qwen 3 VL of 2B: its text part is a Qwen 3, to three layers of which images alone give more", () => {
+  const { tensors, ties, layers, maxPositions, settings } = openModel({
+    architectures: ["Qwen3VLForConditionalGeneration"],
+    image_token_id: 151_655,
+    model_type: "qwen3_vl",
+    text_config: {
+      attention_bias: false,
+      attention_dropout: 0,
+      bos_token_id: 151_643,
+      dtype: "bfloat16",
+      eos_token_id: 151_645,
+      head_dim: 128,
+      hidden_act: "silu",
+      hidden_size: 2048,
+      initializer_range: 0.02,
+      intermediate_size: 6144,
+      max_position_embeddings: 262_144,
+      model_type: "qwen3_vl_text",
+      num_attention_heads: 16,
+      num_hidden_layers: 28,
+      num_key_value_heads: 8,
+      rms_norm_eps: 1e-6,
+      rope_scaling: { mrope_interleaved: true, mrope_section: [24, 20, 20], rope_type: "default" },
+      rope_theta: 5_000_000,
+      tie_word_embeddings: true,
+      use_cache: true,
+      vocab_size: 151_936,
+    },
+    tie_word_embeddings: true,
+    transformers_version: "4.57.0.dev0",
+    video_token_id: 151_656,
+    vision_config: { deepstack_visual_indexes: [5, 11, 17], depth: 24, hidden_size: 1024 },
+    vision_end_token_id: 151_653,
+    vision_start_token_id: 151_652,
+  });
+  assert.deepEqual(
+    [ties.size, maxPositions, numParametersOf({ tensors: tensors })],
+    [1, 262_144, 1_720_574_976],
+  );
+  assert.deepEqual(layers[0]?.attention?.rope, { theta: 5_000_000, width: 128, scaling: { kind: "none" } });
+  assert.equal(settings["num_deep_layers"], 3);
+});
+
+test("SmolVLM of 256M: its text part is a SmolLM2 with a head of its own; what reads images is told beside it, and in it", () => {
+  const config = {
+    architectures: ["Idefics3ForConditionalGeneration"],
+    image_token_id: 49_190,
+    model_type: "idefics3",
+    scale_factor: 4,
+    text_config: {
+      _flash_attn_2_enabled: true,
+      _name_or_path: "None",
+      architectures: ["VLlama3ForCausalLM"],
+      head_dim: 64,
+      hidden_size: 576,
+      intermediate_size: 1536,
+      is_llama_config: true,
+      max_position_embeddings: 8192,
+      model_type: "llama",
+      neftune_noise_alpha: 0,
+      num_attention_heads: 9,
+      num_hidden_layers: 30,
+      num_key_value_heads: 3,
+      pad_token_id: 2,
+      perceiver_config: { hidden_act: "silu", model_type: "vllama3", resampler_depth: 6 },
+      pixel_shuffle_factor: 4,
+      qk_layer_norms: false,
+      rms_norm_eps: 1e-5,
+      rope_interleaved: false,
+      rope_theta: 100_000,
+      torch_dtype: "bfloat16",
+      "transformers.js_config": { kv_cache_dtype: { fp16: "float16" } },
+      use_cache: true,
+      use_resampler: false,
+      vocab_size: 49_280,
+    },
+    tie_word_embeddings: false,
+    torch_dtype: "bfloat16",
+    transformers_version: "4.46.0",
+    use_cache: true,
+    vision_config: { hidden_size: 768, image_size: 512, model_type: "idefics3", patch_size: 16 },
+    vocab_size: 49_280,
+  };
+  const { tensors, ties, checkpoint } = openModel(config);
+  assert.deepEqual([ties.size, numParametersOf({ tensors: tensors })], [0, 162_974_016]);
+  assert.equal(
+    checkpoint.rename("model.text_model.layers.0.mlp.up_proj.weight"),
+    "model.layers.0.mlp.up_proj.weight",
+  );
+  assert.ok(checkpoint.ignored.test("model.connector.modality_projection.proj.weight"));
+  assert.deepEqual(
+    ["model_type", "architectures", "perceiver_config"].map((key) => checkpoint.ownConfig(config)[key]),
+    ["llama", ["LlamaForCausalLM"], undefined],
+  );
+  const { text_config: text } = config;
+  const second = openModel({
+    ...config,
+    model_type: "smolvlm",
+    text_config: { ...text, model_type: "llama" },
+  });
+  assert.deepEqual([...second.tensors.keys()], [...tensors.keys()]);
 });

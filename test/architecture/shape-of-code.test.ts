@@ -116,15 +116,25 @@ const IS_ANOTHER = [
   "models/families/gemma3.ts imports models/families/gemma3-text.ts",
   "models/families/gemma4-unified.ts imports models/families/gemma4-text.ts",
   "models/families/gemma4.ts imports models/families/gemma4-text.ts",
+  // Reads the text part of a model as one of the other.
+  "models/families/idefics3.ts imports models/families/llama.ts",
   // A GGUF file says that it holds the other.
   "models/families/mistral.ts imports models/families/llama.ts",
   // Reads the text part of a model as one of two others.
   "models/families/mistral3.ts imports models/families/ministral3.ts",
   "models/families/mistral3.ts imports models/families/mistral.ts",
+  // Is the other, under a name of its own.
+  "models/families/qwen2-5-vl.ts imports models/families/qwen2-vl.ts",
+  // Reads the text part of a model as one of the other.
+  "models/families/qwen2-vl.ts imports models/families/qwen2.ts",
   // Reads the text part of a model as one of the other.
   "models/families/qwen3-5-moe.ts imports models/families/qwen3-5-moe-text.ts",
   // Reads the text part of a model as one of the other.
   "models/families/qwen3-5.ts imports models/families/qwen3-5-text.ts",
+  // Reads the text part of a model as one of the other.
+  "models/families/qwen3-vl.ts imports models/families/qwen3.ts",
+  // Is the other, under a name of its own.
+  "models/families/smolvlm.ts imports models/families/idefics3.ts",
   // Is the other, under a name of its own.
   "models/families/xlm-roberta.ts imports models/families/roberta.ts",
 ];

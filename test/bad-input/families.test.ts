@@ -36,6 +36,17 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   ],
   qwen2: [[{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"]],
   qwen3: [[{ layer_types: ["full_attention", "chunked_attention"] }, 'layer_types.1 is "chunked_attention"']],
+  qwen2_vl: [
+    [{ hidden_act: "gelu" }, 'hidden_act is "gelu"'],
+    [{ attention_sinks: 4 }, "attention_sinks is 4"],
+  ],
+  qwen2_5_vl: [[{ text_config: "small" }, "text_config is missing"]],
+  qwen3_vl: [[{ text_config: "small" }, "text_config is missing"]],
+  idefics3: [
+    [{ text_config: null }, "text_config is missing"],
+    [{ text_config: { qk_layer_norms: true } }, "qk_layer_norms is true"],
+  ],
+  smolvlm: [[{ text_config: { pixel_norms: true } }, "pixel_norms is true"]],
   qwen2_moe: [
     [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
     [{ use_sliding_window: true }, "use_sliding_window is true"],

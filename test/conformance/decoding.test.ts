@@ -29,22 +29,30 @@ const LATENT = {
   qk_rope_head_dim: 16,
 };
 
+const withWideText = ({ text_config: text }: RawConfig): Record<string, unknown> => ({
+  text_config: { ...(text as RawConfig), ...HEADS },
+});
+
 /** What a family's tiny model needs for heads of 16 that are turned by 16 elements or not at all. */
 const WIDE: Readonly<Record<string, (tiny: RawConfig) => Record<string, unknown>>> = {
   gpt2: () => ({ n_head: 2 }),
   gpt_neo: () => ({ num_heads: 2 }),
   gpt_neox: () => ({ num_attention_heads: 1 }),
   opt: () => ({ num_attention_heads: 2 }),
-  gemma3: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS } }),
   gemma4_text: () => GEMMA4_HEADS,
   gemma4: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...GEMMA4_HEADS } }),
   gemma4_unified: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...GEMMA4_HEADS } }),
-  mistral3: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS } }),
   glm: () => ({ ...HEADS, head_dim: 32 }),
   deepseek_v2: () => LATENT,
   deepseek_v3: () => ({ ...LATENT, q_lora_rank: null }),
   glm4_moe_lite: () => ({ ...LATENT, v_head_dim: 48 }),
+  gemma3: withWideText,
+  idefics3: withWideText,
+  mistral3: withWideText,
   glm4: () => ({ ...HEADS, head_dim: 32 }),
+  qwen2_5_vl: withWideText,
+  qwen3_vl: withWideText,
+  smolvlm: withWideText,
   qwen3_5: ({ text_config }) => ({ text_config: { ...(text_config as RawConfig), ...HEADS, head_dim: 32 } }),
   qwen3_5_moe: ({ text_config }) => ({
     text_config: { ...(text_config as RawConfig), ...HEADS, head_dim: 32 },

@@ -11,7 +11,7 @@ import { full } from "../../src/peft/methods/full.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { packStored } from "../../src/quant/stored-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { hostTensor } from "../../src/runtime/host-tensor.ts";
+import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 import { attachTo, batchFromRows, logitsOf, perturb } from "../passes/model-passes.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { assertLogits, goldenJson, goldenPath, goldenTensors } from "./golden-files.ts";
@@ -34,6 +34,15 @@ async function opened<T>(path: string, use: (model: LoadedModel) => Promise<T>):
 const bytesOf = async ({ checkpoint }: LoadedModel, name: string): Promise<Buffer> =>
   Buffer.from(packStored(await checkpoint.read(name)));
 
+/** The tensors of a golden model, as its family calls them. */
+async function tensorsOf(golden: string): Promise<Map<string, HostTensor<"float32">>> {
+  return await opened(goldenPath("models", golden), async ({ base }) => {
+    const tensors = new Map<string, HostTensor<"float32">>();
+    for (const name of base.model.tensors.keys()) tensors.set(name, await base.read(name));
+    return tensors;
+  });
+}
+
 /** A golden model as a folder, with the tokenizer of a file. */
 async function writeFolder(
   name: string,
@@ -42,19 +51,12 @@ async function writeFolder(
   tokenizerOf: string,
 ): Promise<string> {
   const path = join(root, name);
-  const tensors = await goldenTensors("models", golden, "model.safetensors");
   const { tokenizerFiles } = await opened(tokenizerOf, ({ checkpoint }) => Promise.resolve(checkpoint));
-  const shapes = await opened(goldenPath("models", golden), ({ checkpoint }) =>
-    Promise.resolve([...checkpoint.tensors.values()]),
-  );
   await writeModel(path, {
     config: { ...config },
     generationConfig: null,
     tokenizerFiles,
-    tensors: shapes.map(({ name, shape }) => [
-      name,
-      hostTensor("float32", shape, tensors.get(name) as Float32Array<ArrayBuffer>),
-    ]),
+    tensors: await tensorsOf(golden),
   });
   return path;
 }
@@ -135,11 +137,11 @@ for (const [name, ids] of Object.entries(allIds)) {
       logitsOf(engine, base, adapter, batch);
 
     test("it holds the tensors of the folder, bit for bit, and the same model", async () => {
-      const tensors = await goldenTensors("models", folder, "model.safetensors");
+      const tensors = await tensorsOf(folder);
       await opened(path, async (model) => {
         assert.equal(findDifference(openModel(config), model.base.model), null);
         assert.deepEqual([...model.checkpoint.tensors.keys()].sort(), [...tensors.keys()].sort());
-        for (const [tensor, values] of tensors) {
+        for (const [tensor, { data: values }] of tensors) {
           const expected = isShifted(tensor)
             ? values.map((w) => Math.fround(w + 1) - 1)
             : tensor.endsWith("A_log")

@@ -147,6 +147,36 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     sliding_window: 4,
     max_window_layers: 1,
   },
+  qwen2_vl: {
+    architectures: ["Qwen2VLForConditionalGeneration"],
+    model_type: "qwen2_vl",
+    ...DECODER,
+    rope_theta: 10_000,
+    rope_scaling: { type: "mrope", mrope_section: [1, 1, 2] },
+    vision_config: { depth: 1 },
+  },
+  qwen2_5_vl: {
+    architectures: ["Qwen2_5_VLForConditionalGeneration"],
+    model_type: "qwen2_5_vl",
+    text_config: { model_type: "qwen2_5_vl_text", ...DECODER, rope_theta: 10_000 },
+    vision_config: { depth: 1 },
+  },
+  qwen3_vl: {
+    architectures: ["Qwen3VLForConditionalGeneration"],
+    model_type: "qwen3_vl",
+    text_config: { model_type: "qwen3_vl_text", ...DECODER, rope_theta: 10_000, head_dim: 12 },
+    vision_config: { deepstack_visual_indexes: [1] },
+  },
+  idefics3: {
+    architectures: ["Idefics3ForConditionalGeneration"],
+    model_type: "idefics3",
+    text_config: { model_type: "llama", ...DECODER, tie_word_embeddings: true },
+  },
+  smolvlm: {
+    architectures: ["SmolVLMForConditionalGeneration"],
+    model_type: "smolvlm",
+    text_config: { model_type: "llama", ...DECODER },
+  },
   qwen3: { architectures: ["Qwen3ForCausalLM"], model_type: "qwen3", ...DECODER, head_dim: 12 },
   mixtral: {
     architectures: ["MixtralForCausalLM"],

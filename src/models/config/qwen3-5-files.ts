@@ -1,5 +1,6 @@
 /** @file What files of other programs keep otherwise of Qwen 3.5: MLX's, and GGUF files, where heads of values that share a key head lie apart. */
 import { BLOCK_NAMES, EXPERTS, SHARED_EXPERT, count, decoderGguf } from "./decoder-gguf.ts";
+import { SECTIONS, writeSections } from "./image-places.ts";
 import type { RawConfig } from "./raw-config.ts";
 
 /** What MLX keeps otherwise. */
@@ -10,7 +11,7 @@ export const QWEN3_5_MLX = {
   pathOf: (path: string): string => path,
 };
 
-/** Which parts of a position turn which columns, of images; readers want it of texts too. */
+/** Where a configuration does not say how images are placed. */
 const DEFAULT_SECTIONS = [11, 11, 10];
 
 const NORM = "plus-one";
@@ -68,7 +69,7 @@ const COMMON = {
     "ssm.inner_size": count("values_width"),
     full_attention_interval: count("full_attention_interval", 4),
     "attention.recurrent_layers": { key: "recurrent_layers", type: "bools", absent: "left-out" },
-    "rope.dimension_sections": { key: "sections", type: "int32s", absent: "left-out" },
+    ...SECTIONS,
   },
   switches: {},
   valueHeads: (config: RawConfig) => {
@@ -95,16 +96,12 @@ const COMMON = {
       linear_value_head_dim: width,
       num_hidden_layers: numLayers,
     } = settings;
-    const { mrope_section: sections = DEFAULT_SECTIONS } = (settings["rope_parameters"] ?? {}) as {
-      mrope_section?: readonly number[];
-    };
     return {
       values_width: Number(numHeads) * Number(width),
       recurrent_layers: Array.from({ length: Number(numLayers) }, (_, layer) =>
         hasDeltaNet(settings as unknown as LayerKinds, layer),
       ),
-      // Of four kinds of positions the last is none.
-      sections: [...sections, 0, 0, 0, 0].slice(0, 4),
+      ...writeSections(settings, DEFAULT_SECTIONS),
     };
   },
 } as const;

@@ -9,6 +9,10 @@ const SHARED_KEYS =
   `dtype torch_dtype eos_token_id bos_token_id pad_token_id id2label label2id num_labels problem_type
   transformers_version`.split(/\s+/);
 
+/** What Qwen's files without `text_config` have beside the settings of the text part. */
+export const QWEN_BESIDE_TEXT = `vision_config vision_start_token_id vision_end_token_id vision_token_id
+  video_token_id`.split(/\s+/);
+
 /** What is known of a text part besides its `text_config`. */
 interface TextPart {
   /** Settings where the file has none. */
@@ -17,11 +21,18 @@ interface TextPart {
   readonly fixed: RawConfig;
   /** What its classes in transformers begin with, where they tell classes and where they write. */
   readonly classes: { readonly telling: string; readonly writing: string };
+  /** What lies beside its settings in files without `text_config`, which have them in the open; absent: there are no such files. */
+  readonly beside?: readonly string[];
+}
+
+/** A configuration without some of its keys. */
+export function without(raw: RawConfig, keys: readonly string[]): RawConfig {
+  return Object.fromEntries(Object.entries(raw).filter(([key]) => !keys.includes(key)));
 }
 
 /** The configuration of the text part, as that of a model for text. @throws UsageError "usage/model" when there is none */
-export function textConfig(raw: RawConfig, { defaults, fixed, classes }: TextPart): RawConfig {
-  const text = raw["text_config"];
+export function textConfig(raw: RawConfig, { defaults, fixed, classes, beside }: TextPart): RawConfig {
+  const text = raw["text_config"] ?? (beside && without(raw, beside));
   if (typeof text !== "object" || text === null) throw unusable(raw, "text_config is missing");
   const shared = Object.entries(raw).filter(([key]) => SHARED_KEYS.includes(key));
   const { telling, writing } = classes;
@@ -29,25 +40,30 @@ export function textConfig(raw: RawConfig, { defaults, fixed, classes }: TextPar
     ...(raw["tie_word_embeddings"] !== undefined && { tie_word_embeddings: raw["tie_word_embeddings"] }),
     ...defaults,
     ...text,
+    // Either may say it: transformers 4 looked at the text part, transformers 5 looks at the whole.
+    ...(raw["tie_word_embeddings"] === true && { tie_word_embeddings: true }),
     ...Object.fromEntries(shared),
     ...fixed,
     architectures: [isClassifier(raw) ? `${telling}ForSequenceClassification` : `${writing}ForCausalLM`],
   };
 }
 
-/** A text part with its names in files; `ownConfig` makes the configuration that it has by itself. */
+/** A text part with its names in files; `ownConfig` makes the configuration that it has by itself, `module` is what classes call it. */
 export function withTextCheckpoint(
   definition: ModelDefinition,
   ownConfig: CheckpointRules["ownConfig"],
+  module: "language_model" | "text_model" = "language_model",
 ): ModelDefinition {
   const rules: CheckpointRules = {
     ...definition.checkpoint,
     rename: (name) =>
-      name.replace(/^(model\.)?language_model\.(model\.)?/, "model.").replace(/^model\.lm_head/, "lm_head"),
+      name
+        .replace(/^(model\.)?(language_model|text_model)\.(model\.)?/, "model.")
+        .replace(/^model\.lm_head/, "lm_head"),
     ownConfig,
-    peftPath: (path) => path.replace(/^model\./, "model.language_model."),
+    peftPath: (path) => path.replace(/^model\./, `model.${module}.`),
     ignored:
-      /(vision|audio)_tower|multi_modal_projector|embed_(vision|audio)|vision_embedder|(^|\.)visual\.|^mtp\./,
+      /(vision|audio)_tower|multi_modal_projector|embed_(vision|audio)|vision_embedder|(^|\.)visual\.|^model\.(vision_model|connector)\.|^mtp\./,
   };
   const writes = definition.classPosition === null;
   return { ...definition, checkpoint: writes ? rules : withoutTensors(rules, /(^|\.)lm_head\./) };

@@ -8,6 +8,7 @@ the settings that the GGUF file can say (`changes.json`). Where transformers rea
 """
 import argparse
 import json
+import re
 import shutil
 import tempfile
 from pathlib import Path
@@ -16,7 +17,7 @@ import gguf
 import numpy as np
 import torch
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, AutoModelForCausalLM
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 # Settings of the models in the files, where they are not those of `../models`: what a GGUF file cannot say, as its readers
 # take it (the scale of Gemma follows from the width of its heads, Mistral, Mixtral and StarCoder 2 have no window), a model of its own, and an
@@ -42,6 +43,9 @@ ARCHITECTURES = {
     "falcon_h1-files": "FALCON_H1",
     "lfm2": "LFM2",
     "lfm2_moe": "LFM2MOE",
+    "qwen2_vl": "QWEN2VL",
+    "qwen3_vl": "QWEN3VL",
+    "smolvlm": "LLAMA",
     "qwen3_5_text": "QWEN35",
     "qwen3_5_text-even": "QWEN35",
     "qwen3_5_moe_text": "QWEN35MOE",
@@ -240,6 +244,10 @@ def write_settings(w, family, c, num_behind):
         w.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
         w.add_sliding_window(c["sliding_window"])
         w.add_sliding_window_pattern(2)  # as this tiny one has it; readers take 6 by themselves
+    if family in ("qwen2_vl", "qwen3_vl"):
+        w.add_rope_dimension_sections((rope["mrope_section"] + [0])[:4])
+    if family == "qwen3_vl":
+        w.add_num_deepstack_layers(len(c["vision_config"]["deepstack_visual_indexes"]))
     if family in ("glm", "glm4"):
         w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * head_dim))
     if family == "exaone4":
@@ -249,7 +257,7 @@ def write_settings(w, family, c, num_behind):
         w.add_sliding_window_pattern([kind == "sliding_attention" for kind in c["layer_types"]])
     if family == "granite":
         add_factors(w, c)
-    if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "ministral3", "mixtral", "smollm3", "granite", "arcee", "apertus"):
+    if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "ministral3", "mixtral", "smollm3", "smolvlm", "granite", "arcee", "apertus"):
         w.add_vocab_size(c["vocab_size"])
         w.add_rope_dimension_count(head_dim)
     if full.get("rope_type") == "yarn":
@@ -306,7 +314,7 @@ def converted(family, c, tensors):
     experts = {}
     for name, value in tensors.items():
         array = value.numpy()
-        if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "ministral3", "mixtral", "smollm3", "olmo", "arcee") or family.startswith("granite"):
+        if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "ministral3", "mixtral", "smollm3", "smolvlm", "olmo", "arcee") or family.startswith("granite"):
             if "q_proj" in name:
                 array = interleave(array, c["num_attention_heads"])
             if "k_proj" in name:
@@ -430,6 +438,14 @@ def difference_of(path, config, batch, expected):
     return f"logits are {difference:.2g} apart"
 
 
+def text_part(c, tensors):
+    """Settings and tensors of what reads text, of models that read images too."""
+    if "text_config" not in c:
+        return c, tensors
+    ours = {name: re.sub(r"^model\.(language|text)_model\.", "model.", name) for name in tensors if not re.search("visual|vision|connector", name)}
+    return c["text_config"] | {"vision_config": c["vision_config"]}, {own: tensors[name] for name, own in ours.items()}
+
+
 def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--models", type=Path, required=True)
@@ -439,8 +455,8 @@ def main():
     results, all_ids = {}, {}
     for family in ARCHITECTURES:
         folder = args.models / family.removesuffix("-long")
-        c = json.loads((folder / "config.json").read_text()) | CHANGES.get(family, {})
-        tensors = load_file(folder / "model.safetensors")
+        whole = json.loads((folder / "config.json").read_text()) | CHANGES.get(family, {})
+        c, tensors = text_part(whole, load_file(folder / "model.safetensors"))
         path = args.out / f"{family}.gguf"
         write_file(path, family, c, tensors)
         if family == "qwen3_5_text-even":
@@ -448,12 +464,15 @@ def main():
         ids = torch.randint(3, c["vocab_size"], (2, 12), generator=torch.Generator().manual_seed(7))
         batch = {"ids": ids, "mask": torch.ones_like(ids)}
         with tempfile.TemporaryDirectory() as changed:
-            (Path(changed) / "config.json").write_text(json.dumps(c))
+            (Path(changed) / "config.json").write_text(json.dumps(whole))
             shutil.copy(folder / "model.safetensors", changed)
-            model = AutoModelForCausalLM.from_pretrained(changed, attn_implementation="eager", dtype=torch.float32)
+            auto = AutoModelForCausalLM if c is whole else AutoModelForImageTextToText
+            model = auto.from_pretrained(changed, attn_implementation="eager", dtype=torch.float32)
             expected = logits_of(model, batch)
         all_ids[family] = ids.tolist()
         results[family] = expected
+        if c is not whole:
+            continue
         given = AutoConfig.for_model(**{key: value for key, value in c.items() if key != "time_step_limit"})  # infinity is no JSON
         for what, config in {"its own settings": None, "the settings given": given}.items():
             print(f"{family}, read by transformers with {what}:", difference_of(path, config, batch, expected))

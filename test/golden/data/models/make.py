@@ -4,6 +4,7 @@
     python -B make.py OUT [NAME...]      # writes OUT/NAME; one thread, CPU, float32, eager attention, eval mode, seed 2026
 """
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -32,6 +33,8 @@ ENCODER = SIZES | {"vocab_size": 96, "hidden_dropout_prob": 0.0, "attention_prob
 TINY = {"vocab_size": 40, "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2}
 TINY_ENCODER = TINY | {"hidden_dropout_prob": 0.0, "attention_probs_dropout_prob": 0.0, "pad_token_id": 1}
 EYES = {"depth": 1, "hidden_size": 4, "intermediate_size": 4, "patch_size": 2}
+SEER = {"num_hidden_layers": 1, "num_attention_heads": 1, "image_size": 4} | {key: EYES[key] for key in ("hidden_size", "intermediate_size", "patch_size")}
+READER = TINY | {"num_hidden_layers": 2, "num_key_value_heads": 1, "max_position_embeddings": 64, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0}
 MODERNBERT = (
     SIZES
     | {"vocab_size": 96, "num_labels": 4, "num_hidden_layers": 3, "global_attn_every_n_layers": 2, "local_attention": 4}
@@ -86,6 +89,29 @@ MODELS = {
             | {"num_key_value_heads": 1, "num_hidden_layers": 2, "max_position_embeddings": 64}
             | {"linear_key_head_dim": 4, "linear_value_head_dim": 4, "moe_intermediate_size": 8, "shared_expert_intermediate_size": 8}
         },
+    ),
+    "qwen2_vl": (
+        transformers.Qwen2VLForConditionalGeneration,
+        {"vision_config": {"depth": 1, "embed_dim": 4, "hidden_size": 16, "num_heads": 1, "mlp_ratio": 1, "patch_size": 2}}
+        | {"tie_word_embeddings": True, "text_config": READER | {"rope_parameters": SECTIONS | {"mrope_section": [1, 1, 2]}}},
+    ),
+    "qwen2_5_vl": (
+        transformers.Qwen2_5_VLForConditionalGeneration,
+        {"vision_config": EYES | {"num_heads": 1, "out_hidden_size": 16}}
+        | {"text_config": READER | {"rope_parameters": SECTIONS | {"mrope_section": [1, 1, 2]}, "use_sliding_window": True, "sliding_window": 4, "max_window_layers": 1}},
+    ),
+    "qwen3_vl": (
+        transformers.Qwen3VLForConditionalGeneration,
+        {"vision_config": EYES | {"num_heads": 1, "num_position_embeddings": 4, "out_hidden_size": 16, "deepstack_visual_indexes": [0]}}
+        | {"tie_word_embeddings": True, "text_config": READER | {"rope_parameters": SECTIONS | {"mrope_section": [2, 2, 2], "mrope_interleaved": True}, "head_dim": 12}},
+    ),
+    "idefics3": (
+        transformers.Idefics3ForConditionalGeneration,
+        {"vision_config": SEER, "text_config": READER | ROTATED | {"model_type": "llama"}},
+    ),
+    "smolvlm": (
+        transformers.SmolVLMForConditionalGeneration,
+        {"vision_config": SEER, "text_config": READER | ROTATED | {"model_type": "llama", "head_dim": 12}},
     ),
     "lfm2-biases": (
         transformers.Lfm2ForCausalLM,
@@ -365,6 +391,11 @@ AS_OF_V4 = {
     "qwen3_5_text": {"partial_rotary_factor": 0.5},
     "qwen3_5_text-even": {"partial_rotary_factor": 0.5},
     "qwen3_5_moe_text": {"partial_rotary_factor": 0.5, "norm_topk_prob": True, "decoder_sparse_step": 1, "mlp_only_layers": []},
+    "qwen2_vl": {"text_config": {"rope_scaling": {"type": "mrope", "mrope_section": [1, 1, 2]}}},
+    "qwen2_5_vl": {"text_config": {"rope_scaling": {"type": "default", "rope_type": "default", "mrope_section": [1, 1, 2]}}},
+    "qwen3_vl": {"text_config": {"rope_scaling": {"rope_type": "default", "mrope_section": [2, 2, 2], "mrope_interleaved": True}}},
+    "idefics3": {"text_config": {"perceiver_config": {"resampler_depth": 6}, "pixel_shuffle_factor": 4, "qk_layer_norms": False, "use_resampler": False}},
+    "smolvlm": {"text_config": {"_flash_attn_2_enabled": True, "neftune_noise_alpha": 0.0}},
     "qwen3_5_moe": {"text_config": {"partial_rotary_factor": 0.5}},
     "ministral3": {"rope_parameters": GROWING},
     "modernbert-decoder": {"layer_types": None, "global_attn_every_n_layers": 2, "sliding_window": None}
@@ -382,11 +413,18 @@ AS_OF_V4 = {
     "stablelm-parallel": {"partial_rotary_factor": 0.6},
 }
 # Modules that files call otherwise than transformers 5 does.
-IN_FILES = {"qwen3_5_moe": ("model.language_model.", "model."), "gpt_neox": ("lm_head.", "embed_out."), "mixtral": (".mlp.", ".block_sparse_moe.")}
+IN_FILES = {"gpt_neox": (r"^lm_head\.", "embed_out."), "mixtral": (r"\.mlp\.", ".block_sparse_moe.")}
 
 # Models that also read images, their text part; what tensors are called in the folders that are published, with the experts of a layer in one.
-AS_PUBLISHED = {"qwen3_5_moe": lambda name: name}
+AS_PUBLISHED = {
+    "qwen2_vl": lambda name: name.replace("model.language_model.", "model.").replace("model.visual.", "visual."),
+    "qwen2_5_vl": lambda name: name.replace("model.language_model.", "model.").replace("model.visual.", "visual."),
+} | dict.fromkeys(("qwen3_vl", "qwen3_5_moe", "idefics3", "smolvlm"), lambda name: name)
+# Files that have the settings of the text part in the open.
+FLAT = ["qwen2_vl"]
 
+
+READ = (r"^model\.(language|text)_model\.", "model.")
 
 # Labels of heads that tell numbers, or several classes: one number without a word of it in the configuration.
 TARGETS = {
@@ -421,13 +459,20 @@ def config_of_v4(config, name):
     if "text_config" in config:
         changes |= {"text_config": with_older_rotation(config["text_config"]) | own["text_config"]}
     return with_older_rotation(config) | changes | {key: value for key, value in own.items() if key != "text_config"}
+    own = dict(AS_OF_V4.get(name, {}))
+    text = config.pop("text_config", None)
+    changes = {"torch_dtype": config.pop("dtype")} | older_rotation(config)
+    if text:
+        text |= older_rotation(text) | own.pop("text_config")
+        changes |= {key: value for key, value in text.items() if key not in config} if name in FLAT else {"text_config": text}
+    return config | changes | {"transformers_version": "4.51.0"} | own
 
 
-def with_older_rotation(config):
+def older_rotation(config):
     if not (rope := config.pop("rope_parameters", None)):
-        return config
+        return {}
     scaling = {key: rope[key] for key in ("rope_type", "mrope_section")} if "mrope_section" in rope else None
-    return config | {"rope_theta": rope.get("full_attention", rope)["rope_theta"], "rope_scaling": scaling}
+    return {"rope_theta": rope.get("full_attention", rope)["rope_theta"], "rope_scaling": scaling}
 
 
 def rows(lengths, vocab_size, pad):
@@ -492,7 +537,8 @@ def main(out, names):
         if not name.endswith("-cls"):
             saved = json.loads((folder / "config.json").read_text())
             (folder / "config.v4.json").write_text(json.dumps(config_of_v4(saved, name), indent=1) + "\n")
-        tensors |= {f"grad.{key.replace(*IN_FILES.get(name, ('', '')))}": p.grad for key, p in model.named_parameters() if p.grad is not None}
+        changed = READ if name in AS_PUBLISHED else IN_FILES.get(name, ("", ""))
+        tensors |= {f"grad.{re.sub(*changed, key)}": p.grad for key, p in model.named_parameters() if p.grad is not None}
         save_file({key: value.detach().contiguous() for key, value in tensors.items()}, folder / "golden.safetensors")
         golden |= {"versions": {"transformers": transformers.__version__, "torch": torch.__version__}}
         (folder / "golden.json").write_text(json.dumps(golden) + "\n")

@@ -1,0 +1,13 @@
+/**
+ * @file SmolVLM 2, which also reads images and videos: its text part, which is as that of the first; images are not read.
+ *
+ * Paper: "SmolVLM: Redefining small and efficient multimodal models", arXiv:2504.05299.
+ */
+import type { Family } from "../family.ts";
+import { idefics3 } from "./idefics3.ts";
+
+export const smolvlm: Family = {
+  ...idefics3,
+  modelType: "smolvlm",
+  summary: "SmolVLM 2, its text part: 256M, 500M and 2.2B",
+};
