@@ -146,6 +146,21 @@ describe("the card of a run", () => {
     }
   });
 
+  test("says that graft alone reads single experts beside modules that are called as theirs are", async () => {
+    const model = await writeTinyModel(`${folder}/deepseek_v2`, { modelType: "deepseek_v2" });
+    const readers: [string, Readonly<Record<string, unknown>>][] = [
+      ["graft", {}],
+      ["graft", { targetModules: ["kv_b_proj", "down_proj"] }],
+      ["peft", { targetModules: ["kv_b_proj"], targetParameters: ["gate_up_proj", "down_proj"] }],
+    ];
+    for (const [i, [reader, options]] of readers.entries()) {
+      const settings = { model, method: "lora", rank: 2, dropout: undefined, steps: 1 };
+      await trained(`deepseek-${i}`, { ...settings, ...options });
+      const { matter } = cardIn(`${folder}/deepseek-${i}`);
+      assert.equal(matter["library_name"], reader, JSON.stringify(options));
+    }
+  });
+
   test("of a model that was trained whole is that of a model for transformers", async () => {
     const output = `${folder}/full`;
     await trained("full", { method: "full", rank: undefined, dropout: undefined });

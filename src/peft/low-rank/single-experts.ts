@@ -27,8 +27,21 @@ export function readsExperts(options: LowRankOptions, paths: readonly string[]):
     return single.every((path) => (valueOf(path) ?? common) === common);
   };
   return (
-    hasOneOf(options.rankPattern, rank) && hasOneOf(options.alphaPattern, alpha) && areWhole(single, paths)
+    hasOneOf(options.rankPattern, rank) &&
+    hasOneOf(options.alphaPattern, alpha) &&
+    areWhole(single, paths) &&
+    !isNamedElsewhere(single, paths)
   );
+}
+
+/** Whether a module that is no expert, as one of all tokens or of a layer without experts, is called as theirs are: PEFT passes over it. */
+function isNamedElsewhere(single: readonly string[], paths: readonly string[]): boolean {
+  const names = new Set(single.map(lastName));
+  const known = new Set(single);
+  const stacks = new Set(single.map((path) => EXPERT.exec(path)?.groups?.["experts"] ?? ""));
+  const isOther = (path: string): boolean =>
+    !known.has(path) && !stacks.has(path.slice(0, path.length - lastName(path).length));
+  return paths.some((path) => names.has(lastName(path)) && isOther(path));
 }
 
 /** Whether each layer has its projections on all experts, and those that PEFT takes together, some maybe by their parameter. */
