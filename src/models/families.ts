@@ -220,8 +220,9 @@ export function findGgufFamily(
   metadata: Readonly<Record<string, unknown>>,
 ): GgufFamily {
   const families = GGUF_FAMILIES.filter(({ gguf }) => gguf.architecture === architecture);
+  const setting = (name: string): unknown => metadata[`${architecture}.${name}`];
   const isTold = ({ gguf: { toldBy } }: GgufFamily): boolean =>
-    toldBy !== null && Number(metadata[`${architecture}.${toldBy}`] ?? 0) > 0;
+    typeof toldBy === "function" ? toldBy(setting) : toldBy !== null && Number(setting(toldBy) ?? 0) > 0;
   const family = families.find(isTold) ?? families[0];
   if (family) return family;
   const { found, hint } = unknownGgufArchitecture(architecture)!;

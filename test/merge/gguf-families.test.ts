@@ -181,6 +181,15 @@ test("factors of a configuration are in the numbers of a file, whose model has n
   await checkpoint.close();
 });
 
+test("GLM-4.7-Flash becomes a file of DeepSeek V3, which computes the same", async () => {
+  const [path, output] = [await folderOf("glm4_moe_lite", {}), join(root, "glm-flash.gguf")];
+  const expected = await merge(path, output, { deviation: 0, type: "f32" });
+  const { checkpoint, base } = await loadModel(output);
+  assert.equal(base.model.modelType, "deepseek_v3");
+  await checkpoint.close();
+  assert.ok(apart(await logitsIn(output), expected) < 1e-5);
+});
+
 const UNSAID: readonly [string, object, RegExp][] = [
   ["mistral", {}, /llama model cannot say the window of attention in layer 0/],
   ["gemma2", {}, /gemma2 model cannot say the scale of attention in layer 0/],
@@ -202,6 +211,7 @@ const UNSAID: readonly [string, object, RegExp][] = [
     /^Cannot write model ".*" as GGUF: a file that could not be read again \(.*other frequencies.*\), expected a model/,
   ],
   ["falcon_h1-files", { mamba_norm_before_gate: true }, /falcon_h1 model cannot say what layer 0 computes/],
+  ["deepseek_v3", {}, /deepseek_v3 model cannot say the rotation of heads in layer 0/],
   ["llama-cls", {}, /tensor "score\.weight", expected tensors of llama alone/],
 ];
 

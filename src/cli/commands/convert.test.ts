@@ -195,6 +195,12 @@ describe("what cannot be converted is refused by name, and nothing is written", 
       "gguf",
       /"model\.layers\.0\.mlp\.experts\.0\.\w+", an expert/,
     ],
+    "keys and values that are apart there": [
+      "deepseek_v2",
+      "lora",
+      "gguf",
+      /"model\.layers\.0\.self_attn\.kv_b_proj", which has no matrix of its own in such files/,
+    ],
     "gate and up that are apart there": [
       "granitemoehybrid",
       "lora",
@@ -217,7 +223,7 @@ describe("what cannot be converted is refused by name, and nothing is written", 
   };
   for (const [what, [modelType, method, to, found]] of Object.entries(refusals)) {
     test(what, async () => {
-      const modules = modelType === "olmoe" ? ["down_proj"] : undefined;
+      const modules = { olmoe: ["down_proj"], deepseek_v2: ["kv_b_proj"] }[modelType];
       const { path } = await adapted(modelType, method, {}, modules);
       const ending = to === "gguf" ? ".gguf" : "";
       const { status, stderr } = await convert("--adapter", path, "--to", to, "--output", output + ending);

@@ -9,7 +9,13 @@ import { openGguf, writeGguf } from "../../format/by-path.ts";
 import { GGUF_ENDING } from "../../format/checkpoint/checkpoint.ts";
 import { TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
 import { factorsOf, foldingOf, scaleRows } from "../../format/checkpoint/gguf/gguf-factors.ts";
-import { type GgufHalf, isHalf, toGgufName, translateName } from "../../format/checkpoint/gguf/gguf-names.ts";
+import {
+  type GgufHalf,
+  isHalf,
+  isOfHeads,
+  toGgufName,
+  translateName,
+} from "../../format/checkpoint/gguf/gguf-names.ts";
 import { encodeSettings } from "../../format/files/gguf/gguf-setting-bytes.ts";
 import type { GgufFile } from "../../format/files/gguf/gguf.ts";
 import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";
@@ -48,7 +54,7 @@ function moved<P extends Pick<FactorPair, "up" | "down">>(
   model: Model,
   which: "undo" | "redo",
 ): P {
-  if (change === null || change === "stacked" || isHalf(change)) return pair;
+  if (change === null || change === "stacked" || isHalf(change) || isOfHeads(change)) return pair;
   const rule = TENSOR_CHANGES[change];
   const half = { rows: "up", columns: "down" } as const;
   if (rule.moves === null) return pair;
@@ -139,7 +145,7 @@ export const gguf: AdapterForm = {
       const halves = new Map<string, Partial<Record<GgufHalf, FactorPair>>>();
       for (const [name, { down, up }] of await readHalves(file)) {
         const found = translateName(rules, name);
-        if (found === null || found.change === "stacked")
+        if (found === null || found.change === "stacked" || isOfHeads(found.change))
           throw unlikeModel(path, `tensor "${name}"`, "matrices that the model has, experts aside");
         const module = found.hfName(0).replace(/\.weight$/, "");
         const isLookup = model.base.model.siteOf(module)?.kind === "embedding";
@@ -170,8 +176,9 @@ export const gguf: AdapterForm = {
     for (const [module, pair] of factors) {
       const weight = `${module}.weight`;
       const found = model.tensors.has(weight) ? toGgufName(rules, weight) : null;
-      if (found === null || found.change === "stacked") {
-        const what = found === null ? "which has no matrix of its own in such files" : "an expert";
+      if (found === null || found.change === "stacked" || isOfHeads(found.change)) {
+        const what =
+          found?.change === "stacked" ? "an expert" : "which has no matrix of its own in such files";
         throw cannotHold("gguf", `it sits on "${module}", ${what}`, "Leave the module out in training.");
       }
       const scaled = alpha === null ? pair.up.data.map((value) => value * pair.scale) : pair.up.data;

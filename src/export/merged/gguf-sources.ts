@@ -1,10 +1,11 @@
 /** @file The tensors of a merged model as a GGUF file holds them: its names, its order of numbers, experts in stacks. */
 import { UsageError } from "../../errors.ts";
 import { stackTensors, TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
-import { halved, halvesOf } from "../../format/checkpoint/halves.ts";
+import { type Form, halved, halvesOf } from "../../format/checkpoint/halves.ts";
+import { headForms, splitHeads } from "../../format/checkpoint/key-value-heads.ts";
 import { factorsOf, foldingOf, scaleRows } from "../../format/checkpoint/gguf/gguf-factors.ts";
 import type { NumHeads } from "../../format/checkpoint/gguf/gguf-row-orders.ts";
-import { isHalf, toGgufName } from "../../format/checkpoint/gguf/gguf-names.ts";
+import { isHalf, isOfHeads, toGgufName } from "../../format/checkpoint/gguf/gguf-names.ts";
 import { settingOfTensor } from "../../format/checkpoint/gguf/gguf-setting-tensors.ts";
 import type { GgufValue } from "../../format/files/gguf/gguf-setting-bytes.ts";
 import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";
@@ -49,6 +50,7 @@ export function headsOfModel(model: Model): NumHeads {
     key: attention?.numKeyValueHeads ?? 1,
     values: rules?.valueHeads?.(model.settings) ?? null,
     groups: rules?.numGroups?.(model.settings) ?? 1,
+    keyRows: rules?.keyRows?.(model.settings) ?? 0,
   };
 }
 
@@ -119,9 +121,9 @@ export function toSources(modelName: string, model: Model, tensors: readonly Mer
     const factors = folding && factorsOf(folding.factors, ggufName);
     const tensor = factors ? withFactors(given, factors) : given;
     const { shape, storage, load, isChanged } = tensor;
-    if (isHalf(change)) {
+    if (isHalf(change) || isOfHeads(change)) {
       const names = [ggufName, secondHalf ?? ggufName] as const;
-      sources.push(...halfSources(names, tensor));
+      sources.push(...(isHalf(change) ? halfSources(names, tensor) : headSources(names, tensor, heads)));
     } else if (change === null)
       sources.push({ name: ggufName, shape, storage, load, isChanged, isOwn: isOwn(tensor) });
     else if (change === "stacked") {
@@ -138,18 +140,38 @@ export function toSources(modelName: string, model: Model, tensors: readonly Mer
   return [...sources, ...[...stacks].map(([name, parts]) => stackOf(modelName, name, parts))];
 }
 
-/** The halves of the rows of one; it is loaded once for both, as they are written one after the other. */
+/** Keys and values of a projection for both, by heads. */
+function headSources(
+  names: readonly [string, string],
+  tensor: MergedTensor,
+  { query: numHeads, keyRows }: NumHeads,
+): MergedSource[] {
+  const forms = headForms({ ...tensor, storage: writableKind(tensor.storage) }, numHeads, keyRows);
+  return partSources(names, tensor, forms, (stored) => splitHeads(stored, forms));
+}
+
+/** The halves of the rows of one. */
 function halfSources(names: readonly [string, string], tensor: MergedTensor): MergedSource[] {
-  const { shape, storage, load, isChanged } = tensor;
+  const form = { shape: halved(tensor.shape), storage: tensor.storage };
+  return partSources(names, tensor, [form, form], halvesOf);
+}
+
+/** Both parts of one; it is loaded once for both, as they are written one after the other. */
+function partSources(
+  names: readonly [string, string],
+  tensor: MergedTensor,
+  forms: readonly [Form, Form],
+  partsOf: (stored: StoredTensor) => readonly [StoredTensor, StoredTensor],
+): MergedSource[] {
+  const { load, isChanged } = tensor;
   let loaded: readonly [StoredTensor, StoredTensor] | null = null;
   return names.map((name, half) => ({
     name,
-    shape: halved(shape),
-    storage,
+    ...forms[half as 0 | 1],
     isChanged,
     isOwn: isOwn(tensor),
     load: async () => {
-      const [first, second] = (loaded ??= halvesOf(await load()));
+      const [first, second] = (loaded ??= partsOf(await load()));
       if (half === 0) return first;
       loaded = null;
       return second;

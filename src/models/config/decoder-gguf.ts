@@ -159,6 +159,7 @@ export interface DecoderRules extends Partial<
     | "gaps"
     | "blocksBehind"
     | "valueHeads"
+    | "keyRows"
     | "numGroups"
     | "folding"
     | "instead"

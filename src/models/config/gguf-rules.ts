@@ -25,6 +25,8 @@ import type { RawConfig } from "./raw-config.ts";
  *                          the expert or head
  *   first-half             it holds the first half of the rows of the folder's tensor
  *   second-half            it holds the second
+ *   key-heads              it holds the rows of keys of a projection for keys and values, turned round head by head: [heads, in, E]
+ *   value-heads            it holds those of values: [heads, E, in]
  */
 export type GgufChange =
   | "query-rows"
@@ -44,10 +46,15 @@ export type GgufChange =
   | "transposed"
   | "stacked"
   | "first-half"
-  | "second-half";
+  | "second-half"
+  | "key-heads"
+  | "value-heads";
 
 /** What a converter did to the numbers of one tensor by itself. */
-export type GgufTensorChange = Exclude<GgufChange, "stacked" | "first-half" | "second-half">;
+export type GgufTensorChange = Exclude<GgufChange, "stacked" | GgufPart>;
+
+/** By which a tensor of folders lies in two of files. */
+export type GgufPart = Extract<GgufChange, "first-half" | "second-half" | "key-heads" | "value-heads">;
 
 /** A module of a GGUF file, as it is called in folders. */
 export interface GgufModule {
@@ -99,8 +106,11 @@ export interface Folding {
 export interface GgufRules {
   /** `general.architecture`, and what the names of settings begin with. */
   readonly architecture: string;
-  /** A setting that is above 0 in its files and in none of another family with this architecture; null: there is none. */
-  readonly toldBy: string | null;
+  /**
+   * What tells its files from those of other families with this architecture: a setting that is above 0 in its own alone, or what
+   * settings say together; null: nothing does.
+   */
+  readonly toldBy: string | null | ((setting: (name: string) => unknown) => boolean);
   readonly outsideBlocks: Table<GgufModule>;
   /** Modules of block N: behind `blk.N.` → behind the block's prefix. */
   readonly inBlock: Table<GgufModule>;
@@ -111,8 +121,8 @@ export interface GgufRules {
   readonly settings: Table<GgufSetting>;
   /** Keys of config.json that the family calls otherwise. */
   readonly keys: Table<string>;
-  /** Which columns of a head are rotated; null: the model knows positions otherwise. */
-  readonly rotated: "all-columns" | "first-columns" | null;
+  /** Which columns of a head are rotated, or that settings of its own say which; null: the model knows positions otherwise. */
+  readonly rotated: "all-columns" | "first-columns" | "told" | null;
   /** Whether a setting multiplies the logarithm in YaRN's factor, which files of others do not have; default: none does. */
   readonly hasYarnMultiplier?: true;
   /** Settings of its files that change no number: of layers and experts that it does not have. */
@@ -127,6 +137,8 @@ export interface GgufRules {
   readonly blocksBehind?: string;
   /** Heads of values that lie in another order, by the configuration; default: there are none. */
   readonly valueHeads?: (config: RawConfig) => ValueHeads;
+  /** Rows of keys in each head of one projection for keys and values, by the configuration; default: there is no such one. */
+  readonly keyRows?: (config: RawConfig) => number;
   /** How many groups of heads are normalised by themselves, by the configuration; default: one. */
   readonly numGroups?: (config: RawConfig) => number;
   /** Factors that files have in the numbers of tensors, by the settings of the model; `hasHead`: logits have a matrix of their own. */

@@ -9,6 +9,7 @@ import { latentDecoder, withoutNextTokens } from "../blocks/latent-blocks.ts";
 import type { Family } from "../family.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { LATENT_FIELDS, SIGMOID_FIELDS, latentRouter } from "../config/latent-config.ts";
+import { DEEPSEEK_V3_GGUF } from "../config/latent-gguf.ts";
 
 const size = z.int().positive();
 
@@ -30,7 +31,7 @@ export const deepseekV3: Family = {
   summary: "DeepSeek V3, V3.1 and R1, Moonlight, and other models of their form",
   traits:
     "The latent attention of DeepSeek V2; above the lowest layers a router chooses a few of many experts for each token, out of a few groups, by chances of each by itself to which it adds what it has learned to keep all of them busy. Layers that predict further tokens are passed over. Adapters can sit on the router (`gate`) and on every expert.",
-  gguf: "not-in-gguf",
+  gguf: DEEPSEEK_V3_GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const definition = latentDecoder(raw, c, {

@@ -8,6 +8,7 @@ import { latentDecoder, withoutNextTokens } from "../blocks/latent-blocks.ts";
 import type { Family } from "../family.ts";
 import { parseConfig, unusable } from "../config/hf-config.ts";
 import { LATENT_FIELDS, SIGMOID_FIELDS, latentRouter } from "../config/latent-config.ts";
+import { DEEPSEEK_V3_GGUF } from "../config/latent-gguf.ts";
 
 const size = z.int().positive();
 
@@ -34,7 +35,7 @@ export const glm4MoeLite: Family = {
   summary: "GLM-4.7-Flash: 30B-A3B",
   traits:
     "The blocks of DeepSeek V3: latent attention, and in all but the lowest layer experts of which a router chooses a few for each token, beside one that all tokens share. The layer that predicts a further token is passed over.",
-  gguf: "not-in-gguf",
+  gguf: DEEPSEEK_V3_GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const { mlp_layer_types: types, num_hidden_layers: numLayers } = c;

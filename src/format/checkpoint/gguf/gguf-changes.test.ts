@@ -7,7 +7,7 @@ import { stackTensors, TENSOR_CHANGES } from "./gguf-changes.ts";
 import { originalRowOrder } from "./gguf-row-orders.ts";
 
 const VALUES = { numKeyHeads: 2, numHeads: 4, rowsBefore: 12 };
-const HEADS = { query: 4, key: 2, values: VALUES, groups: 4 };
+const HEADS = { query: 4, key: 2, values: VALUES, groups: 4, keyRows: 0 };
 
 /** Numbers that float16 and bfloat16 hold. */
 function counting(storage: StorageName, shape: readonly number[]): StoredTensor {

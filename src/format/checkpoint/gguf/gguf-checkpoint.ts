@@ -17,10 +17,11 @@ import { partOf } from "../../files/tensor-part.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";
 import { TENSOR_CHANGES } from "./gguf-changes.ts";
 import { withHeldTensors } from "../held-tensors.ts";
-import { joinedForm, joinHalves, readHalves } from "../halves.ts";
+import { type Form, joinedForm, joinHalves, readHalves } from "../halves.ts";
+import { joinedHeadsForm, joinHeads } from "../key-value-heads.ts";
 import type { NumHeads } from "./gguf-row-orders.ts";
 import { makeConfig, makeGenerationConfig, headsOf, numOwnBlocks } from "./gguf-config.ts";
-import { isHalf, translateName } from "./gguf-names.ts";
+import { isHalf, isOfHeads, translateName } from "./gguf-names.ts";
 import { ROPE_TENSORS } from "./gguf-rope.ts";
 import { tensorsOfSettings } from "./gguf-setting-tensors.ts";
 import { makeTokenizerFiles } from "./gguf-tokenizer.ts";
@@ -28,8 +29,8 @@ import { makeTokenizerFiles } from "./gguf-tokenizer.ts";
 /** Where a tensor comes from. */
 interface TensorOrigin {
   readonly tensor: GgufTensor;
-  /** What holds the second half of its rows; null: `tensor` holds all. */
-  readonly secondHalf: GgufTensor | null;
+  /** What holds the second half of its rows, or where keys and values lie by heads, the latter; null: `tensor` holds all. */
+  readonly second: { readonly tensor: GgufTensor; readonly isOfHeads: boolean } | null;
   readonly change: GgufTensorChange | null;
 }
 
@@ -48,9 +49,11 @@ function unstack(path: string, tensor: GgufTensor): GgufTensor[] {
  */
 function listSources(file: GgufFile, rules: GgufRules, numBlocks: number): ReadonlyMap<string, TensorOrigin> {
   const sources = new Map<string, TensorOrigin>();
-  const halves = {
+  const parts = {
     "first-half": new Map<string, GgufTensor>(),
     "second-half": new Map<string, GgufTensor>(),
+    "key-heads": new Map<string, GgufTensor>(),
+    "value-heads": new Map<string, GgufTensor>(),
   };
   for (const tensor of file.tensors.values()) {
     const block = Number(/^blk\.(\d+)\./.exec(tensor.name)?.[1] ?? 0);
@@ -64,19 +67,23 @@ function listSources(file: GgufFile, rules: GgufRules, numBlocks: number): Reado
       );
     }
     const change = isAsInFolders(found.change, tensor) ? null : found.change;
-    if (isHalf(change)) halves[change].set(found.hfName(0), tensor);
-    else if (change !== "stacked") sources.set(found.hfName(0), { tensor, secondHalf: null, change });
+    if (isHalf(change) || isOfHeads(change)) parts[change].set(found.hfName(0), tensor);
+    else if (change !== "stacked") sources.set(found.hfName(0), { tensor, second: null, change });
     else
       for (const [i, part] of unstack(file.path, tensor).entries())
-        sources.set(found.hfName(i), { tensor: part, secondHalf: null, change: null });
+        sources.set(found.hfName(i), { tensor: part, second: null, change: null });
   }
-  const { "first-half": firsts, "second-half": seconds } = halves;
-  for (const [name, tensor] of new Map([...seconds, ...firsts])) {
-    const secondHalf = seconds.get(name);
-    if (!firsts.has(name) || !secondHalf) {
-      throw damagedGguf(file.path, `tensor "${tensor.name}" without the other half of its rows`, "both");
+  for (const [first, second] of [
+    ["first-half", "second-half"],
+    ["key-heads", "value-heads"],
+  ] as const) {
+    for (const [name, tensor] of new Map([...parts[second], ...parts[first]])) {
+      const other = parts[second].get(name);
+      if (!parts[first].has(name) || !other) {
+        throw damagedGguf(file.path, `tensor "${tensor.name}" without the other half of its rows`, "both");
+      }
+      sources.set(name, { tensor, second: { tensor: other, isOfHeads: isOfHeads(first) }, change: null });
     }
-    sources.set(name, { tensor, secondHalf, change: null });
   }
   return sources;
 }
@@ -88,11 +95,19 @@ function isAsInFolders(change: GgufChange | null, { shape }: GgufTensor): boolea
 
 /** Whether a tensor has as many axes as one that was so changed. */
 function hasFitting(change: GgufChange | null, { shape }: GgufTensor): boolean {
+  if (isOfHeads(change)) return shape.length === 3;
   return change === "stacked" ? shape.length === 2 || shape.length === 3 : shape.length < 3;
 }
 
-function describe(name: string, { tensor, secondHalf, change }: TensorOrigin, heads: NumHeads): TensorInfo {
-  const whole = secondHalf === null ? tensor : joinedForm(tensor, secondHalf);
+/** What a tensor is with its second part. */
+function wholeForm({ tensor, second }: TensorOrigin): Form {
+  if (second === null) return tensor;
+  return (second.isOfHeads ? joinedHeadsForm : joinedForm)(tensor, second.tensor);
+}
+
+function describe(name: string, origin: TensorOrigin, heads: NumHeads): TensorInfo {
+  const { change } = origin;
+  const whole = wholeForm(origin);
   const { shape, storage } = change === null ? whole : TENSOR_CHANGES[change].turn(whole, heads);
   return { name, shape, storage, sizeBytes: storedBytes(STORAGES[storage], shape) };
 }
@@ -135,8 +150,12 @@ function readersOf(
 ): Pick<Checkpoint, "read" | "readInto"> {
   const find = (name: string): TensorOrigin => requireTensor(sources, name, file.path);
   const read = async (name: string, memory?: Planes): Promise<StoredTensor> => {
-    const { tensor, secondHalf, change } = find(name);
-    if (secondHalf !== null) return joinHalves(await file.read(tensor), await file.read(secondHalf));
+    const { tensor, second, change } = find(name);
+    if (second !== null)
+      return (second.isOfHeads ? joinHeads : joinHalves)(
+        await file.read(tensor),
+        await file.read(second.tensor),
+      );
     if (change === null) return await file.read(tensor, memory);
     const stored = await file.read(tensor);
     return undone(file, name, () => TENSOR_CHANGES[change].undo(stored, heads));
@@ -144,9 +163,10 @@ function readersOf(
   return {
     read,
     async readInto(name, into, start = 0) {
-      const { tensor, secondHalf, change } = find(name);
-      if (secondHalf !== null) {
-        const halves = [tensor, secondHalf] as const;
+      const { tensor, second, change } = find(name);
+      if (second?.isOfHeads) return dequantizeFrom(await read(name), start, into);
+      if (second !== null) {
+        const halves = [tensor, second.tensor] as const;
         return await readHalves({ size: numElements(tensor.shape), start }, into, (half, from, part) =>
           file.readInto(halves[half], from, part),
         );

@@ -113,7 +113,7 @@ export async function makeConfig(
   requireModelSize(config, file.tensors.size);
   if (rules.blocksBehind !== undefined) config["num_hidden_layers"] = numOwnBlocks(file, rules);
   if (rules.rotated !== null) {
-    Object.assign(config, readHeadWidths(file, rules, config));
+    if (rules.rotated !== "told") Object.assign(config, readHeadWidths(file, rules, config));
     const scaling = await readRopeScaling(file, rules, config["rope_theta"] as number);
     if (scaling !== null) config["rope_scaling"] = scaling;
   }
@@ -147,10 +147,16 @@ export function numOwnBlocks(file: GgufMetadata, { architecture, blocksBehind }:
 }
 
 /** The heads of a configuration, by which rows are ordered. */
-export function headsOf(config: JsonObject, { valueHeads, numGroups }: GgufRules): NumHeads {
+export function headsOf(config: JsonObject, { valueHeads, numGroups, keyRows }: GgufRules): NumHeads {
   const query = Number(config["num_attention_heads"] ?? 1);
   const key = Number(config["num_key_value_heads"] ?? query);
-  return { query, key, values: valueHeads?.(config) ?? null, groups: numGroups?.(config) ?? 1 };
+  return {
+    query,
+    key,
+    values: valueHeads?.(config) ?? null,
+    groups: numGroups?.(config) ?? 1,
+    keyRows: keyRows?.(config) ?? 0,
+  };
 }
 
 /** What ends a turn, as llama.cpp has it: converters name the end of a text alone for Gemma 2 and 3, Phi-3 and some Llama 3. */

@@ -68,6 +68,17 @@ test("names that a family does not have are found neither way", () => {
   }
 });
 
+test("files of one architecture are told by how experts are judged; the first of GLM-4.7-Flash do not say it", () => {
+  const familyOf = (settings: Record<string, number>): string => {
+    const own = Object.entries(settings).map(([name, value]) => [`deepseek2.${name}`, value]);
+    return findGgufFamily("a.gguf", "deepseek2", Object.fromEntries(own)).modelType;
+  };
+  assert.equal(familyOf({ block_count: 27 }), "deepseek_v2");
+  assert.equal(familyOf({ block_count: 47, expert_gating_func: 1 }), "deepseek_v2");
+  assert.equal(familyOf({ expert_gating_func: 2 }), "deepseek_v3");
+  assert.equal(familyOf({ block_count: 48, vocab_size: 154_880 }), "deepseek_v3");
+});
+
 test("every tensor that a family's rules name has one name each way", () => {
   for (const { gguf, modelType } of GGUF_FAMILIES) {
     for (const name of [
@@ -78,7 +89,7 @@ test("every tensor that a family's rules name has one name each way", () => {
     ]) {
       const hfName = translateName(gguf, name)?.hfName(3);
       const found = toGgufName(gguf, hfName!);
-      const isSecond = translateName(gguf, name)?.change === "second-half";
+      const isSecond = ["second-half", "value-heads"].includes(translateName(gguf, name)?.change ?? "");
       assert.equal(isSecond ? found?.secondHalf : found?.ggufName, name, `${modelType}: ${name}`);
     }
   }

@@ -1,12 +1,17 @@
 /** @file Names of tensors in the GGUF files of a family and in its folders, each from the other, by the family's rules. */
 import { lookup } from "../../files/lookup.ts";
-import type { GgufChange, GgufModule, GgufRules } from "../../../models/config/gguf-rules.ts";
+import type { GgufChange, GgufModule, GgufPart, GgufRules } from "../../../models/config/gguf-rules.ts";
 
-export type GgufHalf = Extract<GgufChange, "first-half" | "second-half">;
+export type GgufHalf = Extract<GgufPart, "first-half" | "second-half">;
 
 /** Whether a tensor of a file holds half of the rows of one. */
 export function isHalf(change: GgufChange | null): change is GgufHalf {
   return change === "first-half" || change === "second-half";
+}
+
+/** Whether it holds the rows of keys or values of one, by heads. */
+export function isOfHeads(change: GgufChange | null): change is Exclude<GgufPart, GgufHalf> {
+  return change === "key-heads" || change === "value-heads";
 }
 
 /** Which changes are of matrices and vectors named `weight` alone; rows of biases are reordered too. */
@@ -48,7 +53,7 @@ export function translateName(rules: GgufRules, ggufName: string): GgufName | nu
 /** A tensor of a folder in the terms of GGUF files. */
 interface HfName {
   readonly ggufName: string;
-  /** What holds the second half of its rows; null: `ggufName` holds all. */
+  /** What holds the second part of its rows; null: `ggufName` holds all. */
   readonly secondHalf: string | null;
   readonly change: GgufChange | null;
   /** Index of the expert or head in its stack. */

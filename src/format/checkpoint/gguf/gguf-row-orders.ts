@@ -9,6 +9,8 @@ export interface NumHeads {
   readonly values: ValueHeads | null;
   /** Groups of heads that are normalised by themselves. */
   readonly groups: number;
+  /** Rows of keys in each head of one projection for keys and values; 0: there is no such one. */
+  readonly keyRows: number;
 }
 
 /**

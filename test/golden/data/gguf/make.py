@@ -73,6 +73,8 @@ ARCHITECTURES = {
     "qwen2_moe": "QWEN2MOE",
     "qwen3_moe": "QWEN3MOE",
     "olmoe": "OLMOE",
+    "deepseek_v2": "DEEPSEEK2",
+    "deepseek_v3": "DEEPSEEK2",
 }
 
 def add_factors(w, c):
@@ -107,6 +109,40 @@ def write_gemma4_settings(w, c, rope):
         add(width)
     for add in (w.add_key_length_swa, w.add_value_length_swa, w.add_rope_dimension_count_swa):
         add(c["head_dim"])
+
+
+def write_latent_settings(w, c, rope):
+    """Attention of one head of keys, which are what keys and values are made of, and experts."""
+    w.add_head_count_kv(1)
+    w.add_rope_freq_base(rope["rope_theta"])
+    w.add_layer_norm_rms_eps(c["rms_norm_eps"])
+    w.add_expert_used_count(c["num_experts_per_tok"])
+    w.add_expert_group_count(c.get("n_group") or 1)
+    w.add_expert_group_used_count(c.get("topk_group") or 1)
+    is_v3 = c["model_type"] == "deepseek_v3"
+    w.add_expert_gating_func(gguf.ExpertGatingFuncType.SIGMOID if is_v3 else gguf.ExpertGatingFuncType.SOFTMAX)
+    w.add_leading_dense_block_count(c["first_k_dense_replace"])
+    w.add_vocab_size(c["vocab_size"])
+    if c["q_lora_rank"]:
+        w.add_q_lora_rank(c["q_lora_rank"])
+    w.add_kv_lora_rank(c["kv_lora_rank"])
+    w.add_key_length(c["kv_lora_rank"] + c["qk_rope_head_dim"])
+    w.add_value_length(c["kv_lora_rank"])
+    w.add_key_length_mla(c["qk_nope_head_dim"] + c["qk_rope_head_dim"])
+    w.add_value_length_mla(c["v_head_dim"])
+    w.add_expert_feed_forward_length(c["moe_intermediate_size"])
+    w.add_expert_count(c["n_routed_experts"])
+    w.add_expert_shared_count(c["n_shared_experts"])
+    w.add_expert_weights_scale(c["routed_scaling_factor"])
+    if c["norm_topk_prob"]:
+        w.add_expert_weights_norm(True)
+    w.add_rope_dimension_count(c["qk_rope_head_dim"])
+    w.add_rope_scaling_type(gguf.RopeScalingType.YARN)
+    w.add_rope_scaling_factor(rope["factor"])
+    w.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+    w.add_rope_scaling_yarn_beta_fast(rope["beta_fast"])
+    w.add_rope_scaling_yarn_beta_slow(rope["beta_slow"])
+    w.add_rope_scaling_yarn_log_mul(0.1 * rope["mscale_all_dim"])
 
 
 def write_settings(w, family, c, num_behind):
@@ -167,6 +203,9 @@ def write_settings(w, family, c, num_behind):
         return
     if family == "gemma4_text":
         write_gemma4_settings(w, c, rope)
+        return
+    if family.startswith("deepseek"):
+        write_latent_settings(w, c, rope)
         return
     w.add_head_count_kv(c["num_key_value_heads"])
     if family.startswith("qwen3_5"):
@@ -356,6 +395,13 @@ def converted(family, c, tensors):
             name += ".weight"
         if name.endswith(".expert_bias"):
             name += ".bias"
+        name = name.replace("e_score_correction_bias", "e_score_correction.bias")
+        if ".kv_b_proj." in name:
+            heads = array.reshape(c["num_attention_heads"], -1, array.shape[-1])
+            keys, values = np.split(heads, [c["qk_nope_head_dim"]], axis=1)
+            yield name.replace("kv_b_proj", "k_b_proj"), keys.swapaxes(1, 2)
+            yield name.replace("kv_b_proj", "v_b_proj"), values
+            continue
         if "shared_expert_gate" in name:
             array = array.squeeze()  # one row
         if ".experts." in name:
