@@ -161,6 +161,21 @@ describe("the card of a run", () => {
     }
   });
 
+  test("says that graft alone reads LoRA where PEFT refuses it", async () => {
+    const model = await writeTinyModel(`${folder}/falcon_h1`, { modelType: "falcon_h1" });
+    const readers: [string, Readonly<Record<string, unknown>>][] = [
+      ["graft", { method: "lora", rank: 2 }],
+      ["graft", { method: "dora", rank: 2, targetModules: ["out_proj"] }],
+      ["peft", { method: "lora", rank: 2, targetModules: ["in_proj", "q_proj"] }],
+      ["peft", { method: "vera", rank: 4, targetModules: ["out_proj"] }],
+    ];
+    for (const [i, [reader, options]] of readers.entries()) {
+      await trained(`falcon-${i}`, { model, rank: undefined, dropout: undefined, steps: 1, ...options });
+      const { matter } = cardIn(`${folder}/falcon-${i}`);
+      assert.equal(matter["library_name"], reader, JSON.stringify(options));
+    }
+  });
+
   test("of a model that was trained whole is that of a model for transformers", async () => {
     const output = `${folder}/full`;
     await trained("full", { method: "full", rank: undefined, dropout: undefined });

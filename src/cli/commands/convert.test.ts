@@ -213,6 +213,12 @@ describe("what cannot be converted is refused by name, and nothing is written", 
       "mlx",
       /"model\.layers\.0\.\S+" has another name or form/,
     ],
+    "keys and values that are in two matrices there": [
+      "glm4_moe_lite",
+      "lora",
+      "mlx",
+      /"model\.layers\.0\.self_attn\.kv_b_proj" has another name or form/,
+    ],
     "modules with other names": [
       "gpt2",
       "lora",
@@ -223,7 +229,9 @@ describe("what cannot be converted is refused by name, and nothing is written", 
   };
   for (const [what, [modelType, method, to, found]] of Object.entries(refusals)) {
     test(what, async () => {
-      const modules = { olmoe: ["down_proj"], deepseek_v2: ["kv_b_proj"] }[modelType];
+      const modules = { olmoe: ["down_proj"], deepseek_v2: ["kv_b_proj"], glm4_moe_lite: ["kv_b_proj"] }[
+        modelType
+      ];
       const { path } = await adapted(modelType, method, {}, modules);
       const ending = to === "gguf" ? ".gguf" : "";
       const { status, stderr } = await convert("--adapter", path, "--to", to, "--output", output + ending);

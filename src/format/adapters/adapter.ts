@@ -120,6 +120,7 @@ export function readerOfAdapter(adapter: Adapter): ReturnType<typeof readerOf> {
   return readerOf(
     adapter,
     trainedTensors(model, method, options, sites).map(({ name }) => name),
+    model.checkpoint.withoutLora,
   );
 }
 

@@ -40,7 +40,7 @@ export function weightsFolderParts(
     },
     tensors,
     metadata: notes,
-    readBy: readerOf(adapter, [...adapter.base.keys()]) ?? "graft",
+    readBy: readerOf(adapter, [...adapter.base.keys()], null) ?? "graft",
     provenance,
   };
 }

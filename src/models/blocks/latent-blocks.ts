@@ -5,7 +5,7 @@ import { gatedMlp } from "../../nn/gated-mlp.ts";
 import { latentAttention } from "../../nn/latent-attention.ts";
 import { rmsNorm } from "../../nn/norms.ts";
 import type { Router } from "../../nn/routers.ts";
-import { withoutTensors } from "../config/checkpoint-rules.ts";
+import { mlxWithout, withoutTensors } from "../config/checkpoint-rules.ts";
 import type { DecoderFields } from "../config/hf-config.ts";
 import { type LatentFields, latentExperts, latentOptions } from "../config/latent-config.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
@@ -45,14 +45,18 @@ export function latentDecoder(
   return plainDecoder(raw, c, layers);
 }
 
-/** The same without the layers of its files that predict further tokens, which lie behind its own. */
+/** Parts the projection of keys and values by heads. */
+const MLX = mlxWithout((path) => path.endsWith(".kv_b_proj"));
+
+/** The same without the layers of its files that predict further tokens, which lie behind its own; MLX has keys and values apart. */
 export function withoutNextTokens(
   definition: ModelDefinition,
   c: { readonly num_hidden_layers: number; readonly num_nextn_predict_layers?: number | null | undefined },
 ): ModelDefinition {
   const { num_hidden_layers: first, num_nextn_predict_layers: count } = c;
   const numbers = Array.from({ length: count ?? 1 }, (_, i) => first + i);
-  if (numbers.length === 0) return definition;
+  const checkpoint = { ...definition.checkpoint, mlx: MLX };
+  if (numbers.length === 0) return { ...definition, checkpoint };
   const behind = new RegExp(`^model\\.layers\\.(${numbers.join("|")})\\.`);
-  return { ...definition, checkpoint: withoutTensors(definition.checkpoint, behind) };
+  return { ...definition, checkpoint: withoutTensors(checkpoint, behind) };
 }

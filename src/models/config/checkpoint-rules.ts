@@ -14,6 +14,8 @@ export interface CheckpointRules {
   readonly ignored: RegExp;
   /** What MLX keeps otherwise; null: nothing. */
   readonly mlx: MlxRules | null;
+  /** Ends of paths to modules on which PEFT refuses LoRA; null: there are none. */
+  readonly withoutLora: RegExp | null;
 }
 
 /** Which tensors MLX keeps otherwise than transformers, by their names here. */
@@ -28,6 +30,14 @@ export interface MlxRules {
   pathOf(path: string): string | null;
 }
 
+/** What MLX does not keep otherwise but for modules that have another form there; neither its folders nor its adapters are of such a model. */
+export const mlxWithout = (isOther: (path: string) => boolean): MlxRules => ({
+  taps: /(?!)/,
+  plusOne: null,
+  split: null,
+  pathOf: (path) => (isOther(path) ? null : path),
+});
+
 /** Files that name tensors as graft does, with the buffers that older ones carry. */
 export const PLAIN_CHECKPOINT: CheckpointRules = {
   rename: (name) => name,
@@ -35,6 +45,7 @@ export const PLAIN_CHECKPOINT: CheckpointRules = {
   ownConfig: (config) => config,
   ignored: /rotary_emb\.inv_freq$/,
   mlx: null,
+  withoutLora: null,
 };
 
 /** Files of models that may lack the head, and with it what their names begin with: `bare` tells such a name. */

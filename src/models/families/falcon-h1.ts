@@ -23,14 +23,18 @@ import {
   repeat,
   siluMlp,
 } from "../blocks/decoder-blocks.ts";
+import { mlxWithout } from "../config/checkpoint-rules.ts";
 import { FALCON_H1_FIELDS, FALCON_H1_GGUF, FALCON_H1_NAMES } from "../config/falcon-h1-config.ts";
 import type { Family } from "../family.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { mambaOptions } from "../config/mamba-config.ts";
 
 const SCHEMA = z.object(FALCON_H1_FIELDS);
-/** MLX multiplies matrices with some of the factors, so that neither its folders nor its adapters are of this model. */
-const MLX = { taps: /(?!)/, plusOne: null, split: null, pathOf: () => null };
+const OF_OTHERS = {
+  // It multiplies matrices with some of the factors.
+  mlx: mlxWithout(() => true),
+  withoutLora: /\.out_proj$/,
+};
 const NORMS = { attention: "input_layernorm", mlp: "pre_ff_layernorm" };
 
 export const falconH1: Family = {
@@ -66,7 +70,7 @@ export const falconH1: Family = {
     const ends = plainEnds(norm, FALCON_H1_NAMES);
     return decoder(raw, c, repeat(layer, c), {
       ...ends,
-      checkpoint: { ...ends.checkpoint, mlx: MLX },
+      checkpoint: { ...ends.checkpoint, ...OF_OTHERS },
       scaleEmbedding: (x) => scale(x, c.embedding_multiplier),
       capLogits: (logits) => scale(logits, c.lm_head_multiplier),
     });
