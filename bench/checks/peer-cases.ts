@@ -38,6 +38,11 @@ export const PEER_MODELS = {
   gpt_neox: { modelType: "gpt_neox", config: { pad_token_id: 0 } },
   opt: { modelType: "opt" },
   granite: { modelType: "granite", config: { pad_token_id: 0 } },
+  granitemoe: { modelType: "granitemoe", config: { pad_token_id: 0 } },
+  "granitemoehybrid, experts": {
+    modelType: "granitemoehybrid",
+    config: { pad_token_id: 0, num_local_experts: 4, num_experts_per_tok: 2 },
+  },
   granitemoehybrid: { modelType: "granitemoehybrid", config: { pad_token_id: 0 } },
   falcon_h1: { modelType: "falcon_h1", config: { pad_token_id: 0 } },
   lfm2: { modelType: "lfm2", config: { pad_token_id: 0 } },
@@ -236,6 +241,8 @@ const OF_ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"];
 /** What is left of families whose experts of a layer transformers has as one tensor, which is no module that a method could choose. */
 const BESIDE_EXPERTS: Readonly<Record<string, readonly string[]>> = {
   mixtral: OF_ATTENTION,
+  granitemoe: OF_ATTENTION,
+  "granitemoehybrid, experts": ["in_proj", "q_proj", "input_linear", "output_linear"],
   qwen2_moe: OF_ATTENTION,
   qwen3_moe: OF_ATTENTION,
   qwen3_5_moe_text: ["in_proj_qkv", "out_proj", "q_proj", "shared_expert.up_proj"],
@@ -272,6 +279,7 @@ const FAMILY_CASES: readonly PeerCase[] = (Object.keys(PEER_MODELS) as (keyof ty
 const ALL_STACKS = { rank: 3, targetParameters: ["gate_up_proj", "down_proj", "gate.weight"] };
 
 /** Routers and whole stacks of experts, alone and beside modules; embeddings, by the names of each family. */
+const GRANITE_STACKS = { rank: 3, targetParameters: ["gate_up_proj", "down_proj", "router.weight"] };
 const TENSOR_CASES = casesOf("lora", [
   { name: "lora, stacks of olmoe", model: "olmoe", options: ALL_STACKS, modules: OF_ATTENTION },
   { name: "lora, stacks of mixtral", model: "mixtral", options: ALL_STACKS, modules: OF_ATTENTION },
@@ -281,6 +289,7 @@ const TENSOR_CASES = casesOf("lora", [
     options: ALL_STACKS,
     modules: ["q_proj", "in_proj"],
   },
+  { name: "lora, stacks of granitemoe", model: "granitemoe", options: GRANITE_STACKS, modules: OF_ATTENTION },
   {
     name: "lora, stacks of deepseek_v3",
     model: "deepseek_v3",

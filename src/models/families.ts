@@ -33,6 +33,7 @@ import { gpt2 } from "./families/gpt2.ts";
 import { gptNeo } from "./families/gpt-neo.ts";
 import { gptNeox } from "./families/gpt-neox.ts";
 import { granite } from "./families/granite.ts";
+import { granitemoe } from "./families/granitemoe.ts";
 import { granitemoehybrid } from "./families/granitemoehybrid.ts";
 import { helium } from "./families/helium.ts";
 import { hunyuanV1Dense } from "./families/hunyuan-v1-dense.ts";
@@ -80,12 +81,12 @@ import { xlmRoberta } from "./families/xlm-roberta.ts";
 /** The families of models that graft computes. */
 export const FAMILIES: readonly Family[] = [
   llama,
-  idefics3,
-  smolvlm,
   mistral,
   ministral,
   ministral3,
   mistral3,
+  idefics3,
+  smolvlm,
   qwen2,
   qwen2Vl,
   qwen25Vl,
@@ -106,6 +107,7 @@ export const FAMILIES: readonly Family[] = [
   gptNeox,
   opt,
   granite,
+  granitemoe,
   granitemoehybrid,
   falconH1,
   lfm2,

@@ -2208,3 +2208,104 @@ test("SmolVLM of 256M: its text part is a SmolLM2 with a head of its own; what r
   });
   assert.deepEqual([...second.tensors.keys()], [...tensors.keys()]);
 });
+
+test("Granite 3.1 of 3B-A800M: 40 experts in every layer", () => {
+  const { tensors, ties, checkpoint } = openModel({
+    architectures: ["GraniteMoeForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    attention_multiplier: 0.015625,
+    bos_token_id: 0,
+    embedding_multiplier: 12,
+    eos_token_id: 0,
+    hidden_act: "silu",
+    hidden_size: 1536,
+    initializer_range: 0.02,
+    intermediate_size: 512,
+    logits_scaling: 6,
+    max_position_embeddings: 131_072,
+    model_type: "granitemoe",
+    num_attention_heads: 24,
+    num_experts_per_tok: 8,
+    num_hidden_layers: 32,
+    num_key_value_heads: 8,
+    num_local_experts: 40,
+    output_router_logits: false,
+    pad_token_id: 0,
+    residual_multiplier: 0.22,
+    rms_norm_eps: 1e-6,
+    rope_scaling: null,
+    rope_theta: 10_000_000,
+    router_aux_loss_coef: 0,
+    tie_word_embeddings: true,
+    torch_dtype: "bfloat16",
+    transformers_version: "4.46.0.dev0",
+    use_cache: true,
+    vocab_size: 49_155,
+  });
+  assert.deepEqual([ties.size, Math.round(countParameters(tensors) / 1e7)], [1, 330]);
+  const prefix = "model.layers.31.block_sparse_moe.";
+  assert.deepEqual(tensors.get(`${prefix}router.weight`)?.shape, [40, 1536]);
+  const place = { name: `${prefix}input_linear.weight`, stack: { index: 79, numParts: 2 } };
+  assert.deepEqual(checkpoint.inFolder(`${prefix}experts.39.up_proj.weight`), place);
+  const router = { name: `${prefix}router.layer.weight`, stack: null };
+  assert.deepEqual(checkpoint.inFolder(`${prefix}router.weight`), router);
+  assert.equal(checkpoint.rename(router.name), `${prefix}router.weight`);
+});
+
+test("Granite 4 H-Tiny of 7B-A1B: 64 experts beside the part of all tokens, in layers of both kinds", () => {
+  const { tensors, layers } = openModel({
+    architectures: ["GraniteMoeHybridForCausalLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    attention_multiplier: 0.0078125,
+    bos_token_id: 100_257,
+    embedding_multiplier: 12,
+    eos_token_id: 100_257,
+    hidden_act: "silu",
+    hidden_size: 1536,
+    init_method: "mup",
+    initializer_range: 0.1,
+    intermediate_size: 512,
+    layer_types: Array.from({ length: 40 }, (_, i) => (i % 10 === 5 ? "attention" : "mamba")),
+    logits_scaling: 6,
+    mamba_chunk_size: 256,
+    mamba_conv_bias: true,
+    mamba_d_conv: 4,
+    mamba_d_head: 64,
+    mamba_d_state: 128,
+    mamba_expand: 2,
+    mamba_n_groups: 1,
+    mamba_n_heads: 48,
+    mamba_proj_bias: false,
+    max_position_embeddings: 131_072,
+    model_type: "granitemoehybrid",
+    normalization_function: "rmsnorm",
+    num_attention_heads: 12,
+    num_experts_per_tok: 6,
+    num_hidden_layers: 40,
+    num_key_value_heads: 4,
+    num_local_experts: 64,
+    output_router_logits: false,
+    pad_token_id: 100_256,
+    position_embedding_type: "nope",
+    residual_multiplier: 0.22,
+    rms_norm_eps: 1e-5,
+    rope_scaling: null,
+    rope_theta: 10_000,
+    router_aux_loss_coef: 0.01,
+    shared_intermediate_size: 1024,
+    tie_word_embeddings: true,
+    torch_dtype: "bfloat16",
+    transformers_version: "4.56.0",
+    use_cache: true,
+    vocab_size: 100_352,
+  });
+  assert.equal(new Set(layers).size, 2);
+  assert.deepEqual(tensors.get("model.layers.0.shared_mlp.input_linear.weight")?.shape, [2048, 1536]);
+  assert.deepEqual(
+    tensors.get("model.layers.5.block_sparse_moe.experts.63.down_proj.weight")?.shape,
+    [1536, 512],
+  );
+  assert.equal(Math.round(countParameters(tensors) / 1e7), 694);
+});

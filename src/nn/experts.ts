@@ -19,7 +19,7 @@ import { transpose } from "../graph/ops/shapes/transpose.ts";
 import { type Dim, mulDims } from "../graph/shape.ts";
 import type { Builder } from "./builder.ts";
 import { type MlpOptions, gatedMlp } from "./gated-mlp.ts";
-import { type Router, gateLogits, softmaxRouter } from "./routers.ts";
+import { type Router, projectedBy, softmaxRouter } from "./routers.ts";
 
 /** What a router does. */
 interface ExpertsOptions {
@@ -32,6 +32,8 @@ interface ExpertsOptions {
   readonly router?: Router;
   readonly expert: MlpOptions;
 }
+
+const GATE = projectedBy("gate");
 
 const plus = (x: Value, y: number): Value => (y === 0 ? x : add(x, x.graph.scalar(y)));
 
@@ -52,7 +54,7 @@ export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOp
   const [B, T, D] = x.shape as [Dim, Dim, number];
   const M = mulDims(B, T);
   const flat = reshape(x, [M, D]);
-  const p = router.chances((router.logits ?? gateLogits)(b, flat, E, prefix)); // [M, E]
+  const p = router.chances((router.logits ?? GATE)(b, flat, E, prefix)); // [M, E]
   const [chosen, rows, places, counts] = routeRows(router.ranks(b, p, prefix), numChosen);
   const shares = normalizes ? div(p, plus(reduceSum(mul(p, chosen), [1]), router.floor)) : p;
   const weights = router.weigh(b, shares);

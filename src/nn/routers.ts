@@ -31,8 +31,11 @@ export interface Router {
   readonly weigh: (b: Builder, shares: Value) => Value;
 }
 
-export const gateLogits: NonNullable<Router["logits"]> = (b, x, numExperts, prefix) =>
-  b.linear(`${prefix}gate`, x, numExperts, { role: "router" });
+/** Logits by the projection of a name. */
+export const projectedBy =
+  (name: string): NonNullable<Router["logits"]> =>
+  (b, x, numExperts, prefix) =>
+    b.linear(prefix + name, x, numExperts, { role: "router" });
 
 /** Groups of equally many experts that follow each other, of which a token goes to a few: those whose best experts add up to most. */
 export interface ExpertGroups {

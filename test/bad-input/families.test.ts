@@ -107,6 +107,11 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ do_layer_norm_before: false }, "do_layer_norm_before is false"],
   ],
   granite: [[{ logits_scaling: 0 }, "logits_scaling is 0"]],
+  granitemoe: [
+    [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
+    [{ num_local_experts: 0 }, "num_local_experts is 0"],
+    [{ shared_intermediate_size: 8 }, "shared_intermediate_size is 8"],
+  ],
   granitemoehybrid: [
     [{ layer_types: ["mamba", "mamba2"] }, 'layer_types.1 is "mamba2"'],
     [{ layer_types: ["mamba"] }, "layer_types has 1 entries (expected 2"],
@@ -114,7 +119,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ mamba_d_head: 5 }, "mamba_d_head is 5 (expected 2 times the width, cut into 4)"],
     [{ mamba_d_state: 2_000_000_000 }, "mamba_d_state is 2000000000"],
     [{ time_step_limit: [0.001, 0.1] }, "time_step_limit"],
-    [{ num_local_experts: 62 }, "num_local_experts is 62"],
+    [
+      { num_local_experts: 4, num_experts_per_tok: 5 },
+      "num_experts_per_tok is 5 (expected at most num_experts, 4)",
+    ],
   ],
   falcon_h1: [
     [{ mamba_d_head: 5 }, "mamba_d_head is 5 (expected 24, cut into 4)"],

@@ -292,6 +292,15 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     ...DECODER,
     ...GRANITE,
   },
+  granitemoe: {
+    architectures: ["GraniteMoeForCausalLM"],
+    model_type: "granitemoe",
+    ...DECODER,
+    ...GRANITE,
+    intermediate_size: 24,
+    num_local_experts: 4,
+    num_experts_per_tok: 2,
+  },
   granitemoehybrid: {
     architectures: ["GraniteMoeHybridForCausalLM"],
     model_type: "granitemoehybrid",

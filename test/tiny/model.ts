@@ -8,9 +8,11 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 import { byteTokenizerFiles } from "./byte-tokenizer.ts";
+import { folderSources } from "../../src/export/merged/folder-stacks.ts";
 import { writeModel } from "../../src/format/by-path.ts";
 import { openModel } from "../../src/models/families.ts";
 import type { TensorSpec } from "../../src/models/graphs/sites.ts";
+import { storedFloats } from "../../src/quant/stored-tensor.ts";
 import { Random } from "../../src/random.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
 import { numElements } from "../../src/graph/shape.ts";
@@ -27,11 +29,18 @@ export interface TinyModelOptions {
 /** Writes a tiny model into a folder, which is made; returns the folder. */
 export async function writeTinyModel(folder: string, options: TinyModelOptions = {}): Promise<string> {
   const { config, tensors } = tinyModelParts(options);
+  const { image, checkpoint } = openModel(config);
+  const parts = [...tensors].map(([name, tensor]) => ({
+    name,
+    shape: tensor.shape,
+    storage: "f32" as const,
+    load: () => Promise.resolve(storedFloats(tensor)),
+  }));
   await writeModel(folder, {
     config,
     generationConfig: null,
-    tokenizerFiles: openModel(config).image === null ? byteTokenizerFiles() : null,
-    tensors,
+    tokenizerFiles: image === null ? byteTokenizerFiles() : null,
+    tensors: folderSources(checkpoint, parts),
   });
   return folder;
 }

@@ -7,13 +7,12 @@ import { basename } from "node:path";
 import { writeModel } from "../../format/by-path.ts";
 import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
 import { folderDtype } from "../../format/checkpoint/folder-dtypes.ts";
-import type { TensorSource } from "../../format/files/safetensors/safetensors-writer.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { Merger } from "../../peft/merge.ts";
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { Engine } from "../../runtime/engine.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { describeMaking } from "../provenance.ts";
+import { folderSources } from "./folder-stacks.ts";
 import { planCodes } from "./merged-codes.ts";
 import { writeGgufOfFolder, writeGgufOfGguf } from "./merged-gguf.ts";
 import { type KindRequest, type Substitute, chooserOf, listSubstitutes, mainKind } from "./merged-kinds.ts";
@@ -107,17 +106,7 @@ async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor
     },
     generationConfig,
     tokenizerFiles,
-    tensors: [
-      ...codes,
-      ...floats.map(({ name, shape, storage, load }): readonly [string, TensorSource] => [
-        name,
-        {
-          dtype: folderDtype(storage)!,
-          shape,
-          load: async () => (await load()).planes["data"] as HostTensor,
-        },
-      ]),
-    ],
+    tensors: [...codes, ...folderSources(base.model.checkpoint, floats)],
   };
   await writeModel(path, parts, { isNew: true });
 }

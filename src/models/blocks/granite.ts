@@ -7,13 +7,16 @@
  * Models: "Granite 3.0 Language Models", IBM, 2024. The factors are those of "Tensor Programs V", arXiv:2203.03466.
  */
 import { z } from "zod";
+import { experts } from "../../nn/experts.ts";
 import { rmsNorm } from "../../nn/norms.ts";
+import { type Router, projectedBy, softmaxRouter } from "../../nn/routers.ts";
 import { scale } from "../../nn/scale.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
+import { readExperts } from "../config/expert-config.ts";
 import { DECODER_FIELDS } from "../config/hf-config.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { decoder, plainEnds } from "./decoder.ts";
-import { type Transform, attentionPart, preNormBlock } from "./decoder-blocks.ts";
+import { type Transform, attentionPart, preNormBlock, siluMlp } from "./decoder-blocks.ts";
 
 const FACTOR = z.number().positive().default(1);
 
@@ -25,6 +28,11 @@ export const GRANITE_FIELDS = {
   residual_multiplier: FACTOR,
   logits_scaling: FACTOR,
 };
+
+/** What files call the part of experts, and its router. */
+const GRANITE_EXPERTS = "block_sparse_moe.";
+const GRANITE_ROUTER: Router = { ...softmaxRouter(), logits: projectedBy("router") };
+const MATRIX = /^(.*\.block_sparse_moe\.)experts\.(\d+)\.(gate|up|down)_proj\.weight$/;
 
 type GraniteFields = z.output<z.ZodObject<typeof GRANITE_FIELDS>>;
 
@@ -42,6 +50,24 @@ export function graniteBlock(c: GraniteFields, mixer: Transform, mlp: Transform)
   return preNormBlock(rmsNorm(c.rms_norm_eps), scaled(mixer), scaled(mlp));
 }
 
+/** Settings of its experts. */
+export const GRANITE_EXPERT_FIELDS = {
+  num_experts: z.int().min(0).default(8),
+  num_experts_per_tok: z.int().min(0).default(2),
+};
+/** What its files call these settings. */
+export const GRANITE_EXPERT_KEYS = { num_experts: "num_local_experts" };
+
+/** A feed-forward part of experts, whose weights are a softmax over those chosen. @throws UsageError "usage/model" */
+export function graniteExperts(
+  raw: RawConfig,
+  c: GraniteFields & z.output<z.ZodObject<typeof GRANITE_EXPERT_FIELDS>>,
+): Transform {
+  const sizes = readExperts(raw, c);
+  const options = { ...sizes, normalizes: true, router: GRANITE_ROUTER, expert: siluMlp(c) };
+  return (b, x) => experts(b, x, GRANITE_EXPERTS, options);
+}
+
 /** Puts one together of its blocks. */
 export function graniteDecoder(raw: RawConfig, c: GraniteFields, layers: readonly Layer[]): ModelDefinition {
   return decoder(raw, c, layers, {
@@ -49,4 +75,32 @@ export function graniteDecoder(raw: RawConfig, c: GraniteFields, layers: readonl
     scaleEmbedding: (x) => scale(x, c.embedding_multiplier),
     capLogits: (logits) => scale(logits, 1 / c.logits_scaling),
   });
+}
+
+/** One with experts: its files have all of a layer in two tensors. */
+export function withStackedExperts(definition: ModelDefinition): ModelDefinition {
+  const { checkpoint } = definition;
+  return {
+    ...definition,
+    checkpoint: {
+      ...checkpoint,
+      // The class of transformers 5 has the router's matrix without a layer of its own.
+      rename: (name) => checkpoint.rename(name).replace(/(?<=\.router)\.layer(?=\.weight$)/, ""),
+      inFolder(name) {
+        const [, prefix, expert, matrix] = MATRIX.exec(name) ?? [];
+        if (prefix === undefined) {
+          return {
+            name: name.replace(/(?<=\.block_sparse_moe\.router)(?=\.weight$)/, ".layer"),
+            stack: null,
+          };
+        }
+        return matrix === "down"
+          ? { name: `${prefix}output_linear.weight`, stack: { index: Number(expert), numParts: 1 } }
+          : {
+              name: `${prefix}input_linear.weight`,
+              stack: { index: 2 * Number(expert) + (matrix === "up" ? 1 : 0), numParts: 2 },
+            };
+      },
+    },
+  };
 }

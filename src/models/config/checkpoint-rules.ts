@@ -12,10 +12,19 @@ export interface CheckpointRules {
   ownConfig(config: RawConfig): RawConfig;
   /** Names in files of tensors that are not needed: buffers that are computed. */
   readonly ignored: RegExp;
+  /** How a folder that is written holds a tensor of this name here. */
+  inFolder(name: string): FolderPlace;
   /** What MLX keeps otherwise; null: nothing. */
   readonly mlx: MlxRules | null;
   /** Ends of paths to modules on which PEFT refuses LoRA; null: there are none. */
   readonly withoutLora: RegExp | null;
+}
+
+/** A tensor of a folder, and where in it another lies. */
+export interface FolderPlace {
+  readonly name: string;
+  /** Of a tensor with the matrices of all experts, [experts, matrices of one · out, in], which it is of all; null: it is the whole. */
+  readonly stack: { readonly index: number; readonly numParts: number } | null;
 }
 
 /** Which tensors MLX keeps otherwise than transformers, by their names here. */
@@ -44,6 +53,7 @@ export const PLAIN_CHECKPOINT: CheckpointRules = {
   peftPath: (path) => path,
   ownConfig: (config) => config,
   ignored: /rotary_emb\.inv_freq$/,
+  inFolder: (name) => ({ name, stack: null }),
   mlx: null,
   withoutLora: null,
 };

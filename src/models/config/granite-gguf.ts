@@ -1,6 +1,18 @@
 /** @file What GGUF files say of Granite: its factors, and in the H models of Granite 4 state-space layers. */
-import { BIAS_SWITCHES, NEIGHBOUR_ROWS, count, decoderGguf, flag, real } from "./decoder-gguf.ts";
+import type { AttentionOptions } from "../../nn/builder.ts";
+import {
+  BIAS_SWITCHES,
+  type DecoderRules,
+  EXPERTS,
+  NEIGHBOUR_ROWS,
+  count,
+  decoderGguf,
+  flag,
+  real,
+} from "./decoder-gguf.ts";
 import { KEY_HEADS, readKeyHeads, writeKeyHeads } from "./gguf-attending.ts";
+import type { GgufChange, GgufRules, Table } from "./gguf-rules.ts";
+import type { RawConfig } from "./raw-config.ts";
 
 const FACTORS = {
   embedding_scale: real("embedding_multiplier", 1),
@@ -32,6 +44,26 @@ export const GRANITE_GGUF = decoderGguf({
   switches: BIAS_SWITCHES,
 });
 
+/** Experts, as files of folders call them. */
+const GRANITE_EXPERTS = {
+  names: {
+    ffn_gate_inp: "block_sparse_moe.router",
+    ffn_gate_exps: "block_sparse_moe.experts.*.gate_proj",
+    ffn_up_exps: "block_sparse_moe.experts.*.up_proj",
+    ffn_down_exps: "block_sparse_moe.experts.*.down_proj",
+  },
+  keys: { num_experts: "num_local_experts" },
+} as const;
+
+export const GRANITE_MOE_GGUF = decoderGguf({
+  architecture: "granitemoe",
+  className: "GraniteMoeForCausalLM",
+  blockNames: { mlp: GRANITE_EXPERTS.names },
+  changes: { ...NEIGHBOUR_ROWS, ...EXPERTS.changes },
+  settings: { ...FACTORS, ...EXPERTS.settings },
+  keys: GRANITE_EXPERTS.keys,
+});
+
 const TYPES = { attention: "attention", other: "mamba" };
 
 /** One projection for gate and up. */
@@ -44,6 +76,8 @@ const SHARED_MLP = {
   changes: { ffn_gate: "first-half", ffn_up: "second-half" },
 } as const;
 
+const NO_EXPERTS = { num_local_experts: 0 };
+
 /** Granite 4 without state-space layers, as Granite's. */
 const GRANITE_DENSE_GGUF = decoderGguf({
   architecture: "granite",
@@ -51,7 +85,7 @@ const GRANITE_DENSE_GGUF = decoderGguf({
   blockNames: { mlp: SHARED_MLP.names },
   changes: { ...NEIGHBOUR_ROWS, ...SHARED_MLP.changes },
   settings: FACTORS,
-  fixed: { num_local_experts: 0, position_embedding_type: "rope" },
+  fixed: { ...NO_EXPERTS, position_embedding_type: "rope" },
   complete: (config) => ({
     ...config,
     shared_intermediate_size: config["intermediate_size"],
@@ -63,28 +97,11 @@ const GRANITE_DENSE_GGUF = decoderGguf({
 /** Whether a layer of a type has a state space in the place of attention. */
 export const isStateSpace = (type: string): boolean => type === "mamba" || type === "linear_attention";
 
-/** Those with state-space layers; files of the others are Granite's. */
-export const GRANITE_HYBRID_GGUF = decoderGguf({
+/** What those with state-space layers, with experts or without, say alike. */
+const HYBRID = {
   architecture: "granitehybrid",
   className: "GraniteMoeHybridForCausalLM",
-  blockNames: {
-    mlp: SHARED_MLP.names,
-    stateSpace: {
-      ssm_in: "mamba.in_proj",
-      ssm_conv1d: "mamba.conv1d",
-      ssm_norm: "mamba.norm",
-      ssm_out: "mamba.out_proj",
-    },
-  },
   tensorsInBlock: { ssm_a: "mamba.A_log", ssm_d: "mamba.D", "ssm_dt.bias": "mamba.dt_bias" },
-  changes: {
-    ...NEIGHBOUR_ROWS,
-    ...SHARED_MLP.changes,
-    ssm_conv1d: "taps",
-    ssm_norm: "as-row",
-    ssm_a: "decay-column",
-    ssm_d: "as-column",
-  },
   settings: {
     ...FACTORS,
     ...KEY_HEADS,
@@ -96,21 +113,21 @@ export const GRANITE_HYBRID_GGUF = decoderGguf({
     "ssm.group_count": count("mamba_n_groups", 1),
     "ssm.time_step_rank": count("mamba_n_heads"),
   },
-  fixed: { num_local_experts: 0, mamba_proj_bias: false },
+  keys: GRANITE_EXPERTS.keys,
+  fixed: { mamba_proj_bias: false },
   switches: { mamba_conv_bias: "ssm_conv1d.bias" },
-  instead: ({ layer_types: types }) =>
-    (types as readonly string[]).some(isStateSpace) ? null : GRANITE_DENSE_GGUF,
-  complete: ({ rotates, inner_width: inner, ...config }) => ({
+  complete: ({ rotates, inner_width: inner, ...config }: RawConfig) => ({
     ...readKeyHeads(config, TYPES),
     position_embedding_type: rotates === true ? "rope" : "nope",
     mamba_expand: Number(inner) / Number(config["hidden_size"]),
   }),
-  values: (settings, attention) => {
+  values: (settings: RawConfig, attention: readonly AttentionOptions[]) => {
     const c = settings as {
       readonly layer_types: readonly string[];
       readonly position_embedding_type?: string | null;
       readonly hidden_size: number;
       readonly shared_intermediate_size: number;
+      readonly num_experts: number;
       readonly mamba_expand: number;
     };
     const attends = c.layer_types.map((type) => !isStateSpace(type));
@@ -118,9 +135,70 @@ export const GRANITE_HYBRID_GGUF = decoderGguf({
       ...writeKeyHeads(attends, attention),
       rotates: c.position_embedding_type === "rope",
       inner_width: c.mamba_expand * c.hidden_size,
-      intermediate_size: c.shared_intermediate_size,
+      ...(c.num_experts === 0 && { intermediate_size: c.shared_intermediate_size }),
       // Readers of such files ask for it, configurations may leave it out.
       mamba_n_groups: 1,
     };
   },
+};
+
+const STATE_SPACE = {
+  ssm_in: "mamba.in_proj",
+  ssm_conv1d: "mamba.conv1d",
+  ssm_norm: "mamba.norm",
+  ssm_out: "mamba.out_proj",
+};
+const STATE_SPACE_CHANGES = {
+  ssm_conv1d: "taps",
+  ssm_norm: "as-row",
+  ssm_a: "decay-column",
+  ssm_d: "as-column",
+} as const;
+
+/** The feed-forward part of all tokens, as files with experts call it. */
+const SHARED_BESIDE_EXPERTS = {
+  names: {
+    ffn_gate_shexp: "shared_mlp.input_linear",
+    ffn_up_shexp: "shared_mlp.input_linear",
+    ffn_down_shexp: "shared_mlp.output_linear",
+  },
+  changes: { ffn_gate_shexp: "first-half", ffn_up_shexp: "second-half" },
+} as const;
+
+/** Rules of files with a feed-forward part of these modules. */
+function hybridGguf(
+  mlp: Table<string>,
+  changes: Table<GgufChange>,
+  more: Pick<DecoderRules, "settings" | "fixed" | "instead">,
+): GgufRules {
+  return decoderGguf({
+    ...HYBRID,
+    ...more,
+    blockNames: { mlp, stateSpace: STATE_SPACE },
+    changes: { ...NEIGHBOUR_ROWS, ...STATE_SPACE_CHANGES, ...changes },
+    settings: { ...HYBRID.settings, ...more.settings },
+    fixed: { ...HYBRID.fixed, ...more.fixed },
+  });
+}
+
+const WITH_EXPERTS = {
+  names: { ...GRANITE_EXPERTS.names, ...SHARED_BESIDE_EXPERTS.names },
+  changes: { ...EXPERTS.changes, ...SHARED_BESIDE_EXPERTS.changes },
+};
+const HYBRID_DENSE_GGUF = hybridGguf(SHARED_MLP.names, SHARED_MLP.changes, { fixed: NO_EXPERTS });
+const HYBRID_EXPERTS_GGUF = hybridGguf(WITH_EXPERTS.names, WITH_EXPERTS.changes, {
+  settings: EXPERTS.settings,
 });
+
+/** Reads those with experts and those without; which is written, the settings tell. Files without state-space layers are Granite's. */
+export const GRANITE_HYBRID_GGUF = hybridGguf(
+  { ...SHARED_MLP.names, ...WITH_EXPERTS.names },
+  { ...SHARED_MLP.changes, ...WITH_EXPERTS.changes },
+  {
+    settings: { expert_count: count("num_experts", 0), expert_used_count: count("num_experts_per_tok", 0) },
+    instead: ({ layer_types: types, num_experts: numExperts }) => {
+      if (Number(numExperts) > 0) return HYBRID_EXPERTS_GGUF;
+      return (types as readonly string[]).some(isStateSpace) ? HYBRID_DENSE_GGUF : GRANITE_DENSE_GGUF;
+    },
+  },
+);

@@ -1,34 +1,39 @@
 /**
- * @file Granite 4 without experts: Granite's blocks with one projection for gate and up, and state-space layers of Mamba 2 in the
- * place of attention in all or some of them, or in none.
- *
- * Its kin with experts have the same `model_type`, and are refused by what their configuration says.
+ * @file Granite 4: Granite's blocks with one projection for gate and up, and state-space layers of Mamba 2 in the place of attention
+ * in all or some of them, or in none; in some models with experts beside that feed-forward part.
  */
 import { z } from "zod";
+import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import { fusedMlp } from "../../nn/gated-mlp.ts";
 import { mamba2 } from "../../nn/mamba2.ts";
 import { type Transform, plainAttention, siluMlp } from "../blocks/decoder-blocks.ts";
-import { GRANITE_FIELDS, graniteAttention, graniteBlock, graniteDecoder } from "../blocks/granite.ts";
-import type { Family, Layer } from "../family.ts";
+import {
+  GRANITE_EXPERT_FIELDS,
+  GRANITE_EXPERT_KEYS,
+  GRANITE_FIELDS,
+  graniteAttention,
+  graniteBlock,
+  graniteDecoder,
+  graniteExperts,
+  withStackedExperts,
+} from "../blocks/granite.ts";
+import type { Family, Layer, RawConfig } from "../family.ts";
 import { GRANITE_HYBRID_GGUF, isStateSpace } from "../config/granite-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { requireTypesOfAll } from "../config/layer-types.ts";
 import { MAMBA_FIELDS, mambaOptions } from "../config/mamba-config.ts";
-
-const UNUSED = z.unknown().optional();
 
 const SCHEMA = z.object({
   ...GRANITE_FIELDS,
   attention_bias: z.boolean().default(false),
   shared_intermediate_size: z.int().positive().default(1024),
   layer_types: z.array(z.enum(["attention", "full_attention", "mamba", "linear_attention"])),
-  num_local_experts: z.literal(0),
+  ...GRANITE_EXPERT_FIELDS,
   /** Without one nothing is rotated. */
   position_embedding_type: z.enum(["rope", "nope"]).nullish(),
   ...MAMBA_FIELDS,
-  // Of experts, and of how weights began.
-  num_experts_per_tok: UNUSED,
-  init_method: UNUSED,
+  /** How weights began. */
+  init_method: z.unknown().optional(),
   normalization_function: z.literal("rmsnorm").nullish(),
 });
 
@@ -42,27 +47,34 @@ const MLX = {
     path.endsWith(MLP.gateUp) ? null : path.replace(MLP.down, "mlp.down_proj"),
 };
 
+/** Without limits that are none, which transformers 5 reads only as it writes them, 0.0 and an infinity. */
+const ownConfig = ({ time_step_limit: _limit, ...config }: RawConfig): RawConfig => config;
+
 export const granitemoehybrid: Family = {
   modelType: "granitemoehybrid",
-  summary: "Granite 4 without experts: 350M and 1B, with state-space layers or without, and H-Micro",
+  summary:
+    "Granite 4: 350M, 1B and Micro, with state-space layers or without, and with experts H-Tiny and H-Small",
   traits:
-    "Granite's blocks with one projection for gate and up. In the H models most have a state-space layer of Mamba 2 in the place of attention, with one state of a fixed size (see Qwen 3.5). GGUF files of those without are read as Granite's.",
+    "Granite's blocks with one projection for gate and up. In the H models most have a state-space layer of Mamba 2 in the place of attention, with one state of a fixed size (see Qwen 3.5). In H-Tiny and H-Small, experts of which a router chooses some for each token lie beside the feed-forward part of all; adapters can sit on the router (`router`) and on every expert. GGUF files of those without state-space layers are read as Granite's.",
   gguf: GRANITE_HYBRID_GGUF,
   open: (raw) => {
-    const c = parseConfig(SCHEMA, raw);
+    const c = parseConfig(SCHEMA, raw, GRANITE_EXPERT_KEYS);
     requireTypesOfAll(raw, c);
     const { rope, ...others } = plainAttention(raw, c);
     const attention = { ...others, rope: c.position_embedding_type === "rope" ? rope : null };
     const mlp = { ...siluMlp(c), intermediateSize: c.shared_intermediate_size };
-    const block = (mixer: Transform): Layer => graniteBlock(c, mixer, (b, x) => fusedMlp(b, x, MLP, mlp));
+    const shared: Transform = (b, x) => fusedMlp(b, x, MLP, mlp);
+    const chosen = c.num_experts > 0 ? graniteExperts(raw, c) : null;
+    const both: Transform = (b, x) => (chosen ? add(chosen(b, x), shared(b, x)) : shared(b, x));
+    const block = (mixer: Transform): Layer => graniteBlock(c, mixer, both);
     const attending = block(graniteAttention(c, attention));
     const options = c.layer_types.some(isStateSpace) ? mambaOptions(raw, c) : null;
     const remembering = options && block((b, x) => mamba2(b, x, "mamba.", options));
     const layers = c.layer_types.map((type) => (remembering && isStateSpace(type) ? remembering : attending));
-    const definition = graniteDecoder(raw, c, layers);
+    const definition = withStackedExperts(graniteDecoder(raw, c, layers));
     const { checkpoint } = definition;
     const rename = (name: string): string =>
       checkpoint.rename(name).replace(".mlp.down_proj.", `.${MLP.down}.`);
-    return { ...definition, checkpoint: { ...checkpoint, rename, mlx: MLX } };
+    return { ...definition, checkpoint: { ...checkpoint, rename, ownConfig, mlx: MLX } };
   },
 };

@@ -44,6 +44,8 @@ test("gates and halves beside them that lie one below the other are two matrices
   await writeSafetensors(path, [
     ["mlp.experts.gate_up_proj", hostTensor("float32", [2, 4, 3], data)],
     ["mlp.experts.down_proj", hostTensor("float32", [2, 3, 2], data.slice(0, 12))],
+    ["0.block_sparse_moe.input_linear.weight", hostTensor("float32", [1, 2, 1], data.slice(0, 2))],
+    ["0.shared_mlp.input_linear.weight", hostTensor("float32", [2, 1], data.slice(0, 2))],
     ["odd.experts.gate_up_proj", hostTensor("float32", [1, 3, 1], data.slice(0, 3))],
     ["flat.experts.down_proj", hostTensor("float32", [3, 2], data.slice(0, 6))],
   ]);
@@ -51,10 +53,11 @@ test("gates and halves beside them that lie one below the other are two matrices
   const weights = unstacked(file);
   const ofExpert = (expert: number): string[] =>
     ["gate_proj", "up_proj", "down_proj"].map((matrix) => `mlp.experts.${expert}.${matrix}.weight`);
-  const others = ["odd.experts.gate_up_proj", "flat.experts.down_proj"];
+  const others = ["odd.experts.gate_up_proj", "flat.experts.down_proj", "0.shared_mlp.input_linear.weight"];
+  const renamed = ["gate_proj", "up_proj"].map((matrix) => `0.block_sparse_moe.experts.0.${matrix}.weight`);
   assert.deepEqual(
     [...weights.tensors.keys()].toSorted(),
-    [...ofExpert(0), ...ofExpert(1), ...others].toSorted(),
+    [...ofExpert(0), ...ofExpert(1), ...others, ...renamed].toSorted(),
   );
   const [gate, up, down] = ofExpert(1) as [string, string, string];
   assert.deepEqual(await weights.read(gate), hostTensor("float32", [2, 3], data.slice(12, 18)));

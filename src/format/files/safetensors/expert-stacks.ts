@@ -1,6 +1,7 @@
 /**
  * @file Matrices of all experts in one tensor. MLX keeps them so: `X.switch_mlp.Y` [E, …] stands for `X.experts.N.Y` […], N < E.
- * Some folders do as transformers computes, `X.experts.gate_up_proj` [E, 2F, D]: gate and up of an expert lie one below the other.
+ * Some folders do as transformers computes, `X.experts.gate_up_proj` [E, 2F, D], or by other names: gate and up of an expert lie one
+ * below the other.
  */
 import { FormatError } from "../../../errors.ts";
 import { numElements } from "../../../graph/shape.ts";
@@ -12,11 +13,17 @@ import type { Safetensors } from "./safetensors.ts";
 
 const STACK = /\.switch_mlp\./;
 
-/** What the matrices of an expert are called, by what follows `.experts.` in the name of a tensor that holds those of all. */
-const JOINED: Readonly<Record<string, readonly string[]>> = {
-  gate_up_proj: ["gate_proj", "up_proj"],
-  down_proj: ["down_proj"],
-};
+/** Names of tensors that hold the matrices of all experts: what precedes those of an expert, and what they are called. */
+const JOINED: readonly (readonly [name: RegExp, matrices: Readonly<Record<string, readonly string[]>>])[] = [
+  [
+    /^(?<prefix>.*\.experts)\.(?<joined>\w+)$/,
+    { gate_up_proj: ["gate_proj", "up_proj"], down_proj: ["down_proj"] },
+  ],
+  [
+    /^(?<prefix>.*\.block_sparse_moe)\.(?<joined>\w+)\.weight$/,
+    { input_linear: ["gate_proj", "up_proj"], output_linear: ["down_proj"] },
+  ],
+];
 
 /** What files call the module of an expert that lies in a stack. */
 export function stackName(module: string): string {
@@ -44,11 +51,15 @@ function stackOf(range: TensorRange): Stack | null {
   if (STACK.test(name)) {
     return { range, numCuts: 1, nameOf: (expert) => name.replace(STACK, `.experts.${expert}.`) };
   }
-  const [, prefix = "", joined = ""] = /^(.*\.experts\.)(\w+)$/.exec(name) ?? [];
-  const matrices = lookup(JOINED, joined);
-  if (matrices === undefined || shape.length !== 3 || shape[1]! % matrices.length !== 0) return null;
-  const nameOf = (expert: number, cut: number): string => `${prefix}${expert}.${matrices[cut]}.weight`;
-  return { range, numCuts: matrices.length, nameOf };
+  for (const [form, names] of JOINED) {
+    const { prefix = "", joined = "" } = form.exec(name)?.groups ?? {};
+    const matrices = lookup(names, joined);
+    if (matrices === undefined || shape.length !== 3 || shape[1]! % matrices.length !== 0) continue;
+    const experts = prefix.endsWith(".experts") ? prefix : `${prefix}.experts`;
+    const nameOf = (expert: number, cut: number): string => `${experts}.${expert}.${matrices[cut]}.weight`;
+    return { range, numCuts: matrices.length, nameOf };
+  }
+  return null;
 }
 
 /** Weights, scales and biases of three matrices. */

@@ -39,8 +39,10 @@ ARCHITECTURES = {
     "gpt2": "GPT2",
     "gpt_neox": "GPTNEOX",
     "granite": "GRANITE",
+    "granitemoe": "GRANITE_MOE",
     "granitemoehybrid-files": "GRANITE_HYBRID",
     "falcon_h1-files": "FALCON_H1",
+    "granitemoehybrid-experts": "GRANITE_HYBRID",
     "lfm2": "LFM2",
     "lfm2_moe": "LFM2MOE",
     "qwen2_vl": "QWEN2VL",
@@ -187,7 +189,7 @@ def write_settings(w, family, c, num_behind):
         w.add_layer_norm_rms_eps(c["norm_eps"])
         w.add_rope_freq_base(rope["rope_theta"])
         return
-    if family == "granitemoehybrid-files":
+    if family.startswith("granitemoehybrid"):
         w.add_head_count_kv([c["num_key_value_heads"] if kind == "full_attention" else 0 for kind in c["layer_types"]])
         w.add_rope_dimension_count(c["hidden_size"] // c["num_attention_heads"])
         w.add_rope_scaling_finetuned(False)  # nothing is rotated; the converter writes a base all the same
@@ -200,6 +202,8 @@ def write_settings(w, family, c, num_behind):
         w.add_ssm_inner_size(c["mamba_expand"] * c["hidden_size"])
         w.add_ssm_time_step_rank(c["mamba_n_heads"])
         add_factors(w, c)
+        if family.endswith("experts"):
+            add_experts(w, c)
         return
     if family == "gemma4_text":
         write_gemma4_settings(w, c, rope)
@@ -294,9 +298,9 @@ def write_settings(w, family, c, num_behind):
     if family in ("exaone4", "olmo3"):
         w.add_sliding_window(c["sliding_window"])
         w.add_sliding_window_pattern([kind == "sliding_attention" for kind in c["layer_types"]])
-    if family == "granite":
+    if family in ("granite", "granitemoe"):
         add_factors(w, c)
-    if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "ministral3", "mixtral", "smollm3", "smolvlm", "granite", "arcee", "apertus"):
+    if family in ("llama", "llama-scaled", "llama-yarn", "mistral", "ministral3", "mixtral", "smollm3", "smolvlm", "granite", "granitemoe", "arcee", "apertus"):
         w.add_vocab_size(c["vocab_size"])
         w.add_rope_dimension_count(head_dim)
     if full.get("rope_type") == "yarn":
@@ -372,7 +376,7 @@ def converted(family, c, tensors):
             if name.endswith("norm.weight") and "linear_attn" not in name:
                 array = array + np.float32(1)
             name = name.replace(".dt_bias", ".dt_proj.bias")
-        if family in ("granitemoehybrid-files", "falcon_h1-files"):
+        if family.startswith("granitemoehybrid") or family == "falcon_h1-files":
             name = name.replace(".dt_bias", ".dt_proj.bias")
             if name.endswith("A_log"):
                 array = -np.exp(array.astype(np.float64)).astype(np.float32)
@@ -383,8 +387,13 @@ def converted(family, c, tensors):
             if ".shared_mlp." in name:
                 before, layer = name.split(".shared_mlp.")[0], name.split(".")[-2]
                 parts = {"input_linear": ("gate_proj", "up_proj"), "output_linear": ("down_proj",)}[layer]
-                yield from ((f"{before}.mlp.{part}.weight", half) for part, half in zip(parts, np.split(array, len(parts))))
+                where = "mlp.shared_experts" if family.endswith("experts") else "mlp"
+                yield from ((f"{before}.{where}.{part}.weight", half) for part, half in zip(parts, np.split(array, len(parts))))
                 continue
+        if name.endswith("block_sparse_moe.input_linear.weight"):
+            gate_up = np.split(array, 2, axis=1)
+            yield from ((name.replace("block_sparse_moe.input_linear", f"mlp.experts.{part}"), half) for part, half in zip(("gate_proj", "up_proj"), gate_up))
+            continue
         if name.endswith(("conv.conv.weight", "conv1d.weight")):
             array = array.squeeze(1)
         if family == "stablelm-parallel" and "_layernorm.norms." in name:

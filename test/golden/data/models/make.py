@@ -136,6 +136,20 @@ MODELS = {
         {"vocab_size": 96, "hidden_size": 32, "intermediate_size": 48, "num_layers": 2, "num_heads": 4, "max_position_embeddings": 64}
         | {"attention_types": [[["global", "local"], 1]], "window_size": 4, "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0},
     ),
+    "granitemoe": (
+        transformers.GraniteMoeForCausalLM,
+        SMALL
+        | ROTATED
+        | {"intermediate_size": 20, "num_local_experts": 5, "num_experts_per_tok": 2, "tie_word_embeddings": True}
+        | {"embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
+    ),
+    "granitemoehybrid-experts": (
+        transformers.GraniteMoeHybridForCausalLM,
+        SMALL
+        | {"layer_types": ["mamba", "attention"], "num_local_experts": 5, "num_experts_per_tok": 2, "intermediate_size": 12}
+        | {"shared_intermediate_size": 20, "mamba_n_heads": 4, "mamba_d_head": 16, "mamba_d_state": 6, "tie_word_embeddings": True}
+        | {"embedding_multiplier": 5.0, "attention_multiplier": 0.25, "residual_multiplier": 0.4, "logits_scaling": 3.0},
+    ),
     "granitemoehybrid": (
         transformers.GraniteMoeHybridForCausalLM,
         SMALL
@@ -382,6 +396,7 @@ AS_OF_V4 = {
         "global_head_dim": 12,
         "num_global_key_value_heads": 1,
     },
+    "granitemoehybrid-experts": {"layer_types": ["mamba", "attention"], "time_step_limit": [0.0, 1e30]},
     "granitemoehybrid": {"layer_types": ["attention"] * 2, "time_step_limit": None},
     "granitemoehybrid-h": {"layer_types": ["mamba", "attention"], "time_step_limit": [0.0, 1e30]},
     "granitemoehybrid-files": {"layer_types": ["mamba", "attention"], "time_step_limit": [0.0, {"__float__": "Infinity"}]},
