@@ -49,6 +49,7 @@ export const PEER_MODELS = {
   lfm2_moe: { modelType: "lfm2_moe", config: { pad_token_id: 0 } },
   qwen3_5_text: { modelType: "qwen3_5_text", config: { pad_token_id: 0 } },
   ernie4_5: { modelType: "ernie4_5" },
+  exaone: { modelType: "exaone" },
   exaone4: { modelType: "exaone4" },
   glm: { modelType: "glm", config: { pad_token_id: 0 } },
   glm4: { modelType: "glm4", config: { pad_token_id: 0 } },

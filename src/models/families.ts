@@ -17,6 +17,7 @@ import { debertaV2 } from "./families/deberta-v2.ts";
 import { distilbert } from "./families/distilbert.ts";
 import { electra } from "./families/electra.ts";
 import { ernie45 } from "./families/ernie4-5.ts";
+import { exaone } from "./families/exaone.ts";
 import { exaone4 } from "./families/exaone4.ts";
 import { falconH1 } from "./families/falcon-h1.ts";
 import { gemma } from "./families/gemma.ts";
@@ -113,6 +114,7 @@ export const FAMILIES: readonly Family[] = [
   lfm2,
   lfm2Moe,
   ernie45,
+  exaone,
   exaone4,
   glm,
   glm4,

@@ -1324,6 +1324,43 @@ test("VaultGemma 1B has two norms a block", () => {
   ]);
 });
 
+test("EXAONE 3.5 of 2.4B has names of its own for settings", () => {
+  const { layers, ties } = openModel({
+    activation_function: "silu",
+    architectures: ["ExaoneForCausalLM"],
+    attention_dropout: 0,
+    auto_map: { AutoConfig: "configuration_exaone.ExaoneConfig" },
+    bos_token_id: 1,
+    embed_dropout: 0,
+    eos_token_id: 361,
+    head_dim: 80,
+    hidden_size: 2560,
+    initializer_range: 0.02,
+    intermediate_size: 7168,
+    layer_norm_epsilon: 1e-5,
+    max_position_embeddings: 32_768,
+    model_type: "exaone",
+    num_attention_heads: 32,
+    num_key_value_heads: 8,
+    num_layers: 30,
+    pad_token_id: 0,
+    rope_scaling: {
+      factor: 8,
+      high_freq_factor: 4,
+      low_freq_factor: 1,
+      original_max_position_embeddings: 8192,
+      rope_type: "llama3",
+    },
+    rope_theta: 1_000_000,
+    tie_word_embeddings: true,
+    torch_dtype: "bfloat16",
+    use_cache: true,
+    vocab_size: 102_400,
+  });
+  assert.deepEqual([layers.length, ties.size], [30, 1]);
+  assert.equal(layers[29]?.attention?.rope?.scaling.kind, "llama3");
+});
+
 test("Qwen3-Coder names settings of its own code", () => {
   const config = {
     ...LLAMA_SIZES,

@@ -188,6 +188,10 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   qwen3_5_moe: [[{ text_config: null }, "text_config is missing"]],
   qwen3_5: [[{ text_config: null }, "text_config is missing"]],
   ernie4_5: [[{ use_bias: 1 }, "use_bias is 1"]],
+  exaone: [
+    [{ hidden_act: "gelu" }, 'hidden_act is "gelu"'],
+    [{ num_layers: 3 }, "num_hidden_layers is 2 (unknown setting)"],
+  ],
   exaone4: [
     [{ sliding_window_pattern: "LGLG" }, 'sliding_window_pattern is "LGLG"'],
     [{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"],

@@ -406,6 +406,11 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     head_dim: 8,
     tie_word_embeddings: true,
   },
+  exaone: {
+    architectures: ["ExaoneForCausalLM"],
+    model_type: "exaone",
+    ...DECODER,
+  },
   exaone4: {
     architectures: ["Exaone4ForCausalLM"],
     model_type: "exaone4",

@@ -52,6 +52,7 @@ ARCHITECTURES = {
     "qwen3_5_text-even": "QWEN35",
     "qwen3_5_moe_text": "QWEN35MOE",
     "ernie4_5": "ERNIE4_5",
+    "exaone": "EXAONE",
     "exaone4": "EXAONE4",
     "glm": "CHATGLM",
     "glm4": "GLM4",
@@ -293,6 +294,8 @@ def write_settings(w, family, c, num_behind):
         w.add_num_deepstack_layers(len(c["vision_config"]["deepstack_visual_indexes"]))
     if family in ("glm", "glm4"):
         w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * head_dim))
+    if family == "exaone":
+        w.add_rope_dimension_count(head_dim)
     if family == "exaone4":
         w.add_vocab_size(c["vocab_size"])
     if family in ("exaone4", "olmo3"):
@@ -452,7 +455,7 @@ def write_file(path, family, c, tensors, num_behind=0):
         for name in ("alpha_p", "alpha_n", "beta", "eps"):
             values = [tensors.pop(f"model.layers.{block}.mlp.act_fn.{name}").item() for block in range(num_blocks)]
             getattr(w, f"add_xielu_{name}")(values)
-    if family in ("llama-scaled", "apertus"):
+    if family in ("llama-scaled", "apertus", "exaone"):
         w.add_tensor("rope_freqs.weight", llama3_factors(c))
     if family == "phi3-long":
         ratio = c["max_position_embeddings"] / c["original_max_position_embeddings"]

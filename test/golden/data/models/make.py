@@ -242,6 +242,7 @@ MODELS = {
         SMALL | LATENT | EXPERTS | ROTATED | {"q_lora_rank": 14, "v_head_dim": 12, "rope_interleave": True},
     ),
     "ernie4_5": (transformers.Ernie4_5ForCausalLM, SMALL | ROTATED | {"head_dim": 12, "use_bias": True, "tie_word_embeddings": True}),
+    "exaone": (transformers.LlamaForCausalLM, SMALL | {"rope_parameters": LLAMA3 | {"rope_theta": 10000.0}}),
     "exaone4": (
         transformers.Exaone4ForCausalLM,
         SMALL | ROTATED | {"head_dim": 12, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]},
@@ -385,6 +386,8 @@ MODELS = {
         ENCODER | {"max_position_embeddings": 66, "type_vocab_size": 1, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2},
     ),
 }
+# Configurations of models that the class of others computes.
+CONFIGS = {"exaone": transformers.ExaoneConfig}
 # What transformers 4 wrote in another way; the first Gemma files name the activation so.
 AS_OF_V4 = {
     "gemma": {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"},
@@ -401,6 +404,8 @@ AS_OF_V4 = {
     "granitemoehybrid-h": {"layer_types": ["mamba", "attention"], "time_step_limit": [0.0, 1e30]},
     "granitemoehybrid-files": {"layer_types": ["mamba", "attention"], "time_step_limit": [0.0, {"__float__": "Infinity"}]},
     "apertus": {"rope_scaling": LLAMA3},
+    "exaone": {"architectures": ["ExaoneForCausalLM"], "num_layers": 2, "layer_norm_epsilon": 1e-5, "activation_function": "silu", "rope_scaling": LLAMA3}
+    | {"num_hidden_layers": None, "rms_norm_eps": None, "hidden_act": None},
     "hunyuan_v1_dense": {"rope_scaling": STRETCHED},
     "lfm2": {"layer_types": None, "full_attn_idxs": [1], "intermediate_size": 1, "block_ff_dim": 70, "tie_embedding": True},
     "qwen3_5_text": {"partial_rotary_factor": 0.5},
@@ -538,7 +543,7 @@ def main(out, names):
         torch.manual_seed(2026)
         # DeBERTa has no other attention, and no name for it.
         attention = {} if name.startswith("deberta") else {"attn_implementation": "eager"}
-        config = model_class.config_class(**settings, **attention)
+        config = CONFIGS.get(name, model_class.config_class)(**settings, **attention)
         model = model_class(config).eval()
         make_random(model)
         folder = out / name
