@@ -45,6 +45,8 @@ export interface ModelDefinition {
   readonly image: ImageConfig | null;
   readonly maxPositions: number;
   readonly layers: readonly Layer[];
+  /** The layer before it whose keys and values a layer reads; null: it has its own. Default: each has. */
+  readonly keysFrom?: (layer: number) => number | null;
   /** What precedes a path inside block `layer`, with its dot. */
   blockPrefix(layer: number): string;
   /** Builds the stem, from ids int64 [B, T] or pixels [B, C, H, W] to x [B, T, D]. */

@@ -17,6 +17,8 @@ export interface ModelLayer extends Part {
   readonly kind: number;
   readonly branches: readonly Branch[];
   readonly attention: AttentionOptions | null;
+  /** The layer whose keys and values it reads; null: it has its own, if it attends. */
+  readonly keysFrom: number | null;
   /** What is kept of the last tokens, in the place of keys and values; null: nothing. */
   readonly recent: RecentOptions | null;
   /** The states that are kept of all tokens. */
@@ -24,9 +26,13 @@ export interface ModelLayer extends Part {
 }
 
 /** Numbers of the keys of a token in all layers, which are as many as those of its values. */
-export function keyWidth({ layers }: { readonly layers: readonly Pick<ModelLayer, "attention">[] }): number {
-  const widths = layers.map(({ attention }) =>
-    attention ? attention.numKeyValueHeads * attention.headWidth : 0,
+export function keyWidth({
+  layers,
+}: {
+  readonly layers: readonly Pick<ModelLayer, "attention" | "keysFrom">[];
+}): number {
+  const widths = layers.map(({ attention, keysFrom }) =>
+    attention && keysFrom === null ? attention.numKeyValueHeads * attention.headWidth : 0,
   );
   return widths.reduce((sum, width) => sum + width, 0);
 }
@@ -46,6 +52,7 @@ export function declaredLayer(kind: number, part: PartGraph): ModelLayer {
       attention,
     })),
     attention: part.attention?.options ?? null,
+    keysFrom: null,
     recent: part.recent?.options ?? null,
     states: part.stateOptions,
   };

@@ -21,6 +21,8 @@ export class Model {
   readonly stem: Part;
   /** The site whose rows ids of tokens choose; null: the model reads images. */
   readonly embedding: SiteSpec | null;
+  /** Whether what stands before the blocks gives each of them something beside the stream. */
+  readonly givesLayers: boolean;
   readonly head: Part;
   /** Tensors outside the blocks whose values are those of another, by name. */
   readonly ties: ReadonlyMap<string, string>;
@@ -40,11 +42,15 @@ export class Model {
     this.#definition = family.open(raw);
     this.#kinds = [...new Set(this.#definition.layers)];
     const kinds = this.#kinds.map((_, kind) => declaredLayer(kind, this.#build(kind, PLAIN_PART).part));
-    this.layers = this.#definition.layers.map((layer) => kinds[this.#kinds.indexOf(layer)]!);
+    this.layers = withKeys(
+      this.#definition.layers.map((layer) => kinds[this.#kinds.indexOf(layer)]!),
+      this.#definition.keysFrom ?? (() => null),
+    );
     const { part: stem, x: ids } = this.buildStem(PLAIN_PART);
     const head = this.buildHead(PLAIN_PART).part;
     this.ties = head.ties;
     this.embedding = stem.lookUps.get(ids) ?? null;
+    this.givesLayers = stem.layerInputs !== null;
     this.stem = { tensors: stem.specs, sites: stem.sites };
     this.head = { tensors: head.specs.filter(({ name }) => !head.ties.has(name)), sites: head.sites };
     const outside = (spec: TensorSpec): ModelTensor => ({ ...spec, layer: null, path: spec.name });
@@ -150,6 +156,11 @@ export class Model {
     return [...this.stem.sites, ...this.head.sites];
   }
 
+  /** Whether another layer reads the keys and values of this one. */
+  givesKeys(layer: number): boolean {
+    return this.layers.some(({ keysFrom }) => keysFrom === layer);
+  }
+
   /** The site of a module, by its whole path. */
   siteOf(path: string): SiteSpec | undefined {
     return this.#sites.get(path);
@@ -210,4 +221,20 @@ export class Model {
       return { x, y: this.#definition.head(part, x) };
     });
   }
+}
+
+/** Layers with those whose keys they read; equal ones are one object. */
+function withKeys(
+  layers: readonly ModelLayer[],
+  keysFrom: (layer: number) => number | null,
+): readonly ModelLayer[] {
+  const made = new Map<string, ModelLayer>();
+  return layers.map((layer, index) => {
+    const from = keysFrom(index);
+    if (from === null) return layer;
+    const key = `${layer.kind} ${from}`;
+    const known = made.get(key) ?? { ...layer, keysFrom: from };
+    made.set(key, known);
+    return known;
+  });
 }

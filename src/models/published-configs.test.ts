@@ -5,6 +5,7 @@ import { withClasses } from "./config/class-head.ts";
 import { openModel } from "./families.ts";
 import type { RawConfig } from "./config/raw-config.ts";
 import type { Model } from "./model.ts";
+import { keyWidth } from "./model-layer.ts";
 
 const numParametersOf = ({ tensors }: Pick<Model, "tensors">): number =>
   [...tensors.values()].reduce(
@@ -1578,9 +1579,63 @@ test("Gemma 4 as transformers writes it: what layers have of their own stands by
   assert.deepEqual(written.layers, published.layers);
 });
 
-test("Gemma 4 of E2B has embeddings of each layer, and layers that share keys: both are named", () => {
-  const e2b = { ...GEMMA4_31B, hidden_size_per_layer_input: 256, num_kv_shared_layers: 20 };
-  assert.throws(() => gemma4(e2b), /hidden_size_per_layer_input is 256 .*; num_kv_shared_layers is 20 /);
+/** The last layers, of which each fifth has no window, read keys of others, and are twice as wide. */
+const GEMMA4_E2B = {
+  ...GEMMA4_31B,
+  attention_k_eq_v: false,
+  hidden_size: 1536,
+  hidden_size_per_layer_input: 256,
+  intermediate_size: 6144,
+  layer_types: Array.from({ length: 35 }, (_, i) => ((i + 1) % 5 ? "sliding_attention" : "full_attention")),
+  max_position_embeddings: 131_072,
+  num_attention_heads: 8,
+  num_global_key_value_heads: null,
+  num_hidden_layers: 35,
+  num_key_value_heads: 1,
+  num_kv_shared_layers: 20,
+  sliding_window: 512,
+  use_bidirectional_attention: null,
+  use_double_wide_mlp: true,
+};
+
+test("Gemma 4 E2B: layers have embeddings of their own, and twenty read keys of two others", () => {
+  const model = gemma4(GEMMA4_E2B);
+  const { layers, tensors, givesLayers, checkpoint } = model;
+  assert.ok(givesLayers);
+  assert.deepEqual(tensors.get("model.embed_tokens_per_layer.weight")?.shape, [262_144, 35 * 256]);
+  assert.deepEqual(
+    layers.map(({ keysFrom }) => keysFrom),
+    layers.map((_, i) => (i < 15 ? null : (i + 1) % 5 ? 13 : 14)),
+  );
+  assert.deepEqual(
+    [13, 14, 15].map((layer) => model.givesKeys(layer)),
+    [true, true, false],
+  );
+  assert.deepEqual(tensors.get("model.layers.14.mlp.up_proj.weight")?.shape, [6144, 1536]);
+  assert.deepEqual(tensors.get("model.layers.15.mlp.up_proj.weight")?.shape, [12_288, 1536]);
+  assert.ok(!tensors.has("model.layers.15.self_attn.k_proj.weight"));
+  assert.ok(checkpoint.ignored.test("model.layers.15.self_attn.k_proj.weight"));
+  assert.ok(!checkpoint.ignored.test("model.layers.14.self_attn.k_proj.weight"));
+  // Own and shared, with a window and without.
+  assert.equal(new Set(layers.map(({ kind }) => kind)).size, 4);
+  assert.equal(keyWidth(model), 12 * 256 + 3 * 512);
+  // Of 5.1 thousand millions, with what reads images and sound.
+  assert.equal(Math.round(numParametersOf(model) / 1e7), 463);
+});
+
+test("Gemma 4 E4B: 42 layers, of which the last 18 read keys of others", () => {
+  const model = gemma4({
+    ...GEMMA4_E2B,
+    hidden_size: 2560,
+    intermediate_size: 10_240,
+    layer_types: Array.from({ length: 42 }, (_, i) => ((i + 1) % 6 ? "sliding_attention" : "full_attention")),
+    num_hidden_layers: 42,
+    num_key_value_heads: 2,
+    num_kv_shared_layers: 18,
+    use_double_wide_mlp: false,
+  });
+  assert.deepEqual([model.layers[41]?.keysFrom, model.layers[40]?.keysFrom], [23, 22]);
+  assert.equal(Math.round(numParametersOf(model) / 1e7), 746);
 });
 
 test("Gemma 3 has no cap on its scores, and none on its logits where it reads images", () => {

@@ -99,6 +99,14 @@ export interface Builder {
   linearAttention(values: LinearAttentionValues): Value;
   /** The heads of x [B, T, n·E], rotated by the positions of their tokens. */
   rotate(x: Value, numHeads: number, rope: RopeConfig): Value;
+  /**
+   * Gives each layer a part of x [B, T, L, W] of its own, which it reads as `layerInput`. In what stands before the blocks alone.
+   */
+  toLayers(x: Value): void;
+  /** The part of this layer, [B, T, width]. */
+  layerInput(width: number): Value;
+  /** Keys, as they were rotated, and values of the layer whose these are too (`ModelDefinition.keysFrom`), [B, T, width] each. */
+  keysOfOther(width: number): readonly [key: Value, value: Value];
   /** A residual branch: x + f(x). Whoever runs a block may leave its backward out. */
   branch(name: string, x: Value, f: (x: Value) => Value): Value;
   /**

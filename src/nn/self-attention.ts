@@ -21,6 +21,8 @@ export interface SelfAttentionOptions extends AttentionOptions {
   readonly valueNorm?: Norm;
   /** Whether values are what the projection of keys gives, before the norm of keys; default: they have a projection of their own. */
   readonly valuesAreKeys?: true;
+  /** Whether keys and values are those of another layer; default: they are projected. */
+  readonly readsOther?: true;
   /** Whether the projection of queries gives each head a gate behind its query, whose sigmoid its output is multiplied with. */
   readonly isGated?: true;
   /** Makes what is added to the scores of queries and keys [B, T, H·E]; nothing unless given. */
@@ -78,6 +80,7 @@ export function selfAttention(
     keyNorm,
     valueNorm = null,
     valuesAreKeys = false,
+    readsOther = false,
     isGated = false,
     biasOf,
     ...attention
@@ -86,24 +89,35 @@ export function selfAttention(
   const numParts = isGated ? 2 : 1;
   const own = b.linear(`${prefix}${names.query}`, x, numParts * H * E, { role: "query", bias: bias.qkv });
   const [q, gate] = splitHeads(own, H, numParts) as [Value, Value | undefined];
-  const k = b.linear(`${prefix}${names.key}`, x, K * E, { role: "key", bias: bias.qkv });
-  const v = valuesAreKeys
-    ? k
-    : b.linear(`${prefix}${names.value}`, x, K * E, { role: "value", bias: bias.qkv });
   const rotated = (value: Value, numHeads: number): Value =>
     comesRotated && rope ? b.rotate(value, numHeads, rope) : value;
   const normed = (norm: Norm | null, name: string, value: Value): Value =>
     norm ? norm(b, `${prefix}${name}`, value) : value;
   const query = normed(queryNorm, nameOfQ, rotated(q, H));
-  const key = normed(keyNorm, nameOfK, rotated(k, K));
-  const added = biasOf ? { bias: biasOf(b, query, key) } : {};
-  const attended = b.attend(query, key, normed(valueNorm, "v_norm", v), { ...attention, ...added });
+  const attendOwn = (): Value => {
+    const k = b.linear(`${prefix}${names.key}`, x, K * E, { role: "key", bias: bias.qkv });
+    const v = valuesAreKeys
+      ? k
+      : b.linear(`${prefix}${names.value}`, x, K * E, { role: "value", bias: bias.qkv });
+    const key = normed(keyNorm, nameOfK, rotated(k, K));
+    const added = biasOf ? { bias: biasOf(b, query, key) } : {};
+    return b.attend(query, key, normed(valueNorm, "v_norm", v), { ...attention, ...added });
+  };
+  const attended = readsOther ? attendOther(b, query, attention) : attendOwn();
   const width = sizeAt(x.shape, -1);
   const gated = gate ? mul(attended, sigmoid(gate)) : attended;
   return b.linear(`${prefix}${names.output}`, gated, width, {
     role: "attention-output",
     bias: bias.output,
   });
+}
+
+/** Attention of projected queries [B, T, H·E] over the keys of another layer, which come rotated. */
+function attendOther(b: Builder, q: Value, attention: AttentionOptions): Value {
+  const { numHeads, numKeyValueHeads, headWidth, rope, comesRotated = false } = attention;
+  const [key, value] = b.keysOfOther(numKeyValueHeads * headWidth);
+  const query = rope && !comesRotated ? b.rotate(q, numHeads, rope) : q;
+  return b.attend(query, key, value, { ...attention, comesRotated: true });
 }
 
 /** The same of one projection for queries, keys and values. */

@@ -8,6 +8,7 @@ import { type Bindings, evaluateShape } from "../graph/shape.ts";
 import type { PartGraph } from "../models/graphs/part-graph.ts";
 import type { PassFacts, PositionTable } from "../nn/pass.ts";
 import type { BufferPool } from "../runtime/memory/buffer-pool.ts";
+import { Links } from "./links.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 
 /** Tables with a row for each position, shared by all passes; they grow with the longest one. */
@@ -32,6 +33,8 @@ export class PassContext {
   readonly facts: PassFacts;
   /** B and T; with a cache P, the tokens before these. */
   readonly bindings: Bindings;
+  /** What parts give others beside the stream. */
+  readonly links: Links;
   readonly #pool: BufferPool;
   readonly #tables: PassTables;
   readonly #numPositions: number;
@@ -42,6 +45,7 @@ export class PassContext {
   constructor(facts: PassFacts, pool: BufferPool, tables: PassTables) {
     const { numRows, length, keys } = facts;
     this.facts = facts;
+    this.links = new Links(pool);
     this.#pool = pool;
     this.#tables = tables;
     const numKeys = keys ? keys.positions.length / numRows : length;
@@ -73,6 +77,7 @@ export class PassContext {
 
   /** Gives all tensors back. */
   release(): void {
+    this.links.release();
     this.#pool.release(...this.#made.values());
     this.#made.clear();
   }

@@ -8,7 +8,7 @@ import type { PassContext } from "./context.ts";
 import type { GradientBuffer } from "./gradients/gradient-buffer.ts";
 import { bindGradients } from "./gradients/gradient-outputs.ts";
 import type { Compiled, Session } from "./session.ts";
-import { type StemProgram, stemProgram, trainsStem } from "./stem-program.ts";
+import { GRADIENT_OF_LAYERS, LAYERS, type StemProgram, stemProgram, trainsStem } from "./stem-program.ts";
 
 /** Ids int64 [B, T] of tokens, or pixels [B, C, H, W] of images: what the model's stem reads. */
 export type ModelInput = HostTensor<"int64"> | HostTensor<"float32">;
@@ -97,7 +97,11 @@ export class Embedding {
     const { shape } = program.spec.outputs["x"]!;
     const x = this.#session.pool.acquire("float32", evaluateShape(shape, context.bindings));
     const { feeds, lent } = await this.#feeds(made.part, input, context);
-    await program.run(feeds, { x });
+    const forLayers = program.spec.outputs[LAYERS];
+    const layers =
+      forLayers && this.#session.pool.acquire("float32", evaluateShape(forLayers.shape, context.bindings));
+    await program.run(feeds, { x, ...(layers && { [LAYERS]: layers }) });
+    if (layers) context.links.giveLayers(layers);
     this.#session.pool.release(...lent);
     return x;
   }
@@ -121,7 +125,9 @@ export class Embedding {
       return { ...each, gradient: pool.acquire("float32", evaluateShape(shape, context.bindings)) };
     });
     const ofRows = Object.fromEntries(rows.map(({ output, gradient }) => [output, gradient]));
-    await program.run({ ...feeds, dx }, { ...into, ...ofRows });
+    const { layers, gradients } = context.links;
+    const ofLayers = layers && { [GRADIENT_OF_LAYERS]: gradients.ofLayers(layers) };
+    await program.run({ ...feeds, dx, ...ofLayers }, { ...into, ...ofRows });
     pool.release(...lent);
     await add();
     const ofPass = context.tensors(made.part);

@@ -7,6 +7,10 @@ import { type AdapterView, partWith } from "../peft/adapter-view.ts";
 import { type GradientOutput, gradientName, writeGradients } from "./gradients/gradient-outputs.ts";
 import type { MadeProgram, Session } from "./session.ts";
 
+/** The output of what each layer is given, [L, B, T, W], and the input that is its gradient. */
+export const LAYERS = "layers";
+export const GRADIENT_OF_LAYERS = "gradient_of_layers";
+
 /** What a program of the stem was made from. */
 export interface StemProgram {
   readonly part: PartGraph;
@@ -47,24 +51,38 @@ export function stemProgram(
   });
   const { part, x: input, y: x } = built;
   const given = { input, ...part.inputs() };
+  const layers = part.layerInputs ? { [LAYERS]: part.layerInputs } : {};
   if (direction === "forward") {
+    const outputs = { x, ...layers };
     return {
-      spec: { name: "stem", inputs: neededInputs({ x }, given), outputs: { x } },
+      spec: { name: "stem", inputs: neededInputs(outputs, given), outputs },
       made: { part, gradients: [], rowGradients: [] },
     };
   }
   const trained = Object.entries(inputsOf(part)).filter(([name]) => wanted.has(name));
   const dx = part.graph.input("dx", "float32", x.shape);
   const gathered = part.gathered.filter(({ table }) => wanted.has(table));
+  const ofLayers = Object.values(layers).map((value) => ({
+    value,
+    gradient: part.graph.input(GRADIENT_OF_LAYERS, "float32", value.shape),
+  }));
   const found = gradients(
-    [{ value: x, gradient: dx }],
+    [{ value: x, gradient: dx }, ...ofLayers],
     [...trained.map(([, value]) => value), ...gathered.map(({ rows }) => rows)],
   );
   const names = [...trained.map(([name]) => name), ...gathered.map(({ rows }) => rows.name)];
   const { outputs, gradients: written } = writeGradients(names, found);
   const rowGradients = gathered.map((each) => ({ ...each, output: gradientName(each.rows.name) }));
   return {
-    spec: { name: "stem-backward", inputs: neededInputs(outputs, { ...given, dx }), outputs },
+    spec: {
+      name: "stem-backward",
+      inputs: neededInputs(outputs, {
+        ...given,
+        dx,
+        ...(ofLayers[0] && { [GRADIENT_OF_LAYERS]: ofLayers[0].gradient }),
+      }),
+      outputs,
+    },
     made: { part, gradients: written.filter(({ input }) => wanted.has(input)), rowGradients },
   };
 }

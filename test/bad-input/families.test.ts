@@ -76,8 +76,12 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   ],
   mistral3: [[{ text_config: "small" }, "text_config is missing"]],
   gemma4_text: [
-    [{ hidden_size_per_layer_input: 256 }, "hidden_size_per_layer_input is 256 (expected 0"],
-    [{ num_kv_shared_layers: 1 }, "num_kv_shared_layers is 1 (expected 0"],
+    [
+      { num_kv_shared_layers: 1 },
+      "num_kv_shared_layers is 1 (expected fewer: a layer of each kind has keys of its own)",
+    ],
+    [{ hidden_size_per_layer_input: -1 }, "hidden_size_per_layer_input is -1"],
+    [{ enable_moe_block: true }, "enable_moe_block is true"],
     [{ use_bidirectional_attention: "all" }, 'use_bidirectional_attention is "all"'],
     [{ rope_theta: 10_000 }, "rope_theta is 10000"],
     [{ per_layer_config: { 1: { sliding_window: 4 } } }, "per_layer_config.1.sliding_window is"],

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { gradients } from "../../src/graph/autodiff.ts";
 import type { Value } from "../../src/graph/graph.ts";
 import { type ProgramSpec, neededInputs } from "../../src/graph/program.ts";
-import type { Bindings } from "../../src/graph/shape.ts";
+import { type Bindings, sizeAt } from "../../src/graph/shape.ts";
 import type { BaseModel } from "../../src/models/base/base-model.ts";
 import type { BuiltPart } from "../../src/models/graphs/built-part.ts";
 import { PLAIN_PART, type PartOptions } from "../../src/models/graphs/part-options.ts";
@@ -30,6 +30,18 @@ export function normalArray(shape: readonly number[], random: Random): Array64 {
   return { shape, data: new Float64Array(count(shape)).map(() => random.normal()) };
 }
 
+/** What others give a block, told by the positions of the tokens alone. */
+function linkFeeds({ part }: BuiltPart, numRows: number, length: number, past: number): Feeds {
+  const entries = Object.entries(part.links).map(([name, { shape }]): [string, Array64] => {
+    const width = sizeAt(shape, -1);
+    const data = Float64Array.from({ length: numRows * length * width }, (_, i) =>
+      Math.sin(past + (Math.floor(i / width) % length) + 2 * (i % width)),
+    );
+    return [name, { shape: [numRows, length, width], data }];
+  });
+  return Object.fromEntries(entries);
+}
+
 /** Positions, segments and rotary tables of rows of `length` tokens of one example each, as a block reads them. */
 export function contextFeeds(block: BuiltPart, numRows: number, length: number, past = 0): Feeds {
   const total = past + length;
@@ -50,7 +62,10 @@ export function contextFeeds(block: BuiltPart, numRows: number, length: number, 
   };
   const context = new PassContext(facts, new BufferPool(), new PassTables());
   const tensors = context.tensors(block.part);
-  return Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, widenTo64(tensor)]));
+  return {
+    ...Object.fromEntries(Object.entries(tensors).map(([name, tensor]) => [name, widenTo64(tensor)])),
+    ...linkFeeds(block, numRows, length, past),
+  };
 }
 
 /** Weights of a block, and of the adapter on it, by the names of the block's inputs. */

@@ -54,6 +54,21 @@ const GEMMA4_TEXT = {
   final_logit_softcapping: 20,
   tie_word_embeddings: true,
 };
+/** With embeddings of each layer, and layers that read keys of others. */
+const GEMMA4_LINKED = {
+  ...GEMMA4_TEXT,
+  // Scores have no factor: of more columns they are further apart, and what is rounded counts more.
+  head_dim: 4,
+  global_head_dim: 6,
+  attention_k_eq_v: false,
+  num_hidden_layers: 3,
+  layer_types: ["sliding_attention", "full_attention", "full_attention"],
+  num_kv_shared_layers: 1,
+  use_double_wide_mlp: true,
+  intermediate_size: 24,
+  hidden_size_per_layer_input: 6,
+  vocab_size_per_layer_input: 259,
+};
 const MINISTRAL3 = {
   ...DECODER,
   head_dim: 8,
@@ -222,7 +237,7 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
   gemma4: {
     architectures: ["Gemma4ForConditionalGeneration"],
     model_type: "gemma4",
-    text_config: { model_type: "gemma4_text", ...GEMMA4_TEXT },
+    text_config: { model_type: "gemma4_text", ...GEMMA4_LINKED },
   },
   gemma4_unified: {
     architectures: ["Gemma4UnifiedForConditionalGeneration"],

@@ -63,7 +63,7 @@ function draw({ shape, role }: TensorSpec, random: Random): HostTensor<"float32"
   const [mean, deviation] = {
     norm: [1, 0.2],
     bias: [0, 0.2],
-    buffer: [0, 0.2],
+    buffer: [1, 0.2],
     embedding: [0, 0.5],
     head: [0, inFeatures ** -0.5],
     weight: [0, inFeatures ** -0.5],

@@ -117,6 +117,9 @@ const CASES: readonly Case[] = [
     recompute: false,
   },
   { modelType: "gemma3_text", method: "lora", recompute: false },
+  // Layers have embeddings of their own, and read the keys of others.
+  { modelType: "gemma4", method: "lora", recompute: false },
+  { modelType: "gemma4", method: "full", recompute: true },
   { modelType: "gpt2", method: "bitfit", recompute: true },
   { modelType: "llama", method: "lora", options: { trainableTokenIndices: [3, 9] }, recompute: false },
   {

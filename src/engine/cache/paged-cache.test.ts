@@ -9,7 +9,12 @@ import { Sequence } from "./sequence.ts";
 const NUM_LAYERS = 2;
 const ATTENTION = { numKeyValueHeads: 2, headWidth: 3 } as AttentionOptions;
 const MODEL = {
-  layers: Array.from({ length: NUM_LAYERS }, () => ({ attention: ATTENTION, recent: null, states: [] })),
+  layers: Array.from({ length: NUM_LAYERS }, () => ({
+    attention: ATTENTION,
+    keysFrom: null,
+    recent: null,
+    states: [],
+  })),
 };
 const WIDTH = 6;
 
@@ -72,7 +77,7 @@ test("a page takes its positions' keys and values in all layers, twice where the
   // As much again where rows may be read by heads.
   const wide = { numKeyValueHeads: 1, headWidth: 16, rope: null, causal: true } as AttentionOptions;
   assert.equal(
-    pageBytes({ layers: [{ attention: wide, recent: null, states: [] }] }),
+    pageBytes({ layers: [{ attention: wide, keysFrom: null, recent: null, states: [] }] }),
     2 * 2 * 4 * 16 * PAGE_TOKENS,
   );
 });
@@ -80,7 +85,7 @@ test("a page takes its positions' keys and values in all layers, twice where the
 test("unless told, a cache holds a text as long as the model allows, and no model takes all memory", () => {
   const attention = { numKeyValueHeads: 3, headWidth: 64, rope: null, causal: true } as AttentionOptions;
   const model = {
-    layers: Array.from({ length: 30 }, () => ({ attention, recent: null, states: [] })),
+    layers: Array.from({ length: 30 }, () => ({ attention, keysFrom: null, recent: null, states: [] })),
     maxKeptPositions: 8192,
   };
   assert.ok(usualCacheBytes(model) >= pageBytes(model) * Math.ceil(8193 / PAGE_TOKENS));
@@ -117,7 +122,7 @@ test("what a page held before is cleared behind its first positions, also where 
 
 test("a layer that looks back at three tokens has those of each row, of which a page keeps three", () => {
   const [count, width] = [3, 4];
-  const model = { layers: [{ attention: null, states: [], recent: { count, width } }] };
+  const model = { layers: [{ attention: null, keysFrom: null, states: [], recent: { count, width } }] };
   assert.equal(pageBytes(model), 4 * count * width);
   const cache = new PagedCache(model, 32);
   /** Runs the next ids of some rows, which write the position of each, and reads what there was before. */

@@ -14,12 +14,14 @@ import { type CacheLayout, type PageSizes, PagedPass, type PagedRows, type PoolL
 import type { Sequence } from "./sequence.ts";
 import { StateCache } from "./state-cache.ts";
 
-type CachedLayer = Pick<Model["layers"][number], "attention" | "recent" | "states">;
+type CachedLayer = Pick<Model["layers"][number], "attention" | "keysFrom" | "recent" | "states">;
 type CachedModel = { readonly layers: readonly CachedLayer[] };
 
-/** How the cache of a model is read while there is room. */
+/** How the cache of a model is read while there is room. What one layer extends in place, no other can read. */
 export function bestLayout({ layers }: CachedModel): CacheLayout {
-  return layers.every(({ attention }) => !attention || fitsHeadCache(attention)) ? "heads" : "pages";
+  const byHeads = ({ attention, keysFrom }: CachedLayer): boolean =>
+    !attention || (fitsHeadCache(attention) && keysFrom === null);
+  return layers.every(byHeads) ? "heads" : "pages";
 }
 
 const MIN_USUAL_BYTES = 512e6;
@@ -28,9 +30,9 @@ const MAX_USUAL_BYTES = 2e9;
 /** Pages that there is memory for at first. */
 const FIRST_PAGES = 4;
 
-/** Sizes of the pages of a layer. */
-function pageSizes({ attention, recent }: CachedLayer): PageSizes {
-  const { numKeyValueHeads: numHeads = 0, headWidth = 0 } = attention ?? {};
+/** Sizes of the pages of a layer: none where it reads those of another. */
+function pageSizes({ attention, keysFrom, recent }: CachedLayer): PageSizes {
+  const { numKeyValueHeads: numHeads = 0, headWidth = 0 } = (keysFrom === null ? attention : null) ?? {};
   const { count = null, width = 2 * numHeads * headWidth } = recent ?? {};
   const numRows = Math.min(PAGE_TOKENS, count ?? PAGE_TOKENS);
   return { numHeads, headWidth, width: width / 2, numRows, numRecent: count };

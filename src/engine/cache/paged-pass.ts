@@ -124,18 +124,36 @@ export class PagedPass {
 
   /** Memory for those of the new tokens, [B, T, K·E]; null: they are written to what it reads. */
   fresh(layer: number): CacheRows | null {
-    const { layout, layers, rows } = this.#parts;
+    const { layout, layers } = this.#parts;
     const own = layers[layer]!;
     if (layout === "heads" && own.numRecent === null) return null;
-    const shape = [rows.sequences.length, rows.count, own.width];
+    const shape = this.#freshShape(layer);
     const size = shape.reduce((product, n) => product * n, 1);
     const known = own.fresh && own.fresh.key.data.length >= size ? own.fresh : null;
     own.fresh = null;
     const whole = known ?? { key: zeros("float32", shape), value: zeros("float32", shape) };
     this.#fresh.set(layer, whole);
+    return known ? this.#cut(layer, whole) : whole;
+  }
+
+  #freshShape(layer: number): readonly number[] {
+    const { layers, rows } = this.#parts;
+    return [rows.sequences.length, rows.count, layers[layer]!.width];
+  }
+
+  /** What of such memory this pass has. */
+  #cut(layer: number, { key, value }: CacheRows): CacheRows {
+    const shape = this.#freshShape(layer);
+    const size = shape.reduce((product, n) => product * n, 1);
     const cut = ({ data }: HostTensor<"float32">): HostTensor<"float32"> =>
       hostTensor("float32", shape, data.subarray(0, size));
-    return known ? { key: cut(whole.key), value: cut(whole.value) } : whole;
+    return { key: cut(key), value: cut(value) };
+  }
+
+  /** What a layer has written in this pass, in the memory of `fresh`. */
+  written(layer: number): CacheRows | null {
+    const whole = this.#fresh.get(layer);
+    return whole ? this.#cut(layer, whole) : null;
   }
 
   /** What a layer has kept of all tokens of each row as states, and memory for what it will. */

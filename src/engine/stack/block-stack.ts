@@ -116,7 +116,11 @@ export class BlockStack {
       let current = x;
       for (const group of groups) {
         const y = pool.acquire("float32", x.shape);
-        const { feeds, into } = await feedGroup(group, this.#adapter, { context, cache, walk });
+        const { feeds, into } = await feedGroup(group, this.#session.model, this.#adapter, {
+          context,
+          cache,
+          walk,
+        });
         await group.program.run({ ...feeds, x: current }, { ...into, y });
         pool.release(current);
         current = y;
@@ -154,7 +158,11 @@ export class BlockStack {
         goOn();
         const group = own[layer]!;
         const y = (next = pool.acquire("float32", x.shape));
-        const { feeds, into } = await feedGroup(group, this.#adapter, { context, cache, walk });
+        const { feeds, into } = await feedGroup(group, this.#session.model, this.#adapter, {
+          context,
+          cache,
+          walk,
+        });
         return { key: group.key, spec: group.spec, feeds: { ...feeds, x: current }, into: { ...into, y } };
       },
       end: () => {

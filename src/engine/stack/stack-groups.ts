@@ -5,7 +5,8 @@ import type { ProgramSpec } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-attention.ts";
 import { nextOf, pastOf } from "../../models/graphs/part-state.ts";
-import type { PartGraph } from "../../models/graphs/part-graph.ts";
+import { OTHER_KEY, OTHER_VALUE, type PartGraph } from "../../models/graphs/part-graph.ts";
+import type { Model } from "../../models/model.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
 import { type Amount, type Arithmetic, arithmeticOf, boundOf, constantsOf } from "../../run/arithmetic.ts";
@@ -107,6 +108,7 @@ function groupProgram(
   const { model } = session;
   const kinds = layers.map((layer) => [
     model.layers[layer]?.kind,
+    inGroup(model, layers, layer),
     adapter.signature(layer),
     arithmetics[layer]?.key,
     session.idsOf(adapter.constants(layer)),
@@ -115,9 +117,16 @@ function groupProgram(
     key: JSON.stringify(["block-stack", layout, kinds]),
     make: () => {
       const blocks = layers.map((layer) => buildBlock(request, layer, arithmetics[layer]!));
-      return { spec: stackSpec(blocks, layout), made: blocks.map(({ part }) => part) };
+      const keysFrom = layers.map((layer) => inGroup(model, layers, layer));
+      return { spec: stackSpec(blocks, layout, keysFrom), made: blocks.map(({ part }) => part) };
     },
   };
+}
+
+/** Where the block whose keys one reads is in its group; -1: in none, null: it has its own. */
+function inGroup({ layers: all }: Model, layers: readonly number[], layer: number): number | null {
+  const { keysFrom } = all[layer]!;
+  return keysFrom === null ? null : layers.indexOf(keysFrom);
 }
 
 function groupOf(
@@ -178,6 +187,7 @@ interface GroupPass {
 /** All that the program of a group reads and writes in a pass but x and y. */
 export async function feedGroup(
   { spec, pass, blocks }: Group,
+  { layers }: Model,
   adapter: AdapterView,
   { context, cache, walk }: GroupPass,
 ): Promise<Record<"feeds" | "into", Record<string, HostTensor>>> {
@@ -187,8 +197,16 @@ export async function feedGroup(
   for (const { layer, names } of blocks) {
     if (walk) give(names, await walk.block(layer, layer + 1), feeds);
     give(names, adapter.inputs(layer), feeds);
-    const [past, fresh] = [cache.past(layer), cache.fresh(layer)];
+    const { keysFrom } = layers[layer]!;
+    give(names, context.links.inputs(layer, { keysFrom: null }), feeds);
+    const past = cache.past(keysFrom ?? layer);
     give(names, { [PAST_KEY]: past.key, [PAST_VALUE]: past.value }, feeds);
+    if (keysFrom !== null) {
+      const other = cache.written(keysFrom);
+      if (other) give(names, { [OTHER_KEY]: other.key, [OTHER_VALUE]: other.value }, feeds);
+      continue;
+    }
+    const fresh = cache.fresh(layer);
     if (fresh) give(names, { new_key: fresh.key, new_value: fresh.value }, into);
     for (const state of cache.states(layer)) {
       give(names, { [pastOf(state)]: state.past }, feeds);

@@ -15,7 +15,7 @@ import { gatherPages } from "../../graph/ops/rows/gather-pages.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../../graph/program.ts";
 import type { Dim } from "../../graph/shape.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
-import type { PartGraph } from "../../models/graphs/part-graph.ts";
+import { OTHER_KEY, OTHER_VALUE, type PartGraph } from "../../models/graphs/part-graph.ts";
 import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-attention.ts";
 import { nextStates } from "../../models/graphs/part-state.ts";
 import { operandNames } from "../../models/graphs/part-tensors.ts";
@@ -45,11 +45,24 @@ export function byBlock(
   return blocks;
 }
 
-/** Joins blocks to one program: each takes the output of the one before. What belongs to the pass is shared. */
-export function stackSpec(blocks: readonly BuiltPart[], layout: CacheLayout): ProgramSpec {
+/**
+ * Joins blocks to one program: each takes the output of the one before. What belongs to the pass is shared. `keysFrom`: for each
+ * block, which of them gives the keys and values that it reads; -1: one of another program, null: itself.
+ */
+export function stackSpec(
+  blocks: readonly BuiltPart[],
+  layout: CacheLayout,
+  keysFrom: readonly (number | null)[] = blocks.map(() => null),
+): ProgramSpec {
   const stack = new Stack(layout);
-  for (const block of blocks) stack.add(block);
+  for (const [index, block] of blocks.entries()) stack.add(block, keysFrom[index] ?? null);
   return stack.spec();
+}
+
+/** Keys and values of new tokens. */
+interface NewRows {
+  readonly key: Value;
+  readonly value: Value;
 }
 
 /** A program of blocks, one on the other. */
@@ -59,7 +72,10 @@ class Stack {
   readonly #inputs: Record<string, Value> = {};
   readonly #outputs: Record<string, Value> = {};
   readonly #updates: Record<string, string> = {};
-  #numBlocks = 0;
+  /** Keys or values of earlier tokens, by the names of the inputs that they are taken from. */
+  readonly #gathered = new Map<string, Value>();
+  /** Of each block so far. */
+  readonly #rows: NewRows[] = [];
   /** What the last block gives; null: there is none yet. */
   #y: Value | null = null;
 
@@ -76,22 +92,32 @@ class Stack {
     };
   }
 
-  add({ part, x, y }: BuiltPart): void {
-    const index = this.#numBlocks++;
+  add({ part, x, y }: BuiltPart, keysFrom: number | null): void {
+    const index = this.#rows.length;
     const { newKey, newValue } = part.cache!.outputs;
     const states = nextStates(part.states);
-    const ends = { y, new_key: newKey, new_value: newValue, ...states };
+    const own = keysFrom === null ? { new_key: newKey, new_value: newValue } : {};
+    const ends = { y, ...own, ...states };
     const given = neededInputs(ends, { x, ...part.inputs() });
     const places = new Map<Value, Value>();
+    const other = keysFrom === null ? undefined : this.#rows[keysFrom];
+    const ofOther = new Map(
+      other && [
+        [OTHER_KEY, other.key],
+        [OTHER_VALUE, other.value],
+      ],
+    );
+    // A block that reads another's keys reads those of earlier tokens where that does.
+    const cacheOf = other ? keysFrom! : index;
     for (const [name, value] of Object.entries(given))
-      places.set(value, this.#given(index, name, value, part));
+      places.set(value, ofOther.get(name) ?? this.#given(index, name, value, { part, cacheOf }));
     const names = boundOf(part.readsOf(given)).flatMap(operandNames);
     const bound = new Set(names.map((name) => given[name]));
     const isBound = (value: Value): boolean => bound.has(value);
     copyNodes({ name: "block", inputs: given, outputs: ends }, this.#graph, places, isBound);
     this.#y = places.get(y)!;
-    this.#outputs[inBlock(index, "new_key")] = places.get(newKey)!;
-    this.#outputs[inBlock(index, "new_value")] = places.get(newValue)!;
+    this.#rows.push(other ?? { key: places.get(newKey)!, value: places.get(newValue)! });
+    for (const [name, value] of Object.entries(own)) this.#outputs[inBlock(index, name)] = places.get(value)!;
     for (const [name, state] of Object.entries(states))
       this.#outputs[inBlock(index, name)] = places.get(state)!;
     // What is kept beside attention is read as it was, and written apart.
@@ -101,10 +127,16 @@ class Stack {
   }
 
   /** What a block reads as one of its inputs. */
-  #given(index: number, name: string, like: Value, { passInputs, tables, attention }: PartGraph): Value {
+  #given(
+    index: number,
+    name: string,
+    like: Value,
+    { part, cacheOf }: { readonly part: PartGraph; readonly cacheOf: number },
+  ): Value {
+    const { passInputs, tables, attention } = part;
     if (name === "x") return this.#y ?? this.#input(name, like);
     if (attention && name in attention.past && this.#layout === "pages")
-      return this.#pages(inBlock(index, name), like);
+      return this.#pages(inBlock(cacheOf, name), like);
     const isShared = passInputs.has(name) || tables.has(name);
     return this.#input(isShared ? name : inBlock(index, name), like);
   }
@@ -115,11 +147,15 @@ class Stack {
 
   /** Keys or values of earlier tokens, out of the pages of all texts. */
   #pages(name: string, { dtype, shape }: Value): Value {
+    const known = this.#gathered.get(name);
+    if (known) return known;
     const [, length, ...rest] = shape as [Dim, Dim, ...Dim[]];
     const pool = this.#graph.input(name, dtype, ["N", PAGE_TOKENS, ...rest]);
     this.#inputs[name] = pool;
     this.#inputs["pages"] ??= this.#graph.input("pages", "int64", ["B", "M"]);
-    return gatherPages(pool, this.#inputs["pages"], length);
+    const gathered = gatherPages(pool, this.#inputs["pages"], length);
+    this.#gathered.set(name, gathered);
+    return gathered;
   }
 }
 

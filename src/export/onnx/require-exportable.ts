@@ -16,7 +16,7 @@ export function unexportable(
 
 /** @throws UsageError "usage/model" for a model that reads no text, or whose classes depend on what only a cache has */
 export function requireExportable(base: Pick<BaseModel, "name" | "model">): void {
-  const { task, embedding, hasVocabularyHead, layers } = base.model;
+  const { task, embedding, hasVocabularyHead, layers, givesLayers } = base.model;
   if (!embedding) {
     const hint = "Use it with graft: graft classify.";
     throw unexportable(base, `it is for ${task}`, "one that reads text", hint);
@@ -24,6 +24,11 @@ export function requireExportable(base: Pick<BaseModel, "name" | "model">): void
   const first = layers.findIndex(({ states }) => states.length > 0);
   if (first >= 0)
     throw unexportable(base, `block ${first} keeps one state of a text`, "attention or convolutions");
+  const reader = layers.findIndex(({ keysFrom }) => keysFrom !== null);
+  if (reader >= 0)
+    throw unexportable(base, `block ${reader} reads the keys of another`, "blocks with keys of their own");
+  if (givesLayers)
+    throw unexportable(base, "its blocks read embeddings of their own", "blocks that read the stream alone");
   if (hasVocabularyHead || layers.every(({ recent }) => recent === null)) return;
   throw unexportable(base, "its convolutions tell classes", "attention, or a model that writes text");
 }

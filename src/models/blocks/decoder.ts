@@ -1,8 +1,8 @@
 /** @file What decoders have in common around their blocks: an embedding, a final norm, and a head over the vocabulary or over classes. */
 import type { Value } from "../../graph/graph.ts";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
-import type { Builder } from "../../nn/builder.ts";
 import { type Norm, rmsNorm } from "../../nn/norms.ts";
+import type { Builder } from "../../nn/builder.ts";
 import { positionsFrom } from "../../nn/positions.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { type CheckpointRules, bareCheckpoint, withoutTensors } from "../config/checkpoint-rules.ts";
@@ -16,6 +16,8 @@ export interface DecoderEnds {
   /** What becomes of an embedded token before the first block: it is multiplied by a factor, or normalised. */
   readonly scaleEmbedding: (x: Value, b: Builder) => Value;
   readonly capLogits: (logits: Value) => Value;
+  /** Builds what blocks are given beside the stream, from ids [B, T] and x [B, T, D]; default: nothing. */
+  readonly giveLayers?: (b: Builder, ids: Value, x: Value) => void;
   /** Whether the matrix of logits has biases; default: it has none. */
   readonly headBias?: boolean;
   /** The matrix of logits of classes; default: `score`, without biases. */
@@ -51,6 +53,7 @@ export function decoder(
     finalNorm,
     scaleEmbedding,
     capLogits,
+    giveLayers,
     headBias: bias = false,
     classes = CLASSES,
     names,
@@ -72,6 +75,7 @@ export function decoder(
     blockPrefix: (layer) => `${names.blocks}${layer}.`,
     stem: (b, ids) => {
       const x = scaleEmbedding(b.lookUp(names.embedding, ids, vocabSize, width), b);
+      giveLayers?.(b, ids, x);
       if (names.positions === undefined) return x;
       const { positions, firstPosition = 0 } = names;
       const numRows = c.max_position_embeddings + firstPosition;

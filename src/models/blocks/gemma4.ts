@@ -1,35 +1,62 @@
 /**
  * @file What Gemma 4's models have in common: blocks of four norms, which multiply by w, with norms on each head of queries, keys
- * and values, and a factor on all that they give.
+ * and values, and a factor on all that they give. Blocks may have embeddings e of their own, and the last may read keys and values
+ * of one before them.
  *
- *   y ← y + norm(attention(norm(y)))      y ← s (y + norm(mlp(norm(y))))
+ *   y ← y + norm(attention(norm(y)))      y ← y + norm(mlp(norm(y)))      y ← s (y + norm(Wp (gelu(Wg y) ∘ e)))
+ *   e = (norm(W x / √D) + √P E[ids]) / √2,   x: what the first block reads, P: the width of e
  */
 import { z } from "zod";
-import { mul } from "../../graph/ops/pointwise/elementwise.ts";
-import { bareRmsNorm, headNorm, rmsNorm } from "../../nn/norms.ts";
+import type { Value } from "../../graph/graph.ts";
+import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
+import { gelu } from "../../graph/ops/pointwise/gelu.ts";
+import { reshape } from "../../graph/ops/shapes/reshape.ts";
+import { dimsOf, sizeAt } from "../../graph/shape.ts";
+import type { Builder } from "../../nn/builder.ts";
+import { type Norm, bareRmsNorm, headNorm, rmsNorm } from "../../nn/norms.ts";
 import { type SelfAttentionOptions, withHeadNorms } from "../../nn/self-attention.ts";
+import { bareCheckpoint, withoutTensors } from "../config/checkpoint-rules.ts";
 import {
   GEMMA4_FIELDS,
+  GEMMA4_NAMES,
   type Gemma4Fields,
   type KindOfLayers,
   gemma4Heads,
+  gemma4Sharing,
   gemma4Windows,
-  requirePlainLayers,
 } from "../config/gemma4-config.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
-import { decoder } from "./decoder.ts";
+import { type DecoderEnds, decoder } from "./decoder.ts";
 import { gemmaBlock, gemmaEnds, gemmaMlp } from "./gemma-block.ts";
 
 const SCHEMA = z.object(GEMMA4_FIELDS);
 
-/** A block whose output has a factor, which no method trains. */
-const scaled = (block: Layer): Layer => ({
-  build: (b, x) => mul(block.build(b, x), b.tensor("layer_scalar", [1], "buffer")),
-});
+const times = (x: Value, factor: number): Value => mul(x, x.graph.scalar(factor));
+
+/** A block with a branch that reads its own embeddings, where there are some, and a factor on all, which no method trains. */
+function completed(block: Layer, norm: Norm, width: number): Layer {
+  const embedded = (b: Builder, x: Value): Value => {
+    const gate = gelu(b.linear("per_layer_input_gate", x, width, { role: "other" }), "tanh");
+    const inner = mul(gate, b.layerInput(width));
+    const change = b.linear("per_layer_projection", inner, sizeAt(x.shape, -1), { role: "other" });
+    return norm(b, "post_per_layer_input_norm", change);
+  };
+  return {
+    build: (b, x) => {
+      const y = block.build(b, x);
+      const whole = width === 0 ? y : b.branch("layer_input", y, (y) => embedded(b, y));
+      return mul(whole, b.tensor("layer_scalar", [1], "buffer"));
+    },
+  };
+}
 
 /** Attention of these heads. */
-function gemma4Attention(c: Gemma4Fields, heads: KindOfLayers, window: number | null): SelfAttentionOptions {
+function gemma4Attention(
+  c: Gemma4Fields,
+  heads: KindOfLayers,
+  { window, readsOther }: { readonly window: number | null; readonly readsOther: boolean },
+): SelfAttentionOptions {
   const attention: SelfAttentionOptions = {
     ...heads,
     // Norms of queries and keys have its place.
@@ -42,20 +69,54 @@ function gemma4Attention(c: Gemma4Fields, heads: KindOfLayers, window: number | 
     keyNorm: null,
     valueNorm: headNorm(bareRmsNorm(c.rms_norm_eps), heads.numKeyValueHeads),
     ...(c.attention_k_eq_v && window === null && { valuesAreKeys: true }),
+    ...(readsOther && { readsOther }),
   };
   return withHeadNorms(attention, (numHeads) => headNorm(rmsNorm(c.rms_norm_eps), numHeads));
+}
+
+/** What stands around the blocks. */
+function gemma4Ends(c: Gemma4Fields, norm: Norm): DecoderEnds {
+  const { num_hidden_layers: L, hidden_size_per_layer_input: P } = c;
+  const ends = { ...gemmaEnds(c, norm), names: GEMMA4_NAMES, checkpoint: bareCheckpoint(GEMMA4_NAMES) };
+  if (!P) return ends;
+  const [table, projection, projectionNorm] = GEMMA4_NAMES.beside;
+  return {
+    ...ends,
+    giveLayers(b, ids, x) {
+      const [B, T] = dimsOf(x.shape, 3);
+      const byLayer = (all: Value): Value => reshape(all, [B, T, L, P]);
+      const rows = b.lookUp(table, ids, c.vocab_size_per_layer_input, L * P);
+      const projected = b.linear(projection, x, L * P, { role: "other" });
+      const normed = norm(b, projectionNorm, byLayer(times(projected, c.hidden_size ** -0.5)));
+      b.toLayers(times(add(normed, byLayer(times(rows, Math.sqrt(P)))), Math.SQRT1_2));
+    },
+  };
 }
 
 /** A model, from the settings of its text part. @throws UsageError "usage/model" for what is not implemented */
 export function openGemma4(raw: RawConfig): ModelDefinition {
   const c = parseConfig(SCHEMA, raw);
-  requirePlainLayers(raw, c);
   const norm = rmsNorm(c.rms_norm_eps);
   const windows = gemma4Windows(raw, c);
+  const keysFrom = gemma4Sharing(raw, c, windows);
   const heads = gemma4Heads(raw, c, windows);
-  const block = (attention: SelfAttentionOptions): Layer => scaled(gemmaBlock(norm, attention, gemmaMlp(c)));
-  const full = block(gemma4Attention(c, heads.full, null));
-  const windowed = block(gemma4Attention(c, heads.windowed, c.sliding_window));
-  const layers = windows.map((has) => (has ? windowed : full));
-  return decoder(raw, c, layers, gemmaEnds(c, norm));
+  const block = (isWindowed: boolean, readsOther: boolean): Layer => {
+    const window = isWindowed ? c.sliding_window : null;
+    const attention = gemma4Attention(c, isWindowed ? heads.windowed : heads.full, { window, readsOther });
+    const wider = readsOther && c.use_double_wide_mlp ? 2 : 1;
+    const mlp = gemmaMlp({ ...c, intermediate_size: wider * c.intermediate_size });
+    return completed(gemmaBlock(norm, attention, mlp), norm, c.hidden_size_per_layer_input ?? 0);
+  };
+  const [own, reading] = [false, true].map((reads) => [block(false, reads), block(true, reads)] as const);
+  const layers = windows.map((has, layer) => (keysFrom[layer] === null ? own : reading)![Number(has)]!);
+  const definition = decoder(raw, c, layers, gemma4Ends(c, norm));
+  const idle = keysFrom.flatMap((from, layer) => (from === null ? [] : [layer]));
+  if (idle.length === 0) return definition;
+  // Files have keys of all layers.
+  const keys = new RegExp(`layers\\.(${idle.join("|")})\\.self_attn\\.(k_proj|v_proj|k_norm|v_norm)\\.`);
+  return {
+    ...definition,
+    keysFrom: (layer) => keysFrom[layer] ?? null,
+    checkpoint: withoutTensors(definition.checkpoint, keys),
+  };
 }

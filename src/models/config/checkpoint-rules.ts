@@ -78,13 +78,15 @@ export function ofMatrix(name: string, names: Readonly<Record<"gate" | "up" | "d
 
 /** Files of a decoder that may lack what all names but the head's begin with, "model.". */
 export function bareCheckpoint(names: DecoderNames): CheckpointRules {
-  const { embedding, positions, finalNorm, blocks, ignored = PLAIN_CHECKPOINT.ignored } = names;
+  const { embedding, positions, beside = [], finalNorm, blocks } = names;
+  const { ignored = PLAIN_CHECKPOINT.ignored } = names;
   const prefix = blocks.slice(0, blocks.indexOf(".") + 1);
   const modules = [
     embedding,
     finalNorm,
     blocks.replace(/\.$/, ""),
     ...(positions === undefined ? [] : [positions]),
+    ...beside,
   ];
   const bare = modules.map((name) => name.slice(prefix.length).replaceAll(".", "\\."));
   const rules = prefixedCheckpoint(prefix, new RegExp(`^(${bare.join("|")})\\.`), ignored);

@@ -81,6 +81,7 @@ interface BlockNames {
   readonly headNorms: Table<string>;
   readonly mlp: Table<string>;
   readonly postNorms: Table<string>;
+  readonly layerInput: Table<string>;
 }
 /** One norm, which both branches read, or that before attention alone. */
 export const FIRST_NORM = { attn_norm: "input_layernorm" };
@@ -94,6 +95,7 @@ const LLAMA_BLOCK: BlockNames = {
   ...BLOCK_NAMES,
   headNorms: {},
   postNorms: {},
+  layerInput: {},
   convolution: {},
   deltaNet: {},
   stateSpace: {},
@@ -175,6 +177,8 @@ export interface DecoderRules extends Partial<
   readonly names?: DecoderNames;
   /** What files call the final norm; default: `output_norm`. */
   readonly finalNorm?: string;
+  /** Modules beside the embedding, as folders call them. */
+  readonly besideNames?: Table<string>;
   /** Modules of a block where they are not those of Llama's. */
   readonly blockNames?: Partial<BlockNames>;
   /** Tensors of a block that are no weight or bias of a module, by their names in files. */
@@ -200,10 +204,10 @@ const USUAL = {
 /** Files of a decoder; what it does not say is as in Llama's. */
 export function decoderGguf(rules: DecoderRules): GgufRules {
   const { className, names = DECODER_NAMES, blockNames, changes = {}, norms = RMS_NORMS, ...others } = rules;
-  const { tensorsInBlock = {}, ...rest } = others;
+  const { tensorsInBlock = {}, besideNames = {}, ...rest } = others;
   const { finalNorm: finalName = "output_norm", ...own } = rest;
   const { embedding, positions, finalNorm, blocks, head = "lm_head" } = names;
-  const outside = { token_embd: embedding, [finalName]: finalNorm, output: head };
+  const outside = { ...besideNames, token_embd: embedding, [finalName]: finalNorm, output: head };
   const inBlock = Object.assign({}, ...Object.values({ ...LLAMA_BLOCK, ...blockNames })) as Table<string>;
   return {
     ...USUAL,

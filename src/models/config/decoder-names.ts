@@ -7,6 +7,8 @@ export interface DecoderNames {
   readonly positions?: string;
   /** Row of that table for position 0; absent: the first. */
   readonly firstPosition?: number;
+  /** Other modules before the blocks; absent: there are none. */
+  readonly beside?: readonly string[];
   readonly finalNorm: string;
   readonly blocks: string;
   /** The matrix of logits; absent: `lm_head`. */

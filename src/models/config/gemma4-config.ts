@@ -1,6 +1,7 @@
 /** @file What configuration files say of Gemma 4: heads and rotation of layers with a window, and of layers without. */
 import { z } from "zod";
 import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
+import { DECODER_NAMES } from "./decoder-names.ts";
 import { DECODER_FIELDS, headSizes, unusable } from "./hf-config.ts";
 import type { RawConfig } from "./raw-config.ts";
 import { readRope } from "./rope-config.ts";
@@ -30,10 +31,12 @@ export const GEMMA4_FIELDS = {
   hidden_act: z.literal("gelu_pytorch_tanh").nullish(),
   // Of the tokens of an image alone.
   use_bidirectional_attention: z.literal("vision").nullish(),
+  /** Width of embeddings that each layer has of its own; 0: none has. */
   hidden_size_per_layer_input: z.int().min(0).nullable().default(256),
+  vocab_size_per_layer_input: size.default(262_144),
+  /** So many layers, the last, read keys and values of one before them. */
   num_kv_shared_layers: z.int().min(0).default(0),
-  // Of what the two above say.
-  vocab_size_per_layer_input: z.unknown().optional(),
+  /** In these. */
   use_double_wide_mlp: z.boolean().default(false),
   enable_moe_block: z.literal(false).nullish(),
   num_experts: size.nullish(),
@@ -42,6 +45,16 @@ export const GEMMA4_FIELDS = {
   // Rotation is said of each kind of layers, in `rope_parameters`.
   rope_theta: z.null().optional(),
 };
+
+/** Modules outside the blocks. */
+export const GEMMA4_NAMES = {
+  ...DECODER_NAMES,
+  beside: [
+    "model.embed_tokens_per_layer",
+    "model.per_layer_model_projection",
+    "model.per_layer_projection_norm",
+  ],
+} as const;
 
 /** A configuration as it is read. */
 export type Gemma4Fields = z.output<z.ZodObject<typeof GEMMA4_FIELDS>>;
@@ -53,20 +66,6 @@ const ROPES = {
 };
 /** One layer of so many has no window, where a file does not say which. */
 const PERIOD = 6;
-
-/** @throws UsageError "usage/model" for embeddings of each layer, and for keys that layers share */
-export function requirePlainLayers(raw: RawConfig, c: Gemma4Fields): void {
-  const { hidden_size_per_layer_input: width, num_kv_shared_layers: numShared } = c;
-  const found = [
-    ...(width
-      ? [`hidden_size_per_layer_input is ${width} (expected 0: layers have no embeddings of their own)`]
-      : []),
-    ...(numShared > 0
-      ? [`num_kv_shared_layers is ${numShared} (expected 0: each layer has keys and values of its own)`]
-      : []),
-  ];
-  if (found.length > 0) throw unusable(raw, found.join("; "));
-}
 
 /** Whether each layer has a window; the last has none, whatever the file says. @throws UsageError "usage/model" */
 export function gemma4Windows(raw: RawConfig, c: Gemma4Fields): readonly boolean[] {
@@ -123,4 +122,25 @@ function ownSizes(
   if (others.every((other) => show(other) === show(first))) return first;
   const kind = isWindowed ? "sliding_attention" : "full_attention";
   throw unusable(raw, `per_layer_config has unlike layers of ${kind} (expected the same heads in all)`);
+}
+
+/**
+ * The layer whose keys and values each reads, the last of its kind before those that share; null: its own.
+ * @throws UsageError "usage/model" where there is no such layer
+ */
+export function gemma4Sharing(
+  raw: RawConfig,
+  c: Gemma4Fields,
+  windowed: readonly boolean[],
+): readonly (number | null)[] {
+  const first = windowed.length - c.num_kv_shared_layers;
+  return windowed.map((isWindowed, layer) => {
+    if (layer < first) return null;
+    const from = windowed.slice(0, Math.max(0, first)).lastIndexOf(isWindowed);
+    if (from >= 0) return from;
+    throw unusable(
+      raw,
+      `num_kv_shared_layers is ${c.num_kv_shared_layers} (expected fewer: a layer of each kind has keys of its own)`,
+    );
+  });
 }

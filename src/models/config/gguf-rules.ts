@@ -71,7 +71,7 @@ export interface GgufSetting {
   readonly type: "uint32" | "float32" | "bool" | "bools" | "int32s";
   /** What a file without it means: this value, that of another key, or nothing; else the file is refused. */
   readonly absent: number | boolean | { readonly sameAs: string } | "left-out" | "refused";
-  /** Whether a file may have one number instead, which is that of all layers; default: it may not. */
+  /** Whether one number, of type uint32, may stand for those of all layers; default: it may not. */
   readonly isOneForAll?: true;
 }
 
@@ -131,8 +131,8 @@ export interface GgufRules {
   readonly fixed: RawConfig;
   /** Keys of config.json that are true when block 0 has the named tensor. */
   readonly switches: Table<string>;
-  /** Keys of config.json that are true when some block lacks the named tensor, which others have; default: there are none. */
-  readonly gaps?: Table<string>;
+  /** Keys of config.json that are true when some block has a tensor and lacks another; default: there are none. */
+  readonly gaps?: Table<{ readonly has: string; readonly lacks: string }>;
   /** The setting that counts blocks behind the model's own, which predict further tokens and are passed over. */
   readonly blocksBehind?: string;
   /** Heads of values that lie in another order, by the configuration; default: there are none. */

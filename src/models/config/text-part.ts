@@ -48,6 +48,10 @@ export function textConfig(raw: RawConfig, { defaults, fixed, classes, beside }:
   };
 }
 
+/** What reads images and sound, and predicts further tokens. */
+const NOT_TEXT =
+  /(vision|audio)_tower|multi_modal_projector|embed_(vision|audio)|vision_embedder|(^|\.)visual\.|^model\.(vision_model|connector)\.|^mtp\./;
+
 /** A text part with its names in files; `ownConfig` makes the configuration that it has by itself, `module` is what classes call it. */
 export function withTextCheckpoint(
   definition: ModelDefinition,
@@ -55,15 +59,13 @@ export function withTextCheckpoint(
   module: "language_model" | "text_model" = "language_model",
 ): ModelDefinition {
   const rules: CheckpointRules = {
-    ...definition.checkpoint,
+    ...withoutTensors(definition.checkpoint, NOT_TEXT),
     rename: (name) =>
       name
         .replace(/^(model\.)?(language_model|text_model)\.(model\.)?/, "model.")
         .replace(/^model\.lm_head/, "lm_head"),
     ownConfig,
     peftPath: (path) => path.replace(/^model\./, `model.${module}.`),
-    ignored:
-      /(vision|audio)_tower|multi_modal_projector|embed_(vision|audio)|vision_embedder|(^|\.)visual\.|^model\.(vision_model|connector)\.|^mtp\./,
   };
   const writes = definition.classPosition === null;
   return { ...definition, checkpoint: writes ? rules : withoutTensors(rules, /(^|\.)lm_head\./) };

@@ -1,6 +1,6 @@
 /**
- * @file The Gemma 4 family, its text part: five layers with a window for each without, which has heads of its own of which a part
- * turns, and values that may be its keys before their norm.
+ * @file The Gemma 4 family, its text part: layers with a window between layers without, which have heads of their own of which a part
+ * turns, and values that may be their keys before their norm. Small models have embeddings of each layer, and layers that share keys.
  *
  * Models: "Gemma 4", Google DeepMind, 2026.
  */
@@ -10,9 +10,9 @@ import type { Family } from "../family.ts";
 
 export const gemma4Text: Family = {
   modelType: "gemma4_text",
-  summary: "Gemma 4 for text, without embeddings of each layer",
+  summary: "Gemma 4 for text",
   traits:
-    "Four norms a block and one on each head of queries, keys and values; five layers with a window for each without, which has heads of another width, whose last columns do not turn, and may take its keys as values; each block has a factor, and embeddings are scaled. Models with embeddings of each layer, or whose layers share keys (E2B and E4B), are refused.",
+    "Four norms a block and one on each head of queries, keys and values; layers with a window between layers without, which have heads of another width, whose last columns do not turn, and may take their keys as values; each block has a factor, and embeddings are scaled. In E2B and E4B each layer has embeddings of its own, of which only the rows of a text are read, and the last layers read the keys and values of one before them: they keep none. Models with experts (26B-A4B) are refused.",
   gguf: GEMMA4_GGUF,
   open: openGemma4,
 };

@@ -9,6 +9,7 @@ import { Graph, type InputValue, type Value, type Values } from "../../graph/gra
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import { gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
 import { stopGradient } from "../../graph/ops/shapes/stop-gradient.ts";
+import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import { sizeAt } from "../../graph/shape.ts";
 import type {
   AttendOptions,
@@ -73,6 +74,11 @@ export function hasFixedSize({ shape }: Value): boolean {
   return shape.every((size) => typeof size === "number" || FIXED_SIZE.test(size));
 }
 
+/** Inputs of a block that other parts give it: its part of what stands before the blocks, and keys and values of another. */
+export const LAYER_INPUT = "layer_input";
+export const OTHER_KEY = "other_key";
+export const OTHER_VALUE = "other_value";
+
 /** Names of what attention gives, and of what is read of a memory, among what is worth saving. [B, T, H·E] */
 const ATTENDED = { attention: "attended", memory: "remembered" };
 
@@ -111,6 +117,12 @@ export class PartGraph implements Builder {
   readonly saved: Record<string, Value> = {};
   /** The one attention of a block; null: there is none. */
   attention: PartAttention | null = null;
+  /** What other parts give a block, by the names of the inputs. */
+  readonly links: Record<string, Value> = {};
+  /** What a part before the blocks gives each of them, [L, B, T, W]; null: nothing. */
+  layerInputs: Value | null = null;
+  /** Whether no gradient flows to keys and values from others that read them. */
+  cutsKeys = false;
   /** What a block reads of the few tokens before each, in the place of attention; null: nothing. */
   recent: PartEarlier | null = null;
   /** The states that a block keeps of all tokens, and those of a part that reads them. */
@@ -213,7 +225,8 @@ export class PartGraph implements Builder {
       storedTransposed: false,
     };
     this.#sites.declare(spec);
-    this.lookUps.set(ids, spec);
+    // The first is that of the model's tokens.
+    if (!this.lookUps.has(ids)) this.lookUps.set(ids, spec);
     const shape = [numRows, width] as const;
     const rows = this.#options.isGathered(table)
       ? this.#gather(table, shape, ids, `${name}.rows`)
@@ -227,6 +240,22 @@ export class PartGraph implements Builder {
     const { output, saved } = this.attention.outputs;
     for (const [name, value] of Object.entries(saved)) this.#save(name, value);
     return this.#save(ATTENDED.attention, output);
+  }
+
+  toLayers(x: Value): void {
+    this.layerInputs = transpose(x, [2, 0, 1, 3]);
+  }
+
+  layerInput(width: number): Value {
+    return this.#link(LAYER_INPUT, width);
+  }
+
+  keysOfOther(width: number): readonly [key: Value, value: Value] {
+    return [this.#link(OTHER_KEY, width), this.#link(OTHER_VALUE, width)];
+  }
+
+  #link(name: string, width: number): Value {
+    return (this.links[name] ??= this.graph.input(name, "float32", ["B", "T", width]));
   }
 
   earlier(x: Value, count: number): Values {
@@ -282,7 +311,9 @@ export class PartGraph implements Builder {
     const [before, attention] = [this.#numMultiplications, this.attention];
     const change = f(x);
     const own = this.attention === attention ? null : this.attention;
-    const sum = add(x, this.#options.dropped.has(name) ? stopGradient(change) : change);
+    const isDropped = this.#options.dropped.has(name);
+    if (isDropped && own) this.cutsKeys = true;
+    const sum = add(x, isDropped ? stopGradient(change) : change);
     this.branches.push({
       name,
       input: x,
@@ -310,6 +341,7 @@ export class PartGraph implements Builder {
     return {
       ...values(this.passInputs),
       ...values(this.tables),
+      ...this.links,
       ...this.cache?.past,
       ...pastStates(this.states),
       ...this.tensors,

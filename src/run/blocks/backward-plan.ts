@@ -3,6 +3,7 @@
  * plans of their memory.
  */
 import { gradients } from "../../graph/autodiff.ts";
+import { LAYER_INPUT } from "../../models/graphs/part-graph.ts";
 import type { Model } from "../../models/model.ts";
 import type { BlockStructure } from "./block-structure.ts";
 
@@ -14,6 +15,8 @@ export interface BlockPlan {
   readonly runs: boolean;
   /** Whether something below it is trained. */
   readonly wantsInput: boolean;
+  /** Names of what other parts give it of which they want the gradient. */
+  readonly links: readonly string[];
 }
 
 /** What decides how far a backward pass goes, beside what is trained in the blocks. */
@@ -36,6 +39,10 @@ interface BackwardTrace {
   readonly trains: boolean;
   /** Whether the gradient of x is that of y: then nothing needs to run but for what is trained. */
   readonly passesThrough: boolean;
+  /** Names of what other parts give it. */
+  readonly links: readonly string[];
+  /** Gradients of what others made of its keys and values end there. */
+  readonly cutsKeys: boolean;
 }
 
 /** Makes what plans backward passes over blocks; what it has traced of a block it remembers. */
@@ -55,11 +62,19 @@ export function backwardPlanner(
     const lowestTrained = traces.findIndex(({ trains }) => trains);
     const stopsAtHead = !trainsStem && lowestTrained < 0;
     const lowest = trainsStem ? 0 : lowestTrained;
-    const blocks = traces.map(({ trains, passesThrough }, layer): BlockPlan => ({
-      dropped: dropped[layer] ?? [],
-      runs: !stopsAtHead && layer >= lowest && (trains || !passesThrough),
-      wantsInput: layer > lowest || trainsStem,
-    }));
+    const runs = traces.map(
+      ({ trains, passesThrough }, layer) => !stopsAtHead && layer >= lowest && (trains || !passesThrough),
+    );
+    const blocks = traces.map((trace, layer): BlockPlan => {
+      const { keysFrom } = model.layers[layer]!;
+      const wantsKeys = keysFrom !== null && runs[keysFrom]! && !traces[keysFrom]!.cutsKeys;
+      return {
+        dropped: dropped[layer] ?? [],
+        runs: runs[layer]!,
+        wantsInput: layer > lowest || trainsStem,
+        links: trace.links.filter((name) => (name === LAYER_INPUT ? trainsStem : wantsKeys)),
+      };
+    });
     return { blocks, stopsAtHead };
   };
 }
@@ -73,5 +88,6 @@ function traceBackward(
   const dy = part.graph.input("dy", "float32", y.shape);
   const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name])!);
   const [dx, ...found] = gradients([{ value: y, gradient: dy }], [x, ...values]);
-  return { trains: found.some(Boolean), passesThrough: dx === dy };
+  const { cutsKeys } = part;
+  return { trains: found.some(Boolean), passesThrough: dx === dy, links: Object.keys(part.links), cutsKeys };
 }

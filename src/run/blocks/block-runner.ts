@@ -5,14 +5,24 @@
  * and belong to the caller, who releases them.
  */
 import type { Value } from "../../graph/graph.ts";
+import type { ProgramSpec } from "../../graph/program.ts";
 import { evaluateShape } from "../../graph/shape.ts";
 import type { DropoutMask } from "../../models/graphs/dropout-masks.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
-import type { HostTensor } from "../../runtime/host-tensor.ts";
+import type { HostTensor, Tensors } from "../../runtime/host-tensor.ts";
 import { type BackwardPlan, type BackwardRequest, type BlockPlan, backwardPlanner } from "./backward-plan.ts";
-import { type BlockVariant, type Saves, blockProgram, compileBlock } from "./block-programs.ts";
+import {
+  type BlockVariant,
+  GIVEN_KEY,
+  GIVEN_VALUE,
+  type Saves,
+  blockProgram,
+  compileBlock,
+} from "./block-programs.ts";
+import { type LinkedBackward, linkedBackward } from "./linked-backward.ts";
+import type { KeyRows } from "../links.ts";
 import { type BlockStructure, structuresOf, tensorsRead } from "./block-structure.ts";
 import type { PassContext } from "../context.ts";
 import type { GradientBuffer } from "../gradients/gradient-buffer.ts";
@@ -99,6 +109,16 @@ export class BlockRunner {
     context.release();
   }
 
+  /** What the backward pass of a block reads and writes of gradients for others; null: it has to do with none. */
+  #linkedBackward(layer: number, context: PassContext, wanted: readonly string[]): LinkedBackward | null {
+    const { givesKeys } = this.structureOf(layer);
+    const { keysFrom } = this.session.model.layers[layer]!;
+    if (!givesKeys && wanted.length === 0) return null;
+    return linkedBackward(context, { layer, keysFrom, wanted, givesKeys }, (spec, names) =>
+      this.#keyRows(spec, names, context),
+    );
+  }
+
   /** What makes the programs of a block differ from those of others. */
   structureOf(layer: number): BlockStructure {
     const structure = this.#structures[layer];
@@ -123,6 +143,7 @@ export class BlockRunner {
   ): Promise<{ feeds: Record<string, HostTensor>; lent: HostTensor[] }> {
     const feeds: Record<string, HostTensor> = {
       ...context.tensors(part),
+      ...context.links.inputs(layer, this.session.model.layers[layer]!),
       ...(await walk.block(layer, next)),
       ...this.adapter.inputs(layer),
     };
@@ -163,13 +184,32 @@ export class BlockRunner {
     const saved = Object.fromEntries(
       made.saved.map((name) => [name, this.#acquire(outputs[name]!, pass.context)]),
     );
-    const own = { feeds: { ...feeds, x }, into: { ...saved, y } };
+    const forOthers = structure.givesKeys ? this.keysForOthers(spec, pass.context) : null;
+    const own = { feeds: { ...feeds, x }, into: { ...saved, y, ...forOthers?.into } };
     if (pass.ride) {
       const { key } = blockProgram(this.session.model, structure, variant);
       await runFlat(this.session, [{ key, spec, ...own }, ...(await pass.ride.block(layer))]);
     } else await program.run(own.feeds, own.into);
     this.session.pool.release(...lent);
+    forOthers?.give(layer);
     return { y, saved };
+  }
+
+  /** Memory for the keys and values that a program gives later blocks; `give` when it has run. */
+  keysForOthers(
+    spec: ProgramSpec,
+    context: PassContext,
+  ): { readonly into: Tensors; readonly give: (layer: number) => void } {
+    const rows = this.#keyRows(spec, [GIVEN_KEY, GIVEN_VALUE], context);
+    return {
+      into: { [GIVEN_KEY]: rows.key, [GIVEN_VALUE]: rows.value },
+      give: (layer) => context.links.giveKeys(layer, rows),
+    };
+  }
+
+  /** Memory for two outputs of a program, of keys and of values. */
+  #keyRows({ outputs }: ProgramSpec, [key, value]: readonly [string, string], context: PassContext): KeyRows {
+    return { key: this.#acquire(outputs[key]!, context), value: this.#acquire(outputs[value]!, context) };
   }
 
   /**
@@ -180,14 +220,20 @@ export class BlockRunner {
     layer: number,
     { x, saved, dy }: BlockActivations,
     pass: BackwardPass,
-    { dropped, wantsInput: inputGradient }: Pick<BlockPlan, "dropped" | "wantsInput">,
+    {
+      dropped,
+      wantsInput: inputGradient,
+      links: wanted,
+    }: Pick<BlockPlan, "dropped" | "wantsInput" | "links">,
   ): Promise<HostTensor<"float32"> | null> {
+    const linked = this.#linkedBackward(layer, pass.context, wanted);
     const variant: BlockVariant = {
       kind: "backward",
       given: Object.keys(saved),
       length: pass.context.facts.length,
       inputGradient,
       dropped,
+      ...(linked && { links: linked.variant }),
     };
     const { program, made } = await compileBlock(this.session, this.structureOf(layer), variant);
     const dx = inputGradient ? this.#acquire(program.spec.outputs["dx"]!, pass.context) : null;
@@ -197,9 +243,11 @@ export class BlockRunner {
     const hold = await gradients.hold(trained);
     try {
       const bound = bindGradients(gradients, trained, made.gradients);
-      const into: Record<string, HostTensor> = { ...bound.into, ...(dx ? { dx } : {}) };
+      const ofLinks = linked?.begin(program.spec);
+      const into: Record<string, HostTensor> = { ...bound.into, ...(dx ? { dx } : {}), ...ofLinks?.into };
       gradients.prefetch(this.adapter.trained(layer - 1));
-      await program.run({ ...feeds, ...saved, x, dy }, into);
+      await program.run({ ...feeds, ...saved, x, dy, ...ofLinks?.feeds }, into);
+      ofLinks?.end();
       this.session.pool.release(...lent);
       await bound.add();
       await gradients.measure(trained);

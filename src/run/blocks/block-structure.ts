@@ -39,6 +39,8 @@ export interface BlockStructure {
   readonly options: PartOptions;
   /** Queries that attention processes at once; null: by the length of the rows. */
   readonly attentionChunk: number | null;
+  /** Whether later blocks read its keys and values. */
+  readonly givesKeys: boolean;
   /** Inputs of the block that are trained, the base's own tensors and the adapter's. */
   readonly trained: readonly string[];
 }
@@ -49,13 +51,15 @@ export function structuresOf(
   adapter: AdapterView,
   { training }: { readonly training: boolean },
 ): readonly BlockStructure[] {
-  return session.model.layers.map(({ kind }, layer) => {
+  const { model } = session;
+  return model.layers.map(({ kind }, layer) => {
     const { key: products, product, isSmoothed } = arithmeticOf(session, adapter, layer);
     const trained = adapter.trained(layer).map(({ input }) => input);
     const signature = adapter.signature(layer);
-    const key = JSON.stringify([kind, signature, products, training, trained]);
+    const givesKeys = model.givesKeys(layer);
+    const key = JSON.stringify([kind, signature, products, training, trained, ...(givesKeys ? [true] : [])]);
     const options = { ...partWith(adapter, layer), product, isSmoothed, training };
-    return { layer, key, options, attentionChunk: session.attentionChunk, trained };
+    return { layer, key, options, attentionChunk: session.attentionChunk, givesKeys, trained };
   });
 }
 

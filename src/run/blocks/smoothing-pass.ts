@@ -5,6 +5,7 @@ import { type PartGraph, hasFixedSize } from "../../models/graphs/part-graph.ts"
 import type { SmoothingRule } from "../../nn/compute.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { BlockPass, BlockRunner } from "./block-runner.ts";
+import { givenOf } from "./block-programs.ts";
 import { type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
 import type { Compiled, Session } from "../session.ts";
 import type { Smoothing } from "../weights/weights.ts";
@@ -26,7 +27,7 @@ function compileSmoothing(
   const of = { own: ["smoothing"], length, dropped: [] };
   const program = programOfBlock(session.model, structure, of, ({ part, x, y }) => {
     const tensors: Record<string, readonly string[]> = {};
-    const outputs: Record<string, Value> = { y };
+    const outputs: Record<string, Value> = { y, ...(structure.givesKeys ? givenOf({ part }) : {}) };
     for (const [value, readers] of part.readers) {
       // How many rows an expert gets is not known; it may be none.
       if (!hasFixedSize(value)) continue;
@@ -73,7 +74,9 @@ export async function forwardSmoothing(
     name,
     zeros("float32", program.spec.outputs[name]!.shape as number[]),
   ]);
-  await program.run({ ...feeds, x }, { ...Object.fromEntries(measured), y });
+  const forOthers = structure.givesKeys ? runner.keysForOthers(program.spec, pass.context) : null;
+  await program.run({ ...feeds, x }, { ...Object.fromEntries(measured), y, ...forOthers?.into });
+  forOthers?.give(layer);
   session.pool.release(...lent);
   const factors = measured.flatMap(([name, of]) =>
     (made.tensors[name] ?? []).map((tensor) => [session.model.tensorName(layer, tensor), of] as const),

@@ -7,6 +7,7 @@
  * branch that lies above, and what is compared of one block's gradients.
  */
 import type { BlockPlan } from "../../run/blocks/backward-plan.ts";
+import type { LinkGradients } from "../../run/links.ts";
 import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type KeptBlock, type Turn, runBlockBackward } from "../step/blocks-backward.ts";
@@ -20,6 +21,8 @@ interface Way {
   /** Index of the branch; null: the whole. */
   readonly without: number | null;
   readonly dy: Stream;
+  /** Of what its blocks share. */
+  readonly links: LinkGradients;
 }
 
 /** Backward passes over all blocks, parts put together, that `measureBranches` takes. */
@@ -37,7 +40,8 @@ export async function measureBranches(
   const { runner, plan, stemBackward } = turn;
   const { pool } = runner.session;
   const measuring = new Measuring(turn, branches, sensitivity, signal);
-  let ways: readonly Way[] = [{ without: null, dy: turn.dy }];
+  const { links } = turn.pass.context;
+  let ways: readonly Way[] = [{ without: null, dy: turn.dy, links: links.gradients }];
   for (let layer = runner.numLayers - 1; layer >= 0; layer--) {
     const block = plan.blocks[layer]!;
     // A block that does not run in the whole pass does not run without a branch either.
@@ -52,6 +56,7 @@ export async function measureBranches(
     });
   }
   pool.release(turn.x, ...ways.map(({ dy }) => dy));
+  for (const way of ways) way.links.release();
   return measuring.sensitivities;
 }
 
@@ -84,7 +89,16 @@ class Measuring {
     const activations = (await kept.bringBack()) as KeptBlock;
     const [whole, ...parted] = ways as [Way, ...Way[]];
     const own = this.#branches.flatMap((branch, without) =>
-      branch.layer === layer ? [{ without, dy: whole.dy, block: planWithout(this.#turn, branch) }] : [],
+      branch.layer === layer
+        ? [
+            {
+              without,
+              dy: whole.dy,
+              links: whole.links.fork(),
+              block: planWithout(this.#turn, branch),
+            },
+          ]
+        : [],
     );
     const below = await this.goOn([whole, ...own, ...parted], layer, async ({ without, dy }) => {
       const { runs, dropped } = own.find((each) => each.without === without)?.block ?? block;
@@ -110,11 +124,13 @@ class Measuring {
       this.#signal?.throwIfAborted();
       await betweenBlocks?.();
       gradients.begin();
-      const { without, dy } = way;
+      const { without, dy, links } = way;
+      this.#turn.pass.context.links.gradients = links;
       const dx = await run(way);
       gradients.finish();
       if (ways[i + 1]?.dy !== dy) runner.session.pool.release(dy);
-      if (dx) below.push({ without, dy: dx });
+      if (dx) below.push({ without, dy: dx, links });
+      else links.release();
       if (without === null) whole = await this.#sensitivity.read(groups);
       else this.sensitivities[without]! += await this.#sensitivity.distance(whole, groups);
     }

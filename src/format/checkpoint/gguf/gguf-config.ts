@@ -120,9 +120,9 @@ export async function makeConfig(
   for (const [key, tensor] of Object.entries(rules.switches)) {
     config[key] = file.tensors.has(`blk.0.${tensor}`);
   }
-  for (const [key, tensor] of Object.entries(rules.gaps ?? {})) {
-    const blocks = Array.from({ length: Number(config["num_hidden_layers"]) }, (_, block) => block);
-    config[key] = blocks.some((block) => !file.tensors.has(`blk.${block}.${tensor}`));
+  for (const [key, { has, lacks }] of Object.entries(rules.gaps ?? {})) {
+    const blocks = Array.from({ length: Number(config["num_hidden_layers"]) }, (_, block) => `blk.${block}.`);
+    config[key] = blocks.some((block) => file.tensors.has(block + has) && !file.tensors.has(block + lacks));
   }
   const embedding = file.tensors.get("token_embd.weight");
   const vocabSize = embedding?.shape[0] ?? metadataNumber(file, `${rules.architecture}.vocab_size`);

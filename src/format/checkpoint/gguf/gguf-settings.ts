@@ -54,10 +54,11 @@ export function modelSettings(modelName: string, model: Model, rules: GgufRules)
     own["rope.dimension_count"] = uint32(main.rope?.width ?? main.headWidth);
     if (main.rope !== null) Object.assign(own, ropeSettings(main.rope, rules));
   }
-  for (const [setting, { key, type }] of Object.entries(rules.settings)) {
+  for (const [setting, { key, type, isOneForAll }] of Object.entries(rules.settings)) {
     const value = values[key];
     if (type === "bools" || type === "int32s") {
       if (Array.isArray(value)) own[setting] = { type, value };
+      else if (isOneForAll && typeof value === "number") own[setting] = uint32(value);
     } else if (type === "bool") {
       if (typeof value === "boolean") own[setting] = { type, value };
     } else if (typeof value === "number") own[setting] = { type, value };

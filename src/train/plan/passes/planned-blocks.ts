@@ -1,4 +1,6 @@
 /** @file The blocks in a planned pass, forward and backward. It mirrors `run/blocks/block-runner`. */
+import type { ProgramSpec } from "../../../graph/program.ts";
+import { LAYER_INPUT, OTHER_KEY, OTHER_VALUE } from "../../../models/graphs/part-graph.ts";
 import type { AdapterView } from "../../../peft/adapter-view.ts";
 import {
   type BackwardPlan,
@@ -6,10 +8,11 @@ import {
   type BlockPlan,
   backwardPlanner,
 } from "../../../run/blocks/backward-plan.ts";
-import { type Saves, blockProgram } from "../../../run/blocks/block-programs.ts";
+import { GIVEN_KEY, GIVEN_VALUE, type Saves, blockProgram } from "../../../run/blocks/block-programs.ts";
 import { type BlockStructure, structuresOf, tensorsRead } from "../../../run/blocks/block-structure.ts";
+import { gradientName } from "../../../run/gradients/gradient-outputs.ts";
 import type { PlannedGradients } from "./planned-gradients.ts";
-import { type Pass, type PassPlace, makeInputs } from "./planned-place.ts";
+import { type Pass, type PassPlace, floats, makeInputs } from "./planned-place.ts";
 import type { PlannedBlock } from "./planned-pool.ts";
 
 export class PlannedBlocks {
@@ -74,6 +77,10 @@ export class PlannedBlocks {
     const saved = Object.fromEntries(
       made.saved.map((name) => [name, pool.acquire(spec.outputs[name]!, pass.bindings)]),
     );
+    for (const name of [GIVEN_KEY, GIVEN_VALUE]) {
+      const output = spec.outputs[name];
+      if (output) pass.made.set(`${name} of ${layer}`, pool.acquire(output, pass.bindings));
+    }
     programs.run(program, pass.bindings, this.#owner(layer));
     pool.release(...masks);
     return { y, saved };
@@ -84,18 +91,49 @@ export class PlannedBlocks {
     layer: number,
     pass: Pass,
     given: readonly string[],
-    { dropped, wantsInput: inputGradient }: Pick<BlockPlan, "dropped" | "wantsInput">,
+    {
+      dropped,
+      wantsInput: inputGradient,
+      links: wanted,
+    }: Pick<BlockPlan, "dropped" | "wantsInput" | "links">,
   ): PlannedBlock | null {
     const { programs, pool, session } = this.#place;
-    const variant = { kind: "backward", given, length: pass.bindings.T, inputGradient, dropped } as const;
+    const { keysFrom } = session.model.layers[layer]!;
+    const { givesKeys } = this.#structures[layer]!;
+    const isGiven = givesKeys && pass.links.hasKeys(layer);
+    const variant = {
+      ...({ kind: "backward", given, length: pass.bindings.T, inputGradient, dropped } as const),
+      ...((givesKeys || wanted.length > 0) && {
+        links: {
+          wanted,
+          isAdded: keysFrom !== null && wanted.includes(OTHER_KEY) && pass.links.hasKeys(keysFrom),
+          isGiven,
+        },
+      }),
+    };
     const program = blockProgram(session.model, this.#structures[layer]!, variant);
     const { spec, made } = programs.build(program);
     const dx = inputGradient ? pool.acquire(spec.outputs["dx"]!, pass.bindings) : null;
     this.#gradients.collect(this.#adapter.trained(layer), made.gradients, () => {
       const masks = made.part.dropout.map(({ mask }) => pool.acquire(mask, pass.bindings));
+      const links = this.#linkGradients(spec, pass);
       programs.run(program, pass.bindings, this.#owner(layer));
+      links(keysFrom);
+      if (isGiven) pass.links.setKeys(pool, layer, null);
       pool.release(...masks);
     });
     return dx;
+  }
+
+  /** Lends memory for gradients that a block has for others; what is returned is called when it has run. */
+  #linkGradients({ outputs }: ProgramSpec, { bindings, links }: Pass): (keysFrom: number | null) => void {
+    const { pool, session } = this.#place;
+    const ofKeys = [OTHER_KEY, OTHER_VALUE].map((name) => outputs[gradientName(name)]);
+    const ofLayer = outputs[gradientName(LAYER_INPUT)];
+    const rows = ofKeys.flatMap((output) => (output ? [pool.acquire(output, bindings)] : []));
+    if (ofLayer) links.needLayers(pool, floats([session.model.numLayers, ...ofLayer.shape]), bindings);
+    return (keysFrom) => {
+      if (rows.length > 0 && keysFrom !== null) links.setKeys(pool, keysFrom, rows);
+    };
   }
 }

@@ -2,7 +2,7 @@
 import type { TensorType, Value } from "../../../graph/graph.ts";
 import { type Bindings, sizeAt, evaluateSize } from "../../../graph/shape.ts";
 import { type AdapterView, NO_ADAPTER } from "../../../peft/adapter-view.ts";
-import { stemProgram, trainsStem } from "../../../run/stem-program.ts";
+import { LAYERS, stemProgram, trainsStem } from "../../../run/stem-program.ts";
 import type { PlannedGradients } from "./planned-gradients.ts";
 import { type Pass, type PassPlace, floats, makeInputs } from "./planned-place.ts";
 import type { PlannedBlock } from "./planned-pool.ts";
@@ -32,6 +32,8 @@ export class PlannedEmbedding {
     const x = pool.acquire(spec.outputs["x"]!, pass.bindings);
     makeInputs(pool, made.part, pass);
     const rows = made.part.gathered.map((gathered) => pool.acquire(gathered.rows, pass.bindings));
+    const forLayers = spec.outputs[LAYERS];
+    if (forLayers) pass.made.set(LAYERS, pool.acquire(forLayers, pass.bindings));
     programs.run(stem, pass.bindings);
     pool.release(...rows);
     return x;
@@ -45,6 +47,7 @@ export class PlannedEmbedding {
     const trained = this.#adapter.trained(null);
     this.#gradients.collect(trained, made.gradients, () => {
       const ofRows = made.rowGradients.map((each) => pool.acquire(each.rows, pass.bindings));
+      if (made.part.layerInputs) pass.links.needLayers(pool, made.part.layerInputs, pass.bindings);
       programs.run(stem, pass.bindings);
       pool.release(...rows);
       for (const { table, rows: like } of made.rowGradients) {

@@ -13,6 +13,7 @@ import { PlannedGradients } from "./planned-gradients.ts";
 import { PlannedHead } from "./planned-head.ts";
 import { PlannedKept } from "./planned-kept.ts";
 import { type Pass, type PassPlace, type PassShape, beginPass } from "./planned-place.ts";
+import type { PlannedLinks } from "./planned-links.ts";
 import type { PlannedBlock } from "./planned-pool.ts";
 
 /** What happens to activations between the two passes. */
@@ -97,6 +98,7 @@ export class PlannedPass {
     }
     const dy = this.#head.gradient(shape.numLabels, pass.bindings);
     runBackward({ ...pass, ...shape, kept, blocks, given, trainsStem, x, dy });
+    pass.links.release(pool);
     pool.release(...pass.made.values());
   }
 
@@ -123,42 +125,55 @@ export class PlannedPass {
   /** Runs backward once whole and once without each branch. */
   #runEachWay(turn: Turn): void {
     const { pool, session } = this.#place;
-    let ways: readonly PlannedBlock[] = [turn.dy];
+    let ways: readonly Way[] = [{ dy: turn.dy, links: turn.links }];
     for (const [layer, block] of [...turn.blocks.entries()].reverse()) {
       if (!block.runs) continue;
       const brought = turn.kept.bringBack();
-      const [whole, ...parted] = ways as [PlannedBlock, ...PlannedBlock[]];
-      const own = session.model.layers[layer]?.branches ?? [];
-      const below: PlannedBlock[] = [];
-      for (const dropped of [[], ...own.map(({ name }) => [name])]) {
+      const [whole, ...parted] = ways as [Way, ...Way[]];
+      const own = (session.model.layers[layer]?.branches ?? []).map(({ name }) => ({
+        dropped: [name],
+        links: whole.links.fork(pool),
+      }));
+      const below: Way[] = [];
+      const goOn = (dx: PlannedBlock | null, { links }: Pick<Way, "links">): void => {
+        if (dx) below.push({ dy: dx, links });
+        else links.release(pool);
+      };
+      for (const { dropped, links } of [{ dropped: [], links: whole.links }, ...own]) {
         const byBlock = turn.blocks.map((_, each) => (each === layer ? dropped : []));
         const { trainsStem } = turn;
         const { runs } = this.#blocks.plan({ dropped: byBlock, trainsStem }).blocks[layer]!;
-        const copy = !runs && block.wantsInput ? pool.lend(whole.lentBytes) : null;
+        const copy = !runs && block.wantsInput ? pool.lend(whole.dy.lentBytes) : null;
         this.#gradients.begin();
-        const dx = runs ? this.#backward(layer, turn, { ...block, dropped }) : copy;
-        if (dx) below.push(dx);
+        goOn(runs ? this.#backward(layer, { ...turn, links }, { ...block, dropped }) : copy, { links });
       }
-      pool.release(whole);
-      for (const dy of parted) {
+      pool.release(whole.dy);
+      for (const way of parted) {
         this.#gradients.begin();
-        const dx = this.#backward(layer, turn, block);
-        pool.release(dy);
-        if (dx) below.push(dx);
+        const dx = this.#backward(layer, { ...turn, links: way.links }, block);
+        pool.release(way.dy);
+        goOn(dx, way);
       }
       pool.release(...brought);
       ways = below;
     }
-    for (const dy of ways) {
+    for (const { dy, links } of ways) {
       this.#gradients.begin();
       if (turn.trainsStem) {
         pool.release(this.#head.gradient(turn.numLabels, turn.bindings));
-        this.#embedding.backward(turn);
+        this.#embedding.backward({ ...turn, links });
       }
       pool.release(dy);
+      links.release(pool);
     }
     pool.release(turn.x);
   }
+}
+
+/** A backward pass as far as it has come. */
+interface Way {
+  readonly dy: PlannedBlock;
+  readonly links: PlannedLinks;
 }
 
 /** A pass whose blocks have run forward and whose head has run backward. */

@@ -5,6 +5,7 @@
 import type { TensorType } from "../../../graph/graph.ts";
 import type { PlannedSession } from "./planned-session.ts";
 import type { PartGraph } from "../../../models/graphs/part-graph.ts";
+import { PlannedLinks } from "./planned-links.ts";
 import type { PlannedBlock, PlannedPool } from "./planned-pool.ts";
 import type { PlannedPrograms } from "./planned-programs.ts";
 
@@ -26,11 +27,13 @@ export interface PassShape {
 export interface Pass {
   readonly bindings: Readonly<Record<"B" | "T" | "P" | "R", number>>;
   readonly made: Map<string, PlannedBlock>;
+  /** Gradients of what blocks share. */
+  readonly links: PlannedLinks;
 }
 
 /** Begins a pass. */
 export function beginPass({ numRows, length }: PassShape): Pass {
-  return { bindings: { B: numRows, T: length, P: 0, R: length }, made: new Map() };
+  return { bindings: { B: numRows, T: length, P: 0, R: length }, made: new Map(), links: new PlannedLinks() };
 }
 
 /** Lends the inputs of a program that are made of a pass's facts, once for each name. */

@@ -36,6 +36,7 @@ ARCHITECTURES = {
     "gemma2": "GEMMA2",
     "gemma3_text": "GEMMA3",
     "gemma4_text": "GEMMA4",
+    "gemma4_text-linked": "GEMMA4",
     "gpt2": "GPT2",
     "gpt_neox": "GPTNEOX",
     "granite": "GRANITE",
@@ -100,12 +101,15 @@ def write_gemma4_settings(w, c, rope):
     windowed = [kind == "sliding_attention" for kind in c["layer_types"]]
     full = next(iter(c["per_layer_config"].values()))
     w.add_layer_norm_rms_eps(c["rms_norm_eps"])
-    w.add_head_count_kv([c["num_key_value_heads"] if is_windowed else full["num_key_value_heads"] for is_windowed in windowed])
+    if "num_key_value_heads" in full:
+        w.add_head_count_kv([c["num_key_value_heads"] if is_windowed else full["num_key_value_heads"] for is_windowed in windowed])
+    else:
+        w.add_head_count_kv(c["num_key_value_heads"])
     w.add_final_logit_softcapping(c["final_logit_softcapping"])
     w.add_sliding_window(c["sliding_window"])
     w.add_sliding_window_pattern(windowed)
-    w.add_shared_kv_layers(0)
-    w.add_embedding_length_per_layer_input(0)
+    w.add_shared_kv_layers(c["num_kv_shared_layers"])
+    w.add_embedding_length_per_layer_input(c["hidden_size_per_layer_input"])
     w.add_rope_freq_base(rope["full_attention"]["rope_theta"])
     w.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
     for add, width in ((w.add_key_length, full["head_dim"]), (w.add_value_length, full["head_dim"]), (w.add_rope_dimension_count, full["head_dim"])):
@@ -164,6 +168,9 @@ def write_settings(w, family, c, num_behind):
     w.add_embedding_length(c["hidden_size"])
     if family == "granitemoehybrid-files":
         w.add_feed_forward_length(c["shared_intermediate_size"])
+    elif c.get("use_double_wide_mlp"):
+        wide, shared = c["intermediate_size"], c["num_kv_shared_layers"]
+        w.add_feed_forward_length([wide] * (c["num_hidden_layers"] - shared) + [2 * wide] * shared)
     elif family not in ("lfm2", "qwen3_5_moe_text"):
         w.add_feed_forward_length(c["intermediate_size"])
     w.add_block_count(c["num_hidden_layers"] + num_behind)
@@ -206,7 +213,7 @@ def write_settings(w, family, c, num_behind):
         if family.endswith("experts"):
             add_experts(w, c)
         return
-    if family == "gemma4_text":
+    if family.startswith("gemma4_text"):
         write_gemma4_settings(w, c, rope)
         return
     if family.startswith("deepseek"):
@@ -462,7 +469,7 @@ def write_file(path, family, c, tensors, num_behind=0):
         w.add_rope_scaling_attn_factors(float(np.sqrt(1 + np.log(ratio) / np.log(c["original_max_position_embeddings"]))))
         w.add_tensor("rope_factors_long.weight", np.array(c["rope_parameters"]["long_factor"], dtype=np.float32))
         w.add_tensor("rope_factors_short.weight", np.array(c["rope_parameters"]["short_factor"], dtype=np.float32))
-    if family == "gemma4_text":
+    if family.startswith("gemma4_text"):
         half = next(iter(c["per_layer_config"].values()))["head_dim"] // 2
         turning = int(half * c["rope_parameters"]["full_attention"]["partial_rotary_factor"])
         w.add_tensor("rope_freqs.weight", np.array([1.0] * turning + [1e30] * (half - turning), dtype=np.float32))

@@ -179,6 +179,15 @@ MODELS = {
         | {"global_head_dim": 12, "num_global_key_value_heads": 1, "attention_k_eq_v": True, "final_logit_softcapping": 3.0}
         | {"rope_parameters": {"full_attention": HALF_TURNING, "sliding_attention": ROTATED["rope_parameters"]}},
     ),
+    # With embeddings of each layer, and layers that read keys of others.
+    "gemma4_text-linked": (
+        transformers.Gemma4ForCausalLM,
+        SMALL
+        | {"layer_types": ["sliding_attention", "full_attention", "sliding_attention", "full_attention", "full_attention"], "num_hidden_layers": 5}
+        | {"num_kv_shared_layers": 3, "use_double_wide_mlp": True, "sliding_window": 4, "head_dim": 8, "global_head_dim": 12, "intermediate_size": 20}
+        | {"hidden_size_per_layer_input": 6, "vocab_size_per_layer_input": 96, "final_logit_softcapping": 3.0}
+        | {"rope_parameters": {"full_attention": HALF_TURNING, "sliding_attention": ROTATED["rope_parameters"]}},
+    ),
     # As GGUF files can say it: without biases of projections.
     "granitemoehybrid-files": (
         transformers.GraniteMoeHybridForCausalLM,
@@ -388,17 +397,18 @@ MODELS = {
 }
 # Configurations of models that the class of others computes.
 CONFIGS = {"exaone": transformers.ExaoneConfig}
+GEMMA4_AS_PUBLISHED = {
+    "rope_parameters": {"full_attention": HALF_TURNING, "sliding_attention": ROTATED["rope_parameters"]},
+    "rope_theta": None,
+    "global_head_dim": 12,
+}
 # What transformers 4 wrote in another way; the first Gemma files name the activation so.
 AS_OF_V4 = {
     "gemma": {"hidden_act": "gelu", "hidden_activation": "gelu_pytorch_tanh"},
     "gpt_neox": {"rotary_emb_base": 5000.0, "rotary_pct": 0.4},
     # As published files are written.
-    "gemma4_text": {
-        "rope_parameters": {"full_attention": HALF_TURNING, "sliding_attention": ROTATED["rope_parameters"]},
-        "rope_theta": None,
-        "global_head_dim": 12,
-        "num_global_key_value_heads": 1,
-    },
+    "gemma4_text": GEMMA4_AS_PUBLISHED | {"num_global_key_value_heads": 1},
+    "gemma4_text-linked": GEMMA4_AS_PUBLISHED,
     "granitemoehybrid-experts": {"layer_types": ["mamba", "attention"], "time_step_limit": [0.0, 1e30]},
     "granitemoehybrid": {"layer_types": ["attention"] * 2, "time_step_limit": None},
     "granitemoehybrid-h": {"layer_types": ["mamba", "attention"], "time_step_limit": [0.0, 1e30]},
@@ -461,6 +471,9 @@ def make_random(model):
             counts_from_one = "norm" in name.lower() and name.endswith("weight") and not plus_one
             counts_from_one = "norm" in name.lower() and name.endswith("weight") and not any(family in type(model).__name__ for family in ("Gemma", "Nemotron"))
             p.data.normal_(1.0 if counts_from_one else 0.0, 0.2)
+            # Scores have no other factor: what is rounded would be magnified.
+            if "Gemma4" in type(model).__name__ and name.endswith("q_norm.weight"):
+                p.data.mul_(0.3)
         else:
             p.data.normal_(0.0, p[0].numel() ** -0.5)
     for name, bias in model.named_buffers():
