@@ -225,6 +225,12 @@ describe("what cannot be converted is refused by name, and nothing is written", 
       "mlx",
       /"transformer\.h\.0\.attn\.c_attn" has another name or form/,
     ],
+    "modules that have other names there alone": [
+      "nanochat",
+      "lora",
+      "mlx",
+      /"model\.layers\.0\.self_attn\.q_proj" has another name or form/,
+    ],
     "a family without GGUF files": ["bert", "lora", "gguf", /Cannot convert|no such files of family bert/],
   };
   for (const [what, [modelType, method, to, found]] of Object.entries(refusals)) {

@@ -47,6 +47,9 @@ export const mlxWithout = (isOther: (path: string) => boolean): MlxRules => ({
   pathOf: (path) => (isOther(path) ? null : path),
 });
 
+/** Of families whose modules have other names in mlx-lm's class, though not in files: its adapters are not theirs. */
+export const OTHERWISE_IN_MLX: MlxRules = mlxWithout(() => true);
+
 /** Files that name tensors as graft does, with the buffers that older ones carry. */
 export const PLAIN_CHECKPOINT: CheckpointRules = {
   rename: (name) => name,

@@ -8,6 +8,7 @@ import { llamaBlock, plainAttention, repeat } from "../blocks/decoder-blocks.ts"
 import { plainDecoder } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { BIAS_SWITCHES, decoderGguf } from "../config/decoder-gguf.ts";
+import { OTHERWISE_IN_MLX } from "../config/checkpoint-rules.ts";
 import { EXAONE_KEYS, llamaConfig, nameInLlama } from "../config/exaone-files.ts";
 import { BIAS_FIELDS, DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
@@ -41,6 +42,7 @@ export const exaone: Family = {
         ...checkpoint,
         rename: (name) => checkpoint.rename(nameInLlama(name)),
         ownConfig: (config) => llamaConfig(config, c),
+        mlx: OTHERWISE_IN_MLX,
       },
     };
   },

@@ -21,6 +21,7 @@ import {
 } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
+import { OTHERWISE_IN_MLX } from "../config/checkpoint-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
@@ -50,8 +51,10 @@ export const nanochat: Family = {
       attentionPart({ ...attention, comesRotated: true }),
       plainMlpPart(MLP, mlp),
     );
+    const ends = plainEnds(norm);
     return decoder(raw, c, repeat(layer, c), {
-      ...plainEnds(norm),
+      ...ends,
+      checkpoint: { ...ends.checkpoint, mlx: OTHERWISE_IN_MLX },
       scaleEmbedding: (x, b) => norm(b, "", x),
       capLogits: (logits) => (cap === null ? logits : softCap(logits, cap)),
     });
