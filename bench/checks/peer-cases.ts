@@ -21,6 +21,7 @@ export const PEER_MODELS = {
   camembert: { modelType: "camembert" },
   electra: { modelType: "electra" },
   "deberta-v2": { modelType: "deberta-v2" },
+  mpnet: { modelType: "mpnet" },
   distilbert: { modelType: "distilbert" },
   modernbert: { modelType: "modernbert" },
   mistral: { modelType: "mistral" },

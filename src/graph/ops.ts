@@ -14,7 +14,7 @@ import {
   linearAttentionGradientOp,
   linearAttentionOp,
 } from "./ops/linear-attention/linear-attention.ts";
-import { distanceRowsOp } from "./ops/attention/distance-rows.ts";
+import { distanceGridOp, distanceRowsOp } from "./ops/attention/distance-rows.ts";
 import { equalOp, greaterOp } from "./ops/pointwise/compare.ts";
 import { concatOp } from "./ops/shapes/concat.ts";
 import { crossEntropyOp, softmaxErrorOp } from "./ops/losses/cross-entropy.ts";
@@ -112,6 +112,7 @@ export const OPS: readonly AnyOp[] = [
   relativeShiftOp,
   relativeUnshiftOp,
   distanceRowsOp,
+  distanceGridOp,
   linearAttentionOp,
   linearAttentionGradientOp,
   cachedLinearAttentionOp,

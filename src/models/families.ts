@@ -51,6 +51,7 @@ import { modernbert } from "./families/modernbert.ts";
 import { modernbertDecoder } from "./families/modernbert-decoder.ts";
 import { nanochat } from "./families/nanochat.ts";
 import { nemotron } from "./families/nemotron.ts";
+import { mpnet } from "./families/mpnet.ts";
 import { olmo } from "./families/olmo.ts";
 import { olmo2 } from "./families/olmo2.ts";
 import { olmo3 } from "./families/olmo3.ts";
@@ -151,6 +152,7 @@ export const FAMILIES: readonly Family[] = [
   camembert,
   electra,
   debertaV2,
+  mpnet,
   distilbert,
   modernbert,
   vit,

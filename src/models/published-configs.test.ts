@@ -245,6 +245,35 @@ test("DeBERTa v3 and v2, whose files name no class, and as transformers 4 saves 
   assert.deepEqual([...openModel(saved).tensors], [...tensors]);
 });
 
+test("MPNet, as sentences are embedded by it, given classes", () => {
+  const config = {
+    _name_or_path: "microsoft/mpnet-base",
+    architectures: ["MPNetForMaskedLM"],
+    attention_probs_dropout_prob: 0.1,
+    bos_token_id: 0,
+    eos_token_id: 2,
+    hidden_act: "gelu",
+    hidden_dropout_prob: 0.1,
+    hidden_size: 768,
+    initializer_range: 0.02,
+    intermediate_size: 3072,
+    layer_norm_eps: 1e-5,
+    max_position_embeddings: 514,
+    model_type: "mpnet",
+    num_attention_heads: 12,
+    num_hidden_layers: 12,
+    pad_token_id: 1,
+    relative_attention_num_buckets: 32,
+    transformers_version: "4.8.2",
+    vocab_size: 30_527,
+  };
+  const given = withClasses(config, ["bad", "good"]);
+  assert.deepEqual(given["architectures"], ["MPNetForSequenceClassification"]);
+  const { tensors, maxPositions, headModules } = openModel(given);
+  assert.deepEqual(tensors.get("mpnet.encoder.relative_attention_bias.weight")?.shape, [32, 12]);
+  assert.deepEqual([maxPositions, headModules], [512, ["classifier"]]);
+});
+
 test("OPT of 125M, and Galactica, which names more", () => {
   const config = {
     _remove_final_layer_norm: false,

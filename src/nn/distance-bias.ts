@@ -1,12 +1,14 @@
 /**
- * @file What distances add to the scores of attention: keys and queries of distances, projected out of a table.
+ * @file What distances add to the scores of attention: a number for each head, or terms of keys and queries of distances, projected
+ * out of a table.
  *
- *   s (qᵢ·K[r(i-j)] + kⱼ·Q[r(i-j)])      K = Wk P + b,  Q = Wq P + b      P [R, D]      r: the row of a distance
+ *   N[r(i-j), h]      s (qᵢ·K[r(i-j)] + kⱼ·Q[r(i-j)]),  K = Wk P + b,  Q = Wq P + b      r: the row of a distance
  *
- * Tokens of an example lie side by side, so that places in a row tell distances. Paper: "DeBERTa", arXiv:2006.03654, section 3.1.
+ * Tokens of an example lie side by side, so that places in a row tell distances. Papers: "T5", arXiv:1910.10683, section 2.1;
+ * "DeBERTa", arXiv:2006.03654, section 3.1.
  */
 import type { Value } from "../graph/graph.ts";
-import { distanceRows } from "../graph/ops/attention/distance-rows.ts";
+import { distanceGrid, distanceRows } from "../graph/ops/attention/distance-rows.ts";
 import { relativeShift } from "../graph/ops/attention/relative-shift.ts";
 import { add } from "../graph/ops/pointwise/elementwise.ts";
 import { matmul } from "../graph/ops/products/matmul.ts";
@@ -23,6 +25,9 @@ export interface DistanceRows {
   /** From this distance on, to both sides, all have one row. */
   readonly reach: number;
 }
+
+/** Makes what is added to scores, [1 or B, H, T, T]. */
+type BiasOf = (b: Builder, query: Value, key: Value) => Value;
 
 /** A projection of the table. */
 interface TableProjection {
@@ -47,8 +52,20 @@ function rowNumbers({ rowOf, reach }: DistanceRows, sign: 1 | -1): BigInt64Array
   return BigInt64Array.from({ length: 2 * half }, (_, place) => BigInt(rowOf(sign * (place - half))));
 }
 
+/** Makes the numbers of a table [R, H], [1, H, T, T], for queries [B, T, H·E]; `name`: that of its module. */
+export function headBias(rows: DistanceRows, name: string, shape: readonly [number, number]): BiasOf {
+  const numbers = rowNumbers(rows, -1);
+  return (b, query) => {
+    const table = b.tensor(`${name}.weight`, shape, "embedding");
+    const { graph } = query;
+    const chosen = distanceGrid(graph.constant("int64", [numbers.length], numbers), query);
+    const byPair = transpose(gatherRows(table, chosen), [2, 0, 1]);
+    return reshape(byPair, [1, ...byPair.shape]);
+  };
+}
+
 /** Makes the sum of the terms, [B, H, T, T], of queries and keys [B, T, H·E]. */
-export function distanceBias(terms: DistanceTerms): (b: Builder, query: Value, key: Value) => Value {
+export function distanceBias(terms: DistanceTerms): BiasOf {
   const { rows, numHeads: H, scale } = terms;
   const [ofKeys, ofQueries] = [rowNumbers(rows, -1), rowNumbers(rows, 1)];
   return (b, query, key) => {

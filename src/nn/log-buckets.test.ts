@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { bucketRows } from "./log-buckets.ts";
+import { bucketRows, halvedRows } from "./log-buckets.ts";
 
 type Buckets = Parameters<typeof bucketRows>;
 
@@ -22,6 +22,16 @@ test("near distances have a row each, and further ones share rows, as in transfo
     rows(MANY, far),
     [0, 0, 1, 49, 87, 127, 128, 383, 384, 385, 386, 425, 463, 511, 511, 511, 511],
   );
+});
+
+test("halves of a table are for distances ahead and behind, as in transformers 5.24", () => {
+  const { rowOf, reach } = halvedRows(32, 128);
+  const distances = [
+    600, 128, 127, 91, 64, 16, 9, 8, 7, 1, 0, -1, -7, -8, -9, -16, -64, -90, -91, -127, -600,
+  ];
+  const expected = [15, 15, 15, 15, 14, 10, 8, 8, 7, 1, 0, 17, 23, 24, 24, 26, 30, 30, 31, 31, 31];
+  assert.deepEqual(distances.map(rowOf), expected);
+  assert.deepEqual([rowOf(reach), rowOf(-reach)], [15, 31]);
 });
 
 test("without buckets each distance has a row, up to the last", () => {

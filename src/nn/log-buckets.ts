@@ -19,6 +19,22 @@ function logBucket(distance: number, numBuckets: number, limit: number): number 
   return Math.sign(distance) * (middle + Math.ceil(fround(share * (middle - 1))));
 }
 
+/**
+ * Rows of a table that halves of `numRows` share: of distances ahead and behind. Those up to a quarter have one each, further ones up to
+ * `limit` share the rest. "T5", arXiv:1910.10683, section 2.1; in float32 as in transformers.
+ */
+export function halvedRows(numRows: number, limit: number): DistanceRows {
+  const half = numRows / 2;
+  const numExact = Math.floor(half / 2);
+  const rowOf = (distance: number): number => {
+    const [first, size] = [distance < 0 ? half : 0, Math.abs(distance)];
+    if (size < numExact) return first + size;
+    const share = fround(fround(Math.log(fround(size / numExact))) / fround(Math.log(limit / numExact)));
+    return first + Math.min(numExact + Math.trunc(fround(share * (half - numExact))), half - 1);
+  };
+  return { rowOf, reach: limit };
+}
+
 /** Rows of a table of `numRows` rows to each side: of distances, or of buckets where there are some. */
 export function bucketRows(numRows: number, limit: number, hasBuckets: boolean): DistanceRows {
   const rowOf = (distance: number): number => {

@@ -288,6 +288,11 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     ],
     [{ architectures: ["DebertaV2ForMaskedLM"] }, 'architectures is ["DebertaV2ForMaskedLM"]'],
   ],
+  mpnet: [
+    [{ relative_attention_num_buckets: 16 }, "relative_attention_num_buckets is 16"],
+    [{ type_vocab_size: 2 }, "type_vocab_size is 2"],
+    [{ architectures: ["MPNetForMaskedLM"] }, 'architectures is ["MPNetForMaskedLM"]'],
+  ],
   distilbert: [
     [{ activation: "quick_gelu" }, 'activation is "quick_gelu"'],
     [{ n_heads: 5 }, "n_heads is 5"],

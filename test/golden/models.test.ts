@@ -22,7 +22,8 @@ import {
 import { sharePrograms } from "../passes/shared-programs.ts";
 
 /** Gradients that are zero but for rounding: the softmax takes out what a bias of the keys adds. */
-const VANISHING = /(attention\.self\.key|attention\.k_lin|decoder\..*k_proj|pos_key_proj)\.bias$/;
+const VANISHING =
+  /(attention\.self\.key|attention\.k_lin|decoder\..*k_proj|pos_key_proj|attention\.attn\.k)\.bias$/;
 
 interface ModelGolden {
   readonly kind: "model";

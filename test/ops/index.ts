@@ -47,7 +47,12 @@ import { reshapeLikeSuite, reshapeSuite } from "./reshape.ts";
 import { rmsNormSuite } from "./rms-norm.ts";
 import { ropeSuite } from "./rope.ts";
 import { rotatePairsSuite } from "./rotate-pairs.ts";
-import { distanceRowsSuite, relativeShiftSuite, relativeUnshiftSuite } from "./relative-shift.ts";
+import {
+  distanceGridSuite,
+  distanceRowsSuite,
+  relativeShiftSuite,
+  relativeUnshiftSuite,
+} from "./relative-shift.ts";
 import { repeatRowsSuite, sumRepeatsSuite } from "./repeat-rows.ts";
 import { markLargestSuite } from "./mark-largest.ts";
 import { routeRowsSuite } from "./route-rows.ts";
@@ -132,6 +137,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   relativeShiftSuite,
   relativeUnshiftSuite,
   distanceRowsSuite,
+  distanceGridSuite,
   linearAttentionSuite,
   linearAttentionGradientSuite,
   cachedLinearAttentionSuite,

@@ -49,6 +49,16 @@ export const relativeUnshiftSuite: OpSuite = {
 
 const COUNTING = int64([6], (_random, place) => 10 * place);
 const exact = { tolerance: 0 };
+const DISTANCES: readonly OpCase[] = [
+  opCase("fewer distances than there are", [COUNTING, float([2, 2, 3])], exact),
+  opCase("more distances than there are", [COUNTING, float([1, 5])], exact),
+  opCase("symbolic", [COUNTING, float(["B", "T", 3])], { ...exact, bindings: SYMBOLS }),
+];
+const NO_DISTANCES = [
+  reject("an odd size", [int64([5], () => 0), float([2, 2])]),
+  reject("floats", [float([4]), float([2, 2])]),
+];
+const REALISTIC = opCase("1,024 distances", [int64([1024], () => 1), float([8, 128, 768])], exact);
 
 export const distanceRowsSuite: OpSuite = {
   op: "distanceRows",
@@ -59,14 +69,19 @@ export const distanceRowsSuite: OpSuite = {
     ];
   },
   differentiable: () => false,
-  cases: [
-    opCase("fewer distances than there are", [COUNTING, float([2, 2, 3])], exact),
-    opCase("more distances than there are", [COUNTING, float([1, 5])], exact),
-    opCase("symbolic", [COUNTING, float(["B", "T", 3])], { ...exact, bindings: SYMBOLS }),
-  ],
-  rejected: [
-    reject("an odd size", [int64([5], () => 0), float([2, 2])]),
-    reject("floats", [float([4]), float([2, 2])]),
-  ],
-  realistic: opCase("1,024 distances", [int64([1024], () => 1), float([8, 128, 768])], exact),
+  cases: DISTANCES,
+  rejected: NO_DISTANCES,
+  realistic: REALISTIC,
+};
+
+export const distanceGridSuite: OpSuite = {
+  op: "distanceGrid",
+  reference: ([numbers, x]) => {
+    const [size, T] = [numbers!.shape[0]!, x!.shape[1]!];
+    return [build([T, T], ([i, j]) => at(numbers!, [Math.min(Math.max(j! - i! + size / 2, 0), size - 1)]))];
+  },
+  differentiable: () => false,
+  cases: DISTANCES,
+  rejected: NO_DISTANCES,
+  realistic: REALISTIC,
 };

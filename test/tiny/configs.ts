@@ -636,6 +636,14 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     pos_att_type: "p2c|c2p",
     pad_token_id: 0,
   },
+  mpnet: {
+    architectures: ["MPNetForSequenceClassification"],
+    model_type: "mpnet",
+    ...ENCODER,
+    max_position_embeddings: 66,
+    relative_attention_num_buckets: 32,
+    pad_token_id: 1,
+  },
   distilbert: {
     architectures: ["DistilBertForSequenceClassification"],
     model_type: "distilbert",

@@ -1,40 +1,78 @@
 /**
- * @file Numbers for the distances -T … T-1 of T tokens, out of those for -P … P-1: int64 [2P] and x [B, T, …] give int64 [2T]. Beyond
- * P the first and the last number go on.
+ * @file Numbers for the distances of T tokens, out of those for -P … P-1, int64 [2P]: of -T … T-1, int64 [2T], or of each token from each,
+ * int64 [T, T]. Beyond P the first and the last number go on.
  */
-import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
-import { dimAt, mulDims, showShape, sizeAt } from "../../shape.ts";
+import type { Emitter } from "../../emitter.ts";
+import { applyOne, type NoAttributes, type Node, type Op, type Value } from "../../graph.ts";
+import { type Dim, type Shape, dimAt, mulDims, showShape, sizeAt } from "../../shape.ts";
 
 const TOKENS = 1;
 
-export const distanceRowsOp: Op<NoAttributes, readonly [numbers: Value, x: Value]> = {
-  name: "distanceRows",
-  infer: ([{ dtype, shape }, x]) => {
-    const [size] = shape;
-    if (dtype !== "int64" || shape.length !== 1 || typeof size !== "number" || size < 2 || size % 2 !== 0) {
-      throw new RangeError(
-        `Cannot take distances out of ${dtype} ${showShape(shape)}, expected int64 and an even size`,
-      );
-    }
-    return [{ dtype, shape: [mulDims(2, dimAt(x.shape, TOKENS))] }];
-  },
-  emit: ({ inputs, outputs }, emitter) => {
-    const [numbers, x] = emitter.names(inputs);
-    const size = sizeAt(inputs[0].shape, 0);
-    const int64 = (value: number): string => emitter.constant("int64", [], BigInt64Array.of(BigInt(value)));
-    const shape = emitter.value("Shape", [x], { start: TOKENS, end: TOKENS + 1 });
-    const length = emitter.value("Squeeze", [shape, emitter.int64([0])]);
-    const end = emitter.value("Add", [length, int64(size / 2)]);
-    const start = emitter.value("Sub", [int64(size / 2), length]);
-    const places = emitter.value("Range", [start, end, int64(1)]);
-    const least = emitter.value("Max", [places, int64(0)]);
-    const within = emitter.value("Min", [least, int64(size - 1)]);
-    emitter.node("Gather", [numbers, within], emitter.names(outputs), { axis: 0 });
-  },
-  vjp: "not-differentiable",
-};
+type DistanceOp = Op<NoAttributes, readonly [numbers: Value, x: Value]>;
 
-/** Takes the numbers for the distances of the tokens of x. */
+/** Makes an operation; `distances` adds the nodes that compute them from T, int64 []. */
+function distanceOp(
+  name: string,
+  shapeOf: (numTokens: Dim) => Shape,
+  distances: (emitter: Emitter, numTokens: string) => string,
+): DistanceOp {
+  return {
+    name,
+    infer: ([{ dtype, shape }, x]) => {
+      const [size] = shape;
+      if (dtype !== "int64" || shape.length !== 1 || typeof size !== "number" || size < 2 || size % 2 !== 0) {
+        throw new RangeError(
+          `Cannot take distances out of ${dtype} ${showShape(shape)}, expected int64 and an even size`,
+        );
+      }
+      return [{ dtype, shape: shapeOf(dimAt(x.shape, TOKENS)) }];
+    },
+    emit: (node, emitter) => emitNumbers(node, emitter, distances),
+    vjp: "not-differentiable",
+  };
+}
+
+function emitNumbers(
+  { inputs, outputs }: Node<NoAttributes, readonly [Value, Value]>,
+  emitter: Emitter,
+  distances: Parameters<typeof distanceOp>[2],
+): void {
+  const [numbers, x] = emitter.names(inputs);
+  const size = sizeAt(inputs[0].shape, 0);
+  const shape = emitter.value("Shape", [x], { start: TOKENS, end: TOKENS + 1 });
+  const length = emitter.value("Squeeze", [shape, emitter.int64([0])]);
+  const places = emitter.value("Add", [distances(emitter, length), int64(emitter, size / 2)]);
+  const least = emitter.value("Max", [places, int64(emitter, 0)]);
+  const within = emitter.value("Min", [least, int64(emitter, size - 1)]);
+  emitter.node("Gather", [numbers, within], emitter.names(outputs), { axis: 0 });
+}
+
+function int64(emitter: Emitter, value: number): string {
+  return emitter.constant("int64", [], BigInt64Array.of(BigInt(value)));
+}
+
+export const distanceRowsOp = distanceOp(
+  "distanceRows",
+  (T) => [mulDims(2, T)],
+  (emitter, length) => emitter.value("Range", [emitter.value("Neg", [length]), length, int64(emitter, 1)]),
+);
+
+export const distanceGridOp = distanceOp(
+  "distanceGrid",
+  (T) => [T, T],
+  (emitter, length) => {
+    const places = emitter.value("Range", [int64(emitter, 0), length, int64(emitter, 1)]);
+    const along = (axis: number): string => emitter.value("Unsqueeze", [places, emitter.int64([axis])]);
+    return emitter.value("Sub", [along(0), along(1)]);
+  },
+);
+
+/** Takes the numbers for the distances that tokens of x [B, T, …] may have. */
 export function distanceRows(numbers: Value, x: Value): Value {
   return applyOne(distanceRowsOp, [numbers, x], {});
+}
+
+/** Takes the number for the distance j - i of each two tokens of x [B, T, …]. */
+export function distanceGrid(numbers: Value, x: Value): Value {
+  return applyOne(distanceGridOp, [numbers, x], {});
 }

@@ -390,6 +390,10 @@ MODELS = {
         | {"relative_attention": True, "pos_att_type": "c2p|p2c", "conv_kernel_size": 3, "conv_act": "gelu", "num_labels": 4}
         | {"problem_type": "single_label_classification"},
     ),
+    "mpnet-cls": (
+        transformers.MPNetForSequenceClassification,
+        TINY_ENCODER | {"max_position_embeddings": 34, "relative_attention_num_buckets": 32, "num_hidden_layers": 2, "num_labels": 4},
+    ),
     "xlm-roberta-cls": (
         transformers.XLMRobertaForSequenceClassification,
         ENCODER | {"max_position_embeddings": 66, "type_vocab_size": 1, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2},
