@@ -1,6 +1,10 @@
 /** @file The adapters that `npm run check:peers` has peft load; a new variant of a method is a line here. */
 
+import { TINY_CONFIGS } from "../../test/tiny/configs.ts";
 import type { TinyModelOptions } from "../../test/tiny/model.ts";
+
+/** The text part of a model whose layers have embeddings of their own, and read keys of others. */
+const LINKED = TINY_CONFIGS["gemma4"]!["text_config"] as object;
 
 /** The tiny models that the adapters sit on. */
 export const PEER_MODELS = {
@@ -33,7 +37,8 @@ export const PEER_MODELS = {
   gemma2: { modelType: "gemma2" },
   vaultgemma: { modelType: "vaultgemma" },
   gemma3_text: { modelType: "gemma3_text" },
-  gemma4_text: { modelType: "gemma4_text" },
+  gemma4_text: { modelType: "gemma4_text", config: { pad_token_id: 0 } },
+  gemma4_linked: { modelType: "gemma4_text", config: { ...LINKED, pad_token_id: 0 } },
   gpt2: { modelType: "gpt2" },
   gpt_neo: { modelType: "gpt_neo" },
   gpt_neox: { modelType: "gpt_neox", config: { pad_token_id: 0 } },

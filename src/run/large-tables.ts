@@ -27,10 +27,16 @@ export function isLargeTable(
   { model, compute, residency, maxTableBytes, source }: TableHolding,
   name: string,
 ): boolean {
-  // An arithmetic that multiplies with the codes of the table has no use for its values.
-  if (residency !== "stored" && !compute.hasHead) return false;
   const stored = model.storedName(name);
+  // An arithmetic that multiplies with the codes of the table has no use for its values.
+  if (residency !== "stored" && !compute.hasHead && !isBesideEmbedding(model, stored)) return false;
   const { shape = [] } = model.tensors.get(stored) ?? {};
   const sizeBytes = numElements(shape) * Float32Array.BYTES_PER_ELEMENT;
   return sizeBytes > maxTableBytes || STORAGES[source.storageOf(stored)].blockSize > 1;
+}
+
+/** Whether a tensor is a table of rows that nothing multiplies with, beside the embedding, which may be the head's matrix. */
+function isBesideEmbedding({ stem, embedding }: Model, name: string): boolean {
+  const tables = stem.sites.filter((site) => site.kind === "embedding" && site.name !== embedding?.name);
+  return tables.some((site) => `${site.name}.weight` === name);
 }

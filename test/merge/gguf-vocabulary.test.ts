@@ -81,11 +81,28 @@ test("pieces that were read are written back with scores in the same order", () 
   }
 });
 
-test("merges that are not all that the pieces allow are refused", () => {
-  const files = makeTokenizerFiles({ path: "m.gguf", metadata: PIECES })!;
+/** The tokenizer of those pieces without the first of its merges. */
+function withFewerMerges(metadata: Readonly<Record<string, unknown>>): TokenizerFiles {
+  const files = makeTokenizerFiles({ path: "m.gguf", metadata })!;
   const model = files.tokenizer["model"] as JsonObject;
   const fewer = { ...model, merges: (model["merges"] as unknown[]).slice(1) };
-  assert.throws(() => write({ ...files, tokenizer: { ...files.tokenizer, model: fewer } }, 12), {
+  return { ...files, tokenizer: { ...files.tokenizer, model: fewer } };
+}
+
+test("merges that are not all that the pieces allow are listed, and read back", () => {
+  const files = withFewerMerges({ ...PIECES, "tokenizer.ggml.add_space_prefix": false });
+  const written = write(files, PIECES["tokenizer.ggml.tokens"].length);
+  assert.equal(written["tokenizer.ggml.model"], "gemma4");
+  assert.deepEqual(written["tokenizer.ggml.merges"], ["a b", "b a", "b ab", "ba b", "▁▁ ab"]);
+  const again = makeTokenizerFiles({ path: "m.gguf", metadata: written })!;
+  const [before, after] = [createTokenizer(files), createTokenizer(again)];
+  for (const text of [" babA", "ab  ab\n", "é"])
+    assert.deepEqual(after.encode(text), before.encode(text), text);
+  assert.equal(after.decode(after.encode(" bab")), before.decode(before.encode(" bab")));
+});
+
+test("such merges are refused where a space is put first", () => {
+  assert.throws(() => write(withFewerMerges(PIECES), 12), {
     code: "usage/model",
     message: /merges of its own, expected all that its pieces allow/,
   });

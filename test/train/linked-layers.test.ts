@@ -5,6 +5,9 @@ import { describe, test } from "node:test";
 import { makeSampleWriter } from "../../src/engine/sample-writer.ts";
 import { full } from "../../src/peft/methods/full.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
+import { factsOf } from "../../src/data/batches/pass-facts.ts";
+import { NO_ADAPTER } from "../../src/peft/adapter-view.ts";
+import { ForwardPass } from "../../src/run/forward-pass.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { branchesOf, droppedByBlock } from "../../src/train/dropbp/branch-list.ts";
@@ -28,6 +31,27 @@ const TEXT = {
 const model = await writeTinyModel(`${folder}/model`, { modelType: "gemma4", config: { text_config: TEXT } });
 const data = writeTinyChats(`${folder}/chats.jsonl`, 9);
 const engine = createEngine({ threads: 1 });
+
+test("rows of the embeddings of layers are read where they are stored, also where all else is held in float32", async () => {
+  const { base } = await openUntilEnd(model);
+  const batch = unpacked(examplesFor(base.model, [9, 6, 4]));
+  const logits: Float32Array[] = [];
+  for (const maxTableBytes of [0, 1e9]) {
+    const session = new Session(engine, base, "float32", { maxTableBytes });
+    const isRead = (name: string): boolean => session.isLargeTable(`model.${name}.weight`);
+    assert.equal(isRead("embed_tokens_per_layer"), maxTableBytes === 0);
+    assert.ok(!isRead("embed_tokens"));
+    const pass = await ForwardPass.create(session, NO_ADAPTER);
+    const places = Int32Array.from({ length: batch.length }, (_, i) => i);
+    await pass.run(batch.input, factsOf(batch), async (x) => {
+      const found = await pass.head.logitsAt(x, places, 0);
+      logits.push(found.data.slice());
+      session.pool.release(found);
+    });
+    await session.release();
+  }
+  assert.deepEqual(logits[0], logits[1]);
+});
 
 describe("without the backward of branches", async () => {
   const { base } = await openUntilEnd(model);

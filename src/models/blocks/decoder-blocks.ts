@@ -100,7 +100,7 @@ export const normed =
     norm(b, name, part(b, x));
 
 /** A block of two branches, one after the other: x + attention(x), then x + mlp(x). */
-export function branchBlock(attention: Transform, mlp: Transform): Layer {
+function branchBlock(attention: Transform, mlp: Transform): Layer {
   return {
     build: (b, x) => {
       const middle = b.branch("attention", x, (x) => attention(b, x));

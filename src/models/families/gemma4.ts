@@ -6,7 +6,8 @@ import { gemma4Text } from "./gemma4-text.ts";
 const ownConfig = (raw: RawConfig): RawConfig =>
   textConfig(raw, {
     defaults: {},
-    fixed: { model_type: gemma4Text.modelType },
+    // The head is the whole model's.
+    fixed: { model_type: gemma4Text.modelType, tie_word_embeddings: raw["tie_word_embeddings"] ?? true },
     classes: { telling: "Gemma4", writing: "Gemma4" },
   });
 

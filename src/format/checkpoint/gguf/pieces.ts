@@ -1,8 +1,12 @@
-/** @file BPE as SentencePiece has it in GGUF files: pieces with scores, which stand for its merges. */
+/**
+ * @file BPE as SentencePiece has it in GGUF files: pieces with scores, which stand for its merges ("llama"), or with merges of their
+ * own ("gemma4").
+ */
 import type { GgufMetadata } from "../../files/gguf/gguf.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import { metadataNumber } from "./gguf-metadata.ts";
 import {
+  type Merge,
   mergesOfPieces,
   pieceDecoder,
   pieceOfText,
@@ -26,7 +30,7 @@ export const pieces: TokenizerKind = {
   write(modelName, json, tokens) {
     const addsPrefix = findPrefix(modelName, json);
     const scores = scoresOfMerges(tokens, mergesOf(json));
-    if (scores === null) throw cannotWrite(modelName, "merges of its own", "all that its pieces allow");
+    if (scores === null) return mergedPieces.write(modelName, json, tokens);
     return {
       model: { type: "string", value: "llama" },
       scores: { type: "float32s", value: scores },
@@ -35,16 +39,45 @@ export const pieces: TokenizerKind = {
   },
 };
 
-function readParts(file: GgufMetadata, { tokens, types }: Vocabulary): TokenizerParts {
+/** The same with merges that the file lists; no space is put first. */
+export const mergedPieces: TokenizerKind = {
+  read: (file, vocabulary) =>
+    partsOf(file, vocabulary, { addsPrefix: false, specialIds: {} }, () =>
+      metadataList<string>(file, "merges", "string"),
+    ),
+  write(modelName, json) {
+    if (findPrefix(modelName, json))
+      throw cannotWrite(modelName, "merges of its own", "all that its pieces allow");
+    return {
+      model: { type: "string", value: "gemma4" },
+      merges: { type: "strings", value: mergesOf(json).map((pair) => pair.join(" ")) },
+      add_space_prefix: { type: "bool", value: false },
+    };
+  },
+};
+
+function readParts(file: GgufMetadata, vocabulary: Vocabulary): TokenizerParts {
+  const { types } = vocabulary;
   const scores = metadataList<number>(file, "scores", "number");
-  const pieces = tokens.map((token, id) =>
-    types[id] === TOKEN_TYPES.userDefined ? pieceOfText(token) : token,
-  );
   const isMade = (id: number): boolean =>
     types[id] !== TOKEN_TYPES.control && types[id] !== TOKEN_TYPES.unknown && types[id] !== TOKEN_TYPES.byte;
   const addsPrefix = file.metadata["tokenizer.ggml.add_space_prefix"] !== false;
   const specialIds = { bos: 1, eos: 2, unknown: 0 };
-  const unknownId = metadataNumber(file, "tokenizer.ggml.unknown_token_id") ?? specialIds.unknown;
+  return partsOf(file, vocabulary, { addsPrefix, specialIds }, (pieces) =>
+    mergesOfPieces(pieces, (id) => (isMade(id) ? (scores[id] ?? 0) : null)),
+  );
+}
+
+function partsOf(
+  file: GgufMetadata,
+  { tokens, types }: Vocabulary,
+  { addsPrefix, specialIds }: Pick<TokenizerParts, "addsPrefix" | "specialIds">,
+  mergesIn: (pieces: readonly string[]) => readonly (string | Merge)[],
+): TokenizerParts {
+  const pieces = tokens.map((token, id) =>
+    types[id] === TOKEN_TYPES.userDefined ? pieceOfText(token) : token,
+  );
+  const unknownId = metadataNumber(file, "tokenizer.ggml.unknown_token_id") ?? specialIds["unknown"] ?? -1;
   return {
     tokens: pieces,
     normalizer: spaceNormalizer(addsPrefix),
@@ -56,7 +89,7 @@ function readParts(file: GgufMetadata, { tokens, types }: Vocabulary): Tokenizer
       fuse_unk: true,
       byte_fallback: true,
       ignore_merges: false,
-      merges: mergesOfPieces(pieces, (id) => (isMade(id) ? (scores[id] ?? 0) : null)),
+      merges: mergesIn(pieces),
     },
     specialTypes: [TOKEN_TYPES.control, TOKEN_TYPES.unknown],
     takeSpaces: true,
