@@ -17,8 +17,8 @@ import { openUntilEnd } from "../files/open-until-end.ts";
 const engine = createEngine({ threads: 1 });
 const batch = unpacked(randomExamples([6, 6, 4]));
 
-/** Layer norms with biases; norms of heads; factors 1 + w, behind branches; experts. */
-for (const modelType of ["gpt2", "qwen3", "gemma2", "olmoe"]) {
+/** Layer norms with biases; norms of heads; factors 1 + w, behind branches; norms that have none; experts. */
+for (const modelType of ["gpt2", "qwen3", "gemma2", "gemma4_text", "olmoe"]) {
   test(`vectors of rows of ${modelType}`, async () => {
     const { base } = await openUntilEnd(await writeTinyModel(temporaryFolder(), { modelType }));
     const [first, second] = [
