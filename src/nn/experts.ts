@@ -20,6 +20,7 @@ import { type Dim, mulDims } from "../graph/shape.ts";
 import type { Builder } from "./builder.ts";
 import { type MlpOptions, gatedMlp } from "./gated-mlp.ts";
 import { type Router, projectedBy, softmaxRouter } from "./routers.ts";
+import { scale } from "./scale.ts";
 
 /** What a router does. */
 interface ExpertsOptions {
@@ -57,7 +58,7 @@ export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOp
   const p = router.chances((router.logits ?? GATE)(b, flat, E, prefix)); // [M, E]
   const [chosen, rows, places, counts] = routeRows(router.ranks(b, p, prefix), numChosen);
   const shares = normalizes ? div(p, plus(reduceSum(mul(p, chosen), [1]), router.floor)) : p;
-  const weights = router.weigh(b, shares);
+  const weights = scale(shares, router.factor);
   const weightOf = gatherRows(reshape(transpose(weights, [1, 0]), [mulDims(E, M), 1]), places); // [k·M, 1]
   const inputs = repeatRows(flat, rows, numChosen); // [k·M, D]
   const outputs = b.splitRows(inputs, counts, E, numChosen).map((part, e) => {

@@ -15,7 +15,6 @@ import { reduceSum } from "../graph/ops/shapes/reduce-expand.ts";
 import { reshape } from "../graph/ops/shapes/reshape.ts";
 import { type Dim, mulDims, sizeAt } from "../graph/shape.ts";
 import type { Builder } from "./builder.ts";
-import { scale } from "./scale.ts";
 
 /** How a router chooses. */
 export interface Router {
@@ -27,8 +26,8 @@ export interface Router {
   readonly ranks: (b: Builder, p: Value, prefix: string) => Value;
   /** What is added to the sum by which chances are divided. */
   readonly floor: number;
-  /** Weights of chosen experts from their shares [M, E]. */
-  readonly weigh: (b: Builder, shares: Value) => Value;
+  /** What all weights are multiplied with. */
+  readonly factor: number;
 }
 
 /** Logits by the projection of a name. */
@@ -77,7 +76,7 @@ export function softmaxRouter({ factor = 1, groups = null }: RouterOptions = {})
     chances: softmax,
     ranks: (_b, p) => withinGroups(p, groups),
     floor: 0,
-    weigh: (_b, shares) => scale(shares, factor),
+    factor,
   };
 }
 
@@ -96,6 +95,6 @@ export function sigmoidRouter({ bias, floor, factor = 1, groups = null }: Sigmoi
       return withinGroups(all, groups);
     },
     floor,
-    weigh: (_b, shares) => scale(shares, factor),
+    factor,
   };
 }
