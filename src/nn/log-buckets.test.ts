@@ -2,15 +2,16 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { bucketRows, halvedRows } from "./log-buckets.ts";
 
-type Buckets = Parameters<typeof bucketRows>;
+type Buckets = Parameters<typeof bucketRows>[0];
 
-const FEW: Buckets = [4, 8, true];
-const MANY: Buckets = [256, 512, true];
-const ODD: Buckets = [7, 40, true];
-const NONE: Buckets = [3, 3, false];
+const FEW: Buckets = { numRows: 4, limit: 8, hasBuckets: true };
+const MANY: Buckets = { numRows: 256, limit: 512, hasBuckets: true };
+const ODD: Buckets = { numRows: 7, limit: 40, hasBuckets: true };
+const NONE: Buckets = { numRows: 3, limit: 3, hasBuckets: false };
+const FURTHEST = 10_000;
 
 const rows = (of: Buckets, distances: readonly number[]): readonly number[] => {
-  const { rowOf } = bucketRows(...of);
+  const { rowOf } = bucketRows(of, FURTHEST);
   return distances.map(rowOf);
 };
 
@@ -40,11 +41,15 @@ test("without buckets each distance has a row, up to the last", () => {
 
 test("beyond their reach, distances have one row", () => {
   for (const buckets of [FEW, MANY, NONE, ODD]) {
-    const { rowOf, reach } = bucketRows(...buckets);
+    const { rowOf, reach } = bucketRows(buckets, FURTHEST);
     for (const further of [0, 1, 50, 5000]) {
-      assert.equal(rowOf(reach + further), 2 * buckets[0] - 1);
+      assert.equal(rowOf(reach + further), 2 * buckets.numRows - 1);
       assert.equal(rowOf(-reach - further), 0);
     }
-    assert.ok(rowOf(reach - 1) < 2 * buckets[0] - 1 || rowOf(1 - reach) > 0);
+    assert.ok(rowOf(reach - 1) < 2 * buckets.numRows - 1 || rowOf(1 - reach) > 0);
   }
+});
+
+test("a table has no numbers for distances that there are not", () => {
+  assert.equal(bucketRows({ numRows: 5, limit: 60_000, hasBuckets: true }, 512).reach, 512);
 });

@@ -35,13 +35,21 @@ export function halvedRows(numRows: number, limit: number): DistanceRows {
   return { rowOf, reach: limit };
 }
 
-/** Rows of a table of `numRows` rows to each side: of distances, or of buckets where there are some. */
-export function bucketRows(numRows: number, limit: number, hasBuckets: boolean): DistanceRows {
+/** Buckets to each side, for distances up to `limit`. */
+interface Buckets {
+  readonly numRows: number;
+  readonly limit: number;
+  /** Whether distances have buckets; if not, each has a row. */
+  readonly hasBuckets: boolean;
+}
+
+/** Rows of a table of `numRows` rows to each side; no two tokens are further apart than `furthest`. */
+export function bucketRows({ numRows, limit, hasBuckets }: Buckets, furthest: number): DistanceRows {
   const rowOf = (distance: number): number => {
     const bucket = hasBuckets ? logBucket(distance, numRows, limit) : distance;
     return Math.min(Math.max(bucket + numRows, 0), 2 * numRows - 1);
   };
   let reach = 1;
-  while (rowOf(reach) < 2 * numRows - 1 || rowOf(-reach) > 0) reach++;
+  while (reach < furthest && (rowOf(reach) < 2 * numRows - 1 || rowOf(-reach) > 0)) reach++;
   return { rowOf, reach };
 }

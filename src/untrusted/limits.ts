@@ -17,6 +17,8 @@ export const MAX_EXPERTS = 1 << 17;
 export const MAX_HEAD_WIDTH = 1 << 16;
 /** Tokens that a short convolution is over, each of which is a part of its graph. */
 export const MAX_TAPS = 64;
+/** Distances of tokens that have rows in a table. */
+export const MAX_DISTANCES = 1 << 16;
 /** Token ids may have gaps, but lie in an array: so many a token, and some more. */
 const [IDS_PER_TOKEN, SPARE_IDS] = [4, 1 << 16];
 /** Bytes out of one compressed byte: images have gaps of background, bombs have nothing else. */
@@ -34,7 +36,7 @@ export const MAX_RENDERED_TURNS = 1024;
 /** Examples that an epoch has of one data set: their order is a list in memory, of 512 MB then. */
 export const MAX_EPOCH_EXAMPLES = 1 << 26;
 
-const LAYER_KEYS = ["num_hidden_layers", "n_layer"];
+const LAYER_KEYS = ["num_hidden_layers", "n_layer", "n_layers", "num_layers"];
 const EXPERT_KEYS = ["num_experts", "num_local_experts"];
 const WIDTH_KEYS = ["head_dim"];
 

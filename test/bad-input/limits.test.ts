@@ -57,6 +57,10 @@ describe("a number that a file cannot mean is refused at once:", () => {
   test("layers, experts and widths of a configuration alone", async () => {
     const cases: [string, object, RegExp][] = [
       ["gpt2", { n_layer: 1e9 }, /n_layer is/],
+      ["distilbert", { n_layers: 1e9 }, /n_layers is/],
+      ["gpt_neo", { num_layers: 1e9 }, /num_layers is/],
+      ["deberta-v2", { max_relative_positions: 1e9 }, /1000000000 distances have rows/],
+      ["deberta-v2", { position_buckets: 1e9 }, /1000000000 distances have rows/],
       ["vit", { num_hidden_layers: 2 ** 53 - 1 }, /num_hidden_layers is/],
       ["olmoe", { num_experts: 1e9 }, /num_experts is/],
       ["qwen3_moe", { num_experts: 1e6 }, /num_experts is/],

@@ -11,6 +11,7 @@ import { distanceBias } from "../../nn/distance-bias.ts";
 import { bucketRows } from "../../nn/log-buckets.ts";
 import { layerNorm } from "../../nn/norms.ts";
 import { tokenConv } from "../../nn/token-conv.ts";
+import { MAX_DISTANCES } from "../../untrusted/limits.ts";
 import type { RawConfig } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
 import { unusable } from "../config/hf-config.ts";
@@ -100,6 +101,12 @@ function distanceTerms(
   const { hidden_size: width, position_buckets: numBuckets, share_att_key: isShared } = c;
   const limit = c.max_relative_positions < 1 ? c.max_position_embeddings : c.max_relative_positions;
   const hasBuckets = numBuckets > 0;
+  if (Math.max(limit, numBuckets) > MAX_DISTANCES) {
+    throw unusable(
+      raw,
+      `${Math.max(limit, numBuckets)} distances have rows (expected at most ${MAX_DISTANCES})`,
+    );
+  }
   if (hasBuckets && (numBuckets < 4 || limit - 1 <= Math.floor(numBuckets / 2))) {
     throw unusable(
       raw,
@@ -115,7 +122,7 @@ function distanceTerms(
     ? ({ name: names.query, role: "query" } as const)
     : ({ name: names.tableQuery, role: "other" } as const);
   return {
-    rows: bucketRows(numRows, limit, hasBuckets),
+    rows: bucketRows({ numRows, limit, hasBuckets }, Math.min(c.max_position_embeddings, MAX_DISTANCES)),
     table: (b) => {
       const rows = b.tensor(`/${names.table}.weight`, [2 * numRows, width], "embedding");
       const table = c.norm_rel_ebd === "layer_norm" ? norm(b, `/${names.tableNorm}`, rows) : rows;
