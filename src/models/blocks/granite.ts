@@ -30,8 +30,8 @@ export const GRANITE_FIELDS = {
 };
 
 /** What files call the part of experts, and its router. */
-const GRANITE_EXPERTS = "block_sparse_moe.";
-const GRANITE_ROUTER: Router = { ...softmaxRouter(), logits: projectedBy("router") };
+const EXPERTS = "block_sparse_moe.";
+const ROUTER: Router = { ...softmaxRouter(), logits: projectedBy("router") };
 const MATRIX = /^(.*\.block_sparse_moe\.)experts\.(\d+)\.(gate|up|down)_proj\.weight$/;
 
 type GraniteFields = z.output<z.ZodObject<typeof GRANITE_FIELDS>>;
@@ -50,22 +50,20 @@ export function graniteBlock(c: GraniteFields, mixer: Transform, mlp: Transform)
   return preNormBlock(rmsNorm(c.rms_norm_eps), scaled(mixer), scaled(mlp));
 }
 
-/** Settings of its experts. */
-export const GRANITE_EXPERT_FIELDS = {
-  num_experts: z.int().min(0).default(8),
-  num_experts_per_tok: z.int().min(0).default(2),
+/** Settings of its experts, and what files call these. */
+export const GRANITE_EXPERTS = {
+  fields: { num_experts: z.int().min(0).default(8), num_experts_per_tok: z.int().min(0).default(2) },
+  keys: { num_experts: "num_local_experts" },
 };
-/** What its files call these settings. */
-export const GRANITE_EXPERT_KEYS = { num_experts: "num_local_experts" };
 
 /** A feed-forward part of experts, whose weights are a softmax over those chosen. @throws UsageError "usage/model" */
 export function graniteExperts(
   raw: RawConfig,
-  c: GraniteFields & z.output<z.ZodObject<typeof GRANITE_EXPERT_FIELDS>>,
+  c: GraniteFields & z.output<z.ZodObject<typeof GRANITE_EXPERTS.fields>>,
 ): Transform {
   const sizes = readExperts(raw, c);
-  const options = { ...sizes, normalizes: true, router: GRANITE_ROUTER, expert: siluMlp(c) };
-  return (b, x) => experts(b, x, GRANITE_EXPERTS, options);
+  const options = { ...sizes, normalizes: true, router: ROUTER, expert: siluMlp(c) };
+  return (b, x) => experts(b, x, EXPERTS, options);
 }
 
 /** Puts one together of its blocks. */

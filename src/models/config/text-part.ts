@@ -3,6 +3,7 @@ import type { ModelDefinition, RawConfig } from "../family.ts";
 import { type CheckpointRules, withoutTensors } from "./checkpoint-rules.ts";
 import { isClassifier } from "./classifier-config.ts";
 import { unusable } from "./hf-config.ts";
+import { without } from "./raw-config.ts";
 
 /** Settings beside `text_config` that say something of the text part. */
 const SHARED_KEYS =
@@ -23,11 +24,6 @@ interface TextPart {
   readonly classes: { readonly telling: string; readonly writing: string };
   /** What lies beside its settings in files without `text_config`, which have them in the open; absent: there are no such files. */
   readonly beside?: readonly string[];
-}
-
-/** A configuration without some of its keys. */
-export function without(raw: RawConfig, keys: readonly string[]): RawConfig {
-  return Object.fromEntries(Object.entries(raw).filter(([key]) => !keys.includes(key)));
 }
 
 /** The configuration of the text part, as that of a model for text. @throws UsageError "usage/model" when there is none */

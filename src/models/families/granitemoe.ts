@@ -2,8 +2,7 @@
 import { z } from "zod";
 import { plainAttention, repeat } from "../blocks/decoder-blocks.ts";
 import {
-  GRANITE_EXPERT_FIELDS,
-  GRANITE_EXPERT_KEYS,
+  GRANITE_EXPERTS,
   GRANITE_FIELDS,
   graniteAttention,
   graniteBlock,
@@ -19,7 +18,7 @@ const size = z.int().positive();
 
 const SCHEMA = z.object({
   ...GRANITE_FIELDS,
-  ...GRANITE_EXPERT_FIELDS,
+  ...GRANITE_EXPERTS.fields,
   attention_bias: z.boolean().default(false),
   num_experts: size.default(8),
   num_experts_per_tok: size.default(2),
@@ -32,7 +31,7 @@ export const granitemoe: Family = {
     "Granite's blocks; in every layer a router chooses a few of many experts for each token, with weights that add up to 1. Adapters can sit on the router (`router`) and on every expert.",
   gguf: GRANITE_MOE_GGUF,
   open: (raw) => {
-    const c = parseConfig(SCHEMA, raw, GRANITE_EXPERT_KEYS);
+    const c = parseConfig(SCHEMA, raw, GRANITE_EXPERTS.keys);
     const attention = graniteAttention(c, plainAttention(raw, c));
     const block = graniteBlock(c, attention, graniteExperts(raw, c));
     return withStackedExperts(graniteDecoder(raw, c, repeat(block, c)));

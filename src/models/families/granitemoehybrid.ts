@@ -8,8 +8,7 @@ import { fusedMlp } from "../../nn/gated-mlp.ts";
 import { mamba2 } from "../../nn/mamba2.ts";
 import { type Transform, plainAttention, siluMlp } from "../blocks/decoder-blocks.ts";
 import {
-  GRANITE_EXPERT_FIELDS,
-  GRANITE_EXPERT_KEYS,
+  GRANITE_EXPERTS,
   GRANITE_FIELDS,
   graniteAttention,
   graniteBlock,
@@ -18,6 +17,7 @@ import {
   withStackedExperts,
 } from "../blocks/granite.ts";
 import type { Family, Layer, RawConfig } from "../family.ts";
+import { without } from "../config/raw-config.ts";
 import { GRANITE_HYBRID_GGUF, isStateSpace } from "../config/granite-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { requireTypesOfAll } from "../config/layer-types.ts";
@@ -28,11 +28,10 @@ const SCHEMA = z.object({
   attention_bias: z.boolean().default(false),
   shared_intermediate_size: z.int().positive().default(1024),
   layer_types: z.array(z.enum(["attention", "full_attention", "mamba", "linear_attention"])),
-  ...GRANITE_EXPERT_FIELDS,
+  ...GRANITE_EXPERTS.fields,
   /** Without one nothing is rotated. */
   position_embedding_type: z.enum(["rope", "nope"]).nullish(),
   ...MAMBA_FIELDS,
-  /** How weights began. */
   init_method: z.unknown().optional(),
   normalization_function: z.literal("rmsnorm").nullish(),
 });
@@ -47,8 +46,8 @@ const MLX = {
     path.endsWith(MLP.gateUp) ? null : path.replace(MLP.down, "mlp.down_proj"),
 };
 
-/** Without limits that are none, which transformers 5 reads only as it writes them, 0.0 and an infinity. */
-const ownConfig = ({ time_step_limit: _limit, ...config }: RawConfig): RawConfig => config;
+/** Limits that are none, which transformers 5 reads only as it writes them, 0.0 and an infinity. */
+const ownConfig = (config: RawConfig): RawConfig => without(config, ["time_step_limit"]);
 
 export const granitemoehybrid: Family = {
   modelType: "granitemoehybrid",
@@ -58,7 +57,7 @@ export const granitemoehybrid: Family = {
     "Granite's blocks with one projection for gate and up. In the H models most have a state-space layer of Mamba 2 in the place of attention, with one state of a fixed size (see Qwen 3.5). In H-Tiny and H-Small, experts of which a router chooses some for each token lie beside the feed-forward part of all; adapters can sit on the router (`router`) and on every expert. GGUF files of those without state-space layers are read as Granite's.",
   gguf: GRANITE_HYBRID_GGUF,
   open: (raw) => {
-    const c = parseConfig(SCHEMA, raw, GRANITE_EXPERT_KEYS);
+    const c = parseConfig(SCHEMA, raw, GRANITE_EXPERTS.keys);
     requireTypesOfAll(raw, c);
     const { rope, ...others } = plainAttention(raw, c);
     const attention = { ...others, rope: c.position_embedding_type === "rope" ? rope : null };

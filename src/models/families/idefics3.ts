@@ -4,7 +4,8 @@
  * Papers: "Building and better understanding vision-language models", arXiv:2408.12637; "SmolVLM", arXiv:2504.05299.
  */
 import type { Family, RawConfig } from "../family.ts";
-import { textConfig, withTextCheckpoint, without } from "../config/text-part.ts";
+import { without } from "../config/raw-config.ts";
+import { textConfig, withTextCheckpoint } from "../config/text-part.ts";
 import { llama } from "./llama.ts";
 
 /** The sizes of transformers' Llama, which files leave out: they say how the text part differs from it. */
