@@ -56,6 +56,7 @@ export const PEER_MODELS = {
   qwen3_5_text: { modelType: "qwen3_5_text", config: { pad_token_id: 0 } },
   ernie4_5: { modelType: "ernie4_5" },
   exaone: { modelType: "exaone" },
+  ernie4_5_moe: { modelType: "ernie4_5_moe" },
   exaone4: { modelType: "exaone4" },
   glm: { modelType: "glm", config: { pad_token_id: 0 } },
   glm4: { modelType: "glm4", config: { pad_token_id: 0 } },
@@ -249,6 +250,7 @@ const OF_ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"];
 const BESIDE_EXPERTS: Readonly<Record<string, readonly string[]>> = {
   mixtral: OF_ATTENTION,
   granitemoe: OF_ATTENTION,
+  ernie4_5_moe: OF_ATTENTION,
   "granitemoehybrid, experts": ["in_proj", "q_proj", "input_linear", "output_linear"],
   qwen2_moe: OF_ATTENTION,
   qwen3_moe: OF_ATTENTION,

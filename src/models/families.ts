@@ -18,6 +18,7 @@ import { distilbert } from "./families/distilbert.ts";
 import { electra } from "./families/electra.ts";
 import { ernie45 } from "./families/ernie4-5.ts";
 import { exaone } from "./families/exaone.ts";
+import { ernie45Moe } from "./families/ernie4-5-moe.ts";
 import { exaone4 } from "./families/exaone4.ts";
 import { falconH1 } from "./families/falcon-h1.ts";
 import { gemma } from "./families/gemma.ts";
@@ -116,6 +117,7 @@ export const FAMILIES: readonly Family[] = [
   lfm2Moe,
   ernie45,
   exaone,
+  ernie45Moe,
   exaone4,
   glm,
   glm4,

@@ -2430,3 +2430,43 @@ test("Granite 4 H-Tiny of 7B-A1B: 64 experts beside the part of all tokens, in l
   );
   assert.equal(Math.round(numParametersOf({ tensors: tensors }) / 1e7), 694);
 });
+
+test("ERNIE 4.5 of 21B-A3B: experts above the lowest layer, beside two that all tokens share", () => {
+  const { tensors, ties, layers, checkpoint } = openModel({
+    architectures: ["Ernie4_5_MoeForCausalLM"],
+    bos_token_id: 1,
+    eos_token_id: 2,
+    hidden_act: "silu",
+    hidden_size: 2560,
+    intermediate_size: 12_288,
+    max_position_embeddings: 131_072,
+    model_type: "ernie4_5_moe",
+    moe_capacity: [64, 64, 64],
+    moe_gate: "topk",
+    moe_intermediate_size: 1536,
+    moe_k: 6,
+    moe_layer_interval: 1,
+    moe_layer_start_index: 1,
+    moe_num_experts: 64,
+    moe_num_shared_experts: 2,
+    moe_use_aux_free: true,
+    num_attention_heads: 20,
+    num_hidden_layers: 28,
+    num_key_value_heads: 4,
+    num_nextn_predict_layers: 1,
+    pad_token_id: 0,
+    rms_norm_eps: 1e-5,
+    rope_theta: 500_000,
+    tie_word_embeddings: true,
+    torch_dtype: "bfloat16",
+    use_bias: false,
+    use_cache: false,
+    vocab_size: 103_424,
+  });
+  assert.deepEqual([new Set(layers).size, ties.size], [2, 1]);
+  assert.deepEqual(tensors.get("model.layers.0.mlp.up_proj.weight")?.shape, [12_288, 2560]);
+  assert.deepEqual(tensors.get("model.layers.1.mlp.shared_experts.up_proj.weight")?.shape, [3072, 2560]);
+  assert.equal(tensors.get("model.layers.27.mlp.moe_statics.e_score_correction_bias")?.role, "buffer");
+  assert.ok(checkpoint.ignored.test("model.mtp_block.0.self_attn.q_proj.weight"));
+  assert.equal(Math.round(countParameters(tensors) / 1e8), 218);
+});

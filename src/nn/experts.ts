@@ -9,6 +9,7 @@
  */
 import type { Value } from "../graph/graph.ts";
 import { add, div, mul, sigmoid } from "../graph/ops/pointwise/elementwise.ts";
+import { maximum } from "../graph/ops/pointwise/maximum.ts";
 import { gatherRows } from "../graph/ops/rows/gather-scatter.ts";
 import { reduceSum } from "../graph/ops/shapes/reduce-expand.ts";
 import { reshape, reshapeLike } from "../graph/ops/shapes/reshape.ts";
@@ -36,8 +37,6 @@ interface ExpertsOptions {
 
 const GATE = projectedBy("gate");
 
-const plus = (x: Value, y: number): Value => (y === 0 ? x : add(x, x.graph.scalar(y)));
-
 /** Where the matrices of one expert lie among those of all. */
 function stacksOf(prefix: string, numExperts: number, expert: number): Required<MlpOptions>["stacks"] {
   const gateUp = { name: `${prefix}gate_up_proj`, role: "gate-up", numExperts, numParts: 2 } as const;
@@ -57,7 +56,7 @@ export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOp
   const flat = reshape(x, [M, D]);
   const p = router.chances((router.logits ?? GATE)(b, flat, E, prefix)); // [M, E]
   const [chosen, rows, places, counts] = routeRows(router.ranks(b, p, prefix), numChosen);
-  const shares = normalizes ? div(p, plus(reduceSum(mul(p, chosen), [1]), router.floor)) : p;
+  const shares = normalizes ? div(p, router.total(reduceSum(mul(p, chosen), [1]))) : p;
   const weights = scale(shares, router.factor);
   const weightOf = gatherRows(reshape(transpose(weights, [1, 0]), [mulDims(E, M), 1]), places); // [k·M, 1]
   const inputs = repeatRows(flat, rows, numChosen); // [k·M, D]

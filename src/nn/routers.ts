@@ -9,6 +9,7 @@
  */
 import type { Value } from "../graph/graph.ts";
 import { add, mul, sigmoid, sub } from "../graph/ops/pointwise/elementwise.ts";
+import { maximum } from "../graph/ops/pointwise/maximum.ts";
 import { softmax } from "../graph/ops/reductions/softmax.ts";
 import { markLargest } from "../graph/ops/rows/mark-largest.ts";
 import { reduceSum } from "../graph/ops/shapes/reduce-expand.ts";
@@ -24,8 +25,8 @@ export interface Router {
   readonly chances: (logits: Value) => Value;
   /** By what they are chosen instead of chances p, the tensors of the part behind `prefix`. */
   readonly ranks: (b: Builder, p: Value, prefix: string) => Value;
-  /** What is added to the sum by which chances are divided. */
-  readonly floor: number;
+  /** By what chances are divided, from the sum of those chosen. */
+  readonly total: (sum: Value) => Value;
   /** What all weights are multiplied with. */
   readonly factor: number;
 }
@@ -75,12 +76,27 @@ export function softmaxRouter({ factor = 1, groups = null }: RouterOptions = {})
   return {
     chances: softmax,
     ranks: (_b, p) => withinGroups(p, groups),
-    floor: 0,
+    total: (sum) => sum,
     factor,
   };
 }
 
-interface SigmoidOptions extends RouterOptions, Pick<Router, "floor"> {
+/** The same with biases [1, E] that count in choosing alone, the tensor `bias`; weights are divided by `least` at least. */
+export function biasedSoftmaxRouter(options: { readonly bias: string; readonly least: number }): Router {
+  return {
+    ...softmaxRouter(),
+    // A choice has no gradient.
+    ranks: (b, p, prefix) => {
+      const numExperts = sizeAt(p.shape, -1);
+      return add(p, reshape(b.tensor(prefix + options.bias, [1, numExperts], "buffer"), [numExperts]));
+    },
+    total: (sum) => maximum(sum, sum.graph.scalar(options.least)),
+  };
+}
+
+interface SigmoidOptions extends RouterOptions {
+  /** What is added to the sum by which chances are divided. */
+  readonly floor: number;
   /** The tensor of what is added to chances in choosing alone; null: there is none. */
   readonly bias: string | null;
 }
@@ -94,7 +110,7 @@ export function sigmoidRouter({ bias, floor, factor = 1, groups = null }: Sigmoi
       const all = bias === null ? p : add(p, b.tensor(prefix + bias, [sizeAt(p.shape, -1)], "buffer"));
       return withinGroups(all, groups);
     },
-    floor,
+    total: (sum) => add(sum, sum.graph.scalar(floor)),
     factor,
   };
 }

@@ -196,6 +196,11 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ hidden_act: "gelu" }, 'hidden_act is "gelu"'],
     [{ num_layers: 3 }, "num_hidden_layers is 2 (unknown setting)"],
   ],
+  ernie4_5_moe: [
+    [{ moe_k: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
+    [{ moe_gate: "sinkhorn" }, 'moe_gate is "sinkhorn"'],
+    [{ moe_norm_min: 0 }, "moe_norm_min is 0"],
+  ],
   exaone4: [
     [{ sliding_window_pattern: "LGLG" }, 'sliding_window_pattern is "LGLG"'],
     [{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"],

@@ -426,6 +426,15 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     model_type: "exaone",
     ...DECODER,
   },
+  ernie4_5_moe: {
+    architectures: ["Ernie4_5_MoeForCausalLM"],
+    model_type: "ernie4_5_moe",
+    ...DECODER,
+    moe_intermediate_size: 24,
+    moe_num_experts: 4,
+    moe_k: 2,
+    moe_num_shared_experts: 2,
+  },
   exaone4: {
     architectures: ["Exaone4ForCausalLM"],
     model_type: "exaone4",

@@ -59,7 +59,7 @@ function ggufKind(
   { name, shape, role }: Pick<MergedTensor, "name" | "shape" | "role">,
   model: Model,
 ): StorageName {
-  if (shape.length !== 2) return "f32";
+  if (shape.length !== 2 || role === "buffer") return "f32";
   const isTable = role === "embedding" || role === "head";
   const { blockSize, blockBytes } = STORAGES[kind];
   const chosen = isTable && blockBytes < blockSize ? "q8_0" : kind;

@@ -16,6 +16,7 @@ import type { RawConfig } from "./raw-config.ts";
  *   value-decay            rows so, and logarithms a of what is forgotten are kept as -exp a
  *   plus-one               a norm that multiplies by 1 + w is kept as 1 + w
  *   row                    a matrix of one row is kept as a vector
+ *   one-row                a matrix of one row is kept so, or as a vector by programs that copy files
  *   taps                   factors of a convolution that folders keep as [channels, 1, taps] are kept as [channels, taps]
  *   as-row                 a vector is kept as a matrix with a row for each group, one where there are none
  *   as-column              a vector is kept as a matrix of one column
@@ -39,6 +40,7 @@ export type GgufChange =
   | "value-decay"
   | "plus-one"
   | "row"
+  | "one-row"
   | "taps"
   | "as-row"
   | "as-column"

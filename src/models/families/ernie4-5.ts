@@ -9,17 +9,13 @@ import { plainDecoder } from "../blocks/decoder.ts";
 import { llamaBlock, plainAttention, repeat, rotatingNeighbours } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { decoderGguf } from "../config/decoder-gguf.ts";
-import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
+import { ERNIE_FIELDS } from "../config/ernie-config.ts";
+import { parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
-  ...DECODER_FIELDS,
+  ...ERNIE_FIELDS,
   num_key_value_heads: z.int().positive().nullable().default(2),
   head_dim: z.int().positive().nullable().default(128),
-  rms_norm_eps: z.number().positive().default(1e-5),
-  max_position_embeddings: z.int().positive().default(131_072),
-  tie_word_embeddings: z.boolean().default(true),
-  rope_theta: z.number().positive().default(500_000),
-  use_bias: z.boolean().default(false),
 });
 
 export const ernie45: Family = {

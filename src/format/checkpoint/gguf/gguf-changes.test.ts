@@ -32,12 +32,13 @@ test("originalRowOrder() undoes what the converter does to the rows of q and k",
 /** Of what files keep, where it is no matrix of several rows and columns. */
 const SHAPES: Readonly<Record<string, readonly number[]>> = {
   row: [32],
+  "one-row": [1, 32],
   "as-row": [4, 32],
   "as-column": [32, 1],
   "decay-column": [32, 1],
 };
 /** The same numbers, of another shape. */
-const IS_SAME = new Set(["row", "taps", "as-row", "as-column"]);
+const IS_SAME = new Set(["row", "one-row", "taps", "as-row", "as-column"]);
 
 for (const [name, rule] of Object.entries(TENSOR_CHANGES)) {
   for (const storage of ["f32", "f16", "bf16", "q8_0"] as const) {
@@ -85,6 +86,11 @@ for (const [name, rule] of Object.entries(TENSOR_CHANGES)) {
     assert.deepEqual(into, dequantize(rule.undo(before, HEADS)));
   });
 }
+
+test("a matrix of one row is one too where a program that copied the file has made it a vector", () => {
+  const vector = quantizeTo("f32", Float32Array.of(1, 2), [2]);
+  assert.deepEqual(TENSOR_CHANGES["one-row"].undo(vector, HEADS).shape, [1, 2]);
+});
 
 test("rows that lie by what they are for lie by head: of 2 heads, q, k and v in rows of 2", () => {
   // The converter: reshape(heads, 3, width), then all of q, all of k, all of v. Rows are named by their place in the folder.

@@ -199,6 +199,7 @@ export const TENSOR_CHANGES: Readonly<Record<GgufTensorChange, Rule>> = {
     (value) => value + 1,
   ),
   row: reshaped((shape) => (shape.length === 1 ? [1, ...shape] : shape.slice(1))),
+  "one-row": reshaped((shape) => (shape.length === 1 ? [1, ...shape] : shape)),
   taps: TAPS,
   "as-row": vector((length, { groups }) => [groups, length / groups]),
   "as-column": COLUMN,

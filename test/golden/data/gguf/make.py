@@ -54,6 +54,7 @@ ARCHITECTURES = {
     "qwen3_5_moe_text": "QWEN35MOE",
     "ernie4_5": "ERNIE4_5",
     "exaone": "EXAONE",
+    "ernie4_5_moe": "ERNIE4_5_MOE",
     "exaone4": "EXAONE4",
     "glm": "CHATGLM",
     "glm4": "GLM4",
@@ -303,6 +304,14 @@ def write_settings(w, family, c, num_behind):
         w.add_rope_dimension_count(int(rope["partial_rotary_factor"] * head_dim))
     if family == "exaone":
         w.add_rope_dimension_count(head_dim)
+    if family == "ernie4_5_moe":
+        w.add_expert_count(c["moe_num_experts"])
+        w.add_expert_used_count(c["moe_k"])
+        w.add_interleave_moe_layer_step(c["moe_layer_interval"])
+        w.add_leading_dense_block_count(c["moe_layer_start_index"])
+        w.add_expert_feed_forward_length(c["moe_intermediate_size"])
+        w.add_expert_shared_count(c["moe_num_shared_experts"])
+        w.add_expert_shared_feed_forward_length(c["intermediate_size"] // c["num_key_value_heads"])  # as readers take it, where it is right
     if family == "exaone4":
         w.add_vocab_size(c["vocab_size"])
     if family in ("exaone4", "olmo3"):

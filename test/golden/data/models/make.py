@@ -252,6 +252,21 @@ MODELS = {
     ),
     "ernie4_5": (transformers.Ernie4_5ForCausalLM, SMALL | ROTATED | {"head_dim": 12, "use_bias": True, "tie_word_embeddings": True}),
     "exaone": (transformers.LlamaForCausalLM, SMALL | {"rope_parameters": LLAMA3 | {"rope_theta": 10000.0}}),
+    "ernie4_5_moe": (
+        transformers.Ernie4_5_MoeForCausalLM,
+        SMALL
+        | ROTATED
+        | {"num_hidden_layers": 2, "moe_intermediate_size": 12, "moe_num_experts": 5, "moe_k": 2, "moe_num_shared_experts": 2}
+        | {"tie_word_embeddings": True},
+    ),
+    "ernie4_5_moe-biases": (
+        transformers.Ernie4_5_MoeForCausalLM,
+        TINY
+        | ROTATED
+        | {"num_key_value_heads": 1, "num_hidden_layers": 4, "max_position_embeddings": 64, "use_bias": True, "tie_word_embeddings": False}
+        | {"moe_intermediate_size": 8, "moe_num_experts": 3, "moe_k": 2, "moe_num_shared_experts": 1, "moe_norm_min": 0.9}
+        | {"moe_layer_start_index": 0, "moe_layer_end_index": 2, "moe_layer_interval": 2},
+    ),
     "exaone4": (
         transformers.Exaone4ForCausalLM,
         SMALL | ROTATED | {"head_dim": 12, "sliding_window": 4, "layer_types": ["sliding_attention", "full_attention"]},

@@ -1,0 +1,46 @@
+/** @file What GGUF files say of ERNIE 4.5 with experts. */
+import { BLOCK_NAMES, EXPERTS, count, decoderGguf } from "./decoder-gguf.ts";
+
+/** What folders call these settings. */
+export const ERNIE_MOE_KEYS = { num_experts: "moe_num_experts", num_experts_per_tok: "moe_k" };
+
+/** What a router adds to chances when it chooses, behind the name of the part. */
+export const ROUTER_BIAS = "moe_statics.e_score_correction_bias";
+
+export const ERNIE_MOE_GGUF = decoderGguf({
+  architecture: "ernie4_5-moe",
+  className: "Ernie4_5_MoeForCausalLM",
+  blockNames: {
+    mlp: {
+      ...BLOCK_NAMES.mlp,
+      ...EXPERTS.names,
+      ffn_gate_shexp: "mlp.shared_experts.gate_proj",
+      ffn_up_shexp: "mlp.shared_experts.up_proj",
+      ffn_down_shexp: "mlp.shared_experts.down_proj",
+    },
+  },
+  tensorsInBlock: { "exp_probs_b.bias": `mlp.${ROUTER_BIAS}` },
+  changes: { ...EXPERTS.changes, "exp_probs_b.bias": "one-row" },
+  settings: {
+    ...EXPERTS.settings,
+    expert_feed_forward_length: count("moe_intermediate_size"),
+    expert_shared_count: count("moe_num_shared_experts", 0),
+    expert_shared_feed_forward_length: count("shared_width", "left-out"),
+    leading_dense_block_count: count("moe_layer_start_index", 0),
+    interleave_moe_layer_step: count("moe_layer_interval"),
+  },
+  keys: ERNIE_MOE_KEYS,
+  // Readers know no biases, and no last layer with experts.
+  fixed: { use_bias: false, moe_layer_end_index: -1 },
+  switches: {},
+  complete: ({ shared_width: width, ...config }) => ({
+    ...config,
+    // Readers take the width, not how many they are.
+    ...(width !== undefined && {
+      moe_num_shared_experts: Number(width) / Number(config["moe_intermediate_size"]),
+    }),
+  }),
+  values: ({ moe_intermediate_size: width, moe_num_shared_experts: numShared }) => ({
+    shared_width: Number(width) * Number(numShared),
+  }),
+});
