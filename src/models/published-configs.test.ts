@@ -2212,6 +2212,10 @@ test("Qwen 2.5 VL of 3B: settings of its text part lie in the open, and its text
     ],
     stretched,
   );
+  // Tools write what lay in the open into text_config, tokens of images among it.
+  const { vision_config: vision, ...text } = config;
+  const nested = { architectures: config.architectures, model_type: "qwen2_5_vl", text_config: text };
+  assert.equal(countParameters(openModel({ ...nested, vision_config: vision }).tensors), 3_085_938_688);
   // Qwen 2 VL of 2B says as much of itself, but for its sizes.
   const older = {
     ...config,

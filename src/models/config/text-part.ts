@@ -27,15 +27,16 @@ interface TextPart {
 }
 
 /** The configuration of the text part, as that of a model for text. @throws UsageError "usage/model" when there is none */
-export function textConfig(raw: RawConfig, { defaults, fixed, classes, beside }: TextPart): RawConfig {
-  const text = raw["text_config"] ?? (beside && without(raw, beside));
+export function textConfig(raw: RawConfig, { defaults, fixed, classes, beside = [] }: TextPart): RawConfig {
+  const text = raw["text_config"] ?? (beside.length > 0 ? raw : null);
   if (typeof text !== "object" || text === null) throw unusable(raw, "text_config is missing");
   const shared = Object.entries(raw).filter(([key]) => SHARED_KEYS.includes(key));
   const { telling, writing } = classes;
   return {
     ...(raw["tie_word_embeddings"] !== undefined && { tie_word_embeddings: raw["tie_word_embeddings"] }),
     ...defaults,
-    ...text,
+    // Files that once had its settings in the open may have taken some of what lay beside them along.
+    ...without(text as RawConfig, beside),
     // Either may say it: transformers 4 looked at the text part, transformers 5 looks at the whole.
     ...(raw["tie_word_embeddings"] === true && { tie_word_embeddings: true }),
     ...Object.fromEntries(shared),
