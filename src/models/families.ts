@@ -229,10 +229,14 @@ export function findGgufFamily(
 ): GgufFamily {
   const families = GGUF_FAMILIES.filter(({ gguf }) => gguf.architecture === architecture);
   const setting = (name: string): unknown => metadata[`${architecture}.${name}`];
+  const counts = (name: string): boolean => Number(setting(name) ?? 0) > 0;
   const isTold = ({ gguf: { toldBy } }: GgufFamily): boolean =>
-    typeof toldBy === "function" ? toldBy(setting) : toldBy !== null && Number(setting(toldBy) ?? 0) > 0;
+    typeof toldBy === "function" ? toldBy(setting) : toldBy !== null && counts(toldBy);
   const family = families.find(isTold) ?? families[0];
-  if (family) return family;
+  if (family) {
+    const { withExperts } = family.gguf;
+    return withExperts && counts("expert_count") ? { ...family, gguf: withExperts } : family;
+  }
   const { found, hint } = unknownGgufArchitecture(architecture)!;
   throw new UsageError("usage/model", `Cannot open model "${path}": ${found}`, { hint });
 }

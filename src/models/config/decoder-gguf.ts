@@ -165,6 +165,7 @@ export interface DecoderRules extends Partial<
     | "numGroups"
     | "folding"
     | "instead"
+    | "withExperts"
     | "complete"
     | "takesSpacesAfter"
     | "values"

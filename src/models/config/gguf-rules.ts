@@ -147,6 +147,8 @@ export interface GgufRules {
   readonly folding?: (settings: RawConfig, hasHead: boolean) => Folding;
   /** Rules instead of these for writing, by the settings of the model: files of another architecture hold it; default: none do. */
   readonly instead?: (settings: RawConfig) => GgufRules | null;
+  /** Rules instead of these for reading files with experts; default: these. */
+  readonly withExperts?: GgufRules;
   /** Completes a configuration by what readers of such files take without being told. */
   complete(config: RawConfig): RawConfig;
   /** Whether a special token of SentencePiece takes the spaces that follow it, which no setting of a file says. */

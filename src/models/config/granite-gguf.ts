@@ -169,7 +169,7 @@ const SHARED_BESIDE_EXPERTS = {
 function hybridGguf(
   mlp: Table<string>,
   changes: Table<GgufChange>,
-  more: Pick<DecoderRules, "settings" | "fixed" | "instead">,
+  more: Pick<DecoderRules, "settings" | "fixed" | "instead" | "withExperts">,
 ): GgufRules {
   return decoderGguf({
     ...HYBRID,
@@ -185,20 +185,16 @@ const WITH_EXPERTS = {
   names: { ...GRANITE_EXPERTS.names, ...SHARED_BESIDE_EXPERTS.names },
   changes: { ...EXPERTS.changes, ...SHARED_BESIDE_EXPERTS.changes },
 };
-const HYBRID_DENSE_GGUF = hybridGguf(SHARED_MLP.names, SHARED_MLP.changes, { fixed: NO_EXPERTS });
 const HYBRID_EXPERTS_GGUF = hybridGguf(WITH_EXPERTS.names, WITH_EXPERTS.changes, {
   settings: EXPERTS.settings,
 });
 
-/** Reads those with experts and those without; which is written, the settings tell. Files without state-space layers are Granite's. */
-export const GRANITE_HYBRID_GGUF = hybridGguf(
-  { ...SHARED_MLP.names, ...WITH_EXPERTS.names },
-  { ...SHARED_MLP.changes, ...WITH_EXPERTS.changes },
-  {
-    settings: { expert_count: count("num_experts", 0), expert_used_count: count("num_experts_per_tok", 0) },
-    instead: ({ layer_types: types, num_experts: numExperts }) => {
-      if (Number(numExperts) > 0) return HYBRID_EXPERTS_GGUF;
-      return (types as readonly string[]).some(isStateSpace) ? HYBRID_DENSE_GGUF : GRANITE_DENSE_GGUF;
-    },
+/** Those with state-space layers; files of the others without experts are Granite's. */
+export const GRANITE_HYBRID_GGUF = hybridGguf(SHARED_MLP.names, SHARED_MLP.changes, {
+  fixed: NO_EXPERTS,
+  withExperts: HYBRID_EXPERTS_GGUF,
+  instead: ({ layer_types: types, num_experts: numExperts }) => {
+    if (Number(numExperts) > 0) return HYBRID_EXPERTS_GGUF;
+    return (types as readonly string[]).some(isStateSpace) ? null : GRANITE_DENSE_GGUF;
   },
-);
+});
