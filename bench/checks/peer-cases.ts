@@ -53,6 +53,7 @@ export const PEER_MODELS = {
   falcon_h1: { modelType: "falcon_h1", config: { pad_token_id: 0 } },
   lfm2: { modelType: "lfm2", config: { pad_token_id: 0 } },
   lfm2_moe: { modelType: "lfm2_moe", config: { pad_token_id: 0 } },
+  gpt_oss: { modelType: "gpt_oss", config: { pad_token_id: 0 } },
   qwen3_5_text: { modelType: "qwen3_5_text", config: { pad_token_id: 0 } },
   ernie4_5: { modelType: "ernie4_5" },
   exaone: { modelType: "exaone" },
@@ -260,6 +261,7 @@ const BESIDE_EXPERTS: Readonly<Record<string, readonly string[]>> = {
   deepseek_v3: ["q_a_proj", "q_b_proj", "kv_b_proj", "o_proj"],
   glm4_moe_lite: ["q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"],
   lfm2_moe: ["in_proj", "out_proj", "q_proj", "v_proj"],
+  gpt_oss: OF_ATTENTION,
 };
 
 /** Of families with modules on which peft has no LoRA: it refuses the projection of a state-space layer's output in Falcon H1. */
@@ -304,6 +306,12 @@ const TENSOR_CASES = casesOf("lora", [
     model: "deepseek_v3",
     options: ALL_STACKS,
     modules: ["q_a_proj", "kv_b_proj"],
+  },
+  {
+    name: "lora, stacks of gpt_oss",
+    model: "gpt_oss",
+    options: { ...ALL_STACKS, targetParameters: ["gate_up_proj", "down_proj", "router.weight"] },
+    modules: OF_ATTENTION,
   },
   {
     name: "lora, one stack of qwen3_moe",

@@ -16,6 +16,7 @@ import {
 } from "./ops/linear-attention/linear-attention.ts";
 import { distanceGridOp, distanceRowsOp } from "./ops/attention/distance-rows.ts";
 import { equalOp, greaterOp } from "./ops/pointwise/compare.ts";
+import { clampOp } from "./ops/pointwise/clamp.ts";
 import { concatOp } from "./ops/shapes/concat.ts";
 import { crossEntropyOp, softmaxErrorOp } from "./ops/losses/cross-entropy.ts";
 import { ELEMENTWISE_OPS } from "./ops/pointwise/elementwise.ts";
@@ -78,6 +79,7 @@ export const OPS: readonly AnyOp[] = [
   kthSmallestOp,
   softmaxOp,
   softThresholdOp,
+  clampOp,
   reshapeOp,
   reshapeLikeOp,
   transposeOp,

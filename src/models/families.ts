@@ -34,6 +34,7 @@ import { glm4MoeLite } from "./families/glm4-moe-lite.ts";
 import { gpt2 } from "./families/gpt2.ts";
 import { gptNeo } from "./families/gpt-neo.ts";
 import { gptNeox } from "./families/gpt-neox.ts";
+import { gptOss } from "./families/gpt-oss.ts";
 import { granite } from "./families/granite.ts";
 import { granitemoe } from "./families/granitemoe.ts";
 import { granitemoehybrid } from "./families/granitemoehybrid.ts";
@@ -108,6 +109,7 @@ export const FAMILIES: readonly Family[] = [
   gpt2,
   gptNeo,
   gptNeox,
+  gptOss,
   opt,
   granite,
   granitemoe,

@@ -1848,6 +1848,78 @@ test("LFM2-8B-A1B: experts above two layers, as many parameters as its name says
   assert.equal(Math.round(numParameters / 1e7), 834);
 });
 
+/** Of gpt-oss 20B; the larger one has more layers and experts. */
+const GPT_OSS_20B = {
+  architectures: ["GptOssForCausalLM"],
+  attention_bias: true,
+  attention_dropout: 0,
+  eos_token_id: 200_002,
+  experts_per_token: 4,
+  head_dim: 64,
+  hidden_act: "silu",
+  hidden_size: 2880,
+  initial_context_length: 4096,
+  initializer_range: 0.02,
+  intermediate_size: 2880,
+  layer_types: Array.from({ length: 24 }, (_, i) => (i % 2 === 0 ? "sliding_attention" : "full_attention")),
+  max_position_embeddings: 131_072,
+  model_type: "gpt_oss",
+  num_attention_heads: 64,
+  num_experts_per_tok: 4,
+  num_hidden_layers: 24,
+  num_key_value_heads: 8,
+  num_local_experts: 32,
+  output_router_logits: false,
+  pad_token_id: 199_999,
+  rms_norm_eps: 1e-5,
+  rope_scaling: {
+    beta_fast: 32,
+    beta_slow: 1,
+    factor: 32,
+    original_max_position_embeddings: 4096,
+    rope_type: "yarn",
+    truncate: false,
+  },
+  rope_theta: 150_000,
+  router_aux_loss_coef: 0.9,
+  sliding_window: 128,
+  swiglu_limit: 7,
+  tie_word_embeddings: false,
+  transformers_version: "4.55.0.dev0",
+  use_cache: true,
+  vocab_size: 201_088,
+};
+
+test("gpt-oss: windows in every other layer, sinks, a rotation that is stretched, as many parameters as its report says", () => {
+  for (const [changes, millions] of [
+    [{}, 20_915],
+    [{ num_hidden_layers: 36, layer_types: null, num_local_experts: 128 }, 116_829],
+  ] as const) {
+    const { layers, tensors } = openModel({ ...GPT_OSS_20B, ...changes });
+    assert.deepEqual(
+      layers.slice(0, 3).map(({ attention }) => attention?.window),
+      [128, null, 128],
+    );
+    const { attention } = layers[1]!;
+    assert.deepEqual([attention?.sinks, attention?.headWidth], ["self_attn.sinks", 64]);
+    assert.deepEqual(attention?.rope?.scaling, {
+      kind: "yarn",
+      factor: 32,
+      betaFast: 32,
+      betaSlow: 1,
+      originalMaxPositions: 4096,
+      attentionFactor: 0.1 * Math.log(32) + 1,
+      truncate: false,
+    });
+    assert.deepEqual(tensors.get("model.layers.23.mlp.experts.31.gate_up_proj.weight")?.shape, [5760, 2880]);
+    const numParameters = [...tensors.values()].reduce(
+      (sum, { shape }) => sum + shape.reduce((product, n) => product * n, 1),
+      0,
+    );
+    assert.equal(Math.round(numParameters / 1e6), millions);
+  }
+});
+
 test("Qwen 3.5 of 0.8B: three of four layers keep one state, the others have gated attention, a quarter of each head rotated", () => {
   const { layers, tensors, ties, maxPositions } = openModel({
     architectures: ["Qwen3_5ForConditionalGeneration"],

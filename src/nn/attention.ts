@@ -37,9 +37,11 @@ interface AttentionInputs {
   readonly tables: { readonly cos: Value; readonly sin: Value } | null;
   /** Keys (rotated already) and values of earlier tokens, [B, P, K·E]; null: there are none. */
   readonly past: { readonly key: Value; readonly value: Value } | null;
-  /** What is added to the scores, [B or 1, H, T, T]; there is no past then. Null: nothing. */
+  /** What is added to the scores, [B or 1, H, T, T]; there is no past then, and no sinks. Null: nothing. */
   readonly bias: Value | null;
   readonly chunk: AttentionAttributes["chunk"];
+  /** Sinks [H]; null: there are none. */
+  readonly sinks: Value | null;
 }
 
 export interface AttentionOutputs {
@@ -60,10 +62,11 @@ export function attention(
 ): AttentionOutputs {
   const [q, k, v] = projected;
   const { numHeads: H, numKeyValueHeads: K, headWidth: E, softcap } = options;
-  // The node for all queries cannot cap scores before the mask.
-  if (inputs.past && softcap === null) return overCache(projected, options, { ...inputs, past: inputs.past });
+  // The node for all queries cannot cap scores before the mask, and knows no sinks.
+  if (inputs.past && softcap === null && inputs.sinks === null)
+    return overCache(projected, options, { ...inputs, past: inputs.past });
   const { scale, causal, window } = options;
-  const { queries, keys, tables, past, bias, chunk } = inputs;
+  const { queries, keys, tables, past, bias, chunk, sinks } = inputs;
   const [B, T] = dimsOf(q.shape, 3);
   const heads = (x: Value, n: number): Value => transpose(reshape(x, [B, T, n, E]), [0, 2, 1, 3]);
   const rotate = (x: Value): Value =>
@@ -80,7 +83,9 @@ export function attention(
   const places = [queries.segments, queries.positions, keys.segments, keys.positions] as const;
   const values = [query, key, value, ...places] as const;
   const attributes = { scale, softcap, causal, window, chunk };
-  const output = bias ? attendBiased([...values, bias], attributes) : attend(values, attributes);
+  const output = bias
+    ? attendBiased([...values, bias], attributes)
+    : attend(sinks ? [...values, sinks] : values, attributes);
   return { output, newKey, newValue: v, saved: { query, key, value } };
 }
 

@@ -30,7 +30,7 @@ export type SiteRole =
   | "other"
   | "residual";
 
-/** Where a matrix lies among those that transformers' classes keep as one tensor, [experts, matrices of one · out, in]. */
+/** Where a matrix lies among those that transformers' classes keep as one tensor, [experts, matrices of one · out, in], or [experts, in, out]. */
 export interface StackPlace {
   /** Path of the tensor inside the block: "mlp.experts.gate_up_proj". */
   readonly name: string;
@@ -64,6 +64,11 @@ export interface AttentionOptions extends Pick<
   readonly causal: boolean;
   /** Whether queries and keys come rotated; default: attention rotates them. */
   readonly comesRotated?: true;
+  /**
+   * Path of a tensor [H] inside the block: a logit of each head that takes part in its softmax, as that of a key without a value;
+   * absent: there are none.
+   */
+  readonly sinks?: string;
 }
 
 /** How queries see keys, and a bias of their scores, float32 [B or 1, H, T, T]; none unless given. */

@@ -23,6 +23,16 @@ import { type MlpOptions, gatedMlp } from "./gated-mlp.ts";
 import { type Router, projectedBy, softmaxRouter } from "./routers.ts";
 import { scale } from "./scale.ts";
 
+/** One of the experts behind `prefix`. */
+interface ExpertPlace {
+  readonly prefix: string;
+  readonly numExperts: number;
+  readonly index: number;
+}
+
+/** Builds an expert of x [N, D]. */
+export type ExpertBuilder = (b: Builder, x: Value, place: ExpertPlace) => Value;
+
 /** What a router does. */
 interface ExpertsOptions {
   readonly numExperts: number;
@@ -32,7 +42,8 @@ interface ExpertsOptions {
   readonly normalizes: boolean;
   /** Default: a softmax. */
   readonly router?: Router;
-  readonly expert: MlpOptions;
+  /** A gated part with projections of its own, or what builds another. */
+  readonly expert: MlpOptions | ExpertBuilder;
 }
 
 const GATE = projectedBy("gate");
@@ -48,6 +59,11 @@ function stacksOf(prefix: string, numExperts: number, expert: number): Required<
   };
 }
 
+const gatedExpert =
+  (options: MlpOptions): ExpertBuilder =>
+  (b, x, { prefix, numExperts, index }) =>
+    gatedMlp(b, x, `${prefix}${index}.`, { ...options, stacks: stacksOf(prefix, numExperts, index) });
+
 /** Builds the part from x [B, T, D]; the router is `gate` unless it says otherwise, experts are `experts.N.`, behind `prefix`. */
 export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOptions): Value {
   const { numExperts: E, numChosen, normalizes, router = softmaxRouter(), expert } = options;
@@ -60,10 +76,11 @@ export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOp
   const weights = scale(shares, router.factor);
   const weightOf = gatherRows(reshape(transpose(weights, [1, 0]), [mulDims(E, M), 1]), places); // [k·M, 1]
   const inputs = repeatRows(flat, rows, numChosen); // [k·M, D]
-  const outputs = b.splitRows(inputs, counts, E, numChosen).map((part, e) => {
-    const stacks = stacksOf(`${prefix}experts.`, E, e);
-    return gatedMlp(b, part, `${prefix}experts.${e}.`, { ...expert, stacks });
-  });
+  const build = typeof expert === "function" ? expert : gatedExpert(expert);
+  const place = { prefix: `${prefix}experts.`, numExperts: E };
+  const outputs = b
+    .splitRows(inputs, counts, E, numChosen)
+    .map((part, index) => build(b, part, { ...place, index }));
   const weighted = mul(joinRows(outputs, inputs, counts), weightOf);
   return reshapeLike(sumRepeats(weighted, rows, flat, numChosen), x);
 }

@@ -15,7 +15,7 @@ import { markLargest } from "../graph/ops/rows/mark-largest.ts";
 import { reduceSum } from "../graph/ops/shapes/reduce-expand.ts";
 import { reshape } from "../graph/ops/shapes/reshape.ts";
 import { type Dim, mulDims, sizeAt } from "../graph/shape.ts";
-import type { Builder } from "./builder.ts";
+import type { Builder, LinearOptions } from "./builder.ts";
 
 /** How a router chooses. */
 export interface Router {
@@ -33,9 +33,9 @@ export interface Router {
 
 /** Logits by the projection of a name. */
 export const projectedBy =
-  (name: string): NonNullable<Router["logits"]> =>
+  (name: string, options: Pick<LinearOptions, "bias"> = {}): NonNullable<Router["logits"]> =>
   (b, x, numExperts, prefix) =>
-    b.linear(prefix + name, x, numExperts, { role: "router" });
+    b.linear(prefix + name, x, numExperts, { role: "router", ...options });
 
 /** Groups of equally many experts that follow each other, of which a token goes to a few: those whose best experts add up to most. */
 export interface ExpertGroups {

@@ -258,6 +258,14 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
     [{ clip_qkv: 8 }, "clip_qkv is 8, expected null"],
   ],
+  gpt_oss: [
+    [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
+    [{ swiglu_limit: 0 }, "swiglu_limit is 0"],
+    [{ sliding_window: null }, "sliding_window is null"],
+    [{ layer_types: ["sliding_attention"] }, "layer_types has 1 entries (expected 2"],
+    [{ hidden_act: "gelu" }, 'hidden_act is "gelu"'],
+    [{ router_bias: false }, "router_bias is false"],
+  ],
   bert: [
     [{ id2label: {} }, "id2label is {} (expected at least two classes)"],
     [{ id2label: null, num_labels: 0 }, "num_labels is 0 (expected at least two classes)"],

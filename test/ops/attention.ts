@@ -81,6 +81,7 @@ export function inputsOf([B, H, K, T, S, E]: Sizes, places: Places, dtype: DType
 
 interface More {
   readonly dtype?: DType;
+  readonly hasSinks?: boolean;
   readonly bindings?: Record<string, number>;
 }
 
@@ -89,9 +90,9 @@ const attended = (
   sizes: Sizes,
   places: Places,
   attributes: Partial<AttentionAttributes> = {},
-  { dtype = "int64", bindings = {} }: More = {},
+  { dtype = "int64", hasSinks = false, bindings = {} }: More = {},
 ): OpCase =>
-  opCase(name, inputsOf(sizes, places, dtype), {
+  opCase(name, [...inputsOf(sizes, places, dtype), ...(hasSinks ? [float([sizes[1]])] : [])], {
     attributes: { ...PLAIN, ...attributes },
     bindings,
     tolerance: 1e-5,
@@ -200,6 +201,28 @@ const CASES: readonly OpCase[] = [
   attended("symbolic chunks", ["B", 4, 2, "T", "T", 3], packed(7, 5), chunks(3, 3), {
     bindings: { B: 2, T: 7 },
   }),
+  attended("sinks", [2, 4, 2, 5, 5, 3], packed(5, 3), {}, { hasSinks: true }),
+  attended("sinks, keys before the queries", [2, 2, 1, 5, 7, 3], packed(7, 4, 5), {}, { hasSinks: true }),
+  attended(
+    "sinks in both directions",
+    [1, 2, 2, 4, 4, 3],
+    packed(4, 4),
+    { causal: false },
+    { hasSinks: true },
+  ),
+  attended("sinks, chunks", [2, 4, 2, 8, 8, 3], packed(8, 8), chunks(3, 3), { hasSinks: true }),
+  attended(
+    "sinks, chunks of unlike rows with a window",
+    [2, 4, 2, 9, 9, 2],
+    unlikeRows,
+    { window: 3, ...chunks(2, 5) },
+    { hasSinks: true },
+  ),
+  attended("sinks, chunks of halves", [1, 6, 3, 9, 9, 2], packed(9, 4), chunks(2, 5), { hasSinks: true }),
+  attended("sinks, symbolic chunks", ["B", 4, 2, "T", "T", 3], packed(7, 5), chunks(3, 3), {
+    hasSinks: true,
+    bindings: { B: 2, T: 7 },
+  }),
 ];
 
 const REALISTIC = attended("[1, 9, 512, 64]", [1, 9, 3, 512, 512, 64], packed(512, 512), chunks(128, 4));
@@ -221,6 +244,11 @@ const REJECTED = [
   reject("keys of another batch", changed(5, vector([1, 5])), PLAIN),
   reject("two types", changed(6, vector([2, 5], "int32")), PLAIN),
   reject("positions that are floats", changed(4, float([2, 3])), PLAIN),
+  reject("sinks of other heads", [...changed(0, float([2, 2, 3, 2])), float([1])], PLAIN),
+  reject("sinks beside capped scores", [...changed(0, float([2, 2, 3, 2])), float([2])], {
+    ...PLAIN,
+    softcap: 1.5,
+  }),
   ...[
     { causal: false, window: 0 },
     { causal: true, window: 0 },
@@ -237,14 +265,24 @@ const REJECTED = [
   ),
 ];
 
-/** One query of one head: the keys' weights, and the slopes of its capped scores. A bias of the scores is the last input. */
+/** What the input behind places is: a bias of the scores [B or 1, H, T, S], or sinks [H]. */
+function besideScores(last: Array64 | undefined): { readonly bias?: Array64; readonly sinks?: Array64 } {
+  if (last === undefined) return {};
+  return last.shape.length === 1 ? { sinks: last } : { bias: last };
+}
+
+/**
+ * One query of one head: the weights of the keys and of a sink, if there is one, and the slopes of its capped scores. The last input
+ * may be a bias of the scores, or sinks.
+ */
 export function weightsOf(
-  [query, key, , querySegments, queryPositions, keySegments, keyPositions, bias]: readonly Array64[],
+  [query, key, , querySegments, queryPositions, keySegments, keyPositions, last]: readonly Array64[],
   { scale, softcap, causal, window }: AttentionAttributes,
   [b, h, t]: readonly [number, number, number],
 ): { readonly weights: number[]; readonly slopes: number[] } {
   const [, H, , E] = query!.shape as [number, number, number, number];
   const [, K, S] = key!.shape as [number, number, number];
+  const { bias, sinks } = besideScores(last);
   const place = (x: Array64 | undefined, i: number): number => at(x!, [b, i]);
   const slopes: number[] = [];
   const scores = Array.from({ length: S }, (_, s) => {
@@ -261,6 +299,7 @@ export function weightsOf(
     const score = bent + (bias ? at(bias, [b % bias.shape[0]!, h, t, s]) : 0);
     return isHidden ? score - 1e9 : score;
   });
+  if (sinks) scores.push(at(sinks, [h]));
   const largest = Math.max(...scores);
   const exponentials = scores.map((score) => Math.exp(score - largest));
   const total = exponentials.reduce((sum, value) => sum + value, 0);
@@ -279,7 +318,9 @@ export const attentionReference: OpSuite["reference"] = (inputs, attributes) => 
       const key = `${b} ${h} ${t}`;
       const own = rows.get(key) ?? weightsOf(inputs, attributes as AttentionAttributes, [b, h, t]).weights;
       rows.set(key, own);
-      return own.reduce((sum, weight, s) => sum + weight * at(value, [b, Math.floor((h * K) / H), s, e]), 0);
+      return own
+        .slice(0, value.shape[2])
+        .reduce((sum, weight, s) => sum + weight * at(value, [b, Math.floor((h * K) / H), s, e]), 0);
     }),
   ];
 };
@@ -287,23 +328,25 @@ export const attentionReference: OpSuite["reference"] = (inputs, attributes) => 
 export const attentionSuite: OpSuite = {
   op: "attention",
   reference: attentionReference,
-  differentiable: (input) => input < 3,
+  differentiable: (input) => input < 3 || input === 7,
   cases: CASES,
   rejected: REJECTED,
   realistic: REALISTIC,
 };
 
-/** The case for the gradient, which takes the output and its gradient beside the inputs. */
-function withGradient({ inputs, ...testCase }: OpCase): OpCase {
+/** The case for the gradient, which takes the output and its gradient before the inputs. */
+export function withGradient({ inputs, ...testCase }: OpCase): OpCase {
   const [B, H, T, E] = inputs[0]!.shape as [Size, number, Size, number];
-  return { ...testCase, inputs: [...inputs, float([B, T, H * E]), float([B, T, H * E])], seeded: [] };
+  return { ...testCase, inputs: [float([B, T, H * E]), float([B, T, H * E]), ...inputs], seeded: [] };
 }
 
-/** The gradients of queries, keys, values and scores; the output and its gradient are behind the seven inputs, then the bias. */
-export const attentionGradientReference: OpSuite["reference"] = (inputs, attributes) => {
+/** The gradients of queries, keys and values, and of a bias, or of sinks, if there are some. */
+export const attentionGradientReference: OpSuite["reference"] = (
+  [output, gradient, ...inputs],
+  attributes,
+) => {
   const { scale } = attributes as AttentionAttributes;
   const [query, key, value] = inputs as [Array64, Array64, Array64];
-  const [output, gradient, ...bias] = inputs.slice(7) as [Array64, Array64];
   const [B, H, T, E] = query.shape as [number, number, number, number];
   const [, K, S] = key.shape as [number, number, number];
   const [dQuery, dKey, dValue] = [query, key, value].map(({ shape }) => build(shape, () => 0)) as [
@@ -311,42 +354,44 @@ export const attentionGradientReference: OpSuite["reference"] = (inputs, attribu
     Array64,
     Array64,
   ];
-  const dBias = build([B, H, T, S], () => 0);
+  const { bias, sinks } = besideScores(inputs[7]);
+  const dBias = bias && build([B, H, T, S], () => 0);
+  const dSinks = sinks && build([H], () => 0);
   const grow = (x: Array64, index: readonly number[], change: number): void =>
     put(x, index, at(x, index) + change);
   const axis = Array.from({ length: E }, (_, e) => e);
-  const values = [...inputs.slice(0, 7), ...bias];
   build([B, H, T], ([b = 0, h = 0, t = 0]) => {
     const k = Math.floor((h * K) / H);
-    const { weights, slopes } = weightsOf(values, attributes as AttentionAttributes, [b, h, t]);
-    const flow = (e: number): number => at(gradient, [b, t, h * E + e]);
-    const mean = axis.reduce((sum, e) => sum + flow(e) * at(output, [b, t, h * E + e]), 0);
+    const { weights, slopes } = weightsOf(inputs, attributes as AttentionAttributes, [b, h, t]);
+    const flow = (e: number): number => at(gradient!, [b, t, h * E + e]);
+    const mean = axis.reduce((sum, e) => sum + flow(e) * at(output!, [b, t, h * E + e]), 0);
     for (let s = 0; s < S; s++) {
       const weight = weights[s]!;
       const own = axis.reduce((sum, e) => sum + flow(e) * at(value, [b, k, s, e]), 0);
       const dBent = weight * (own - mean);
       const dScore = scale * dBent * slopes[s]!;
-      put(dBias, [b, h, t, s], dBent);
+      if (dBias) put(dBias, [b, h, t, s], dBent);
       for (const e of axis) {
         grow(dQuery, [b, h, t, e], dScore * at(key, [b, k, s, e]));
         grow(dKey, [b, k, s, e], dScore * at(query, [b, h, t, e]));
         grow(dValue, [b, k, s, e], weight * flow(e));
       }
     }
+    if (dSinks) grow(dSinks, [h], -weights[S]! * mean);
     return 0;
   });
-  return [dQuery, dKey, dValue, dBias];
+  return [dQuery, dKey, dValue, dBias, dSinks].filter((one) => one !== undefined);
 };
 
 export const attentionGradientSuite: OpSuite = {
   op: "attentionGradient",
-  reference: (inputs, attributes) => attentionGradientReference(inputs, attributes, {}).slice(0, 3),
+  reference: attentionGradientReference,
   differentiable: () => false,
   cases: CASES.map(withGradient),
   rejected: [
     reject(
       "a gradient of another width",
-      [...inputsOf(SIZES, packed(5, 5, 3), "int64"), float([2, 3, 4]), float([2, 3, 5])],
+      [float([2, 3, 4]), float([2, 3, 5]), ...inputsOf(SIZES, packed(5, 5, 3), "int64")],
       PLAIN,
     ),
   ],

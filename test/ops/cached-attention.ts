@@ -4,7 +4,7 @@ import { type Array64, at, build } from "./array64.ts";
 import { type Size, weightsOf } from "./attention.ts";
 import { type InputSpec, type OpCase, type OpSuite, float, given, opCase, reject } from "./op-suite.ts";
 
-type Attributes = CachedAttentionAttributes & { readonly isJoined: boolean };
+type Attributes = CachedAttentionAttributes & { readonly isJoined: boolean; readonly hasSinks?: boolean };
 
 /** Rows, heads of queries and of keys, queries, keys. */
 type Sizes = readonly [B: Size, H: number, K: number, T: Size, S: Size];
@@ -22,7 +22,12 @@ const attributesOf = ([, H, K]: Sizes, more: Partial<Attributes> = {}): Attribut
 });
 
 /** `numKeys`: S as a number. */
-function inputsOf([B, H, K, T, S]: Sizes, numKeys: number, isTurned: boolean, isJoined = false): InputSpec[] {
+function inputsOf(
+  [B, H, K, T, S]: Sizes,
+  numKeys: number,
+  isTurned: boolean,
+  { isJoined = false, hasSinks = false }: Partial<Attributes> = {},
+): InputSpec[] {
   const projected = isJoined ? [(H + 2 * K) * E] : [H * E, K * E, K * E];
   const angle = (place: number): number => Math.floor(place / (E / 2)) / 3 ** (place % (E / 2));
   const table = (f: (angle: number) => number): InputSpec => ({
@@ -36,6 +41,7 @@ function inputsOf([B, H, K, T, S]: Sizes, numKeys: number, isTurned: boolean, is
     float([B, K, S, E]),
     { dtype: "int32", shape: [B], draw: given(numKeys - 1) },
     { dtype: "int32", shape: [1], draw: given(numKeys) },
+    ...(hasSinks ? [float([H])] : []),
     ...(isTurned ? [table(Math.cos), table(Math.sin)] : []),
   ];
 }
@@ -49,7 +55,7 @@ interface More {
 function attended(name: string, sizes: Sizes, numKeys: number, more: More = {}): OpCase {
   const { isTurned = true, bindings = {} } = more;
   const attributes = attributesOf(sizes, more.attributes);
-  const inputs = inputsOf(sizes, numKeys, isTurned, attributes.isJoined);
+  const inputs = inputsOf(sizes, numKeys, isTurned, attributes);
   return opCase(name, inputs, { attributes, bindings, tolerance: 1e-5 });
 }
 
@@ -90,12 +96,14 @@ export const cachedAttentionSuite: OpSuite = {
       window,
       isJoined,
       neighbours,
+      hasSinks = false,
     } = attributes as Attributes;
     const [first] = inputs as [Array64];
     const apart = isJoined ? [first, first, first] : inputs.slice(0, 3);
     const starts = isJoined ? [0, H, H + K] : [0, 0, 0];
     const [q, k, v] = apart.map((x, i) => heads(x, starts[i]!, i === 0 ? H : K));
-    const [keys, values, lastKey, , ...tables] = inputs.slice(isJoined ? 1 : 3);
+    const [keys, values, lastKey, , ...rest] = inputs.slice(isJoined ? 1 : 3);
+    const [sinks, tables] = hasSinks ? [rest.slice(0, 1), rest.slice(1)] : [[], rest];
     const [B, , T] = q!.shape as [number, number, number];
     const S = 1 + lastKey!.data[0]!;
     const past = S - T;
@@ -113,8 +121,10 @@ export const cachedAttentionSuite: OpSuite = {
     const output = build([B, T, H * E], ([b = 0, t = 0, place = 0]) => {
       const h = Math.floor(place / E);
       const group = Math.floor((h * K) / H);
-      const { weights } = weightsOf([query, allKeys, allValues, ...places], options, [b, h, t]);
-      return weights.reduce((sum, weight, s) => sum + weight * at(allValues, [b, group, s, place % E]), 0);
+      const { weights } = weightsOf([query, allKeys, allValues, ...places, ...sinks], options, [b, h, t]);
+      return weights
+        .slice(0, S)
+        .reduce((sum, weight, s) => sum + weight * at(allValues, [b, group, s, place % E]), 0);
     });
     return [output, allKeys, allValues];
   },
@@ -131,6 +141,13 @@ export const cachedAttentionSuite: OpSuite = {
     attended("of one projection", [1, 4, 2, 2, 6], 6, { attributes: { isJoined: true } }),
     attended("a window", [1, 2, 1, 4, 9], 9, { attributes: { window: 3 } }),
     attended("capped scores", [1, 2, 1, 2, 6], 6, { attributes: { softcap: 0.5 } }),
+    attended("sinks", [1, 4, 2, 3, 9], 9, { attributes: { hasSinks: true } }),
+    attended("sinks, one token, a window", [1, 4, 2, 1, 9], 9, { attributes: { hasSinks: true, window: 3 } }),
+    attended("sinks, a window", [1, 4, 2, 5, 9], 9, { attributes: { hasSinks: true, window: 3 } }),
+    attended("sinks, not turned", [1, 2, 2, 4, 4], 4, { isTurned: false, attributes: { hasSinks: true } }),
+    attended("sinks, of one projection", [1, 4, 2, 2, 6], 6, {
+      attributes: { hasSinks: true, isJoined: true },
+    }),
     attended("symbolic sizes", ["B", 4, 2, "T", "C"], 7, { bindings: { B: 1, T: 3, C: 7 } }),
   ],
   rejected: [
@@ -141,6 +158,10 @@ export const cachedAttentionSuite: OpSuite = {
       inputsOf(SIZES, 5, true).with(4, float([1, 1, 4, E])),
       attributesOf(SIZES),
     ),
+    reject("sinks of other heads", inputsOf(SIZES, 5, true).toSpliced(7, 0, float([1])), {
+      ...attributesOf(SIZES),
+      hasSinks: true,
+    }),
     reject("one table", inputsOf(SIZES, 5, true).slice(0, -1), attributesOf(SIZES)),
     reject("tables of whole heads", inputsOf(SIZES, 5, true).with(7, float([5, E])), attributesOf(SIZES)),
     reject("a last key of another type", inputsOf(SIZES, 5, true).with(5, float([1])), attributesOf(SIZES)),

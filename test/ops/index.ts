@@ -4,6 +4,7 @@ import { attentionGradientSuite, attentionSuite } from "./attention.ts";
 import { biasedAttentionGradientSuite, biasedAttentionSuite } from "./biased-attention.ts";
 import { cachedAttentionSuite } from "./cached-attention.ts";
 import { castSuite } from "./cast.ts";
+import { clampSuite } from "./clamp.ts";
 import { crossEntropySuite, softmaxErrorSuite } from "./cross-entropy.ts";
 import { addSuite, divSuite, mulSuite, subSuite } from "./elementwise-binary.ts";
 import {
@@ -99,6 +100,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   kthSmallestSuite,
   softmaxSuite,
   softThresholdSuite,
+  clampSuite,
   reshapeSuite,
   reshapeLikeSuite,
   markLargestSuite,

@@ -1,14 +1,21 @@
 /** @file Reference and cases of reshape. */
-import { evaluateShape, type Shape } from "../../src/graph/shape.ts";
+import { type Bindings, evaluateShape, numElements, type Shape } from "../../src/graph/shape.ts";
 import { type OpCase, type OpSuite, float, opCase, reject } from "./op-suite.ts";
 
 const reshaped = (name: string, from: Shape, to: Shape, bindings: Record<string, number> = {}): OpCase =>
   opCase(name, [float(from)], { attributes: { shape: to }, bindings, tolerance: 0 });
 
+/** A shape in numbers; of a size that only a run tells, the rows of an expert, what is left for it. */
+function sizesOf(shape: Shape, bindings: Bindings, numAll: number): number[] {
+  const isTold = (dim: Shape[number]): boolean => typeof dim === "number" || !/part\d+of/.test(dim);
+  const left = numAll / numElements(evaluateShape(shape.filter(isTold), bindings));
+  return shape.map((dim) => (isTold(dim) ? evaluateShape([dim], bindings)[0]! : left));
+}
+
 export const reshapeSuite: OpSuite = {
   op: "reshape",
   reference: ([x], attributes, bindings) => [
-    { shape: evaluateShape(attributes["shape"] as Shape, bindings), data: x!.data },
+    { shape: sizesOf(attributes["shape"] as Shape, bindings, x!.data.length), data: x!.data },
   ],
   differentiable: () => true,
   cases: [

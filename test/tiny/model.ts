@@ -8,11 +8,10 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after } from "node:test";
 import { byteTokenizerFiles } from "./byte-tokenizer.ts";
-import { folderSources } from "../../src/export/merged/folder-stacks.ts";
 import { writeModel } from "../../src/format/by-path.ts";
+import { folderTensors } from "../../src/format/checkpoint/folder-tensors.ts";
 import { openModel } from "../../src/models/families.ts";
 import type { TensorSpec } from "../../src/models/graphs/sites.ts";
-import { storedFloats } from "../../src/quant/stored-tensor.ts";
 import { Random } from "../../src/random.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
 import { numElements } from "../../src/graph/shape.ts";
@@ -30,17 +29,11 @@ export interface TinyModelOptions {
 export async function writeTinyModel(folder: string, options: TinyModelOptions = {}): Promise<string> {
   const { config, tensors } = tinyModelParts(options);
   const { image, checkpoint } = openModel(config);
-  const parts = [...tensors].map(([name, tensor]) => ({
-    name,
-    shape: tensor.shape,
-    storage: "f32" as const,
-    load: () => Promise.resolve(storedFloats(tensor)),
-  }));
   await writeModel(folder, {
     config,
     generationConfig: null,
     tokenizerFiles: image === null ? byteTokenizerFiles() : null,
-    tensors: folderSources(checkpoint, parts),
+    tensors: folderTensors(checkpoint, tensors),
   });
   return folder;
 }

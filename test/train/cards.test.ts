@@ -91,6 +91,19 @@ describe("the card of a run", () => {
     }
   });
 
+  test("says that graft alone reads single experts of which no file has one by itself", async () => {
+    const model = await writeTinyModel(`${folder}/gpt_oss`, { modelType: "gpt_oss" });
+    const readers: [string, Readonly<Record<string, unknown>>][] = [
+      ["graft", { targetModules: ["down_proj", "q_proj"] }],
+      ["peft", { targetModules: ["q_proj"], targetParameters: ["gate_up_proj", "router.weight"] }],
+    ];
+    for (const [i, [reader, options]] of readers.entries()) {
+      const settings = { model, method: "lora", rank: 2, dropout: undefined, steps: 1 };
+      await trained(`stacks-${i}`, { ...settings, ...options });
+      assert.equal(cardIn(`${folder}/stacks-${i}`).matter["library_name"], reader, JSON.stringify(options));
+    }
+  });
+
   test("says that graft alone reads what PEFT passes over on experts", async () => {
     const experts = await writeTinyModel(`${folder}/olmoe`, { modelType: "olmoe" });
     const readers: [string, Readonly<Record<string, unknown>>][] = [

@@ -25,6 +25,7 @@ import { namesIn } from "../../format/files/disk/names-in.ts";
 import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import { type Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 import { modelFolderFiles } from "../../format/checkpoint/model-folder-files.ts";
+import { folderTensors } from "../../format/checkpoint/folder-tensors.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
 import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
 import { describeCombination } from "../provenance.ts";
@@ -135,10 +136,13 @@ function combinedParts(combined: OpenCombination) {
     config: { ...config, dtype: "float32", torch_dtype: "float32" },
     generationConfig,
     tokenizerFiles,
-    tensors: [...tensors.values()].map(({ name, shape }, position) => {
-      const load = (): Promise<HostTensor> => combineTensor(combined, name, position);
-      return [name, { dtype: "float32", shape, load }] as const;
-    }),
+    tensors: folderTensors(
+      openModel(config).checkpoint,
+      [...tensors.values()].map(({ name, shape }, position) => {
+        const load = (): Promise<HostTensor> => combineTensor(combined, name, position);
+        return [name, { dtype: "float32", shape, load }] as const;
+      }),
+    ),
   };
 }
 

@@ -7,12 +7,14 @@ import { basename } from "node:path";
 import { writeModel } from "../../format/by-path.ts";
 import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
 import { folderDtype } from "../../format/checkpoint/folder-dtypes.ts";
+import { folderTensors } from "../../format/checkpoint/folder-tensors.ts";
+import type { TensorSource } from "../../format/files/safetensors/safetensors-writer.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { Merger } from "../../peft/merge.ts";
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { Engine } from "../../runtime/engine.ts";
+import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { describeMaking } from "../provenance.ts";
-import { folderSources } from "./folder-stacks.ts";
 import { planCodes } from "./merged-codes.ts";
 import { writeGgufOfFolder, writeGgufOfGguf } from "./merged-gguf.ts";
 import { type KindRequest, type Substitute, chooserOf, listSubstitutes, mainKind } from "./merged-kinds.ts";
@@ -106,7 +108,20 @@ async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor
     },
     generationConfig,
     tokenizerFiles,
-    tensors: [...codes, ...folderSources(base.model.checkpoint, floats)],
+    tensors: [
+      ...codes,
+      ...folderTensors(
+        base.model.checkpoint,
+        floats.map(({ name, shape, storage, load }): readonly [string, TensorSource] => [
+          name,
+          {
+            dtype: folderDtype(storage)!,
+            shape,
+            load: async () => (await load()).planes["data"] as HostTensor,
+          },
+        ]),
+      ),
+    ],
   };
   await writeModel(path, parts, { isNew: true });
 }

@@ -24,6 +24,7 @@ import { peftName, withPeftPaths } from "./peft-names.ts";
 import type { FolderFile } from "../files/folder-file.ts";
 import { A_CHECKPOINT, type Checkpoint } from "../checkpoint/checkpoint.ts";
 import { MODEL_FILES, modelFolderFiles } from "../checkpoint/model-folder-files.ts";
+import { folderTensors } from "../checkpoint/folder-tensors.ts";
 import { codesMetadata } from "./codes-hash.ts";
 import type { StreamedTensor } from "../files/safetensors/safetensors-writer.ts";
 
@@ -89,7 +90,8 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     const tags = [adapter.method.name];
     const { task } = base.model;
     const card = wholeModelCard({ baseName: base.name, task, tags, readBy: "transformers", provenance });
-    return modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors, card });
+    const inFolder = folderTensors(base.model.checkpoint, tensors);
+    return modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors: inFolder, card });
   }
   const tensors = [...heldTensors(adapter)].map(
     ([name, tensor]) => [peftName(name, base.model), tensor] as const,
@@ -117,11 +119,14 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
 /** Which program reads an adapter's folder; null: what is written is a model. */
 export function readerOfAdapter(adapter: Adapter): ReturnType<typeof readerOf> {
   const { model, method, options, sites } = adapter;
-  return readerOf(
+  const reader = readerOf(
     adapter,
     trainedTensors(model, method, options, sites).map(({ name }) => name),
     model.checkpoint.withoutLora,
   );
+  // No file has such an expert by itself.
+  const isPart = [...sites.keys()].some((path) => model.checkpoint.inFolder(`${path}.weight`).stack !== null);
+  return isPart && reader === "peft" ? "graft" : reader;
 }
 
 function moduleInFile(tensor: string, { model }: BaseModel): string {

@@ -27,6 +27,7 @@ import { fillAdapter } from "./adapter-tensors.ts";
 import { passesOverExperts, tensorsByOwnNames, withOwnPaths } from "./peft-names.ts";
 import { checkCodes } from "./codes-hash.ts";
 import type { JsonObject } from "../files/json-file.ts";
+import { unstacked } from "../files/safetensors/expert-stacks.ts";
 import { openSafetensors } from "../files/safetensors/safetensors.ts";
 import { BASE_KEY, TEMPLATE_KEY, isAdapterMethod } from "./adapter.ts";
 import { readSettings } from "./adapter-settings.ts";
@@ -141,20 +142,22 @@ export async function restoreAdapter(folder: Folder, adapter: Adapter): Promise<
     await fillAdapter(folder.path, adapter, tensors, null);
     return;
   }
-  const file = await openSafetensors(await folder.open("model.safetensors"));
+  const file = unstacked(await openSafetensors(await folder.open("model.safetensors")));
   try {
     for (const { name, value } of adapter.parameters) {
-      const found = file.tensors.get(name);
+      const place = adapter.model.checkpoint.inFolder(name);
+      const inFile = place.stack === null ? place.name : name;
+      const found = file.tensors.get(inFile);
       // What cannot be read says so itself.
-      const { dtype, shape } = found?.dtype ? found : await file.read(name);
+      const { dtype, shape } = found?.dtype ? found : await file.read(inFile);
       if (dtype !== value.dtype || !sameShape(shape, value.shape)) {
         throw new FormatError(
           "format/tensor",
-          `Cannot read tensor "${name}" of "${file.path}": ${dtype} ${showShape(shape)}, expected ${value.dtype} ${showShape(value.shape)}`,
+          `Cannot read tensor "${inFile}" of "${file.path}": ${dtype} ${showShape(shape)}, expected ${value.dtype} ${showShape(value.shape)}`,
           { hint: "Remove this checkpoint to go on from the one before." },
         );
       }
-      await whileHeld(adapter.memory, [value.data], "change", () => file.readInto(name, value.data));
+      await whileHeld(adapter.memory, [value.data], "change", () => file.readInto(inFile, value.data));
     }
   } finally {
     await file.close();

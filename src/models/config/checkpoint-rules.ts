@@ -23,8 +23,18 @@ export interface CheckpointRules {
 /** A tensor of a folder, and where in it another lies. */
 export interface FolderPlace {
   readonly name: string;
-  /** Of a tensor with the matrices of all experts, [experts, matrices of one · out, in], which it is of all; null: it is the whole. */
-  readonly stack: { readonly index: number; readonly numParts: number } | null;
+  /** Where it is in a tensor of all experts; null: it is the whole. */
+  readonly stack: FolderStack | null;
+}
+
+/** A part of a tensor with the matrices of all experts, [experts, matrices of one · out, in], or with vectors, [experts, out]. */
+export interface FolderStack {
+  /** Which it is of all. */
+  readonly index: number;
+  /** Matrices of one expert. */
+  readonly numParts: number;
+  /** Whether matrices are turned round, [experts, in, out]; default: they are not. */
+  readonly isTurned?: true;
 }
 
 /** Which tensors MLX keeps otherwise than transformers, by their names here. */

@@ -38,14 +38,15 @@ export function rotateIn(pass: PassValues, x: Value, numHeads: number, rotation:
   return rope(x, { positions: pass.input(POSITIONS), ...tablesOf(pass, rotation), neighbours }, numHeads);
 }
 
-/** Builds the attention of a part. */
+/** Builds the attention of a part; `sinks`: a value of those of the options. */
 export function attendIn(
   pass: PassValues,
   projected: Projected,
   { bias, ...options }: AttendOptions,
-  { cache, chunk }: Pick<PartOptions, "cache" | "chunk">,
+  { cache, chunk, sinks }: Pick<PartOptions, "cache" | "chunk"> & { readonly sinks: Value | null },
 ): PartAttention {
-  if (bias && cache) throw new RangeError("Cannot add a bias to scores over a cache");
+  if (bias && (cache || sinks))
+    throw new RangeError("Cannot add a bias to scores over a cache or beside sinks");
   const { numKeyValueHeads: K, headWidth: E, rope: rotation, comesRotated = false } = options;
   const tables = rotation && !comesRotated ? tablesOf(pass, rotation) : null;
   const readPast = (shape: Shape): { readonly key: Value; readonly value: Value } => ({
@@ -55,23 +56,18 @@ export function attendIn(
   if (cache === "heads") {
     const [lastKey, numKeys] = [pass.input(LAST_KEY), pass.input(NUM_KEYS)];
     const { key: keys, value: values } = readPast(["B", K, "C", E]);
-    const outputs = attentionOverHeads(projected, options, { keys, values, lastKey, numKeys }, tables);
+    const heads = { keys, values, lastKey, numKeys, ...(sinks && { sinks }) };
+    const outputs = attentionOverHeads(projected, options, heads, tables);
     return { options, outputs, past: { [PAST_KEY]: keys, [PAST_VALUE]: values } };
   }
   const queries = { positions: pass.input(POSITIONS), segments: pass.input(SEGMENTS) };
+  const beside = { tables, bias: bias ?? null, sinks, chunk };
   if (cache === null) {
-    const outputs = attention(projected, options, {
-      queries,
-      keys: queries,
-      tables,
-      past: null,
-      bias: bias ?? null,
-      chunk,
-    });
+    const outputs = attention(projected, options, { ...beside, queries, keys: queries, past: null });
     return { options, outputs, past: {} };
   }
   const keys = { positions: pass.input(KEY_POSITIONS), segments: pass.input(KEY_SEGMENTS) };
   const past = readPast(["B", "P", K * E]);
-  const outputs = attention(projected, options, { queries, keys, tables, past, bias: null, chunk });
+  const outputs = attention(projected, options, { ...beside, queries, keys, past });
   return { options, outputs, past: { [PAST_KEY]: past.key, [PAST_VALUE]: past.value } };
 }

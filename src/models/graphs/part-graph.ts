@@ -236,7 +236,9 @@ export class PartGraph implements Builder {
 
   attend(q: Value, k: Value, v: Value, options: AttendOptions): Value {
     this.#requireNoCache();
-    this.attention = attendIn(this.#pass, [q, k, v], options, this.#options);
+    const sinks =
+      options.sinks === undefined ? null : this.tensor(options.sinks, [options.numHeads], "weight");
+    this.attention = attendIn(this.#pass, [q, k, v], options, { ...this.#options, sinks });
     const { output, saved } = this.attention.outputs;
     for (const [name, value] of Object.entries(saved)) this.#save(name, value);
     return this.#save(ATTENDED.attention, output);

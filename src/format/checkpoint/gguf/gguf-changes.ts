@@ -16,6 +16,7 @@ import {
   unpackStored,
 } from "../../../quant/stored-tensor.ts";
 import { STORAGES, type StorageName } from "../../../quant/storages.ts";
+import { turned } from "../../../quant/turned.ts";
 import type { Form } from "../halves.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
 import {
@@ -142,16 +143,10 @@ function transpose(given: StoredTensor): StoredTensor {
     ? given
     : storedFloats(hostTensor("float32", given.shape, dequantize(given)));
   const [numRows, numColumns] = dimsOf(stored.shape, 2);
-  const bytes = packStored(stored);
-  const width = bytes.length / (numRows * numColumns);
-  const turned = new Uint8Array(bytes.length);
-  for (let row = 0; row < numRows; row++) {
-    for (let column = 0; column < numColumns; column++) {
-      const from = (row * numColumns + column) * width;
-      turned.set(bytes.subarray(from, from + width), (column * numRows + row) * width);
-    }
-  }
-  return unpackStored(stored.storage, turned, [numColumns, numRows]);
+  const { dtype, data } = stored.planes["data"]!;
+  const shape = [numColumns, numRows];
+  const planes = { data: { dtype, shape, data: turned(data, numRows, numColumns) } };
+  return { storage: stored.storage, shape, planes };
 }
 
 /** [a, b] with an axis of 1 between, or without it where it is there. */

@@ -6,6 +6,7 @@ import { hostTensor } from "../../../runtime/host-tensor.ts";
 import { temporaryFolder } from "../../../../test/tiny/model.ts";
 import { writeSafetensors } from "../../../../test/files/write-safetensors.ts";
 import { openSafetensors } from "../../by-path.ts";
+import { widen } from "../../../quant/codes/half.ts";
 import { stackName, unstacked } from "./expert-stacks.ts";
 
 const root = temporaryFolder();
@@ -66,6 +67,31 @@ test("gates and halves beside them that lie one below the other are two matrices
   const row = new Float32Array(3);
   await weights.readInto(up, row, 3);
   assert.deepEqual(row, data.slice(21, 24));
+  await file.close();
+});
+
+test("experts that classes keep in one tensor, turned round, are matrices and biases of their own, whole and in rows", async () => {
+  const path = join(root, "turned.safetensors");
+  const halves = Uint16Array.from({ length: 12 }, (_, i) => 0x3f80 + i);
+  const biases = Float32Array.from({ length: 6 }, (_, i) => i);
+  await writeSafetensors(path, [
+    ["mlp.experts.down_proj", hostTensor("bfloat16", [2, 2, 3], halves)],
+    ["mlp.experts.down_proj_bias", hostTensor("float32", [2, 3], biases)],
+    ["mlp.experts.up_proj", hostTensor("float32", [2], Float32Array.of(1, 2))],
+  ]);
+  const file = await openSafetensors(path);
+  const weights = unstacked(file);
+  const own = [6, 9, 7, 10, 8, 11].map((at) => halves[at]!);
+  const name = "mlp.experts.1.down_proj.weight";
+  assert.deepEqual(await weights.read(name), hostTensor("bfloat16", [3, 2], Uint16Array.from(own)));
+  assert.deepEqual(weights.tensors.get(name)?.shape, [3, 2]);
+  const rows = new Float32Array(4);
+  await weights.readInto(name, rows, 2);
+  assert.deepEqual(rows, widen(hostTensor("bfloat16", [4], Uint16Array.from(own.slice(2)))).data);
+  assert.equal(weights.view(name), null);
+  const bias = await weights.read("mlp.experts.1.down_proj.bias");
+  assert.deepEqual(bias, hostTensor("float32", [3], biases.slice(3)));
+  assert.ok(weights.tensors.has("mlp.experts.up_proj"), "a vector is no stack");
   await file.close();
 });
 

@@ -1,17 +1,28 @@
 /**
- * @file Matrices of all experts in one tensor. MLX keeps them so: `X.switch_mlp.Y` [E, …] stands for `X.experts.N.Y` […], N < E.
- * Some folders do as transformers computes, `X.experts.gate_up_proj` [E, 2F, D], or by other names: gate and up of an expert lie one
- * below the other.
+ * @file Matrices of all experts in one tensor, which stands for those of each expert N < E:
+ *
+ *   X.switch_mlp.Y [E, …]                  MLX's                            X.experts.N.Y […]
+ *   X.experts.gate_up_proj [E, 2F, D]      as transformers computes most    X.experts.N.gate_proj.weight, up_proj.weight [F, D]
+ *   X.experts.down_proj [E, D, F]          (Granite has other names)        X.experts.N.down_proj.weight [D, F]
+ *   X.experts.Y [E, in, out]               with biases beside them          X.experts.N.Y.weight [out, in]
+ *   X.experts.Y_bias [E, out]                                               X.experts.N.Y.bias [out]
+ *
+ * The last two are of classes that keep experts turned round, and gate and up as one matrix: names and shapes do not tell them from
+ * the two before, but those have no biases.
  */
 import { FormatError } from "../../../errors.ts";
-import { numElements } from "../../../graph/shape.ts";
+import { dimsOf, hasRank, numElements } from "../../../graph/shape.ts";
+import { widen } from "../../../quant/codes/half.ts";
+import { turned } from "../../../quant/turned.ts";
+import type { HostTensor } from "../../../runtime/host-tensor.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";
 import type { TensorRange } from "./safetensors-header.ts";
 import { lookup } from "../lookup.ts";
 import { partOf } from "../tensor-part.ts";
 import type { Safetensors } from "./safetensors.ts";
 
-const STACK = /\.switch_mlp\./;
+const OF_MLX = /\.switch_mlp\./;
+const WITH_BIAS = /^(?<experts>.+\.experts)\.(?<matrix>\w+_proj)(?<bias>_bias)?$/;
 
 /** Names of tensors that hold the matrices of all experts: what precedes those of an expert, and what they are called. */
 const JOINED: readonly (readonly [name: RegExp, matrices: Readonly<Record<string, readonly string[]>>])[] = [
@@ -36,6 +47,8 @@ interface Stack {
   /** Matrices of an expert, one below the other. */
   readonly numCuts: number;
   readonly nameOf: (expert: number, cut: number) => string;
+  /** Whether the file has its matrices turned round. */
+  readonly isTurned: boolean;
 }
 
 /** An expert's own tensor, and where it lies. */
@@ -46,18 +59,23 @@ interface StackPart {
 }
 
 /** What a tensor holds; null: it is no stack. */
-function stackOf(range: TensorRange): Stack | null {
+function stackOf(range: TensorRange, { tensors }: Safetensors): Stack | null {
   const { name, shape } = range;
-  if (STACK.test(name)) {
-    return { range, numCuts: 1, nameOf: (expert) => name.replace(STACK, `.experts.${expert}.`) };
-  }
+  const whole = { range, numCuts: 1, isTurned: false };
+  if (OF_MLX.test(name)) return { ...whole, nameOf: (expert) => name.replace(OF_MLX, `.experts.${expert}.`) };
+  const { experts, matrix, bias } = WITH_BIAS.exec(name)?.groups ?? {};
+  if (bias !== undefined && hasRank(shape, 2))
+    return { ...whole, nameOf: (expert) => `${experts}.${expert}.${matrix}.bias` };
+  if (!hasRank(shape, 3)) return null;
+  if (matrix !== undefined && tensors.has(`${name}_bias`))
+    return { ...whole, isTurned: true, nameOf: (expert) => `${experts}.${expert}.${matrix}.weight` };
   for (const [form, names] of JOINED) {
     const { prefix = "", joined = "" } = form.exec(name)?.groups ?? {};
     const matrices = lookup(names, joined);
-    if (matrices === undefined || shape.length !== 3 || shape[1]! % matrices.length !== 0) continue;
+    if (matrices === undefined || shape[1] % matrices.length !== 0) continue;
     const experts = prefix.endsWith(".experts") ? prefix : `${prefix}.experts`;
     const nameOf = (expert: number, cut: number): string => `${experts}.${expert}.${matrices[cut]}.weight`;
-    return { range, numCuts: matrices.length, nameOf };
+    return { ...whole, numCuts: matrices.length, nameOf };
   }
   return null;
 }
@@ -88,17 +106,36 @@ function thereTwice(path: string, name: string, stack: string): FormatError {
 }
 
 function partsOf(stack: Stack): StackPart[] {
-  const { range, numCuts, nameOf } = stack;
-  return Array.from({ length: numParts(stack) }, (_, index) => ({
-    range: { ...partOf(range, index, numCuts), name: nameOf(Math.floor(index / numCuts), index % numCuts) },
-    stack,
-    index,
-  }));
+  const { range, numCuts, nameOf, isTurned } = stack;
+  return Array.from({ length: numParts(stack) }, (_, index) => {
+    const { shape, ...place } = partOf(range, index, numCuts);
+    const name = nameOf(Math.floor(index / numCuts), index % numCuts);
+    return { range: { ...place, shape: isTurned ? shape.toReversed() : shape, name }, stack, index };
+  });
+}
+
+/** Reads the parts that a file has turned round. The last one is kept: its rows are asked for some at a time. */
+function turnedReader(
+  read: (part: StackPart) => Promise<HostTensor>,
+): (part: StackPart) => Promise<HostTensor> {
+  let last: { readonly part: StackPart; readonly made: Promise<HostTensor> } | null = null;
+  const turn = async (part: StackPart): Promise<HostTensor> => {
+    const { dtype, shape, data } = await read(part);
+    const [numRows, numColumns] = dimsOf(shape, 2);
+    return { dtype, shape: part.range.shape, data: turned(data, numRows, numColumns) };
+  };
+  return async (part) => {
+    if (last?.part !== part) last = { part, made: turn(part) };
+    const { made } = last;
+    // What failed is read anew.
+    made.catch(() => (last = null));
+    return await made;
+  };
 }
 
 /** Weights with a tensor for each expert; the very same where there are no stacks. @throws FormatError "format/tensor" */
 export function unstacked(weights: Safetensors): Safetensors {
-  const stacks = [...weights.tensors.values()].flatMap((range) => stackOf(range) ?? []);
+  const stacks = [...weights.tensors.values()].flatMap((range) => stackOf(range, weights) ?? []);
   if (stacks.length === 0) return weights;
   requireFew(weights.path, stacks);
   const parts = new Map(stacks.flatMap(partsOf).map((part) => [part.range.name, part]));
@@ -108,19 +145,28 @@ export function unstacked(weights: Safetensors): Safetensors {
     if (tensors.has(name)) throw thereTwice(weights.path, name, stack.range.name);
     tensors.set(name, range);
   }
+  const readPart = async ({ stack, index }: StackPart): Promise<HostTensor> =>
+    await weights.read(stack.range.name, { index, numCuts: stack.numCuts });
+  const readTurned = turnedReader(readPart);
   return {
     ...weights,
     tensors,
-    async read(name) {
-      const part = parts.get(name);
-      if (!part) return await weights.read(name);
-      const { index, stack } = part;
-      return await weights.read(stack.range.name, { index, numCuts: stack.numCuts });
+    async read(name, part) {
+      const own = parts.get(name);
+      if (!own) return await weights.read(name, part);
+      if (!own.stack.isTurned) return await readPart(own);
+      const { dtype, shape, data } = await readTurned(own);
+      return { dtype, shape, data: data.slice() };
     },
     async readInto(name, into, start = 0) {
       const part = parts.get(name);
       if (!part) return await weights.readInto(name, into, start);
       const { index, range, stack } = part;
+      if (stack.isTurned) {
+        const { dtype, data } = await readTurned(part);
+        const rows = data.subarray(start, start + into.length);
+        return into.set(widen({ dtype, shape: [rows.length], data: rows }).data);
+      }
       await weights.readInto(stack.range.name, into, index * numElements(range.shape) + start);
     },
     view: (name) => (parts.has(name) ? null : weights.view(name)),

@@ -5,7 +5,7 @@ import { DTYPES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";
 import type { Value } from "../../graph.ts";
 import { sizeAt } from "../../shape.ts";
-import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
+import type { AttentionAttributes, BesideScores, ValuesAndMore } from "./attention-values.ts";
 import { type PlaceNames, emitMask } from "./attention-mask.ts";
 
 const TO_THE_END = Number.MAX_SAFE_INTEGER;
@@ -58,14 +58,16 @@ export class Attending {
   readonly chunks: readonly Chunk[];
   /** What is added to the scores, [B or 1, H, T, S]; null: nothing. */
   readonly #bias: string | null;
+  /** [1, H, 1, 1]; null: there are none. */
+  readonly #sinks: string | null;
   readonly #queryPlaces: PlaceNames;
   readonly #keyPlaces: PlaceNames;
 
   constructor(
     emitter: Emitter,
     attributes: AttentionAttributes,
-    inputs: AttentionValues,
-    bias: Value | null = null,
+    inputs: ValuesAndMore,
+    { bias, sinks }: BesideScores,
   ) {
     const [query, key, value, querySegments, queryPositions, keySegments, keyPositions] = inputs;
     this.emitter = emitter;
@@ -74,7 +76,8 @@ export class Attending {
     this.numHeads = sizeAt(query.shape, 1);
     this.numKeyHeads = sizeAt(key.shape, 1);
     this.width = sizeAt(query.shape, 3);
-    this.#bias = bias && emitter.name(bias);
+    this.#bias = bias ? emitter.name(bias) : null;
+    this.#sinks = sinks ? this.reshape(emitter.name(sinks), [1, this.numHeads, 1, 1]) : null;
     const narrow = (place: Value): string => {
       const name = emitter.name(place);
       return place.dtype === "int32" ? name : this.emit("Cast", [name], { to: DTYPES.int32.onnx });
@@ -149,6 +152,33 @@ export class Attending {
     return this.emit("Slice", [x, shifted(range.start), end, this.emitter.int64([axis])]);
   }
 
+  /** Keys or values [B, K, s, ?] of a chunk, and a row of zeros in the place of a sink. */
+  withSink(x: string): string {
+    if (this.#sinks === null) return x;
+    const emitter = this.emitter;
+    return this.emit("Pad", [x, emitter.int64([0, 1]), emitter.scalar(0), emitter.int64([TOKENS])]);
+  }
+
+  /** What is there of keys or values, without the row of the sink. */
+  withoutSink(x: string): string {
+    return this.#sinks === null ? x : this.slice(x, TOKENS, { start: 0, end: -1 }, null);
+  }
+
+  /** The sum over queries of what the last of all keys, the sink, has of scores: [H]. */
+  sumOfSinks(scores: string): string {
+    const last = this.emit("Slice", [scores, ...[-1, TO_THE_END, -1].map((at) => this.named(at))]);
+    const byHead = this.reshape(last, [0, this.numHeads, -1]);
+    return this.emit("ReduceSum", [byHead, this.emitter.int64([0, 2])], { keepdims: 0 });
+  }
+
+  /** Scores [B, H, t, s] with those of the sinks behind them. */
+  #withSinks(scores: string): string {
+    if (this.#sinks === null) return scores;
+    const rows = this.emit("Shape", [scores], { start: 0, end: 3 });
+    const shape = this.emit("Concat", [rows, this.emitter.int64([1])], { axis: 0 });
+    return this.emit("Concat", [scores, this.emit("Expand", [this.#sinks, shape])], { axis: 3 });
+  }
+
   reshape(x: string, shape: readonly number[]): string {
     return this.emit("Reshape", [x, this.emitter.int64(shape)]);
   }
@@ -176,8 +206,8 @@ export class Attending {
   }
 
   /**
-   * Weights [B, K, G·t, s] of grouped queries [B, K, G·t, E] over keys [B, K, s, E]; `bent`: tanh of the scores, null if they are not
-   * bent.
+   * Weights [B, K, G·t, s] of grouped queries [B, K, G·t, E] over keys [B, K, s, E], behind them those of sinks if there are some;
+   * `bent`: tanh of the scores, null if they are not bent.
    */
   weights(
     query: string,
@@ -206,7 +236,7 @@ export class Attending {
     const byHead = this.reshape(scores, [0, this.numHeads, ...this.perHead(chunk)]);
     const masked = this.emit("Add", [this.#biased(byHead, chunk, after), mask]);
     const perGroup = halfRows === null ? [-1, 0] : [NUM_HALVES, halfRows, -1];
-    const softmax = this.emit("Softmax", [masked], { axis: -1 });
+    const softmax = this.emit("Softmax", [this.#withSinks(masked)], { axis: -1 });
     return { weights: this.reshape(softmax, [0, this.numKeyHeads, ...perGroup]), bent };
   }
 

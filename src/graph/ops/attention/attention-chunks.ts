@@ -8,29 +8,21 @@
 import type { Emitter } from "../../emitter.ts";
 import type { Node, Value } from "../../graph.ts";
 import { Attending, TOKENS } from "./attending.ts";
-import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
+import type { AttentionAttributes, BesideScores, ValuesAndMore } from "./attention-values.ts";
 import { TokenSums } from "./token-sums.ts";
 
-/** What nodes are written for: an operation, or another with less. */
-type NodeParts<N> = Omit<N, "op">;
-
-/** A bias of the scores, [B or 1, H, T, S], and what its gradient is written into, [B, H, T, S]. */
-interface Bias {
-  readonly value: Value;
-  readonly gradient: Value;
-}
-
-/** Writes the nodes of attention; `bias`: what is added to the scores. */
+/** Writes the nodes of attention; `beside`: which of its values take part in the softmax. */
 export function emitAttention(
-  node: NodeParts<Node<AttentionAttributes, AttentionValues>>,
+  node: Node<AttentionAttributes, ValuesAndMore>,
   emitter: Emitter,
-  bias: Value | null = null,
+  beside: BesideScores,
 ): void {
-  const a = new Attending(emitter, node.attributes, node.inputs, bias);
+  const a = new Attending(emitter, node.attributes, node.inputs, beside);
   const outputs = a.chunks.map((chunk) => {
     const query = a.grouped(a.slice(a.query, TOKENS, chunk.queries, null), a.width, chunk);
     const { weights } = a.weights(query, a.slice(a.key, TOKENS, chunk.keys, null), chunk, null);
-    const output = a.product(weights, a.slice(a.value, TOKENS, chunk.keys, null), {}, chunk);
+    const values = a.withSink(a.slice(a.value, TOKENS, chunk.keys, null));
+    const output = a.product(weights, values, {}, chunk);
     return a.reshape(output, [0, a.numHeads, -1, a.width]);
   });
   const joined = outputs.length === 1 ? outputs[0]! : a.emit("Concat", outputs, { axis: TOKENS });
@@ -38,20 +30,19 @@ export function emitAttention(
   emitter.node("Reshape", [a.byHead(joined), shape], emitter.names(node.outputs));
 }
 
-/** Writes the nodes of the gradient, and of that of a bias. */
+/** Writes the nodes of the gradient, and of that of what is beside the scores. */
 export function emitAttentionGradient(
-  node: NodeParts<
-    Node<
-      AttentionAttributes,
-      readonly [...AttentionValues, output: Value, gradient: Value],
-      readonly [Value, Value, Value]
-    >
+  node: Node<
+    AttentionAttributes,
+    readonly [output: Value, gradient: Value, ...ValuesAndMore],
+    readonly [Value, Value, Value, ...(readonly Value[])]
   >,
   emitter: Emitter,
-  bias: Bias | null = null,
+  beside: BesideScores,
 ): void {
-  const [query, key, value, q, p, s, t, output, gradient] = node.inputs;
-  const a = new Attending(emitter, node.attributes, [query, key, value, q, p, s, t], bias && bias.value);
+  const [output, gradient, ...values] = node.inputs;
+  const a = new Attending(emitter, node.attributes, values, beside);
+  const hasSinks = beside.sinks !== undefined;
   const { scale } = node.attributes;
   const heads = (x: Value): string => a.reshape(emitter.name(x), [0, 0, a.numHeads, a.width]);
   const [out, dOut] = [heads(output), heads(gradient)];
@@ -60,9 +51,10 @@ export function emitAttentionGradient(
   const dots = a.emit("ReduceSum", [a.emit("Mul", [out, dOut]), emitter.int64([3])], { keepdims: 1 });
   const dWide = a.emit("Concat", [dHeads, a.byHead(a.emit("Neg", [dots]))], { axis: 3 });
   const one = [emitter.int64([0, 1]), emitter.scalar(1), emitter.int64([3])];
-  const wide = a.emit("Pad", [a.value, ...one]);
+  const widened = (x: string): string => a.emit("Pad", [x, ...one]);
+  const wide = hasSinks ? null : widened(a.value);
   const dQueries: string[] = [];
-  const dBiases: string[] = [];
+  const dBeside: string[] = [];
   const [dKeys, dValues] = [new TokenSums(a), new TokenSums(a)];
   let after = a.chunks.length === 1 ? null : zeroFrom(a, [emitter.name(gradient)]);
   for (const chunk of a.chunks) {
@@ -71,24 +63,29 @@ export function emitAttentionGradient(
     const seen = (x: string): string => a.slice(x, TOKENS, chunk.keys, after);
     const [own, keys] = [rows(a.query, a.width), seen(a.key)];
     const { weights, bent } = a.weights(own, keys, chunk, after);
-    const dWeights = a.product(rows(dWide, a.width + 1), seen(wide), { transB: 1 }, chunk);
+    const values = wide === null ? widened(a.withSink(seen(a.value))) : seen(wide);
+    const dWeights = a.product(rows(dWide, a.width + 1), values, { transB: 1 }, chunk);
     let dScores = a.emit("Mul", [weights, dWeights]);
-    if (bias) dBiases.push(a.reshape(dScores, [0, a.numHeads, ...a.perHead(chunk)]));
+    if (beside.bias) dBeside.push(a.reshape(dScores, [0, a.numHeads, ...a.perHead(chunk)]));
     if (bent !== null) {
       const slope = a.emit("Sub", [emitter.scalar(1), a.emit("Mul", [bent, bent])]);
       dScores = a.emit("Mul", [dScores, slope]);
     }
-    const dQuery = a.product(dScores, keys, { alpha: scale }, chunk);
+    const dQuery = a.product(dScores, a.withSink(keys), { alpha: scale }, chunk);
     dQueries.push(a.reshape(dQuery, [0, a.numHeads, -1, a.width]));
-    dKeys.add(a.product(dScores, own, { transA: 1, alpha: scale }, chunk), chunk.keys);
-    dValues.add(a.product(weights, rows(dHeads, a.width), { transA: 1 }, chunk), chunk.keys);
-    if (after !== null) after = zeroFrom(a, [dQuery, ...dKeys.latest, ...dValues.latest]);
+    dKeys.add(a.withoutSink(a.product(dScores, own, { transA: 1, alpha: scale }, chunk)), chunk.keys);
+    const dValue = a.product(weights, rows(dHeads, a.width), { transA: 1 }, chunk);
+    dValues.add(a.withoutSink(dValue), chunk.keys);
+    if (hasSinks) dBeside.push(a.sumOfSinks(dScores));
+    const made = [dQuery, ...dKeys.latest, ...dValues.latest, ...dBeside.slice(-1)];
+    if (after !== null) after = zeroFrom(a, made);
   }
-  const [dQuery, dKey, dValue] = emitter.names(node.outputs);
-  if (bias) emitter.node("Concat", dBiases, [emitter.name(bias.gradient)], { axis: TOKENS });
+  const [dQuery, dKey, dValue, ...ofBeside] = emitter.names(node.outputs);
   emitter.node("Concat", dQueries, [dQuery], { axis: TOKENS });
   dKeys.finish(dKey);
   dValues.finish(dValue);
+  if (beside.bias) emitter.node("Concat", dBeside, ofBeside, { axis: TOKENS });
+  if (hasSinks) emitter.node("Sum", dBeside, ofBeside);
 }
 
 /** Computes a zero, int64 [1], from the first size of each value: an optimiser cannot fold it, so it is known only after the values. */

@@ -26,6 +26,17 @@ export type AttentionValues = readonly [
   keyPositions: Value,
 ];
 
+/** These, and what some attention is given beside them. */
+export type ValuesAndMore = readonly [...AttentionValues, ...more: readonly Value[]];
+
+/** What takes part in the softmax beside scores: at most one of these. */
+export interface BesideScores {
+  /** What is added to the scores, [B or 1, H, T, S]. */
+  readonly bias?: Value | undefined;
+  /** A logit of each head, [H], as that of a key without a value. */
+  readonly sinks?: Value | undefined;
+}
+
 /** Refuses a window without a key. @throws RangeError */
 export function requireWindow({ window }: Pick<AttentionAttributes, "window">): void {
   if (window === null || (Number.isInteger(window) && window > 0)) return;

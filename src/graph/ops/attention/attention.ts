@@ -3,6 +3,7 @@
  *
  *   P = softmax(cap(s q kᵀ) + mask)    o = P v    q [B, H, T, E]   k, v [B, K, S, E]   o, do [B, T, H·E]
  *   dS = P ∘ (do vᵀ - Σ do ∘ o)        dq = s dS k    dk = s dSᵀ q    dv = Pᵀ do
+ *   with sinks a softmax over one more score, that of no key: its weight takes part in the sum alone, and has a gradient dS
  *
  * Papers: arXiv:1706.03762, eq. 1; grouped heads: "GQA", arXiv:2305.13245; capped scores: "Gemma 2", arXiv:2408.00118; the
  * gradient from o instead of P: "FlashAttention", arXiv:2205.14135, B.4. A chunk of causal queries reads only the keys
@@ -22,16 +23,21 @@ import {
   showShape,
 } from "../../shape.ts";
 import { emitAttention, emitAttentionGradient } from "./attention-chunks.ts";
-import { type AttentionAttributes, type AttentionValues, requireWindow } from "./attention-values.ts";
+import {
+  type AttentionAttributes,
+  type AttentionValues,
+  type ValuesAndMore,
+  requireWindow,
+} from "./attention-values.ts";
 
 /** Refuses values that do not fit each other. @throws RangeError */
 export function requireAttention(
-  [query, key, value, ...places]: AttentionValues,
+  [query, key, value, segments, positions, keySegments, keyPositions]: ValuesAndMore,
   attributes: AttentionAttributes,
 ): void {
   const [B, H, T, E] = query.shape;
   const [, K, S] = key.shape;
-  const [segments, positions, keySegments, keyPositions] = places;
+  const places = [segments, positions, keySegments, keyPositions];
   const { dtype } = segments;
   const fits =
     typeof E === "number" &&
@@ -55,7 +61,7 @@ export function requireAttention(
 
 /** Bytes of so many tensors of one chunk's scores, of queries and of keys; the mask is a number for each pair, and a byte. */
 export function attentionScratch(
-  [query, key]: readonly [query: Value, key: Value, ...Value[]],
+  [query, key]: ValuesAndMore,
   { causal, window, chunk: { length, count } }: AttentionAttributes,
   bindings: Bindings,
   times: { readonly scores: number; readonly queries: number; readonly keys: number },
@@ -73,49 +79,63 @@ export function attentionScratch(
   return floats * FLOAT_BYTES;
 }
 
-export const attentionOp: Op<AttentionAttributes, AttentionValues> = {
+/** Sinks are the last of the values, or there are none. */
+type SinkValues = readonly [...AttentionValues, ...sinks: readonly Value[]];
+
+function requireSinks([query, , , , , , , sinks]: SinkValues, { softcap }: AttentionAttributes): void {
+  if (!sinks || (sameShape(sinks.shape, query.shape.slice(1, 2)) && softcap === null)) return;
+  throw new RangeError(
+    `Cannot attend from ${showShape(query.shape)} with sinks ${showShape(sinks.shape)}: expected one for each head, and scores that are not capped`,
+  );
+}
+
+export const attentionOp: Op<AttentionAttributes, SinkValues> = {
   name: "attention",
   infer: (inputs, attributes) => {
     requireAttention(inputs, attributes);
+    requireSinks(inputs, attributes);
     const { dtype, shape } = inputs[0];
     const [B, H, T, E] = dimsOf(shape, 4);
     return [{ dtype, shape: [B, T, mulDims(H, E)] }];
   },
-  emit: emitAttention,
+  emit: (node, emitter) => emitAttention(node, emitter, { sinks: node.inputs[7] }),
   scratchBytes: ({ inputs, attributes }, bindings) =>
-    attentionScratch(inputs, attributes, bindings, { scores: 2, queries: 2, keys: 2 }),
+    attentionScratch(inputs, attributes, bindings, { scores: inputs[7] ? 3 : 2, queries: 2, keys: 2 }),
   vjp: ({ inputs, outputs: [output], attributes }, [gradient]) => {
-    const [query] = inputs;
-    const own = query.graph.apply(attentionGradientOp, [...inputs, output, gradient], attributes);
-    return [...own, null, null, null, null];
+    const [dQuery, dKey, dValue, ...ofSinks] = output.graph.apply(
+      attentionGradientOp,
+      [output, gradient, ...inputs],
+      attributes,
+    );
+    return [dQuery, dKey, dValue, null, null, null, null, ...ofSinks];
   },
 };
 
 export const attentionGradientOp: Op<
   AttentionAttributes,
-  readonly [...AttentionValues, output: Value, gradient: Value],
-  readonly [dQuery: Value, dKey: Value, dValue: Value]
+  readonly [output: Value, gradient: Value, ...SinkValues],
+  readonly [dQuery: Value, dKey: Value, dValue: Value, ...dSinks: readonly Value[]]
 > = {
   name: "attentionGradient",
-  infer: ([query, key, value, ...rest]) => {
+  infer: ([output, gradient, query, key, value, , , , , sinks]) => {
     const [B, H, T, E] = dimsOf(query.shape, 4);
-    for (const { shape } of rest.slice(-2)) {
+    for (const { shape } of [output, gradient]) {
       if (!sameShape(shape, [B, T, mulDims(H, E)]))
         throw new RangeError(
           `Cannot differentiate attention of ${showShape(query.shape)}: gradient ${showShape(shape)}`,
         );
     }
-    return [query, key, value];
+    return sinks ? [query, key, value, sinks] : [query, key, value];
   },
-  emit: emitAttentionGradient,
-  scratchBytes: ({ inputs, attributes }, bindings) => {
-    const scores = attributes.softcap === null ? 2 : 3;
-    return attentionScratch(inputs, attributes, bindings, { scores, queries: 3, keys: 6 });
+  emit: (node, emitter) => emitAttentionGradient(node, emitter, { sinks: node.inputs[9] }),
+  scratchBytes: ({ inputs: [, , ...values], attributes }, bindings) => {
+    const scores = attributes.softcap === null && !values[7] ? 2 : 3;
+    return attentionScratch(values, attributes, bindings, { scores, queries: 3, keys: 6 });
   },
   vjp: "not-differentiable",
 };
 
 /** Attends: q [B, H, T, E] over k and v [B, K, S, E] give [B, T, H·E]. */
-export function attend(values: AttentionValues, attributes: AttentionAttributes): Value {
+export function attend(values: SinkValues, attributes: AttentionAttributes): Value {
   return applyOne(attentionOp, values, attributes);
 }

@@ -14,8 +14,9 @@ import type { AttentionAttributes, AttentionValues } from "./attention-values.ts
 
 type BiasedValues = readonly [...AttentionValues, bias: Value];
 
-function check([query, key, value, q, p, s, t, bias]: BiasedValues, attributes: AttentionAttributes): void {
-  requireAttention([query, key, value, q, p, s, t], attributes);
+function check(values: BiasedValues, attributes: AttentionAttributes): void {
+  requireAttention(values, attributes);
+  const [query, key, , , , , , bias] = values;
   const { causal, window, softcap } = attributes;
   const [B, H, T] = dimsOf(query.shape, 4);
   const rest = [H, T, dimsOf(key.shape, 4)[2]];
@@ -38,28 +39,28 @@ export const biasedAttentionOp: Op<AttentionAttributes, BiasedValues> = {
     const [B, H, T, E] = dimsOf(shape, 4);
     return [{ dtype, shape: [B, T, mulDims(H, E)] }];
   },
-  emit: ({ attributes, inputs, outputs }, emitter) => {
-    const [query, key, value, q, p, s, t, bias] = inputs;
-    emitAttention({ attributes, inputs: [query, key, value, q, p, s, t], outputs }, emitter, bias);
-  },
+  emit: (node, emitter) => emitAttention(node, emitter, { bias: node.inputs[7] }),
   scratchBytes: ({ inputs, attributes }, bindings) =>
-    attentionScratch([inputs[0], inputs[1]], attributes, bindings, { scores: 3, queries: 2, keys: 2 }),
+    attentionScratch(inputs, attributes, bindings, { scores: 3, queries: 2, keys: 2 }),
   vjp: ({ inputs, outputs: [output], attributes }, [gradient]) => {
-    const [query, key, value, q, p, s, t, bias] = inputs;
-    const of = [query, key, value, q, p, s, t, output, gradient, bias] as const;
-    const [dQuery, dKey, dValue, dBias] = query.graph.apply(biasedAttentionGradientOp, of, attributes);
-    return [dQuery, dKey, dValue, null, null, null, null, sumTo(dBias, bias.shape)];
+    const [dQuery, dKey, dValue, dBias] = output.graph.apply(
+      biasedAttentionGradientOp,
+      [output, gradient, ...inputs],
+      attributes,
+    );
+    return [dQuery, dKey, dValue, null, null, null, null, sumTo(dBias, inputs[7].shape)];
   },
 };
 
 export const biasedAttentionGradientOp: Op<
   AttentionAttributes,
-  readonly [...AttentionValues, output: Value, gradient: Value, bias: Value],
+  readonly [output: Value, gradient: Value, ...BiasedValues],
   readonly [dQuery: Value, dKey: Value, dValue: Value, dBias: Value]
 > = {
   name: "biasedAttentionGradient",
-  infer: ([query, key, value, q, p, s, t, output, gradient, bias], attributes) => {
-    check([query, key, value, q, p, s, t, bias], attributes);
+  infer: ([output, gradient, ...values], attributes) => {
+    check(values, attributes);
+    const [query, key, value, , , , , bias] = values;
     const [B, H, T, E] = dimsOf(query.shape, 4);
     for (const { shape } of [output, gradient]) {
       if (!sameShape(shape, [B, T, mulDims(H, E)]))
@@ -70,14 +71,9 @@ export const biasedAttentionGradientOp: Op<
     const scores = [B, H, T, dimsOf(key.shape, 4)[2]];
     return [query, key, value, { dtype: bias.dtype, shape: scores }];
   },
-  emit: ({ attributes, inputs, outputs: [dQuery, dKey, dValue, gradient] }, emitter) => {
-    const [query, key, value, q, p, s, t, output, dOutput, bias] = inputs;
-    const of = [query, key, value, q, p, s, t, output, dOutput] as const;
-    const outputs = [dQuery, dKey, dValue] as const;
-    emitAttentionGradient({ attributes, inputs: of, outputs }, emitter, { value: bias, gradient });
-  },
-  scratchBytes: ({ inputs: [query, key], attributes }, bindings) =>
-    attentionScratch([query, key], attributes, bindings, { scores: 4, queries: 3, keys: 6 }),
+  emit: (node, emitter) => emitAttentionGradient(node, emitter, { bias: node.inputs[9] }),
+  scratchBytes: ({ inputs: [, , ...values], attributes }, bindings) =>
+    attentionScratch(values, attributes, bindings, { scores: 4, queries: 3, keys: 6 }),
   vjp: "not-differentiable",
 };
 

@@ -3,6 +3,7 @@
  * queries and keys by their positions, writes keys and values behind those of before, and attends; without a gradient.
  *
  *   o = softmax(s R(q) R(k)ᵀ) v    for each head    q, o [B, T, H·E]   k, v [B, T, K·E]   keys, values [B, K, C, E], C ≥ P + T
+ *   with sinks [H], a softmax over one more score, that of no key
  *
  * Nothing of the cache is copied where a program reads and writes it in the same memory. Papers: as `rope.ts`; grouped heads:
  * "GQA", arXiv:2305.13245.
@@ -36,34 +37,43 @@ export interface HeadCacheInputs {
   readonly lastKey: Value;
   /** Keys of the longest text, int32 [1]. */
   readonly numKeys: Value;
+  /** [H]; absent: there are none. */
+  readonly sinks?: Value | undefined;
 }
 
 /** Tables [R, W/2] of rotary positions, R ≥ P + T; null: heads are not turned. */
 type RotaryTables = { readonly cos: Value; readonly sin: Value } | null;
 
-/** Inputs: q, k and v, or the one projection that they are parts of; keys, values, last key, number of keys; cos, sin. */
-type Attributes = CachedAttentionAttributes & { readonly isJoined: boolean };
+/** Inputs: q, k and v, or the one projection that they are parts of; keys, values, last key, number of keys; sinks; cos, sin. */
+type Attributes = CachedAttentionAttributes & { readonly isJoined: boolean; readonly hasSinks?: boolean };
 type Outputs = readonly [o: Value, keys: Value, values: Value];
 
 const NUM_CACHE = 4;
 
 function partsOf(
   inputs: Values,
-  { isJoined }: Attributes,
-): { first: Value; projected: Values; cache: Values; tables: Values } {
+  { isJoined, hasSinks = false }: Attributes,
+): { first: Value; projected: Values; cache: Values; sinks: Values; tables: Values } {
   const start = isJoined ? 1 : 3;
   const end = start + NUM_CACHE;
   const [first, ...others] = inputs.slice(0, start);
   if (!first) throw new RangeError("Cannot attend over a cache without queries");
   const projected = [first, ...others];
-  return { first, projected, cache: inputs.slice(start, end), tables: inputs.slice(end) };
+  const tablesAt = hasSinks ? end + 1 : end;
+  return {
+    first,
+    projected,
+    cache: inputs.slice(start, end),
+    sinks: inputs.slice(end, tablesAt),
+    tables: inputs.slice(tablesAt),
+  };
 }
 
 export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
   name: "cachedAttention",
   infer: (inputs, attributes) => {
     const { numHeads: H, numKeyValueHeads: K, headWidth: E, isJoined } = attributes;
-    const { first, projected, cache, tables } = partsOf(inputs, attributes);
+    const { first, projected, cache, sinks, tables } = partsOf(inputs, attributes);
     const [keys, values, lastKey, numKeys] = cache;
     const [B, T] = dimsOf(first.shape, 3);
     const widths = isJoined ? [(H + 2 * K) * E] : [H * E, K * E, K * E];
@@ -80,19 +90,20 @@ export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
       sameShape(lastKey.shape, [B]) &&
       numKeys.dtype === "int32" &&
       sameShape(numKeys.shape, [1]) &&
+      sinks.every(({ shape }) => sameShape(shape, [H])) &&
       (tables.length === 0 || tables.length === 2) &&
       tables.every(({ shape }) => 2 * sizeAt(shape, 1) <= E);
     if (!fits) {
       const found = inputs.map((one) => `${one.dtype} ${showShape(one.shape)}`).join(", ");
       throw new RangeError(
-        `Cannot attend over a cache with ${found}: expected [B, T, ${widths.join("] and [B, T, ")}], [B, ${K}, C, ${E}] twice, int32 [B] and [1], and tables of half a head`,
+        `Cannot attend over a cache with ${found}: expected [B, T, ${widths.join("] and [B, T, ")}], [B, ${K}, C, ${E}] twice, int32 [B] and [1], sinks [${H}] if any, and tables of half a head`,
       );
     }
     return [{ dtype: first.dtype, shape: [B, T, H * E] }, keys, values];
   },
   emit: (node, emitter) => {
     const { numHeads, numKeyValueHeads, scale, softcap, window, neighbours = false } = node.attributes;
-    const { first, projected, cache, tables } = partsOf(node.inputs, node.attributes);
+    const { first, projected, cache, sinks, tables } = partsOf(node.inputs, node.attributes);
     const names = emitter.names(projected);
     // With one projection, ONNX Runtime derives the width of the output from that of the input, so the input declares it.
     if (names.length === 1) emitter.declare(first);
@@ -101,6 +112,8 @@ export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
       ...(names.length === 1 ? ["", ""] : []),
       ...emitter.names(cache),
       ...emitter.names(tables),
+      // Between them are tables, positions and what is added to scores.
+      ...(sinks.length > 0 ? [...(tables.length > 0 ? [] : ["", ""]), "", "", ...emitter.names(sinks)] : []),
     ];
     const attributes = {
       num_heads: numHeads,
@@ -118,14 +131,16 @@ export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
 /** Attends: q [B, T, H·E], k and v [B, T, K·E] give o [B, T, H·E], and the cache with what is new. */
 export function attendOverHeads(
   projected: readonly [q: Value, k: Value, v: Value],
-  { keys, values, lastKey, numKeys }: HeadCacheInputs,
+  { keys, values, lastKey, numKeys, sinks }: HeadCacheInputs,
   tables: RotaryTables,
   attributes: CachedAttentionAttributes,
 ): { readonly output: Value; readonly keys: Value; readonly values: Value } {
   const { graph } = projected[0];
-  const rest = [keys, values, lastKey, numKeys, ...(tables ? [tables.cos, tables.sin] : [])];
+  const ofHeads = [keys, values, lastKey, numKeys, ...(sinks ? [sinks] : [])];
+  const rest = [...ofHeads, ...(tables ? [tables.cos, tables.sin] : [])];
   const [output, allKeys, allValues] = graph.apply(cachedAttentionOp, [...projected, ...rest], {
     ...attributes,
+    ...(sinks && { hasSinks: true }),
     isJoined: false,
   });
   return { output, keys: allKeys, values: allValues };

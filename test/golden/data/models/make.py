@@ -188,6 +188,12 @@ MODELS = {
         | {"hidden_size_per_layer_input": 6, "vocab_size_per_layer_input": 96, "final_logit_softcapping": 3.0}
         | {"rope_parameters": {"full_attention": HALF_TURNING, "sliding_attention": ROTATED["rope_parameters"]}},
     ),
+    "gpt_oss": (
+        transformers.GptOssForCausalLM,
+        SMALL
+        | {"head_dim": 16, "num_hidden_layers": 2, "num_local_experts": 4, "num_experts_per_tok": 2, "intermediate_size": 24}
+        | {"sliding_window": 4, "rope_parameters": YARN | {"truncate": False}, "swiglu_limit": 0.2},
+    ),
     # As GGUF files can say it: without biases of projections.
     "granitemoehybrid-files": (
         transformers.GraniteMoeHybridForCausalLM,
@@ -452,6 +458,7 @@ AS_OF_V4 = {
     "deepseek_v2": {"rope_scaling": {key: value for key, value in DEEP_YARN.items() if key not in ("rope_theta", "rope_type")} | {"type": "yarn"}},
     "deepseek_v3": {"rope_scaling": {key: value for key, value in (DEEP_YARN | {"mscale": 1.0}).items() if key != "rope_theta"}},
     "glm4_moe_lite": {"mlp_layer_types": None, "first_k_dense_replace": 1, "topk_method": "noaux_tc", "num_nextn_predict_layers": 1},
+    "gpt_oss": {"rope_scaling": {key: value for key, value in YARN.items() if key != "rope_theta"} | {"truncate": False}},
     "exaone4": {"sliding_window_pattern": "LG", "layer_types": None},
     "olmo3": {"rope_scaling": {key: value for key, value in YARN.items() if key != "rope_theta"}},
     "cohere2": {"layer_types": None, "sliding_window_pattern": 4},
