@@ -156,16 +156,29 @@ function readHalves({ data, start, stride }: Runs, into: Uint16Array): void {
 }
 
 /**
- * Copies a run of bytes for each block, two at a time: blocks have numbers of 16 bits, so that all places in them are even. A
+ * Copies a run of bytes for each block, two at a time where blocks have numbers of 16 bits, so that all places in them are even. A
  * plain loop: `set` of views of so few bytes takes several times as long.
  */
 function copyRuns(from: Runs, to: Runs, numBlocks: number, numBytes: number): void {
+  if ([from.start, from.stride, to.start, to.stride, numBytes].some((place) => place % 2 === 1)) {
+    copyBytes(from, to, numBlocks, numBytes);
+    return;
+  }
   const [source, target] = [viewPairs(from.data), viewPairs(to.data)];
   const length = numBytes / 2;
   for (let block = 0; block < numBlocks; block++) {
     let at = (from.start + block * from.stride) / 2;
     let into = (to.start + block * to.stride) / 2;
     for (const end = at + length; at < end;) target[into++] = source[at++]!;
+  }
+}
+
+/** `copyRuns`, a byte at a time. */
+function copyBytes(from: Runs, to: Runs, numBlocks: number, numBytes: number): void {
+  for (let block = 0; block < numBlocks; block++) {
+    let at = from.start + block * from.stride;
+    let into = to.start + block * to.stride;
+    for (const end = at + numBytes; at < end;) to.data[into++] = from.data[at++]!;
   }
 }
 

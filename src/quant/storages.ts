@@ -4,6 +4,7 @@ import { f8_e4m3 } from "./storages/f8-e4m3.ts";
 import { bf16, f16, f32 } from "./storages/floats.ts";
 import { iq4_nl } from "./storages/iq4-nl.ts";
 import { iq4_xs } from "./storages/iq4-xs.ts";
+import { mxfp4 } from "./storages/mxfp4.ts";
 import { nf4 } from "./storages/nf4.ts";
 import { packedCodes } from "./storages/packed-codes.ts";
 import { q2_k } from "./storages/q2-k.ts";
@@ -34,6 +35,7 @@ export const STORAGES = {
   q6_k,
   iq4_nl,
   iq4_xs,
+  mxfp4,
   nf4,
   f8_e4m3,
   u2: packedCodes("u2", 2),
@@ -73,9 +75,13 @@ export function storageOfGgmlType(ggmlType: number): StorageName | null {
   return STORAGE_NAMES.find((name) => STORAGES[name].ggmlTypes.includes(ggmlType)) ?? null;
 }
 
+/** Whether a kind may stand for another: blocks of floats are for models that were made for them. */
+const isUsual = (name: StorageName): boolean =>
+  STORAGES[name].blockSize === 1 || STORAGES[name].affine !== "not-affine";
+
 /** The kind in which changed values of a tensor are written: its own, or else the smallest with at least as many bits. */
 export function writableKind(name: StorageName): StorageName {
   if (WRITABLE_NAMES.includes(name)) return name;
-  const wider = WRITABLE_NAMES.filter((other) => bitsOf(other) >= bitsOf(name));
+  const wider = WRITABLE_NAMES.filter((other) => isUsual(other) && bitsOf(other) >= bitsOf(name));
   return wider.reduce((best, other) => (bitsOf(other) < bitsOf(best) ? other : best));
 }

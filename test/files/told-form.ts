@@ -31,7 +31,7 @@ export async function assertModelTold(whole: Checkpoint, outlineFolder: string):
   const told = await openOutlined(outlineFolder);
   const { format, heldBytes, config } = whole;
   assert.deepEqual([told.format, told.heldBytes, told.config], [format, heldBytes, config]);
-  assert.ok(heldBytes > 0);
+  assert.equal(heldBytes > 0, whole.quantization?.["quant_method"] !== "mxfp4");
   assert.deepEqual([...told.tensors.keys()].toSorted(), [...whole.tensors.keys()].toSorted());
   for (const [name, info] of whole.tensors) assert.deepEqual(told.tensors.get(name), info, name);
 }

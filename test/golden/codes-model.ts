@@ -1,6 +1,7 @@
 /** A whole model in codes: it computes as one of the values it stands for, takes an adapter, and is merged as floats. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import type { Batch } from "../../src/data/batches/batch.ts";
 import { chooseKind } from "../../src/export/merged/merged-kinds.ts";
 import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { writeModel } from "../../src/format/by-path.ts";
@@ -18,14 +19,18 @@ export async function checkCodesModel(
   {
     config,
     floats,
-  }: { config: Readonly<Record<string, unknown>>; floats: readonly [string, HostTensor<"float32">][] },
+    batch = unpacked(randomExamples([9, 7])),
+  }: {
+    config: Readonly<Record<string, unknown>>;
+    floats: readonly [string, HostTensor<"float32">][];
+    batch?: Batch;
+  },
   root: string,
 ): Promise<void> {
   await assertModelTold(checkpoint, join(root, "settings-alone"));
   const plain = join(root, "plain-floats");
   await writeModel(plain, { config, generationConfig: null, tokenizerFiles: null, tensors: floats });
   const inFloats = await openUntilEnd(plain);
-  const batch = unpacked(randomExamples([9, 7]));
   const logits = await logitsOf(engine, base, null, batch);
   assert.deepEqual(logits, await logitsOf(engine, inFloats.base, null, batch));
 

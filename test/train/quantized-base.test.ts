@@ -52,7 +52,7 @@ for (const { modelType } of FAMILIES) {
 }
 
 test("only the kinds to which graft rounds are for a base", () => {
-  assert.deepEqual(BASE_KINDS, ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "nf4"]);
+  assert.deepEqual(BASE_KINDS, ["q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "mxfp4", "nf4"]);
 });
 
 describe("a run on a rounded base", async () => {

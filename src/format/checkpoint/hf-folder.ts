@@ -143,6 +143,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
     refuseOthers(weights, parts, found !== null || quantizationKey(settings) !== null);
     const hasCodes = codes.size > 0;
     const held = new Map<string, Promise<StoredTensor>>();
+    const isInFile = found?.form.isInFile === true;
     const readCodes = async (name: string, matrix: CodesTensor): Promise<StoredTensor> =>
       requireNumbers(path, name, await matrix.read());
     requireModelSize(config, weights.tensors.size);
@@ -150,7 +151,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
       path,
       format: found && hasCodes ? formatOf(found.form) : "hf",
       ...(found ? { quantization: found.settings } : {}),
-      heldBytes: sizeOf(codes),
+      heldBytes: isInFile ? 0 : sizeOf(codes),
       config,
       generationConfig,
       tensors,
@@ -171,8 +172,10 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
       },
       async readInto(name, into, start = 0) {
         const inCodes = codes.get(name);
-        if (!inCodes) await weights.readInto(name, into, start);
-        else dequantizeFrom(await madeOnce(held, name, () => readCodes(name, inCodes)), start, into);
+        if (!inCodes) return await weights.readInto(name, into, start);
+        // One is kept: its rows are asked for some at a time.
+        if (isInFile && !held.has(name)) held.clear();
+        dequantizeFrom(await madeOnce(held, name, () => readCodes(name, inCodes)), start, into);
       },
       view: (name) => (codes.has(name) ? null : weights.view(name)),
       close: () => weights.close(),

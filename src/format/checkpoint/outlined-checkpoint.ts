@@ -68,7 +68,7 @@ export async function openOutline(folder: Folder): Promise<Checkpoint> {
     license: null,
     read: refuse,
     readInto: refuse,
-    heldBytes: inCodes.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
+    heldBytes: found?.form.isInFile ? 0 : inCodes.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0),
     view: () => null,
     close: () => Promise.resolve(),
   };

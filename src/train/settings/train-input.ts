@@ -9,7 +9,7 @@ export type TrainInput = {
   /** How frozen weights are held: as stored, each block read or dequantized when it runs; or all in float32, which is faster and takes 4 bytes per parameter; default: "stored" */
   readonly weights?: "stored" | "float32" | undefined;
   /** Round the matrices of a frozen base of floats to this kind on loading, and keep them so in memory (docs/storage.md) */
-  readonly base?: "q8_0" | "q4_0" | "q4_1" | "q5_0" | "q5_1" | "nf4" | undefined;
+  readonly base?: "q8_0" | "q4_0" | "q4_1" | "q5_0" | "q5_1" | "mxfp4" | "nf4" | undefined;
   /** Arithmetic of the products with frozen weights (docs/storage.md); default: "f32" */
   readonly compute?: "f32" | "int8" | "w4" | "direct" | undefined;
   /** Memory that the run may take, such as 2GB, or auto for what is free: chooses what is not given of checkpointing, batch size and accumulation, weights, compute and resident memory (docs/memory.md) */

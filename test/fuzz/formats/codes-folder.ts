@@ -23,6 +23,7 @@ const SETTINGS: readonly (readonly [file: string, name: string, settings: object
   ["scaled", "int8_zeros", { ...ints(8), format: "int-quantized" }],
   ["scaled", "float_block", { ...ints(8), config_groups: { a: { weights: floats } } }],
   ["scaled", "mlx6", { group_size: 64, bits: 6 }],
+  ["mxfp4-gpt_oss/model", "model.layers.0.mlp.experts", { quant_method: "mxfp4" }],
   ["codes", "mlx", { group_size: 64, bits: 4, mlx: { group_size: 64, bits: 4 } }],
   ["codes", "awq", { quant_method: "awq", bits: 4, group_size: 32 }],
   ["codes", "nested", { load_in_4bit: true }],

@@ -64,6 +64,8 @@ export interface CodesForm {
   outline?(path: string, settings: JsonObject): ((matrix: OutlinedMatrix) => HeldForm | null) | null;
   /** Names of tensors that say nothing of weights; absent: there are none. */
   readonly passesOver?: RegExp;
+  /** Whether matrices are read whenever they are used, as planes are bytes of the file, which the system's cache keeps; default: held. */
+  readonly isInFile?: true;
   readonly writing: FormWriting | "read-only";
 }
 

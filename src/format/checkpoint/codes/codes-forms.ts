@@ -11,6 +11,7 @@ import { compressedForm } from "./compressed-form.ts";
 import { fp8Form } from "./fp8-form.ts";
 import { gptqForm } from "./gptq-form.ts";
 import { mlxForm } from "./mlx-form.ts";
+import { mxfp4Form } from "./mxfp4-form.ts";
 import { packedForm } from "./packed-form.ts";
 
 export const CODES_FORMS: readonly CodesForm[] = [
@@ -21,6 +22,7 @@ export const CODES_FORMS: readonly CodesForm[] = [
   mlxForm,
   fp8Form,
   compressedForm,
+  mxfp4Form,
 ];
 
 /** The key under which config.json says how its folder keeps codes, that of most tools or MLX's; null: it does not. */

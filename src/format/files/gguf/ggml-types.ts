@@ -16,6 +16,5 @@ export const UNREAD_TYPES: Readonly<Record<number, string>> = {
   29: "IQ1_M",
   34: "TQ1_0",
   35: "TQ2_0",
-  39: "MXFP4",
   40: "NVFP4",
 };

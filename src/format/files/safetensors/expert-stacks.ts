@@ -41,11 +41,15 @@ export function stackName(module: string): string {
   return module.replace(/\.experts\.\d+\./, ".switch_mlp.");
 }
 
-/** A tensor that holds others, and what they are called, in the order in which they lie. */
-interface Stack {
+/** A tensor that holds others. */
+interface Parted {
   readonly range: TensorRange;
   /** Matrices of an expert, one below the other. */
   readonly numCuts: number;
+}
+
+/** What its parts are called, in the order in which they lie. */
+interface Stack extends Parted {
   readonly nameOf: (expert: number, cut: number) => string;
   /** Whether the file has its matrices turned round. */
   readonly isTurned: boolean;
@@ -83,10 +87,10 @@ function stackOf(range: TensorRange, { tensors }: Safetensors): Stack | null {
 /** Weights, scales and biases of three matrices. */
 const MAX_PARTS = 9 * MAX_EXPERTS;
 
-const numParts = ({ range, numCuts }: Stack): number => numCuts * (range.shape[0] ?? 0);
+const numParts = ({ range, numCuts }: Parted): number => numCuts * (range.shape[0] ?? 0);
 
 /** @throws FormatError "format/tensor" for experts without number */
-function requireFew(path: string, stacks: readonly Stack[]): void {
+export function requireFew(path: string, stacks: readonly Parted[]): void {
   const sum = stacks.reduce((parts, stack) => parts + numParts(stack), 0);
   if (sum <= MAX_PARTS) return;
   throw new FormatError(

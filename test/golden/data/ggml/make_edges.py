@@ -26,5 +26,5 @@ rows = {
     "an outlier": np.where(n == 5, 300, np.sin(n)),
 }
 values = np.stack(list(rows.values())).astype(np.float32)
-cases = {t.lower(): b64(quantize(values, T[t])) for t in ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1"]}
+cases = {t.lower(): b64(quantize(values, T[t])) for t in ["F32", "F16", "BF16", "Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "MXFP4"]}
 print(json.dumps({"recipe": "gguf 0.19.0, numpy %s: python make_edges.py > edges.json" % np.__version__, "rows": list(rows), "shape": list(values.shape), "raw": cases}, indent=1))

@@ -191,7 +191,7 @@ MODELS = {
     "gpt_oss": (
         transformers.GptOssForCausalLM,
         SMALL
-        | {"head_dim": 16, "num_hidden_layers": 2, "num_local_experts": 4, "num_experts_per_tok": 2, "intermediate_size": 24}
+        | {"head_dim": 16, "num_local_experts": 3, "num_experts_per_tok": 2, "intermediate_size": 32}
         | {"sliding_window": 4, "rope_parameters": YARN | {"truncate": False}, "swiglu_limit": 0.2},
     ),
     # As GGUF files can say it: without biases of projections.
