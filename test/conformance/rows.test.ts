@@ -153,6 +153,14 @@ describe("rows of a batch", () => {
     assert.equal(typeof (await reasonFor("lora", alone, ["value_proj"])), "object");
   });
 
+  test("cannot have biases where tokens of all rows lie in an order of their own", async () => {
+    const model = await openUntilEnd(await writeTinyModel(temporaryFolder(), { modelType: "gpt_oss" }));
+    const adapter = await attachTo(model.base, findMethod("bitfit"));
+    const reason = await formRows(engine, model.base, adapter);
+    assert.ok(typeof reason === "string");
+    assert.match(reason, /^it has model\.layers\.0\.mlp\..*bias of its own$/);
+  });
+
   test("have only adapters that programs read alike", async () => {
     const slotsOf = async (adapter: Adapter): Promise<RowSet> =>
       openRowSet(base, await memberOf(engine, base, adapter));

@@ -2,17 +2,21 @@
 import assert from "node:assert/strict";
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
-import { openCheckpoint, openSafetensors } from "../../src/format/by-path.ts";
+import { describe, test } from "node:test";
+import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
+import { openCheckpoint, openGguf, openSafetensors } from "../../src/format/by-path.ts";
 import { STORAGES } from "../../src/quant/storages.ts";
 import { storedBytes } from "../../src/quant/storage.ts";
-import { dequantize } from "../../src/quant/stored-tensor.ts";
+import { findDifference } from "../../src/models/same-model.ts";
+import { mergeAdapter } from "../../src/peft/merge.ts";
+import { lora } from "../../src/peft/methods/lora.ts";
+import { dequantize, packStored, quantizeTo } from "../../src/quant/stored-tensor.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 import { readJson } from "../files/read-json.ts";
 import { writeSafetensors } from "../files/write-safetensors.ts";
-import { batchFromRows, logitsOf } from "../passes/model-passes.ts";
+import { attachTo, batchFromRows, logitsOf, perturb } from "../passes/model-passes.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { checkCodesModel } from "./codes-model.ts";
 import { assertLogits, goldenJson, goldenPath } from "./golden-files.ts";
@@ -88,4 +92,90 @@ test("parts that do not fit each other are refused", async () => {
       return true;
     });
   }
+});
+
+describe("a GGUF file of it, as the gguf package writes one", async () => {
+  const file = goldenPath("gguf", "gpt_oss-mxfp4.gguf");
+  const inGguf = await openUntilEnd(file);
+
+  test("it holds the same numbers in the same kinds, and gives the same logits", async () => {
+    assert.equal(findDifference(base.model, inGguf.base.model), null);
+    for (const [name, { shape, storage, sizeBytes }] of checkpoint.tensors) {
+      const info = inGguf.checkpoint.tensors.get(name);
+      assert.deepEqual([info?.shape, info?.storage, info?.sizeBytes], [shape, storage, sizeBytes], name);
+      const [ours, theirs] = [await checkpoint.read(name), await inGguf.checkpoint.read(name)].map((stored) =>
+        Buffer.from(packStored(stored)),
+      );
+      assert.ok(ours!.equals(theirs!), name);
+    }
+    const rows = new Float32Array(96);
+    await inGguf.checkpoint.readInto(MATRIX, rows, 32);
+    assert.deepEqual(rows, dequantize(await checkpoint.read(MATRIX)).slice(32, 128));
+    const batch = batchFromRows({ input_ids: [[5, 9, 33, 17, 64]] });
+    assert.deepEqual(
+      await logitsOf(engine, inGguf.base, null, batch),
+      await logitsOf(engine, base, null, batch),
+    );
+  });
+
+  test("a folder is written as such a file, with the very blocks; one with an adapter keeps the kind", async () => {
+    const { tokenizerFiles } = inGguf.checkpoint;
+    const folder = { ...checkpoint, tokenizerFiles };
+    for (const deviation of [0, 0.3]) {
+      const adapter = await attachTo(base, lora, {}, "all-linear");
+      if (deviation > 0) perturb(adapter, deviation);
+      const written = join(root, `from-folder-${deviation}.gguf`);
+      const report = await writeMergedModel({
+        engine,
+        base,
+        checkpoint: folder,
+        adapter,
+        path: written,
+        to: "gguf",
+        kind: null,
+      });
+      assert.ok(report.numChanged > 0);
+      const [ours, theirs] = [await openGguf(written), await openGguf(file)];
+      assert.equal(ours.metadata["general.file_type"], STORAGES.mxfp4.ggufFileType);
+      for (const [key, tensor] of theirs.tensors) {
+        const own = ours.tensors.get(key)!;
+        if (tensor.storage !== "mxfp4") continue;
+        assert.deepEqual([own.shape, own.storage], [tensor.shape, "mxfp4"], key);
+        const same = Buffer.from(packStored(await ours.read(own))).equals(
+          packStored(await theirs.read(tensor)),
+        );
+        assert.equal(same, deviation === 0, key);
+      }
+      await Promise.all([ours.close(), theirs.close()]);
+      const merged = await openUntilEnd(written);
+      if (deviation === 0) {
+        const batch = batchFromRows({ input_ids: [[5, 9, 33, 17, 64]] });
+        const expected = await logitsOf(engine, base, null, batch);
+        const found = await logitsOf(engine, merged.base, null, batch);
+        // All else is in floats of 16 bits.
+        for (const [i, value] of found.entries()) assert.ok(Math.abs(value - expected[i]!) < 5e-3);
+        continue;
+      }
+      for (const [name, { shape, data }] of await mergeAdapter(engine, base, adapter)) {
+        if (base.source.storageOf(name) !== "mxfp4") continue;
+        const rounded = quantizeTo("mxfp4", data, shape);
+        const found = await merged.checkpoint.read(name);
+        assert.ok(Buffer.from(packStored(found)).equals(packStored(rounded)), name);
+      }
+    }
+  });
+
+  test("an adapter is merged into it, in its kinds", async () => {
+    const adapter = await attachTo(inGguf.base, lora, { targetParameters: ["gate_up_proj"] }, ["q_proj"]);
+    perturb(adapter, 0.3);
+    const path = join(root, "merged.gguf");
+    await writeMergedModel({ engine, ...inGguf, adapter, path, to: "gguf", kind: null });
+    const merged = await openUntilEnd(path);
+    for (const [name, { storage }] of inGguf.checkpoint.tensors) {
+      assert.equal(merged.checkpoint.tensors.get(name)?.storage, storage, name);
+      const [before, after] = [await inGguf.checkpoint.read(name), await merged.checkpoint.read(name)];
+      const isChanged = /(gate_up_proj|q_proj)\.weight$/.test(name);
+      assert.equal(Buffer.from(packStored(before)).equals(packStored(after)), !isChanged, name);
+    }
+  });
 });

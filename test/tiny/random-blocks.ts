@@ -25,9 +25,12 @@ export function randomTensor(
   const { planes, ...rest } = unpackStored(kind, raw, shape);
   const scaled = (factor: number): Uint8Array => {
     const replaced = Object.entries(planes).map(([key, tensor]) => {
-      if (tensor.dtype !== "float16") return [key, tensor];
+      const isPower = key === "scale" && tensor.dtype === "uint8";
+      if (tensor.dtype !== "float16" && !isPower) return [key, tensor];
       const values = new Float32Array(tensor.data.length).map(() => factor * (1 + random.normal() / 4));
-      return [key, { ...tensor, data: float32ToFloat16(values) }];
+      const powers = (): Uint8Array =>
+        Uint8Array.from(values, (value) => 127 + Math.round(Math.log2(Math.abs(value))));
+      return [key, { ...tensor, data: isPower ? powers() : float32ToFloat16(values) }];
     });
     return packStored({ ...rest, planes: Object.fromEntries(replaced) });
   };

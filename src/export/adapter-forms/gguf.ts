@@ -13,6 +13,8 @@ import {
   type GgufHalf,
   isHalf,
   isOfHeads,
+  isPart,
+  isStacked,
   toGgufName,
   translateName,
 } from "../../format/checkpoint/gguf/gguf-names.ts";
@@ -54,7 +56,7 @@ function moved<P extends Pick<FactorPair, "up" | "down">>(
   model: Model,
   which: "undo" | "redo",
 ): P {
-  if (change === null || change === "stacked" || isHalf(change) || isOfHeads(change)) return pair;
+  if (change === null || change === "stacked" || isPart(change)) return pair;
   const rule = TENSOR_CHANGES[change];
   const half = { rows: "up", columns: "down" } as const;
   if (rule.moves === null) return pair;
@@ -145,7 +147,7 @@ export const gguf: AdapterForm = {
       const halves = new Map<string, Partial<Record<GgufHalf, FactorPair>>>();
       for (const [name, { down, up }] of await readHalves(file)) {
         const found = translateName(rules, name);
-        if (found === null || found.change === "stacked" || isOfHeads(found.change))
+        if (found === null || isStacked(found.change) || isOfHeads(found.change))
           throw unlikeModel(path, `tensor "${name}"`, "matrices that the model has, experts aside");
         const module = found.hfName(0).replace(/\.weight$/, "");
         const isLookup = model.base.model.siteOf(module)?.kind === "embedding";
@@ -176,9 +178,9 @@ export const gguf: AdapterForm = {
     for (const [module, pair] of factors) {
       const weight = `${module}.weight`;
       const found = model.tensors.has(weight) ? toGgufName(rules, weight) : null;
-      if (found === null || found.change === "stacked" || isOfHeads(found.change)) {
+      if (found === null || isStacked(found.change) || isOfHeads(found.change)) {
         const what =
-          found?.change === "stacked" ? "an expert" : "which has no matrix of its own in such files";
+          found && isStacked(found.change) ? "an expert" : "which has no matrix of its own in such files";
         throw cannotHold("gguf", `it sits on "${module}", ${what}`, "Leave the module out in training.");
       }
       const scaled = alpha === null ? pair.up.data.map((value) => value * pair.scale) : pair.up.data;

@@ -1,11 +1,12 @@
 /** @file The tensors of a merged model as a GGUF file holds them: its names, its order of numbers, experts in stacks. */
 import { UsageError } from "../../errors.ts";
 import { stackTensors, TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
+import { apartInTurn } from "../../format/checkpoint/alternate-rows.ts";
 import { type Form, halved, halvesOf } from "../../format/checkpoint/halves.ts";
 import { headForms, splitHeads } from "../../format/checkpoint/key-value-heads.ts";
 import { factorsOf, foldingOf, scaleRows } from "../../format/checkpoint/gguf/gguf-factors.ts";
 import type { NumHeads } from "../../format/checkpoint/gguf/gguf-row-orders.ts";
-import { isHalf, isOfHeads, toGgufName } from "../../format/checkpoint/gguf/gguf-names.ts";
+import { isEverySecond, isHalf, isOfHeads, toGgufName } from "../../format/checkpoint/gguf/gguf-names.ts";
 import { settingOfTensor } from "../../format/checkpoint/gguf/gguf-setting-tensors.ts";
 import type { GgufValue } from "../../format/files/gguf/gguf-setting-bytes.ts";
 import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";
@@ -110,6 +111,11 @@ export function toSources(modelName: string, model: Model, tensors: readonly Mer
   const heads = headsOfModel(model);
   const sources: MergedSource[] = [];
   const stacks = new Map<string, MergedTensor[]>();
+  const addToStack = (name: string, expert: number, tensor: MergedTensor): void => {
+    const stack = stacks.get(name) ?? [];
+    stack[expert] = tensor;
+    stacks.set(name, stack);
+  };
   const folding = foldingOf(model, rules, hasOwnHead(rules, tensors));
   for (const given of tensors) {
     if (settingOfTensor(rules, given.name) !== null) continue;
@@ -124,13 +130,13 @@ export function toSources(modelName: string, model: Model, tensors: readonly Mer
     if (isHalf(change) || isOfHeads(change)) {
       const names = [ggufName, secondHalf ?? ggufName] as const;
       sources.push(...(isHalf(change) ? halfSources(names, tensor) : headSources(names, tensor, heads)));
+    } else if (isEverySecond(change)) {
+      addToStack(ggufName, expert, everySecond(tensor, 0));
+      addToStack(secondHalf ?? ggufName, expert, everySecond(tensor, 1));
     } else if (change === null)
       sources.push({ name: ggufName, shape, storage, load, isChanged, isOwn: isOwn(tensor) });
-    else if (change === "stacked") {
-      const stack = stacks.get(ggufName) ?? [];
-      stack[expert] = tensor;
-      stacks.set(ggufName, stack);
-    } else {
+    else if (change === "stacked") addToStack(ggufName, expert, tensor);
+    else {
       const rule = TENSOR_CHANGES[change];
       const redo = async (): Promise<StoredTensor> => rule.redo(await load(), heads);
       const form = rule.turn({ shape, storage }, heads);
@@ -177,6 +183,12 @@ function partSources(
       return second;
     },
   }));
+}
+
+/** Every second row of a tensor, which is loaded for each of both: they lie in two stacks. */
+function everySecond(tensor: MergedTensor, first: 0 | 1): MergedTensor {
+  const { shape, load } = tensor;
+  return { ...tensor, shape: halved(shape), load: async () => apartInTurn(await load())[first] };
 }
 
 function stackOf(modelName: string, name: string, parts: readonly MergedTensor[]): MergedSource {

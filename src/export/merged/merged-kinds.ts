@@ -70,6 +70,12 @@ function ggufKind(
 /** The type of matrices of a GGUF file where none was asked for and none keeps the adapter exact. */
 const GGUF_DEFAULT = "f16";
 
+/** Blocks of ggml's that are not whole numbers with a scale: a model was made for them, and nothing else has their values in as few bits. */
+function isBlocksOfFloats(name: StorageName): boolean {
+  const { ggmlTypes, blockSize, affine } = STORAGES[name];
+  return ggmlTypes.length > 0 && blockSize > 1 && affine === "not-affine";
+}
+
 /** Chooses the kind of each tensor. */
 export function chooserOf({ base, checkpoint, to, kind }: KindRequest): MergeParts["storageFor"] {
   const isDense = (name: StorageName): boolean => folderDtype(name) !== null;
@@ -77,7 +83,7 @@ export function chooserOf({ base, checkpoint, to, kind }: KindRequest): MergePar
   if (to === "gguf") {
     return (tensor, exact) => {
       if (kind !== null) return exact.includes(kind) ? kind : ggufKind(kind, tensor, base.model);
-      if (checkpoint.format === "gguf") return tensor.own;
+      if (checkpoint.format === "gguf" || isBlocksOfFloats(tensor.own)) return tensor.own;
       const own = exact.find((name) => GGML_NAMES.includes(name));
       return own ?? ggufKind(GGUF_DEFAULT, tensor, base.model);
     };

@@ -7,6 +7,7 @@ import type { DataOf } from "../../graph/dtype.ts";
 import { dimsOf, numElements, showShape } from "../../graph/shape.ts";
 import { dequantize, quantizeTo, type StoredTensor } from "../../quant/stored-tensor.ts";
 import { STORAGES } from "../../quant/storages.ts";
+import { turned } from "../../quant/turned.ts";
 import type { Form } from "./halves.ts";
 
 /** What both are together: of their kind where each number stands for itself, else floats. @throws RangeError for parts that do not fit */
@@ -28,7 +29,7 @@ export function joinHeads(keys: StoredTensor, values: StoredTensor): StoredTenso
   for (let head = 0; head < H; head++) {
     const start = head * (N + W) * inFeatures;
     const ofHead = fromKeys.subarray(head * inFeatures * N, (head + 1) * inFeatures * N);
-    turn(ofHead, [inFeatures, N], joined.subarray(start, start + N * inFeatures));
+    joined.set(turned(ofHead, inFeatures, N), start);
     const from = head * W * inFeatures;
     joined.set(fromValues.subarray(from, from + W * inFeatures), start + N * inFeatures);
   }
@@ -62,24 +63,12 @@ export function splitHeads(
   const [ofKeys, ofValues] = [keys, values].map(({ shape }) => new Float32Array(numElements(shape)));
   for (let head = 0; head < H; head++) {
     const start = head * (N + W) * inFeatures;
-    const into = ofKeys!.subarray(head * inFeatures * N, (head + 1) * inFeatures * N);
-    turn(all.subarray(start, start + N * inFeatures), [N, inFeatures], into);
+    const rows = all.subarray(start, start + N * inFeatures);
+    ofKeys!.set(turned(rows, N, inFeatures), head * inFeatures * N);
     const end = start + (N + W) * inFeatures;
     ofValues!.set(all.subarray(start + N * inFeatures, end), head * W * inFeatures);
   }
   const kept = (data: DataOf<"float32">, { storage, shape }: Form): StoredTensor =>
     quantizeTo(storage, data, shape);
   return [kept(ofKeys as DataOf<"float32">, keys), kept(ofValues as DataOf<"float32">, values)];
-}
-
-/** Writes a matrix turned round. */
-function turn(
-  from: Float32Array,
-  [numRows, numColumns]: readonly [number, number],
-  into: Float32Array,
-): void {
-  for (let row = 0; row < numRows; row++) {
-    for (let column = 0; column < numColumns; column++)
-      into[column * numRows + row] = from[row * numColumns + column]!;
-  }
 }

@@ -24,6 +24,8 @@ import type { RawConfig } from "./raw-config.ts";
  *   transposed             a matrix that folders keep as [in, out] is kept as [out, in]
  *   stacked                matrices of all experts, or norms of all heads, are one tensor; `*` in the module's path stands for
  *                          the expert or head
+ *   stacked-even-rows      so of the even rows of each, of which another tensor holds the odd ones
+ *   stacked-odd-rows       so of the odd ones
  *   first-half             it holds the first half of the rows of the folder's tensor
  *   second-half            it holds the second
  *   key-heads              it holds the rows of keys of a projection for keys and values, turned round head by head: [heads, in, E]
@@ -47,6 +49,8 @@ export type GgufChange =
   | "decay-column"
   | "transposed"
   | "stacked"
+  | "stacked-even-rows"
+  | "stacked-odd-rows"
   | "first-half"
   | "second-half"
   | "key-heads"
@@ -56,7 +60,10 @@ export type GgufChange =
 export type GgufTensorChange = Exclude<GgufChange, "stacked" | GgufPart>;
 
 /** By which a tensor of folders lies in two of files. */
-export type GgufPart = Extract<GgufChange, "first-half" | "second-half" | "key-heads" | "value-heads">;
+export type GgufPart = Extract<
+  GgufChange,
+  "first-half" | "second-half" | "key-heads" | "value-heads" | "stacked-even-rows" | "stacked-odd-rows"
+>;
 
 /** A module of a GGUF file, as it is called in folders. */
 export interface GgufModule {

@@ -2,6 +2,7 @@
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import type { Adapter } from "../attach.ts";
+import { moduleOf } from "../../models/module-path.ts";
 import type { AdaptedSite } from "../layout.ts";
 import type { BatchRule, RowForm, StackedBatch } from "../contract/batch-rule.ts";
 import { BaseForms } from "./base-forms.ts";
@@ -46,6 +47,10 @@ export async function formRows(
   if (!vectors) return "it has more of the base than vectors";
   // Vectors outside the modules are not picked: all rows read those of the base.
   if (batch.added && vectors.length > 0) return `it has ${vectors[0]!.name} of its own`;
+  const bias = vectors.find(
+    ({ name, layer }) => layer !== null && base.model.siteOf(moduleOf(name))?.ofTokens,
+  );
+  if (bias) return `it has ${bias.name} of its own`;
   const apart = [...adapter.sites.values()].find((site) => !tellsRowsApart(site));
   if (apart) return `it sits on ${apart.path}`;
   const places = new Map<string, RowPlace>();

@@ -6,5 +6,8 @@
 /** Twice the value of each code. */
 export const E2M1_DOUBLES = Int8Array.of(0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12);
 
+/** The byte that is no power. */
+export const E8M0_NAN = 255;
+
 /** Half of the power of two of each byte, 2^(byte - 128). */
 export const E8M0_HALVES = Float32Array.from({ length: 256 }, (_, byte) => 2 ** (byte - 128));

@@ -5,7 +5,7 @@
  * [rows, columns / 2], two a byte; scale uint8 [rows, columns / 32].
  */
 import { BLOCK, bytes, defineBlocks, nibbles } from "../block.ts";
-import { E2M1_DOUBLES, E8M0_HALVES } from "../codes/e2m1-values.ts";
+import { E2M1_DOUBLES, E8M0_HALVES, E8M0_NAN } from "../codes/e2m1-values.ts";
 import { pairCodes } from "../codes/nibbles.ts";
 import { plane } from "../planes.ts";
 
@@ -45,7 +45,7 @@ export const mxfp4 = defineBlocks({
       let largest = 0;
       for (let i = at; i < end; i++) largest = Math.max(largest, Math.abs(values[i]!));
       const power = Math.floor(Math.fround(Math.log2(largest))) - HEADROOM + BIAS;
-      scale[block] = largest === 0 ? 0 : Math.min(Math.max(power, 0), 255);
+      scale[block] = largest === 0 ? 0 : Math.min(Math.max(power, 0), E8M0_NAN - 1);
       const d = E8M0_HALVES[scale[block]!]!;
       for (; at < end; at++) codes[at] = nearestCode(values[at]!, d);
     }

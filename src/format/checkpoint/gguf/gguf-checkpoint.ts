@@ -1,7 +1,7 @@
 /** @file A GGUF file as a base model: Hugging Face names, numbers as folders have them, config and tokenizer built. */
 import { FormatError } from "../../../errors.ts";
 import { findGgufFamily, unknownGgufArchitecture } from "../../../models/families.ts";
-import type { GgufChange, GgufRules, GgufTensorChange } from "../../../models/config/gguf-rules.ts";
+import type { GgufChange, GgufPart, GgufRules, GgufTensorChange } from "../../../models/config/gguf-rules.ts";
 import { hasRank, numElements } from "../../../graph/shape.ts";
 import type { Planes } from "../../../quant/planes.ts";
 import { storedBytes } from "../../../quant/storage.ts";
@@ -17,11 +17,11 @@ import { partOf } from "../../files/tensor-part.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";
 import { TENSOR_CHANGES } from "./gguf-changes.ts";
 import { withHeldTensors } from "../held-tensors.ts";
-import { type Form, joinedForm, joinHalves, readHalves } from "../halves.ts";
-import { joinedHeadsForm, joinHeads } from "../key-value-heads.ts";
+import type { Form } from "../halves.ts";
 import type { NumHeads } from "./gguf-row-orders.ts";
 import { makeConfig, makeGenerationConfig, headsOf, numOwnBlocks } from "./gguf-config.ts";
-import { isHalf, isOfHeads, translateName } from "./gguf-names.ts";
+import { isOfHeads, isPart, isStacked, translateName } from "./gguf-names.ts";
+import { PAIRINGS, type Pairing } from "./gguf-pairings.ts";
 import { ROPE_TENSORS } from "./gguf-rope.ts";
 import { tensorsOfSettings } from "./gguf-setting-tensors.ts";
 import { makeTokenizerFiles } from "./gguf-tokenizer.ts";
@@ -29,8 +29,8 @@ import { makeTokenizerFiles } from "./gguf-tokenizer.ts";
 /** Where a tensor comes from. */
 interface TensorOrigin {
   readonly tensor: GgufTensor;
-  /** What holds the second half of its rows, or where keys and values lie by heads, the latter; null: `tensor` holds all. */
-  readonly second: { readonly tensor: GgufTensor; readonly isOfHeads: boolean } | null;
+  /** What holds the second part of its rows; null: `tensor` holds all. */
+  readonly second: { readonly tensor: GgufTensor; readonly pairing: Pairing } | null;
   readonly change: GgufTensorChange | null;
 }
 
@@ -49,12 +49,9 @@ function unstack(path: string, tensor: GgufTensor): GgufTensor[] {
  */
 function listSources(file: GgufFile, rules: GgufRules, numBlocks: number): ReadonlyMap<string, TensorOrigin> {
   const sources = new Map<string, TensorOrigin>();
-  const parts = {
-    "first-half": new Map<string, GgufTensor>(),
-    "second-half": new Map<string, GgufTensor>(),
-    "key-heads": new Map<string, GgufTensor>(),
-    "value-heads": new Map<string, GgufTensor>(),
-  };
+  const parts = new Map<GgufPart, Map<string, GgufTensor>>(
+    PAIRINGS.flatMap(({ first, second }) => [first, second]).map((part) => [part, new Map()]),
+  );
   for (const tensor of file.tensors.values()) {
     const block = Number(/^blk\.(\d+)\./.exec(tensor.name)?.[1] ?? 0);
     if (ROPE_TENSORS.has(tensor.name) || block >= numBlocks) continue;
@@ -67,22 +64,21 @@ function listSources(file: GgufFile, rules: GgufRules, numBlocks: number): Reado
       );
     }
     const change = isAsInFolders(found.change, tensor) ? null : found.change;
-    if (isHalf(change) || isOfHeads(change)) parts[change].set(found.hfName(0), tensor);
-    else if (change !== "stacked") sources.set(found.hfName(0), { tensor, second: null, change });
-    else
-      for (const [i, part] of unstack(file.path, tensor).entries())
-        sources.set(found.hfName(i), { tensor: part, second: null, change: null });
+    const ownParts = isStacked(change) ? unstack(file.path, tensor) : [tensor];
+    for (const [i, part] of ownParts.entries()) {
+      const name = found.hfName(i);
+      if (isPart(change)) parts.get(change)!.set(name, part);
+      else sources.set(name, { tensor: part, second: null, change: change === "stacked" ? null : change });
+    }
   }
-  for (const [first, second] of [
-    ["first-half", "second-half"],
-    ["key-heads", "value-heads"],
-  ] as const) {
-    for (const [name, tensor] of new Map([...parts[second], ...parts[first]])) {
-      const other = parts[second].get(name);
-      if (!parts[first].has(name) || !other) {
+  for (const pairing of PAIRINGS) {
+    const [firsts, seconds] = [parts.get(pairing.first)!, parts.get(pairing.second)!];
+    for (const [name, tensor] of new Map([...seconds, ...firsts])) {
+      const other = seconds.get(name);
+      if (!firsts.has(name) || !other) {
         throw damagedGguf(file.path, `tensor "${tensor.name}" without the other half of its rows`, "both");
       }
-      sources.set(name, { tensor, second: { tensor: other, isOfHeads: isOfHeads(first) }, change: null });
+      sources.set(name, { tensor, second: { tensor: other, pairing }, change: null });
     }
   }
   return sources;
@@ -96,13 +92,12 @@ function isAsInFolders(change: GgufChange | null, { shape }: GgufTensor): boolea
 /** Whether a tensor has as many axes as one that was so changed. */
 function hasFitting(change: GgufChange | null, { shape }: GgufTensor): boolean {
   if (isOfHeads(change)) return shape.length === 3;
-  return change === "stacked" ? shape.length === 2 || shape.length === 3 : shape.length < 3;
+  return isStacked(change) ? shape.length === 2 || shape.length === 3 : shape.length < 3;
 }
 
 /** What a tensor is with its second part. */
 function wholeForm({ tensor, second }: TensorOrigin): Form {
-  if (second === null) return tensor;
-  return (second.isOfHeads ? joinedHeadsForm : joinedForm)(tensor, second.tensor);
+  return second === null ? tensor : second.pairing.formOf(tensor, second.tensor);
 }
 
 function describe(name: string, origin: TensorOrigin, heads: NumHeads): TensorInfo {
@@ -151,11 +146,10 @@ function readersOf(
   const find = (name: string): TensorOrigin => requireTensor(sources, name, file.path);
   const read = async (name: string, memory?: Planes): Promise<StoredTensor> => {
     const { tensor, second, change } = find(name);
-    if (second !== null)
-      return (second.isOfHeads ? joinHeads : joinHalves)(
-        await file.read(tensor),
-        await file.read(second.tensor),
-      );
+    if (second !== null) {
+      const [first, other] = [await file.read(tensor), await file.read(second.tensor)];
+      return second.pairing.join(first, other);
+    }
     if (change === null) return await file.read(tensor, memory);
     const stored = await file.read(tensor);
     return undone(file, name, () => TENSOR_CHANGES[change].undo(stored, heads));
@@ -164,10 +158,11 @@ function readersOf(
     read,
     async readInto(name, into, start = 0) {
       const { tensor, second, change } = find(name);
-      if (second?.isOfHeads) return dequantizeFrom(await read(name), start, into);
       if (second !== null) {
+        const { readInto } = second.pairing;
+        if (readInto === null) return dequantizeFrom(await read(name), start, into);
         const halves = [tensor, second.tensor] as const;
-        return await readHalves({ size: numElements(tensor.shape), start }, into, (half, from, part) =>
+        return await readInto({ shape: tensor.shape, start }, into, (half, from, part) =>
           file.readInto(halves[half], from, part),
         );
       }

@@ -32,6 +32,9 @@ const CASES: readonly [string, string, string, GgufChange | null][] = [
     "model.layers.2.block_sparse_moe.experts.7.w3.weight",
     "stacked",
   ],
+  ["gpt-oss", "blk.1.attn_sinks.weight", "model.layers.1.self_attn.sinks", null],
+  ["gpt-oss", "blk.1.post_attention_norm.weight", "model.layers.1.post_attention_layernorm.weight", null],
+  ["gpt-oss", "blk.1.ffn_down_exps.bias", "model.layers.1.mlp.experts.7.down_proj.bias", "stacked"],
   ["qwen3moe", "blk.2.ffn_up_exps.weight", "model.layers.2.mlp.experts.7.up_proj.weight", "stacked"],
 ];
 
@@ -89,7 +92,8 @@ test("every tensor that a family's rules name has one name each way", () => {
     ]) {
       const hfName = translateName(gguf, name)?.hfName(3);
       const found = toGgufName(gguf, hfName!);
-      const isSecond = ["second-half", "value-heads"].includes(translateName(gguf, name)?.change ?? "");
+      const change = translateName(gguf, name)?.change ?? "";
+      const isSecond = ["second-half", "value-heads", "stacked-odd-rows"].includes(change);
       assert.equal(isSecond ? found?.secondHalf : found?.ggufName, name, `${modelType}: ${name}`);
     }
   }

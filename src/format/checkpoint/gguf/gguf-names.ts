@@ -9,19 +9,32 @@ export function isHalf(change: GgufChange | null): change is GgufHalf {
   return change === "first-half" || change === "second-half";
 }
 
+type GgufHeads = Extract<GgufPart, "key-heads" | "value-heads">;
+
 /** Whether it holds the rows of keys or values of one, by heads. */
-export function isOfHeads(change: GgufChange | null): change is Exclude<GgufPart, GgufHalf> {
+export function isOfHeads(change: GgufChange | null): change is GgufHeads {
   return change === "key-heads" || change === "value-heads";
 }
 
-/** Which changes are of matrices and vectors named `weight` alone; rows of biases are reordered too. */
-const OF_WEIGHTS: readonly (GgufChange | null)[] = [
-  "plus-one",
-  "taps",
-  "value-taps",
-  "transposed",
-  "stacked",
-];
+type GgufTurn = Extract<GgufPart, "stacked-even-rows" | "stacked-odd-rows">;
+
+/** Whether it holds every second row of those of all experts. */
+export function isEverySecond(change: GgufChange | null): change is GgufTurn {
+  return change === "stacked-even-rows" || change === "stacked-odd-rows";
+}
+
+/** Whether it holds a part of one, and another tensor the other. */
+export function isPart(change: GgufChange | null): change is GgufPart {
+  return isHalf(change) || isOfHeads(change) || isEverySecond(change);
+}
+
+/** Whether it holds those of all experts, or of all heads, or parts of them. */
+export function isStacked(change: GgufChange | null): change is "stacked" | GgufTurn {
+  return change === "stacked" || isEverySecond(change);
+}
+
+/** Which changes are of matrices and vectors named `weight` alone; rows of biases are reordered too, and stacked. */
+const OF_WEIGHTS: readonly (GgufChange | null)[] = ["plus-one", "taps", "value-taps", "transposed"];
 
 function changeOf({ change }: GgufModule, part: string | undefined): GgufChange | null {
   return part !== "weight" && OF_WEIGHTS.includes(change) ? null : change;
@@ -29,7 +42,7 @@ function changeOf({ change }: GgufModule, part: string | undefined): GgufChange 
 
 /** A tensor of a GGUF file in Hugging Face's terms. */
 interface GgufName {
-  /** The names of the tensor's parts, one for each expert, if it is `stacked`; else `number` does not matter. */
+  /** The names of the tensor's parts, one for each expert, if it is stacked; else `number` does not matter. */
   hfName(number: number): string;
   readonly change: GgufChange | null;
 }

@@ -41,11 +41,13 @@ for name, tensor in load_file(MODEL / "model.safetensors").items():
         inFile[name] = dense[name] = tensor
 FOLDER.mkdir(exist_ok=True)
 save_file(inFile, FOLDER / "model.safetensors", {"format": "pt"})
-config = json.loads((MODEL / "config.json").read_text())
+# As GGUF files can say it.
+config = json.loads((MODEL / "config.json").read_text()) | {"swiglu_limit": 7.0}
 kept = ["model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"]
 config["quantization_config"] = {"modules_to_not_convert": kept, "quant_method": "mxfp4"}
 (FOLDER / "config.json").write_text(json.dumps(config, indent=1) + "\n")
-model = transformers.GptOssForCausalLM(transformers.GptOssConfig.from_pretrained(MODEL, attn_implementation="eager")).eval()
+own = transformers.GptOssConfig.from_pretrained(MODEL, attn_implementation="eager", swiglu_limit=7.0)
+model = transformers.GptOssForCausalLM(own).eval()
 model.load_state_dict(dense)
 with torch.no_grad():
     logits = model(torch.tensor([IDS])).logits[0]

@@ -20,8 +20,9 @@ from safetensors.torch import load_file, save_file
 from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForImageTextToText
 
 # Settings of the models in the files, where they are not those of `../models`: what a GGUF file cannot say, as its readers
-# take it (the scale of Gemma follows from the width of its heads, Mistral, Mixtral and StarCoder 2 have no window), a model of its own, and an
-# epsilon for Qwen 3.5 with which its norm of what is nearly nothing does not magnify what is rounded.
+# take it (the scale of Gemma follows from the width of its heads, Mistral, Mixtral and StarCoder 2 have no window, experts of gpt-oss
+# have the limit of the published ones), a model of its own, and an epsilon for Qwen 3.5 with which its norm of what is nearly nothing
+# does not magnify what is rounded.
 CHANGES = json.loads((Path(__file__).parent / "changes.json").read_text())
 ARCHITECTURES = {
     "llama": "LLAMA",
@@ -61,6 +62,7 @@ ARCHITECTURES = {
     "arcee": "ARCEE",
     "apertus": "APERTUS",
     "seed_oss": "SEED_OSS",
+    "gpt_oss": "GPT_OSS",
     "hunyuan_v1_dense": "HUNYUAN_DENSE",
     "cohere": "COMMAND_R",
     "cohere2": "COHERE2",
@@ -312,8 +314,11 @@ def write_settings(w, family, c, num_behind):
         w.add_expert_feed_forward_length(c["moe_intermediate_size"])
         w.add_expert_shared_count(c["moe_num_shared_experts"])
         w.add_expert_shared_feed_forward_length(c["intermediate_size"] // c["num_key_value_heads"])  # as readers take it, where it is right
-    if family == "exaone4":
+    if family in ("exaone4", "gpt_oss"):
         w.add_vocab_size(c["vocab_size"])
+    if family == "gpt_oss":
+        w.add_sliding_window(c["sliding_window"])
+        w.add_expert_feed_forward_length(c["intermediate_size"])
     if family in ("exaone4", "olmo3"):
         w.add_sliding_window(c["sliding_window"])
         w.add_sliding_window_pattern([kind == "sliding_attention" for kind in c["layer_types"]])
@@ -432,6 +437,11 @@ def converted(family, c, tensors):
             continue
         if "shared_expert_gate" in name:
             array = array.squeeze()  # one row
+        if family == "gpt_oss":
+            if ".experts." in name:
+                yield from gpt_oss_expert(name, array)
+                continue
+            name += ".weight" if name.endswith("sinks") else ""
         if ".experts." in name:
             before, after = name.split(".experts.")
             number, module = after.split(".", 1)
@@ -440,6 +450,17 @@ def converted(family, c, tensors):
         yield name, array
     for name, parts in experts.items():
         yield name.removeprefix("model.") if family == "lfm2_moe" else name, np.stack([parts[i] for i in range(len(parts))])
+
+
+def gpt_oss_expert(name, array):
+    """A stack of matrices [experts, in, out] or of biases as [experts, out, in]; rows of gate and up, which lie in turn, apart."""
+    before, matrix = name.split(".experts.")
+    part = "bias" if matrix.endswith("_bias") else "weight"
+    if part == "weight":
+        array = array.swapaxes(1, 2)
+    if matrix.startswith("down_proj"):
+        return [(f"{before}.experts.down_proj.{part}", array)]
+    return [(f"{before}.experts.gate_proj.{part}", array[:, ::2]), (f"{before}.experts.up_proj.{part}", array[:, 1::2])]
 
 
 def llama3_factors(c):
@@ -458,7 +479,8 @@ def llama3_factors(c):
     return np.array(factors, dtype=np.float32)
 
 
-def write_file(path, family, c, tensors, num_behind=0):
+def write_file(path, family, c, tensors, num_behind=0, experts=None):
+    """`experts`: the type of their matrices; None: float32."""
     arch = getattr(gguf.MODEL_ARCH, ARCHITECTURES[family])
     w = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[arch])
     w.add_name(f"tiny {family}")
@@ -485,7 +507,11 @@ def write_file(path, family, c, tensors, num_behind=0):
     for name, array in converted(family, c, tensors):
         found = names.get_name(name, try_suffixes=(".weight", ".bias"))
         assert found, name
-        w.add_tensor(found, np.ascontiguousarray(array))
+        array = np.ascontiguousarray(array)
+        if experts is not None and found.endswith("_exps.weight"):
+            w.add_tensor(found, gguf.quants.quantize(array, experts), raw_dtype=experts)
+        else:
+            w.add_tensor(found, array)
     for block in range(num_blocks, num_blocks + num_behind):
         w.add_tensor(f"blk.{block}.nextn.eh_proj.weight", np.ones((c["hidden_size"], 2 * c["hidden_size"]), dtype=np.float32))
         w.add_tensor(f"blk.{block}.attn_norm.weight", np.ones(c["hidden_size"], dtype=np.float32))
@@ -535,6 +561,8 @@ def main():
         write_file(path, family, c, tensors)
         if family == "qwen3_5_text-even":
             write_file(args.out / "qwen3_5_text-ahead.gguf", family, c, tensors, num_behind=1)
+        if family == "gpt_oss":
+            write_file(args.out / "gpt_oss-mxfp4.gguf", family, c, tensors, experts=gguf.GGMLQuantizationType.MXFP4)
         ids = torch.randint(3, c["vocab_size"], (2, 12), generator=torch.Generator().manual_seed(7))
         batch = {"ids": ids, "mask": torch.ones_like(ids)}
         with tempfile.TemporaryDirectory() as changed:
