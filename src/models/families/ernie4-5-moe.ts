@@ -65,10 +65,8 @@ export const ernie45Moe: Family = {
     const chosen: Transform = (b, x) => experts(b, x, "mlp.", options);
     const all: Transform = (b, x) => add(chosen(b, x), gatedMlp(b, x, "mlp.shared_experts.", shared));
     const attention = rotatingNeighbours(plainAttention(raw, c));
-    const [dense, sparse] = [
-      llamaBlock(c, attention),
-      llamaBlock(c, attention, numShared > 0 ? all : chosen),
-    ];
+    const part = numShared > 0 ? all : chosen;
+    const [dense, sparse] = [llamaBlock(c, attention), llamaBlock(c, attention, part)];
     const layers = Array.from({ length: c.num_hidden_layers }, (_, layer) => {
       const isBetween = layer >= start && (end === -1 || layer <= end);
       return isBetween && (layer + 1) % interval === 0 ? sparse : dense;
