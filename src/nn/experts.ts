@@ -9,7 +9,6 @@
  */
 import type { Value } from "../graph/graph.ts";
 import { add, div, mul, sigmoid } from "../graph/ops/pointwise/elementwise.ts";
-import { maximum } from "../graph/ops/pointwise/maximum.ts";
 import { gatherRows } from "../graph/ops/rows/gather-scatter.ts";
 import { reduceSum } from "../graph/ops/shapes/reduce-expand.ts";
 import { reshape, reshapeLike } from "../graph/ops/shapes/reshape.ts";
