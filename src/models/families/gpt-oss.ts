@@ -37,7 +37,7 @@ export const gptOss: Family = {
   modelType: "gpt_oss",
   summary: "gpt-oss: 20B and 120B",
   traits:
-    "Every head has a sink, a number that takes part in its softmax; every other layer has a window. In every layer a router chooses a few of many experts, whose gates stay within a limit. Adapters can sit on the router (`router`) and on every expert.",
+    "Every head has a sink, a number that takes part in its softmax; every other layer has a window. In every layer a router chooses a few of many experts, whose gates stay within a limit. llama.cpp rounds the bounds of the stretched rotation of its GGUF files, which graft reads as the folders have them. Adapters can sit on the router (`router`) and on every expert.",
   gguf: GPT_OSS_GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, GPT_OSS_KEYS);
