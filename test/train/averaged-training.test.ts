@@ -1,6 +1,7 @@
 /** @file Several trainings of one adapter, brought together: one is the plain training, several are the same at every run. */
 import assert from "node:assert/strict";
-import { cpSync, existsSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { cpSync, existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { outerStep } from "../../src/peft/algebra/outer-step.ts";
@@ -9,6 +10,7 @@ import {
   trainAveraged,
   trainContribution,
 } from "../../src/train/files/averaged-training.ts";
+import { endRound } from "../../src/train/files/averaged-rounds.ts";
 import type { TrainEvent } from "../../src/train/events.ts";
 import { train } from "../../src/train/trainer.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
@@ -122,22 +124,156 @@ test("a round that a client has trained already is handed in also where its larg
     const onEvent = (event: TrainEvent, worker: number): void => {
       if (isEnough(event, worker)) stop.abort();
     };
-    const clients = { workers: [large, data], syncEvery: 2 };
+    const clients = { workers: [data, large, data], syncEvery: 2 };
     const env = { ...process.env, GRAFT_HOME: join(root, home) };
     await trainAveraged(settingsOf(name, 4), clients, { env, signal: stop.signal, onEvent });
   };
   await run("whole", "home-1", () => false);
   await assert.rejects(
-    run("cut", "home-1", (_, worker) => worker === 1),
+    run("cut", "home-1", (_, worker) => worker === 2),
     { code: "train/stopped" },
   );
   const events: string[] = [];
   await run("cut", "home-2", ({ event }, worker) => {
-    if (worker === 0) events.push(event);
+    if (worker === 1) events.push(event);
     return false;
   });
   assert.ok(events.includes("read"), "the file is read in a thread");
   assert.deepEqual(read("cut"), read("whole"));
+});
+
+const hashesOf = (name: string): string[] =>
+  readdirSync(join(root, name), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ parentPath, name: file }) => {
+      const digest = createHash("sha256").update(readFileSync(join(parentPath, file)));
+      return `${join(parentPath, file)} ${digest.digest("hex")}`;
+    })
+    .toSorted();
+
+test("an output with another run or with anything else is refused, and nothing in it changes", async () => {
+  const options = { workers: 2, syncEvery: 2 };
+  const foreign = join(root, "foreign");
+  mkdirSync(foreign);
+  writeFileSync(join(foreign, "thesis.txt"), "mine");
+  // One of as many steps too: its checkpoint is no round.
+  await train({ ...settingsOf("other-run"), method: "ia3", rank: undefined });
+  for (const [name, found] of [
+    ["foreign", "files"],
+    ["other-run", "another run"],
+  ] as const) {
+    const before = hashesOf(name);
+    for (const steps of [3, 6]) {
+      await assert.rejects(trainAveraged(settingsOf(name, steps), options), {
+        code: "usage/output",
+        message: `Cannot write to output "${join(root, name)}": it holds ${found}, expected an empty or new folder`,
+        hint: "Choose another folder.",
+      });
+    }
+    assert.deepEqual(hashesOf(name), before);
+  }
+  await assert.rejects(trainAveraged({ ...settingsOf("over"), overwrite: true }, options), {
+    code: "usage/flag",
+    message: /Cannot use overwrite true in an averaged training/,
+  });
+});
+
+test("an output is gone on with as it was begun: what differs is named, whether it has ended or not, and nothing is trained", async () => {
+  const options = { workers: 2, syncEvery: 2, outerMomentum: 0.9 };
+  const events: string[] = [];
+  const onEvent = ({ event }: TrainEvent): void => void events.push(event);
+  await trainAveraged(settingsOf("ended"), options);
+  const stop = new AbortController();
+  const cutting = {
+    signal: stop.signal,
+    onEvent: ({ event }: TrainEvent) => event === "step" && stop.abort(),
+  };
+  await assert.rejects(trainAveraged(settingsOf("halted"), options, cutting), { code: "train/stopped" });
+  const shorter = join(root, "shorter.jsonl");
+  writeFileSync(shorter, readFileSync(data, "utf8").split("\n").slice(2).join("\n"));
+  const cases: readonly (readonly [object, object, RegExp])[] = [
+    [{}, { outerLearningRate: 0.1 }, /: outerLearningRate was 1, is 0.1$/],
+    [{}, { outerMomentum: undefined, syncEvery: 3 }, /: outerMomentum was 0.9, is 0; syncEvery was 2, is 3$/],
+    [{}, { workers: 3 }, /: workers was 2, is 3$/],
+    [{}, { workers: [data, data] }, /: workers was 2, is \[/],
+    [{ method: "ia3", rank: undefined }, {}, /: method was "lora", is "ia3"; rank was 2, is not given$/],
+    [{ learningRate: 0.5 }, {}, /: learningRate was 0.01, is 0.5$/],
+    [{ seed: 4 }, {}, /: seed was 3, is 4$/],
+    [{ data: shorter }, {}, /: dataContents was .*, is .*shorter/],
+  ];
+  for (const name of ["ended", "halted"]) {
+    const before = hashesOf(name);
+    for (const [settings, own, message] of cases) {
+      const again = trainAveraged({ ...settingsOf(name), ...settings }, { ...options, ...own }, { onEvent });
+      await assert.rejects(again, { code: "usage/resume", message });
+    }
+    assert.deepEqual(events, []);
+    assert.deepEqual(hashesOf(name), before);
+    await trainAveraged(settingsOf(name), options);
+    assert.deepEqual(read(name), read("ended"));
+  }
+  const clients = { ...options, workers: [data, data] };
+  await trainAveraged(settingsOf("two"), clients);
+  await assert.rejects(trainAveraged(settingsOf("two"), { ...clients, workers: [data, shorter] }), {
+    code: "usage/resume",
+    message: /workers was .*chats.jsonl.*, is .*shorter.jsonl/,
+  });
+});
+
+test("one that ended before anything was drawn is begun anew, and what fails then leaves nothing", async () => {
+  const options = { workers: 2, syncEvery: 2 };
+  const few = join(root, "few.jsonl");
+  writeFileSync(few, readFileSync(data, "utf8").split("\n")[0]!);
+  await assert.rejects(trainAveraged({ ...settingsOf("none"), data: few }, options), { code: "usage/data" });
+  await assert.rejects(trainAveraged({ ...settingsOf("none"), model: join(root, "no") }, options), /model/);
+  assert.ok(!existsSync(join(root, "none")));
+  await trainAveraged(settingsOf("all"), options);
+  cpSync(join(root, "all", "averaged.json"), join(root, "none", "averaged.json"));
+  cpSync(join(root, "all", "data"), join(root, "none", "data"), { recursive: true });
+  await trainAveraged({ ...settingsOf("none"), data: few }, { workers: 1, syncEvery: 3 });
+  assert.ok(existsSync(join(root, "none", "adapter_model.safetensors")));
+});
+
+test("a folder has one averaged training at a time, which a run does not go on with, and replaces whole if asked to", async () => {
+  const options = { workers: 2, syncEvery: 2 };
+  const both = await Promise.allSettled([1, 2].map(() => trainAveraged(settingsOf("busy"), options)));
+  assert.deepEqual(both.map(({ status }) => status).toSorted(), ["fulfilled", "rejected"]);
+  const refused = both.find((one) => one.status === "rejected");
+  assert.equal(refused?.reason.code, "usage/output");
+  await assert.rejects(train(settingsOf("busy")), { code: "usage/output", hint: /by trainAveraged/ });
+  await assert.rejects(train({ ...settingsOf("busy"), resume: true }), {
+    code: "usage/resume",
+    message: /it holds an averaged training, expected a run/,
+  });
+  await train({ ...settingsOf("busy"), overwrite: true });
+  assert.deepEqual(readdirSync(join(root, "busy")).toSorted(), readdirSync(join(root, "plain")).toSorted());
+  assert.deepEqual(read("busy"), read("plain"));
+});
+
+test("a round that has ended takes the same contributions in any order, and no others; the folder of a run takes none", async () => {
+  const contribution = await trainContribution(settingsOf("handed", 4), {
+    from: 0,
+    until: 2,
+    adapter: join(root, "plain"),
+  });
+  const [one, two] = [3, 4].map((value) => ({
+    difference: new Map([...contribution.difference].map(([name, own]) => [name, own.map(() => value)])),
+    weight: value,
+  }));
+  const folder = join(root, "federated");
+  const round = { from: 0, until: 2, adapter: join(root, "plain") };
+  await endRound(folder, round, [one!, two!], { outerMomentum: 0.5 });
+  const before = hashesOf("federated");
+  await endRound(folder, round, [two!, one!], { outerMomentum: 0.5 });
+  await assert.rejects(endRound(folder, round, [one!], { outerMomentum: 0.5 }), {
+    code: "usage/resume",
+    message: /checkpoint-2" with other settings: contributions was \[".*",".*"\], is \[".*"\]$/,
+  });
+  await assert.rejects(endRound(folder, round, [one!, two!]), { message: /: outerMomentum was 0.5, is 0$/ });
+  assert.deepEqual(hashesOf("federated"), before);
+  await assert.rejects(endRound(join(root, "plain"), { ...round, adapter: folder }, [one!]), {
+    code: "usage/output",
+  });
 });
 
 test("a client whose folder lacks the rounds before is refused, and trains none of this one", async () => {

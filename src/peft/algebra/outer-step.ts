@@ -38,10 +38,14 @@ const NUMBERS = argument<NumbersByName>(
   "a Map of float arrays by the names of tensors",
   (value) => value instanceof Map && [...(value as Map<unknown, unknown>).values()].every(isNumbers),
 );
+
+/** What callers give as contributions. */
+export const CONTRIBUTIONS = z.array(z.looseObject({ difference: NUMBERS, weight: AN_AMOUNT })).min(1);
+
 const ARGUMENTS = lazily(() =>
   z.strictObject({
     current: NUMBERS,
-    contributions: z.array(z.looseObject({ difference: NUMBERS, weight: AN_AMOUNT })).min(1),
+    contributions: CONTRIBUTIONS,
     velocity: NUMBERS.nullable(),
     options: z.looseObject({ learningRate: AN_AMOUNT, momentum: AN_AMOUNT }),
   }),

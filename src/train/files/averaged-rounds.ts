@@ -2,6 +2,7 @@
  * @file The rounds of an averaged training as its output holds them: start/, the adapter before all; checkpoint-N/, the adapter
  * after N steps; velocity-N/, what outer momentum remembers (peft/algebra/outer-step). Those of the last rounds are kept.
  */
+import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
 import { z } from "zod";
 import { FailedError, UsageError } from "../../errors.ts";
@@ -9,6 +10,7 @@ import { readAdapterFolder, writeAdapterFolder } from "../../format/by-path.ts";
 import { namesIn } from "../../format/files/disk/names-in.ts";
 import { checkpointFolder, checkpointSteps } from "../../format/run-checkpoints.ts";
 import {
+  CONTRIBUTIONS,
   type Contribution,
   type NumbersByName,
   differenceOf,
@@ -20,6 +22,8 @@ import { findUnusable } from "../loop/checks.ts";
 import { KEEP_LAST } from "../settings/setting-groups.ts";
 import type { TrainInput } from "../settings/train-input.ts";
 import { removeEntry } from "./folder/folder-entries.ts";
+import { requireSameSettings } from "./folder/read-checkpoint.ts";
+import { RunFolder } from "./folder/run-folder.ts";
 
 /** How rounds end: what an outer step is made with. */
 export interface OuterOptions {
@@ -51,10 +55,14 @@ const ARGUMENTS = lazily(() =>
   z.strictObject({
     output: A_NAME,
     round: A_ROUND,
-    contributions: z.array(z.unknown()).min(1),
+    contributions: CONTRIBUTIONS,
     options: z.looseObject({ ...OUTER, keepLast: A_COUNT.optional() }),
   }),
 );
+
+/** Key in the head of a velocity's file: what its round was made of. */
+const ROUND_KEY = "round";
+const MADE_OF = z.record(z.string(), z.unknown());
 
 /** The rounds of a training, in order. */
 export function roundsOf(
@@ -82,7 +90,13 @@ export async function hasStart(output: string): Promise<boolean> {
 
 /** Whether a round has ended: its adapter is in the output, or was, and a later one is. */
 export async function hasEnded(output: string, { until }: Round): Promise<boolean> {
-  return ((await newestStep(output)) ?? 0) >= until;
+  return newestRound(await namesIn(output)) >= until;
+}
+
+/** The step that the newest of the rounds in a folder has ended at; 0: there is none. Checkpoints of other runs have no velocity. */
+function newestRound(names: readonly string[]): number {
+  const isOfRound = (step: number): boolean => names.includes(basename(velocityAfter("", step)));
+  return checkpointSteps(names).findLast(isOfRound) ?? 0;
 }
 
 /** Writes the adapter that the first round begins with: as it is in a folder. */
@@ -93,7 +107,8 @@ export async function writeStart(output: string, like: string): Promise<void> {
 /**
  * Writes what the contributions of a round make of its adapter: checkpoint-N in the output, N being `until`, unless it has ended.
  * Then drops what is older than the rounds that are kept.
- * @throws as `outerStep`; FailedError "train/nan", "failed/write"
+ * @throws as `outerStep`; UsageError "usage/output" for the folder of another run, "usage/resume" where the round has ended with
+ * other contributions; FailedError "train/nan", "failed/write"
  */
 export async function endRound(
   output: string,
@@ -102,20 +117,60 @@ export async function endRound(
   options: EndOptions = {},
 ): Promise<void> {
   checkArguments("endRound", ARGUMENTS, { output, round, contributions, options });
-  if (!(await hasEnded(output, round))) await writeRound(output, round, contributions, options);
+  const names = await namesIn(output);
+  const newest = newestRound(names);
+  if (newest === 0 && checkpointSteps(names).length > 0) await refuseOther(output);
+  if (newest < round.until) await writeRound(output, round, contributions, options);
+  else await requireSame(output, round, madeOf(contributions, options));
   await dropOld(output, options.keepLast ?? KEEP_LAST);
+}
+
+/** What the options are where they are not given. */
+export function outerRates({
+  outerLearningRate = 1,
+  outerMomentum = 0,
+}: OuterOptions): Required<OuterOptions> {
+  return { outerLearningRate, outerMomentum };
+}
+
+/** Says what a round is made of: in which order contributions come in does not count. */
+function madeOf(contributions: readonly Contribution[], options: OuterOptions): Record<string, unknown> {
+  const digests = contributions.map(({ difference, weight }) => {
+    const hash = createHash("sha256").update(`${weight}\n`);
+    for (const [name, values] of [...difference].sort(([a], [b]) => (a < b ? -1 : 1)))
+      hash.update(`${name}\n`).update(Float64Array.from(values));
+    return hash.digest("hex").slice(0, 16);
+  });
+  return { contributions: digests.toSorted(), ...outerRates(options) };
+}
+
+/** @throws UsageError "usage/resume" where a round that is kept was made of something else */
+async function requireSame(output: string, { until }: Round, given: Record<string, unknown>): Promise<void> {
+  const velocity = velocityAfter(output, until);
+  if (!(await namesIn(output)).includes(basename(velocity))) return;
+  const told = (await readAdapterFolder(velocity)).metadata[ROUND_KEY];
+  // Rounds that are older do not say.
+  if (told !== undefined)
+    requireSameSettings(adapterAfter(output, until), MADE_OF.parse(JSON.parse(told)), given);
+}
+
+/** @throws UsageError "usage/output" */
+async function refuseOther(output: string): Promise<void> {
+  await new RunFolder(output, { logs: [], hasSamples: false }).check({ overwrite: false });
 }
 
 async function writeRound(
   output: string,
   { from, until, adapter }: Round,
   contributions: readonly Contribution[],
-  { outerLearningRate: learningRate = 1, outerMomentum: momentum = 0 }: OuterOptions,
+  options: OuterOptions,
 ): Promise<void> {
+  const { outerLearningRate: learningRate, outerMomentum: momentum } = outerRates(options);
   const velocity = from === 0 ? null : await numbersOf(velocityAfter(output, from));
   const step = outerStep(await numbersOf(adapter), contributions, velocity, { learningRate, momentum });
   requireUsable(step.next, until);
-  await writeNumbers(velocityAfter(output, until), adapter, step.velocity);
+  const own = { [ROUND_KEY]: JSON.stringify(madeOf(contributions, options)) };
+  await writeNumbers(velocityAfter(output, until), adapter, step.velocity, own);
   // The adapter last: where it is, the round is whole.
   await writeNumbers(adapterAfter(output, until), adapter, step.next);
 }
@@ -170,17 +225,18 @@ async function numbersOf(folder: string): Promise<NumbersByName> {
   return new Map([...tensors].map(([name, { data }]) => [name, data]));
 }
 
-/** Writes an adapter like another, with other numbers where there are some. */
+/** Writes an adapter like another, with other numbers where there are some, and notes besides in the head of its file. */
 async function writeNumbers(
   folder: string,
   like: string,
   numbers: ReadonlyMap<string, Float32Array>,
+  notes: Readonly<Record<string, string>> = {},
 ): Promise<void> {
   const { config, tensors, metadata } = await readAdapterFolder(like);
   const own = [...tensors].map(([name, { shape, data }]) => {
     return [name, hostTensor("float32", shape, numbers.get(name) ?? data)] as const;
   });
-  await writeAdapterFolder(folder, { config, tensors: own, metadata });
+  await writeAdapterFolder(folder, { config, tensors: own, metadata: { ...metadata, ...notes } });
 }
 
 /** Step of the newest checkpoint in a folder; null: there is none. */

@@ -3,7 +3,7 @@
  * momentum. The output holds worker-K/, a run each, beside its rounds (averaged-rounds).
  *
  * A worker keeps its optimizer's state, and hands in what it has changed. Which machine it runs on changes no number, and an
- * output that holds a part of this is gone on with.
+ * output that holds a part of this is gone on with; another run's is refused (averaged-output).
  */
 import { z } from "zod";
 import { join } from "node:path";
@@ -35,11 +35,15 @@ import {
   hasEnded,
   hasStart,
   newestStep,
+  outerRates,
   readContribution,
   roundsOf,
   writeStart,
 } from "./averaged-rounds.ts";
+import { AveragedOutput } from "./averaged-output.ts";
 import { writeShards } from "./data/data-shards.ts";
+import { lockRun } from "./folder/run-lock.ts";
+import { contentsOf } from "./provenance.ts";
 
 type Data = TrainInput["data"];
 
@@ -78,6 +82,12 @@ function requireAlike(input: AveragedInput): void {
   };
   if (configFileOf(findMethod(options.method)) === null)
     refuse("method", "its result is a model of its own, expected an adapter", "Choose another method.");
+  if (options.overwrite)
+    refuse(
+      "overwrite",
+      "it replaces nothing, expected an empty or new folder",
+      "Remove the folder, or choose another.",
+    );
   const own = OF_ONE_TRAINING.find((key) => options[key] !== undefined);
   if (own === undefined) return;
   const found = "each worker would decide by its own evaluations, expected the same steps of all";
@@ -101,18 +111,59 @@ const ARGUMENTS = lazily(() =>
   }),
 );
 
-/** Trains; the adapter is in the output. @throws as `train`; UsageError "usage/flag" */
+/**
+ * Trains; the adapter is in the output. What was begun there with these settings is gone on with.
+ * @throws as `train`; UsageError "usage/flag"; "usage/output" for an output with anything else, "usage/resume" that names settings
+ * that are others than before
+ */
 export async function trainAveraged(
   input: AveragedInput,
   options: AveragedOptions,
   hooks: AveragedHooks = {},
 ): Promise<void> {
   checkArguments("trainAveraged", ARGUMENTS, { steps: input?.steps, options, hooks });
-  const { output, steps } = input;
-  const { workers } = options;
   requireAlike(input);
-  const clients = typeof workers === "number" ? await partsOf(input, workers) : workers;
-  await drawStart({ ...input, data: clients[0]! }, hooks);
+  const output = new AveragedOutput(input.output);
+  const given = await bringing(input, options);
+  await output.hasBegun(given);
+  const lock = await lockRun(input.output, (message) => hooks.onEvent?.({ event: "note", message }, 0));
+  try {
+    // Once more: another may have ended meanwhile.
+    const hasBegun = await output.hasBegun(given);
+    const drawn = { ...input, data: typeof options.workers === "number" ? input.data : options.workers[0]! };
+    if (hasBegun) await trainToStart(drawn, hooks, { isDrawn: true });
+    const prepare = async (): Promise<readonly Data[]> => {
+      const { workers } = options;
+      const clients = typeof workers === "number" ? await partsOf(input, workers) : workers;
+      await drawStart(drawn, hooks);
+      return clients;
+    };
+    const clients = hasBegun ? await prepare() : await output.begin(given, prepare);
+    await trainRounds(input, clients, options, hooks);
+  } finally {
+    await lock.release();
+  }
+}
+
+/** Says how trainings are brought together: settings that are the same when this is gone on with. */
+async function bringing(input: AveragedInput, options: AveragedOptions): Promise<Record<string, unknown>> {
+  const { workers, syncEvery } = options;
+  const contents = (data: Data): Promise<readonly unknown[]> =>
+    contentsOf(parseTrainOptions({ ...input, data }).data);
+  return {
+    workers: typeof workers === "number" ? workers : await Promise.all(workers.map(contents)),
+    syncEvery,
+    ...outerRates(options),
+  };
+}
+
+async function trainRounds(
+  input: AveragedInput,
+  clients: readonly Data[],
+  options: AveragedOptions,
+  hooks: AveragedHooks,
+): Promise<void> {
+  const { output, steps } = input;
   for (const round of roundsOf(input, options.syncEvery)) {
     if (await hasEnded(output, round)) continue;
     const contributions: Contribution[] = [];
@@ -154,17 +205,29 @@ export async function trainContribution(
   return await readContribution(output, round, weight);
 }
 
+type DrawHooks = Pick<TrainHooks, "env" | "shared" | "signal">;
+
 /** Writes the adapter that the trainings of a seed begin with, unless it is there. */
-export async function drawStart(
-  input: AveragedInput,
-  hooks: Pick<TrainHooks, "env" | "shared" | "signal">,
-): Promise<void> {
+export async function drawStart(input: AveragedInput, hooks: DrawHooks): Promise<void> {
   if (await hasStart(input.output)) return;
+  const drawn = await trainToStart(input, hooks, { isDrawn: false });
+  await writeStart(input.output, join(drawn, checkpointFolder(0)));
+}
+
+/**
+ * Begins a training that only draws, in a folder of its own, which is given back.
+ * @throws as `train`: with `isDrawn` UsageError "usage/resume" that names settings which it was not drawn with
+ */
+async function trainToStart(
+  input: AveragedInput,
+  hooks: DrawHooks,
+  { isDrawn }: { readonly isDrawn: boolean },
+): Promise<string> {
   const output = join(input.output, "drawn");
-  const own = { ...input, output, resume: false, overwrite: true };
-  // Nobody is told of a training that only draws.
+  const own = { ...input, output, resume: isDrawn, overwrite: !isDrawn };
+  // Nobody is told of it.
   await trainUntil(own, { ...hooks, onEvent: () => {} }, ({ event }) => event === "start");
-  await writeStart(input.output, join(output, checkpointFolder(0)));
+  return output;
 }
 
 /** Trains until an event is enough, or to the end. @throws as `train`, but not for having stopped then */

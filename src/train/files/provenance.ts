@@ -27,9 +27,15 @@ const CACHED_SET = /[/\\]datasets--([\w.-]+?)--([\w.-]+)[/\\]snapshots[/\\]/;
 /** What a run was given, before it begins. */
 export type Inputs = Pick<Provenance, "datasets" | "facts">;
 
+/** Names and hashes what some data are. */
+export async function contentsOf(data: TrainOptions["data"]): Promise<readonly unknown[]> {
+  const { facts } = await describeInputs({ data }, new Map());
+  return factsOf(facts, "data");
+}
+
 /** Names and hashes what a run reads; `known`: hashes of files by their paths. */
 export async function describeInputs(
-  { data, evalData, initAdapter }: TrainOptions,
+  { data, evalData, initAdapter }: Pick<TrainOptions, "data" | "evalData" | "initAdapter">,
   known: ReadonlyMap<string, string>,
 ): Promise<Inputs> {
   const facts: Fact[] = [];
@@ -94,7 +100,12 @@ async function hashData(path: string, known: ReadonlyMap<string, string>): Promi
     await readThrough(file, (piece) => void hash.update(piece));
     return hash.digest("hex");
   };
-  if (!(await disk().stat(path)).isDirectory()) return await hashOne(path);
+  const stats = await disk()
+    .stat(path)
+    .catch((error: unknown) => {
+      throw toFailedRead(error, path);
+    });
+  if (!stats.isDirectory()) return await hashOne(path);
   const hash = createHash("sha256");
   for (const name of namesBelow(path).toSorted()) {
     if (!(await isFile(join(path, name)))) continue;

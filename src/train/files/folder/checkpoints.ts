@@ -14,6 +14,7 @@ import { toFailedWrite } from "../../../messages/system-error.ts";
 import type { Adapter } from "../../../peft/attach.ts";
 import type { RunState } from "../../loop/run-state.ts";
 import { entriesOf, removeEntry } from "./folder-entries.ts";
+import { AVERAGED_FILE } from "./run-files.ts";
 import { manifestFile } from "./manifest.ts";
 import { type OptimizerState, optimizerFile } from "./optimizer-file.ts";
 import { type ResumedRun, STATE_FILE, readCheckpoint } from "./read-checkpoint.ts";
@@ -69,8 +70,16 @@ export class Checkpoints {
 
   /** Checks that there is something to go on from. @throws UsageError "usage/resume" when there is not. */
   async requireSome(): Promise<void> {
-    if ((await this.newest()) !== null) return;
-    if ((await entriesOf(this.#folder)).length === 0) {
+    const names = await entriesOf(this.#folder);
+    if (names.includes(AVERAGED_FILE)) {
+      throw new UsageError(
+        "usage/resume",
+        `Cannot resume "${this.#folder}": it holds an averaged training, expected a run`,
+        { hint: "Go on with it by trainAveraged, or choose another folder." },
+      );
+    }
+    if (checkpointSteps(names).length > 0) return;
+    if (names.length === 0) {
       throw new UsageError("usage/resume", `Cannot resume "${this.#folder}": there is no run`, {
         hint: "Check the path, or leave resume out to begin a run there.",
       });

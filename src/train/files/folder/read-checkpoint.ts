@@ -43,7 +43,8 @@ export async function readRunState(folder: string, step: number): Promise<RunSta
   return { ...parsed.data, settings: numericSettings(parsed.data.settings) };
 }
 
-function requireSameSettings(
+/** @throws UsageError "usage/resume" that names what differs of the settings that change numbers */
+export function requireSameSettings(
   folder: string,
   saved: Readonly<Record<string, unknown>>,
   given: Readonly<Record<string, unknown>>,

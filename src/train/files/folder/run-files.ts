@@ -18,12 +18,24 @@ export const RUN_FILES = {
   samples: "samples.jsonl",
 } as const;
 
+/** How trainings are brought together in a folder: by it an averaged training is known. */
+export const AVERAGED_FILE = "averaged.json";
+
+/** Beside checkpoints and the result: the parts of its data, its start, its workers' runs and what its rounds remember. */
+const OF_AVERAGED = /^(averaged\.json|data|drawn|start|(velocity|worker)-\d+)$/;
+
+/** Whether an averaged training writes a name into the folder that it began. */
+export function isOfAveraged(name: string): boolean {
+  return OF_AVERAGED.test(name);
+}
+
 /** The form of these texts. */
 export const SAMPLES: LogFormat = { ...jsonl, file: RUN_FILES.samples };
 
 /** Names that nothing else writes. */
 export const OF_A_RUN_ALONE: ReadonlySet<string> = new Set([
   STATE_FILE,
+  AVERAGED_FILE,
   ...LOG_FORMATS.map(({ file }) => file),
 ]);
 

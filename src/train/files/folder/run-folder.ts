@@ -18,7 +18,7 @@ import { LOG_FORMATS } from "../../logs/log-formats.ts";
 import { Checkpoints, type Trained, isOfCheckpoints, trainedFiles } from "./checkpoints.ts";
 import { entriesOf, removeEntry } from "./folder-entries.ts";
 import type { ResumedRun } from "./read-checkpoint.ts";
-import { OF_A_RUN, OF_A_RUN_ALONE, SAMPLES } from "./run-files.ts";
+import { AVERAGED_FILE, OF_A_RUN, OF_A_RUN_ALONE, SAMPLES, isOfAveraged } from "./run-files.ts";
 import { RunLogs } from "./run-logs.ts";
 
 /** What earlier versions called folders that were being written. */
@@ -44,10 +44,16 @@ export class RunFolder {
   }
 
   /**
-   * Checks that a new run may write here, before work begins.
+   * Checks that a new run may write here, before work begins. `canGoOn` false: it cannot take the place of another, nor go on with it.
    * @throws UsageError "usage/output" when the folder holds something that may not be replaced.
    */
-  async check({ overwrite }: { readonly overwrite: boolean }): Promise<void> {
+  async check({
+    overwrite,
+    canGoOn = true,
+  }: {
+    readonly overwrite: boolean;
+    readonly canGoOn?: boolean;
+  }): Promise<void> {
     refuseTilde(this.path);
     const found = await entriesOf(this.path);
     if (found.length === 0) return;
@@ -57,11 +63,14 @@ export class RunFolder {
       "usage/output",
       `Cannot write to output "${this.path}": it holds ${isRun ? "another run" : "files"}, expected an empty or new folder`,
       {
-        hint: !isRun
-          ? "Choose another folder."
-          : found.some(isCheckpointFolder)
-            ? "Choose another folder, go on with --resume, or replace it with --overwrite."
-            : "Choose another folder, or replace it with --overwrite: it has no checkpoint to go on from.",
+        hint:
+          !isRun || !canGoOn
+            ? "Choose another folder."
+            : found.includes(AVERAGED_FILE)
+              ? "Choose another folder, go on with it by trainAveraged, or replace it with --overwrite."
+              : found.some(isCheckpointFolder)
+                ? "Choose another folder, go on with --resume, or replace it with --overwrite."
+                : "Choose another folder, or replace it with --overwrite: it has no checkpoint to go on from.",
       },
     );
   }
@@ -81,8 +90,10 @@ export class RunFolder {
   /** Takes out what an earlier run wrote, and nothing else, for a new run, and writes the first files. @throws FailedError "failed/write" when it cannot be written. */
   async begin(files: Readonly<Record<string, string>>): Promise<void> {
     try {
-      for (const name of await entriesOf(this.path)) {
-        if (isOfCheckpoints(name) || OF_A_RUN.has(name))
+      const found = await entriesOf(this.path);
+      const isAveraged = found.includes(AVERAGED_FILE);
+      for (const name of found) {
+        if (isOfCheckpoints(name) || OF_A_RUN.has(name) || (isAveraged && isOfAveraged(name)))
           await disk().rm(join(this.path, name), { recursive: true });
       }
     } catch (error) {
