@@ -11,9 +11,12 @@ const DIGITS = 6;
 
 const rounded = (_key: string, value: unknown): unknown =>
   typeof value === "number" ? Number(value.toPrecision(DIGITS)) : value;
-const show = (value: unknown): string => JSON.stringify(value, rounded);
 
-function ropeOf(rope: RopeConfig, maxPositions: number): unknown {
+/** Writes values, numbers as far as files hold them. */
+export const show = (value: unknown): string => JSON.stringify(value, rounded);
+
+/** How heads are rotated at the first position and at the last: the same however it is called. */
+export function ropeOf(rope: RopeConfig, maxPositions: number): unknown {
   return [1, maxPositions].map((numPositions) => ropeFrequencies(rope, numPositions));
 }
 

@@ -6,6 +6,7 @@ import { type LoadedModel, loadModel, openGguf, writeModel } from "../../src/for
 import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import type { BaseModel } from "../../src/models/base/base-model.ts";
 import { findFamily, openModel } from "../../src/models/families.ts";
+import { hashSettings } from "../../src/models/base/base-settings.ts";
 import { findDifference } from "../../src/models/same-model.ts";
 import { full } from "../../src/peft/methods/full.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
@@ -140,6 +141,7 @@ for (const [name, ids] of Object.entries(allIds)) {
       const tensors = await tensorsOf(folder);
       await opened(path, async (model) => {
         assert.equal(findDifference(openModel(config), model.base.model), null);
+        assert.equal(hashSettings(openModel(config)), hashSettings(model.base.model));
         assert.deepEqual([...model.checkpoint.tensors.keys()].sort(), [...tensors.keys()].sort());
         for (const [tensor, { data: values }] of tensors) {
           const expected = isShifted(tensor)

@@ -6,6 +6,7 @@ import { type Batch, NO_LABEL } from "../../src/data/batches/batch.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
 import type { Checkpoint } from "../../src/format/checkpoint/checkpoint.ts";
 import { loadModel } from "../../src/format/by-path.ts";
+import { hashSettings } from "../../src/models/base/base-settings.ts";
 import { openModel } from "../../src/models/families.ts";
 import { Session } from "../../src/run/session.ts";
 import type { BaseModel } from "../../src/models/base/base-model.ts";
@@ -89,8 +90,10 @@ export async function openGoldenModel(engine: Engine, name: string): Promise<Gol
 /** What a configuration file of `models/NAME` is read as. */
 export function readGoldenConfig(name: string, file: string): unknown {
   const raw = readJson(goldenPath("models", name, file));
-  const { task, numOutputs, maxPositions, layers, tensors, ties } = openModel(raw);
-  return { task, numOutputs, maxPositions, layers, tensors: [...tensors], ties: [...ties] };
+  const model = openModel(raw);
+  const { task, numOutputs, maxPositions, layers, tensors, ties } = model;
+  const settings = hashSettings(model);
+  return { task, numOutputs, maxPositions, layers, tensors: [...tensors], ties: [...ties], settings };
 }
 
 /** The batches on which methods were trained on `models/tiny-llama`, a step each. */

@@ -68,6 +68,35 @@ export async function checkTable(table: JobTable): Promise<void> {
   assert.equal(await table.read("ftjob-0"), null);
 }
 
+/** Bases with the same tensors have their own jobs where they tell of other settings, and those that tell of none. */
+export async function checkBases(table: JobTable): Promise<void> {
+  let numIds = 0;
+  const queue = new JobQueue({ table, maxWaiting: 9, now: () => 7, newId: () => `base-${numIds++}` });
+  const tensors = "0123456789abcdef";
+  const [one, two, later] = [
+    `${tensors}-1aaaaaaaaaaaa`,
+    `${tensors}-1bbbbbbbbbbbb`,
+    `${tensors}-2cccccccccccc`,
+  ];
+  const jobs = { "ftjob-two": two, "ftjob-one": one, "ftjob-old": tensors, "ftjob-later": later };
+  for (const [id, base] of Object.entries(jobs))
+    await queue.submit({ job: newJob(id), base, baseName: "tiny", initAdapter: null });
+  const misfits = await queue.misfits(one, "tiny");
+  assert.deepEqual(
+    misfits.filter(({ job }) => job.id in jobs).map(({ job }) => job.id),
+    ["ftjob-two"],
+  );
+  for (const [base, expected] of [
+    [one, "ftjob-one"],
+    [one, "ftjob-old"],
+    [one, "ftjob-later"],
+    [one, undefined],
+    [tensors, "ftjob-two"],
+  ] as const) {
+    assert.equal((await queue.take(base, "own", LEASE_MS))?.row.job.id, expected);
+  }
+}
+
 /** Parts of what a job has told make the whole; of steps it is found. */
 async function checkParts(table: JobTable, id: string): Promise<void> {
   await table.withJob(id, () => ({

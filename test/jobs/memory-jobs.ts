@@ -1,4 +1,5 @@
 /** @file A table of jobs that lives as long as the process: for simulations, and where a database would be too slow to open. */
+import { mayBeOneBase } from "../../src/models/base/fingerprint.ts";
 import { type JobEvent, hasEnded } from "../../src/jobs/job.ts";
 import type { DecideOnRow, EventPart, JobRow, JobTable } from "../../src/jobs/job-table.ts";
 import { freePiece } from "../../src/jobs/queue/shares.ts";
@@ -28,7 +29,8 @@ export class MemoryJobs implements JobTable {
 
   async withNext<T>(base: string, decide: DecideOnRow<T>): Promise<T | null> {
     for (const row of this.#rows.values()) {
-      if (row.base === base && freePiece(row, this.#nowMs()) !== null) return this.#decide(row, decide);
+      if (mayBeOneBase(base, row.base) && freePiece(row, this.#nowMs()) !== null)
+        return this.#decide(row, decide);
     }
     return null;
   }

@@ -8,7 +8,7 @@ import { prepareTables } from "../../src/jobs/database/schema.ts";
 import { SqlJobs } from "../../src/jobs/database/sql-jobs.ts";
 import type { Database } from "../../src/jobs/database/database.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { checkShares, checkTable, checkTexts } from "./check-table.ts";
+import { checkBases, checkShares, checkTable, checkTexts } from "./check-table.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 
 const URL = process.env["GRAFT_TEST_DATABASE"];
@@ -33,6 +33,7 @@ test("the table of the tests", async () => {
   await checkTable(new MemoryJobs());
   await checkShares(new MemoryJobs());
   await checkTexts(new MemoryJobs());
+  await checkBases(new MemoryJobs());
 });
 
 for (const { name, open, skip } of DATABASES) {
@@ -48,6 +49,7 @@ for (const { name, open, skip } of DATABASES) {
       await checkTable(new SqlJobs(database));
       await checkShares(new SqlJobs(database));
       await checkTexts(new SqlJobs(database));
+      await checkBases(new SqlJobs(database));
     });
 
     test("of another version is refused", async () => {

@@ -251,3 +251,21 @@ test("what does not run, or would go on otherwise, is refused", async () => {
   }
   assert.deepEqual([here.errors, there.errors], [[], []]);
 });
+
+test("a text goes on at a server of equal settings, or from one that tells none, and nowhere else", async () => {
+  const root = temporaryFolder();
+  const server = await serveTiny(root, {
+    model: await writeTinyModel(join(root, "model"), { config: { rope_theta: 20_000 } }),
+  });
+  after(() => server.close());
+  const body = { ...completion, model: "tiny" };
+  let moved: Record<string, unknown> = {};
+  await read(here, "/v1/completions", body, [
+    3,
+    async (id) => void (moved = (await here.post(`/v1/requests/${id}/export`, {})).body as typeof moved),
+  ]);
+  const { status, body: answer } = await server.post("/v1/requests/import", moved);
+  assert.deepEqual([status, (answer as { error: { param: string } }).error.param], [400, "base"]);
+  const older = { ...moved, base: String(moved["base"]).slice(0, 16) };
+  assert.match(textOf(await read(here, "/v1/requests/import", older)), /./);
+});

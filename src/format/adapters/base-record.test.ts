@@ -42,10 +42,14 @@ function tuned(all: Tensors): Tensors {
 }
 
 let numModels = 0;
-async function openBase(own: Tensors, kind?: "q4_0" | "nf4"): Promise<BaseModel> {
+async function openBase(
+  own: Tensors,
+  kind?: "q4_0" | "nf4",
+  settings: Readonly<Record<string, unknown>> = {},
+): Promise<BaseModel> {
   const path = `${root}/${numModels++}`;
   await writeModel(path, {
-    config,
+    config: { ...config, ...settings },
     generationConfig: null,
     tokenizerFiles: byteTokenizerFiles(),
     tensors: own,
@@ -125,4 +129,24 @@ test("one of another base is refused with both names; without a record it is tak
     await assert.rejects(check(record), { code: "format/json", message: /base_sample/ });
   }
   assert.equal(mayShareBase("an adapter", undefined, forms.float32), true);
+});
+
+test("one of the same model with other settings is taken, and noted; older records tell no settings", async () => {
+  const base = await openBase(tensors, undefined, { rope_theta: 20_000 });
+  const check = (record: string): Promise<void> =>
+    checkBase("an adapter", base, { [BASE_SAMPLE_KEY]: record }, "its own base");
+  const { settings, ...older } = JSON.parse(forms.float32) as Record<string, unknown>;
+  assert.equal(typeof settings, "string");
+  await check(await recordBase(base));
+  await check(JSON.stringify(older));
+  assert.deepEqual(base.takeNotes(), []);
+  for (const record of [forms.float32, forms.bfloat16, forms.q4_0]) {
+    await check(record);
+    const notes = base.takeNotes();
+    assert.equal(notes.length, 1);
+    assert.match(
+      notes[0]!,
+      /^Adapter "an adapter" was trained on this model with other settings: "model-\d+" has /,
+    );
+  }
 });

@@ -3,6 +3,7 @@
  * that others have locked (SKIP LOCKED), so that any number of workers ask at a time.
  */
 import { z } from "zod";
+import { basePattern } from "../../models/base/fingerprint.ts";
 import { ENDED, JOB_EVENT, type JobEvent, type JobStatus } from "../job.ts";
 import {
   type DecideOnRow,
@@ -67,9 +68,9 @@ export class SqlJobs implements JobTable {
   }
 
   withNext<T>(base: string, decide: DecideOnRow<T>): Promise<T | null> {
-    const free = `base = $1 and status in (${quoted(TO_DO)}) and (lease_until_ms is null or lease_until_ms < ${NOW})`;
+    const free = `base ~ $1 and status in (${quoted(TO_DO)}) and (lease_until_ms is null or lease_until_ms < ${NOW})`;
     const next = `select content, ${NOW} as now_ms from graft.jobs where ${free} order by place limit 1 for update skip locked`;
-    return this.#decide(next, base, decide);
+    return this.#decide(next, basePattern(base), decide);
   }
 
   #decide<T>(select: string, value: string, decide: DecideOnRow<T>): Promise<T | null> {

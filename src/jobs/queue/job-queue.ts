@@ -4,6 +4,7 @@
  * Every lease has a number, larger than all before it for that job. What an owner says counts only with the newest number,
  * looked at in the transaction that does it: so a job ends once, whatever owners that were thought dead still do.
  */
+import { mayBeOneBase } from "../../models/base/fingerprint.ts";
 import { FIRST_RUN } from "../state-folder.ts";
 import { type Job, type JobEvent, hasEnded } from "../job.ts";
 import type { DecideOnRow, JobRow, JobTable, RowDecision } from "../job-table.ts";
@@ -155,7 +156,11 @@ export class JobQueue {
   /** Jobs that nobody has, of bases that are called so but are others. */
   async misfits(base: string, baseName: string): Promise<JobRow[]> {
     return (await this.table.list()).filter(
-      (row) => row.baseName === baseName && row.base !== base && row.owner === null && !hasEnded(row.job),
+      (row) =>
+        row.baseName === baseName &&
+        !mayBeOneBase(base, row.base) &&
+        row.owner === null &&
+        !hasEnded(row.job),
     );
   }
 

@@ -2,6 +2,7 @@
  * @file The results and checkpoints of jobs as adapters that requests ask for by name. It does not matter which server
  * trained them.
  */
+import { mayBeOneBase } from "../../models/base/fingerprint.ts";
 import type { JobQueue } from "../../jobs/queue/job-queue.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import { type Job, type JobCheckpoint, hasEnded } from "../../jobs/job.ts";
@@ -139,7 +140,7 @@ export class TrainedModels {
   }
 
   #isOwn({ base }: JobRow): boolean {
-    return base === this.#parts.base;
+    return mayBeOneBase(this.#parts.base, base);
   }
 }
 

@@ -1,7 +1,7 @@
 /** @file /v1/requests: moves a stream that is being written to another server, which goes on with the same text. */
 import { z } from "zod";
 import { hashOfAdapter } from "../../engine/adapters/adapter-hash.ts";
-import { fingerprintOf } from "../../models/base/fingerprint.ts";
+import { fingerprintOf, mayBeOneBase } from "../../models/base/fingerprint.ts";
 import { ApiError } from "../api-error.ts";
 import { type Route, type RouteAnswer, defineRoute, parseValues } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
@@ -74,6 +74,7 @@ export function importRequest(routes: readonly Route[]): Route {
       const own = await holdingsOf(moved.body["model"], state);
       for (const what of ["base", "adapter"] as const) {
         if (own[what] === moved[what]) continue;
+        if (what === "base" && mayBeOneBase(own.base, moved.base)) continue;
         const message = `The ${what} of the request is another than the one here: it would go on otherwise`;
         throw new ApiError(400, "other_model", message, { param: what });
       }

@@ -1,4 +1,5 @@
 /** @file The settings that a run keeps with its checkpoints, to be the same when it goes on. */
+import { mayBeOneBase } from "../../models/base/fingerprint.ts";
 import { ACTIVATION_FORMS } from "../activations/forms.ts";
 import { SETTING_GROUPS } from "./setting-groups.ts";
 import { RENAMED_SETTINGS } from "./renamed-settings.ts";
@@ -36,6 +37,8 @@ export function changedSettings(
     free.add(saved[contents] === undefined || given[contents] === undefined ? contents : name);
   if (saved[KEPT_WHERE_IT_MATTERS] === undefined || given[KEPT_WHERE_IT_MATTERS] === undefined)
     free.add(KEPT_WHERE_IT_MATTERS);
+  if (typeof saved["model"] === "string" && mayBeOneBase(saved["model"], String(given["model"])))
+    free.add("model");
   return Object.keys({ ...saved, ...given }).filter(
     (key) => !free.has(key) && JSON.stringify(saved[key]) !== JSON.stringify(given[key]),
   );

@@ -1,0 +1,13 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { changedSettings } from "./saved-settings.ts";
+
+test("a base that is named by what it holds is the same where its settings are, or a run that is older does not tell them", () => {
+  const tensors = "0123456789abcdef";
+  const changed = (saved: string, given: string): string[] =>
+    changedSettings({ model: saved, seed: 1 }, { model: given, seed: 1 });
+  assert.deepEqual(changed(tensors, `${tensors}-1aaaaaaaaaaaa`), []);
+  assert.deepEqual(changed(`${tensors}-1aaaaaaaaaaaa`, `${tensors}-1bbbbbbbbbbbb`), ["model"]);
+  assert.deepEqual(changed("models/a", "models/a"), []);
+  assert.deepEqual(changed("models/a-1", "models/a-2"), ["model"]);
+});
