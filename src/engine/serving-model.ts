@@ -5,6 +5,7 @@
  */
 import type { Message } from "../data/rows/messages.ts";
 import type { RenderOptions } from "../data/chat/chat-template.ts";
+import { Breath } from "../data/files/breath.ts";
 import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
 import { fewestTokens } from "../data/tokenizer/fewest-tokens.ts";
 import { type ClassOptions, classesOf } from "../data/examples/class-example.ts";
@@ -206,7 +207,9 @@ export class ServingModel {
     const signal = request.signal ? AbortSignal.any([request.signal, cancel.signal]) : cancel.signal;
     const tokens = this.engine.write({ stopIds: this.stopIds, ...request, signal });
     try {
+      const breath = new Breath();
       for (const [i, id] of (job.writtenIds ?? []).entries()) {
+        await breath.take();
         const told = { id, logProbs: writtenLogProbs[i] ?? null };
         yield { text: stopper.push(decoder.push(id)).text, token: null, told };
       }

@@ -249,6 +249,34 @@ test("what does not run, or would go on otherwise, is refused", async () => {
     const { status, body } = await there.post("/v1/requests/import", { ...moved, ...changes });
     assert.deepEqual([status, (body as { error: { param: string } }).error.param], [400, param]);
   }
+  const text = { ...moved, adapter: null, written_ids: [97, 98, 99] };
+  const body = { ...completion, model: "tiny", seed: 1, max_tokens: 8 };
+  for (const [changes, param, message] of [
+    [{ body: { ...body, n: 2 } }, "body.n", /n is 2, expected 1/],
+    [{ body: { ...body, stream: false } }, "body.stream", /stream is false, expected true/],
+    [{ body: { ...body, prompt: ["ka", "lo"] } }, "body.prompt", /2 prompts, expected one/],
+    [{ body, written_ids: [97, 99_999_999] }, "written_ids", /the id 99999999, expected ids from 0 to/],
+    [{ body, written_ids: Array(9).fill(97) }, "written_ids", /9 ids, expected at most 8/],
+    [{ body, written_ids: Array(2000).fill(257) }, "written_ids", /2000 ids, expected at most 8/],
+    [
+      { path: "/v1/chat/completions", body: { ...chat, model: "tiny", max_tokens: 2 } },
+      "written_ids",
+      /at most 2/,
+    ],
+    [
+      { path: "/v1/chat/completions", body: { ...chat, model: "tiny" }, written_log_probs: [null] },
+      "written_log_probs",
+      /has 1, expected one for each of 3/,
+    ],
+  ] as const) {
+    const answer = await there.post("/v1/requests/import", { ...text, ...changes });
+    const { error } = answer.body as { error: { param: string; message: string } };
+    assert.deepEqual([answer.status, error.param], [400, param]);
+    assert.match(error.message, message);
+  }
+  const ids = Array.from({ length: 8 }, () => 97);
+  const whole = await read(there, "/v1/requests/import", { ...text, body, written_ids: ids });
+  assert.equal(whole.at(-1)?.choices[0]?.finish_reason, "length");
   assert.deepEqual([here.errors, there.errors], [[], []]);
 });
 

@@ -5,7 +5,7 @@ import { FormatError } from "../../errors.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { byteTokenizerFiles, createByteTokenizer } from "../../../test/tiny/byte-tokenizer.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
-import { createTokenizer } from "./tokenizer.ts";
+import { type Tokenizer, createTokenizer } from "./tokenizer.ts";
 import { processorMs } from "../../train/power/processor-ms.ts";
 
 const files = byteTokenizerFiles();
@@ -290,6 +290,43 @@ describe("stream()", () => {
       );
     });
   }
+
+  it("takes time linear in ids that show nothing, or stay broken, and emits the same text", () => {
+    const spaces = createTokenizer(byteFallbackFiles());
+    const cases: [string, Tokenizer, number[]][] = [
+      ["special tokens", createTokenizer(files), Array.from({ length: 20_000 }, () => 257)],
+      ["ids beyond the vocabulary", spaces, Array.from({ length: 20_000 }, () => 99_999)],
+      ["beginnings of characters", createTokenizer(files), Array.from({ length: 20_000 }, () => 0xe2)],
+      ["bytes of a fallback", spaces, Array.from({ length: 20_000 }, (_, i) => [0xe2, 0x82, 0xff][i % 3]!)],
+    ];
+    for (const [name, tokenizer, ids] of cases) {
+      const started = processorMs();
+      const stream = tokenizer.stream({ skipSpecialTokens: true });
+      const pieces = [...ids, 0xe2, 0x82, 0xac, 0x61].map((id) => stream.push(id));
+      const text = pieces.join("") + stream.end();
+      assert.equal(
+        text,
+        tokenizer.decode([...ids, 0xe2, 0x82, 0xac, 0x61], { skipSpecialTokens: true }),
+        name,
+      );
+      assert.ok(processorMs() - started < 5000, `${name}: ${processorMs() - started} ms`);
+    }
+  });
+
+  it("lets go of broken bytes without a change of the text, whatever follows", () => {
+    const tokenizers = [createTokenizer(files), createByteTokenizer(), createTokenizer(byteFallbackFiles())];
+    const broken = fc.constantFrom(0xf0, 0x9f, 0x99, 0x82, 0xe2, 0x82, 0xac, 0xff, 0xc3);
+    const run = fc.array(broken, { minLength: 100, maxLength: 300, size: "max" });
+    fc.assert(
+      fc.property(run, fc.array(fc.integer({ min: 0, max: 255 })), (head, tail) => {
+        for (const tokenizer of tokenizers) {
+          const ids = [...head, ...tail];
+          const stream = tokenizer.stream();
+          assert.equal(ids.map((id) => stream.push(id)).join("") + stream.end(), tokenizer.decode(ids));
+        }
+      }),
+    );
+  });
 
   it("keeps the space behind a text of bytes alone, or of a space, that it goes on from", () => {
     const tokenizer = createTokenizer(byteFallbackFiles());

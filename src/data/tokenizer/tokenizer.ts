@@ -150,13 +150,13 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     });
   };
 
+  const isLeftOut = (id: number, { skipSpecialTokens, shownIds }: DecodeOptions): boolean =>
+    hub.id_to_token(id) === undefined ||
+    (skipSpecialTokens === true && specialIds.has(id) && shownIds?.has(id) !== true);
+
   const decode = (ids: readonly number[] | Int32Array, options: DecodeOptions = {}): string => {
     if (!Array.isArray(ids) || !isObject(options)) checkArguments("decode", DECODE, { ids, options });
-    const known = Array.from(ids).filter(
-      (id) =>
-        hub.id_to_token(id) !== undefined &&
-        !(options.skipSpecialTokens === true && specialIds.has(id) && options.shownIds?.has(id) !== true),
-    );
+    const known = Array.from(ids).filter((id) => !isLeftOut(id, options));
     return known.length === 0 ? "" : hub.decode(known, { clean_up_tokenization_spaces: false });
   };
 
@@ -191,7 +191,10 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     tokenBytes: tokenBytesOf(hub, files, decode),
     stream(options = {}) {
       if (!isObject(options)) checkArguments("stream", OPTIONS, { options });
-      return createTokenStream((ids) => decode(ids, options), options.after);
+      return createTokenStream((ids) => decode(ids, options), {
+        before: options.after,
+        isLeftOut: (id) => isLeftOut(id, options),
+      });
     },
   };
 }

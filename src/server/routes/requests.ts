@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { hashOfAdapter } from "../../engine/adapters/adapter-hash.ts";
 import { fingerprintOf, mayBeOneBase } from "../../models/base/fingerprint.ts";
-import { ApiError } from "../api-error.ts";
+import { ApiError, invalidValue } from "../api-error.ts";
 import { type Route, type RouteAnswer, defineRoute, parseValues } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 
@@ -42,6 +42,22 @@ async function holdingsOf(
   return { base: await fingerprintOf(state.model.parts.base), adapter };
 }
 
+/** Only streams of one text are given away. @throws ApiError 400 that names the key of the body */
+function requireOneStream(body: {
+  readonly stream?: unknown;
+  readonly n?: unknown;
+  readonly prompt?: unknown;
+}): void {
+  const { stream, n, prompt } = body;
+  const refuse = (key: keyof typeof body, found: string): never => {
+    throw invalidValue(`body.${key} ${found}: only a stream of one text goes on elsewhere`, `body.${key}`);
+  };
+  if (stream !== true) refuse("stream", `is ${stream}, expected true`);
+  if (typeof n === "number" && n > 1) refuse("n", `is ${n}, expected 1`);
+  if (!Array.isArray(prompt) || typeof prompt[0] === "number" || prompt.length === 1) return;
+  refuse("prompt", `has ${prompt.length} prompts, expected one`);
+}
+
 export const exportRequest = defineRoute({
   method: "post",
   path: "/v1/requests/:id/export",
@@ -71,6 +87,7 @@ export function importRequest(routes: readonly Route[]): Route {
       const { state } = call;
       const route = routes.find(({ path }) => path === moved.path)!;
       const body = parseValues(moved.body, route.body as z.ZodType);
+      requireOneStream(body as object);
       const own = await holdingsOf(moved.body["model"], state);
       for (const what of ["base", "adapter"] as const) {
         if (own[what] === moved[what]) continue;

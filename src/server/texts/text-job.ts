@@ -48,10 +48,12 @@ export function textJobs(settings: TextSettings, prompt: TextPrompt, state: Serv
     Math.floor((state.limits.maxRequestTokens ?? Infinity) / (settings.n ?? 1)) - promptIds.length;
   const stop = settings.stop ?? [];
   const seed = settings.seed ?? state.newSeed();
+  const maxNewTokens = maxTokens ?? Math.max(1, Math.min(room, share));
+  requireWritten(prompt, maxNewTokens, state);
   const job: TextJob = {
     promptIds,
     adapter,
-    maxNewTokens: maxTokens ?? Math.max(1, Math.min(room, share)),
+    maxNewTokens,
     minNewTokens: settings.min_tokens ?? 0,
     stopIds: grammar === null ? stopIdsOf(settings, state) : state.model.stopIds,
     stop: typeof stop === "string" ? [stop] : stop,
@@ -129,6 +131,23 @@ export function requireIds(ids: readonly number[], param: string, { model }: Ser
   if (ids.length === 0 || foreign !== undefined) {
     throw invalidValue(`${param} ${found}`, param);
   }
+}
+
+/** Holds what another server says to have written against what it can have. @throws ApiError 400 that names the key */
+function requireWritten(
+  { writtenIds = [], writtenLogProbs }: Pick<TextPrompt, "writtenIds" | "writtenLogProbs">,
+  maxNewTokens: number,
+  state: ServerState,
+): void {
+  const count = writtenIds.length;
+  if (count > maxNewTokens) {
+    const most = `${maxNewTokens}, as many new tokens as the request may have`;
+    throw invalidValue(`written_ids has ${count} ids, expected at most ${most}`, "written_ids");
+  }
+  if (count > 0) requireIds(writtenIds, "written_ids", state);
+  if (writtenLogProbs === undefined || writtenLogProbs.length === count) return;
+  const found = `written_log_probs has ${writtenLogProbs.length}, expected one for each of ${count} written_ids`;
+  throw invalidValue(found, "written_log_probs");
 }
 
 /** @throws ApiError 400 for an id that the model has not */
