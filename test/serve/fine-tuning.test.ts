@@ -341,13 +341,19 @@ test("what is wrong with a job is told by the job, with the line", async () => {
     [{ maxLength: 513 }, /the model has 512 positions/],
     [{ steps: 6, warmupSteps: 6 }, /Cannot warm up over 6 steps: the run has 6, expected fewer/],
     [{ epochs: 1e300 }, /epochs is 1e\+300, expected a number above 0 and of at most 1000000/],
-    [{ objective: "dpo", packing: true }, /Cannot pack rows for objective "dpo"/],
   ] as const) {
     const refused = create('{"text": "ka lo mi"}\n', wrong);
     await assert.rejects(refused, { status: 400, code: "invalid_value", param: "graft", message });
   }
   const file = await toFile(Buffer.from('{"text": "ka lo mi"}\n'), "rows.jsonl");
   const { id: fit } = await third.client.files.create({ file, purpose: "fine-tune" });
+  const packed = { method: { type: "dpo" }, graft: { objective: "dpo", packing: true } };
+  const ofPairs = { ...request(fit), ...packed } as OpenAI.FineTuning.JobCreateParams;
+  await assert.rejects(third.client.fineTuning.jobs.create(ofPairs), {
+    status: 400,
+    param: "graft",
+    message: /Cannot pack rows for objective "dpo"/,
+  });
   const hyperparameters = { beta: 0.1 };
   for (const [param, own] of Object.entries({
     hyperparameters: { hyperparameters },
@@ -369,6 +375,21 @@ test("what is wrong with a job is told by the job, with the line", async () => {
     await assert.rejects(third.client.fineTuning.jobs.retrieve(id), { status: 404 });
   }
   assert.deepEqual(server.errors, []);
+});
+
+test("a job shows what it trains with, in whichever form it was given", async () => {
+  const own = await open(join(root, "shown"));
+  after(() => own.stop());
+  const file = await toFile(readFileSync(chats), "chats.jsonl");
+  const { id: data } = await own.client.files.create({ file, purpose: "fine-tune" });
+  const graft = { seed: 77, objective: "orpo", batchSize: 3, epochs: 2, maxLength: 64 };
+  const asked = { model: "tiny", training_file: data, graft } as OpenAI.FineTuning.JobCreateParams;
+  const { seed, method, hyperparameters } = await own.client.fineTuning.jobs.create(asked);
+  const used = { n_epochs: 2, batch_size: 3, learning_rate_multiplier: "auto" };
+  assert.deepEqual([seed, hyperparameters], [77, used]);
+  assert.deepEqual(method, { type: "orpo", orpo: { hyperparameters: used } });
+  const unlike = { ...asked, seed: 1 };
+  await assert.rejects(own.client.fineTuning.jobs.create(unlike), { status: 400, param: "graft.seed" });
 });
 
 test("a job reads its data with the tokenizer that the server has open", async () => {

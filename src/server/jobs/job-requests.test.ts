@@ -96,6 +96,54 @@ test("hyperparameters stand in one place, their own or that of the method", () =
   });
 });
 
+test("what a job has in two forms says the same in both", () => {
+  const request = { model: "tiny", training_file: "file-1" };
+  const dpo = { type: "dpo", dpo: { hyperparameters: { beta: 0.2, batch_size: 2 } } };
+  for (const fits of [
+    { seed: 1, graft: { seed: 1 } },
+    { graft: { seed: 1, objective: "dpo" } },
+    { method: dpo, graft: { objective: "dpo", beta: 0.2, batchSize: 2, epochs: 3, learningRate: 0.01 } },
+    { method: { type: "supervised" }, graft: { objective: "cross-entropy" } },
+    { hyperparameters: { batch_size: "auto" }, graft: { batchSize: 8 } },
+  ])
+    assert.ok(parseValues({ ...request, ...fits }, JOB_REQUEST));
+  const cases: [object, string, RegExp][] = [
+    [
+      { seed: 2, graft: { seed: 1 } },
+      "graft.seed",
+      /^graft\.seed is 1, while seed is 2: give one of the two$/,
+    ],
+    [
+      { method: { type: "dpo" }, graft: { objective: "kto" } },
+      "graft.objective",
+      /^graft\.objective is "kto", while method\.type is "dpo": give/,
+    ],
+    [
+      { method: { type: "supervised" }, graft: { objective: "dpo" } },
+      "graft.objective",
+      /type is "supervised"/,
+    ],
+    [
+      { hyperparameters: { batch_size: 4 }, graft: { batchSize: 8 } },
+      "graft.batchSize",
+      /hyperparameters\.batch_size is 4/,
+    ],
+    [
+      { hyperparameters: { n_epochs: 1 }, graft: { epochs: 2 } },
+      "graft.epochs",
+      /while hyperparameters\.n_epochs is 1/,
+    ],
+    [{ method: dpo, graft: { beta: 0.1 } }, "graft.beta", /while method\.dpo\.hyperparameters\.beta is 0\.2/],
+    [
+      { hyperparameters: { learning_rate_multiplier: 2 }, graft: { learningRate: 0.1 } },
+      "graft.learningRate",
+      /is 0\.1, while hyperparameters\.learning_rate_multiplier is 2 times/,
+    ],
+  ];
+  for (const [own, param, message] of cases)
+    assert.throws(() => parseValues({ ...request, ...own }, JOB_REQUEST), { status: 400, param, message });
+});
+
 test("what a job cannot have is told with what it can", () => {
   const averaged =
     '"graft": {"steps": 4, "averaging": {"shares": 1e400, "syncEvery": 2, "outerMomentum": 1}}';

@@ -5,7 +5,8 @@
 import { z } from "zod";
 import { AVERAGING, averagingProblems } from "../../jobs/training/averaging.ts";
 import { foreignSettings } from "../../jobs/training/job-settings.ts";
-import { ASKED_HYPERPARAMETERS, JOB_METHODS } from "../../jobs/job.ts";
+import { contradictionsOf } from "../../jobs/training/two-forms.ts";
+import { ASKED_HYPERPARAMETERS, HYPERPARAMETERS, type Hyperparameters, JOB_METHODS } from "../../jobs/job.ts";
 import { METADATA } from "../requests/metadata.ts";
 
 const OWN = z.strictObject({ hyperparameters: ASKED_HYPERPARAMETERS.optional() });
@@ -55,8 +56,23 @@ const FIELDS = z.strictObject({
     ),
 });
 
+type Fields = z.output<typeof FIELDS>;
+
+/** The hyperparameters of a request, wherever they stand. */
+export function hyperparametersOf({ hyperparameters, method }: Fields): Hyperparameters {
+  const nested = method && (method[method.type] as { readonly hyperparameters?: unknown } | undefined);
+  return HYPERPARAMETERS.parse(nested?.hyperparameters ?? hyperparameters ?? {});
+}
+
+/** Where they stand. */
+export function hyperparametersKey({ hyperparameters, method }: Fields): string {
+  return hyperparameters != null || method == null
+    ? "hyperparameters"
+    : `method.${method.type}.hyperparameters`;
+}
+
 /** Whether both places for hyperparameters are used, of which one would be passed over. */
-function hasBoth({ hyperparameters, method }: z.output<typeof FIELDS>): boolean {
+function hasBoth({ hyperparameters, method }: Fields): boolean {
   return hyperparameters != null && method != null && method[method.type] !== undefined;
 }
 
@@ -66,6 +82,14 @@ export const JOB_REQUEST = FIELDS.superRefine((request, context) => {
     context.addIssue({ code: "custom", path: ["hyperparameters"], message });
   }
   const problems = averagingProblems(request.graft ?? {}, (key) => request[key] != null);
-  for (const problem of problems) context.addIssue({ code: "custom", ...problem });
+  const { graft, seed = null, method } = request;
+  const form = {
+    seed,
+    type: method?.type ?? null,
+    hyperparameters: hyperparametersOf(request),
+    place: hyperparametersKey(request),
+  };
+  for (const { path, message } of [...problems, ...contradictionsOf(graft ?? {}, form)])
+    context.addIssue({ code: "custom", path: [...path], message });
 });
 export type JobRequest = z.output<typeof JOB_REQUEST>;

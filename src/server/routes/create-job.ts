@@ -2,23 +2,13 @@
 import { toldWhole, UsageError } from "../../errors.ts";
 import { HYPERPARAMETERS, type Job, SUPERVISED } from "../../jobs/job.ts";
 import { inSettings } from "../../jobs/training/job-settings.ts";
+import { inBothForms } from "../../jobs/training/two-forms.ts";
 import { JOB_ANSWER } from "../answers/list-answers.ts";
 import { ApiError, invalidValue } from "../api-error.ts";
 import { JOBS, requireDataFile, requireJobs } from "../jobs/require-jobs.ts";
-import { JOB_REQUEST, type JobRequest } from "../jobs/job-requests.ts";
+import { JOB_REQUEST, type JobRequest, hyperparametersKey, hyperparametersOf } from "../jobs/job-requests.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
-
-function hyperparametersOf({ hyperparameters, method }: JobRequest): Job["hyperparameters"] {
-  const nested = method && (method[method.type] as { readonly hyperparameters?: unknown } | undefined);
-  return HYPERPARAMETERS.parse(nested?.hyperparameters ?? hyperparameters ?? {});
-}
-
-function hyperparametersKey({ hyperparameters, method }: JobRequest): string {
-  return hyperparameters != null || method == null
-    ? "hyperparameters"
-    : `method.${method.type}.hyperparameters`;
-}
 
 /** What is wrong with the settings of a job; null: nothing. */
 function refusalOf(job: Job, requireSettings: (job: Job) => void): string | null {
@@ -46,7 +36,7 @@ export const createJob = defineRoute({
     const hyperparameters = hyperparametersOf(body);
     const method = adapter === null ? {} : { method: await methodOf(adapter, body, state) };
     const type = body.method?.type ?? SUPERVISED;
-    const job: Job = {
+    const asked: Job = {
       id: `ftjob-${state.newId()}`,
       object: "fine_tuning.job",
       created_at: state.seconds(),
@@ -68,12 +58,13 @@ export const createJob = defineRoute({
       metadata: body.metadata ?? null,
       graft: { ...method, ...body.graft },
     };
-    const refusal = refusalOf(job, requireSettings);
+    const refusal = refusalOf(asked, requireSettings);
     if (refusal !== null) {
-      const others = { ...job, hyperparameters: HYPERPARAMETERS.parse({}) };
+      const others = { ...asked, hyperparameters: HYPERPARAMETERS.parse({}) };
       const param = refusalOf(others, requireSettings) === null ? hyperparametersKey(body) : "graft";
       throw invalidValue(refusal, param);
     }
+    const job = inBothForms(asked);
     const path = state.models.list().find(({ id }) => id === adapter)?.path ?? null;
     const initAdapter = path === null ? null : files.toShared(path);
     const from = body.resume_from == null ? null : await foundBelow(state, body.resume_from);

@@ -1,0 +1,86 @@
+/**
+ * @file Settings that a job may have in two forms: by OpenAI's keys, and among graft's own. Where both say something they have to say
+ * the same, and a job shows in OpenAI's keys what it trains with.
+ */
+import { defaultObjective } from "../../train/objectives.ts";
+import { type Hyperparameters, type Job, JOB_METHODS, SUPERVISED } from "../job.ts";
+
+/** What a request says by OpenAI's keys; null: nothing. */
+interface OpenaiForm {
+  readonly seed: number | null;
+  readonly type: string | null;
+  readonly hyperparameters: Hyperparameters;
+  /** Where the hyperparameters stand. */
+  readonly place: string;
+}
+
+interface Contradiction {
+  /** Of the key among graft's own. */
+  readonly path: readonly string[];
+  /** Goes on from the value. */
+  readonly message: string;
+}
+
+const HYPERPARAMETER_OF = { epochs: "n_epochs", batchSize: "batch_size", beta: "beta" } as const;
+
+/** The objective of `SUPERVISED`. */
+const USUAL_OBJECTIVE = defaultObjective({ problem: null }).name;
+
+/** Finds the settings of graft's own that say something else than OpenAI's keys do. */
+export function contradictionsOf(
+  graft: Job["graft"],
+  { seed, type, hyperparameters, place }: OpenaiForm,
+): Contradiction[] {
+  const both = Object.entries(HYPERPARAMETER_OF).map(
+    ([key, name]) => [key, `${place}.${name}`, hyperparameters[name]] as const,
+  );
+  const { learning_rate_multiplier: factor } = hyperparameters;
+  const unlike = [["seed", "seed", seed] as const, ...both]
+    .filter(
+      ([key, , other]) =>
+        other != null && other !== "auto" && ![undefined, other].includes(numberOf(graft[key])),
+    )
+    .map(([key, name, other]) => ({
+      path: ["graft", key],
+      message: `while ${name} is ${other}: give one of the two`,
+    }));
+  const { objective } = graft;
+  // What no job can have is told as such.
+  if (type !== null && JOB_METHODS.includes(objective as string) && objectiveOf(type) !== objective) {
+    const message = `while method.type is ${JSON.stringify(type)}: give one of the two`;
+    unlike.push({ path: ["graft", "objective"], message });
+  }
+  if (graft["learningRate"] !== undefined && factor !== "auto") {
+    const message = `while ${place}.learning_rate_multiplier is ${factor} times what suits method and model: give one of the two`;
+    unlike.push({ path: ["graft", "learningRate"], message });
+  }
+  return unlike;
+}
+
+function objectiveOf(type: string): string {
+  return type === SUPERVISED ? USUAL_OBJECTIVE : type;
+}
+
+/** A number of graft's own; undefined for anything else, which is not given or refused elsewhere. */
+function numberOf(value: unknown): number | undefined {
+  return typeof value === "number" ? value : undefined;
+}
+
+/** A job whose settings have been checked, with what graft's own say in the places of OpenAI's keys. */
+export function inBothForms(job: Job): Job {
+  const { graft } = job;
+  const own = Object.entries(HYPERPARAMETER_OF).flatMap(([key, name]) => {
+    const value = numberOf(graft[key]);
+    return value === undefined ? [] : [[name, value] as const];
+  });
+  const hyperparameters: Hyperparameters = { ...job.hyperparameters, ...Object.fromEntries(own) };
+  const { objective } = graft;
+  const type =
+    typeof objective !== "string" || objective === objectiveOf(job.method.type) ? job.method.type : objective;
+  return {
+    ...job,
+    hyperparameters,
+    method: { type, [type]: { hyperparameters } },
+    seed: numberOf(graft["seed"]) ?? job.seed,
+  };
+}
