@@ -1,6 +1,7 @@
 /** @file Answers and refusals have the forms of OpenAI's interface to the last key, and of vLLM's where that has the route alone. */
 import assert from "node:assert/strict";
 import { join } from "node:path";
+import { gzipSync, zstdCompressSync } from "node:zlib";
 import { after, test } from "node:test";
 import { FailedError } from "../../src/errors.ts";
 import { withDisk } from "../../src/format/files/disk/calls.ts";
@@ -373,6 +374,49 @@ test("files are taken for training alone, with rows in them, and given back", as
     const { status, body } = await upload(content, {}, name);
     assert.deepEqual([status, (body as Body).error.param], [400, "file"], name);
     assert.match((body as Body).error.message, found);
+  }
+  const many = row.repeat(60_000);
+  for (const [name, content, found] of [
+    [
+      "a.jsonl.gz",
+      Buffer.from("no such file"),
+      /"a.jsonl.gz" cannot be unpacked: incorrect header check, expected a whole .gz/,
+    ],
+    ["a.jsonl.gz", gzipSync(many).subarray(0, -9), /cannot be unpacked: unexpected end/],
+    ["a.jsonl.gz", gzipSync(`${row}{`), /Line 2 of "a.jsonl.gz" is not JSON/],
+    ["a.jsonl.gz", gzipSync(`${many}[1]\n${many}`), /Line 60001 of "a.jsonl.gz" is not an object of JSON/],
+    ["a.gz", gzipSync(Buffer.from([...Buffer.from(many), 0xe4])), /Line 60001 of "a.gz" is not UTF-8/],
+    ["a.jsonl.gz", gzipSync("\n"), /has no rows/],
+    ["a.jsonl.gz", gzipSync(""), /is empty/],
+    [
+      "a.jsonl.gz",
+      gzipSync(`${row}{"text": "${"ka ".repeat(1 << 20)}"}`),
+      /Line 2 of .* is longer than \d+ bytes/,
+    ],
+    ["a.txt.gz", gzipSync(Buffer.alloc(1 << 22, 0x80)), /Line 1 of "a.txt.gz" is not UTF-8/],
+    [
+      "a.csv.zst",
+      Buffer.from("no such file"),
+      /"a.csv.zst" cannot be unpacked: .*, expected a whole .zst file/,
+    ],
+    ["a.csv.zst", zstdCompressSync(Buffer.of(0x61, 0x0a, 0xe4)), /Line 2 of "a.csv.zst" is not UTF-8/],
+    ["a.json.zst", zstdCompressSync('[{"text": "ka"}'), /"a.json.zst" is not JSON: .*position/],
+    ["a.parquet.gz", gzipSync("PAR1 cut off"), /"a.parquet.gz" is not Parquet/],
+  ] as const) {
+    const { status, body } = await upload(Uint8Array.from(content), {}, name);
+    assert.deepEqual([status, (body as Body).error?.param], [400, "file"], `${name} ${found}`);
+    assert.match((body as Body).error.message, found);
+  }
+  for (const [name, content] of [
+    ["b.jsonl.gz", gzipSync(many)],
+    ["b.jsonl.zst", Buffer.concat([row, "", many].map((part) => zstdCompressSync(part)))],
+    ["b.json.gz", gzipSync('[{"text": "ka"}]')],
+    ["b.parquet.zst", zstdCompressSync("PAR1 and more PAR1")],
+    ["b.txt.gz", gzipSync(`${"ka é€🙂 ".repeat(100_000)}\n\0`)],
+  ] as const) {
+    const { status, body } = await upload(Uint8Array.from(content), {}, name);
+    assert.equal(status, 200, JSON.stringify(body));
+    await server.app.request(`/v1/files/${(body as { id: string }).id}`, { method: "DELETE" });
   }
   // Joined of several files that each began with a byte order mark: read as a training reads it.
   const joined = await upload(`\uFEFF${row}\uFEFF${row}`, {}, "joined.jsonl");

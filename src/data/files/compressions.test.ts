@@ -1,8 +1,9 @@
 /** @file Compressed files of several parts, one behind the other, as `cat` and programs of many threads make them. */
 import assert from "node:assert/strict";
+import { randomBytes } from "node:crypto";
 import { test } from "node:test";
 import { gzipSync, zstdCompressSync } from "node:zlib";
-import { DECOMPRESS } from "./compressions.ts";
+import { DECOMPRESS, decompressInSlices } from "./compressions.ts";
 import { decompressZst } from "./zstd.ts";
 
 const LINES = ["first\n", "second\n", "", "third\n"];
@@ -16,6 +17,32 @@ for (const [ending, compress] of Object.entries(COMPRESS) as [keyof typeof COMPR
     const zeros = compress(new Uint8Array(1 << 25));
     await assert.rejects(async () => await DECOMPRESS[ending](Buffer.concat([zeros, zeros, zeros])));
     await assert.rejects(async () => await DECOMPRESS[ending](Buffer.concat(parts).subarray(0, -3)));
+  });
+}
+
+for (const [ending, compress] of Object.entries(COMPRESS) as [keyof typeof COMPRESS, typeof gzipSync][]) {
+  test(`${ending}: slices are what the whole is, and are refused where it is`, async () => {
+    const slices = async (bytes: Buffer): Promise<Buffer> => {
+      const all: Uint8Array[] = [];
+      for await (const slice of decompressInSlices(bytes, ending)) all.push(slice);
+      return Buffer.concat(all);
+    };
+    const noise = randomBytes(1 << 20);
+    const parts = [...LINES, noise, WHOLE].map((part) => compress(part));
+    assert.ok(
+      (await slices(Buffer.concat(parts))).equals(
+        Buffer.concat([Buffer.from(WHOLE), noise, Buffer.from(WHOLE)]),
+      ),
+    );
+    const zeros = compress(new Uint8Array(1 << 25));
+    await assert.rejects(slices(Buffer.concat([zeros, zeros, zeros])), /would become more than/);
+    for (const damaged of [
+      Buffer.concat(parts).subarray(0, -3),
+      Buffer.from("no such file"),
+      noise,
+      Buffer.alloc(0),
+    ])
+      await assert.rejects(slices(damaged));
   });
 }
 

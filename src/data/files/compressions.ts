@@ -1,4 +1,7 @@
-/** @file How files of data are decompressed. Adding a way: its ending in `file-kinds`, and an entry here, which the type asks for. */
+/**
+ * @file How files of data are decompressed, whole or slice by slice. Adding a way: its ending in `file-kinds`, and an entry in both
+ * lists, which their types ask for.
+ */
 import * as zlib from "node:zlib";
 import { maxDecompressedBytes } from "../../untrusted/limits.ts";
 import type { CompressedEnding } from "../formats/file-kinds.ts";
@@ -37,3 +40,43 @@ export const DECOMPRESS: Readonly<Record<CompressedEnding, Decompress>> = {
     return decompressZst(bytes, maxDecompressedBytes(bytes.length));
   },
 };
+
+/** Bytes of a slice at most. */
+const SLICE_BYTES = 1 << 18;
+
+/** Decompresses one part after another where Node's stream ends with the first. */
+async function* slicesOfZstd(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
+  let at = 0;
+  do {
+    const stream = zlib.createZstdDecompress({ chunkSize: SLICE_BYTES });
+    stream.end(bytes.subarray(at));
+    yield* stream as AsyncIterable<Uint8Array>;
+    at += stream.bytesWritten;
+  } while (at < bytes.length);
+}
+
+const SLICES: Readonly<Record<CompressedEnding, (bytes: Uint8Array) => AsyncIterable<Uint8Array>>> = {
+  ".gz": (bytes) => {
+    const stream = zlib.createGunzip({ chunkSize: SLICE_BYTES });
+    stream.end(bytes);
+    return stream;
+  },
+  ".zst": async function* (bytes) {
+    if (typeof zlib.createZstdDecompress === "function") yield* slicesOfZstd(bytes);
+    else yield await DECOMPRESS[".zst"](bytes);
+  },
+};
+
+/** Decompresses a file slice by slice, off the caller's thread. @throws Error when it is damaged, or would become more than it may */
+export async function* decompressInSlices(
+  bytes: Uint8Array,
+  ending: CompressedEnding,
+): AsyncGenerator<Uint8Array> {
+  const mostBytes = maxDecompressedBytes(bytes.length);
+  let numMade = 0;
+  for await (const slice of SLICES[ending](bytes)) {
+    numMade += slice.length;
+    if (numMade > mostBytes) throw new Error(`it would become more than ${mostBytes} bytes`);
+    yield slice;
+  }
+}

@@ -1,67 +1,21 @@
 /** @file /v1/files: uploaded files with data for fine-tuning. */
 import { z } from "zod";
-import { compressionOf } from "../../data/formats/file-kinds.ts";
-import { parseJsonLineBytes } from "../../data/formats/json-rows.ts";
-import { countLineEnds, decodeLines, findWrongByte } from "../../data/formats/utf8.ts";
-import { isRecord } from "../../data/rows/row-error.ts";
 import { type UploadedFile, hasEnded } from "../../jobs/job.ts";
 import type { JobTable } from "../../jobs/job-table.ts";
-import { dataEnding } from "../../jobs/state-folder.ts";
 import { FILE_ANSWER, deletedAnswer, pageAnswer } from "../answers/list-answers.ts";
-import { ApiError } from "../api-error.ts";
+import { ApiError, invalidValue } from "../api-error.ts";
+import { requireData } from "../jobs/require-data.ts";
 import { DATA_PURPOSE, requireFile, requireJobs } from "../jobs/require-jobs.ts";
-import { describeJsonFault } from "../requests/json-fault.ts";
 import { readForm } from "../requests/multipart.ts";
 import { FILE_QUERY, pageOf } from "../pages.ts";
 import { defineRoute } from "../route.ts";
-import { inTurns } from "../texts/in-turns.ts";
 
 /** Characters of a file's name. */
 const MAX_NAME = 255;
 const UPLOAD = z.strictObject({ file: z.file(), purpose: z.literal(DATA_PURPOSE) });
 
-function refuse(message: string, param: string, code = "invalid_value"): never {
-  throw new ApiError(400, code, message, { param });
-}
-
-/** Holds data against what can be told of it before it is read: that there is some, as text, and that lines are objects. @throws ApiError 400 that names the line */
-async function requireData(filename: string, content: Uint8Array): Promise<void> {
-  if (content.length === 0) refuse(`The file "${filename}" is empty`, "file", "invalid_file");
-  if (compressionOf(filename) !== null) return;
-  const end = dataEnding(filename);
-  if (end === ".parquet") {
-    if (isParquet(content)) return;
-    refuse(`The file "${filename}" is not Parquet, or cut off`, "file", "invalid_file");
-  }
-  await inTurns(decodeLines(content, filename), () => {}).catch(() => {
-    const line = 1 + countLineEnds(content.subarray(0, findWrongByte(content)));
-    refuse(`Line ${line} of "${filename}" is not UTF-8`, "file", "invalid_file");
-  });
-  if (end === ".json") requireJson(filename, new TextDecoder().decode(content));
-  if (end === ".jsonl") await requireRows(filename, content);
-}
-
-async function requireRows(filename: string, content: Uint8Array): Promise<void> {
-  const rows = await inTurns(parseJsonLineBytes(content, filename), (row) => {
-    const wanted = "fault" in row ? "JSON" : isRecord(row.value) ? null : "an object of JSON";
-    if (wanted === null) return;
-    refuse(`Line ${row.source.line} of "${filename}" is not ${wanted}`, "file", "invalid_file");
-  });
-  if (rows.length === 0) refuse(`The file "${filename}" has no rows`, "file", "invalid_file");
-}
-
-function requireJson(filename: string, text: string): void {
-  try {
-    JSON.parse(text);
-  } catch (error) {
-    refuse(`The file "${filename}" is not JSON: ${describeJsonFault(text, error)}`, "file", "invalid_file");
-  }
-}
-
-/** Such files begin and end with the same four letters. */
-function isParquet(content: Uint8Array): boolean {
-  const [first, last] = [content.subarray(0, 4), content.subarray(-4)];
-  return content.length > 8 && [first, last].every((bytes) => String.fromCharCode(...bytes) === "PAR1");
+function refuse(message: string, param: string): never {
+  throw invalidValue(message, param);
 }
 
 export const uploadFile = defineRoute({
@@ -88,7 +42,7 @@ export const uploadFile = defineRoute({
     const foreign = [...form.keys()].find((key) => !(key in UPLOAD.shape));
     if (foreign !== undefined) refuse(`${foreign} is not served: files stay until they are removed`, foreign);
     const content = new Uint8Array(await file.arrayBuffer());
-    await requireData(file.name, content);
+    await requireData(file.name, content, state.limits);
     const uploaded: UploadedFile = {
       id: `file-${state.newId()}`,
       object: "file",

@@ -52,7 +52,7 @@ function requireOneStream(body: {
   const refuse = (key: keyof typeof body, found: string): never => {
     throw invalidValue(`body.${key} ${found}: only a stream of one text goes on elsewhere`, `body.${key}`);
   };
-  if (stream !== true) refuse("stream", `is ${stream}, expected true`);
+  if (stream !== true) refuse("stream", `is ${String(stream)}, expected true`);
   if (typeof n === "number" && n > 1) refuse("n", `is ${n}, expected 1`);
   if (!Array.isArray(prompt) || typeof prompt[0] === "number" || prompt.length === 1) return;
   refuse("prompt", `has ${prompt.length} prompts, expected one`);

@@ -1,0 +1,159 @@
+/**
+ * @file Holds uploaded data against what can be told of it before a job reads it: that there is some, as text, and that lines are
+ * objects. What is compressed is unpacked for that piece by piece, and nothing of it is kept.
+ */
+import { decompressInSlices } from "../../data/files/compressions.ts";
+import { compressionOf, withoutCompression } from "../../data/formats/file-kinds.ts";
+import { parseJsonLineBytes } from "../../data/formats/json-rows.ts";
+import { countLineEnds, decodeLines, findWrongByte } from "../../data/formats/utf8.ts";
+import { isRecord } from "../../data/rows/row-error.ts";
+import { dataEnding } from "../../jobs/state-folder.ts";
+import { ApiError } from "../api-error.ts";
+import { describeJsonFault } from "../requests/json-fault.ts";
+import type { Limits } from "../requests/limits.ts";
+import { inTurns } from "../texts/in-turns.ts";
+
+const LINE_END = 0x0a;
+/** Letters that a file of Parquet begins with, and ends with. */
+const PARQUET = "PAR1";
+
+/** A part of a file, and how many lines have ended before it. */
+interface Part {
+  readonly bytes: Uint8Array;
+  readonly linesBefore: number;
+}
+
+function refuse(message: string): never {
+  throw new ApiError(400, "invalid_file", message, { param: "file" });
+}
+
+/** @throws ApiError 400 that names the line */
+export async function requireData(
+  filename: string,
+  content: Uint8Array,
+  { maxBodyBytes }: Pick<Limits, "maxBodyBytes">,
+): Promise<void> {
+  const slices = slicesOf(filename, content);
+  const end = dataEnding(withoutCompression(filename));
+  if (end === ".parquet") return await requireParquet(filename, slices);
+  let [numBytes, numRows] = [0, 0];
+  const whole: Uint8Array[] = [];
+  const parts =
+    end === ".jsonl"
+      ? partsOf(slices, ROW_END, (numBegun, line) => {
+          if (numBegun <= maxBodyBytes) return;
+          refuse(
+            `Line ${line} of "${filename}" is longer than ${maxBodyBytes} bytes, expected at most as many as a request may have`,
+          );
+        })
+      : partsOf(slices, TEXT_END);
+  for await (const part of parts) {
+    await requireText(filename, part);
+    if (end === ".jsonl") numRows += await countRows(filename, part);
+    numBytes += part.bytes.length;
+    // A longer one can only come compressed, and is one value: the job tells what is wrong with it.
+    if (end === ".json" && numBytes <= maxBodyBytes) whole.push(part.bytes);
+  }
+  if (numBytes === 0) refuse(`The file "${filename}" is empty`);
+  if (end === ".jsonl" && numRows === 0) refuse(`The file "${filename}" has no rows`);
+  if (end === ".json" && numBytes <= maxBodyBytes)
+    requireJson(filename, new TextDecoder().decode(Buffer.concat(whole)));
+}
+
+async function* slicesOf(filename: string, content: Uint8Array): AsyncGenerator<Uint8Array> {
+  const compression = compressionOf(filename);
+  if (compression === null || content.length === 0) {
+    yield content;
+    return;
+  }
+  const slices = decompressInSlices(content, compression);
+  for (;;) {
+    const step = await slices.next().catch((error: unknown) => {
+      const found = error instanceof Error ? error.message : String(error);
+      return refuse(
+        `The file "${filename}" cannot be unpacked: ${found}, expected a whole ${compression} file`,
+      );
+    });
+    if (step.done === true) return;
+    yield step.value;
+  }
+}
+
+/** Where the last whole part of a slice ends; 0: it is a part of one that goes on. */
+type FindEnd = (slice: Uint8Array) => number;
+
+/** Of text without rows any character may be the last; it has four bytes at most. */
+const TEXT_END: FindEnd = (slice) => {
+  const first = slice.subarray(-4).findLastIndex((byte) => (byte & 0xc0) !== 0x80);
+  return Math.max(0, slice.length - 4) + Math.max(0, first);
+};
+const ROW_END: FindEnd = (slice) => slice.lastIndexOf(LINE_END) + 1;
+
+/** Puts slices together so that they end where a part does; the last is no short rest, whose kind could not be told. */
+async function* partsOf(
+  slices: AsyncIterable<Uint8Array>,
+  findEnd: FindEnd,
+  onBegun: (numBytes: number, line: number) => void = () => {},
+): AsyncGenerator<Part> {
+  let begun: Uint8Array[] = [];
+  let numBegun = 0;
+  let last: Uint8Array = new Uint8Array();
+  let linesBefore = 0;
+  for await (const slice of slices) {
+    const end = findEnd(last);
+    if (end > 0) {
+      const bytes = joined([...begun, last.subarray(0, end)]);
+      yield { bytes, linesBefore };
+      linesBefore += countLineEnds(bytes);
+      begun = [];
+      numBegun = 0;
+    }
+    if (end < last.length) begun.push(last.subarray(end));
+    numBegun += last.length - end;
+    onBegun(numBegun, linesBefore + 1);
+    last = slice;
+  }
+  yield { bytes: joined([...begun, last]), linesBefore };
+}
+
+function joined(parts: readonly Uint8Array[]): Uint8Array {
+  return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
+}
+
+async function requireText(filename: string, { bytes, linesBefore }: Part): Promise<void> {
+  await inTurns(decodeLines(bytes, filename), () => {}).catch(() => {
+    const line = linesBefore + 1 + countLineEnds(bytes.subarray(0, findWrongByte(bytes)));
+    refuse(`Line ${line} of "${filename}" is not UTF-8`);
+  });
+}
+
+async function countRows(filename: string, { bytes, linesBefore }: Part): Promise<number> {
+  const rows = await inTurns(parseJsonLineBytes(bytes, filename), (row) => {
+    const wanted = "fault" in row ? "JSON" : isRecord(row.value) ? null : "an object of JSON";
+    if (wanted === null) return;
+    refuse(`Line ${linesBefore + row.source.line} of "${filename}" is not ${wanted}`);
+  });
+  return rows.length;
+}
+
+function requireJson(filename: string, text: string): void {
+  try {
+    JSON.parse(text);
+  } catch (error) {
+    refuse(`The file "${filename}" is not JSON: ${describeJsonFault(text, error)}`);
+  }
+}
+
+/** Such files begin and end with the same four letters. */
+async function requireParquet(filename: string, slices: AsyncIterable<Uint8Array>): Promise<void> {
+  let [first, last, numBytes] = [new Uint8Array(), new Uint8Array(), 0];
+  for await (const slice of slices) {
+    const { length } = PARQUET;
+    if (first.length < length) first = Buffer.concat([first, slice.subarray(0, length - first.length)]);
+    last = Buffer.concat([last, slice.subarray(-length)]).subarray(-length);
+    numBytes += slice.length;
+  }
+  if (numBytes === 0) refuse(`The file "${filename}" is empty`);
+  const isWhole = [first, last].every((bytes) => Buffer.from(bytes).toString("latin1") === PARQUET);
+  if (!isWhole || numBytes <= 2 * PARQUET.length) refuse(`The file "${filename}" is not Parquet, or cut off`);
+}
