@@ -61,6 +61,13 @@ test("a request has so many tokens, and a text without a number of its own takes
   }
 });
 
+test("texts that are read are refused by the key that has them", async () => {
+  const { server } = await serve({ maxRequestTokens: 4 });
+  const { status, body } = await server.post("/v1/embeddings", { model: "tiny", input: ["ka lo", "mi"] });
+  const { error } = body as { error: { code: string; param: string } };
+  assert.deepEqual([status, error.code, error.param], [400, "too_many_tokens", "input"]);
+});
+
 test("texts beyond the places are refused at once, and places come back whatever ends the texts", async () => {
   const { server, ask } = await serve({ maxTexts: 2 });
   const many = await ask({ ...ASKED, n: 3 });

@@ -21,7 +21,7 @@ export const classify = defineRoute({
     const examples = inputs.map((input, i) =>
       makeClassExample(input, 0, classes, { file: "input", line: i + 1 }),
     );
-    const found = await judgeInputs(examples, adapter, { context, state });
+    const found = await judgeInputs(examples, adapter, { context, state, param: "input" });
     if (found === null) return context.body(null, 400);
     return context.json({
       id: `classify-${state.newId()}`,

@@ -21,7 +21,7 @@ export const embeddings = defineRoute({
     const adapter = await state.models.writerOf(body.model);
     const inputs = await readInputs(body, false, state);
     requireDimensions(body, state);
-    const found = await runInputs(inputs, { context, state }, (some, signal) => {
+    const found = await runInputs(inputs, { context, state, param: "input" }, (some, signal) => {
       const embed = async ({ ids: promptIds }: (typeof inputs)[number]): Promise<Float32Array> => {
         const reader = new MeanPool();
         const job = { promptIds, adapter, signal, reader };

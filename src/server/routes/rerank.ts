@@ -40,7 +40,7 @@ export const RERANK_ROUTES: readonly Route[] = ["/v1/rerank", "/v2/rerank", "/re
         throw invalidValue(`The model "${body.model}" tells ${length} classes, expected one score`, "model");
       }
       const examples = await readPairs(body, classes, state);
-      const found = await judgeInputs(examples, adapter, { context, state });
+      const found = await judgeInputs(examples, adapter, { context, state, param: "documents" });
       if (found === null) return context.body(null, 400);
       const results = found.map((judgement, index) => ({
         index,

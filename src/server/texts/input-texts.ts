@@ -52,15 +52,22 @@ export async function readInputs(
   });
 }
 
+/** A request whose texts are read. */
+export interface ReadCall {
+  readonly context: Context;
+  readonly state: ServerState;
+  /** The key that has them. */
+  readonly param: string;
+}
+
 /** Reads inputs, some at a time, within the time of a request; null: the client has gone away, and gets no answer. @throws ApiError 503, 504 */
 export async function runInputs<I extends InputIds, T>(
   inputs: readonly I[],
-  { context, state }: { readonly context: Context; readonly state: ServerState },
+  { context, state, param }: ReadCall,
   run: (some: readonly I[], signal: AbortSignal) => Promise<readonly T[]>,
 ): Promise<readonly T[] | null> {
-  const release = state.places.take([
-    { promptIds: inputs.flatMap(({ ids }) => Array.from(ids)), maxNewTokens: 0 },
-  ]);
+  const promptIds = inputs.flatMap(({ ids }) => Array.from(ids));
+  const release = state.places.take([{ promptIds, maxNewTokens: 0 }], param);
   const { signal: gone } = context.req.raw;
   const found: T[] = [];
   try {

@@ -1,17 +1,16 @@
 /** @file Judges the texts of a request, some at a time, and counts each. */
-import type { Context } from "hono";
 import type { ClassExample } from "../../data/examples/class-example.ts";
 import type { Judgement } from "../../engine/judgement.ts";
 import { NO_END } from "../../engine/serving/serve-request.ts";
 import { judgeTexts } from "../../engine/serving/text-judge.ts";
 import type { ServerState } from "../server-state.ts";
-import { runInputs } from "./input-texts.ts";
+import { type ReadCall, runInputs } from "./input-texts.ts";
 
 /** What is found of each text; null: the client has gone away. `adapter` null: by the base alone. @throws as `runInputs` and `judgeTexts` */
 export function judgeInputs(
   examples: readonly ClassExample[],
   adapter: string | null,
-  request: { readonly context: Context; readonly state: ServerState },
+  request: ReadCall,
 ): Promise<readonly Judgement[] | null> {
   const { engine } = request.state.model;
   return runInputs(examples, request, (some, signal) =>

@@ -24,10 +24,10 @@ export class TextPlaces {
   }
 
   /**
-   * Takes places for the texts of a request, and gives the function that frees them.
+   * Takes places for the texts of a request, and gives the function that frees them; `tokensKey` asks for most of its tokens.
    * @throws ApiError 400 for a request that never fits, 503 for one that does not now
    */
-  take(jobs: readonly Pick<TextJob, "promptIds" | "maxNewTokens">[]): () => void {
+  take(jobs: readonly Pick<TextJob, "promptIds" | "maxNewTokens">[], tokensKey = "max_tokens"): () => void {
     const { maxTexts, maxRequestTokens } = this.#limits;
     const numTokens = jobs.reduce((sum, job) => sum + job.promptIds.length + job.maxNewTokens, 0);
     if (maxRequestTokens !== null && numTokens > maxRequestTokens) {
@@ -35,7 +35,7 @@ export class TextPlaces {
         400,
         "too_many_tokens",
         `The request asks for up to ${numTokens} tokens, prompts included, expected at most ${maxRequestTokens}`,
-        { param: "max_tokens" },
+        { param: tokensKey },
       );
     }
     if (jobs.length > maxTexts) {
