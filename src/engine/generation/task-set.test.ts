@@ -81,6 +81,14 @@ describe("TaskSet", async () => {
     assert.ok((second?.numTrained ?? 0) > 0);
   });
 
+  test("a name that is none is told with the call that has it", async () => {
+    const { tasks } = await open();
+    const wrong = undefined as never;
+    await assert.rejects(tasks.switch(wrong), /arguments of switch\(\)/);
+    await assert.rejects(tasks.unload(wrong), /arguments of unload\(\)/);
+    assert.throws(() => tasks.get(wrong), /arguments of get\(\)/);
+  });
+
   test("unloading the task that writes goes back to the base alone", async () => {
     const model = await open();
     await model.tasks.load("a", scales[0]);

@@ -105,13 +105,14 @@ export class TaskSet {
 
   /** A task by name. @throws UsageError "usage/adapter" when none of this name is loaded */
   get(name: string): Task {
-    return this.#entryOf(name);
+    return this.#entryOf("get", name);
   }
 
-  #entryOf(name: string): Entry {
+  /** Finds a task for a call. */
+  #entryOf(call: string, name: string): Entry {
     const task = this.#tasks.get(name);
     if (task) return task;
-    checkArguments("TaskSet", NAME, { name });
+    checkArguments(call, NAME, { name });
     const names = [...this.#tasks.keys()];
     const known = names.map((each) => `"${each}"`).join(", ");
     throw new UsageError(
@@ -161,7 +162,7 @@ export class TaskSet {
    */
   async switch(name: string | null): Promise<void> {
     this.#requireOpen("switch to another task");
-    const task = name === null ? null : this.#entryOf(name);
+    const task = name === null ? null : this.#entryOf("switch", name);
     if (task === this.#active) return;
     await this.#parts.generator.switchTo(task?.adapter ?? null);
     this.#active = task;
@@ -181,7 +182,9 @@ export class TaskSet {
     checkArguments("writeRows", ROWS, { requests, onDone });
     for (const request of requests) withTextSettings({ ...request, signal });
     const { engine } = this.#parts.generator;
-    const tasks = requests.map(({ task = this.active }) => (task === null ? null : this.#entryOf(task)));
+    const tasks = requests.map(({ task = this.active }) =>
+      task === null ? null : this.#entryOf("writeRows", task),
+    );
     for (const { promptIds } of requests) checkPrompt(engine.session.model, promptIds);
     const count = (change: 1 | -1): void => {
       for (const task of tasks) if (task) task.numBatches += change;
@@ -216,7 +219,7 @@ export class TaskSet {
 
   /** Forgets a task and frees its memory; if it is the one that writes, the base alone goes on. @throws as `switch` */
   async unload(name: string): Promise<void> {
-    const task = this.#entryOf(name);
+    const task = this.#entryOf("unload", name);
     if (task.numBatches > 0) {
       throw new UsageError("usage/state", `Cannot unload task "${name}": a batch with it is in work`, {
         hint: "Wait for the end of the batch, or stop it by its signal.",
