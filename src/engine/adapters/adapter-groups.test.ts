@@ -117,12 +117,13 @@ test("texts are the same whether their adapters share a pass or take turns", asy
   assert.ok(new Set(alone.map(String)).size > 2, "adapters change what is written");
 });
 
-test("who loads an adapter that takes turns hears why", async () => {
+test("who loads an adapter that takes turns hears why, once for what it holds", async () => {
   const notes: string[] = [];
+  let seed = 1;
   const pool = new AdapterPool({
     session,
     read: async () => ({
-      adapter: await attachTo(base, findMethod("lora"), {}, ["lm_head"], 1),
+      adapter: await attachTo(base, findMethod("lora"), {}, ["lm_head"], seed),
       chatTemplateHash: null,
     }),
     maxLoaded: 8,
@@ -130,7 +131,12 @@ test("who loads an adapter that takes turns hears why", async () => {
   });
   after(() => pool.close());
   await pool.add("alone", "");
-  assert.deepEqual(notes, [
-    'Texts with adapter "alone" take turns with those of others, not one pass with them: it sits on lm_head',
-  ]);
+  const note =
+    'Texts with adapter "alone" take turns with those of others, not one pass with them: it sits on lm_head';
+  assert.deepEqual(notes, [note]);
+  await pool.add("alone", "", { mayReplace: true });
+  assert.deepEqual(notes, [note]);
+  seed = 2;
+  await pool.add("alone", "", { mayReplace: true });
+  assert.deepEqual(notes, [note, note]);
 });

@@ -9,6 +9,7 @@ import { openRowSet } from "../../peft/rows/open-row-set.ts";
 import { formRows } from "../../peft/rows/row-forms.ts";
 import type { RowSet } from "../../peft/rows/row-set.ts";
 import type { Session } from "../../run/session.ts";
+import { hashOfAdapter } from "./adapter-hash.ts";
 import { FormBudget } from "./form-budget.ts";
 import type { HeldAdapter } from "./held-adapter.ts";
 import type { RowPrograms } from "./row-programs.ts";
@@ -37,6 +38,8 @@ export class AdapterGroups {
   readonly #options: AdapterGroupsOptions;
   readonly #budget: FormBudget;
   readonly #groups: RowGroup[] = [];
+  /** What was said of adapters that take turns, and of which values. */
+  readonly #told = new Map<string, string>();
 
   constructor(options: AdapterGroupsOptions) {
     this.#options = options;
@@ -87,11 +90,7 @@ export class AdapterGroups {
     const going = this.#roomFor(held);
     for (const other of going ?? []) for (const each of this.#membersOf(other)) this.leave(each);
     const formed = going && (await formRows(session.engine, session.base, adapter));
-    if (typeof formed === "string" && held.name !== "") {
-      session.base.addNote(
-        `Texts with adapter "${held.name}" take turns with those of others, not one pass with them: ${formed}`,
-      );
-    }
+    if (typeof formed === "string" && held.name !== "") this.#tell(held, formed);
     const member = typeof formed === "string" ? null : formed;
     // Now, for until here texts with it have taken turns.
     this.leave(held);
@@ -106,6 +105,15 @@ export class AdapterGroups {
     // What was there before may need other programs now.
     await (group.slots ? programs.ofRows([group.slots.view]) : programs.ofOne(adapter));
     programs.keep(new Set(this.#slots.map(({ view }) => view)));
+  }
+
+  /** Says why texts with an adapter take turns, once: it may have to make room, and be read again, many times. */
+  #tell({ name, adapter }: HeldAdapter, reason: string): void {
+    const note = `Texts with adapter "${name}" take turns with those of others, not one pass with them: ${reason}`;
+    const hash = hashOfAdapter(adapter);
+    if (this.#told.get(note) === hash) return;
+    this.#told.set(note, hash);
+    this.#options.session.base.addNote(note);
   }
 
   #membersOf(adapter: Adapter): readonly HeldAdapter[] {
