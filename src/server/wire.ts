@@ -4,6 +4,7 @@
  */
 import { z } from "zod";
 import { ROLES } from "../data/rows/messages.ts";
+import { NAME_LENGTH, ONE_LINE_NAME } from "./one-line-name.ts";
 import { RESPONSE_FORMAT } from "./texts/response-format.ts";
 import { TOOLS, TOOL_CHOICE } from "./texts/tool-fields.ts";
 import { IGNORED_KEYS, REFUSED_IN_CHATS, REFUSED_IN_COMPLETIONS, refusedKeys } from "./unserved-keys.ts";
@@ -13,14 +14,7 @@ const MAX_INPUTS = 2048;
 
 const TOKENS = z.int().min(1);
 
-/** No name is longer; those of results are made of a base's and more. */
-const NAME_LENGTH = 512;
 const MODEL_NAME = z.string().max(NAME_LENGTH);
-/** Stands in lists, logs and plain answers. */
-const ADAPTER_NAME = z
-  .string()
-  .max(NAME_LENGTH)
-  .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]+$/u, "a name in one line");
 
 /** Settings of a text, of all ways to ask for one. */
 export const TEXT = {
@@ -205,7 +199,7 @@ export const DETOKENIZE_REQUEST = z.strictObject({
 });
 
 export const LOAD_ADAPTER_REQUEST = z.strictObject({
-  lora_name: ADAPTER_NAME.describe("Name by which requests ask for it"),
+  lora_name: ONE_LINE_NAME.describe("Name by which requests ask for it"),
   lora_path: z.string().min(1).max(4096).describe("Its folder on the server"),
   load_inplace: z.boolean().nullish().describe("Replace the adapter of that name"),
   base_model_name: z.unknown().optional(),

@@ -148,6 +148,9 @@ test("flags that could never do are refused before anything is opened", async ()
     ["--request-timeout", "1e9", /expected a number/],
     ["--drain-seconds", "1e9", /expected a number/],
     ["--adapter", "runs/a/final,runs/b/final", /two are named "final"/],
+    ["--adapter", "q=", /Cannot read --adapter: "q=", expected NAME=FOLDER or a folder/],
+    ["--adapter", "a\nb=runs/a", /expected a name in one line/],
+    ["--served-model-name", "a\nb", /served-model-name.*, expected a name in one line/],
     ["--database", "mysql://db/graft", /expected a URL that begins with postgres:\/\//],
   ];
   const taken = createServer().listen(0, "127.0.0.1");

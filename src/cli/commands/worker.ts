@@ -22,6 +22,7 @@ import { trainJob } from "../../jobs/training/train-job.ts";
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import { resultName } from "../../server/jobs/result-names.ts";
+import { ONE_LINE_NAME } from "../../server/one-line-name.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
 import { type FoundModel, findModel, servedName } from "../model/find-model.ts";
 import { MODEL_FLAGS, modelFlag } from "../model/model-flags.ts";
@@ -38,7 +39,9 @@ const newId = (): string => randomUUID().replaceAll("-", "");
 
 const OPTIONS = z.strictObject({
   ...MODEL,
-  servedModelName: z.string().optional().describe("Name of the base, for people; default: that of the model"),
+  servedModelName: ONE_LINE_NAME.optional().describe(
+    "Name of the base, for people; default: that of the model",
+  ),
   database: DATABASE.describe("URL of the PostgreSQL database of the servers"),
   files: PATH.optional().describe(
     "Folder that is --state of the servers, shared with this machine; needed unless --store is",

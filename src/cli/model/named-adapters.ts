@@ -2,20 +2,36 @@
 import { basename, resolve } from "node:path";
 import type { NamedAdapter } from "../../engine/adapters/held-adapter.ts";
 import { UsageError } from "../../errors.ts";
+import { ONE_LINE_NAME } from "../../server/one-line-name.ts";
 
-/** Reads `NAME=FOLDER`, or a folder that gives the name. */
+const HINT = "Give names: --adapter one=FOLDER --adapter other=FOLDER.";
+
+/** Reads `NAME=FOLDER`, or a folder that gives the name. @throws UsageError "usage/flag" */
 function readNamed(text: string): NamedAdapter {
   const place = text.indexOf("=");
-  if (place > 0) return { name: text.slice(0, place), path: text.slice(place + 1) };
-  return { name: basename(resolve(text)), path: text };
+  const name = place > 0 ? text.slice(0, place) : basename(resolve(text));
+  const path = place > 0 ? text.slice(place + 1) : text;
+  if (path === "") {
+    throw new UsageError("usage/flag", `Cannot read --adapter: "${text}", expected NAME=FOLDER or a folder`, {
+      hint: HINT,
+    });
+  }
+  if (ONE_LINE_NAME.safeParse(name).success) return { name, path };
+  throw new UsageError(
+    "usage/flag",
+    `Cannot use --adapter: the name is "${name}", expected a name in one line`,
+    {
+      hint: HINT,
+    },
+  );
 }
 
-/** Reads several. @throws UsageError "usage/flag" when two have one name */
+/** Reads several. @throws UsageError "usage/flag" for one without a name or folder, and when two have one name */
 export function readAllNamed(texts: readonly string[]): NamedAdapter[] {
   const adapters = texts.map(readNamed);
   const twice = adapters.find(({ name }, i) => adapters.findIndex((other) => other.name === name) < i);
   if (!twice) return adapters;
   throw new UsageError("usage/flag", `Cannot use --adapter: two are named "${twice.name}", expected one`, {
-    hint: "Give names: --adapter one=FOLDER --adapter other=FOLDER.",
+    hint: HINT,
   });
 }

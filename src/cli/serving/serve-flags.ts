@@ -5,6 +5,7 @@ import { DEFAULT_TARGETS } from "../../engine/scheduling/service-targets.ts";
 import { DEFAULT_POLICY, TURN_POLICIES } from "../../engine/scheduling/turn-policies.ts";
 import { parseByteSize } from "../../messages/byte-size.ts";
 import { sizeSetting } from "../../messages/size-setting.ts";
+import { ONE_LINE_NAME } from "../../server/one-line-name.ts";
 import { MODEL_FLAGS } from "../model/model-flags.ts";
 import { WRITING_FLAGS } from "../texts/generation.ts";
 import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
@@ -48,7 +49,9 @@ export const SERVE_OPTIONS = z.strictObject({
   adapterRoot: PATH.optional().describe(
     "Folder of more adapters: a request whose model is the name of a folder in it loads that adapter; keys with the role admin may load any of them under another name",
   ),
-  servedModelName: z.string().optional().describe("Name of the base for clients; default: that of the model"),
+  servedModelName: ONE_LINE_NAME.optional().describe(
+    "Name of the base for clients; default: that of the model",
+  ),
   cacheMemory: BYTE_SIZE.optional().describe(
     "Memory for keys and values; default: what one text takes that is as long as the model allows, from 512MB to 2GB",
   ),

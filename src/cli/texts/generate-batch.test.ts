@@ -180,6 +180,7 @@ describe("generate --prompts", () => {
       [["--prompt", "x", "--prompts", path], /one of --prompt and --prompts/],
       [["--prompt", "x", "--output", path], /--output is given/],
       [["--prompt", "x", "--adapter", one, "--adapter", other], /several adapters/],
+      [["--prompt", "x", "--adapter", "q="], /Cannot read --adapter: "q=", expected NAME=FOLDER/],
       [["--prompts", path, "--adapter", one, "--adapter", `one=${other}`], /two are named "one"/],
     ] as const) {
       const { status, stderr } = await generate(...words);
