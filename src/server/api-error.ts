@@ -16,9 +16,13 @@ export class ApiError extends Error {
     status: number,
     code: string,
     message: string,
-    { param = null, retrySeconds = null }: Partial<Pick<ApiError, "param" | "retrySeconds">> = {},
+    {
+      param = null,
+      retrySeconds = null,
+      cause,
+    }: Partial<Pick<ApiError, "param" | "retrySeconds" | "cause">> = {},
   ) {
-    super(message);
+    super(message, cause === undefined ? {} : { cause });
     this.status = status;
     this.code = code;
     this.param = param;
@@ -100,6 +104,7 @@ export function answerFault(
   state: { readonly named: (text: string) => string; readonly onError: (error: unknown) => void },
 ): ReturnType<typeof errorAnswer> {
   const answered = errorAnswer(thrown, (text) => state.named(text));
-  if (answered.status >= 500 && !(thrown instanceof ApiError)) state.onError(thrown);
+  const untold = thrown instanceof ApiError ? thrown.cause : thrown;
+  if (answered.status >= 500 && untold !== undefined) state.onError(untold);
   return answered;
 }

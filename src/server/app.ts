@@ -5,6 +5,7 @@
 import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
+import { keysOf } from "./access/access.ts";
 import { Admission, type AdmissionOptions } from "./access/admission.ts";
 import { ApiError, answerFault } from "./api-error.ts";
 import { BodyReader } from "./requests/read-body.ts";
@@ -23,7 +24,7 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
   }
   const bodies = new BodyReader(state.limits);
   const admission = new Admission(state, options);
-  const asksForKey = async (): Promise<boolean> => (await options.readKeys()) !== null;
+  const asksForKey = async (): Promise<boolean> => (await keysOf(options.readKeys)) !== null;
   for (const route of routes) {
     const { method, path, query: asked, body, handle } = route;
     app.on(method, path, async (context) => {

@@ -51,7 +51,7 @@ const FAULTS: Readonly<Record<string, readonly [Fault, ...number[]]>> = {
   "comes from another origin": [{ headers: { origin: "https://example.org" } }, 403],
   "has no key": [{ app: keyed }, 401],
   "has a wrong key": [{ app: keyed, headers: { authorization: "Bearer wrong" } }, 401],
-  "comes while keys cannot be read": [{ app: broken }, 500],
+  "comes while keys cannot be read": [{ app: broken }, 503],
   "is one more than a minute may have": [{ app: limited }, 429],
 };
 

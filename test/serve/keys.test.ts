@@ -168,9 +168,17 @@ test("a file of another version, a damaged one, and one that has gone open nothi
   ] as const) {
     writeFileSync(file, text);
     await assert.rejects(new KeyFile(state).read(), message);
-    assert.deepEqual(await ask("GET", "/v1/models"), { status: 500, code: "internal_error" });
+    const numErrors = server.errors.length;
+    for (const path of ["/v1/models", "/ready", "/openapi.json"])
+      assert.deepEqual(await ask("GET", path), { status: 503, code: "keys_unreadable" });
+    assert.equal((await ask("GET", "/health")).status, 200);
+    // Who runs the server is told what it is.
+    const told = server.errors.slice(numErrors).map((error) => (error as { cause: Error }).cause.message);
+    assert.equal(told.length, 3);
+    for (const found of told) assert.match(found, message);
   }
   rmSync(file);
+  assert.equal((await ask("GET", "/ready")).status, 200);
   assert.equal((await ask("GET", "/v1/models")).status, 401);
   assert.equal(await new KeyFile(state).read(), null);
   assert.equal(adminKeys(["k".repeat(8)])[0]?.role, "admin");

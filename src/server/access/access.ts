@@ -4,10 +4,20 @@
  */
 import type { Context } from "hono";
 import { ApiError, noAddress } from "../api-error.ts";
-import { type ApiRole, type ReadKeys, findKey, mayUse } from "./api-keys.ts";
+import { type ApiKey, type ApiRole, type ReadKeys, findKey, mayUse } from "./api-keys.ts";
 import type { Access } from "../route.ts";
 
-/** Finds the name of the key of who calls; null: none is asked for. @throws ApiError 401 without a key of the file, 403 with one whose role is too low */
+/** The keys of this moment; null: none is asked for. @throws ApiError 503 where they cannot be read: then nobody is let in */
+export async function keysOf(readKeys: ReadKeys): Promise<readonly ApiKey[] | null> {
+  return await readKeys().catch((fault: unknown) => {
+    // Whoever asks is not known yet: what is wrong with the file is for the server's own eyes.
+    const cause = new Error("The keys cannot be read", { cause: fault });
+    const message = "The server cannot read its keys, and lets nobody in: who runs it is told why";
+    throw new ApiError(503, "keys_unreadable", message, { cause });
+  });
+}
+
+/** Finds the name of the key of who calls; null: none is asked for. @throws ApiError 401 without a key of the file, 403 with one whose role is too low; as `keysOf` */
 export async function requireAccess(
   access: Access,
   context: Context,
@@ -15,10 +25,7 @@ export async function requireAccess(
   origins: readonly string[],
 ): Promise<string | null> {
   if (access === "everybody") return null;
-  const keys = await readKeys().catch((cause: unknown) => {
-    // Whoever asks is not known yet: what is wrong with the file is for the server's own eyes.
-    throw new Error("The keys cannot be read", { cause });
-  });
+  const keys = await keysOf(readKeys);
   if (keys === null) {
     requireOrigin(context.req.header("origin") ?? publicOrigin(context.req.url), origins);
     return null;

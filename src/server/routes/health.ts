@@ -17,13 +17,14 @@ export const ready = defineRoute({
   method: "get",
   path: "/ready",
   summary:
-    "Answer 200 while requests are taken, 503 when the server stops, or waits for the store of its jobs",
+    "Answer 200 while requests are taken, 503 when the server stops, waits for the store of its jobs, or cannot read its keys",
   access: "everybody",
   body: null,
   answer: { whole: z.strictObject({ status: z.literal("ready") }) },
-  handle: ({ context, state }) => {
+  handle: async ({ context, state, asksForKey }) => {
     if (state.isDraining) throw stopping();
     if (state.awaits !== null) throw new ApiError(503, "failed/store", state.awaits);
+    await asksForKey();
     return context.json({ status: "ready" });
   },
 });
