@@ -3,6 +3,7 @@
  * in JSON (`learningRate`).
  */
 import { UsageError } from "../../errors.ts";
+import { nearestName } from "../../messages/setting-names.ts";
 import { findOptimizer } from "../../optim/optimizers.ts";
 import { configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethod } from "../../peft/methods.ts";
@@ -60,6 +61,15 @@ const SERVERS: ReadonlySet<string> = new Set([
   ...Object.keys(TRAIN_OPTIONS.shape).filter((key) => key.startsWith("power")),
 ]);
 
+/** Keys of a request that say what the server sets of it. */
+const KEYS_BESIDE: Readonly<Record<string, string>> = {
+  model: "model",
+  initAdapter: "model",
+  data: "training_file",
+  evalData: "validation_file",
+  resume: "resume_from",
+};
+
 /** What is wrong with one of a job's own settings. */
 interface SettingProblem {
   readonly key: string;
@@ -71,15 +81,27 @@ interface SettingProblem {
 export function inSettings(text: string): string {
   return text.replaceAll(/(?<![^\s(])--([a-z]+(?:-[a-z]+)*)/g, (flag, name: string) => {
     const key = name.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
+    if (key === "initAdapter") return "model (the name of an adapter)";
     if (key === "evalData") return "validation_file";
     return key in TRAIN_OPTIONS.shape && !SERVERS.has(key) ? `graft.${key}` : flag;
   });
 }
 
+/** Our name of a setting that other tools call otherwise; else the name itself. */
+function ownName(key: string): string {
+  const meant = nearestName(key, Object.keys(TRAIN_OPTIONS.shape));
+  return meant?.isSynonym === true ? meant.name : key;
+}
+
 /** Finds the settings of a job that a job may not make, or not with this value. */
 export function foreignSettings(given: object): SettingProblem[] {
   return Object.entries(given).flatMap(([key, value]): SettingProblem[] => {
-    if (SERVERS.has(key)) return [{ key, found: "the server sets it", hint: "Leave it out." }];
+    const own = ownName(key);
+    if (SERVERS.has(own)) {
+      const beside = KEYS_BESIDE[own];
+      const hint = beside === undefined ? "Leave it out." : `Give ${beside} beside graft.`;
+      return [{ key, found: "the server sets it", hint }];
+    }
     // A path would be one of the server's disk.
     if (key !== "samples" || Array.isArray(value)) return [];
     return [{ key, found: "expected a list of prompts", hint: "Give the prompts themselves." }];
