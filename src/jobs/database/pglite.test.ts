@@ -113,3 +113,20 @@ test("a log that cannot be written ends the database within a transaction, and n
   assert.deepEqual(await next.query("select count(*)::int from texts"), [{ count: 2 }]);
   await next.close();
 });
+
+test("a folder with files of a database, but not the one that says that it is one, is left as it is", async () => {
+  const folder = join(temporaryFolder(), "db");
+  fs.cpSync(made, folder, { recursive: true });
+  fs.rmSync(join(folder, "PG_VERSION"));
+  const names = fs.readdirSync(folder);
+  await assert.rejects(openPglite(folder), {
+    code: "format/file",
+    message:
+      /^Cannot open the database in ".*": it has files but no PG_VERSION, expected a whole database or nothing$/,
+  });
+  assert.deepEqual(fs.readdirSync(folder), names);
+  fs.copyFileSync(join(made, "PG_VERSION"), join(folder, "PG_VERSION"));
+  const database = await openPglite(folder);
+  assert.deepEqual(await database.query("select count(*)::int from texts"), [{ count: 2 }]);
+  await database.close();
+});

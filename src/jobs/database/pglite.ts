@@ -3,7 +3,7 @@
  * within a call, as by a fault of its log's disk, it is opened anew at the next: all that it had committed is there.
  */
 import { PGlite } from "@electric-sql/pglite";
-import { FailedError } from "../../errors.ts";
+import { FailedError, FormatError } from "../../errors.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { makeFolders } from "../../format/files/disk/make-folders.ts";
 import type { Connection, Database } from "./database.ts";
@@ -18,6 +18,9 @@ const MAIN_JUMP = 100;
 
 /** Of its pages PostgreSQL holds 128 MB, all of which take memory from its start on; jobs are few, and the system holds their files as well. */
 const BUFFERS = "shared_buffers=8MB";
+
+/** The file by which PostgreSQL knows a folder as its own: without it, it would make an empty database over what there is. */
+const MARK = "PG_VERSION";
 
 /** The parts of the program in WebAssembly that its library calls for each message. */
 type Program = Record<
@@ -117,14 +120,28 @@ export async function makeOnce(folder: string): Promise<void> {
   await (await Running.start(folder)).close();
 }
 
+/** @throws FormatError "format/file" for files that are no database, or not all of one */
+function requireDatabase(folder: string, names: readonly string[]): void {
+  if (names.includes(MARK)) return;
+  throw new FormatError(
+    "format/file",
+    `Cannot open the database in "${folder}": it has files but no ${MARK}, expected a whole database or nothing`,
+    {
+      hint: "Put back the folder as it was, from a copy; or move it away to begin with a new one, without its jobs.",
+    },
+  );
+}
+
 /**
  * Opens the database of a folder, which is made if need be, unless `signal` stops that, and must be no other process's.
- * @throws FailedError "failed/database" where its disk is full or fails; the reason of `signal`
+ * @throws FailedError "failed/database" where its disk is full or fails; FormatError "format/file" for a folder that is damaged; the reason of `signal`
  */
 export async function openPglite(folder: string, signal?: AbortSignal): Promise<Database> {
   await makeFolders(folder);
   await requireRoom(folder);
-  if ((await disk().readdir(folder)).length === 0) await makeFiles(folder, signal);
+  const names = await disk().readdir(folder);
+  if (names.length === 0) await makeFiles(folder, signal);
+  else requireDatabase(folder, names);
   signal?.throwIfAborted();
   const start = (): Promise<Running> => Running.start(folder);
   let running = start();
