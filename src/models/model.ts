@@ -50,7 +50,7 @@ export class Model {
     const head = this.buildHead(PLAIN_PART).part;
     this.ties = head.ties;
     this.embedding = stem.lookUps.get(ids) ?? null;
-    this.givesLayers = stem.layerInputs !== null;
+    this.givesLayers = stem.links.layers !== null;
     this.stem = { tensors: stem.specs, sites: stem.sites };
     this.head = { tensors: head.specs.filter(({ name }) => !head.ties.has(name)), sites: head.sites };
     const outside = (spec: TensorSpec): ModelTensor => ({ ...spec, layer: null, path: spec.name });

@@ -5,7 +5,7 @@
  * Gradients of keys and values add up, in the programs of those that read them, until the block that gave them runs backward.
  */
 import type { ModelLayer } from "../models/model-layer.ts";
-import { LAYER_INPUT, OTHER_KEY, OTHER_VALUE } from "../models/graphs/part-graph.ts";
+import { LAYER_INPUT, OTHER_KEY, OTHER_VALUE } from "../models/graphs/part-links.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import type { BufferPool } from "../runtime/memory/buffer-pool.ts";
 

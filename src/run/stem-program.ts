@@ -51,7 +51,7 @@ export function stemProgram(
   });
   const { part, x: input, y: x } = built;
   const given = { input, ...part.inputs() };
-  const layers = part.layerInputs ? { [LAYERS]: part.layerInputs } : {};
+  const layers = part.links.layers ? { [LAYERS]: part.links.layers } : {};
   if (direction === "forward") {
     const outputs = { x, ...layers };
     return {

@@ -32,7 +32,7 @@ export function normalArray(shape: readonly number[], random: Random): Array64 {
 
 /** What others give a block, told by the positions of the tokens alone. */
 function linkFeeds({ part }: BuiltPart, numRows: number, length: number, past: number): Feeds {
-  const entries = Object.entries(part.links).map(([name, { shape }]): [string, Array64] => {
+  const entries = Object.entries(part.links.inputs).map(([name, { shape }]): [string, Array64] => {
     const width = sizeAt(shape, -1);
     const data = Float64Array.from({ length: numRows * length * width }, (_, i) =>
       Math.sin(past + (Math.floor(i / width) % length) + 2 * (i % width)),

@@ -253,7 +253,6 @@ test("what does not run, or would go on otherwise, is refused", async () => {
   const body = { ...completion, model: "tiny", seed: 1, max_tokens: 8 };
   for (const [changes, param, message] of [
     [{ body: { ...body, n: 2 } }, "body.n", /n is 2, expected 1/],
-    [{ body: { ...body, stream: false } }, "body.stream", /stream is false, expected true/],
     [{ body: { ...body, prompt: ["ka", "lo"] } }, "body.prompt", /2 prompts, expected one/],
     [{ body, written_ids: [97, 99_999_999] }, "written_ids", /the id 99999999, expected ids from 0 to/],
     [{ body, written_ids: Array(9).fill(97) }, "written_ids", /9 ids, expected at most 8/],

@@ -32,7 +32,7 @@ async function serveWith(name: string, text: string): Promise<Awaited<ReturnType
 const server = await serveWith("think", TEMPLATE);
 const harmony = await serveWith("harmony", HARMONY);
 
-const asked = { model: "tiny", messages: [{ role: "user", content: "ka" }], max_tokens: 20, seed: 4 };
+const asked = { model: "tiny", messages: [{ role: "user", content: "ka" }], max_tokens: 100, seed: 4 };
 
 /** The message to a request, of which so much is written already. */
 async function answer(body: object, written: string, on = server): Promise<Record<string, unknown>> {

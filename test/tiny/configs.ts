@@ -338,10 +338,11 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     mamba_d_state: 8,
     mamba_rms_norm: true,
     mamba_norm_before_gate: false,
-    attention_in_multiplier: 1.25,
+    // Powers of two: ONNX Runtime multiplies before a product in one program and behind it in another.
+    attention_in_multiplier: 2,
     attention_out_multiplier: 0.9,
     key_multiplier: 0.4,
-    ssm_in_multiplier: 1.2,
+    ssm_in_multiplier: 0.5,
     ssm_out_multiplier: 0.75,
     embedding_multiplier: 5.5,
     lm_head_multiplier: 0.6,

@@ -9,7 +9,6 @@ import { Graph, type InputValue, type Value, type Values } from "../../graph/gra
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import { gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
 import { stopGradient } from "../../graph/ops/shapes/stop-gradient.ts";
-import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import { sizeAt } from "../../graph/shape.ts";
 import type {
   AttendOptions,
@@ -29,6 +28,7 @@ import type { LinearAttentionValues } from "../../graph/ops/linear-attention/lin
 import { type PartEarlier, earlierBesideAttention, earlierIn } from "./part-earlier.ts";
 import { rememberIn } from "./part-memory.ts";
 import { PartHead } from "./part-head.ts";
+import { LAYER_INPUT, OTHER_KEY, OTHER_VALUE, PartLinks } from "./part-links.ts";
 import { PartMatrices, type PartMatrix } from "./part-matrices.ts";
 import { PartTensors, type TensorRead } from "./part-tensors.ts";
 import { PassValues } from "./pass-values.ts";
@@ -74,11 +74,6 @@ export function hasFixedSize({ shape }: Value): boolean {
   return shape.every((size) => typeof size === "number" || FIXED_SIZE.test(size));
 }
 
-/** Inputs of a block that other parts give it: its part of what stands before the blocks, and keys and values of another. */
-export const LAYER_INPUT = "layer_input";
-export const OTHER_KEY = "other_key";
-export const OTHER_VALUE = "other_value";
-
 /** Names of what attention gives, and of what is read of a memory, among what is worth saving. [B, T, H·E] */
 const ATTENDED = { attention: "attended", memory: "remembered" };
 
@@ -117,12 +112,8 @@ export class PartGraph implements Builder {
   readonly saved: Record<string, Value> = {};
   /** The one attention of a block; null: there is none. */
   attention: PartAttention | null = null;
-  /** What other parts give a block, by the names of the inputs. */
-  readonly links: Record<string, Value> = {};
-  /** What a part before the blocks gives each of them, [L, B, T, W]; null: nothing. */
-  layerInputs: Value | null = null;
-  /** Whether no gradient flows to keys and values from others that read them. */
-  cutsKeys = false;
+  /** What it gives other parts, or reads of them. */
+  readonly links = new PartLinks(this.graph);
   /** What a block reads of the few tokens before each, in the place of attention; null: nothing. */
   recent: PartEarlier | null = null;
   /** The states that a block keeps of all tokens, and those of a part that reads them. */
@@ -245,19 +236,15 @@ export class PartGraph implements Builder {
   }
 
   toLayers(x: Value): void {
-    this.layerInputs = transpose(x, [2, 0, 1, 3]);
+    this.links.give(x);
   }
 
   layerInput(width: number): Value {
-    return this.#link(LAYER_INPUT, width);
+    return this.links.input(LAYER_INPUT, width);
   }
 
   keysOfOther(width: number): readonly [key: Value, value: Value] {
-    return [this.#link(OTHER_KEY, width), this.#link(OTHER_VALUE, width)];
-  }
-
-  #link(name: string, width: number): Value {
-    return (this.links[name] ??= this.graph.input(name, "float32", ["B", "T", width]));
+    return [this.links.input(OTHER_KEY, width), this.links.input(OTHER_VALUE, width)];
   }
 
   earlier(x: Value, count: number): Values {
@@ -314,7 +301,7 @@ export class PartGraph implements Builder {
     const change = f(x);
     const own = this.attention === attention ? null : this.attention;
     const isDropped = this.#options.dropped.has(name);
-    if (isDropped && own) this.cutsKeys = true;
+    if (isDropped && own) this.links.cutsKeys = true;
     const sum = add(x, isDropped ? stopGradient(change) : change);
     this.branches.push({
       name,
@@ -343,7 +330,7 @@ export class PartGraph implements Builder {
     return {
       ...values(this.passInputs),
       ...values(this.tables),
-      ...this.links,
+      ...this.links.inputs,
       ...this.cache?.past,
       ...pastStates(this.states),
       ...this.tensors,

@@ -3,7 +3,7 @@
  * plans of their memory.
  */
 import { gradients } from "../../graph/autodiff.ts";
-import { LAYER_INPUT } from "../../models/graphs/part-graph.ts";
+import { LAYER_INPUT } from "../../models/graphs/part-links.ts";
 import type { Model } from "../../models/model.ts";
 import type { BlockStructure } from "./block-structure.ts";
 
@@ -88,6 +88,6 @@ function traceBackward(
   const dy = part.graph.input("dy", "float32", y.shape);
   const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name])!);
   const [dx, ...found] = gradients([{ value: y, gradient: dy }], [x, ...values]);
-  const { cutsKeys } = part;
-  return { trains: found.some(Boolean), passesThrough: dx === dy, links: Object.keys(part.links), cutsKeys };
+  const { inputs, cutsKeys } = part.links;
+  return { trains: found.some(Boolean), passesThrough: dx === dy, links: Object.keys(inputs), cutsKeys };
 }

@@ -11,7 +11,8 @@ import { joinThinProducts } from "../../graph/join-thin-products.ts";
 import { neededInputs } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
-import { OTHER_KEY, OTHER_VALUE, type PartGraph, isAttended } from "../../models/graphs/part-graph.ts";
+import { type PartGraph, isAttended } from "../../models/graphs/part-graph.ts";
+import { OTHER_KEY, OTHER_VALUE } from "../../models/graphs/part-links.ts";
 import { type BlockOptions, type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
 import { type GradientOutput, gradientName, writeGradients } from "../gradients/gradient-outputs.ts";
 import type { Compiled, MadeProgram, Makeable, Session } from "../session.ts";
@@ -122,12 +123,12 @@ function cutProgram(
     isAdded,
     isGiven,
   } = kind === "forward"
-    ? { ...UNLINKED, wanted: Object.keys(part.links), isGiven: givesKeys }
+    ? { ...UNLINKED, wanted: Object.keys(part.links.inputs), isGiven: givesKeys }
     : (variant.links ?? UNLINKED);
-  const ofGiven = isGiven && !part.cutsKeys ? gradientsOfGiven(part, toOthers) : {};
+  const ofGiven = isGiven && !part.links.cutsKeys ? gradientsOfGiven(part, toOthers) : {};
   const seeds = Object.entries(ofGiven).map(([, seed]) => seed);
   const values = trained.map((name) => (part.adapter[name] ?? part.tensors[name])!);
-  const linked = links.map((name) => part.links[name]!);
+  const linked = links.map((name) => part.links.inputs[name]!);
   const [dx, ...found] = gradients([{ value: y, gradient: dy }, ...seeds], [x, ...values, ...linked]);
   const written = writeGradients(trained, found.slice(0, values.length));
   const sums: Record<string, Value> = {};

@@ -1,6 +1,6 @@
 /** @file What a block's backward program reads and writes of the gradients of what it shares with other parts. */
 import type { ProgramSpec } from "../../graph/program.ts";
-import { LAYER_INPUT, OTHER_KEY, OTHER_VALUE } from "../../models/graphs/part-graph.ts";
+import { LAYER_INPUT, OTHER_KEY, OTHER_VALUE } from "../../models/graphs/part-links.ts";
 import type { Tensors } from "../../runtime/host-tensor.ts";
 import type { PassContext } from "../context.ts";
 import { gradientName } from "../gradients/gradient-outputs.ts";

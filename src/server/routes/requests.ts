@@ -42,17 +42,12 @@ async function holdingsOf(
   return { base: await fingerprintOf(state.model.parts.base), adapter };
 }
 
-/** Only streams of one text are given away. @throws ApiError 400 that names the key of the body */
-function requireOneStream(body: {
-  readonly stream?: unknown;
-  readonly n?: unknown;
-  readonly prompt?: unknown;
-}): void {
-  const { stream, n, prompt } = body;
+/** Only requests of one text are given away. @throws ApiError 400 that names the key of the body */
+function requireOneText(body: { readonly n?: unknown; readonly prompt?: unknown }): void {
+  const { n, prompt } = body;
   const refuse = (key: keyof typeof body, found: string): never => {
-    throw invalidValue(`body.${key} ${found}: only a stream of one text goes on elsewhere`, `body.${key}`);
+    throw invalidValue(`body.${key} ${found}: only a request of one text goes on elsewhere`, `body.${key}`);
   };
-  if (stream !== true) refuse("stream", `is ${String(stream)}, expected true`);
   if (typeof n === "number" && n > 1) refuse("n", `is ${n}, expected 1`);
   if (!Array.isArray(prompt) || typeof prompt[0] === "number" || prompt.length === 1) return;
   refuse("prompt", `has ${prompt.length} prompts, expected one`);
@@ -87,7 +82,7 @@ export function importRequest(routes: readonly Route[]): Route {
       const { state } = call;
       const route = routes.find(({ path }) => path === moved.path)!;
       const body = parseValues(moved.body, route.body as z.ZodType);
-      requireOneStream(body as object);
+      requireOneText(body as object);
       const own = await holdingsOf(moved.body["model"], state);
       for (const what of ["base", "adapter"] as const) {
         if (own[what] === moved[what]) continue;

@@ -1,6 +1,6 @@
 /** @file The blocks in a planned pass, forward and backward. It mirrors `run/blocks/block-runner`. */
 import type { ProgramSpec } from "../../../graph/program.ts";
-import { LAYER_INPUT, OTHER_KEY, OTHER_VALUE } from "../../../models/graphs/part-graph.ts";
+import { LAYER_INPUT, OTHER_KEY, OTHER_VALUE } from "../../../models/graphs/part-links.ts";
 import type { AdapterView } from "../../../peft/adapter-view.ts";
 import {
   type BackwardPlan,

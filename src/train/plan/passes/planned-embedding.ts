@@ -47,7 +47,7 @@ export class PlannedEmbedding {
     const trained = this.#adapter.trained(null);
     this.#gradients.collect(trained, made.gradients, () => {
       const ofRows = made.rowGradients.map((each) => pool.acquire(each.rows, pass.bindings));
-      if (made.part.layerInputs) pass.links.needLayers(pool, made.part.layerInputs, pass.bindings);
+      if (made.part.links.layers) pass.links.needLayers(pool, made.part.links.layers, pass.bindings);
       programs.run(stem, pass.bindings);
       pool.release(...rows);
       for (const { table, rows: like } of made.rowGradients) {
