@@ -25,10 +25,12 @@ for (const { modelType } of FAMILIES) {
     const rounded = withQuantizedBase(plain, "q4_0");
     const { base } = await readParts(plain, { base: "q4_0" });
     const { model } = base;
+    const inFile = new Map([...plain.tensors.keys()].map((name) => [model.checkpoint.rename(name), name]));
     let numRounded = 0;
     for (const { name, layer, role } of model.tensors.values()) {
-      const values = dequantize(await plain.read(name));
-      const { shape, storage } = rounded.tensors.get(name)!;
+      const fileName = inFile.get(name)!;
+      const values = dequantize(await plain.read(fileName));
+      const { shape, storage } = rounded.tensors.get(fileName)!;
       const isMatrix = role === "weight" && layer !== null && shape.length === 2 && shape[1]! % 32 === 0;
       const isRouter = model.siteOf(name.replace(/\.weight$/, ""))?.role === "router";
       if (isMatrix && !isRouter) {
