@@ -636,7 +636,7 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     architectures: ["CamembertForSequenceClassification"],
     model_type: "camembert",
     ...ENCODER,
-    max_position_embeddings: 66,
+    max_position_embeddings: 70,
     type_vocab_size: 1,
     pad_token_id: 1,
   },

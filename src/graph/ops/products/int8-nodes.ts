@@ -77,8 +77,9 @@ export function emitUnitProduct(
   emitter: Emitter,
   [rows, codes, scales]: readonly [rows: string, codes: string, scales: string],
   into: string,
+  axis: number,
 ): void {
-  const largest = emitter.value("ReduceMax", [emitter.value("Abs", [rows]), emitter.int64([-1])], {
+  const largest = emitter.value("ReduceMax", [emitter.value("Abs", [rows]), emitter.int64([axis])], {
     keepdims: 1,
   });
   const row = emitter.value("Max", [largest, emitter.scalar(LEAST_SCALE)]);

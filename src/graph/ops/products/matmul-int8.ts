@@ -68,7 +68,7 @@ export const matmulInt8Op: Op<
     const form = { ...node.attributes, width };
     // A product without a gradient in whole numbers is for writing text.
     const isForward = node.inputs.length === 3 && form.rows === "numbers" && width <= WIDEST_UNIT;
-    if (isForward) return emitUnitProduct(emitter, [x, codes, scales], output);
+    if (isForward) return emitUnitProduct(emitter, [x, codes, scales], output, input.shape.length - 1);
     if (input.shape.length === 2) return void emitInt8Product(emitter, [x, codes, scales], form, output);
     const flat = emitter.value("Reshape", [x, emitter.int64([-1, width])]);
     const y = emitInt8Product(emitter, [flat, codes, scales], form);
