@@ -14,6 +14,7 @@ import { FLOAT_BYTES } from "../../dtype.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import {
   type Bindings,
+  type Shape,
   dimAt,
   dimsOf,
   evaluateShape,
@@ -79,6 +80,23 @@ export function attentionScratch(
   return floats * FLOAT_BYTES;
 }
 
+/** What q [B, H, T, E] attend to: [B, T, H·E]. */
+export function attendedShape(query: Value): Shape {
+  const [B, H, T, E] = dimsOf(query.shape, 4);
+  return [B, T, mulDims(H, E)];
+}
+
+/** Refuses what was attended to, or its gradient, where its shape is not that of the queries. @throws RangeError */
+export function requireAttended(query: Value, given: readonly Value[]): void {
+  const expected = attendedShape(query);
+  for (const { shape } of given) {
+    if (!sameShape(shape, expected))
+      throw new RangeError(
+        `Cannot differentiate attention of ${showShape(query.shape)}: gradient ${showShape(shape)}`,
+      );
+  }
+}
+
 /** Sinks are the last of the values, or there are none. */
 type SinkValues = readonly [...AttentionValues, ...sinks: readonly Value[]];
 
@@ -94,9 +112,8 @@ export const attentionOp: Op<AttentionAttributes, SinkValues> = {
   infer: (inputs, attributes) => {
     requireAttention(inputs, attributes);
     requireSinks(inputs, attributes);
-    const { dtype, shape } = inputs[0];
-    const [B, H, T, E] = dimsOf(shape, 4);
-    return [{ dtype, shape: [B, T, mulDims(H, E)] }];
+    const [query] = inputs;
+    return [{ dtype: query.dtype, shape: attendedShape(query) }];
   },
   emit: (node, emitter) => emitAttention(node, emitter, { sinks: node.inputs[7] }),
   scratchBytes: ({ inputs, attributes }, bindings) =>
@@ -118,13 +135,7 @@ export const attentionGradientOp: Op<
 > = {
   name: "attentionGradient",
   infer: ([output, gradient, query, key, value, , , , , sinks]) => {
-    const [B, H, T, E] = dimsOf(query.shape, 4);
-    for (const { shape } of [output, gradient]) {
-      if (!sameShape(shape, [B, T, mulDims(H, E)]))
-        throw new RangeError(
-          `Cannot differentiate attention of ${showShape(query.shape)}: gradient ${showShape(shape)}`,
-        );
-    }
+    requireAttended(query, [output, gradient]);
     return sinks ? [query, key, value, sinks] : [query, key, value];
   },
   emit: (node, emitter) => emitAttentionGradient(node, emitter, { sinks: node.inputs[9] }),

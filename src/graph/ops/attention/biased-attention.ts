@@ -6,10 +6,10 @@
  * Whoever makes the bias has all pairs in memory at once; chunks of queries take their rows of it. Queries see keys on both sides.
  */
 import { applyOne, type Op, type Value } from "../../graph.ts";
-import { dimsOf, mulDims, sameShape, showShape } from "../../shape.ts";
+import { dimsOf, sameShape, showShape } from "../../shape.ts";
 import { sumTo } from "../shapes/reduce-expand.ts";
 import { emitAttention, emitAttentionGradient } from "./attention-chunks.ts";
-import { attentionScratch, requireAttention } from "./attention.ts";
+import { attendedShape, attentionScratch, requireAttended, requireAttention } from "./attention.ts";
 import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
 
 type BiasedValues = readonly [...AttentionValues, bias: Value];
@@ -35,9 +35,8 @@ export const biasedAttentionOp: Op<AttentionAttributes, BiasedValues> = {
   name: "biasedAttention",
   infer: (inputs, attributes) => {
     check(inputs, attributes);
-    const { dtype, shape } = inputs[0];
-    const [B, H, T, E] = dimsOf(shape, 4);
-    return [{ dtype, shape: [B, T, mulDims(H, E)] }];
+    const [query] = inputs;
+    return [{ dtype: query.dtype, shape: attendedShape(query) }];
   },
   emit: (node, emitter) => emitAttention(node, emitter, { bias: node.inputs[7] }),
   scratchBytes: ({ inputs, attributes }, bindings) =>
@@ -61,13 +60,8 @@ export const biasedAttentionGradientOp: Op<
   infer: ([output, gradient, ...values], attributes) => {
     check(values, attributes);
     const [query, key, value, , , , , bias] = values;
-    const [B, H, T, E] = dimsOf(query.shape, 4);
-    for (const { shape } of [output, gradient]) {
-      if (!sameShape(shape, [B, T, mulDims(H, E)]))
-        throw new RangeError(
-          `Cannot differentiate attention of ${showShape(query.shape)}: gradient ${showShape(shape)}`,
-        );
-    }
+    requireAttended(query, [output, gradient]);
+    const [B, H, T] = dimsOf(query.shape, 4);
     const scores = [B, H, T, dimsOf(key.shape, 4)[2]];
     return [query, key, value, { dtype: bias.dtype, shape: scores }];
   },
