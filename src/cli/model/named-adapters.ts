@@ -4,26 +4,19 @@ import type { NamedAdapter } from "../../engine/adapters/held-adapter.ts";
 import { UsageError } from "../../errors.ts";
 import { ONE_LINE_NAME } from "../../server/one-line-name.ts";
 
-const HINT = "Give names: --adapter one=FOLDER --adapter other=FOLDER.";
+const refused = (text: string): UsageError =>
+  new UsageError("usage/flag", text, {
+    hint: "Give names: --adapter one=FOLDER --adapter other=FOLDER.",
+  });
 
 /** Reads `NAME=FOLDER`, or a folder that gives the name. @throws UsageError "usage/flag" */
 function readNamed(text: string): NamedAdapter {
   const place = text.indexOf("=");
   const name = place > 0 ? text.slice(0, place) : basename(resolve(text));
   const path = place > 0 ? text.slice(place + 1) : text;
-  if (path === "") {
-    throw new UsageError("usage/flag", `Cannot read --adapter: "${text}", expected NAME=FOLDER or a folder`, {
-      hint: HINT,
-    });
-  }
+  if (path === "") throw refused(`Cannot read --adapter: "${text}", expected NAME=FOLDER or a folder`);
   if (ONE_LINE_NAME.safeParse(name).success) return { name, path };
-  throw new UsageError(
-    "usage/flag",
-    `Cannot use --adapter: the name is "${name}", expected a name in one line`,
-    {
-      hint: HINT,
-    },
-  );
+  throw refused(`Cannot use --adapter: the name is "${name}", expected a name in one line`);
 }
 
 /** Reads several. @throws UsageError "usage/flag" for one without a name or folder, and when two have one name */
@@ -31,7 +24,5 @@ export function readAllNamed(texts: readonly string[]): NamedAdapter[] {
   const adapters = texts.map(readNamed);
   const twice = adapters.find(({ name }, i) => adapters.findIndex((other) => other.name === name) < i);
   if (!twice) return adapters;
-  throw new UsageError("usage/flag", `Cannot use --adapter: two are named "${twice.name}", expected one`, {
-    hint: HINT,
-  });
+  throw refused(`Cannot use --adapter: two are named "${twice.name}", expected one`);
 }
