@@ -56,8 +56,8 @@ export function readersOf(request: ReferenceRequest, adapter: AdapterView): read
   return referenceOf(request, adapter) === NO_ADAPTER ? [adapter, NO_ADAPTER] : [adapter];
 }
 
-/** Steps whose drawn branches are looked at: with fewer, some programs of a run were not met; more than 64 found no others. */
-const DRAWN_STEPS = 64;
+/** Micro-batches whose drawn branches are looked at: with fewer, some programs of a run were not met; more than 64 found no others. */
+const DRAWN_PASSES = 64;
 
 /** What the passes of a run need. */
 export interface PlannedPasses {
@@ -156,18 +156,21 @@ function measureOnce(
   measuring.measureBranches(microBatchShape(first, packing), keeping);
 }
 
-/** Branches, by block, that the first steps leave out of the backward pass. */
+/** Branches, by block, that the first micro-batches leave out of the backward pass. */
 function droppedBranches({
   dropBp,
   model,
+  plan,
   seed,
   totalSteps,
 }: PassesRequest): (readonly (readonly string[])[])[] {
   if (dropBp === null) return [model.layers.map((): string[] => [])];
   const branches = branchesOf(model, dropBp.length);
   const rates = branches.map(() => dropBp.rate);
-  return Array.from({ length: Math.min(DRAWN_STEPS, totalSteps) }, (_, step) => {
-    const isDropped = drawBranches(rates, dropBp.rate, seed, { step, micro: 0 });
-    return droppedByBlock(model, branches, (i) => isDropped[i] === true);
+  const numMicro = plan.microBatches(0).length;
+  return Array.from({ length: Math.min(DRAWN_PASSES, totalSteps * numMicro) }, (_, i) => {
+    const key = { step: Math.floor(i / numMicro), micro: i % numMicro };
+    const isDropped = drawBranches(rates, dropBp.rate, seed, key);
+    return droppedByBlock(model, branches, (branch) => isDropped[branch] === true);
   });
 }
