@@ -5,9 +5,7 @@
 import { COMPUTES } from "../nn/computes.ts";
 import type { Session } from "../run/session.ts";
 import { createEngine } from "../runtime/create-engine.ts";
-import { LargePages } from "../runtime/memory/large-pages.ts";
-import { ShardMemory } from "../runtime/memory/shard-memory.ts";
-import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts";
+import type { VectorMemory } from "../runtime/memory/vector-memory.ts";
 import { parseByteSize } from "../messages/byte-size.ts";
 import type { Evaluation } from "./evaluate.ts";
 import { withWayOn } from "./loop/checks.ts";
@@ -20,6 +18,7 @@ import { openRun } from "./files/setup/prepare.ts";
 import { residencyOf } from "./files/setup/run-choices.ts";
 import { lockRun } from "./files/folder/run-lock.ts";
 import { begunWith } from "./files/folder/begun-with.ts";
+import { withParameterMemory } from "./files/folder/parameter-memory.ts";
 import { RUN_FILES } from "./files/folder/run-files.ts";
 import { RunFolder } from "./files/folder/run-folder.ts";
 import { configText } from "./files/config-text.ts";
@@ -128,24 +127,23 @@ class Training {
     try {
       // What a run began with is not chosen anew.
       const fitted = await fitRun(opened, new Set([...this.#keys, ...(resume ? PLANNED_SETTINGS : [])]));
-      const budgetBytes = parseByteSize(fitted.prepared.options.residentMemory ?? "");
       const shards = new ShardFolder(folder.path);
-      await shards.sweep({ isNeeded: budgetBytes !== null });
-      const pages = new LargePages();
-      const memory =
-        budgetBytes === null
-          ? RESIDENT
-          : new ShardMemory(budgetBytes, shards, {
-              frozenDtype: shardDtype,
-              reserve: (sizeBytes) => pages.reserve(sizeBytes),
-              takenBytes: fitted.prepared.checkpoint.heldBytes,
-            });
       const activations = new ShardFolder(folder.path, ACTIVATIONS_FOLDER);
-      await activations.sweep({ isNeeded: findActivationForm(options.activations).usesDisk });
+      const { residentMemory, activations: form } = fitted.prepared.options;
+      const budgetBytes = parseByteSize(residentMemory ?? "");
+      await shards.sweep({ isNeeded: budgetBytes !== null });
+      await activations.sweep({ isNeeded: findActivationForm(form).usesDisk });
       try {
-        const setup = await setUp(opened, fitted, memory, shared?.session.base);
-        for (const message of describeFit(fitted)) this.#tell(message);
-        return await this.#train(setup, memory, activations);
+        const takenBytes = fitted.prepared.checkpoint.heldBytes;
+        return await withParameterMemory(
+          shards,
+          { budgetBytes, frozenDtype: shardDtype, takenBytes },
+          async (memory) => {
+            const setup = await setUp(opened, fitted, memory, shared?.session.base);
+            for (const message of describeFit(fitted)) this.#tell(message);
+            return await this.#train(setup, memory, activations);
+          },
+        );
       } finally {
         await shards.close();
         await activations.close();

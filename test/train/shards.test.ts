@@ -11,10 +11,12 @@ import {
   writeFileSync,
 } from "node:fs";
 import * as node from "node:fs/promises";
-import { describe, test } from "node:test";
+import { before, describe, test } from "node:test";
 import { type Disk, withDisk } from "../../src/format/files/disk/calls.ts";
 import { makeSampleWriter } from "../../src/engine/sample-writer.ts";
 import { ShardFolder } from "../../src/train/files/folder/shard-folder.ts";
+import { canBringPages } from "../../src/runtime/memory/file-pages.ts";
+import { PAGE_BYTES } from "../../src/runtime/memory/large-pages.ts";
 import { CapacityError } from "../../src/errors.ts";
 import type { StepEvent, TrainEvent } from "../../src/train/events.ts";
 import type { TrainInput } from "../../src/train/settings/train-input.ts";
@@ -249,6 +251,52 @@ describe("parameters on disk", () => {
         bytesOf(folder, "not-killed", "model.safetensors"),
       ),
     );
+  });
+
+  describe("shards of more than a page of 2 MB", { skip: !canBringPages() }, () => {
+    const config = { hidden_size: 256, intermediate_size: 1024, num_hidden_layers: 3 };
+    let wide: TrainInput = FULL;
+    before(async () => {
+      wide = { ...FULL, model: await writeTinyModel(`${folder}/wide`, { config }), steps: 3 };
+    });
+
+    test("lie in a file without a name: and the bits are the same", async () => {
+      const [resident, sharded] = [`${folder}/memory-wide`, `${folder}/disk-wide`];
+      const { events } = await runTiny({ ...wide, output: resident });
+      const input = { ...wide, output: sharded, residentMemory: "20MB" };
+      const sizes: number[] = [];
+      const onEvent = (): void => {
+        const shards = `${sharded}/shards`;
+        const names = existsSync(shards) ? readdirSync(shards) : [];
+        sizes.push(...names.map((name) => statSync(`${shards}/${name}`).size));
+      };
+      const run = await runTiny(input, { onEvent });
+      assert.deepEqual(lossesOf(run.events), lossesOf(events));
+      for (const name of ["model.safetensors", "checkpoint-3/optimizer.safetensors"])
+        assert.ok(bytesOf(sharded, name).equals(bytesOf(resident, name)), name);
+      for (const step of stepsOf(run.events)) {
+        assert.ok(step.resident_mb! <= 20 && step.resident_mb! > 14, JSON.stringify(step));
+        assert.ok(step.shards_read_mb! > 20 && step.shards_written_mb! > 20, JSON.stringify(step));
+      }
+      // Files with names hold what is smaller than a page.
+      assert.ok(Math.max(...sizes) < PAGE_BYTES, sizes.join());
+      assert.ok(!existsSync(`${sharded}/shards`));
+    });
+
+    test("a full disk ends the run before memory is touched that it has no room for", async () => {
+      const open: Disk["open"] = async (path, ...rest) => {
+        const file = await node.open(path, ...rest);
+        if (!String(path).endsWith(".shard")) return file;
+        const write = async (): Promise<never> => {
+          throw Object.assign(new Error("no space left"), { code: "ENOSPC", syscall: "write" });
+        };
+        return Object.assign(file, { write });
+      };
+      const output = `${folder}/full-wide`;
+      const run = withDisk({ ...node, open }, () => runTiny({ ...wide, output, residentMemory: "20MB" }));
+      await assert.rejects(run, { code: "failed/write", message: /shard": /, hint: /Free some space/ });
+      assert.ok(!existsSync(`${output}/shards`));
+    });
   });
 
   test("a folder of shards that holds something else is refused and left alone", async () => {

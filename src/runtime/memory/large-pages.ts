@@ -6,14 +6,18 @@
  * not even be cleared by the system, which took a fifth of what was left.
  */
 import type { Pages } from "./retractable.ts";
-import { MADV_DONTNEED, MAP_PRIVATE, type Mapping, mapMemory } from "./system-memory.ts";
+import {
+  MADV_DONTNEED,
+  MAP_ANONYMOUS,
+  MAP_NORESERVE,
+  MAP_PRIVATE,
+  type Mapping,
+  mapMemory,
+} from "./system-memory.ts";
 
-const MAP_ANONYMOUS = 0x20;
-/** Addresses that are only reserved do not count as memory. */
-const MAP_NORESERVE = 0x4000;
 const MADV_HUGEPAGE = 14;
 /** Where a large page begins, and its size, on the processors that ONNX Runtime has builds for. */
-const PAGE_BYTES = 2 << 20;
+export const PAGE_BYTES = 2 << 20;
 /** Each page that was moved is a mapping of its own, of which a process has 65,530. */
 const MAX_PAGES = 16_384;
 
@@ -31,7 +35,7 @@ export class LargePages {
   reserve(sizeBytes: number): Pages | null {
     if (process.platform !== "linux" || sizeBytes < PAGE_BYTES) return null;
     const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    const mapping = mapMemory(sizeBytes + PAGE_BYTES, flags, -1, (address) => ({
+    const mapping = mapMemory(sizeBytes + PAGE_BYTES, { flags, file: -1 }, (address) => ({
       start: Number(-address & BigInt(PAGE_BYTES - 1)),
       sizeBytes,
     }));
@@ -46,6 +50,7 @@ export class LargePages {
     this.#numPages += pages.length;
     return {
       buffer: mapping.buffer,
+      keepsNumbers: false,
       take: () => this.#take(pages),
       giveBack: () => {
         const isKept = this.#numPages <= MAX_PAGES;

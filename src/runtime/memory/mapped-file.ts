@@ -15,5 +15,6 @@ import { MAP_PRIVATE, mapMemory } from "./system-memory.ts";
 export function mapFile(descriptor: number): ArrayBuffer | null {
   const sizeBytes = fstatSync(descriptor).size;
   if (sizeBytes === 0) return new ArrayBuffer(0);
-  return mapMemory(sizeBytes, MAP_PRIVATE, descriptor, () => ({ start: 0, sizeBytes }))?.buffer ?? null;
+  const mapped = { flags: MAP_PRIVATE, file: descriptor };
+  return mapMemory(sizeBytes, mapped, () => ({ start: 0, sizeBytes }))?.buffer ?? null;
 }

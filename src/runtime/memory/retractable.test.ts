@@ -1,11 +1,15 @@
-/** @file Memory that goes and comes back, in large pages and in resizable buffers: address, zeros, and that programs refuse what is away. */
+/** @file Memory that goes and comes back, in large pages, in those of a file and in resizable buffers: address, zeros, and that programs refuse what is away. */
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, before, describe, test } from "node:test";
 import { Borrowed } from "./borrowed-memory.ts";
 import { hostTensor } from "../host-tensor.ts";
+import { FilePages, canBringPages } from "./file-pages.ts";
 import { LargePages } from "./large-pages.ts";
 import { type Pages, Retractable } from "./retractable.ts";
 import { ShardMemory } from "./shard-memory.ts";
+import type { MemorySpec } from "./vector-memory.ts";
+import { openPageFile } from "../../../test/files/open-page-file.ts";
+import { temporaryFolder } from "../../../test/tiny/model.ts";
 import { residentBytes } from "../../../test/process/resident-bytes.ts";
 
 const LENGTH = 2.5 * 2 ** 20;
@@ -19,13 +23,13 @@ test("large pages are Linux's, and for what is not smaller than one", () => {
   assert.throws(() => pages?.buffer.transfer(), TypeError);
 });
 
-test("memory of a buffer goes back to the system and comes back at the same address", () => {
+test("memory of a buffer goes back to the system and comes back at the same address", async () => {
   const memory = new Retractable(BYTES);
   const values = new Float32Array(memory.buffer, 0, LENGTH).fill(1);
   const full = residentBytes();
   memory.retract();
   assert.ok(full - residentBytes() > 0.9 * BYTES);
-  memory.extend();
+  await memory.extend();
   assert.equal(values.length, LENGTH);
 });
 
@@ -34,20 +38,23 @@ test(
   {
     skip: process.platform !== "linux",
   },
-  () => {
+  async () => {
     const pages = new LargePages();
     const vectors = Array.from({ length: 8 }, () => new Retractable(BYTES, pages.reserve(BYTES)));
     const before = residentBytes();
     for (const round of [1, 2]) {
       for (const [i, memory] of vectors.entries()) {
-        memory.extend();
+        await memory.extend();
         const values = new Float32Array(memory.buffer, 0, LENGTH).fill(round * 10 + i);
         // Both at once: what is taken back lies where it was.
         const other = vectors[(i + 3) % 8]!;
-        other.extend();
+        await other.extend();
         new Float32Array(other.buffer, 0, LENGTH).fill(7);
         other.retract();
-        assert.ok(values.every((value) => value === round * 10 + i));
+        // By bytes, for numbers one by one are garbage, and with it memory: the first is it, and each is the next.
+        const bytes = Buffer.from(memory.buffer, 0, BYTES);
+        assert.equal(values[0], round * 10 + i);
+        assert.ok(bytes.subarray(4).equals(bytes.subarray(0, -4)));
         memory.retract();
       }
     }
@@ -55,14 +62,22 @@ test(
   },
 );
 
-for (const name of ["large pages", "resizable buffers"]) {
-  const pages = new LargePages();
-  const reserve = (sizeBytes: number): Pages | null =>
-    name === "large pages" ? pages.reserve(sizeBytes) : null;
+let ofFile: FilePages | null = null;
+before(async () => {
+  if (canBringPages()) ofFile = new FilePages(await openPageFile(temporaryFolder()));
+});
+after(() => ofFile?.close());
+const KINDS: Readonly<Record<string, (spec: Pick<MemorySpec, "sizeBytes">) => Pages | null>> = {
+  "large pages": ({ sizeBytes }) => new LargePages().reserve(sizeBytes),
+  "pages of a file": ({ sizeBytes }) => ofFile?.reserve(sizeBytes) ?? null,
+  "resizable buffers": () => null,
+};
+
+for (const [name, reserve] of Object.entries(KINDS)) {
   describe(name, () => {
-    test("programs refuse memory that is away, and take it when it is back", () => {
-      const memory = new Retractable(BYTES, reserve(BYTES));
-      if (!memory.isThere) memory.extend();
+    test("programs refuse memory that is away, and take it when it is back", async () => {
+      const memory = new Retractable(BYTES, reserve({ sizeBytes: BYTES }));
+      if (!memory.isThere) await memory.extend();
       const tensor = hostTensor("float32", [LENGTH], new Float32Array(memory.buffer, 0, LENGTH));
       const borrowed = new Borrowed(tensor, "x");
       assert.ok(borrowed.isOf(tensor));
@@ -72,7 +87,7 @@ for (const name of ["large pages", "resizable buffers"]) {
       memory.retract();
       assert.ok(!borrowed.isOf(tensor));
       assert.throws(() => new Borrowed(tensor, "x"), /^RangeError: x .*no memory/);
-      memory.extend();
+      await memory.extend();
       assert.ok(borrowed.isOf(tensor));
     });
 

@@ -11,9 +11,18 @@ import { assertInternal } from "../../errors.ts";
 export interface Pages {
   /** Its length never changes; at first, and without pages, it is all zeros. */
   readonly buffer: ArrayBuffer;
-  /** Takes pages again, with any contents. */
-  take(): void;
+  /** Whether its numbers come again with the pages, zeros at first; else these have any contents. */
+  readonly keepsNumbers: boolean;
+  /** Takes pages again. @throws where the system cannot */
+  take(): Promise<void> | void;
   giveBack(): void;
+}
+
+/** A file that nobody else writes, empty and open, for pages that keep their numbers. */
+export interface PageFile {
+  readonly descriptor: number;
+  /** Writes zeros, so that the disk has room for what takes their place. @throws where it has none */
+  writeZeros(start: number, sizeBytes: number): Promise<void>;
 }
 
 /** Says of each buffer whether native code has its address now. */
@@ -47,14 +56,19 @@ export class Retractable {
     return this.#isThere;
   }
 
-  /** Takes the memory again, with any contents. */
-  extend(): void {
-    if (this.#pages) this.#pages.take();
+  /** Whether its numbers come again with the memory; else it has any contents then. */
+  get keepsNumbers(): boolean {
+    return this.#pages?.keepsNumbers === true;
+  }
+
+  /** Takes the memory again. @throws where the system cannot */
+  async extend(): Promise<void> {
+    if (this.#pages) await this.#pages.take();
     else this.#resize(this.#sizeBytes);
     this.#isThere = true;
   }
 
-  /** Gives the memory back; its contents are lost. */
+  /** Gives the memory back, and with it what is in it, unless that is kept. */
   retract(): void {
     assertInternal(!lentBy.get(this.buffer)?.(), "memory is given back while a program uses it");
     this.#isThere = false;

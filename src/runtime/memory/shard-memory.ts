@@ -15,8 +15,8 @@ import type { Hold, MemorySpec, MemoryTraffic, ShardDtype, Use, VectorMemory } f
 interface ShardMemoryOptions {
   /** How frozen numbers wait on the disk; "float32" unless given. */
   readonly frozenDtype?: ShardDtype | undefined;
-  /** Where a shard of so many bytes may lie; null, as for all unless given: in a buffer of its own. */
-  readonly reserve?: (sizeBytes: number) => Pages | null;
+  /** Where a shard may lie; null, as for all unless given: in a buffer of its own. */
+  readonly reserve?: (spec: MemorySpec) => Pages | null;
   /** Bytes in memory all the time that are no shard, and count; 0 unless given. */
   readonly takenBytes?: number;
 }
@@ -27,7 +27,7 @@ export class ShardMemory implements VectorMemory {
   readonly budgetBytes: number;
   readonly frozenDtype: ShardDtype;
   readonly #disk: ShardDisk;
-  readonly #reserve: (sizeBytes: number) => Pages | null;
+  readonly #reserve: (spec: MemorySpec) => Pages | null;
   readonly #takenBytes: number;
   readonly #shardOf = new WeakMap<ArrayBufferLike, Shard>();
   /** The shards in memory, the least recently used one first. */
@@ -51,7 +51,7 @@ export class ShardMemory implements VectorMemory {
   }
 
   make<T>(spec: MemorySpec, cut: (buffer: ArrayBuffer) => T): T {
-    const shard = new Shard(spec, this.#numShards++, this.#disk, this.#reserve(spec.sizeBytes));
+    const shard = new Shard(spec, this.#numShards++, this.#disk, this.#reserve(spec));
     this.#shardOf.set(shard.memory.buffer, shard);
     // A new shard is not given back: none of its pages has been touched, and giving it back would touch all of them.
     return cut(shard.memory.buffer);
@@ -135,10 +135,10 @@ export class ShardMemory implements VectorMemory {
   async #fetch(shard: Shard, use: Use): Promise<void> {
     const { memory, sizeBytes } = shard;
     const isNew = memory.isThere;
-    if (!isNew) memory.extend();
     this.#residentBytes += sizeBytes;
     this.#traffic.peakBytes = Math.max(this.#traffic.peakBytes, this.#residentBytes);
     try {
+      if (!isNew) await memory.extend();
       const numBytes = await shard.fill(use, { isNew });
       this.#traffic.readBytes += numBytes;
     } catch (error) {

@@ -27,7 +27,7 @@ export class Shard {
   /** Numbers in memory are newer than those on the disk. */
   #isDirty = false;
   /** The disk has numbers that count; if not, they are zeros. */
-  #isStored = false;
+  #isStored: boolean;
   /** Ends when the shard has been written, with the bytes of that; null: it is not being written. */
   #moving: Promise<number> | null = null;
 
@@ -37,6 +37,7 @@ export class Shard {
     this.sizeBytes = spec.sizeBytes;
     this.usesPerStep = spec.usesPerStep ?? Infinity;
     this.memory = new Retractable(spec.sizeBytes, pages);
+    this.#isStored = this.memory.keepsNumbers;
     this.#spec = spec;
     this.#index = index;
     this.#disk = disk;
@@ -78,6 +79,7 @@ export class Shard {
       if (!isNew) new Uint8Array(buffer).fill(0);
       return 0;
     }
+    if (this.memory.keepsNumbers) return sizeBytes;
     const into = form?.place(buffer) ?? new Uint8Array(buffer);
     await this.#disk.read(this.#index, into);
     form?.decode(buffer);
@@ -88,6 +90,11 @@ export class Shard {
   async writeBack(): Promise<number> {
     while (this.#moving) await this.#moving.catch(() => {});
     if (!this.#isDirty) return 0;
+    if (this.memory.keepsNumbers) {
+      this.#isDirty = false;
+      this.#isStored = true;
+      return this.sizeBytes;
+    }
     this.#moving = this.#write().finally(() => (this.#moving = null));
     return await this.#moving;
   }

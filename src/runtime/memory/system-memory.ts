@@ -6,16 +6,33 @@ import { loadKoffi } from "../load-koffi.ts";
 
 /** Readable and writable: a stray write would otherwise end the process. */
 const PROT_READ_WRITE = 1 | 2;
+/** Writes go to the file. */
+export const MAP_SHARED = 1;
 /** Writes go to pages of our own. */
 export const MAP_PRIVATE = 2;
-/** Gives pages back; they come again as zeros. */
+/** Of no file. */
+export const MAP_ANONYMOUS = 0x20;
+/** Addresses that are only reserved do not count as memory. */
+export const MAP_NORESERVE = 0x4000;
+/** Gives pages back; they come again as zeros, or as the file has them that is mapped shared. */
 export const MADV_DONTNEED = 4;
+/** Has all pages there to be written, of Linux 5.14 and later. */
+export const MADV_POPULATE_WRITE = 23;
 /** MAP_FIXED: at the given address, in the place of what is there. */
 const MAP_FIXED = 0x10;
 /** MREMAP_DONTUNMAP, of Linux: the old mapping stays, and is empty. */
 const MOVE_FIXED_AND_LEAVE_EMPTY = 1 | 2 | 4;
 /** MAP_FAILED, which is -1. */
 const FAILED = 2n ** 64n - 1n;
+
+type Advise = ((address: bigint, length: number, advice: number) => number) & {
+  async(
+    address: bigint,
+    length: number,
+    advice: number,
+    end: (error: Error | null, status: number) => void,
+  ): void;
+};
 
 interface Calls {
   readonly koffi: typeof Koffi;
@@ -29,7 +46,7 @@ interface Calls {
       offset: number,
     ]
   ) => bigint;
-  readonly advise: (address: bigint, length: number, advice: number) => number;
+  readonly advise: Advise;
   /** Null where the system has no such call. */
   readonly move:
     | ((...args: [from: bigint, length: number, newLength: number, flags: number, to: bigint]) => bigint)
@@ -41,8 +58,12 @@ interface Calls {
 export interface Mapping {
   readonly address: bigint;
   readonly buffer: ArrayBuffer;
-  /** Tells the system what is done with bytes of it. */
-  advise(start: number, length: number, advice: number): void;
+  /** Tells the system what is done with bytes of it; false: it has no such advice, or cannot. */
+  advise(start: number, length: number, advice: number): boolean;
+  /** Does so on another thread: what must be read of a disk takes its time. */
+  adviseLater(start: number, length: number, advice: number): Promise<boolean>;
+  /** Lets go of its file: from here on there are zeros in its place. */
+  leaveFile(): void;
   /**
    * Moves the pages of another mapping of no file here, in the place of those that are here, or leaves no pages where the
    * system cannot. Where they were is empty after.
@@ -53,20 +74,30 @@ export interface Mapping {
 /** The library and the registry must outlive every mapping. Undefined: not asked for yet. */
 let loaded: Calls | null | undefined;
 
+/** What is mapped: bytes of an open file from `offset` on, or, with -1, of none. */
+interface Mapped {
+  readonly flags: number;
+  readonly file: number;
+  readonly offset?: number;
+}
+
 /**
- * Maps memory: of a file, or, with file -1, of none. `cut`: where the buffer begins and how long it is. Null where the
- * system cannot (Windows, no build of koffi, something that is no file). The memory cannot be transferred to another thread.
+ * Maps memory. `cut`: where the buffer begins and how long it is. Null where the system cannot (Windows, no build of koffi,
+ * something that is no file). The memory cannot be transferred to another thread.
  */
 export function mapMemory(
   length: number,
-  flags: number,
-  file: number,
+  { flags, file, offset = 0 }: Mapped,
   cut: (address: bigint) => { start: number; sizeBytes: number },
 ): Mapping | null {
   const calls = (loaded ??= load());
   if (calls === null) return null;
-  const address = calls.map(null, length, PROT_READ_WRITE, flags, file, 0);
+  const address = calls.map(null, length, PROT_READ_WRITE, flags, file, offset);
   if (address === FAILED) return null;
+  const mapAgain = (at: bigint, length: number, flags: number): void => {
+    const again = calls.map(at, length, PROT_READ_WRITE, flags | MAP_FIXED, -1, 0);
+    assertInternal(again === at, "addresses of memory are lost");
+  };
   const { start, sizeBytes } = cut(address);
   const first = address + BigInt(start);
   const buffer = calls.koffi.view(first, sizeBytes);
@@ -76,15 +107,23 @@ export function mapMemory(
   return {
     address: first,
     buffer,
-    advise: (start, length, advice) => void calls.advise(first + BigInt(start), length, advice),
+    advise: (start, length, advice) => calls.advise(first + BigInt(start), length, advice) === 0,
+    adviseLater: (start, length, advice) =>
+      new Promise((resolve, reject) => {
+        calls.advise.async(first + BigInt(start), length, advice, (error, status) => {
+          // Naming the buffer keeps it, and with it the mapping, until here.
+          if (error) reject(error);
+          else resolve(buffer.byteLength > 0 && status === 0);
+        });
+      }),
+    leaveFile: () => mapAgain(address, length, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE),
     moveHere: (start, length, from, fromStart) => {
       const to = first + BigInt(start);
       const own = from.address + BigInt(fromStart);
       if (calls.move?.(own, length, length, MOVE_FIXED_AND_LEAVE_EMPTY, to) === to) return;
       from.advise(fromStart, length, MADV_DONTNEED);
       // The call may have failed after it had unmapped the old pages.
-      const again = calls.map(to, length, PROT_READ_WRITE, flags | MAP_FIXED, file, 0);
-      assertInternal(again === to, "addresses of memory are lost");
+      mapAgain(to, length, flags);
     },
   };
 }

@@ -3,7 +3,8 @@
  *
  * They are of one process and worthless after it: behind its numbers each file says whose shard it is, and how often it was
  * written, so that what another run, another model or an earlier write left there is never taken for it. A file is written
- * in place, which is ten times as fast as a new one: what fails is still in memory, and the run stops.
+ * in place, which is ten times as fast as a new one: what fails is still in memory, and the run stops. Shards that the system
+ * maps lie in one file without a name, which ends with the process.
  */
 import { createHash, randomBytes } from "node:crypto";
 import type { Dirent } from "node:fs";
@@ -14,6 +15,7 @@ import { writeAll } from "../../../format/files/disk/write-all.ts";
 import { disk } from "../../../format/files/disk/calls.ts";
 import { makeFolders } from "../../../format/files/disk/make-folders.ts";
 import { systemCode, toFailedRead, toFailedWrite } from "../../../messages/system-error.ts";
+import type { PageFile } from "../../../runtime/memory/retractable.ts";
 import type { ShardDisk } from "../../../runtime/memory/shard.ts";
 
 /** Where a run keeps its shards, in its folder. */
@@ -33,6 +35,7 @@ export class ShardFolder implements ShardDisk {
   /** What is being written or read. */
   readonly #underWay = new Set<Promise<void>>();
   #isMade = false;
+  #unnamed: FileHandle | null = null;
 
   /** The folder of the run's output; nothing is made before the first shard is written. */
   constructor(output: string, name = SHARDS_FOLDER) {
@@ -75,8 +78,7 @@ export class ShardFolder implements ShardDisk {
     const path = this.#fileOf(index);
     const count = (this.#numWrites.get(index) ?? 0) + 1;
     try {
-      if (!this.#isMade) await makeFolders(this.path);
-      this.#isMade = true;
+      await this.#makeFolder();
       await withFile(path, count === 1 ? "w" : "r+", async (file) => {
         await writeAll(file, bytes);
         await writeAll(file, this.#seal(index, count, bytes.length));
@@ -110,9 +112,32 @@ export class ShardFolder implements ShardDisk {
     );
   }
 
+  /** Opens the file without a name, empty, until `close`. */
+  async openUnnamed(): Promise<PageFile> {
+    const path = this.#fileOf(0);
+    try {
+      await this.#makeFolder();
+      const file = (this.#unnamed = await disk().open(path, "wx+"));
+      await disk().rm(path);
+      return {
+        descriptor: file.fd,
+        writeZeros: (start, sizeBytes) => this.#follow(writeZeros(file, path, start, sizeBytes)),
+      };
+    } catch (error) {
+      throw toFailedWrite(error, path);
+    }
+  }
+
+  async #makeFolder(): Promise<void> {
+    if (!this.#isMade) await makeFolders(this.path);
+    this.#isMade = true;
+  }
+
   /** Removes what was written, when nothing is being written any more. */
   async close(): Promise<void> {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
+    await this.#unnamed?.close();
+    this.#unnamed = null;
     if (this.#isMade) await this.#remove();
     this.#isMade = false;
   }
@@ -156,6 +181,22 @@ async function withFile<T>(path: string, flags: string, work: (file: FileHandle)
     return await work(file);
   } finally {
     await file.close();
+  }
+}
+
+/** Bytes of zeros that are written at a time. */
+const ZEROS_BYTES = 4 << 20;
+
+/** @throws FailedError "failed/write" that names the file by its path */
+async function writeZeros(file: FileHandle, path: string, start: number, sizeBytes: number): Promise<void> {
+  const zeros = new Uint8Array(Math.min(ZEROS_BYTES, sizeBytes));
+  try {
+    for (let done = 0; done < sizeBytes;) {
+      const length = Math.min(zeros.length, sizeBytes - done);
+      done += (await file.write(zeros, 0, length, start + done)).bytesWritten;
+    }
+  } catch (error) {
+    throw toFailedWrite(error, path);
   }
 }
 
