@@ -122,6 +122,22 @@ export class Model {
     return this.headTensor.name.split(".")[0]!;
   }
 
+  /**
+   * What files of a base without classes may lack: the head, and projections of layers without branches, which stand between the
+   * blocks and it.
+   */
+  get wholeHead(): Part {
+    const before = this.layers.flatMap(({ branches, sites }, layer) =>
+      branches.length > 0
+        ? []
+        : sites.map((site) => ({ ...site, name: this.blockPrefix(layer) + site.name })),
+    );
+    const tensors = before.flatMap(({ name }) =>
+      ["weight", "bias"].flatMap((part) => this.tensors.get(`${name}.${part}`) ?? []),
+    );
+    return { tensors: [...tensors, ...this.head.tensors], sites: [...before, ...this.head.sites] };
+  }
+
   /** The modules of the head that files of adapters hold whole: those whose names end as that of its matrix, as peft finds them. */
   get headModules(): readonly string[] {
     const modules = new Set(this.head.sites.map(({ name }) => name.split(".")[0]!));

@@ -49,7 +49,7 @@ export function withFreshHead(
   problem?: ProblemType,
 ): Checkpoint {
   const config = withClasses(base.config, classNames, problem);
-  const { head, checkpoint: rules, classPosition } = openModel(config);
+  const { wholeHead: head, checkpoint: rules, classPosition } = openModel(config);
   const checkpoint = classPosition === "last" ? withEmbedding(base) : base;
   const held = new Set([...checkpoint.tensors.keys()].map((name) => rules.rename(name)));
   const { initializer_range: given } = config;

@@ -128,7 +128,7 @@ function checkTensors(path: string, model: Model, found: ReadonlyMap<string, Ten
   throw new FormatError("format/tensor", `Cannot load model "${path}": ${problems.join("; ")}`, {
     hint:
       model.classPosition !== null &&
-      missing.some((name) => model.head.tensors.some((own) => own.name === name))
+      missing.some((name) => model.wholeHead.tensors.some((own) => own.name === name))
         ? "The model has no head that was made for its classes: give a model without ForSequenceClassification in config.json, and a new head by --classes or --num-classes."
         : "The tensors do not fit config.json; fetch the model again or mend the configuration.",
   });

@@ -20,7 +20,7 @@ function tensorsOf(config: RawConfig): readonly ModelTensor[] {
     // An encoder is a model once a run gives it classes: its files hold what lies before their head.
     const classifier = orNull(() => openModel(withClasses(config, ["LABEL_0", "LABEL_1"])));
     if (classifier === null) throw error;
-    const ofHead = new Set(classifier.head.tensors.map(({ name }) => name));
+    const ofHead = new Set(classifier.wholeHead.tensors.map(({ name }) => name));
     return [...classifier.tensors.values()].filter(({ name }) => !ofHead.has(name));
   }
 }

@@ -30,15 +30,14 @@ export interface BaseSample {
   readonly isRounded: boolean;
 }
 
-/** Reads the sample of a base. @throws as reading tensors */
-export async function sampleBase({
-  model,
-  source,
-}: Pick<BaseModel, "model" | "source">): Promise<BaseSample> {
+/** Reads the sample of a base, of what its files have. @throws as reading tensors */
+export async function sampleBase({ model, source, freshTensors }: BaseModel): Promise<BaseSample> {
   const sampled: Record<"vectors" | "matrices", number[]> = { vectors: [], matrices: [] };
   let isRounded = false;
   for (const layer of new Set([0, Math.floor(model.numLayers / 2), model.numLayers - 1])) {
-    const own = [...model.tensors.values()].filter((tensor) => tensor.layer === layer);
+    const own = [...model.tensors.values()].filter(
+      (tensor) => tensor.layer === layer && !freshTensors.includes(tensor.name),
+    );
     own.sort((a, b) => (a.name < b.name ? -1 : 1));
     for (const kind of ["vectors", "matrices"] as const) {
       const ofKind = own.filter(({ shape }) => (shape.length === 1) === (kind === "vectors"));

@@ -14,7 +14,8 @@ import { SETTINGS_HASH, hashSettings } from "./base-settings.ts";
 const FINGERPRINT = new RegExp(`^([0-9a-f]{16})(?:-(${SETTINGS_HASH}))?$`);
 
 /** Hexadecimal digits: 16 of the tensors, a dash, and those of the settings. @throws as reading tensors */
-export async function fingerprintOf({ model, source }: BaseModel): Promise<string> {
+export async function fingerprintOf(base: BaseModel): Promise<string> {
+  const { model, source } = base;
   const hash = new Sha256();
   const tensors = [...model.tensors].sort(([a], [b]) => (a < b ? -1 : 1));
   for (const [name, { shape }] of tensors) {
@@ -24,7 +25,7 @@ export async function fingerprintOf({ model, source }: BaseModel): Promise<strin
     await source.readInto(name, values);
     hash.update(bytesOf(values));
   }
-  const { matrices } = await sampleBase({ model, source });
+  const { matrices } = await sampleBase(base);
   return `${hash.update(bytesOf(matrices)).digest().slice(0, 16)}-${hashSettings(model)}`;
 }
 
