@@ -28,6 +28,7 @@ export const PEER_MODELS = {
   mpnet: { modelType: "mpnet" },
   distilbert: { modelType: "distilbert" },
   modernbert: { modelType: "modernbert" },
+  eurobert: { modelType: "eurobert" },
   mistral: { modelType: "mistral" },
   ministral: { modelType: "ministral" },
   ministral3: { modelType: "ministral3" },

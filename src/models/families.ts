@@ -17,6 +17,7 @@ import { debertaV2 } from "./families/deberta-v2.ts";
 import { distilbert } from "./families/distilbert.ts";
 import { electra } from "./families/electra.ts";
 import { ernie45 } from "./families/ernie4-5.ts";
+import { eurobert } from "./families/eurobert.ts";
 import { exaone } from "./families/exaone.ts";
 import { ernie45Moe } from "./families/ernie4-5-moe.ts";
 import { exaone4 } from "./families/exaone4.ts";
@@ -159,6 +160,7 @@ export const FAMILIES: readonly Family[] = [
   mpnet,
   distilbert,
   modernbert,
+  eurobert,
   vit,
 ];
 

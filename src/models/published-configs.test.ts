@@ -805,6 +805,84 @@ test("ModernBERT of 149 million: every third layer sees all, the others 64 token
   );
 });
 
+test("EuroBERT of 210 and 610 million and 2.1 billion, as its own code wrote them, given classes", () => {
+  const config = {
+    architectures: ["EuroBertForMaskedLM"],
+    attention_bias: false,
+    attention_dropout: 0,
+    auto_map: {
+      AutoConfig: "configuration_eurobert.EuroBertConfig",
+      AutoModelForMaskedLM: "modeling_eurobert.EuroBertForMaskedLM",
+    },
+    bos_token: "<|begin_of_text|>",
+    bos_token_id: 128_000,
+    clf_pooling: "late",
+    eos_token: "<|end_of_text|>",
+    eos_token_id: 128_001,
+    head_dim: 64,
+    hidden_act: "silu",
+    hidden_dropout: 0,
+    hidden_size: 768,
+    initializer_range: 0.02,
+    intermediate_size: 3072,
+    mask_token: "<|mask|>",
+    mask_token_id: 128_002,
+    max_position_embeddings: 8192,
+    mlp_bias: false,
+    model_type: "eurobert",
+    num_attention_heads: 12,
+    num_hidden_layers: 12,
+    num_key_value_heads: 12,
+    pad_token: "<|end_of_text|>",
+    pad_token_id: 128_001,
+    pretraining_tp: 1,
+    rms_norm_eps: 1e-5,
+    rope_scaling: null,
+    rope_theta: 250_000,
+    tie_word_embeddings: false,
+    torch_dtype: "bfloat16",
+    transformers_version: "4.40.0.dev0",
+    use_cache: false,
+    vocab_size: 128_256,
+  };
+  const shared = { ...config, num_attention_heads: 18, num_key_value_heads: 6, head_dim: null };
+  const medium = { ...shared, hidden_size: 1152, intermediate_size: 4096, num_hidden_layers: 26 };
+  const large = { ...shared, hidden_size: 2304, intermediate_size: 6144, num_hidden_layers: 32 };
+  const [small, ...others] = [config, medium, large].map((raw) =>
+    openModel(withClasses(raw, ["bad", "good"])),
+  );
+  assert.deepEqual([small!, ...others].map(numParametersOf), [212_358_146, 609_205_250, 2_112_906_242]);
+  assert.deepEqual(
+    others.map(({ layers: [layer] }) => [layer?.attention?.numKeyValueHeads, layer?.attention?.headWidth]),
+    [
+      [6, 64],
+      [6, 128],
+    ],
+  );
+  const { raw, layers, maxPositions, headModules, checkpoint } = small!;
+  assert.deepEqual(raw["architectures"], ["EuroBertForSequenceClassification"]);
+  assert.deepEqual(layers[0]?.attention?.rope, { theta: 250_000, width: 64, scaling: { kind: "none" } });
+  assert.equal(layers[0]?.attention?.causal, false);
+  assert.deepEqual([maxPositions, headModules], [8192, ["classifier"]]);
+  // transformers reads one of the names, that code the other.
+  const { clf_pooling: _before, ...unsaid } = raw;
+  const own = checkpoint.ownConfig({ ...unsaid, clf_pooling: "mean" });
+  assert.deepEqual([own["clf_pooling"], own["classifier_pooling"]], ["mean", "mean"]);
+  assert.deepEqual(checkpoint.ownConfig(unsaid), unsaid);
+  /** Whether a mean is taken behind the blocks. */
+  const takesMean = (said: RawConfig): boolean =>
+    openModel({ ...unsaid, ...said }).layers.at(-1)?.attention !== null;
+  assert.deepEqual(
+    [
+      {},
+      { clf_pooling: "bos" },
+      { classifier_pooling: "bos" },
+      { classifier_pooling: "mean", clf_pooling: "mean" },
+    ].map(takesMean),
+    [true, false, false, true],
+  );
+});
+
 test("OLMo 3 of 7B: three layers with a window, then one that sees all and stretches its rotation", () => {
   const { layers, maxPositions } = openModel({
     architectures: ["Olmo3ForCausalLM"],

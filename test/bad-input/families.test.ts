@@ -317,6 +317,17 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ layer_types: ["full_attention"] }, "layer_types has 1 entries (expected 2"],
     [{ architectures: ["ModernBertForMaskedLM"] }, 'architectures is ["ModernBertForMaskedLM"]'],
   ],
+  eurobert: [
+    [{ classifier_pooling: "cls" }, 'classifier_pooling is "cls"'],
+    [
+      { classifier_pooling: "mean", clf_pooling: "late" },
+      'clf_pooling is "late", expected classifier_pooling',
+    ],
+    [{ num_key_value_heads: 3 }, "num_key_value_heads is 3 (expected a divisor"],
+    [{ num_attention_heads: 5 }, "num_attention_heads is 5, expected a divisor of the width"],
+    [{ hidden_act: "quick_gelu" }, 'hidden_act is "quick_gelu"'],
+    [{ architectures: ["EuroBertForMaskedLM"] }, 'architectures is ["EuroBertForMaskedLM"]'],
+  ],
   vit: [
     [{ id2label: { 0: "LABEL_0" } }, 'id2label is {"0":"LABEL_0"} (expected at least two classes)'],
     [{ problem_type: "regression" }, 'problem_type is "regression" (expected "single_label_classification")'],

@@ -698,6 +698,16 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     id2label: ENCODER.id2label,
     pad_token_id: 0,
   },
+  eurobert: {
+    architectures: ["EuroBertForSequenceClassification"],
+    model_type: "eurobert",
+    ...SIZES,
+    num_key_value_heads: 2,
+    max_position_embeddings: 64,
+    rope_theta: 10_000,
+    id2label: ENCODER.id2label,
+    pad_token_id: 0,
+  },
   vit: {
     architectures: ["ViTForImageClassification"],
     model_type: "vit",

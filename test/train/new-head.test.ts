@@ -29,19 +29,20 @@ const heldOut = writeTinyRows(`${folder}/held-out.jsonl`, "classes", 20, 2);
 const GGUF = join(import.meta.dirname, "../golden/data/gguf/qwen3.gguf");
 const id2label = { "0": "bad", "1": "good" };
 
+const MASKED = { bert: "BertForMaskedLM", roberta: "RobertaForMaskedLM", eurobert: "EuroBertForMaskedLM" };
+
 /** An encoder as it is before it has a task: without its classifier, and the tensors of another head beside. */
-async function writeEncoder(modelType: "bert" | "roberta", hasPooler: boolean): Promise<string> {
+async function writeEncoder(modelType: keyof typeof MASKED, hasPooler: boolean): Promise<string> {
   const { config, tensors } = tinyModelParts({ modelType });
   const other = modelType === "bert" ? "cls.predictions.bias" : "lm_head.bias";
   const bias = [...tensors].find(([name]) => name.endsWith(".bias"));
   assert.ok(bias);
   const kept = [...tensors].filter(
-    ([name]) => !name.startsWith("classifier.") && (hasPooler || !/pooler/.test(name)),
+    ([name]) => !name.startsWith("classifier.") && (hasPooler || !/pooler|^dense/.test(name)),
   );
-  const name = modelType === "bert" ? "BertForMaskedLM" : "RobertaForMaskedLM";
   const path = `${folder}/${modelType}-${hasPooler}`;
   await writeModel(path, {
-    config: { ...config, architectures: [name], id2label: undefined },
+    config: { ...config, architectures: [MASKED[modelType]], id2label: undefined },
     generationConfig: null,
     tokenizerFiles: byteTokenizerFiles(),
     tensors: new Map([...kept, [other, bias[1]]]),
@@ -95,6 +96,11 @@ const BASES = {
     model: await writeEncoder("roberta", false),
     saved: ["classifier"],
     name: "RobertaForSequenceClassification",
+  },
+  eurobert: {
+    model: await writeEncoder("eurobert", false),
+    saved: ["classifier", "dense"],
+    name: "EuroBertForSequenceClassification",
   },
 };
 const SETTINGS = {

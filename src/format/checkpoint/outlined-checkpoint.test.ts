@@ -106,6 +106,18 @@ describe("openOutlined()", () => {
       "classifier.bias",
     ]);
     assert.deepEqual(tensors.get("classifier.weight")?.shape, [2, 32]);
+    // A projection of the head may stand before a mean, where blocks end.
+    const { id2label: _others, ...pooling } = TINY_CONFIGS["eurobert"]!;
+    const bare = await openOutlined(
+      writeConfig("pooling", { ...pooling, architectures: ["EuroBertForMaskedLM"] }),
+    );
+    assert.ok(bare.tensors.has("model.norm.weight") && !bare.tensors.has("dense.weight"));
+    assert.deepEqual(withFreshHead(bare, ["bad", "good"], null).freshTensors, [
+      "dense.weight",
+      "dense.bias",
+      "classifier.weight",
+      "classifier.bias",
+    ]);
     const folder = writeConfig("faulty", {
       ...encoder,
       architectures: ["BertModel"],

@@ -5,6 +5,7 @@ const NEUTRAL_KEYS: ReadonlySet<string> = new Set(
   `architectures model_type transformers_version torch_dtype dtype _name_or_path auto_map transformers.js_config
   use_cache cache_implementation return_dict output_attentions output_hidden_states output_router_logits
   bos_token_id eos_token_id pad_token_id unk_token_id sep_token_id cls_token_id mask_token_id decoder_start_token_id
+  bos_token eos_token pad_token mask_token
   image_token_id boi_token_id eoi_token_id begin_suppress_tokens suppress_tokens forced_bos_token_id forced_eos_token_id
   initializer_range initializer_factor init_std _attn_implementation attn_implementation _attn_implementation_autoset
   attention_dropout attn_pdrop embd_pdrop resid_pdrop embed_dropout resid_dropout hidden_dropout hidden_dropout_prob attention_probs_dropout_prob dropout

@@ -40,6 +40,11 @@ MODERNBERT = (
     | {"vocab_size": 96, "num_labels": 4, "num_hidden_layers": 3, "global_attn_every_n_layers": 2, "local_attention": 4}
     | {"max_position_embeddings": 64, "pad_token_id": 1, "bos_token_id": 0, "cls_token_id": 0, "eos_token_id": 2, "sep_token_id": 2}
 )
+EUROBERT = (
+    TINY
+    | {"num_hidden_layers": 2, "max_position_embeddings": 64, "num_labels": 4}
+    | {"bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2, "mask_token_id": 3}
+)
 MODELS = {
     "gemma": (transformers.GemmaForCausalLM, DECODER | ROTATED | {"head_dim": 12}),
     "gpt_neox": (
@@ -415,6 +420,15 @@ MODELS = {
         transformers.MPNetForSequenceClassification,
         TINY_ENCODER | {"max_position_embeddings": 34, "relative_attention_num_buckets": 32, "num_hidden_layers": 2, "num_labels": 4},
     ),
+    "eurobert-cls": (transformers.EuroBertForSequenceClassification, EUROBERT | ROTATED | {"num_key_value_heads": 1}),
+    # All that may be otherwise.
+    "eurobert-mean-cls": (
+        transformers.EuroBertForSequenceClassification,
+        EUROBERT
+        | {"classifier_pooling": "mean", "head_dim": 12, "attention_bias": True, "mlp_bias": True, "hidden_act": "gelu", "rms_norm_eps": 1e-2}
+        | {"rope_parameters": LLAMA3 | {"rope_theta": 500.0, "original_max_position_embeddings": 16}},
+    ),
+    "eurobert-bos-cls": (transformers.EuroBertForSequenceClassification, EUROBERT | ROTATED | {"classifier_pooling": "bos"}),
     "xlm-roberta-cls": (
         transformers.XLMRobertaForSequenceClassification,
         ENCODER | {"max_position_embeddings": 66, "type_vocab_size": 1, "bos_token_id": 0, "pad_token_id": 1, "eos_token_id": 2},
