@@ -507,9 +507,8 @@ TARGETS = {
 def make_random(model):
     for name, p in model.named_parameters():
         if p.ndim == 1:
-            plus_one = "Gemma" in type(model).__name__ and "Gemma4" not in type(model).__name__
+            plus_one = any(family in type(model).__name__ for family in ("Gemma", "Nemotron")) and "Gemma4" not in type(model).__name__
             counts_from_one = "norm" in name.lower() and name.endswith("weight") and not plus_one
-            counts_from_one = "norm" in name.lower() and name.endswith("weight") and not any(family in type(model).__name__ for family in ("Gemma", "Nemotron"))
             p.data.normal_(1.0 if counts_from_one else 0.0, 0.2)
             # Scores have no other factor: what is rounded would be magnified.
             if "Gemma4" in type(model).__name__ and name.endswith("q_norm.weight"):
@@ -525,13 +524,6 @@ def make_random(model):
 
 def config_of_v4(config, name):
     config.pop("per_layer_config", None)
-    own = AS_OF_V4.get(name, {})
-    changes = {"transformers_version": "4.51.0"}
-    if "dtype" in config:
-        changes |= {"torch_dtype": config.pop("dtype")}
-    if "text_config" in config:
-        changes |= {"text_config": with_older_rotation(config["text_config"]) | own["text_config"]}
-    return with_older_rotation(config) | changes | {key: value for key, value in own.items() if key != "text_config"}
     own = dict(AS_OF_V4.get(name, {}))
     text = config.pop("text_config", None)
     changes = {"torch_dtype": config.pop("dtype")} | older_rotation(config)
