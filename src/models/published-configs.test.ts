@@ -1745,6 +1745,35 @@ test("Gemma 4 E4B: 42 layers, of which the last 18 read keys of others", () => {
   assert.equal(Math.round(numParametersOf(model) / 1e7), 746);
 });
 
+test("Gemma 4 26B-A4B: every layer has 128 experts beside its feed-forward part, in stacks", () => {
+  const model = gemma4({
+    ...GEMMA4_31B,
+    enable_moe_block: true,
+    hidden_size: 2816,
+    intermediate_size: 2112,
+    layer_types: GEMMA4_31B.layer_types.slice(0, 30),
+    moe_intermediate_size: 704,
+    num_attention_heads: 16,
+    num_experts: 128,
+    num_global_key_value_heads: 2,
+    num_hidden_layers: 30,
+    num_key_value_heads: 8,
+    top_k_experts: 8,
+  });
+  const { tensors, layers, checkpoint } = model;
+  assert.deepEqual(tensors.get("model.layers.29.router.per_expert_scale")?.shape, [128]);
+  assert.deepEqual(tensors.get("model.layers.29.router.proj.weight")?.shape, [128, 2816]);
+  const upper = "model.layers.0.experts.127.up_proj.weight";
+  assert.deepEqual(tensors.get(upper)?.shape, [704, 2816]);
+  assert.deepEqual(checkpoint.inFolder(upper), {
+    name: "model.layers.0.experts.gate_up_proj",
+    stack: { index: 255, numParts: 2 },
+  });
+  // With a window and without.
+  assert.equal(new Set(layers.map(({ kind }) => kind)).size, 2);
+  assert.equal(Math.round(numParametersOf(model) / 1e7), 2523);
+});
+
 test("Gemma 3 has no cap on its scores, and none on its logits where it reads images", () => {
   const text = { ...LLAMA_SIZES, attn_logit_softcapping: 50, final_logit_softcapping: 30 };
   const model = openModel({ ...text, model_type: "gemma3_text" });

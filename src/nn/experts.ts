@@ -72,7 +72,9 @@ export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOp
   const p = router.chances((router.logits ?? GATE)(b, flat, E, prefix)); // [M, E]
   const [chosen, rows, places, counts] = routeRows(router.ranks(b, p, prefix), numChosen);
   const shares = normalizes ? div(p, router.total(reduceSum(mul(p, chosen), [1]))) : p;
-  const weights = scale(shares, router.factor);
+  const own = router.ofExperts;
+  const factored = own === undefined ? shares : mul(shares, b.tensor(prefix + own, [E], "weight"));
+  const weights = scale(factored, router.factor);
   const weightOf = gatherRows(reshape(transpose(weights, [1, 0]), [mulDims(E, M), 1]), places); // [k·M, 1]
   const inputs = repeatRows(flat, rows, numChosen); // [k·M, D]
   const build = typeof expert === "function" ? expert : gatedExpert(expert);

@@ -2,7 +2,7 @@
  * @file Routers: how the experts of a token are chosen and weighed, of logits l [M, E].
  *
  *   p = softmax(l), or σ(l)      chosen are the k largest of p, or of p + b, of all or out of a few groups
- *   w = s p, or s p / Σ of the chosen p
+ *   w = s p, or s p / Σ of the chosen p; each expert may have a factor of its own besides
  *
  * Papers: those of `experts.ts`; groups: "DeepSeek-V2", arXiv:2405.04434, section 2.2.2, and "DeepSeek-V3", arXiv:2412.19437,
  * section 2.1.2.
@@ -29,6 +29,8 @@ export interface Router {
   readonly total: (sum: Value) => Value;
   /** What all weights are multiplied with. */
   readonly factor: number;
+  /** The tensor of a factor of each expert, [E], behind `prefix`; default: they have none. */
+  readonly ofExperts?: string;
 }
 
 /** Logits by the projection of a name. */

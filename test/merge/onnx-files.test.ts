@@ -100,6 +100,7 @@ const CASES: Readonly<Record<string, readonly [config: Record<string, unknown>, 
   deepseek_v2: [{}, "lora"],
   glm4_moe_lite: [{ ...WIDE, num_key_value_heads: 2, qk_nope_head_dim: 16, qk_rope_head_dim: 16 }, "dora"],
   gpt_oss: [{}, "lora"],
+  gemma4_text: [{}, "lora"],
 };
 
 describe("files compute what the model does", () => {

@@ -40,7 +40,7 @@ test("the weight of a module is a parameter too, and written as one", async () =
   assert.deepEqual([config["target_modules"], config["target_parameters"]], [["q_proj"], ["gate.weight"]]);
 });
 
-for (const modelType of ["mixtral", "lfm2_moe", "gpt_oss"]) {
+for (const modelType of ["mixtral", "lfm2_moe", "gpt_oss", "gemma4_text"]) {
   test(`stacks come back from their folder where matrices of experts have other names: ${modelType}`, async () => {
     const other = await openUntilEnd(await writeTinyModel(`${folder}/${modelType}`, { modelType }));
     const options = { rank: 3, targetParameters: ["gate_up_proj", "down_proj"] };

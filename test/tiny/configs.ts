@@ -54,6 +54,14 @@ const GEMMA4_TEXT = {
   final_logit_softcapping: 20,
   tie_word_embeddings: true,
 };
+/** With experts in every layer. */
+const GEMMA4_EXPERTS = {
+  ...GEMMA4_TEXT,
+  enable_moe_block: true,
+  num_experts: 4,
+  top_k_experts: 2,
+  moe_intermediate_size: 24,
+};
 /** With embeddings of each layer, and layers that read keys of others. */
 const GEMMA4_LINKED = {
   ...GEMMA4_TEXT,
@@ -233,7 +241,7 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
   gemma2: { architectures: ["Gemma2ForCausalLM"], model_type: "gemma2", ...GEMMA },
   vaultgemma: { architectures: ["VaultGemmaForCausalLM"], model_type: "vaultgemma", ...GEMMA },
   gemma3_text: { architectures: ["Gemma3ForCausalLM"], model_type: "gemma3_text", ...GEMMA3_TEXT },
-  gemma4_text: { architectures: ["Gemma4ForCausalLM"], model_type: "gemma4_text", ...GEMMA4_TEXT },
+  gemma4_text: { architectures: ["Gemma4ForCausalLM"], model_type: "gemma4_text", ...GEMMA4_EXPERTS },
   gemma4: {
     architectures: ["Gemma4ForConditionalGeneration"],
     model_type: "gemma4",

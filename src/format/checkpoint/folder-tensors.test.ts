@@ -28,7 +28,7 @@ test("experts are written as the class keeps them, and read as they were", async
   for (const [name, { data }] of parts.tensors) assert.deepEqual((await base.values(name)).data, data, name);
 });
 
-for (const modelType of ["gpt_oss", "granitemoe"]) {
+for (const modelType of ["gpt_oss", "granitemoe", "gemma4_text"]) {
   test(`a model that was trained whole is written so, and goes on from there: ${modelType}`, async () => {
     const own = await openUntilEnd(await writeTinyModel(`${root}/${modelType}`, { modelType }));
     const adapter = await attachTo(own.base, findMethod("full"));

@@ -1,7 +1,7 @@
 /**
  * @file What Gemma 4's models have in common: blocks of four norms, which multiply by w, with norms on each head of queries, keys
- * and values, and a factor on all that they give. Blocks may have embeddings e of their own, and the last may read keys and values
- * of one before them.
+ * and values, and a factor on all that they give. Blocks may have embeddings e of their own, the last may read keys and values of one
+ * before them, and all may have experts (`gemma4-experts`).
  *
  *   y ← y + norm(attention(norm(y)))      y ← y + norm(mlp(norm(y)))      y ← s (y + norm(Wp (gelu(Wg y) ∘ e)))
  *   e = (norm(W x / √D) + √P E[ids]) / √2,   x: what the first block reads, P: the width of e
@@ -18,9 +18,11 @@ import { type SelfAttentionOptions, withHeadNorms } from "../../nn/self-attentio
 import { bareCheckpoint, withoutTensors } from "../config/checkpoint-rules.ts";
 import {
   GEMMA4_FIELDS,
+  GEMMA4_KEYS,
   GEMMA4_NAMES,
   type Gemma4Fields,
   type KindOfLayers,
+  gemma4Experts,
   gemma4Heads,
   gemma4Sharing,
   gemma4Windows,
@@ -29,6 +31,7 @@ import { parseConfig } from "../config/hf-config.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { type DecoderEnds, decoder } from "./decoder.ts";
 import { gemmaBlock, gemmaEnds, gemmaMlp } from "./gemma-block.ts";
+import { blockWithExperts, inStacks } from "./gemma4-experts.ts";
 
 const SCHEMA = z.object(GEMMA4_FIELDS);
 
@@ -77,7 +80,8 @@ function gemma4Attention(
 /** What stands around the blocks. */
 function gemma4Ends(c: Gemma4Fields, norm: Norm): DecoderEnds {
   const { num_hidden_layers: L, hidden_size_per_layer_input: P } = c;
-  const ends = { ...gemmaEnds(c, norm), names: GEMMA4_NAMES, checkpoint: bareCheckpoint(GEMMA4_NAMES) };
+  const checkpoint = { ...bareCheckpoint(GEMMA4_NAMES), inFolder: inStacks };
+  const ends = { ...gemmaEnds(c, norm), names: GEMMA4_NAMES, checkpoint };
   if (!P) return ends;
   const [table, projection, projectionNorm] = GEMMA4_NAMES.beside;
   return {
@@ -95,17 +99,21 @@ function gemma4Ends(c: Gemma4Fields, norm: Norm): DecoderEnds {
 
 /** A model, from the settings of its text part. @throws UsageError "usage/model" for what is not implemented */
 export function openGemma4(raw: RawConfig): ModelDefinition {
-  const c = parseConfig(SCHEMA, raw);
+  const c = parseConfig(SCHEMA, raw, GEMMA4_KEYS);
   const norm = rmsNorm(c.rms_norm_eps);
   const windows = gemma4Windows(raw, c);
   const keysFrom = gemma4Sharing(raw, c, windows);
   const heads = gemma4Heads(raw, c, windows);
+  const sizes = gemma4Experts(raw, c);
   const block = (isWindowed: boolean, readsOther: boolean): Layer => {
     const window = isWindowed ? c.sliding_window : null;
     const attention = gemma4Attention(c, isWindowed ? heads.windowed : heads.full, { window, readsOther });
     const wider = readsOther && c.use_double_wide_mlp ? 2 : 1;
     const mlp = gemmaMlp({ ...c, intermediate_size: wider * c.intermediate_size });
-    return completed(gemmaBlock(norm, attention, mlp), norm, c.hidden_size_per_layer_input ?? 0);
+    const parts = sizes
+      ? blockWithExperts(norm, attention, mlp, { ...sizes, epsilon: c.rms_norm_eps })
+      : gemmaBlock(norm, attention, mlp);
+    return completed(parts, norm, c.hidden_size_per_layer_input ?? 0);
   };
   const [own, reading] = [false, true].map((reads) => [block(false, reads), block(true, reads)] as const);
   const layers = windows.map((has, layer) => (keysFrom[layer] === null ? own : reading)![Number(has)]!);

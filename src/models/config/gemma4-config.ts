@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
 import { DECODER_NAMES } from "./decoder-names.ts";
+import { readExperts } from "./expert-config.ts";
 import { DECODER_FIELDS, headSizes, unusable } from "./hf-config.ts";
 import type { RawConfig } from "./raw-config.ts";
 import { readRope } from "./rope-config.ts";
@@ -38,13 +39,17 @@ export const GEMMA4_FIELDS = {
   num_kv_shared_layers: z.int().min(0).default(0),
   /** In these. */
   use_double_wide_mlp: z.boolean().default(false),
-  enable_moe_block: z.literal(false).nullish(),
+  /** Every layer has experts beside its feed-forward part. */
+  enable_moe_block: z.boolean().nullish(),
   num_experts: size.nullish(),
-  top_k_experts: size.nullish(),
+  num_experts_per_tok: size.nullish(),
   moe_intermediate_size: size.nullish(),
   // Rotation is said of each kind of layers, in `rope_parameters`.
   rope_theta: z.null().optional(),
 };
+
+/** What files call these settings. */
+export const GEMMA4_KEYS = { num_experts_per_tok: "top_k_experts" };
 
 /** Modules outside the blocks. */
 export const GEMMA4_NAMES = {
@@ -143,4 +148,21 @@ export function gemma4Sharing(
       `num_kv_shared_layers is ${c.num_kv_shared_layers} (expected fewer: a layer of each kind has keys of its own)`,
     );
   });
+}
+
+/** How many experts a layer has, to how many of them a token goes, and how wide they are. */
+export interface ExpertSizes extends ReturnType<typeof readExperts> {
+  readonly width: number;
+}
+
+/** The experts of every layer; null: there are none. @throws UsageError "usage/model" where a size is missing */
+export function gemma4Experts(raw: RawConfig, c: Gemma4Fields): ExpertSizes | null {
+  if (!c.enable_moe_block) return null;
+  const { num_experts, num_experts_per_tok, moe_intermediate_size: width } = c;
+  if (num_experts != null && num_experts_per_tok != null && width != null)
+    return { ...readExperts(raw, { num_experts, num_experts_per_tok }), width };
+  throw unusable(
+    raw,
+    "enable_moe_block is true without num_experts, top_k_experts or moe_intermediate_size (expected all three)",
+  );
 }

@@ -9,10 +9,11 @@ const DEFAULTS = { sliding_window: 1024, max_position_embeddings: 262_144 };
 const ownConfig = (raw: RawConfig): RawConfig =>
   textConfig(raw, {
     defaults: DEFAULTS,
-    // None of them has embeddings of each layer; the head is the whole model's.
+    // None of them has embeddings of each layer, or experts; the head is the whole model's.
     fixed: {
       model_type: gemma4Text.modelType,
       hidden_size_per_layer_input: 0,
+      enable_moe_block: false,
       tie_word_embeddings: raw["tie_word_embeddings"] ?? true,
     },
     classes: { telling: "Gemma4", writing: "Gemma4" },

@@ -193,6 +193,14 @@ MODELS = {
         | {"hidden_size_per_layer_input": 6, "vocab_size_per_layer_input": 96, "final_logit_softcapping": 3.0}
         | {"rope_parameters": {"full_attention": HALF_TURNING, "sliding_attention": ROTATED["rope_parameters"]}},
     ),
+    "gemma4_text-experts": (
+        transformers.Gemma4ForCausalLM,
+        SMALL
+        | {"layer_types": ["sliding_attention", "full_attention"], "sliding_window": 4, "hidden_size_per_layer_input": 0, "head_dim": 8}
+        | {"global_head_dim": 12, "num_global_key_value_heads": 1, "attention_k_eq_v": True, "final_logit_softcapping": 3.0}
+        | {"enable_moe_block": True, "num_experts": 5, "top_k_experts": 2, "moe_intermediate_size": 20, "intermediate_size": 24}
+        | {"rope_parameters": {"full_attention": HALF_TURNING, "sliding_attention": ROTATED["rope_parameters"]}},
+    ),
     "gpt_oss": (
         transformers.GptOssForCausalLM,
         SMALL
@@ -448,6 +456,7 @@ AS_OF_V4 = {
     # As published files are written.
     "gemma4_text": GEMMA4_AS_PUBLISHED | {"num_global_key_value_heads": 1},
     "gemma4_text-linked": GEMMA4_AS_PUBLISHED,
+    "gemma4_text-experts": GEMMA4_AS_PUBLISHED | {"num_global_key_value_heads": 1},
     "granitemoehybrid-experts": {"layer_types": ["mamba", "attention"], "time_step_limit": [0.0, 1e30]},
     "granitemoehybrid": {"layer_types": ["attention"] * 2, "time_step_limit": None},
     "granitemoehybrid-h": {"layer_types": ["mamba", "attention"], "time_step_limit": [0.0, 1e30]},
@@ -513,6 +522,13 @@ def make_random(model):
             # Scores have no other factor: what is rounded would be magnified.
             if "Gemma4" in type(model).__name__ and name.endswith("q_norm.weight"):
                 p.data.mul_(0.3)
+            # Of what is normed, times the root of a width: logits that differ.
+            if name.endswith("router.scale"):
+                p.data.normal_(0.0, 6.0)
+            if name.endswith("per_expert_scale"):
+                p.data.add_(1.0)
+        elif "Gemma4" in type(model).__name__ and ".experts." in name:
+            p.data.normal_(0.0, p.shape[-1] ** -0.5)
         else:
             p.data.normal_(0.0, p[0].numel() ** -0.5)
     for name, bias in model.named_buffers():
