@@ -1,6 +1,6 @@
 /** @file The tensors of a merged model as a GGUF file holds them: its names, its order of numbers, experts in stacks. */
 import { UsageError } from "../../errors.ts";
-import { stackTensors, TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
+import { stackedShape, stackTensors, TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
 import { apartInTurn } from "../../format/checkpoint/alternate-rows.ts";
 import { type Form, halved, halvesOf } from "../../format/checkpoint/halves.ts";
 import { headForms, splitHeads } from "../../format/checkpoint/key-value-heads.ts";
@@ -105,15 +105,23 @@ export async function listsOf(
   );
 }
 
+/** Where a tensor lies in a stack, of which each expert has `numCuts`, one below the other. */
+type PlaceInStack = Pick<NonNullable<ReturnType<typeof toGgufName>>, "place" | "numCuts">;
+
+/** The tensors of a stack, in the order in which they lie. */
+interface Stack extends Pick<PlaceInStack, "numCuts"> {
+  readonly parts: MergedTensor[];
+}
+
 /** Gives tensors their names and numbers in GGUF files. @throws UsageError usage/model for what such a file cannot hold */
 export function toSources(modelName: string, model: Model, tensors: readonly MergedTensor[]): MergedSource[] {
   const rules = rulesOf(modelName, model);
   const heads = headsOfModel(model);
   const sources: MergedSource[] = [];
-  const stacks = new Map<string, MergedTensor[]>();
-  const addToStack = (name: string, expert: number, tensor: MergedTensor): void => {
-    const stack = stacks.get(name) ?? [];
-    stack[expert] = tensor;
+  const stacks = new Map<string, Stack>();
+  const addToStack = (name: string, tensor: MergedTensor, { place, numCuts }: PlaceInStack): void => {
+    const stack = stacks.get(name) ?? { parts: [], numCuts };
+    stack.parts[place] = tensor;
     stacks.set(name, stack);
   };
   const folding = foldingOf(model, rules, hasOwnHead(rules, tensors));
@@ -123,7 +131,7 @@ export function toSources(modelName: string, model: Model, tensors: readonly Mer
     if (found === null) {
       throw cannotWrite(modelName, `tensor "${given.name}"`, `tensors of ${model.modelType} alone`);
     }
-    const { ggufName, secondHalf, change, expert } = found;
+    const { ggufName, secondHalf, change } = found;
     const factors = folding && factorsOf(folding.factors, ggufName);
     const tensor = factors ? withFactors(given, factors) : given;
     const { shape, storage, load, isChanged } = tensor;
@@ -131,11 +139,11 @@ export function toSources(modelName: string, model: Model, tensors: readonly Mer
       const names = [ggufName, secondHalf ?? ggufName] as const;
       sources.push(...(isHalf(change) ? halfSources(names, tensor) : headSources(names, tensor, heads)));
     } else if (isEverySecond(change)) {
-      addToStack(ggufName, expert, everySecond(tensor, 0));
-      addToStack(secondHalf ?? ggufName, expert, everySecond(tensor, 1));
+      addToStack(ggufName, everySecond(tensor, 0), found);
+      addToStack(secondHalf ?? ggufName, everySecond(tensor, 1), found);
     } else if (change === null)
       sources.push({ name: ggufName, shape, storage, load, isChanged, isOwn: isOwn(tensor) });
-    else if (change === "stacked") addToStack(ggufName, expert, tensor);
+    else if (change === "stacked") addToStack(ggufName, tensor, found);
     else {
       const rule = TENSOR_CHANGES[change];
       const redo = async (): Promise<StoredTensor> => rule.redo(await load(), heads);
@@ -143,7 +151,7 @@ export function toSources(modelName: string, model: Model, tensors: readonly Mer
       sources.push({ name: ggufName, ...form, isChanged, isOwn: isOwn(tensor), load: redo });
     }
   }
-  return [...sources, ...[...stacks].map(([name, parts]) => stackOf(modelName, name, parts))];
+  return [...sources, ...[...stacks].map(([name, stack]) => stackOf(modelName, name, stack))];
 }
 
 /** Keys and values of a projection for both, by heads. */
@@ -191,7 +199,7 @@ function everySecond(tensor: MergedTensor, first: 0 | 1): MergedTensor {
   return { ...tensor, shape: halved(shape), load: async () => apartInTurn(await load())[first] };
 }
 
-function stackOf(modelName: string, name: string, parts: readonly MergedTensor[]): MergedSource {
+function stackOf(modelName: string, name: string, { parts, numCuts }: Stack): MergedSource {
   const { storage, shape } = parts[0]!;
   const other = parts.find((part) => part.storage !== storage);
   if (other) {
@@ -204,13 +212,13 @@ function stackOf(modelName: string, name: string, parts: readonly MergedTensor[]
   return {
     name,
     storage,
-    shape: [parts.length, ...shape],
+    shape: stackedShape(parts.length, shape, numCuts),
     isChanged: parts.some(({ isChanged }) => isChanged),
     isOwn: parts.every(isOwn),
     load: async () => {
       const loaded: StoredTensor[] = [];
       for (const { load } of parts) loaded.push(await load());
-      return stackTensors(loaded);
+      return stackTensors(loaded, numCuts);
     },
   };
 }

@@ -29,6 +29,13 @@ function ggufModules(
   );
 }
 
+/** Stacks of files whose matrices are those of two modules of an expert, one below the other. */
+function pairedModules(pairs: Table<readonly [path: string, below: string]>): Table<GgufModule> {
+  return Object.fromEntries(
+    Object.entries(pairs).map(([name, [path, below]]) => [name, { path, below, change: "stacked" }]),
+  );
+}
+
 /** Norms before attention and before the feed-forward part. */
 export const preNormNames = (norms: { readonly attention: string; readonly mlp: string }): Table<string> => ({
   attn_norm: norms.attention,
@@ -182,6 +189,8 @@ export interface DecoderRules extends Partial<
   readonly besideNames?: Table<string>;
   /** Modules of a block where they are not those of Llama's. */
   readonly blockNames?: Partial<BlockNames>;
+  /** Modules of all experts that lie in one tensor by two: `GgufModule.below`. */
+  readonly pairs?: Table<readonly [path: string, below: string]>;
   /** Tensors of a block that are no weight or bias of a module, by their names in files. */
   readonly tensorsInBlock?: Table<string>;
   readonly changes?: Table<GgufChange>;
@@ -205,7 +214,7 @@ const USUAL = {
 /** Files of a decoder; what it does not say is as in Llama's. */
 export function decoderGguf(rules: DecoderRules): GgufRules {
   const { className, names = DECODER_NAMES, blockNames, changes = {}, norms = RMS_NORMS, ...others } = rules;
-  const { tensorsInBlock = {}, besideNames = {}, ...rest } = others;
+  const { tensorsInBlock = {}, pairs = {}, besideNames = {}, ...rest } = others;
   const { finalNorm: finalName = "output_norm", ...own } = rest;
   const { embedding, positions, finalNorm, blocks, head = "lm_head" } = names;
   const outside = { ...besideNames, token_embd: embedding, [finalName]: finalNorm, output: head };
@@ -215,6 +224,7 @@ export function decoderGguf(rules: DecoderRules): GgufRules {
     ...own,
     outsideBlocks: ggufModules({ ...outside, ...(positions && { position_embd: positions }) }, changes),
     inBlock: {
+      ...pairedModules(pairs),
       ...ggufModules(inBlock, changes),
       ...ggufModules(tensorsInBlock, changes, { isTensor: true }),
     },

@@ -1,7 +1,15 @@
 /** @file What GGUF files say of Gemma 4: heads of layers with a window, and of each layer those of keys. */
 import type { AttentionOptions } from "../../nn/builder.ts";
-import { BLOCK_NAMES, count, decoderGguf, preNormNames, real } from "./decoder-gguf.ts";
-import { GEMMA4_NAMES, type Gemma4Fields } from "./gemma4-config.ts";
+import {
+  BLOCK_NAMES,
+  type DecoderRules,
+  EXPERTS,
+  count,
+  decoderGguf,
+  preNormNames,
+  real,
+} from "./decoder-gguf.ts";
+import { GEMMA4_KEYS, GEMMA4_NAMES, type Gemma4Fields } from "./gemma4-config.ts";
 import { PRE_NORMS_OF_FOUR } from "./decoder-names.ts";
 import type { RawConfig } from "./raw-config.ts";
 
@@ -37,7 +45,8 @@ const at = (numbers: OfLayers, layer: number): number | undefined =>
 const inOne = (numbers: readonly number[]): OfLayers =>
   numbers.every((each) => each === numbers[0]) ? (numbers[0] ?? 0) : numbers;
 
-export const GEMMA4_GGUF = decoderGguf({
+/** What files with experts and without say alike. */
+const COMMON = {
   architecture: "gemma4",
   className: "Gemma4ForCausalLM",
   blockNames: {
@@ -116,4 +125,43 @@ export const GEMMA4_GGUF = decoderGguf({
       hidden_size_per_layer_input: c.hidden_size_per_layer_input ?? 0,
     };
   },
+} satisfies DecoderRules;
+
+/** Files with experts in every layer. */
+const GEMMA4_MOE_GGUF = decoderGguf({
+  ...COMMON,
+  blockNames: {
+    ...COMMON.blockNames,
+    preNorms: { ...COMMON.blockNames.preNorms, pre_ffw_norm_2: "pre_feedforward_layernorm_2" },
+    mlp: {
+      ...BLOCK_NAMES.mlp,
+      ffn_gate_inp: "router.proj",
+      ffn_down_exps: "experts.*.down_proj",
+    },
+    postNorms: {
+      ...COMMON.blockNames.postNorms,
+      post_ffw_norm_1: "post_feedforward_layernorm_1",
+      post_ffw_norm_2: "post_feedforward_layernorm_2",
+    },
+  },
+  pairs: { ffn_gate_up_exps: ["experts.*.gate_proj", "experts.*.up_proj"] },
+  tensorsInBlock: {
+    ...COMMON.tensorsInBlock,
+    "ffn_gate_inp.scale": "router.scale",
+    "ffn_down_exps.scale": "router.per_expert_scale",
+  },
+  changes: { ffn_down_exps: "stacked" },
+  settings: {
+    ...COMMON.settings,
+    ...EXPERTS.settings,
+    expert_feed_forward_length: count("moe_intermediate_size"),
+  },
+  keys: GEMMA4_KEYS,
+  fixed: { ...COMMON.fixed, enable_moe_block: true },
+});
+
+export const GEMMA4_GGUF = decoderGguf({
+  ...COMMON,
+  withExperts: GEMMA4_MOE_GGUF,
+  instead: ({ enable_moe_block: hasExperts }) => (hasExperts === true ? GEMMA4_MOE_GGUF : null),
 });

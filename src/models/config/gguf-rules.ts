@@ -69,6 +69,8 @@ export type GgufPart = Extract<
 export interface GgufModule {
   readonly path: string;
   readonly change: GgufChange | null;
+  /** The module whose rows follow those of `path` in each matrix of a stack; default: none do. */
+  readonly below?: string;
   /** Whether both names are those of a tensor, not of a module with a weight or bias. */
   readonly isTensor?: true;
 }

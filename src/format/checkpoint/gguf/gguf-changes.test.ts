@@ -114,8 +114,9 @@ test("a norm loses its one, a matrix is turned round", () => {
 
 test("a stack holds its parts one after another, as they are stored", () => {
   const parts = [0, 1, 2].map((shift) => quantizeTo("q8_0", new Float32Array(64).fill(shift), [2, 32]));
-  const stack = stackTensors(parts);
+  const stack = stackTensors(parts, 1);
   assert.deepEqual([stack.storage, stack.shape], ["q8_0", [3, 2, 32]]);
+  assert.deepEqual(stackTensors([...parts, parts[0]!], 2).shape, [2, 4, 32]);
   assert.deepEqual(
     [...dequantize(stack)],
     parts.flatMap((part) => [...dequantize(part)]),

@@ -216,9 +216,18 @@ export const TENSOR_CHANGES: Readonly<Record<GgufTensorChange, Rule>> = {
   },
 };
 
+/** The shape of a stack of so many parts, of which each `numCuts` are one below the other. */
+export function stackedShape(
+  numParts: number,
+  [numRows = 1, ...rest]: readonly number[],
+  numCuts: number,
+): number[] {
+  return [numParts / numCuts, numCuts * numRows, ...rest];
+}
+
 /** Lays tensors of one shape and kind one after another. */
-export function stackTensors(parts: readonly StoredTensor[]): StoredTensor {
+export function stackTensors(parts: readonly StoredTensor[], numCuts: number): StoredTensor {
   const [first] = parts as readonly [StoredTensor, ...StoredTensor[]];
   const joined = joinBytes(parts.map(packStored));
-  return unpackStored(first.storage, joined, [parts.length, ...first.shape]);
+  return unpackStored(first.storage, joined, stackedShape(parts.length, first.shape, numCuts));
 }

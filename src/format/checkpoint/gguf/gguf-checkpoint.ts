@@ -34,13 +34,16 @@ interface TensorOrigin {
   readonly change: GgufTensorChange | null;
 }
 
-/** The parts of a stack, each where it lies in the file. */
-function unstack(path: string, tensor: GgufTensor): GgufTensor[] {
-  const [numParts = 1] = tensor.shape;
+/** The parts of a stack, so many of each expert, each where it lies in the file. */
+function unstack(path: string, tensor: GgufTensor, numCuts: number): GgufTensor[] {
+  const [numParts = 1, numRows = 0] = tensor.shape;
   if (numParts > MAX_EXPERTS) {
     throw damagedGguf(path, `tensor "${tensor.name}" of ${numParts} parts`, `at most ${MAX_EXPERTS}`);
   }
-  return Array.from({ length: numParts }, (_, i) => partOf(tensor, i));
+  if (numRows % numCuts !== 0) {
+    throw damagedGguf(path, `tensor "${tensor.name}" with matrices of ${numRows} rows`, "an even number");
+  }
+  return Array.from({ length: numCuts * numParts }, (_, i) => partOf(tensor, i, numCuts));
 }
 
 /**
@@ -64,7 +67,7 @@ function listSources(file: GgufFile, rules: GgufRules, numBlocks: number): Reado
       );
     }
     const change = isAsInFolders(found.change, tensor) ? null : found.change;
-    const ownParts = isStacked(change) ? unstack(file.path, tensor) : [tensor];
+    const ownParts = isStacked(change) ? unstack(file.path, tensor, found.numCuts) : [tensor];
     for (const [i, part] of ownParts.entries()) {
       const name = found.hfName(i);
       if (isPart(change)) parts.get(change)!.set(name, part);

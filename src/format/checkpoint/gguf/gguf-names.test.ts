@@ -36,6 +36,14 @@ const CASES: readonly [string, string, string, GgufChange | null][] = [
   ["gpt-oss", "blk.1.post_attention_norm.weight", "model.layers.1.post_attention_layernorm.weight", null],
   ["gpt-oss", "blk.1.ffn_down_exps.bias", "model.layers.1.mlp.experts.7.down_proj.bias", "stacked"],
   ["qwen3moe", "blk.2.ffn_up_exps.weight", "model.layers.2.mlp.experts.7.up_proj.weight", "stacked"],
+  [
+    "gemma4 with experts",
+    "blk.2.ffn_down_exps.weight",
+    "model.layers.2.experts.7.down_proj.weight",
+    "stacked",
+  ],
+  ["gemma4 with experts", "blk.2.ffn_down_exps.scale", "model.layers.2.router.per_expert_scale", null],
+  ["gemma4 with experts", "blk.2.ffn_gate_inp.weight", "model.layers.2.router.proj.weight", null],
 ];
 
 for (const [architecture, ggufName, hfName, change] of CASES) {
@@ -46,9 +54,32 @@ for (const [architecture, ggufName, hfName, change] of CASES) {
     const expert = change === "stacked" ? 7 : 0;
     assert.equal(found?.hfName(expert), hfName);
     assert.equal(found?.change, change);
-    assert.deepEqual(toGgufName(gguf, hfName), { ggufName, secondHalf: null, change, expert });
+    assert.deepEqual(toGgufName(gguf, hfName), {
+      ggufName,
+      secondHalf: null,
+      change,
+      place: expert,
+      numCuts: 1,
+    });
   });
 }
+
+test("matrices of two modules of an expert lie one below the other in one tensor", () => {
+  const { gguf } = findGgufFamily("a.gguf", "gemma4", { "gemma4.expert_count": 8n });
+  const ggufName = "blk.2.ffn_gate_up_exps.weight";
+  const found = translateName(gguf, ggufName);
+  for (const [cut, matrix] of ["gate_proj", "up_proj"].entries()) {
+    const place = 2 * 7 + cut;
+    assert.equal(found?.hfName(place), `model.layers.2.experts.7.${matrix}.weight`);
+    assert.deepEqual(toGgufName(gguf, found.hfName(place)), {
+      ggufName,
+      secondHalf: null,
+      change: "stacked",
+      place,
+      numCuts: 2,
+    });
+  }
+});
 
 test("names that a family does not have are found neither way", () => {
   const { gguf } = findGgufFamily("a.gguf", "llama", {});

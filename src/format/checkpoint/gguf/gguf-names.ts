@@ -40,10 +40,17 @@ function changeOf({ change }: GgufModule, part: string | undefined): GgufChange 
   return part !== "weight" && OF_WEIGHTS.includes(change) ? null : change;
 }
 
+/** The modules whose matrices lie in a tensor, one below the other. */
+function pathsOf({ path, below }: GgufModule): readonly string[] {
+  return below === undefined ? [path] : [path, below];
+}
+
 /** A tensor of a GGUF file in Hugging Face's terms. */
 interface GgufName {
-  /** The names of the tensor's parts, one for each expert, if it is stacked; else `number` does not matter. */
+  /** The names of the tensor's parts, in the order in which they lie, if it is stacked; else `number` does not matter. */
   hfName(number: number): string;
+  /** Parts of each expert. */
+  readonly numCuts: number;
   readonly change: GgufChange | null;
 }
 
@@ -53,12 +60,17 @@ export function translateName(rules: GgufRules, ggufName: string): GgufName | nu
   const table = block === undefined ? rules.outsideBlocks : rules.inBlock;
   const before = block === undefined ? "" : `${rules.blockPrefix}${block}.`;
   const whole = lookup(table, tensor);
-  if (whole?.isTensor) return { hfName: () => before + whole.path, change: whole.change };
+  if (whole?.isTensor) return { hfName: () => before + whole.path, numCuts: 1, change: whole.change };
   const { module = "", part } = /^(?<module>.+)\.(?<part>weight|bias)$/.exec(tensor)?.groups ?? {};
   const found = lookup(table, module);
   if (found === undefined || found.isTensor) return null;
+  const paths = pathsOf(found);
   return {
-    hfName: (number) => `${before}${found.path.replace("*", String(number))}.${part}`,
+    hfName(number) {
+      const expert = Math.floor(number / paths.length);
+      return `${before}${paths[number % paths.length]!.replace("*", String(expert))}.${part}`;
+    },
+    numCuts: paths.length,
     change: changeOf(found, part),
   };
 }
@@ -69,8 +81,9 @@ interface HfName {
   /** What holds the second part of its rows; null: `ggufName` holds all. */
   readonly secondHalf: string | null;
   readonly change: GgufChange | null;
-  /** Index of the expert or head in its stack. */
-  readonly expert: number;
+  /** Where it lies in its stack: which it is of all experts or heads, or of their parts. */
+  readonly place: number;
+  readonly numCuts: number;
 }
 
 /** Translates a name back, the inverse of `translateName`; null when the family's files have no such tensor. */
@@ -84,14 +97,18 @@ export function toGgufName(rules: GgufRules, hfName: string): HfName | null {
   const expert = /\.(\d+)(?=\.|$)/.exec(module)?.[1];
   const general = module.replace(/\.\d+(?=\.|$)/, ".*");
   const table = inBlock === null ? rules.outsideBlocks : rules.inBlock;
-  const [found, second] = Object.entries(table).filter(([, to]) => !to.isTensor && to.path === general);
+  const [found, second] = Object.entries(table).filter(
+    ([, to]) => !to.isTensor && pathsOf(to).includes(general),
+  );
   if (part === undefined || found === undefined) return null;
   const before = inBlock === null ? "" : `blk.${inBlock.slice(0, dot)}.`;
+  const paths = pathsOf(found[1]);
   return {
     ggufName: `${before}${found[0]}.${part}`,
     secondHalf: second === undefined ? null : `${before}${second[0]}.${part}`,
     change: changeOf(found[1], part),
-    expert: Number(expert ?? 0),
+    place: paths.length * Number(expert ?? 0) + paths.indexOf(general),
+    numCuts: paths.length,
   };
 }
 
@@ -103,5 +120,5 @@ function wholeTensor({ blockPrefix, inBlock }: GgufRules, hfName: string): HfNam
   const found = Object.entries(inBlock).find(([, to]) => to.isTensor && to.path === tensor);
   if (found === undefined) return null;
   const [name, { change }] = found;
-  return { ggufName: `blk.${block}.${name}`, secondHalf: null, change, expert: 0 };
+  return { ggufName: `blk.${block}.${name}`, secondHalf: null, change, place: 0, numCuts: 1 };
 }

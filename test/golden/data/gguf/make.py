@@ -38,6 +38,7 @@ ARCHITECTURES = {
     "gemma3_text": "GEMMA3",
     "gemma4_text": "GEMMA4",
     "gemma4_text-linked": "GEMMA4",
+    "gemma4_text-experts": "GEMMA4",
     "gpt2": "GPT2",
     "gpt_neox": "GPTNEOX",
     "granite": "GRANITE",
@@ -113,6 +114,10 @@ def write_gemma4_settings(w, c, rope):
     w.add_sliding_window_pattern(windowed)
     w.add_shared_kv_layers(c["num_kv_shared_layers"])
     w.add_embedding_length_per_layer_input(c["hidden_size_per_layer_input"])
+    if c.get("enable_moe_block"):
+        w.add_expert_count(c["num_experts"])
+        w.add_expert_used_count(c["top_k_experts"])
+        w.add_expert_feed_forward_length(c["moe_intermediate_size"])
     w.add_rope_freq_base(rope["full_attention"]["rope_theta"])
     w.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
     for add, width in ((w.add_key_length, full["head_dim"]), (w.add_value_length, full["head_dim"]), (w.add_rope_dimension_count, full["head_dim"])):
@@ -435,6 +440,12 @@ def converted(family, c, tensors):
             yield name.replace("kv_b_proj", "k_b_proj"), keys.swapaxes(1, 2)
             yield name.replace("kv_b_proj", "v_b_proj"), values
             continue
+        if family == "gemma4_text-experts":
+            name = name.replace("router.scale", "router.proj.scale").replace("router.per_expert_scale", "experts.down_proj.scale")
+            if ".experts." in name:
+                # Those of all in one, as transformers has them.
+                yield name if name.endswith(".scale") else f"{name}.weight", array
+                continue
         if "shared_expert_gate" in name:
             array = array.squeeze()  # one row
         if family == "gpt_oss":
@@ -505,7 +516,7 @@ def write_file(path, family, c, tensors, num_behind=0, experts=None):
         turning = int(half * c["rope_parameters"]["full_attention"]["partial_rotary_factor"])
         w.add_tensor("rope_freqs.weight", np.array([1.0] * turning + [1e30] * (half - turning), dtype=np.float32))
     for name, array in converted(family, c, tensors):
-        found = names.get_name(name, try_suffixes=(".weight", ".bias"))
+        found = names.get_name(name, try_suffixes=(".weight", ".bias", ".scale"))
         assert found, name
         array = np.ascontiguousarray(array)
         if experts is not None and found.endswith("_exps.weight"):
