@@ -9,7 +9,7 @@
 import { bytesOf } from "../../../graph/dtype.ts";
 import { showShape } from "../../../graph/shape.ts";
 import type { JsonObject } from "../../files/json-file.ts";
-import { stackName } from "../../files/safetensors/expert-stacks.ts";
+import { stackNames } from "../../files/safetensors/expert-stacks.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import { damagedCodes, refusedVariant, showPart, showSetting } from "./codes-errors.ts";
 import type { CodesForm, CodesTensor } from "./codes-form.ts";
@@ -30,15 +30,19 @@ export const mlxForm: CodesForm = {
     const modules = [...weights.tensors.keys()]
       .filter((key) => key.endsWith(ending))
       .map((key) => key.slice(0, -ending.length));
-    return modules.map((module) =>
-      findOne(module, settingsOf(weights.path, settings, stackName(module)), weights),
-    );
+    return modules.map((module) => {
+      const own = stackNames(module).find((name) => Object.hasOwn(settings, name));
+      return findOne(module, settingsOf(weights.path, settings, own), weights);
+    });
   },
 
   outline:
     (path, settings) =>
     ({ module, shape, numColumns }) => {
-      const name = namesOf(stackName(module)).find((each) => Object.hasOwn(settings, each)) ?? module;
+      const name =
+        stackNames(module)
+          .flatMap(namesOf)
+          .find((each) => Object.hasOwn(settings, each)) ?? module;
       const { bits, groupSize } = settingsOf(path, settings, name);
       return settings[name] === false || numColumns % groupSize !== 0
         ? null

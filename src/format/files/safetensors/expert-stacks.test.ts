@@ -7,37 +7,39 @@ import { temporaryFolder } from "../../../../test/tiny/model.ts";
 import { writeSafetensors } from "../../../../test/files/write-safetensors.ts";
 import { openSafetensors } from "../../by-path.ts";
 import { widen } from "../../../quant/codes/half.ts";
-import { stackName, unstacked } from "./expert-stacks.ts";
+import { stackNames, unstacked } from "./expert-stacks.ts";
 
 const root = temporaryFolder();
 const STACK = "layers.3.mlp.switch_mlp.up_proj.weight";
 
-test("experts in one tensor are tensors of their own, whole and in pieces", async () => {
-  const path = join(root, "stacks.safetensors");
-  const data = Float32Array.from({ length: 24 }, (_, i) => i);
-  const norm = hostTensor("float32", [2], Float32Array.of(1, 2));
-  await writeSafetensors(path, [
-    [STACK, hostTensor("float32", [3, 2, 4], data)],
-    ["norm.weight", norm],
-  ]);
-  const file = await openSafetensors(path);
-  const weights = unstacked(file);
-  const names = [0, 1, 2].map((expert) => `layers.3.mlp.experts.${expert}.up_proj.weight`);
-  assert.deepEqual([...weights.tensors.keys()].toSorted(), [...names, "norm.weight"]);
-  for (const [expert, name] of names.entries()) {
-    const own = data.slice(8 * expert, 8 * expert + 8);
-    assert.deepEqual(weights.tensors.get(name)?.shape, [2, 4]);
-    assert.deepEqual(await weights.read(name), hostTensor("float32", [2, 4], own));
-    const row = new Float32Array(4);
-    await weights.readInto(name, row, 4);
-    assert.deepEqual(row, own.slice(4));
-    assert.equal(weights.view(name), null);
-    assert.equal(stackName(name), STACK);
-  }
-  assert.deepEqual(await weights.read("norm.weight"), norm);
-  assert.equal(stackName("norm.weight"), "norm.weight");
-  await file.close();
-});
+for (const stack of [STACK, "layers.3.mlp.experts.switch_glu.up_proj.weight"]) {
+  test(`experts in one tensor are tensors of their own, whole and in pieces: ${stack}`, async () => {
+    const path = join(root, "stacks.safetensors");
+    const data = Float32Array.from({ length: 24 }, (_, i) => i);
+    const norm = hostTensor("float32", [2], Float32Array.of(1, 2));
+    await writeSafetensors(path, [
+      [stack, hostTensor("float32", [3, 2, 4], data)],
+      ["norm.weight", norm],
+    ]);
+    const file = await openSafetensors(path);
+    const weights = unstacked(file);
+    const names = [0, 1, 2].map((expert) => `layers.3.mlp.experts.${expert}.up_proj.weight`);
+    assert.deepEqual([...weights.tensors.keys()].toSorted(), [...names, "norm.weight"]);
+    for (const [expert, name] of names.entries()) {
+      const own = data.slice(8 * expert, 8 * expert + 8);
+      assert.deepEqual(weights.tensors.get(name)?.shape, [2, 4]);
+      assert.deepEqual(await weights.read(name), hostTensor("float32", [2, 4], own));
+      const row = new Float32Array(4);
+      await weights.readInto(name, row, 4);
+      assert.deepEqual(row, own.slice(4));
+      assert.equal(weights.view(name), null);
+      assert.ok(stackNames(name).includes(stack));
+    }
+    assert.deepEqual(await weights.read("norm.weight"), norm);
+    assert.deepEqual(stackNames("norm.weight"), ["norm.weight"]);
+    await file.close();
+  });
+}
 
 test("gates and halves beside them that lie one below the other are two matrices of each expert", async () => {
   const path = join(root, "joined.safetensors");

@@ -1,7 +1,7 @@
 /**
  * @file Matrices of all experts in one tensor, which stands for those of each expert N < E:
  *
- *   X.switch_mlp.Y [E, …]                  MLX's                            X.experts.N.Y […]
+ *   X.switch_mlp.Y [E, …]                  MLX's, or X.experts.switch_glu.Y    X.experts.N.Y […]
  *   X.experts.gate_up_proj [E, 2F, D]      as transformers computes most    X.experts.N.gate_proj.weight, up_proj.weight [F, D]
  *   X.experts.down_proj [E, D, F]          (Granite has other names)        X.experts.N.down_proj.weight [D, F]
  *   X.experts.Y [E, in, out]               with biases beside them          X.experts.N.Y.weight [out, in]
@@ -21,7 +21,7 @@ import { lookup } from "../lookup.ts";
 import { partOf } from "../tensor-part.ts";
 import type { Safetensors } from "./safetensors.ts";
 
-const OF_MLX = /\.switch_mlp\./;
+const OF_MLX = /(\.switch_mlp|\.experts\.switch_glu)\./;
 const WITH_BIAS = /^(?<experts>.+\.experts)\.(?<matrix>\w+_proj)(?<bias>_bias)?$/;
 
 /** Names of tensors that hold the matrices of all experts: what precedes those of an expert, and what they are called. */
@@ -36,9 +36,11 @@ const JOINED: readonly (readonly [name: RegExp, matrices: Readonly<Record<string
   ],
 ];
 
-/** What files call the module of an expert that lies in a stack. */
-export function stackName(module: string): string {
-  return module.replace(/\.experts\.\d+\./, ".switch_mlp.");
+/** What files may call the module of an expert that lies in a stack; of another module its name. */
+export function stackNames(module: string): readonly string[] {
+  const expert = /\.experts\.\d+\./;
+  if (!expert.test(module)) return [module];
+  return [".switch_mlp.", ".experts.switch_glu."].map((stack) => module.replace(expert, stack));
 }
 
 /** A tensor that holds others. */
