@@ -46,35 +46,37 @@ for (const [name, what, quantization, storage] of [
   });
 }
 
-test("experts that MLX keeps in one tensor are matrices of their own, with settings of their stack", async () => {
-  const turned = (part: HostTensor): HostTensor => {
-    const order = Int32Array.from({ length: part.shape[0]! }, (_, row) => part.shape[0]! - 1 - row);
-    return permuteRows({ storage: "f32", shape: part.shape, planes: { part } }, order).planes["part"]!;
-  };
-  const stacked = (part: HostTensor): HostTensor => {
-    const { buffer } = joinBytes([part, turned(part)].map(({ data }) => bytesOf(data)));
-    const { array } = DTYPES[part.dtype];
-    return hostTensor(part.dtype, [2, ...part.shape], new array(buffer) as typeof part.data);
-  };
-  const stack = "model.layers.0.mlp.switch_mlp.up_proj";
-  const tensors = Object.fromEntries(
-    Object.entries(partsOf("mlx")).map(([name, part]) => [name.replace("mlx", stack), stacked(part)]),
-  );
-  const settings = { group_size: 32, bits: 8, [stack]: { group_size: 64, bits: 4 } };
-  const checkpoint = await openCheckpoint(await write("mlx-experts", settings, tensors));
-  const names = [0, 1].map((expert) => `model.layers.0.mlp.experts.${expert}.up_proj.weight`);
-  const values: DataOf<"float32">[] = [];
-  for (const name of names) values.push(dequantize(await checkpoint.read(name)));
-  await checkpoint.close();
-  assert.deepEqual([...checkpoint.tensors.keys()], names);
-  await assertFormTold(checkpoint);
-  const { shape, data } = golden["mlx.expected"]!;
-  for (const [i, value] of values[0]!.entries()) {
-    const wanted = data[i] as number;
-    assert.ok(Math.abs(value - wanted) <= 2e-7 * Math.abs(wanted), `${i}: ${value}, expected ${wanted}`);
-  }
-  assert.deepEqual(values[1], turned(hostTensor("float32", shape, values[0]!)).data);
-});
+for (const inLayer of ["mlp.switch_mlp", "mlp.experts.switch_glu"]) {
+  test(`experts that MLX keeps in one tensor are matrices of their own, with settings of their stack: ${inLayer}`, async () => {
+    const turned = (part: HostTensor): HostTensor => {
+      const order = Int32Array.from({ length: part.shape[0]! }, (_, row) => part.shape[0]! - 1 - row);
+      return permuteRows({ storage: "f32", shape: part.shape, planes: { part } }, order).planes["part"]!;
+    };
+    const stacked = (part: HostTensor): HostTensor => {
+      const { buffer } = joinBytes([part, turned(part)].map(({ data }) => bytesOf(data)));
+      const { array } = DTYPES[part.dtype];
+      return hostTensor(part.dtype, [2, ...part.shape], new array(buffer) as typeof part.data);
+    };
+    const stack = `model.layers.0.${inLayer}.up_proj`;
+    const tensors = Object.fromEntries(
+      Object.entries(partsOf("mlx")).map(([name, part]) => [name.replace("mlx", stack), stacked(part)]),
+    );
+    const settings = { group_size: 32, bits: 8, [stack]: { group_size: 64, bits: 4 } };
+    const checkpoint = await openCheckpoint(await write(inLayer, settings, tensors));
+    const names = [0, 1].map((expert) => `model.layers.0.mlp.experts.${expert}.up_proj.weight`);
+    const values: DataOf<"float32">[] = [];
+    for (const name of names) values.push(dequantize(await checkpoint.read(name)));
+    await checkpoint.close();
+    assert.deepEqual([...checkpoint.tensors.keys()], names);
+    await assertFormTold(checkpoint);
+    const { shape, data } = golden["mlx.expected"]!;
+    for (const [i, value] of values[0]!.entries()) {
+      const wanted = data[i] as number;
+      assert.ok(Math.abs(value - wanted) <= 2e-7 * Math.abs(wanted), `${i}: ${value}, expected ${wanted}`);
+    }
+    assert.deepEqual(values[1], turned(hostTensor("float32", shape, values[0]!)).data);
+  });
+}
 
 test("MLX's settings are found under its own key, and are no part of the configuration", async () => {
   const path = await write("mlx-key", {}, partsOf("mlx"));
