@@ -38,8 +38,12 @@ export const PEER_MODELS = {
   gemma2: { modelType: "gemma2" },
   vaultgemma: { modelType: "vaultgemma" },
   gemma3_text: { modelType: "gemma3_text" },
-  gemma4_text: { modelType: "gemma4_text", config: { pad_token_id: 0 } },
-  gemma4_linked: { modelType: "gemma4_text", config: { ...LINKED, pad_token_id: 0 } },
+  gemma4_text: { modelType: "gemma4_text", config: { enable_moe_block: false, pad_token_id: 0 } },
+  gemma4_linked: {
+    modelType: "gemma4_text",
+    config: { ...LINKED, enable_moe_block: false, pad_token_id: 0 },
+  },
+  "gemma4_text, experts": { modelType: "gemma4_text", config: { pad_token_id: 0 } },
   gpt2: { modelType: "gpt2" },
   gpt_neo: { modelType: "gpt_neo" },
   gpt_neox: { modelType: "gpt_neox", config: { pad_token_id: 0 } },
@@ -263,6 +267,7 @@ const BESIDE_EXPERTS: Readonly<Record<string, readonly string[]>> = {
   glm4_moe_lite: ["q_b_proj", "kv_a_proj_with_mqa", "kv_b_proj", "o_proj"],
   lfm2_moe: ["in_proj", "out_proj", "q_proj", "v_proj"],
   gpt_oss: OF_ATTENTION,
+  "gemma4_text, experts": [...OF_ATTENTION, "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", "router.proj"],
 };
 
 /** Of families with modules on which peft has no LoRA: it refuses the projection of a state-space layer's output in Falcon H1. */
@@ -312,6 +317,12 @@ const TENSOR_CASES = casesOf("lora", [
     name: "lora, stacks of gpt_oss",
     model: "gpt_oss",
     options: { ...ALL_STACKS, targetParameters: ["gate_up_proj", "down_proj", "router.weight"] },
+    modules: OF_ATTENTION,
+  },
+  {
+    name: "lora, stacks of gemma4_text",
+    model: "gemma4_text, experts",
+    options: { ...ALL_STACKS, targetParameters: ["gate_up_proj", "down_proj", "router.proj.weight"] },
     modules: OF_ATTENTION,
   },
   {
