@@ -302,6 +302,15 @@ const REFUSED: readonly [string, () => string, string, RegExp][] = [
     /"blk\.0\.ffn_up\.weight" \[2, 32, 8\]/,
   ],
   [
+    "experts with an odd number of rows where two matrices lie one below the other",
+    () =>
+      tiny(settingsOf("gemma4", { "gemma4.expert_count": 2 }), [
+        countingTensor("blk.0.ffn_gate_up_exps.weight", [2, 3, 8]),
+      ]),
+    "format/file",
+    /"blk\.0\.ffn_gate_up_exps\.weight" with matrices of 3 rows/,
+  ],
+  [
     "one of two lists of rotary factors",
     () => tiny({}, [...TINY_TENSORS, countingTensor("rope_factors_long.weight", [2])]),
     "usage/model",
