@@ -1,7 +1,7 @@
 /**
  * @file Matrices of all experts in one tensor, which stands for those of each expert N < E:
  *
- *   X.switch_mlp.Y [E, …]                  MLX's, or X.experts.switch_glu.Y    X.experts.N.Y […]
+ *   X.switch_mlp.Y [E, …]                  MLX's, or X.experts.switch_glu.Y X.experts.N.Y […]
  *   X.experts.gate_up_proj [E, 2F, D]      as transformers computes most    X.experts.N.gate_proj.weight, up_proj.weight [F, D]
  *   X.experts.down_proj [E, D, F]          (Granite has other names)        X.experts.N.down_proj.weight [D, F]
  *   X.experts.Y [E, in, out]               with biases beside them          X.experts.N.Y.weight [out, in]
