@@ -26,8 +26,9 @@ import { assertReadBack } from "../conformance/read-back.ts";
 import { alongDirection } from "../passes/trained-values.ts";
 import type { Cell } from "./cells.ts";
 import type { FormedModel } from "./forms.ts";
-import { assertGradientsNear, assertNear } from "./nearness.ts";
+import { assertGradientsNear, assertNear, shareApart } from "./nearness.ts";
 import { largestDifference } from "../reference/differences.ts";
+import { float64Engine } from "../reference/float64-engine.ts";
 
 /** A cell as its checks have it. */
 export interface Subject {
@@ -144,7 +145,22 @@ async function rowsAreTheirOwn({ engine, adapted }: Subject): Promise<void> {
   ];
   const packed = await lossAndGradients(engine, base, adapter, [toBatch(rows)]);
   assert.ok(Math.abs(packed.loss - expected.loss) < 2e-6, `${packed.loss}, unpacked ${expected.loss}`);
-  assertGradientsNear(packed.gradients, expected.gradients);
+  try {
+    assertGradientsNear(packed.gradients, expected.gradients);
+  } catch (error) {
+    throw new Error(`gradients of packed rows ${await toldByFloat64()}`, { cause: error });
+  }
+
+  /** Whether it is rounding: a fault sets them apart in float64 too, or one of them from what it is there. */
+  async function toldByFloat64(): Promise<string> {
+    const [ofRows, ofPacked] = [
+      await lossAndGradients(float64Engine(), base, adapter, [batch]),
+      await lossAndGradients(float64Engine(), base, adapter, [toBatch(rows)]),
+    ].map(({ gradients }) => gradients) as [typeof packed.gradients, typeof packed.gradients];
+    const there = shareApart(ofPacked, ofRows);
+    const [fromRows, fromPacked] = [expected, packed].map((own) => shareApart(own.gradients, ofRows));
+    return `are ${there} of their size from those of rows apart in float64; in float32 ${fromPacked} from these, and those of rows apart ${fromRows}`;
+  }
 }
 
 async function textIsOfTheWholePass({ engine, adapted }: Subject, t: TestContext): Promise<void> {
