@@ -186,7 +186,7 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ mlp_only_layers: [1] }, "mlp_only_layers"],
   ],
   qwen3_5_moe_text: [
-    [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 4)"],
+    [{ num_experts_per_tok: 5 }, "num_experts_per_tok is 5 (expected at most num_experts, 3)"],
     [{ norm_topk_prob: false }, "norm_topk_prob is false"],
     [{ linear_num_key_heads: 3 }, "linear_num_key_heads is 3 (expected a divisor of 4)"],
   ],

@@ -74,7 +74,8 @@ const GEMMA4_LINKED = {
   num_kv_shared_layers: 1,
   use_double_wide_mlp: true,
   intermediate_size: 24,
-  hidden_size_per_layer_input: 6,
+  // What a gate leaves of few numbers is now and then nearly nothing, and the norm behind them makes what is rounded large.
+  hidden_size_per_layer_input: 20,
   vocab_size_per_layer_input: 259,
 };
 const MINISTRAL3 = {
@@ -138,7 +139,8 @@ const QWEN3_5_TEXT = {
 const QWEN3_5_MOE_TEXT = {
   ...QWEN3_5_TEXT,
   model_type: "qwen3_5_moe_text",
-  num_experts: 4,
+  // Of four, rounding to 8 bits chooses others for a few tokens of the tests.
+  num_experts: 3,
   num_experts_per_tok: 2,
   moe_intermediate_size: 24,
   shared_expert_intermediate_size: 40,
@@ -607,7 +609,8 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
     sliding_window: 4,
     num_local_experts: 4,
     num_experts_per_tok: 2,
-    swiglu_limit: 0.7,
+    // Gates and ups lie on both sides, and none of the tests within rounding of it, where the gradient jumps.
+    swiglu_limit: 0.75,
     rope_scaling: {
       rope_type: "yarn",
       factor: 4,

@@ -27,6 +27,8 @@ const TEXT = {
   num_hidden_layers: 5,
   layer_types: [0, 1, 0, 1, 1].map((isFull) => (isFull ? "full_attention" : "sliding_attention")),
   num_kv_shared_layers: 3,
+  // The budgets below are those of this width.
+  hidden_size_per_layer_input: 6,
 };
 const model = await writeTinyModel(`${folder}/model`, { modelType: "gemma4", config: { text_config: TEXT } });
 const data = writeTinyChats(`${folder}/chats.jsonl`, 9);
