@@ -158,6 +158,16 @@ const CASES: readonly Case[] = [
     sensitivity,
     numSteps: 24,
   },
+  // Few steps by rates that nobody knows before.
+  {
+    modelType: "gpt_oss",
+    method: "lora",
+    recompute: false,
+    numLayers: 4,
+    dropRate: 0.5,
+    sensitivity,
+    numSteps: 10,
+  },
   // Over before anything would be measured.
   {
     modelType: "llama",
@@ -237,7 +247,9 @@ describe("walkPasses()", () => {
       // All branches that are drawn are planned with every length, of which a run meets few.
       const most = dropBp ? 1.15 : 1.001;
       assert.ok(share <= most && share > 1 / 1.15, `${planned} planned, ${lentBytes} lent`);
-      assert.equal(programs.count, names.length, names.join());
+      // What a short run draws by rates that are measured is some of what may be.
+      if (sensitivity) assert.ok(programs.count >= names.length, names.join());
+      else assert.equal(programs.count, names.length, names.join());
       const trained = [null, ...base.model.layers.keys()].flatMap((layer) => outline.trained(layer));
       if (!dropBp) assert.deepEqual(moved, new Set(trained));
     });

@@ -118,7 +118,10 @@ export function* walkPasses(
   let [work, tokens] = [NO_WORK, 0];
   // What came before is no step's work.
   programs.takeWork();
-  for (const dropped of droppedBranches(request)) {
+  const numPasses = request.totalSteps * plan.microBatches(0).length;
+  let moved: ReadonlySet<Parameter> = steps.reached;
+  for (const [i, dropped] of droppedBranches(request, numPasses).entries()) {
+    if (i === numPasses) moved = new Set(steps.reached);
     for (const shape of shapes) {
       steps.beginStep();
       for (let micro = 0; micro < numMicro; micro++) {
@@ -137,7 +140,7 @@ export function* walkPasses(
     // What runs alone leaves its blocks to one lane.
     lentBytes: Math.max(alone.pool.residentBytes, laneBytes) + (numLanes - 1) * laneBytes,
     scratchBytes: Math.max(aloneBytes, numLanes * programs.takeScratch()),
-    moved: steps.reached,
+    moved,
     measured: measuring.reached,
     stepWork: scaleWork(work, meanTokens / tokens),
     stepWalks: passes * meanMicroBatches,
@@ -156,19 +159,20 @@ function measureOnce(
   measuring.measureBranches(microBatchShape(first, packing), keeping);
 }
 
-/** Branches, by block, that the first micro-batches leave out of the backward pass. */
-function droppedBranches({
-  dropBp,
-  model,
-  plan,
-  seed,
-  totalSteps,
-}: PassesRequest): (readonly (readonly string[])[])[] {
+/**
+ * Branches, by block, that the micro-batches of a run leave out of the backward pass, of `numPasses` the first. With rates that are
+ * measured nobody knows them, so that many are drawn by equal ones: what a short run meets may be any of these.
+ */
+function droppedBranches(
+  { dropBp, model, plan, seed, totalSteps }: PassesRequest,
+  numPasses: number,
+): (readonly (readonly string[])[])[] {
   if (dropBp === null) return [model.layers.map((): string[] => [])];
   const branches = branchesOf(model, dropBp.length);
   const rates = branches.map(() => dropBp.rate);
+  const isKnown = measuredIn(dropBp, totalSteps) === null;
   const numMicro = plan.microBatches(0).length;
-  return Array.from({ length: Math.min(DRAWN_PASSES, totalSteps * numMicro) }, (_, i) => {
+  return Array.from({ length: isKnown ? Math.min(DRAWN_PASSES, numPasses) : DRAWN_PASSES }, (_, i) => {
     const key = { step: Math.floor(i / numMicro), micro: i % numMicro };
     const isDropped = drawBranches(rates, dropBp.rate, seed, key);
     return droppedByBlock(model, branches, (branch) => isDropped[branch] === true);
