@@ -145,8 +145,7 @@ class Training {
           },
         );
       } finally {
-        await shards.close();
-        await activations.close();
+        await shards.close().finally(() => activations.close());
       }
     } finally {
       await opened.checkpoint.close();

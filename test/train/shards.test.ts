@@ -283,10 +283,10 @@ describe("parameters on disk", () => {
       assert.ok(!existsSync(`${sharded}/shards`));
     });
 
-    test("a full disk ends the run before memory is touched that it has no room for", async () => {
+    test("a full disk ends the run when the first of them is to go", async () => {
       const open: Disk["open"] = async (path, ...rest) => {
         const file = await node.open(path, ...rest);
-        if (!String(path).endsWith(".shard")) return file;
+        if (!String(path).endsWith(".unnamed")) return file;
         const write = async (): Promise<never> => {
           throw Object.assign(new Error("no space left"), { code: "ENOSPC", syscall: "write" });
         };
@@ -294,8 +294,21 @@ describe("parameters on disk", () => {
       };
       const output = `${folder}/full-wide`;
       const run = withDisk({ ...node, open }, () => runTiny({ ...wide, output, residentMemory: "20MB" }));
-      await assert.rejects(run, { code: "failed/write", message: /shard": /, hint: /Free some space/ });
+      await assert.rejects(run, { code: "failed/write", message: /unnamed": /, hint: /Free some space/ });
       assert.ok(!existsSync(`${output}/shards`));
+    });
+
+    test("a budget in which all fits needs no disk", async () => {
+      const open: Disk["open"] = async (path, ...rest) => {
+        assert.doesNotMatch(String(path), /unnamed$/);
+        return await node.open(path, ...rest);
+      };
+      const output = `${folder}/roomy-wide`;
+      const { events } = await withDisk({ ...node, open }, () =>
+        runTiny({ ...wide, output, residentMemory: "200MB" }),
+      );
+      for (const step of stepsOf(events))
+        assert.deepEqual([step.shards_read_mb, step.shards_written_mb], [0, 0]);
     });
   });
 

@@ -1,10 +1,10 @@
-/** @file Pages of a file: numbers come again after the memory has gone, the disk is asked for room first, and the file ends with the run. */
+/** @file Pages of a file: numbers come again after the memory has gone, files have no names, and what goes wrong is told. */
 import assert from "node:assert/strict";
-import { fstatSync, readdirSync } from "node:fs";
+import { readdirSync } from "node:fs";
 import { describe, test } from "node:test";
-import { FilePages, canBringPages } from "./file-pages.ts";
+import { FilePages, type PageFile, canBringPages } from "./file-pages.ts";
 import { PAGE_BYTES } from "./large-pages.ts";
-import { openPageFile } from "../../../test/files/open-page-file.ts";
+import { ShardFolder } from "../../train/files/folder/shard-folder.ts";
 import { residentBytes } from "../../../test/process/resident-bytes.ts";
 import { temporaryFolder } from "../../../test/tiny/model.ts";
 
@@ -12,56 +12,107 @@ const LENGTH = 5 * 2 ** 20;
 const BYTES = 4 * LENGTH;
 
 describe("pages of a file", { skip: !canBringPages() }, () => {
+  const shards = new ShardFolder(temporaryFolder());
+  const open = (): Promise<PageFile | null> => shards.openUnnamed();
+
   test("memory goes and comes with its numbers, zeros at first, and no file has a name", async () => {
-    const folder = temporaryFolder();
-    const file = await openPageFile(folder);
-    const pages = new FilePages(file);
+    const pages = new FilePages(open);
     const [one, other] = [pages.reserve(BYTES)!, pages.reserve(BYTES)!];
-    assert.deepEqual(readdirSync(`${folder}/shards`), []);
     const [a, b] = [new Float32Array(one.buffer), new Float32Array(other.buffer)];
     await one.take();
     assert.ok(a.every((value) => value === 0));
     a.fill(1);
     const there = residentBytes();
+    assert.deepEqual([await one.store?.(), one.keepsNumbers], [true, false]);
+    // It changes before it goes, and is written again.
+    a.fill(4);
+    assert.equal(await one.store?.(), true);
     one.giveBack();
+    assert.equal(one.keepsNumbers, true);
     assert.ok(there - residentBytes() > 0.9 * BYTES);
     await other.take();
     b.fill(2);
     await one.take();
-    assert.ok(a.every((value) => value === 1) && b.every((value) => value === 2));
-    // Room on the disk is asked for when memory is first taken, and what is used is no more.
-    assert.equal(fstatSync(file.descriptor).size, 2 * BYTES);
+    assert.ok(a.every((value) => value === 4) && b.every((value) => value === 2));
+    a.fill(5);
+    one.giveBack();
+    assert.deepEqual(readdirSync(shards.path), []);
+    await one.take();
+    assert.ok(a.every((value) => value === 5));
     await pages.close();
-    assert.ok(a.every((value) => value === 0) && b.every((value) => value === 0));
+    assert.ok(a.every((value) => value === 0));
   });
 
-  test("what is less than a page lies elsewhere, and so does all where the file cannot be mapped", async () => {
-    const file = await openPageFile(temporaryFolder());
-    assert.equal(new FilePages(file).reserve(PAGE_BYTES - 1), null);
-    assert.equal(new FilePages({ ...file, descriptor: -1 }).reserve(BYTES), null);
-  });
-
-  test("a disk without room is told of before anything is touched, and may have room later", async () => {
-    const file = await openPageFile(temporaryFolder());
-    let isFull = true;
-    const writeZeros = async (start: number, sizeBytes: number): Promise<void> => {
-      if (isFull) throw new Error("the disk is full");
-      await file.writeZeros(start, sizeBytes);
-    };
-    const pages = new FilePages({ ...file, writeZeros });
+  test("what never goes needs no file, and what is less than a page lies elsewhere", async () => {
+    let numOpened = 0;
+    const pages = new FilePages(async () => {
+      numOpened++;
+      return await open();
+    });
     const memory = pages.reserve(BYTES)!;
-    await assert.rejects(async () => await memory.take(), /the disk is full/);
-    isFull = false;
     await memory.take();
-    new Float32Array(memory.buffer).fill(3);
+    new Float32Array(memory.buffer).fill(1);
+    await pages.close();
+    assert.equal(numOpened, 0);
+    assert.equal(pages.reserve(PAGE_BYTES - 1), null);
+  });
+
+  test("where a file cannot be made or mapped, numbers are to be kept otherwise", async () => {
+    const unmapped = async (): Promise<PageFile> => ({
+      descriptor: -1,
+      path: "x",
+      write: async () => {},
+      close: async () => {},
+    });
+    for (const failing of [async () => null, unmapped]) {
+      const memory = new FilePages(failing).reserve(BYTES)!;
+      assert.equal(await memory.store?.(), false);
+      new Float32Array(memory.buffer).fill(1);
+      memory.giveBack();
+      assert.ok(new Float32Array(memory.buffer).every((value) => value === 0));
+    }
+  });
+
+  test("a write that fails is told, loses nothing and may go well the next time", async () => {
+    let isFull = true;
+    const pages = new FilePages(async () => {
+      const file = (await open())!;
+      const write = async (bytes: Uint8Array): Promise<void> => {
+        if (isFull) throw new Error("the disk is full");
+        await file.write(bytes);
+      };
+      return { descriptor: file.descriptor, path: file.path, write, close: () => file.close() };
+    });
+    const memory = pages.reserve(BYTES)!;
+    const values = new Float32Array(memory.buffer).fill(3);
+    await assert.rejects(async () => await memory.store?.(), /the disk is full/);
+    isFull = false;
+    await memory.store?.();
+    memory.giveBack();
+    await memory.take();
+    assert.ok(values.every((value) => value === 3));
     await pages.close();
   });
 
   test("pages that the disk does not give are an error", async () => {
-    const file = await openPageFile(temporaryFolder());
-    // Nothing was written, so the file ends before them.
-    const pages = new FilePages({ ...file, writeZeros: async () => {} });
-    await assert.rejects(async () => await pages.reserve(BYTES)!.take(), { code: "EIO" });
+    const pages = new FilePages(async () => {
+      const file = (await open())!;
+      // Nothing is written, so the file ends before them.
+      return {
+        descriptor: file.descriptor,
+        path: "a.unnamed",
+        write: async () => {},
+        close: () => file.close(),
+      };
+    });
+    const memory = pages.reserve(BYTES)!;
+    await memory.store?.();
+    memory.giveBack();
+    await assert.rejects(async () => await memory.take(), {
+      code: "failed/write",
+      message: /what waits in "a.unnamed"/,
+      hint: /--resume/,
+    });
     await pages.close();
   });
 });

@@ -1,12 +1,13 @@
 /**
- * @file Memory whose pages are those of a file: given back they wait in the system's cache of files and on the disk, and come again
- * without being copied (Linux).
+ * @file Memory whose pages become those of a file when it is given back for the first time: from then on they wait in the system's cache
+ * of files and on the disk, and come again without being copied (Linux). What is never given back needs no file.
  *
  * Reading and writing shards took a quarter of the time of a step that had two fifths of them in memory: two copies, in pages that
  * were new each time.
  */
-import { PAGE_BYTES } from "./large-pages.ts";
-import type { PageFile, Pages } from "./retractable.ts";
+import { FailedError, assertInternal } from "../../errors.ts";
+import { PAGE_BYTES, reserveLarge } from "./large-pages.ts";
+import type { Pages } from "./retractable.ts";
 import {
   MADV_DONTNEED,
   MADV_POPULATE_WRITE,
@@ -16,6 +17,17 @@ import {
   type Mapping,
   mapMemory,
 } from "./system-memory.ts";
+
+/** A file without a name that nobody else has. */
+export interface PageFile {
+  readonly descriptor: number;
+  /** Where it was made, for messages. */
+  readonly path: string;
+  /** Writes all of it anew. @throws FailedError "failed/write" */
+  write(bytes: Uint8Array): Promise<void>;
+  /** Closes it: it ends with what is mapped of it. */
+  close(): Promise<void>;
+}
 
 /** Whether the system brings many pages at once: Linux does from 5.14 on. */
 export function canBringPages(): boolean {
@@ -27,59 +39,115 @@ export function canBringPages(): boolean {
 }
 
 export class FilePages {
-  readonly #file: PageFile;
-  /** Where the next ones begin. */
-  #endBytes = 0;
-  readonly #mappings: Mapping[] = [];
-  /** What is being taken. */
-  readonly #underWay = new Set<Promise<void>>();
+  readonly #open: () => Promise<PageFile | null>;
+  readonly #pages: PagesOfFile[] = [];
 
-  /** `file`: to stay open until `close`. */
-  constructor(file: PageFile) {
-    this.#file = file;
+  /** `open` makes a file; null where that cannot be. */
+  constructor(open: () => Promise<PageFile | null>) {
+    this.#open = open;
   }
 
-  /** Reserves addresses for a part of the file; null where such a file cannot be mapped, and for little. */
+  /** Reserves addresses; null for what is smaller than a page, and where the system cannot. */
   reserve(sizeBytes: number): Pages | null {
-    if (sizeBytes < PAGE_BYTES) return null;
-    const start = this.#endBytes;
-    const mapped = { flags: MAP_SHARED, file: this.#file.descriptor, offset: start };
-    const mapping = mapMemory(sizeBytes, mapped, () => ({ start: 0, sizeBytes }));
+    const mapping = reserveLarge(sizeBytes);
     if (!mapping) return null;
-    this.#endBytes += Math.ceil(sizeBytes / PAGE_BYTES) * PAGE_BYTES;
-    this.#mappings.push(mapping);
-    const take = this.#taking(mapping, start, sizeBytes);
-    return {
-      buffer: mapping.buffer,
-      keepsNumbers: true,
-      take: () => this.#follow(take()),
-      giveBack: () => void mapping.advise(0, sizeBytes, MADV_DONTNEED),
-    };
+    const pages = new PagesOfFile(mapping, sizeBytes, this.#open);
+    this.#pages.push(pages);
+    return pages;
   }
 
-  /** What takes pages, to be written whoever holds them: parameters that are only read change before long. */
-  #taking(mapping: Mapping, start: number, sizeBytes: number): () => Promise<void> {
-    let isWritten = false;
-    return async () => {
-      // Written before they are mapped: what is touched first comes in pages of 4 KB, and ends the process on a full disk.
-      if (!isWritten) await this.#file.writeZeros(start, sizeBytes);
-      isWritten = true;
-      if (await mapping.adviseLater(0, sizeBytes, MADV_POPULATE_WRITE)) return;
-      const message = "EIO: the system does not bring back what waits on the disk";
-      throw Object.assign(new Error(message), { code: "EIO", syscall: "madvise" });
-    };
+  /** Lets go of the files, when nothing is being taken or written any more: nobody needs the numbers. */
+  async close(): Promise<void> {
+    await Promise.all(this.#pages.splice(0).map((pages) => pages.close()));
+  }
+}
+
+class PagesOfFile implements Pages {
+  readonly #mapping: Mapping;
+  readonly #sizeBytes: number;
+  readonly #open: () => Promise<PageFile | null>;
+  /** Holds the numbers, but is not mapped yet. */
+  #file: PageFile | null = null;
+  /** Where the file was made that is mapped; null: none is. */
+  #mappedPath: string | null = null;
+  /** What is being taken or written. */
+  #underWay: Promise<unknown> = Promise.resolve();
+
+  constructor(mapping: Mapping, sizeBytes: number, open: () => Promise<PageFile | null>) {
+    this.#mapping = mapping;
+    this.#sizeBytes = sizeBytes;
+    this.#open = open;
   }
 
-  #follow(work: Promise<void>): Promise<void> {
-    this.#underWay.add(work);
-    const end = (): void => void this.#underWay.delete(work);
-    work.then(end, end);
+  get buffer(): ArrayBuffer {
+    return this.#mapping.buffer;
+  }
+
+  get keepsNumbers(): boolean {
+    return this.#mappedPath !== null;
+  }
+
+  store(): Promise<boolean> {
+    return this.#follow(this.#store());
+  }
+
+  async #store(): Promise<boolean> {
+    this.#file ??= await this.#openMappable();
+    if (!this.#file) return false;
+    // In one piece, so that the system keeps it in large pages: what is touched first comes in those of 4 KB.
+    await this.#file.write(new Uint8Array(this.buffer));
+    return true;
+  }
+
+  /** Opens a file; null where its file system maps none that is written to. */
+  async #openMappable(): Promise<PageFile | null> {
+    const file = await this.#open();
+    if (!file) return null;
+    const mapped = { flags: MAP_SHARED, file: file.descriptor };
+    const probe = mapMemory(1, mapped, () => ({ start: 0, sizeBytes: 1 }));
+    // A mapping would keep the file until it is collected.
+    if (probe?.leaveFile()) return file;
+    await file.close();
+    return null;
+  }
+
+  take(): Promise<void> | void {
+    const path = this.#mappedPath;
+    if (path !== null) return this.#follow(this.#bring(path));
+  }
+
+  /** Brings all pages, to be written whoever holds them: parameters that are only read change before long. */
+  async #bring(path: string): Promise<void> {
+    const bring = [0, this.#sizeBytes, MADV_POPULATE_WRITE] as const;
+    // Of calls on other threads there are 256 at a time.
+    const isThere = await this.#mapping.adviseLater(...bring).catch(() => this.#mapping.advise(...bring));
+    if (isThere) return;
+    throw new FailedError(
+      "failed/write",
+      `Cannot bring back what waits in "${path}": the disk does not give it, or has no room for it`,
+      { hint: "Check the disk, and go on from the newest checkpoint with --resume." },
+    );
+  }
+
+  giveBack(): void {
+    const file = this.#file;
+    if (!file) return void this.#mapping.advise(0, this.#sizeBytes, MADV_DONTNEED);
+    assertInternal(this.#mapping.mapFile(file.descriptor), "addresses of memory are lost");
+    this.#mappedPath = file.path;
+    this.#file = null;
+    // The file lasts as long as it is mapped.
+    void this.#follow(file.close().catch(() => {}));
+  }
+
+  #follow<T>(work: Promise<T>): Promise<T> {
+    this.#underWay = Promise.allSettled([this.#underWay, work]);
     return work;
   }
 
-  /** Lets go of the file, when nothing is being taken any more: nobody needs the numbers. */
   async close(): Promise<void> {
-    await Promise.allSettled(this.#underWay);
-    for (const mapping of this.#mappings.splice(0)) mapping.leaveFile();
+    await this.#underWay;
+    await this.#file?.close().catch(() => {});
+    // A system that cannot keeps the file until the memory is collected.
+    if (this.#mappedPath !== null) this.#mapping.leaveFile();
   }
 }

@@ -26,23 +26,29 @@ interface Page {
   readonly start: number;
 }
 
+/** Reserves addresses for pages of this size; null where the system has no such pages, and for what is smaller than one. */
+export function reserveLarge(sizeBytes: number): Mapping | null {
+  if (process.platform !== "linux" || sizeBytes < PAGE_BYTES) return null;
+  const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+  const mapping = mapMemory(sizeBytes + PAGE_BYTES, { flags, file: -1 }, (address) => ({
+    start: Number(-address & BigInt(PAGE_BYTES - 1)),
+    sizeBytes,
+  }));
+  // Whole pages only: a large one at the end would be memory that nobody counts.
+  mapping?.advise(0, sizeBytes - (sizeBytes % PAGE_BYTES), MADV_HUGEPAGE);
+  return mapping;
+}
+
 /** Pages of one budget: those given back are taken first, so that there are never more than were in use at once. */
 export class LargePages {
   readonly #free = new Set<Page>();
   #numPages = 0;
 
-  /** Reserves addresses; null where the system has no such pages, and for what is smaller than one. */
+  /** Reserves addresses; null as `reserveLarge`. */
   reserve(sizeBytes: number): Pages | null {
-    if (process.platform !== "linux" || sizeBytes < PAGE_BYTES) return null;
-    const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
-    const mapping = mapMemory(sizeBytes + PAGE_BYTES, { flags, file: -1 }, (address) => ({
-      start: Number(-address & BigInt(PAGE_BYTES - 1)),
-      sizeBytes,
-    }));
+    const mapping = reserveLarge(sizeBytes);
     if (!mapping) return null;
-    // Whole pages only: a large one at the end would be memory that nobody counts.
     const wholeBytes = sizeBytes - (sizeBytes % PAGE_BYTES);
-    mapping.advise(0, wholeBytes, MADV_HUGEPAGE);
     const pages = Array.from({ length: wholeBytes / PAGE_BYTES }, (_, i) => ({
       mapping,
       start: i * PAGE_BYTES,

@@ -1,6 +1,6 @@
 /** @file Memory that goes and comes back, in large pages, in those of a file and in resizable buffers: address, zeros, and that programs refuse what is away. */
 import assert from "node:assert/strict";
-import { after, before, describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 import { Borrowed } from "./borrowed-memory.ts";
 import { hostTensor } from "../host-tensor.ts";
 import { FilePages, canBringPages } from "./file-pages.ts";
@@ -8,7 +8,7 @@ import { LargePages } from "./large-pages.ts";
 import { type Pages, Retractable } from "./retractable.ts";
 import { ShardMemory } from "./shard-memory.ts";
 import type { MemorySpec } from "./vector-memory.ts";
-import { openPageFile } from "../../../test/files/open-page-file.ts";
+import { ShardFolder } from "../../train/files/folder/shard-folder.ts";
 import { temporaryFolder } from "../../../test/tiny/model.ts";
 import { residentBytes } from "../../../test/process/resident-bytes.ts";
 
@@ -62,14 +62,12 @@ test(
   },
 );
 
-let ofFile: FilePages | null = null;
-before(async () => {
-  if (canBringPages()) ofFile = new FilePages(await openPageFile(temporaryFolder()));
-});
-after(() => ofFile?.close());
+const shards = new ShardFolder(temporaryFolder());
+const ofFile = new FilePages(() => shards.openUnnamed());
+after(() => ofFile.close());
 const KINDS: Readonly<Record<string, (spec: Pick<MemorySpec, "sizeBytes">) => Pages | null>> = {
   "large pages": ({ sizeBytes }) => new LargePages().reserve(sizeBytes),
-  "pages of a file": ({ sizeBytes }) => ofFile?.reserve(sizeBytes) ?? null,
+  "pages of a file": ({ sizeBytes }) => (canBringPages() ? ofFile.reserve(sizeBytes) : null),
   "resizable buffers": () => null,
 };
 

@@ -11,18 +11,13 @@ import { assertInternal } from "../../errors.ts";
 export interface Pages {
   /** Its length never changes; at first, and without pages, it is all zeros. */
   readonly buffer: ArrayBuffer;
-  /** Whether its numbers come again with the pages, zeros at first; else these have any contents. */
+  /** Writes its numbers to a file whose pages take the place of these when they are given back; absent: there is no such file. */
+  readonly store?: (() => Promise<boolean>) | undefined;
+  /** Whether its numbers come again with the pages, as those of a file do; else these have any contents. */
   readonly keepsNumbers: boolean;
-  /** Takes pages again. @throws where the system cannot */
+  /** Takes pages again. @throws FailedError "failed/write" where the disk does not give them */
   take(): Promise<void> | void;
   giveBack(): void;
-}
-
-/** A file that nobody else writes, empty and open, for pages that keep their numbers. */
-export interface PageFile {
-  readonly descriptor: number;
-  /** Writes zeros, so that the disk has room for what takes their place. @throws where it has none */
-  writeZeros(start: number, sizeBytes: number): Promise<void>;
 }
 
 /** Says of each buffer whether native code has its address now. */
@@ -59,6 +54,11 @@ export class Retractable {
   /** Whether its numbers come again with the memory; else it has any contents then. */
   get keepsNumbers(): boolean {
     return this.#pages?.keepsNumbers === true;
+  }
+
+  /** Has its numbers come again with the memory once it is given back, as long as they do not change before; null, false: it cannot. */
+  store(): Promise<boolean> | null {
+    return this.#pages?.store?.() ?? null;
   }
 
   /** Takes the memory again. @throws where the system cannot */

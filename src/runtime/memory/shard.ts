@@ -1,6 +1,6 @@
 /**
  * @file A shard: a piece of memory whose numbers are in memory, on the disk, or in both. What is in memory and has not changed
- * since it was written is dropped without writing.
+ * since it was written is dropped without writing; so is memory that keeps its numbers, which the system writes.
  */
 import { type Pages, Retractable } from "./retractable.ts";
 import type { MemorySpec, Use } from "./vector-memory.ts";
@@ -27,7 +27,7 @@ export class Shard {
   /** Numbers in memory are newer than those on the disk. */
   #isDirty = false;
   /** The disk has numbers that count; if not, they are zeros. */
-  #isStored: boolean;
+  #isStored = false;
   /** Ends when the shard has been written, with the bytes of that; null: it is not being written. */
   #moving: Promise<number> | null = null;
 
@@ -37,7 +37,6 @@ export class Shard {
     this.sizeBytes = spec.sizeBytes;
     this.usesPerStep = spec.usesPerStep ?? Infinity;
     this.memory = new Retractable(spec.sizeBytes, pages);
-    this.#isStored = this.memory.keepsNumbers;
     this.#spec = spec;
     this.#index = index;
     this.#disk = disk;
@@ -102,14 +101,17 @@ export class Shard {
   async #write(): Promise<number> {
     this.#isDirty = false;
     this.#isStored = true;
+    const { form } = this.#spec;
     const { buffer } = this.memory;
-    const bytes = this.#spec.form?.encode(buffer) ?? new Uint8Array(buffer);
     try {
+      const storing = form ? null : this.memory.store();
+      if (storing && (await storing)) return this.sizeBytes;
+      const bytes = form?.encode(buffer) ?? new Uint8Array(buffer);
       await this.#disk.write(this.#index, bytes);
+      return bytes.length;
     } catch (error) {
       this.#isDirty = true;
       throw error;
     }
-    return bytes.length;
   }
 }

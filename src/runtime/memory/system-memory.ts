@@ -62,8 +62,10 @@ export interface Mapping {
   advise(start: number, length: number, advice: number): boolean;
   /** Does so on another thread: what must be read of a disk takes its time. */
   adviseLater(start: number, length: number, advice: number): Promise<boolean>;
-  /** Lets go of its file: from here on there are zeros in its place. */
-  leaveFile(): void;
+  /** Puts the bytes of an open file, which are as many, in the place of all there is; false: the system cannot, and nothing is there. */
+  mapFile(file: number): boolean;
+  /** Lets go of that file: zeros take its place; false: the system cannot, and nothing is there. */
+  leaveFile(): boolean;
   /**
    * Moves the pages of another mapping of no file here, in the place of those that are here, or leaves no pages where the
    * system cannot. Where they were is empty after.
@@ -74,11 +76,10 @@ export interface Mapping {
 /** The library and the registry must outlive every mapping. Undefined: not asked for yet. */
 let loaded: Calls | null | undefined;
 
-/** What is mapped: bytes of an open file from `offset` on, or, with -1, of none. */
+/** What is mapped: an open file, or, with -1, none. */
 interface Mapped {
   readonly flags: number;
   readonly file: number;
-  readonly offset?: number;
 }
 
 /**
@@ -87,23 +88,25 @@ interface Mapped {
  */
 export function mapMemory(
   length: number,
-  { flags, file, offset = 0 }: Mapped,
+  { flags, file }: Mapped,
   cut: (address: bigint) => { start: number; sizeBytes: number },
 ): Mapping | null {
   const calls = (loaded ??= load());
   if (calls === null) return null;
-  const address = calls.map(null, length, PROT_READ_WRITE, flags, file, offset);
+  const address = calls.map(null, length, PROT_READ_WRITE, flags, file, 0);
   if (address === FAILED) return null;
-  const mapAgain = (at: bigint, length: number, flags: number): void => {
-    const again = calls.map(at, length, PROT_READ_WRITE, flags | MAP_FIXED, -1, 0);
-    assertInternal(again === at, "addresses of memory are lost");
-  };
   const { start, sizeBytes } = cut(address);
   const first = address + BigInt(start);
   const buffer = calls.koffi.view(first, sizeBytes);
   // A view in another buffer would not keep this one from being collected.
   forbidTransfer(buffer);
-  calls.collected.register(buffer, { address, length });
+  calls.collected.register(buffer, { address, length }, buffer);
+  const mapAgain = (at: bigint, length: number, flags: number, file: number): boolean => {
+    if (calls.map(at, length, PROT_READ_WRITE, flags | MAP_FIXED, file, 0) === at) return true;
+    // The old pages may be unmapped, and the addresses be somebody else's by the end.
+    calls.collected.unregister(buffer);
+    return false;
+  };
   return {
     address: first,
     buffer,
@@ -116,14 +119,15 @@ export function mapMemory(
           else resolve(buffer.byteLength > 0 && status === 0);
         });
       }),
-    leaveFile: () => mapAgain(address, length, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE),
+    mapFile: (own) => mapAgain(first, sizeBytes, MAP_SHARED, own),
+    leaveFile: () => mapAgain(first, sizeBytes, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1),
     moveHere: (start, length, from, fromStart) => {
       const to = first + BigInt(start);
       const own = from.address + BigInt(fromStart);
       if (calls.move?.(own, length, length, MOVE_FIXED_AND_LEAVE_EMPTY, to) === to) return;
       from.advise(fromStart, length, MADV_DONTNEED);
       // The call may have failed after it had unmapped the old pages.
-      mapAgain(to, length, flags);
+      assertInternal(mapAgain(to, length, flags, file), "addresses of memory are lost");
     },
   };
 }

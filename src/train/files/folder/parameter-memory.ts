@@ -29,7 +29,7 @@ export async function withParameterMemory<T>(
   work: (memory: VectorMemory) => Promise<T>,
 ): Promise<T> {
   if (budgetBytes === null) return await work(RESIDENT);
-  const ofFile = canBringPages() ? new FilePages(await shards.openUnnamed()) : null;
+  const ofFile = canBringPages() ? new FilePages(() => shards.openUnnamed()) : null;
   const moving = new LargePages();
   const reserve = ({ sizeBytes, load }: MemorySpec): Pages | null =>
     (load ? null : ofFile?.reserve(sizeBytes)) ?? moving.reserve(sizeBytes);

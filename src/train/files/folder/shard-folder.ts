@@ -4,7 +4,7 @@
  * They are of one process and worthless after it: behind its numbers each file says whose shard it is, and how often it was
  * written, so that what another run, another model or an earlier write left there is never taken for it. A file is written
  * in place, which is ten times as fast as a new one: what fails is still in memory, and the run stops. Shards that the system
- * maps lie in one file without a name, which ends with the process.
+ * maps lie in files without names, which end with the process.
  */
 import { createHash, randomBytes } from "node:crypto";
 import type { Dirent } from "node:fs";
@@ -15,14 +15,15 @@ import { writeAll } from "../../../format/files/disk/write-all.ts";
 import { disk } from "../../../format/files/disk/calls.ts";
 import { makeFolders } from "../../../format/files/disk/make-folders.ts";
 import { systemCode, toFailedRead, toFailedWrite } from "../../../messages/system-error.ts";
-import type { PageFile } from "../../../runtime/memory/retractable.ts";
+import type { PageFile } from "../../../runtime/memory/file-pages.ts";
 import type { ShardDisk } from "../../../runtime/memory/shard.ts";
 
 /** Where a run keeps its shards, in its folder. */
 const SHARDS_FOLDER = "shards";
 /** And activations that wait for their backward pass. */
 export const ACTIVATIONS_FOLDER = "activations";
-const SHARD_FILE = /^\d{6}\.shard$/;
+/** A file without a name has one for a moment, with which a kill may leave it. */
+const SHARD_FILE = /^(\d{6}\.shard|[0-9a-f]{16}\.unnamed)$/;
 const SEAL_BYTES = 32;
 /** Why a folder is not removed, or need not be: it holds something else, is a link to one, or is not there. */
 const STAYS: ReadonlySet<string> = new Set(["ENOTEMPTY", "EEXIST", "ENOTDIR", "ENOENT"]);
@@ -35,7 +36,6 @@ export class ShardFolder implements ShardDisk {
   /** What is being written or read. */
   readonly #underWay = new Set<Promise<void>>();
   #isMade = false;
-  #unnamed: FileHandle | null = null;
 
   /** The folder of the run's output; nothing is made before the first shard is written. */
   constructor(output: string, name = SHARDS_FOLDER) {
@@ -112,17 +112,22 @@ export class ShardFolder implements ShardDisk {
     );
   }
 
-  /** Opens the file without a name, empty, until `close`. */
-  async openUnnamed(): Promise<PageFile> {
-    const path = this.#fileOf(0);
+  /** Makes a file without a name; null where the folder's system does not let go of names of open files. */
+  async openUnnamed(): Promise<PageFile | null> {
+    const path = join(this.path, `${randomBytes(8).toString("hex")}.unnamed`);
     try {
       await this.#makeFolder();
-      const file = (this.#unnamed = await disk().open(path, "wx+"));
-      await disk().rm(path);
-      return {
-        descriptor: file.fd,
-        writeZeros: (start, sizeBytes) => this.#follow(writeZeros(file, path, start, sizeBytes)),
-      };
+      const file = await disk().open(path, "wx+");
+      const isUnnamed = await disk()
+        .rm(path)
+        .then(
+          () => true,
+          () => false,
+        );
+      if (isUnnamed) return new UnnamedFile(file, path);
+      await file.close();
+      await disk().rm(path, { force: true });
+      return null;
     } catch (error) {
       throw toFailedWrite(error, path);
     }
@@ -136,8 +141,6 @@ export class ShardFolder implements ShardDisk {
   /** Removes what was written, when nothing is being written any more. */
   async close(): Promise<void> {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
-    await this.#unnamed?.close();
-    this.#unnamed = null;
     if (this.#isMade) await this.#remove();
     this.#isMade = false;
   }
@@ -184,19 +187,30 @@ async function withFile<T>(path: string, flags: string, work: (file: FileHandle)
   }
 }
 
-/** Bytes of zeros that are written at a time. */
-const ZEROS_BYTES = 4 << 20;
+class UnnamedFile implements PageFile {
+  readonly path: string;
+  readonly #file: FileHandle;
 
-/** @throws FailedError "failed/write" that names the file by its path */
-async function writeZeros(file: FileHandle, path: string, start: number, sizeBytes: number): Promise<void> {
-  const zeros = new Uint8Array(Math.min(ZEROS_BYTES, sizeBytes));
-  try {
-    for (let done = 0; done < sizeBytes;) {
-      const length = Math.min(zeros.length, sizeBytes - done);
-      done += (await file.write(zeros, 0, length, start + done)).bytesWritten;
+  constructor(file: FileHandle, path: string) {
+    this.#file = file;
+    this.path = path;
+  }
+
+  get descriptor(): number {
+    return this.#file.fd;
+  }
+
+  async write(bytes: Uint8Array): Promise<void> {
+    try {
+      for (let done = 0; done < bytes.length;)
+        done += (await this.#file.write(bytes, done, bytes.length - done, done)).bytesWritten;
+    } catch (error) {
+      throw toFailedWrite(error, this.path);
     }
-  } catch (error) {
-    throw toFailedWrite(error, path);
+  }
+
+  close(): Promise<void> {
+    return this.#file.close();
   }
 }
 
