@@ -111,17 +111,18 @@ class PagesOfFile implements Pages {
     return null;
   }
 
-  take(): Promise<void> | void {
+  take(): Promise<boolean> | boolean {
     const path = this.#mappedPath;
-    if (path !== null) return this.#follow(this.#bring(path));
+    // Without a file pages are new, and the system clears them.
+    return path === null || this.#follow(this.#bring(path));
   }
 
   /** Brings all pages, to be written whoever holds them: parameters that are only read change before long. */
-  async #bring(path: string): Promise<void> {
+  async #bring(path: string): Promise<false> {
     const bring = [0, this.#sizeBytes, MADV_POPULATE_WRITE] as const;
     // Of calls on other threads there are 256 at a time.
     const isThere = await this.#mapping.adviseLater(...bring).catch(() => this.#mapping.advise(...bring));
-    if (isThere) return;
+    if (isThere) return false;
     throw new FailedError(
       "failed/write",
       `Cannot bring back what waits in "${path}": the disk does not give it, or has no room for it`,

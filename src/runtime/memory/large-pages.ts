@@ -57,7 +57,10 @@ export class LargePages {
     return {
       buffer: mapping.buffer,
       keepsNumbers: false,
-      take: () => this.#take(pages),
+      take: () => {
+        this.#take(pages);
+        return false;
+      },
       giveBack: () => {
         const isKept = this.#numPages <= MAX_PAGES;
         if (isKept) for (const page of pages) this.#free.add(page);

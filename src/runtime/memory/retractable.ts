@@ -15,8 +15,8 @@ export interface Pages {
   readonly store?: (() => Promise<boolean>) | undefined;
   /** Whether its numbers come again with the pages, as those of a file do; else these have any contents. */
   readonly keepsNumbers: boolean;
-  /** Takes pages again. @throws FailedError "failed/write" where the disk does not give them */
-  take(): Promise<void> | void;
+  /** Takes pages again; whether they are all zeros. @throws FailedError "failed/write" where the disk does not give them */
+  take(): Promise<boolean> | boolean;
   giveBack(): void;
 }
 
@@ -61,11 +61,12 @@ export class Retractable {
     return this.#pages?.store?.() ?? null;
   }
 
-  /** Takes the memory again. @throws where the system cannot */
-  async extend(): Promise<void> {
-    if (this.#pages) await this.#pages.take();
-    else this.#resize(this.#sizeBytes);
+  /** Takes the memory again; whether it is all zeros. @throws as pages do */
+  async extend(): Promise<boolean> {
+    if (!this.#pages) this.#resize(this.#sizeBytes);
+    const areZeros = this.#pages ? await this.#pages.take() : true;
     this.#isThere = true;
+    return areZeros;
   }
 
   /** Gives the memory back, and with it what is in it, unless that is kept. */

@@ -134,12 +134,11 @@ export class ShardMemory implements VectorMemory {
 
   async #fetch(shard: Shard, use: Use): Promise<void> {
     const { memory, sizeBytes } = shard;
-    const isNew = memory.isThere;
     this.#residentBytes += sizeBytes;
     this.#traffic.peakBytes = Math.max(this.#traffic.peakBytes, this.#residentBytes);
     try {
-      if (!isNew) await memory.extend();
-      const numBytes = await shard.fill(use, { isNew });
+      const areZeros = memory.isThere || (await memory.extend());
+      const numBytes = await shard.fill(use, { areZeros });
       this.#traffic.readBytes += numBytes;
     } catch (error) {
       this.#residentBytes -= sizeBytes;

@@ -58,8 +58,8 @@ export class Shard {
     this.#isStored = false;
   }
 
-  /** Gives memory its numbers; returns how many bytes were read for them. `isNew`: its memory is all zeros. */
-  async fill(use: Use, { isNew }: { readonly isNew: boolean }): Promise<number> {
+  /** Gives memory its numbers; returns how many bytes were read for them. `areZeros`: its memory is. */
+  async fill(use: Use, { areZeros }: { readonly areZeros: boolean }): Promise<number> {
     const { load, form, sizeBytes } = this.#spec;
     const { buffer } = this.memory;
     if (load && !(form && this.#isStored)) {
@@ -75,7 +75,7 @@ export class Shard {
     }
     if (use === "overwrite") return 0;
     if (!this.#isStored) {
-      if (!isNew) new Uint8Array(buffer).fill(0);
+      if (!areZeros) new Uint8Array(buffer).fill(0);
       return 0;
     }
     if (this.memory.keepsNumbers) return sizeBytes;
