@@ -4,6 +4,8 @@ import { readdirSync } from "node:fs";
 import { describe, test } from "node:test";
 import { FilePages, type PageFile, canBringPages } from "./file-pages.ts";
 import { PAGE_BYTES } from "./large-pages.ts";
+import { ShardMemory } from "./shard-memory.ts";
+import { whileHeld } from "./vector-memory.ts";
 import { ShardFolder } from "../../train/files/folder/shard-folder.ts";
 import { residentBytes } from "../../../test/process/resident-bytes.ts";
 import { temporaryFolder } from "../../../test/tiny/model.ts";
@@ -71,6 +73,33 @@ describe("pages of a file", { skip: !canBringPages() }, () => {
       memory.giveBack();
       assert.ok(new Float32Array(memory.buffer).every((value) => value === 0));
     }
+  });
+
+  test("numbers that are forgotten are zeros, and their memory is a file's once room is short", async () => {
+    let numOpened = 0;
+    const pages = new FilePages(async () => {
+      numOpened++;
+      return await open();
+    });
+    const memory = new ShardMemory(2 * BYTES, shards, { reserve: (spec) => pages.reserve(spec.sizeBytes) });
+    const make = (name: string): Float32Array =>
+      memory.make({ name, sizeBytes: BYTES }, (buffer) => new Float32Array(buffer, 0, LENGTH));
+    const [a, b, c] = [make("a"), make("b"), make("c")];
+    const fill = (vector: Float32Array, value: number): Promise<void> =>
+      whileHeld(memory, [vector], "change", () => void vector.fill(value));
+    const numFiles: number[] = [];
+    for (const others of [[b], [b, c], [b, c]]) {
+      await fill(a, 1);
+      memory.discard([a]);
+      for (const [i, vector] of others.entries()) await fill(vector, 2 + i);
+      await whileHeld(memory, [a], "read", () => assert.ok(a.every((value) => value === 0)));
+      numFiles.push(numOpened);
+    }
+    await whileHeld(memory, [b], "read", () => assert.ok(b.every((value) => value === 2)));
+    await whileHeld(memory, [c], "read", () => assert.ok(c.every((value) => value === 3)));
+    assert.deepEqual(numFiles[0], 0);
+    assert.equal(numOpened, 3);
+    await pages.close();
   });
 
   test("a write that fails is told, loses nothing and may go well the next time", async () => {

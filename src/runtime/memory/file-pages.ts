@@ -6,7 +6,7 @@
  * were new each time.
  */
 import { FailedError, assertInternal } from "../../errors.ts";
-import { PAGE_BYTES, reserveLarge } from "./large-pages.ts";
+import { reserveLarge } from "./large-pages.ts";
 import type { Pages } from "./retractable.ts";
 import {
   MADV_DONTNEED,

@@ -36,6 +36,8 @@ export class ShardMemory implements VectorMemory {
   #residentBytes: number;
   /** Bytes of resident shards that are already on their way to the disk. */
   #leavingBytes = 0;
+  /** Whether a shard has had to go: then others will. */
+  #isShort = false;
   #traffic = { peakBytes: 0, readBytes: 0, writtenBytes: 0, evictedBytes: 0 };
   /** Ends when the last request in the queue is done. */
   #last: Promise<unknown> = Promise.resolve();
@@ -94,7 +96,9 @@ export class ShardMemory implements VectorMemory {
   discard(views: Iterable<View>): void {
     for (const shard of this.#find(views)) {
       shard.forget();
-      this.#dropIdle(shard);
+      const settling = this.#isShort && this.#resident.has(shard) ? shard.settle() : null;
+      if (settling) void settling.catch(() => {}).then(() => this.#dropIdle(shard));
+      else this.#dropIdle(shard);
     }
   }
 
@@ -154,6 +158,7 @@ export class ShardMemory implements VectorMemory {
       const missing = sizeOf(wanted.filter((shard) => !this.#resident.has(shard)));
       const excess = this.#residentBytes + missing - this.budgetBytes;
       if (excess <= 0) return;
+      this.#isShort = true;
       const going = this.#firstToGo(excess, wanted);
       await allDone(going.map((shard) => this.#writeBack(shard)));
       for (const shard of going) this.#dropIdle(shard);

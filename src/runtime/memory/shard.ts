@@ -58,6 +58,15 @@ export class Shard {
     this.#isStored = false;
   }
 
+  /** Has its memory become that of a file, which is taken again without being cleared; null: it is, or cannot. */
+  settle(): Promise<unknown> | null {
+    if (this.memory.keepsNumbers || this.#moving || this.#spec.form) return null;
+    const storing = this.memory.store();
+    if (!storing) return null;
+    this.#moving = storing.then(() => 0).finally(() => (this.#moving = null));
+    return this.#moving;
+  }
+
   /** Gives memory its numbers; returns how many bytes were read for them. `areZeros`: its memory is. */
   async fill(use: Use, { areZeros }: { readonly areZeros: boolean }): Promise<number> {
     const { load, form, sizeBytes } = this.#spec;
