@@ -91,6 +91,10 @@ describe("pages of a file", { skip: !canBringPages() }, () => {
     for (const others of [[b], [b, c], [b, c]]) {
       await fill(a, 1);
       memory.discard([a]);
+      // At once, while it may be on its way to a file.
+      await whileHeld(memory, [a], "read", () => assert.ok(a.every((value) => value === 0)));
+      await fill(a, 1);
+      memory.discard([a]);
       for (const [i, vector] of others.entries()) await fill(vector, 2 + i);
       await whileHeld(memory, [a], "read", () => assert.ok(a.every((value) => value === 0)));
       numFiles.push(numOpened);

@@ -51,7 +51,7 @@ export class FilePages {
   reserve(sizeBytes: number): Pages | null {
     const mapping = reserveLarge(sizeBytes);
     if (!mapping) return null;
-    const pages = new PagesOfFile(mapping, sizeBytes, this.#open);
+    const pages = new PagesOfFile(mapping, this.#open);
     this.#pages.push(pages);
     return pages;
   }
@@ -64,7 +64,6 @@ export class FilePages {
 
 class PagesOfFile implements Pages {
   readonly #mapping: Mapping;
-  readonly #sizeBytes: number;
   readonly #open: () => Promise<PageFile | null>;
   /** Holds the numbers, but is not mapped yet. */
   #file: PageFile | null = null;
@@ -73,9 +72,8 @@ class PagesOfFile implements Pages {
   /** What is being taken or written. */
   #underWay: Promise<unknown> = Promise.resolve();
 
-  constructor(mapping: Mapping, sizeBytes: number, open: () => Promise<PageFile | null>) {
+  constructor(mapping: Mapping, open: () => Promise<PageFile | null>) {
     this.#mapping = mapping;
-    this.#sizeBytes = sizeBytes;
     this.#open = open;
   }
 
@@ -119,7 +117,7 @@ class PagesOfFile implements Pages {
 
   /** Brings all pages, to be written whoever holds them: parameters that are only read change before long. */
   async #bring(path: string): Promise<false> {
-    const bring = [0, this.#sizeBytes, MADV_POPULATE_WRITE] as const;
+    const bring = [0, this.buffer.byteLength, MADV_POPULATE_WRITE] as const;
     // Of calls on other threads there are 256 at a time.
     const isThere = await this.#mapping.adviseLater(...bring).catch(() => this.#mapping.advise(...bring));
     if (isThere) return false;
@@ -132,7 +130,7 @@ class PagesOfFile implements Pages {
 
   giveBack(): void {
     const file = this.#file;
-    if (!file) return void this.#mapping.advise(0, this.#sizeBytes, MADV_DONTNEED);
+    if (!file) return void this.#mapping.advise(0, this.buffer.byteLength, MADV_DONTNEED);
     assertInternal(this.#mapping.mapFile(file.descriptor), "addresses of memory are lost");
     this.#mappedPath = file.path;
     this.#file = null;

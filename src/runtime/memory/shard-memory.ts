@@ -78,7 +78,7 @@ export class ShardMemory implements VectorMemory {
     for (const shard of shards) {
       this.#touch(shard);
       shard.isAhead = false;
-      if (use !== "read") shard.change();
+      shard.use(use);
     }
     return { release };
   }

@@ -28,6 +28,8 @@ export class Shard {
   #isDirty = false;
   /** The disk has numbers that count; if not, they are zeros. */
   #isStored = false;
+  /** Numbers in memory are those of before it was told to forget. */
+  #isOld = false;
   /** Ends when the shard has been written, with the bytes of that; null: it is not being written. */
   #moving: Promise<number> | null = null;
 
@@ -47,21 +49,24 @@ export class Shard {
     return this.numHolds === 0 && !this.#isDirty && !this.#moving;
   }
 
-  /** Notes that its numbers in memory change. */
-  change(): void {
-    this.#isDirty = true;
+  /** Notes that it is held in memory: what it has forgotten is zeros, and numbers may change. */
+  use(use: Use): void {
+    if (this.#isOld && use !== "overwrite") new Uint8Array(this.memory.buffer).fill(0);
+    this.#isOld = false;
+    if (use !== "read") this.#isDirty = true;
   }
 
   /** Forgets its numbers: they are zeros again. */
   forget(): void {
     this.#isDirty = false;
     this.#isStored = false;
+    // What is made whenever it is not there is as good as new.
+    this.#isOld = !this.#spec.load;
   }
 
   /** Has its memory become that of a file, which is taken again without being cleared; null: it is, or cannot. */
   settle(): Promise<unknown> | null {
-    if (this.memory.keepsNumbers || this.#moving || this.#spec.form) return null;
-    const storing = this.memory.store();
+    const storing = this.memory.keepsNumbers || this.#moving ? null : this.#store();
     if (!storing) return null;
     this.#moving = storing.then(() => 0).finally(() => (this.#moving = null));
     return this.#moving;
@@ -71,6 +76,7 @@ export class Shard {
   async fill(use: Use, { areZeros }: { readonly areZeros: boolean }): Promise<number> {
     const { load, form, sizeBytes } = this.#spec;
     const { buffer } = this.memory;
+    this.#isOld = false;
     if (load && !(form && this.#isStored)) {
       await load();
       if (form) {
@@ -110,17 +116,21 @@ export class Shard {
   async #write(): Promise<number> {
     this.#isDirty = false;
     this.#isStored = true;
-    const { form } = this.#spec;
     const { buffer } = this.memory;
     try {
-      const storing = form ? null : this.memory.store();
+      const storing = this.#store();
       if (storing && (await storing)) return this.sizeBytes;
-      const bytes = form?.encode(buffer) ?? new Uint8Array(buffer);
+      const bytes = this.#spec.form?.encode(buffer) ?? new Uint8Array(buffer);
       await this.#disk.write(this.#index, bytes);
       return bytes.length;
     } catch (error) {
       this.#isDirty = true;
       throw error;
     }
+  }
+
+  /** Writes its memory to the file that takes its place; null, false: there is none. */
+  #store(): Promise<boolean> | null {
+    return this.#spec.form ? null : this.memory.store();
   }
 }

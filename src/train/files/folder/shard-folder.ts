@@ -202,8 +202,7 @@ class UnnamedFile implements PageFile {
 
   async write(bytes: Uint8Array): Promise<void> {
     try {
-      for (let done = 0; done < bytes.length;)
-        done += (await this.#file.write(bytes, done, bytes.length - done, done)).bytesWritten;
+      await writeAll(this.#file, bytes, 0);
     } catch (error) {
       throw toFailedWrite(error, this.path);
     }
