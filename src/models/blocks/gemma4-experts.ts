@@ -16,7 +16,7 @@ import { type Norm, bareRmsNorm } from "../../nn/norms.ts";
 import { type Router, softmaxRouter } from "../../nn/routers.ts";
 import { scale } from "../../nn/scale.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
-import type { FolderPlace } from "../config/checkpoint-rules.ts";
+import { type FolderPlace, inExpertStacks } from "../config/checkpoint-rules.ts";
 import { PRE_NORMS_OF_FOUR } from "../config/decoder-names.ts";
 import type { ExpertSizes } from "../config/gemma4-config.ts";
 import type { Layer } from "../family.ts";
@@ -57,13 +57,9 @@ export function blockWithExperts(
   );
 }
 
-const MATRIX = /^(?<experts>.+\.experts)\.(?<index>\d+)\.(?<part>gate|up|down)_proj\.weight$/;
+const MATRIX = /^(?<prefix>.+\.experts\.)(?<expert>\d+)\.(?<part>gate|up|down)_proj\.weight$/;
+const STACKS = { gateUp: "gate_up_proj", down: "down_proj" };
 
 /** Files have the matrices of all experts of a layer in two tensors. */
-export function inStacks(name: string): FolderPlace {
-  const { experts: before, index, part } = MATRIX.exec(name)?.groups ?? {};
-  if (before === undefined) return { name, stack: null };
-  if (part === "down") return { name: `${before}.down_proj`, stack: { index: Number(index), numParts: 1 } };
-  const stack = { index: 2 * Number(index) + Number(part === "up"), numParts: 2 };
-  return { name: `${before}.gate_up_proj`, stack };
-}
+export const inStacks = (name: string): FolderPlace =>
+  inExpertStacks(name, MATRIX, STACKS) ?? { name, stack: null };

@@ -14,6 +14,7 @@ import { scale } from "../../nn/scale.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import { readExperts } from "../config/expert-config.ts";
 import { DECODER_FIELDS } from "../config/hf-config.ts";
+import { inExpertStacks } from "../config/checkpoint-rules.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { decoder, plainEnds } from "./decoder.ts";
 import { type Transform, attentionPart, preNormBlock, siluMlp } from "./decoder-blocks.ts";
@@ -32,7 +33,9 @@ export const GRANITE_FIELDS = {
 /** What files call the part of experts, and its router. */
 const EXPERTS = "block_sparse_moe.";
 const ROUTER: Router = { ...softmaxRouter(), logits: projectedBy("router") };
-const MATRIX = /^(.*\.block_sparse_moe\.)experts\.(\d+)\.(gate|up|down)_proj\.weight$/;
+const MATRIX =
+  /^(?<prefix>.*\.block_sparse_moe\.)experts\.(?<expert>\d+)\.(?<part>gate|up|down)_proj\.weight$/;
+const STACKS = { gateUp: "input_linear.weight", down: "output_linear.weight" };
 
 type GraniteFields = z.output<z.ZodObject<typeof GRANITE_FIELDS>>;
 
@@ -84,21 +87,11 @@ export function withStackedExperts(definition: ModelDefinition): ModelDefinition
       ...checkpoint,
       // The class of transformers 5 has the router's matrix without a layer of its own.
       rename: (name) => checkpoint.rename(name).replace(/(?<=\.router)\.layer(?=\.weight$)/, ""),
-      inFolder(name) {
-        const [, prefix, expert, matrix] = MATRIX.exec(name) ?? [];
-        if (prefix === undefined) {
-          return {
-            name: name.replace(/(?<=\.block_sparse_moe\.router)(?=\.weight$)/, ".layer"),
-            stack: null,
-          };
-        }
-        return matrix === "down"
-          ? { name: `${prefix}output_linear.weight`, stack: { index: Number(expert), numParts: 1 } }
-          : {
-              name: `${prefix}input_linear.weight`,
-              stack: { index: 2 * Number(expert) + (matrix === "up" ? 1 : 0), numParts: 2 },
-            };
-      },
+      inFolder: (name) =>
+        inExpertStacks(name, MATRIX, STACKS) ?? {
+          name: name.replace(/(?<=\.block_sparse_moe\.router)(?=\.weight$)/, ".layer"),
+          stack: null,
+        },
     },
   };
 }

@@ -37,6 +37,24 @@ export interface FolderStack {
   readonly isTurned?: true;
 }
 
+/**
+ * Where folders hold the matrix of an expert that have those of all in two tensors, gate and up in one; null: it is none. `matrix`
+ * tells the `prefix` of such a name, the `expert` and the `part`.
+ */
+export function inExpertStacks(
+  name: string,
+  matrix: RegExp,
+  stacks: { readonly gateUp: string; readonly down: string },
+): FolderPlace | null {
+  const { prefix, expert, part } = matrix.exec(name)?.groups ?? {};
+  if (prefix === undefined) return null;
+  const [own, index, numParts] =
+    part === "down"
+      ? [stacks.down, Number(expert), 1]
+      : [stacks.gateUp, 2 * Number(expert) + Number(part === "up"), 2];
+  return { name: prefix + own, stack: { index, numParts } };
+}
+
 /** Which tensors MLX keeps otherwise than transformers, by their names here. */
 export interface MlxRules {
   /** Factors of convolutions, [channels, taps, 1] instead of [channels, 1, taps]. */
