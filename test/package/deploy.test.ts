@@ -16,7 +16,7 @@ interface Service {
   readonly command?: string[];
   readonly build?: { readonly dockerfile: string };
   readonly environment?: Readonly<Record<string, string>>;
-  readonly healthcheck?: { readonly test: readonly string[] };
+  readonly healthcheck?: { readonly test: string | readonly string[] };
 }
 
 interface Compose {
@@ -61,7 +61,7 @@ test("passwords are in the environment, where others do not see them and any cha
 });
 
 test("the check of the server's health asks a route that everybody may call", () => {
-  const asked = compose.services["server"]?.healthcheck?.test.join(" ") ?? "";
+  const asked = String(compose.services["server"]?.healthcheck?.test);
   const path = /http:\/\/127\.0\.0\.1:8080(\/\w+)/.exec(asked)?.[1];
   assert.equal(ROUTES.find((route) => route.path === path)?.access, "everybody");
   assert.equal(SERVE_OPTIONS.shape.port.parse(undefined), 8080);
