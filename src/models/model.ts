@@ -3,6 +3,7 @@
  *
  * Layers of one definition are equal: `kind` tells them apart, and programs are shared by it.
  */
+import { assertInternal } from "../errors.ts";
 import { numAlikePositions } from "../nn/rope/rope-scaling.ts";
 import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, ModelTask } from "./family.ts";
 import { hasTargets, problemOf, type ProblemType } from "./config/classifier-config.ts";
@@ -204,7 +205,10 @@ export class Model {
 
   /** Returns the model with a matrix of its own for the output head. */
   untied(): Model {
-    return this.ties.size === 0 ? this : new Model(this.family, { ...this.raw, tie_word_embeddings: false });
+    if (this.ties.size === 0) return this;
+    const untied = new Model(this.family, this.checkpoint.untiedConfig(this.raw));
+    assertInternal(untied.ties.size === 0, `a head of its own for ${this.modelType}`);
+    return untied;
   }
 
   /** Builds a block: x [B, T, D] to y [B, T, D]. */

@@ -38,6 +38,34 @@ const FAMILIES = Object.keys(TINY_CONFIGS).filter(
     openModel({ ...TINY_CONFIGS[modelType], ...TIED }).ties.size > 0,
 );
 
+test("a head that is trained becomes a matrix of its own, wherever a configuration ties it", () => {
+  const places = [
+    TIED,
+    { tie_embedding: true },
+    { tie_embedding: true, tie_word_embeddings: false },
+    { text_config: TIED },
+    { ...TIED, text_config: TIED },
+    { tie_word_embeddings: false, text_config: TIED },
+  ];
+  let tied = 0;
+  for (const [modelType, config] of Object.entries(TINY_CONFIGS)) {
+    if (!("vocab_size" in config) && !("text_config" in config)) continue;
+    for (const { text_config: inner, ...outer } of places as { text_config?: object }[]) {
+      const text = config["text_config"] as object | undefined;
+      if ("tie_embedding" in outer && !modelType.startsWith("lfm2")) continue;
+      if (inner !== undefined && text === undefined) continue;
+      const nested = inner && { text_config: { ...text, ...inner } };
+      const model = openModel({ ...config, ...outer, ...nested });
+      if (model.ties.size === 0) continue;
+      tied++;
+      assert.equal(model.untied().ties.size, 0, modelType);
+      const own = model.checkpoint.untiedConfig(model.checkpoint.ownConfig(model.raw));
+      assert.equal(openModel(own).ties.size, 0, modelType);
+    }
+  }
+  assert.ok(tied > 80, String(tied));
+});
+
 test("a folder that keeps the shared matrix under the head's name alone loads as one that keeps the embedding", async () => {
   assert.ok(FAMILIES.length > 5);
   for (const modelType of FAMILIES) {

@@ -98,12 +98,13 @@ async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor
       facts: [["type of the matrices", kind ?? "as in the base"]],
     }),
   });
+  const rules = base.model.checkpoint;
+  const ownConfig = rules.ownConfig(config);
   const parts = {
     card,
     config: {
-      ...base.model.checkpoint.ownConfig(config),
+      ...(isUntied ? rules.untiedConfig(ownConfig) : ownConfig),
       ...(dtype === null ? {} : { dtype, torch_dtype: dtype }),
-      ...(isUntied ? { tie_word_embeddings: false } : {}),
       ...(settings === null ? {} : { quantization_config: settings }),
     },
     generationConfig,

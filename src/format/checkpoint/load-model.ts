@@ -156,8 +156,10 @@ async function requireEqualTies(path: string, model: Model, checkpoint: Checkpoi
       if (haveEqualBits(a, b)) continue;
       throw new FormatError(
         "format/tensor",
-        `Cannot load model "${path}": ${name} and ${own} differ, expected one matrix as tie_word_embeddings in config.json is true`,
-        { hint: `Set it to false where the head is a matrix of its own, or delete ${name} from the file.` },
+        `Cannot load model "${path}": ${name} and ${own} differ, expected one matrix, as config.json ties them (tie_word_embeddings)`,
+        {
+          hint: `Where the head is a matrix of its own, set it to false there; else delete ${name} from the file.`,
+        },
       );
     }
   }

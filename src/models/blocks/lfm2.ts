@@ -4,6 +4,7 @@ import { withHeadNorms } from "../../nn/self-attention.ts";
 import { gatedShortConv } from "../../nn/short-conv.ts";
 import { type CheckpointRules, bareCheckpoint, ofMatrix } from "../config/checkpoint-rules.ts";
 import { type Lfm2Fields, LFM2_NAMES, isConvolution } from "../config/lfm2-config.ts";
+import { without } from "../config/raw-config.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { decoder, plainEnds } from "./decoder.ts";
 import { type Transform, attentionPart, plainAttention, preNormBlock } from "./decoder-blocks.ts";
@@ -25,6 +26,7 @@ const PLAIN = bareCheckpoint(LFM2_NAMES);
 const CHECKPOINT: CheckpointRules = {
   ...PLAIN,
   rename: (name) => ofMatrix(PLAIN.rename(name), LFM2_MLP),
+  untiedConfig: (config) => PLAIN.untiedConfig(without(config, ["tie_embedding"])),
   mlx: LFM2_MLX,
 };
 

@@ -10,6 +10,8 @@ export interface CheckpointRules {
   peftPath(path: string): string;
   /** The config.json of a folder that holds the tensors under their names here, and no others. */
   ownConfig(config: RawConfig): RawConfig;
+  /** The configuration of a model whose head is a matrix of its own, from that of one that reads the embedding's. */
+  untiedConfig(config: RawConfig): RawConfig;
   /** Names in files of tensors that are not needed: buffers that are computed. */
   readonly ignored: RegExp;
   /** How a folder that is written holds a tensor of this name here. */
@@ -83,6 +85,7 @@ export const PLAIN_CHECKPOINT: CheckpointRules = {
   rename: (name) => name,
   peftPath: (path) => path,
   ownConfig: (config) => config,
+  untiedConfig: (config) => ({ ...config, tie_word_embeddings: false }),
   ignored: /rotary_emb\.inv_freq$/,
   inFolder: (name) => ({ name, stack: null }),
   mlx: null,

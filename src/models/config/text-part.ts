@@ -55,8 +55,13 @@ export function withTextCheckpoint(
   ownConfig: CheckpointRules["ownConfig"],
   module: "language_model" | "text_model" = "language_model",
 ): ModelDefinition {
+  const plain = withoutTensors(definition.checkpoint, NOT_TEXT);
   const rules: CheckpointRules = {
-    ...withoutTensors(definition.checkpoint, NOT_TEXT),
+    ...plain,
+    untiedConfig: ({ text_config: text, ...beside }) => ({
+      ...plain.untiedConfig(beside),
+      ...(text !== undefined && { text_config: plain.untiedConfig(text as RawConfig) }),
+    }),
     rename: (name) =>
       name
         .replace(/^(model\.)?(language_model|text_model)\.(model\.)?/, "model.")
