@@ -335,6 +335,11 @@ test("GPT-Neo of 125M, and of TinyStories, every second layer of which has a win
     ],
   );
   assert.throws(() => openModel({ ...config, num_layers: 4 }), /attention_types are of 12 layers/);
+  const oneByOne = { ...config, num_layers: 2, attention_layers: ["local", "global"] };
+  assert.deepEqual(
+    openModel(oneByOne).layers.map(({ attention }) => attention?.window),
+    [256, null],
+  );
 });
 
 test("Granite 4 of 350M, which counts no experts", () => {

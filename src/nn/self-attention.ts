@@ -29,8 +29,19 @@ export interface SelfAttentionOptions extends AttentionOptions {
   readonly biasOf?: (b: Builder, query: Value, key: Value) => Value;
 }
 
+/** A self-attention of projections, heads and biases alone. */
+export interface PlainAttention extends AttentionOptions, Pick<SelfAttentionOptions, "bias"> {
+  readonly queryNorm: null;
+  readonly keyNorm: null;
+  readonly valueNorm?: never;
+  readonly valuesAreKeys?: never;
+  readonly readsOther?: never;
+  readonly isGated?: never;
+  readonly biasOf?: never;
+}
+
 /** Attention over heads that divide a width, not rotated: positions are learned or there are none. Biases everywhere. */
-export function unrotatedAttention(width: number, numHeads: number): Omit<SelfAttentionOptions, "causal"> {
+export function unrotatedAttention(width: number, numHeads: number): Omit<PlainAttention, "causal"> {
   const headWidth = width / numHeads;
   return {
     numHeads,
@@ -138,12 +149,12 @@ function splitHeads(fused: Value, numHeads: number, numParts: number): Values {
   return split(heads, 3, widths).map((part) => reshape(part, [B, T, numHeads * width]));
 }
 
-/** Builds it from x [B, T, D] with one projection for queries, keys and values; no norms. */
+/** Builds it from x [B, T, D] with one projection for queries, keys and values. */
 export function fusedAttention(
   b: Builder,
   x: Value,
   { qkv, output, isByHead = false, ...stored }: FusedNames,
-  { bias, queryNorm: _q, keyNorm: _k, biasOf: _b, ...attention }: SelfAttentionOptions,
+  { bias, queryNorm: _q, keyNorm: _k, ...attention }: PlainAttention,
 ): Value {
   const { numHeads: H, numKeyValueHeads: K, headWidth: E } = attention;
   const fused = b.linear(qkv, x, (H + 2 * K) * E, { role: "qkv", bias: bias.qkv, ...stored });

@@ -353,7 +353,10 @@ describe("settings that graft does not implement", () => {
       const quantized: RawConfig = { quantization_config: { quant_method: "gptq", bits: 4 } };
       const isRotated = openModel(TINY_CONFIGS[modelType]!).layers[0]?.attention?.rope != null;
       const rotation: typeof own = [
-        [{ rope_scaling: { rope_type: "spiral", factor: 2 } }, 'rope scaling "spiral", expected default'],
+        [
+          { rope_scaling: { rope_type: "spiral", factor: 2 } },
+          'rope scaling "spiral", expected one of default',
+        ],
         [{ head_dim: 7 }, "head_dim is 7 (expected "],
       ];
       const all = [

@@ -8,7 +8,12 @@ import { silu } from "../../graph/ops/pointwise/silu.ts";
 import { type MlpOptions, gatedMlp } from "../../nn/gated-mlp.ts";
 import { type Norm, rmsNorm } from "../../nn/norms.ts";
 import { plainMlp } from "../../nn/plain-mlp.ts";
-import { type SelfAttentionOptions, fusedAttention, selfAttention } from "../../nn/self-attention.ts";
+import {
+  type PlainAttention,
+  type SelfAttentionOptions,
+  fusedAttention,
+  selfAttention,
+} from "../../nn/self-attention.ts";
 import type { Builder } from "../../nn/builder.ts";
 import type { Layer, RawConfig } from "../family.ts";
 import { type DecoderFields, headSizes } from "../config/hf-config.ts";
@@ -24,7 +29,7 @@ const DEFAULT_BASE = 10_000;
 export function plainAttention(
   raw: RawConfig,
   c: DecoderFields & { readonly partial_rotary_factor?: number },
-): SelfAttentionOptions {
+): PlainAttention {
   const { attention_bias: hasBias = false } = c;
   const sizes = headSizes(raw, c);
   return {
@@ -81,7 +86,7 @@ export const mlpPart =
 
 /** The attention of a block with one projection for queries, keys and values. */
 export const fusedPart =
-  (names: Parameters<typeof fusedAttention>[2], options: SelfAttentionOptions): Transform =>
+  (names: Parameters<typeof fusedAttention>[2], options: PlainAttention): Transform =>
   (b, x) =>
     fusedAttention(b, x, names, options);
 

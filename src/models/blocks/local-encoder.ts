@@ -10,7 +10,7 @@ import { z } from "zod";
 import { exampleMean } from "../../nn/example-mean.ts";
 import { fusedMlp } from "../../nn/gated-mlp.ts";
 import type { Norm } from "../../nn/norms.ts";
-import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
+import type { PlainAttention } from "../../nn/self-attention.ts";
 import type { Layer, RawConfig } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";
 import { BIAS_FIELDS, DECODER_FIELDS } from "../config/hf-config.ts";
@@ -44,7 +44,7 @@ interface LocalAttention {
   readonly causal: boolean;
   /** Tokens that a windowed layer sees to each side, with the token itself. */
   readonly window: number;
-  readonly part: (options: SelfAttentionOptions) => Transform;
+  readonly part: (options: PlainAttention) => Transform;
 }
 
 /** Blocks that see all to both sides, or half of `local_attention` tokens to each. @throws as `localBlocks` */
@@ -69,7 +69,7 @@ export function localBlocks(
     ...plainAttention({ ...raw, rope_parameters: null, rope_scaling: null }, c),
     causal,
   };
-  const attentionOf = (layerType: string, theta: number, window: number | null): SelfAttentionOptions => ({
+  const attentionOf = (layerType: string, theta: number, window: number | null): PlainAttention => ({
     ...plain,
     rope: readRope(raw, plain.headWidth, { theta, maxPositions, layerType }),
     window,
@@ -77,7 +77,7 @@ export function localBlocks(
   const full = attentionOf("full_attention", c.global_rope_theta, null);
   const local = attentionOf("sliding_attention", c.local_rope_theta, window);
   const mlp = { intermediateSize, activation: activationOf(c.hidden_act), bias: c.mlp_bias };
-  const block = (attention: SelfAttentionOptions, own: Norm): Layer =>
+  const block = (attention: PlainAttention, own: Norm): Layer =>
     preNormBlock(own, part(attention), (b, x) => fusedMlp(b, x, MLP, mlp), NORMS);
   const first: Norm = (b, name, x) => (name === NORMS.attention ? x : norm(b, name, x));
   const [fullBlock, localBlock] = [block(full, norm), block(local, norm)];

@@ -24,7 +24,7 @@ interface FileSettings {
   readonly window_head_dim: number;
   readonly window_rope_theta: number;
 }
-/** Widths that are those of the heads: others stay, as settings that no model has. */
+/** Widths that are to be those of the heads; another one is left in the settings, so that it is refused as an unknown setting. */
 const ALIKE_KEYS = new Set(["window_value_dim", "window_rotary_dim"]);
 const FILE_KEYS = new Set([
   ...ALIKE_KEYS,

@@ -95,7 +95,7 @@ export interface ValueHeads {
 }
 
 /** A tensor of one number in each block, behind the block's prefix. */
-export interface GgufNumber {
+interface GgufNumber {
   readonly path: string;
   readonly shape: readonly number[];
 }

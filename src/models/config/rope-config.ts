@@ -101,6 +101,45 @@ export function readRopes(
   };
 }
 
+/** What a scaling is read from. */
+interface ScalingSource {
+  readonly settings: Settings;
+  readonly raw: RawConfig;
+  readonly maxPositions: number;
+  readonly originalMaxPositions: number;
+  readonly numPairs: number;
+  /** A number that the scaling cannot do without. @throws UsageError "usage/model" where it is not given */
+  readonly need: (name: keyof Settings) => number;
+}
+
+const readNone = (): RopeScaling => ({ kind: "none" });
+
+/** By what files call them. */
+const SCALINGS: Readonly<Record<string, (source: ScalingSource) => RopeScaling>> = {
+  default: readNone,
+  // Images are placed in two dimensions and time, texts in one.
+  mrope: readNone,
+  // Differs from the default only beyond the model's positions, which no text reaches.
+  dynamic: readNone,
+  linear: ({ need }) => ({ kind: "linear", factor: need("factor") }),
+  llama3: ({ need, originalMaxPositions }) => ({
+    kind: "llama3",
+    factor: need("factor"),
+    lowFrequencyFactor: need("low_freq_factor"),
+    highFrequencyFactor: need("high_freq_factor"),
+    originalMaxPositions,
+  }),
+  yarn: ({ settings, need, originalMaxPositions }) =>
+    readYarn(settings, need("factor"), originalMaxPositions),
+  su: readLongRope,
+  longrope: readLongRope,
+  proportional: ({ settings, numPairs }) => ({
+    kind: "proportional",
+    factor: settings.factor ?? 1,
+    numTurning: Math.floor((settings.partial_rotary_factor ?? 1) * numPairs),
+  }),
+};
+
 function readScaling(
   settings: Settings,
   raw: RawConfig,
@@ -108,6 +147,9 @@ function readScaling(
   numPairs: number,
 ): RopeScaling {
   const kind = kindOf(settings);
+  const read = Object.hasOwn(SCALINGS, kind) ? SCALINGS[kind] : undefined;
+  if (!read)
+    throw unusable(raw, `rope scaling "${kind}", expected one of ${Object.keys(SCALINGS).join(", ")}`);
   const need = (name: keyof Settings): number => {
     const value = settings[name];
     if (typeof value !== "number") throw unusable(raw, `rope scaling "${kind}" has no ${name}`);
@@ -116,47 +158,18 @@ function readScaling(
   const originalMaxPositions = Number(
     raw["original_max_position_embeddings"] ?? settings.original_max_position_embeddings ?? maxPositions,
   );
-  switch (kind) {
-    case "default":
-    // Images are placed in two dimensions and time, texts in one.
-    case "mrope":
-    // Differs from the default only beyond the model's positions, which no text reaches.
-    case "dynamic":
-      return { kind: "none" };
-    case "linear":
-      return { kind: "linear", factor: need("factor") };
-    case "proportional":
-      return {
-        kind: "proportional",
-        factor: settings.factor ?? 1,
-        numTurning: Math.floor((settings.partial_rotary_factor ?? 1) * numPairs),
-      };
-    case "llama3":
-      return {
-        kind: "llama3",
-        factor: need("factor"),
-        lowFrequencyFactor: need("low_freq_factor"),
-        highFrequencyFactor: need("high_freq_factor"),
-        originalMaxPositions,
-      };
-    case "yarn":
-      return readYarn(settings, need("factor"), originalMaxPositions);
-    case "su":
-    case "longrope":
-      return {
-        kind: "longrope",
-        ...longRopeFactors(settings, raw, numPairs),
-        originalMaxPositions,
-        attentionFactor:
-          settings.attention_factor ??
-          longRopeAttention(settings.factor ?? maxPositions / originalMaxPositions, originalMaxPositions),
-      };
-    default:
-      throw unusable(
-        raw,
-        `rope scaling "${kind}", expected default, dynamic, linear, llama3, yarn, longrope or proportional`,
-      );
-  }
+  return read({ settings, raw, maxPositions, originalMaxPositions, numPairs, need });
+}
+
+function readLongRope(source: ScalingSource): RopeScaling {
+  const { settings, raw, maxPositions, originalMaxPositions, numPairs } = source;
+  const factor = settings.factor ?? maxPositions / originalMaxPositions;
+  return {
+    kind: "longrope",
+    ...longRopeFactors(settings, raw, numPairs),
+    originalMaxPositions,
+    attentionFactor: settings.attention_factor ?? longRopeAttention(factor, originalMaxPositions),
+  };
 }
 
 function readYarn(settings: Settings, factor: number, originalMaxPositions: number): RopeScaling {

@@ -26,7 +26,7 @@ const SCHEMA = z
     tie_word_embeddings: z.boolean().default(true),
     /** Kinds of layers, and how often they follow one another. */
     attention_types: z.array(z.tuple([z.array(KIND), z.int().positive().max(10_000)])).nullish(),
-    /** The same, one by one. */
+    /** The same, one by one; it counts where there are both. */
     attention_layers: z.array(KIND).nullish(),
     window_size: z.int().positive().default(256),
   })
@@ -59,10 +59,10 @@ export const gptNeo: Family = {
     const c = parseConfig(SCHEMA, raw, KEYS);
     const { hidden_size: width, num_hidden_layers: depth } = c;
     const types = c.attention_types ?? [[["global", "local"], 12] as const];
-    const kinds = types.flatMap(([each, times]) => Array.from({ length: times }, () => each).flat());
-    if (kinds.length !== depth) {
+    const repeated = types.flatMap(([each, times]) => Array.from({ length: times }, () => each).flat());
+    const kinds = c.attention_layers ?? repeated;
+    if (kinds.length !== depth)
       throw unusable(raw, `attention_types are of ${kinds.length} layers (expected num_layers, ${depth})`);
-    }
     const plain = unrotatedAttention(width, c.num_attention_heads);
     const attention = { ...plain, causal: true, scale: 1, bias: { qkv: false, output: true } };
     const intermediateSize = c.intermediate_size ?? 4 * width;
