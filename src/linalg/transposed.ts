@@ -1,13 +1,29 @@
-/** @file The transpose of a matrix in host memory. */
+/** @file The transpose of a matrix in host memory, some rows at a time, which stay in the cache of a processor. */
 import type { TensorData } from "../graph/dtype.ts";
 
-/** The transpose of a matrix, row by row; fresh memory. */
-export function transposed<A extends TensorData>(matrix: A, numRows: number, numColumns: number): A {
-  const result = matrix.slice() as A;
-  for (let row = 0; row < numRows; row++) {
+const ROWS = 32;
+
+/** Lays the elements of a matrix [rows, columns] as [columns, rows] into memory of the caller, which is not that of the matrix. */
+export function transposeInto<T extends TensorData>(
+  matrix: T,
+  into: T,
+  numRows: number,
+  numColumns: number,
+): void {
+  // One cast for all element types: they are moved, not changed.
+  const [from, to] = [matrix as Uint8Array, into as Uint8Array];
+  for (let first = 0; first < numRows; first += ROWS) {
+    const end = Math.min(first + ROWS, numRows);
     for (let column = 0; column < numColumns; column++) {
-      result[column * numRows + row] = matrix[row * numColumns + column]!;
+      const at = column * numRows;
+      for (let row = first; row < end; row++) to[at + row] = from[row * numColumns + column]!;
     }
   }
-  return result;
+}
+
+/** The same in fresh memory. */
+export function transposed<T extends TensorData>(matrix: T, numRows: number, numColumns: number): T {
+  const into = matrix.slice() as T;
+  transposeInto(matrix, into, numRows, numColumns);
+  return into;
 }

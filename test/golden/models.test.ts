@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readdirSync } from "node:fs";
 import { after, describe, test } from "node:test";
 import type { BaseModel } from "../../src/models/base/base-model.ts";
-import { turned } from "../../src/quant/turned.ts";
+import { transposed } from "../../src/linalg/transposed.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import {
   type GoldenBatch,
@@ -132,7 +132,7 @@ function withOwnStacks(
       continue;
     }
     const [numRows = 0, numColumns = 0] = model.tensors.get(key)?.shape ?? [];
-    const part = stack.isTurned ? turned(gradient, numRows, numColumns) : gradient;
+    const part = stack.isTurned ? transposed(gradient, numRows, numColumns) : gradient;
     own.set(name, Float32Array.of(...(own.get(name) ?? []), ...part));
   }
   return own;

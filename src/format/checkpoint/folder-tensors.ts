@@ -3,7 +3,7 @@ import { UsageError } from "../../errors.ts";
 import { DTYPES, type TensorData } from "../../graph/dtype.ts";
 import { hasRank, numElements } from "../../graph/shape.ts";
 import type { CheckpointRules, FolderStack } from "../../models/config/checkpoint-rules.ts";
-import { turned } from "../../quant/turned.ts";
+import { transposed } from "../../linalg/transposed.ts";
 import type { StreamedTensor, TensorSource } from "../files/safetensors/safetensors-writer.ts";
 
 /** A tensor by its name. */
@@ -52,7 +52,7 @@ function joined({ parts, numParts, isTurned }: Stack): StreamedTensor {
     stream: async (write) => {
       for (const [, part] of parts) {
         const data = await dataOf(part);
-        await write(isTurned && hasRank(shape, 2) ? turned(data, shape[0], shape[1]) : data);
+        await write(isTurned && hasRank(shape, 2) ? transposed(data, shape[0], shape[1]) : data);
       }
     },
   };

@@ -7,7 +7,7 @@ import type { DataOf } from "../../graph/dtype.ts";
 import { dimsOf, numElements, showShape } from "../../graph/shape.ts";
 import { dequantize, quantizeTo, type StoredTensor } from "../../quant/stored-tensor.ts";
 import { STORAGES } from "../../quant/storages.ts";
-import { turned } from "../../quant/turned.ts";
+import { transposed } from "../../linalg/transposed.ts";
 import type { Form } from "./halves.ts";
 
 /** What both are together: of their kind where each number stands for itself, else floats. @throws RangeError for parts that do not fit */
@@ -29,7 +29,7 @@ export function joinHeads(keys: StoredTensor, values: StoredTensor): StoredTenso
   for (let head = 0; head < H; head++) {
     const start = head * (N + W) * inFeatures;
     const ofHead = fromKeys.subarray(head * inFeatures * N, (head + 1) * inFeatures * N);
-    joined.set(turned(ofHead, inFeatures, N), start);
+    joined.set(transposed(ofHead, inFeatures, N), start);
     const from = head * W * inFeatures;
     joined.set(fromValues.subarray(from, from + W * inFeatures), start + N * inFeatures);
   }
@@ -64,7 +64,7 @@ export function splitHeads(
   for (let head = 0; head < H; head++) {
     const start = head * (N + W) * inFeatures;
     const rows = all.subarray(start, start + N * inFeatures);
-    ofKeys!.set(turned(rows, N, inFeatures), head * inFeatures * N);
+    ofKeys!.set(transposed(rows, N, inFeatures), head * inFeatures * N);
     const end = start + (N + W) * inFeatures;
     ofValues!.set(all.subarray(start + N * inFeatures, end), head * W * inFeatures);
   }

@@ -5,6 +5,7 @@
  *
  * Weights are rounded once, with a scale for each output; rows of activations and of gradients whenever they are multiplied.
  */
+import { transposeInto } from "../../linalg/transposed.ts";
 import { cast } from "../../graph/ops/shapes/cast.ts";
 import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { int8CrossEntropy } from "../../graph/ops/losses/int8-cross-entropy.ts";
@@ -51,7 +52,7 @@ export function int8Product(matrix: Matrix): Product {
     binding: "fed",
     fill: async (reader, { codes, back, scales }) => {
       await roundMatrix(matrix, reader, back.data, scales.data);
-      turnRound(back.data, codes.data, outFeatures, inFeatures);
+      transposeInto(back.data, codes.data, outFeatures, inFeatures);
     },
     project: (x, { codes, scales, back }) => matmulInt8(x, codes, scales, back),
     crossEntropy: int8CrossEntropy,
@@ -86,7 +87,7 @@ export async function fillCodes(
 ): Promise<void> {
   const rows = new Int8Array(codes.data.length);
   await roundMatrix(matrix, reader, rows, scales.data);
-  turnRound(rows, codes.data, matrix.outFeatures, matrix.inFeatures);
+  transposeInto(rows, codes.data, matrix.outFeatures, matrix.inFeatures);
 }
 
 /** Rounds rows [out, in], times factors on their columns, to codes and scales [out]. `Math.round` takes five times as long as `floor`. */
@@ -108,16 +109,5 @@ function roundRows(
     const steps = 1 / scale;
     scales[n] = scale;
     for (let k = 0; k < width; k++) codes[at + k] = Math.floor(rows[at + k]! * steps + 0.5);
-  }
-}
-
-/** Rows of [numRows, numColumns] become columns; in tiles, which fit the processor's cache. */
-function turnRound(from: Int8Array, into: Int8Array, numRows: number, numColumns: number): void {
-  const tile = 64;
-  for (let top = 0; top < numRows; top += tile) {
-    const bottom = Math.min(numRows, top + tile);
-    for (let k = 0; k < numColumns; k++) {
-      for (let n = top; n < bottom; n++) into[k * numRows + n] = from[n * numColumns + k]!;
-    }
   }
 }

@@ -16,7 +16,7 @@ import {
   unpackStored,
 } from "../../../quant/stored-tensor.ts";
 import { STORAGES, type StorageName } from "../../../quant/storages.ts";
-import { turned } from "../../../quant/turned.ts";
+import { transposed } from "../../../linalg/transposed.ts";
 import type { Form } from "../halves.ts";
 import { hostTensor } from "../../../runtime/host-tensor.ts";
 import {
@@ -145,7 +145,7 @@ function transpose(given: StoredTensor): StoredTensor {
   const [numRows, numColumns] = dimsOf(stored.shape, 2);
   const { dtype, data } = stored.planes["data"]!;
   const shape = [numColumns, numRows];
-  const planes = { data: { dtype, shape, data: turned(data, numRows, numColumns) } };
+  const planes = { data: { dtype, shape, data: transposed(data, numRows, numColumns) } };
   return { storage: stored.storage, shape, planes };
 }
 

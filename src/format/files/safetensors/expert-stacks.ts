@@ -13,7 +13,7 @@
 import { FormatError } from "../../../errors.ts";
 import { dimsOf, hasRank, numElements } from "../../../graph/shape.ts";
 import { widen } from "../../../quant/codes/half.ts";
-import { turned } from "../../../quant/turned.ts";
+import { transposed } from "../../../linalg/transposed.ts";
 import type { HostTensor } from "../../../runtime/host-tensor.ts";
 import { MAX_EXPERTS } from "../../../untrusted/limits.ts";
 import type { TensorRange } from "./safetensors-header.ts";
@@ -128,7 +128,7 @@ function turnedReader(
   const turn = async (part: StackPart): Promise<HostTensor> => {
     const { dtype, shape, data } = await read(part);
     const [numRows, numColumns] = dimsOf(shape, 2);
-    return { dtype, shape: part.range.shape, data: turned(data, numRows, numColumns) };
+    return { dtype, shape: part.range.shape, data: transposed(data, numRows, numColumns) };
   };
   return async (part) => {
     if (last?.part !== part) last = { part, made: turn(part) };
