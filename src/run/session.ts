@@ -16,6 +16,7 @@ import {
 import { findNamed } from "../messages/find-named.ts";
 import { A_BASE, type BaseModel } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
+import { allDone } from "../runtime/memory/all-done.ts";
 import { BufferPool } from "../runtime/memory/buffer-pool.ts";
 import { AN_ENGINE, type Engine, type Program, onThreads } from "../runtime/engine.ts";
 import type { HostTensor, Tensors } from "../runtime/host-tensor.ts";
@@ -109,6 +110,8 @@ export class Session {
   riders: Riders | null = null;
   /** Blocks whose tensors are bound in programs. */
   readonly #pinned: Loan[] = [];
+  /** Each ends that a program is dropped with a tensor that it binds. */
+  readonly #listening: (() => void)[] = [];
   readonly #programs = new Map<string, Promise<Compiled<unknown>>>();
   /** Numbers of tensors, for the keys of programs that bind them. */
   readonly #ids = new WeakMap<HostTensor, number>();
@@ -236,9 +239,10 @@ export class Session {
     const program = await this.engine.compile(spec, { ...how, constants: bound });
     // Tensors that adapters share are freed with the last adapter, so programs that bind them must not keep them alive.
     const drop = (): void => {
-      if (this.#programs.delete(key)) void program.release();
+      // Nobody waits for it, and a program that cannot be freed is memory alone.
+      if (this.#programs.delete(key)) program.release().catch(() => {});
     };
-    for (const tensor of Object.values(bound)) this.base.derived.whenFreed(tensor, drop);
+    this.#listening.push(...Object.values(bound).map((tensor) => this.base.derived.whenFreed(tensor, drop)));
     return { program, made };
   }
 
@@ -247,12 +251,16 @@ export class Session {
     this.#isReleased = true;
     const compiled = [...this.#programs.values()];
     this.#programs.clear();
-    for (const each of compiled) await (await each.catch(() => null))?.program.release();
-    for (const loan of this.#pinned.splice(0)) loan.release();
-    // What failed or was stopped may have left some lent, and the lender goes on.
-    if (this.#lender) this.pool.takeBack();
-    this.pool.clear();
-    if (!this.#lender) this.weights.release();
+    for (const stop of this.#listening.splice(0)) stop();
+    try {
+      await allDone(compiled.map(async (each) => await (await each.catch(() => null))?.program.release()));
+    } finally {
+      for (const loan of this.#pinned.splice(0)) loan.release();
+      // What failed or was stopped may have left some lent, and the lender goes on.
+      if (this.#lender) this.pool.takeBack();
+      this.pool.clear();
+      if (!this.#lender) this.weights.release();
+    }
   }
 }
 

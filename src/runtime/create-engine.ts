@@ -25,7 +25,20 @@ export function createEngine(options: EngineOptions = {}): Engine {
   }
   try {
     return createNativeEngine(options);
-  } catch {
+  } catch (error) {
+    warnOnce(error);
     return createNodeEngine(options);
   }
+}
+
+let isWarned = false;
+
+/** Says why programs take more time and memory than they might. */
+function warnOnce(reason: unknown): void {
+  if (isWarned) return;
+  isWarned = true;
+  const { message } = reason as Error;
+  process.emitWarning(`ONNX Runtime's C API cannot be called, its slower binding computes: ${message}`, {
+    code: "graft/engine",
+  });
 }

@@ -20,7 +20,7 @@ export class DerivedTensors {
   readonly #entries = new Map<string, Entry>();
   /** Other forms of what is held, by name. */
   readonly #forms = new WeakMap<HostTensor, Map<string, HostTensor>>();
-  readonly #listeners = new WeakMap<HostTensor, (() => void)[]>();
+  readonly #listeners = new WeakMap<HostTensor, Set<() => void>>();
 
   /** Names of all that is held. */
   keys(): string[] {
@@ -57,10 +57,11 @@ export class DerivedTensors {
     return form;
   }
 
-  /** Has `act` called when a tensor, or the one of which it is a form, is freed. */
-  whenFreed(tensor: HostTensor, act: () => void): void {
-    const listeners = this.#listeners.get(tensor) ?? [];
-    this.#listeners.set(tensor, [...listeners, act]);
+  /** Has `act` called when a tensor, or the one of which it is a form, is freed, until what is returned is called. */
+  whenFreed(tensor: HostTensor, act: () => void): () => void {
+    const listeners = this.#listeners.get(tensor) ?? new Set();
+    this.#listeners.set(tensor, listeners.add(act));
+    return () => listeners.delete(act);
   }
 
   #tellFreed(tensors: readonly HostTensor[]): void {

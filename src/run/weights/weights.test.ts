@@ -6,6 +6,7 @@ import { tinyModelParts } from "../../../test/tiny/model.ts";
 import { BaseModel, type WeightSource } from "../../models/base/base-model.ts";
 import { openModel } from "../../models/families.ts";
 import { asFloat32 } from "../../nn/computes/f32.ts";
+import { RESIDENT, type VectorMemory } from "../../runtime/memory/vector-memory.ts";
 import { WeightWalk } from "./weight-walk.ts";
 import { Weights } from "./weights.ts";
 
@@ -160,6 +161,33 @@ describe("Weights", () => {
       assertRight(1, (await weights.borrow(1, READS)).tensors, residency);
       await outside();
     }
+  });
+
+  test("within a budget, what could not be read holds no memory, and what was read is held for good", async () => {
+    let numHolds = 0;
+    const budget: VectorMemory = {
+      ...RESIDENT,
+      budgetBytes: 1e6,
+      hold: async () => {
+        numHolds++;
+        return { release: () => void numHolds-- };
+      },
+    };
+    let isAway = true;
+    const source: WeightSource = {
+      ...memory,
+      readInto: async (...of) => {
+        if (isAway) throw new Error("the disk is away");
+        await memory.readInto(...of);
+      },
+    };
+    const weights = new Weights(new BaseModel("test", model, source), "stored", { memory: budget });
+    const read = (): Promise<unknown> => weights.readOutsideBlocks(["model.norm.weight"]);
+    await assert.rejects(read, /the disk is away/);
+    assert.equal(numHolds, 0);
+    isAway = false;
+    await read();
+    assert.equal(numHolds, 1);
   });
 
   test("tensors outside the blocks are read when first asked for, and once", async () => {

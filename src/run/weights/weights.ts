@@ -112,9 +112,15 @@ export class Weights implements Lender {
     const tensor = this.memory.make({ name, sizeBytes: 4 * length }, (buffer) =>
       hostTensor("float32", shape, new Float32Array(buffer, 0, length)),
     );
-    await this.memory.hold([tensor.data], "change");
-    await source.readInto(model.storedName(name), tensor.data);
-    return tensor;
+    const hold = await this.memory.hold([tensor.data], "change");
+    try {
+      await source.readInto(model.storedName(name), tensor.data);
+      return tensor;
+    } catch (error) {
+      hold.release();
+      this.memory.discard([tensor.data]);
+      throw error;
+    }
   }
 
   /** Takes operands of a tensor from where an earlier run has kept them, else makes them and has them kept. */

@@ -118,8 +118,10 @@ class Session implements Executable<OrtValue> {
     const { shareScratch = false } = options;
     const env = await api.env;
     const settings = api.make("createSessionOptions");
-    if (shareScratch) shareArena(api, env);
+    let sharesArena = false;
     try {
+      if (shareScratch) shareArena(api, env);
+      sharesArena = shareScratch;
       configure(api, settings, spec.name, options);
       bind(api, settings, constants);
       const out = pointers(1);
@@ -131,7 +133,7 @@ class Session implements Executable<OrtValue> {
       const outputs = Object.keys(spec.outputs);
       return new Session({ api, env, clock, shareScratch, session: out[0]!, inputs, outputs });
     } catch (error) {
-      if (shareScratch) leaveArena(api, env);
+      if (sharesArena) leaveArena(api, env);
       throw new Error(`Cannot compile program "${spec.name}": ${(error as Error).message}`, { cause: error });
     } finally {
       api.release("sessionOptions", settings);
