@@ -13,14 +13,8 @@ import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { HostTensor, Tensors } from "../../runtime/host-tensor.ts";
 import { type BackwardPlan, type BackwardRequest, type BlockPlan, backwardPlanner } from "./backward-plan.ts";
-import {
-  type BlockVariant,
-  GIVEN_KEY,
-  GIVEN_VALUE,
-  type Saves,
-  blockProgram,
-  compileBlock,
-} from "./block-programs.ts";
+import { GIVEN_KEY, GIVEN_VALUE } from "./block-gradients.ts";
+import { type BlockVariant, type Saves, blockProgram, compileBlock } from "./block-programs.ts";
 import { type LinkedBackward, linkedBackward } from "./linked-backward.ts";
 import type { KeyRows } from "../links.ts";
 import { type BlockStructure, structuresOf, tensorsRead } from "./block-structure.ts";

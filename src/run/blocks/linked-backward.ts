@@ -11,7 +11,7 @@ import {
   type LinkVariant,
   SUM_OF_KEY,
   SUM_OF_VALUE,
-} from "./block-programs.ts";
+} from "./block-gradients.ts";
 
 /** A block that shares something with other parts. */
 interface LinkedBlock {

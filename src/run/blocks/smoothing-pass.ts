@@ -5,7 +5,7 @@ import { type PartGraph, hasFixedSize } from "../../models/graphs/part-graph.ts"
 import type { SmoothingRule } from "../../nn/compute.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { BlockPass, BlockRunner } from "./block-runner.ts";
-import { givenOf } from "./block-programs.ts";
+import { givenOf } from "./block-gradients.ts";
 import { type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
 import type { Compiled, Session } from "../session.ts";
 import type { Smoothing } from "../weights/weights.ts";

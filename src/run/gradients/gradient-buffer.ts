@@ -125,9 +125,8 @@ export class GradientBuffer {
   }
 
   #toWrite(parameters: readonly Parameter[]): [Float32Array[], Use] {
-    const views = parameters.map((each) => this.#slot(each)).filter((slot) => slot.length === 1);
-    const buffers = new Set(views.flatMap((slot) => slot.map(({ view }) => view.data.buffer)));
-    const slices = [...this.#slots.values()].flat().filter(({ view }) => buffers.has(view.data.buffer));
+    const whole = parameters.map((each) => this.#slot(each)).filter((slot) => slot.length === 1);
+    const slices = [...new Set(whole.map(([slice]) => slice!.part))].flatMap((part) => part.slices);
     const isNew = slices.every(({ isWritten }) => !isWritten);
     return [slices.map(({ view }) => view.data), isNew ? "overwrite" : "change"];
   }

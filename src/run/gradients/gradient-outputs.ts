@@ -40,8 +40,9 @@ export function bindGradients(
   parameters: readonly Parameter[],
   outputs: readonly GradientOutput[],
 ): { readonly into: Tensors; readonly add: () => Promise<void> } {
+  const byInput = new Map(parameters.map((parameter) => [parameter.input, parameter]));
   const targets = outputs.flatMap(({ output, input }) => {
-    const parameter = parameters.find((each) => each.input === input);
+    const parameter = byInput.get(input);
     return parameter ? [{ output, parameter, tensor: buffer.target(parameter) }] : [];
   });
   return {

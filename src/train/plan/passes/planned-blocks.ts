@@ -8,7 +8,8 @@ import {
   type BlockPlan,
   backwardPlanner,
 } from "../../../run/blocks/backward-plan.ts";
-import { GIVEN_KEY, GIVEN_VALUE, type Saves, blockProgram } from "../../../run/blocks/block-programs.ts";
+import { GIVEN_KEY, GIVEN_VALUE } from "../../../run/blocks/block-gradients.ts";
+import { type Saves, blockProgram } from "../../../run/blocks/block-programs.ts";
 import { type BlockStructure, structuresOf, tensorsRead } from "../../../run/blocks/block-structure.ts";
 import { gradientName } from "../../../run/gradients/gradient-outputs.ts";
 import type { PlannedGradients } from "./planned-gradients.ts";
