@@ -12,6 +12,9 @@ interface NamedValue {
   readonly graph: { readonly constantData: { get(value: NamedValue): TensorData | undefined } };
 }
 
+/** The end of a range of `Slice`, where it is the axis's. */
+export const TO_THE_END = Number.MAX_SAFE_INTEGER;
+
 /** Settings of an ONNX node; integers must be given as such, floats as `{ float }`. */
 export type OnnxAttribute = number | readonly number[] | string | { readonly float: number };
 
@@ -114,6 +117,11 @@ export class Emitter {
     return this.shared(`int64 ${values.join()}`, () =>
       this.constant("int64", [values.length], BigInt64Array.from(values, BigInt)),
     );
+  }
+
+  /** Adds an int64 scalar constant. */
+  int64Scalar(value: number): string {
+    return this.constant("int64", [], BigInt64Array.of(BigInt(value)));
   }
 
   /** Adds a float32 scalar constant. */

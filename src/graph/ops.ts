@@ -52,7 +52,7 @@ import { routeRowsOp } from "./ops/rows/route-rows.ts";
 import { siluOp } from "./ops/pointwise/silu.ts";
 import { setColumnsOp } from "./ops/rows/set-columns.ts";
 import { padLikeOp, sliceOp } from "./ops/shapes/slice-pad.ts";
-import { softThresholdOp } from "./ops/pointwise/soft-threshold.ts";
+import { scaleByExcessOp } from "./ops/pointwise/scale-by-excess.ts";
 import { softmaxOp } from "./ops/reductions/softmax.ts";
 import { joinRowsOp, splitRowsOp } from "./ops/rows/split-rows.ts";
 import { splitOp } from "./ops/rows/split.ts";
@@ -78,7 +78,7 @@ export const OPS: readonly AnyOp[] = [
   reduceMaxOp,
   kthSmallestOp,
   softmaxOp,
-  softThresholdOp,
+  scaleByExcessOp,
   clampOp,
   reshapeOp,
   reshapeLikeOp,

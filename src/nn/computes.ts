@@ -14,7 +14,7 @@ export function isExact(compute: ComputeName): boolean {
   return COMPUTES[compute].isExact === true;
 }
 
-/** With which a training needs less memory than in float32. */
+/** The arithmetic that a plan chooses where float32 does not fit. */
 export const SAVING_COMPUTE = "int8" satisfies ComputeName;
 
 export const COMPUTE_NAMES = Object.keys(COMPUTES) as [ComputeName, ...ComputeName[]];

@@ -20,8 +20,9 @@ function logBucket(distance: number, numBuckets: number, limit: number): number 
 }
 
 /**
- * Rows of a table that halves of `numRows` share: of distances ahead and behind. Those up to a quarter have one each, further ones up to
- * `limit` share the rest. "T5", arXiv:1910.10683, section 2.1; in float32 as in transformers.
+ * Rows of a table for distances in both directions: half of the `numRows` are for keys ahead of the query, half for keys behind. Within a
+ * half, each distance below half of its rows has one of its own; greater ones, up to `limit`, share the others on a scale of logarithms.
+ * "T5", arXiv:1910.10683, section 2.1; in float32 as in transformers.
  */
 export function halvedRows(numRows: number, limit: number): DistanceRows {
   const half = numRows / 2;

@@ -181,15 +181,15 @@ interface Written {
  * Which program reads an adapter's folder, which trains these tensors of the base too: PEFT has none of a single expert. Null: it is a
  * model's. `withoutLora`: paths of modules on which PEFT refuses LoRA; null: there are none, or the model is not known.
  */
-export function readerOf(
+export function programThatReads(
   { method, options, sites }: Written,
   trained: readonly string[],
   withoutLora: RegExp | null,
 ): "peft" | "graft" | null {
   const file = configFileOf(method);
   if (file === null) return null;
-  if (file.peftType === "LORA" && [...sites.keys()].some((path) => withoutLora?.test(path))) return "graft";
-  return trained.some((name) => SINGLE_EXPERT.test(name)) ? "graft" : file.readBy(options, [...sites.keys()]);
+  if (trained.some((name) => SINGLE_EXPERT.test(name))) return "graft";
+  return file.readBy(options, [...sites.keys()], withoutLora);
 }
 
 /** Whether an adapter on these sites is better merged before text is generated. */

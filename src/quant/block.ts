@@ -54,7 +54,14 @@ type PlaneData = Readonly<Record<string, DataOf<FieldType>>>;
 /** What a storage kind says beside what follows from its fields. */
 interface BlockKind extends Pick<
   Storage,
-  "name" | "ggufFileType" | "summary" | "blockSize" | "isPlanned" | "dequantize" | "dequantizeRaw"
+  | "name"
+  | "ggufFileType"
+  | "summary"
+  | "blockSize"
+  | "isPlanned"
+  | "dequantize"
+  | "dequantizeRaw"
+  | "areScalesNumbers"
 > {
   readonly ggmlType: number;
   /** In the order of the file. */

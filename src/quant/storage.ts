@@ -48,6 +48,8 @@ export interface Storage {
    * searches, and graft writes no such tensors.
    */
   readonly quantize: "read-only" | ((values: DataOf<"float32">, shape: readonly number[]) => Planes);
+  /** Whether scales are numbers that are no floats; absent: they are floats, and looked at as such. */
+  readonly areScalesNumbers?: (planes: Planes) => boolean;
   /** Whether a plan may round a base to it so that a run fits; absent: it may not, as another with as many bits is nearer. */
   readonly isPlanned?: true;
   /** How planes are seen as frozen codes with scales of their own. */

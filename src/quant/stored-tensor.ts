@@ -4,7 +4,6 @@ import type { DataOf } from "../graph/dtype.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import { DroppedMemory } from "../runtime/memory/program-memory.ts";
 import { numElements, showShape } from "../graph/shape.ts";
-import { E8M0_NAN } from "./codes/e2m1-values.ts";
 import { areFinite16, widen } from "./codes/half.ts";
 import type { Planes } from "./planes.ts";
 import { rowBytes, rowsAndColumns, type Storage, storedBytes } from "./storage.ts";
@@ -35,10 +34,10 @@ export function unpackStored(name: StorageName, bytes: Uint8Array, shape: readon
 
 /** Whether the scales of codes are numbers, as they are in every file that is not damaged. */
 export function hasFiniteScales({ storage, planes }: StoredTensor): boolean {
-  if (STORAGES[storage].blockSize === 1) return true;
-  return Object.entries(planes).every(([name, found]) => {
-    // Powers of two.
-    if (name === "scale" && found.dtype === "uint8") return !(found.data as Uint8Array).includes(E8M0_NAN);
+  const { blockSize, areScalesNumbers }: Storage = STORAGES[storage];
+  if (blockSize === 1) return true;
+  if (areScalesNumbers) return areScalesNumbers(planes);
+  return Object.values(planes).every((found) => {
     if (found.dtype === "float16") return areFinite16(found.data as Uint16Array);
     return !found.dtype.includes("float") || widen(found).data.every(Number.isFinite);
   });

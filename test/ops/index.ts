@@ -59,7 +59,7 @@ import { markLargestSuite } from "./mark-largest.ts";
 import { routeRowsSuite } from "./route-rows.ts";
 import { addRowsSuite, gatherRowsSuite, scatterAddRowsSuite } from "./rows.ts";
 import { setColumnsSuite } from "./set-columns.ts";
-import { softThresholdSuite } from "./soft-threshold.ts";
+import { scaleByExcessSuite } from "./scale-by-excess.ts";
 import { softmaxSuite } from "./softmax.ts";
 import { joinRowsSuite, splitRowsSuite } from "./split-rows.ts";
 import { stopGradientSuite } from "./stop-gradient.ts";
@@ -99,7 +99,7 @@ export const OP_SUITES: readonly OpSuite[] = [
   reduceMaxSuite,
   kthSmallestSuite,
   softmaxSuite,
-  softThresholdSuite,
+  scaleByExcessSuite,
   clampSuite,
   reshapeSuite,
   reshapeLikeSuite,

@@ -73,7 +73,9 @@ export function trainedBy(method: Method): string {
 
 /** Whose folder it is, with the options unset, on modules that have no numbers. */
 function readersOf({ options }: Method, file: ConfigFile<unknown, unknown>): string {
-  return file.readBy(options.parse({}), []) === "peft" ? "a PEFT folder" : "a folder that graft alone reads";
+  return file.readBy(options.parse({}), [], null) === "peft"
+    ? "a PEFT folder"
+    : "a folder that graft alone reads";
 }
 
 /** One row a method. */

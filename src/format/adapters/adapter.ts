@@ -10,7 +10,7 @@ import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
 import { type Adapter, AN_ADAPTER } from "../../peft/attach.ts";
 import { placesOf } from "../../peft/layout.ts";
 import type { FileSite } from "../../peft/contract/adapter-file.ts";
-import { configFileOf, readerOf } from "../../peft/method.ts";
+import { configFileOf, programThatReads } from "../../peft/method.ts";
 import { savedModules, trainedTensors } from "../../peft/trained-base/trained-tensors.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import { withModulesOfPeft } from "./adapter-base.ts";
@@ -110,16 +110,16 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     tensors,
     metadata,
     ties: [...base.model.ties].map(([head, table]) => [moduleInFile(head, base), moduleInFile(table, base)]),
-    readBy: readerOfAdapter(adapter) ?? "graft",
+    readBy: programThatReadsAdapter(adapter) ?? "graft",
     provenance,
     roundedTo: base.roundedTo,
   });
 }
 
 /** Which program reads an adapter's folder; null: what is written is a model. */
-export function readerOfAdapter(adapter: Adapter): ReturnType<typeof readerOf> {
+export function programThatReadsAdapter(adapter: Adapter): ReturnType<typeof programThatReads> {
   const { model, method, options, sites } = adapter;
-  const reader = readerOf(
+  const reader = programThatReads(
     adapter,
     trainedTensors(model, method, options, sites).map(({ name }) => name),
     model.checkpoint.withoutLora,

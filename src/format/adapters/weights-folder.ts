@@ -1,7 +1,7 @@
 /** @file What is written of an adapter without its model. */
 import { lastNames, moduleOf } from "../../models/module-path.ts";
 import type { AdapterWeights } from "../../peft/algebra/plan.ts";
-import { modulesToSave, readerOf } from "../../peft/method.ts";
+import { modulesToSave, programThatReads } from "../../peft/method.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { settingsForFile } from "./adapter.ts";
 import type { AdapterFolderParts } from "./adapter-folder.ts";
@@ -40,7 +40,7 @@ export function weightsFolderParts(
     },
     tensors,
     metadata: notes,
-    readBy: readerOf(adapter, [...adapter.base.keys()], null) ?? "graft",
+    readBy: programThatReads(adapter, [...adapter.base.keys()], null) ?? "graft",
     provenance,
   };
 }

@@ -46,7 +46,7 @@ export class BaseModel {
 
   #notes: string[] = [];
 
-  /** Last: what is known of the checkpoint that it is of. */
+  /** `roundedTo` is null and `freshTensors` empty where a checkpoint is taken as its files have it. */
   constructor(
     name: string,
     model: Model,

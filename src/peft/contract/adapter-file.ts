@@ -18,8 +18,11 @@ export const NOTE_PREFIX = "graft_";
 /** How options stand in `adapter_config.json`. */
 export interface ConfigFile<O, S> {
   readonly peftType: string;
-  /** Whether PEFT reads such a folder, with modules of these paths, or graft alone. */
-  readBy(options: O, paths: readonly string[]): "peft" | "graft";
+  /**
+   * Whether PEFT reads such a folder, with modules of these paths, or graft alone. `withoutLora`: paths of modules on which PEFT
+   * refuses LoRA; null: there are none, or the model is not known.
+   */
+  readBy(options: O, paths: readonly string[], withoutLora: RegExp | null): "peft" | "graft";
   /** Tells methods of one `peft_type` apart by the other keys. */
   claims(config: Readonly<Record<string, unknown>>): boolean;
   /**

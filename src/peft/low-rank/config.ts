@@ -1,6 +1,6 @@
 /** @file The options of methods with two thin matrices as keys of PEFT's `adapter_config.json`, and back. */
 import { toPatterns } from "../algebra/patterns.ts";
-import { startsFromWeight } from "./start.ts";
+import { LOW_RANK_STARTS, startsFromWeight } from "./start.ts";
 import { type AdapterFile, type FileSite, areNumbered, areTransposed } from "../contract/adapter-file.ts";
 import { lowRankFromTensors, lowRankToTensors } from "./file.ts";
 import type { LowRankOptions, LowRankSite } from "./low-rank.ts";
@@ -12,7 +12,7 @@ import { wholeModulesFromConfig, wholeModulesToConfig } from "../trained-base/wh
 /** Values of PEFT's `init_lora_weights` that leave the base as it is. */
 const STARTS_BESIDE: readonly unknown[] = [undefined, true, false, "gaussian", "orthogonal", "eva"];
 /** Values that take the start out of the base, in a way that can be computed again. */
-const STARTS_FROM_WEIGHT: readonly unknown[] = ["pissa", "olora"];
+const STARTS_FROM_WEIGHT: readonly unknown[] = LOW_RANK_STARTS.filter(startsFromWeight);
 
 type Pattern = Readonly<Record<string, number>>;
 
@@ -20,9 +20,9 @@ type Pattern = Readonly<Record<string, number>>;
 export function lowRankFile(mark: { readonly use_dora: boolean }): AdapterFile<LowRankOptions, LowRankSite> {
   return {
     peftType: "LORA",
-    readBy: (options, paths) => {
-      const isRead = mark.use_dora ? !areNumbered(paths) : readsExperts(options, paths);
-      return isRead ? "peft" : "graft";
+    readBy: (options, paths, withoutLora) => {
+      const readsSingle = mark.use_dora ? !areNumbered(paths) : readsExperts(options, paths);
+      return readsSingle && !paths.some((path) => withoutLora?.test(path)) ? "peft" : "graft";
     },
     claims: (config) => (config["use_dora"] === true) === mark.use_dora,
     toConfig: (options, sites) => ({ ...toConfig(options, sites), ...mark }),

@@ -13,6 +13,7 @@ import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import { sizeAt } from "../../graph/shape.ts";
 import type { ParameterTargets } from "../method.ts";
 import type { SitePlace } from "../sites/site.ts";
+import { startsFromWeight } from "./start.ts";
 import { LINEAR_NAMES, type LowRankOptions, type LowRankSite } from "./low-rank.ts";
 
 /** Field of an options schema. */
@@ -50,7 +51,7 @@ export function refuseOnParameter({ parameter }: SitePlace, { dropout, ownBias, 
       ? `dropout ${dropout}`
       : ownBias
         ? "a bias of the second matrix"
-        : init === "pissa" || init === "olora"
+        : startsFromWeight(init)
           ? `a start from the weight ("${init}")`
           : null;
   if (found === null) return;

@@ -52,6 +52,7 @@ export const mxfp4 = defineBlocks({
     return { codes: pairCodes(codes), scale };
   },
 
+  areScalesNumbers: (planes) => !plane(planes, "scale", "uint8").data.includes(E8M0_NAN),
   affine: "not-affine",
 });
 

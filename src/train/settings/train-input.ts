@@ -164,7 +164,7 @@ export type TrainInput = {
   readonly saveProjection?: boolean | undefined;
   /** snell: function of two rows of the factors that gives an entry of the update; default "piecewise-linear" */
   readonly kernel?: "piecewise-linear" | "softmax" | "linear" | "polynomial" | "sigmoid" | "rbf" | undefined;
-  /** snell: segments of a row in the piecewise linear kernel; default 2 */
+  /** snell: segments of a row, in the kernels piecewise-linear and softmax; default 2 */
   readonly pieces?: number | undefined;
   /** snell: train the kernel's own numbers too; default true */
   readonly learnKernel?: boolean | undefined;

@@ -2,13 +2,12 @@
  * @file What attention and its gradient share: the chunks of queries with the keys that they can see, and nodes of one chunk.
  */
 import { DTYPES } from "../../dtype.ts";
-import type { Emitter } from "../../emitter.ts";
+import { TO_THE_END, type Emitter } from "../../emitter.ts";
 import type { Value } from "../../graph.ts";
 import { sizeAt } from "../../shape.ts";
 import type { AttentionAttributes, BesideScores, ValuesAndMore } from "./attention-values.ts";
 import { type PlaceNames, emitMask } from "./attention-mask.ts";
 
-const TO_THE_END = Number.MAX_SAFE_INTEGER;
 /** Axis of tokens in [B, H, T, E] and in [B, T]. */
 export const TOKENS = 2;
 const PLACES = 1;

@@ -41,27 +41,24 @@ function emitNumbers(
   const size = sizeAt(inputs[0].shape, 0);
   const shape = emitter.value("Shape", [x], { start: TOKENS, end: TOKENS + 1 });
   const length = emitter.value("Squeeze", [shape, emitter.int64([0])]);
-  const places = emitter.value("Add", [distances(emitter, length), int64(emitter, size / 2)]);
-  const least = emitter.value("Max", [places, int64(emitter, 0)]);
-  const within = emitter.value("Min", [least, int64(emitter, size - 1)]);
+  const places = emitter.value("Add", [distances(emitter, length), emitter.int64Scalar(size / 2)]);
+  const least = emitter.value("Max", [places, emitter.int64Scalar(0)]);
+  const within = emitter.value("Min", [least, emitter.int64Scalar(size - 1)]);
   emitter.node("Gather", [numbers, within], emitter.names(outputs), { axis: 0 });
-}
-
-function int64(emitter: Emitter, value: number): string {
-  return emitter.constant("int64", [], BigInt64Array.of(BigInt(value)));
 }
 
 export const distanceRowsOp = distanceOp(
   "distanceRows",
   (T) => [mulDims(2, T)],
-  (emitter, length) => emitter.value("Range", [emitter.value("Neg", [length]), length, int64(emitter, 1)]),
+  (emitter, length) =>
+    emitter.value("Range", [emitter.value("Neg", [length]), length, emitter.int64Scalar(1)]),
 );
 
 export const distanceGridOp = distanceOp(
   "distanceGrid",
   (T) => [T, T],
   (emitter, length) => {
-    const places = emitter.value("Range", [int64(emitter, 0), length, int64(emitter, 1)]);
+    const places = emitter.value("Range", [emitter.int64Scalar(0), length, emitter.int64Scalar(1)]);
     const along = (axis: number): string => emitter.value("Unsqueeze", [places, emitter.int64([axis])]);
     return emitter.value("Sub", [along(0), along(1)]);
   },

@@ -6,13 +6,12 @@
  * Rows that lie one behind the other, less the first T numbers, are rows one number shorter, each of which begins where its
  * distances do. Paper: "Transformer-XL", arXiv:1901.02860, appendix B.
  */
-import type { Emitter } from "../../emitter.ts";
+import { TO_THE_END, type Emitter } from "../../emitter.ts";
 import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
 import { dimsOf, mulDims, sameShape, showShape } from "../../shape.ts";
 
 const TOKENS = 2;
 const COLUMNS = 3;
-const TO_THE_END = Number.MAX_SAFE_INTEGER;
 
 type ShiftOp = Op<NoAttributes, readonly [Value]>;
 

@@ -52,10 +52,10 @@ export class TokenRows {
   }
 
   /**
-   * Sums of x [B, T, H] from each token to the last of its example, where those over all of an example are zero; `kept` [B, T, H]: what
-   * each token keeps, of which the first of an example has none. The half of that sum and of minus the sum before it, of which fewer
-   * terms are rounded. By linear attention with heads of one element, as sums over all would let what is rounded in one example into
-   * another.
+   * s_t = Σ_{u ≥ t} x_u over the tokens u of t's example, of x [B, T, H] whose sum over each example is zero; `kept` [B, T, H]: what each
+   * token keeps, which is 0 for the first of an example. As the whole sum is zero, s_t is also -Σ_{u < t} x_u: the mean of both is taken,
+   * since the error of rounding grows with the number of terms. The sums are linear attentions with heads of one element, which forget
+   * all at the beginning of an example; a sum over the whole row would carry the rounding of one example into the next.
    */
   sumsToEnd(x: string, kept: string): string {
     const numHeads = this.#numHeads;

@@ -1,6 +1,6 @@
 /** @file Element-wise arithmetic, broadcast, and functions of one number, each with its derivative: all rules at once. */
 import type { Emitter } from "../../emitter.ts";
-import { type AnyOp, type Value, type Values, binary, unary } from "../../graph.ts";
+import { type AnyOp, binary, unary } from "../../graph.ts";
 import {
   type BinaryPartials,
   type UnaryEmission,
@@ -8,6 +8,7 @@ import {
   binaryOp,
   unaryOp,
 } from "../shapes/broadcast.ts";
+import { zerosLike } from "../shapes/reduce-expand.ts";
 
 /** ONNX operator, and the gradients of a and b from that of y (dy). */
 const BINARY = {
@@ -30,7 +31,7 @@ const UNARY = {
   softplus: ["Softplus", (x, dy) => mul(dy, sigmoid(x))],
   erf: ["Erf", (x, dy) => mul(dy, mul(exp(neg(mul(x, x))), x.graph.scalar(2 / Math.sqrt(Math.PI))))],
   abs: ["Abs", (x, dy) => mul(dy, sign(x))],
-  sign: [emitSign, (x, dy) => mul(dy, x.graph.scalar(0))],
+  sign: [emitSign, zerosLike],
 } satisfies Record<string, readonly [UnaryEmission, UnaryPartial]>;
 
 /** Those of one number that ONNX Runtime writes over an input which dies with them; of all others it keeps both. */
@@ -97,8 +98,3 @@ export const erf = unary(unaryOps.erf);
 export const abs = unary(unaryOps.abs);
 /** Takes the sign: -1, 0 or 1; its gradient is zero everywhere. */
 export const sign = unary(unaryOps.sign);
-
-/** The gradients of a node's outputs, zeros where none flows into one. */
-export function orZeros(outputs: Values, gradients: readonly (Value | null)[]): Values {
-  return outputs.map((output, i) => gradients[i] ?? mul(output, output.graph.scalar(0)));
-}

@@ -4,7 +4,8 @@
  */
 import type { Op, Value, Values } from "../../graph.ts";
 import { showShape, evaluateSize } from "../../shape.ts";
-import { add, orZeros } from "../pointwise/elementwise.ts";
+import { add } from "../pointwise/elementwise.ts";
+import { orZeros } from "../shapes/reduce-expand.ts";
 import { flattenRows, matmul } from "./matmul.ts";
 
 type PartsAttributes = Readonly<{ transB: boolean }>;

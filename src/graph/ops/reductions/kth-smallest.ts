@@ -7,6 +7,7 @@
  * bounds that the answer very likely lies between; what is below them is counted, and only what is between is selected
  * from. Counts that say otherwise open the bounds, so the answer does not depend on luck, only the time does.
  */
+import { DTYPES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";
 import { applyOne, type Node, type Op, type Value } from "../../graph.ts";
 import { knownShape, numElements, showShape, sizeAt } from "../../shape.ts";
@@ -101,21 +102,21 @@ function selectBetween(
   const emit = (operator: string, inputs: readonly string[], attributes = {}): string =>
     emitter.value(operator, inputs, attributes);
   const infinity = (sign: 1 | -1): string => emitter.scalar(sign * Infinity);
-  const rank = emitter.constant("int64", [], BigInt64Array.of(BigInt(k)));
+  const rank = emitter.int64Scalar(k);
   const int64 = (n: number): string => emitter.int64([n]);
   const [low, high] = sampleBounds(emitter, flat, { k, count }, sampleStep(count, sizeAt(x.shape, -1)));
 
   const countWhere = (comparison: string, limit: string): string => {
-    const truth = emit("Cast", [emit(comparison, [emitter.name(x), limit])], { to: 1 });
+    const truth = emit("Cast", [emit(comparison, [emitter.name(x), limit])], { to: DTYPES.float32.onnx });
     const rows = emit("ReduceSum", [truth, int64(x.shape.length - 1)], { keepdims: 0 });
-    return emit("ReduceSum", [emit("Cast", [rows], { to: 7 })], { keepdims: 0 });
+    return emit("ReduceSum", [emit("Cast", [rows], { to: DTYPES.int64.onnx })], { keepdims: 0 });
   };
   const below = countWhere("Less", low);
   const isBelow = emit("Less", [below, rank]);
   const isBetween = emit("And", [isBelow, emit("LessOrEqual", [rank, countWhere("LessOrEqual", high)])]);
   const from = emit("Where", [isBetween, low, infinity(-1)]);
   const to = emit("Where", [isBetween, high, infinity(1)]);
-  const zero = emitter.constant("int64", [], BigInt64Array.of(0n));
+  const zero = emitter.int64Scalar(0);
   const remaining = emit("Sub", [rank, emit("Where", [isBetween, below, zero])]);
 
   const mask = emit("And", [emit("GreaterOrEqual", [flat, from]), emit("LessOrEqual", [flat, to])]);

@@ -6,6 +6,7 @@
  *
  * Paper: "Outrageously Large Neural Networks", arXiv:1701.06538, section 2.1. No gradient: a choice has none.
  */
+import { DTYPES } from "../../dtype.ts";
 import type { Op, Value } from "../../graph.ts";
 import { mulDims, showShape } from "../../shape.ts";
 import { emitMarks } from "./mark-largest.ts";
@@ -40,7 +41,7 @@ export const routeRowsOp: Op<
     const numRows = emitter.value("Slice", [shape, emitter.int64([0]), emitter.int64([1])]);
     emitter.node("Mod", [places, numRows], [rows]);
     const sums = emitter.value("ReduceSum", [chosen, emitter.int64([0])], { keepdims: 0 });
-    emitter.node("Cast", [sums], [counts], { to: 7 });
+    emitter.node("Cast", [sums], [counts], { to: DTYPES.int64.onnx });
   },
   vjp: () => [null],
 };

@@ -2,7 +2,7 @@
 import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
 import { sameShape, showShape } from "../../shape.ts";
 import { gatherColumns } from "./gather-columns.ts";
-import { expandLike } from "../shapes/reduce-expand.ts";
+import { zerosLike } from "../shapes/reduce-expand.ts";
 
 export const setColumnsOp: Op<NoAttributes, readonly [x: Value, own: Value, columns: Value]> = {
   name: "setColumns",
@@ -27,7 +27,7 @@ export const setColumnsOp: Op<NoAttributes, readonly [x: Value, own: Value, colu
     emitter.node("ScatterElements", [x, places, own], emitter.names(node.outputs), { axis: -1 });
   },
   vjp: ({ inputs: [, own, columns] }, [gradient]) => [
-    setColumns(gradient, expandLike(own.graph.scalar(0), own), columns),
+    setColumns(gradient, zerosLike(own), columns),
     gatherColumns(gradient, columns),
     null,
   ],

@@ -5,7 +5,7 @@
  */
 import type { Op, Value, Values } from "../../graph.ts";
 import { sameShape, showShape } from "../../shape.ts";
-import { orZeros } from "../pointwise/elementwise.ts";
+import { orZeros } from "../shapes/reduce-expand.ts";
 
 type PartsAttributes = Readonly<{ numParts: number; id: number }>;
 

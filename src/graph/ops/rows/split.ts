@@ -2,7 +2,7 @@
 import type { Op, Value, Values } from "../../graph.ts";
 import { type Dim, addDims, knownShape } from "../../shape.ts";
 import { concat } from "../shapes/concat.ts";
-import { orZeros } from "../pointwise/elementwise.ts";
+import { orZeros } from "../shapes/reduce-expand.ts";
 
 /** All sizes but the last must be known. */
 type SplitAttributes = Readonly<{ axis: number; sizes: readonly Dim[] }>;

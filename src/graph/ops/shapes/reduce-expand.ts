@@ -1,5 +1,5 @@
 /** @file Sums over axes, and their reverse: repeating axes of size 1. Each is the gradient of the other. */
-import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
+import { applyOne, type NoAttributes, type Op, type Value, type Values } from "../../graph.ts";
 import { type Dim, type Shape, broadcastShapes, sameShape, showShape } from "../../shape.ts";
 import { reshape } from "./reshape.ts";
 
@@ -53,6 +53,16 @@ export function reduceSum(x: Value, axes: readonly number[]): Value {
 /** Repeats axes of size 1 to the shape of another value, of which only the shape is read. */
 export function expandLike(x: Value, like: Value): Value {
   return sameShape(x.shape, like.shape) ? x : applyOne(expandLikeOp, [x, like], {});
+}
+
+/** Zeros of the shape of another value, whose own numbers may be anything. */
+export function zerosLike(x: Value): Value {
+  return expandLike(x.graph.scalar(0), x);
+}
+
+/** The gradients of a node's outputs, zeros where none flows into one. */
+export function orZeros(outputs: Values, gradients: readonly (Value | null)[]): Values {
+  return outputs.map((output, i) => gradients[i] ?? zerosLike(output));
 }
 
 /** Sums a gradient over the axes along which its value was broadcast. */

@@ -1,11 +1,11 @@
 /** @file A range of one axis, and its reverse: a value at a place of one axis, zeros elsewhere. Each is the other's gradient. */
+import { TO_THE_END } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { type Dim, addDims, dimAt, mulDims, showShape } from "../../shape.ts";
 
 /** `end` null means: to the end; below 0 it is counted from there. `size` is the size of the result. */
 type SliceAttributes = Readonly<{ axis: number; start: number; end: number | null; size: Dim }>;
 type PadAttributes = Readonly<{ axis: number; start: number }>;
-const TO_THE_END = Number.MAX_SAFE_INTEGER;
 
 export const sliceOp: Op<SliceAttributes, readonly [Value]> = {
   name: "slice",

@@ -41,6 +41,8 @@ export interface KernelShape {
 type Coefficients<T> = Readonly<Record<string, T>>;
 
 interface Kernel {
+  /** Whether it cuts rows into the pieces. */
+  readonly cutsRows?: true;
   /** Its own numbers at the start. */
   coefficients(shape: KernelShape): Coefficients<readonly number[]>;
   /** Bound of the uniform start of a factor with `rows` rows. */
@@ -58,12 +60,14 @@ const distanceBound: Kernel["bound"] = (rows, { rank, pieces }) => 1 / Math.sqrt
 export const KERNELS = {
   /** Σ_p α_p |b_[p] - a_[p]| over segments of the rows; α starts with changing signs, as in the published code. */
   "piecewise-linear": {
+    cutsRows: true,
     coefficients: (shape) => ({ alpha: alternating(shape) }),
     bound: distanceBound,
     delta: (b, a, { alpha }, shape) => distances(b, a, alpha!, shape),
   },
   /** D + β softmax(D / γ) + δ, the softmax over the outputs, of distances D as above whose α is not learned. */
   softmax: {
+    cutsRows: true,
     coefficients: () => ({ beta: [1], gamma: [1], delta: [0] }),
     bound: distanceBound,
     delta: (b, a, { beta, gamma, delta }, shape) => {

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { UsageError } from "../../../errors.ts";
 import type { SitePlace } from "../../sites/site.ts";
 import { MODULES_TO_SAVE, configKeys } from "../../trained-base/whole-modules.ts";
-import { KERNELS, type KernelName, type KernelShape } from "./kernels.ts";
+import { KERNELS, type KernelName, type KernelShape, kernelOf } from "./kernels.ts";
 import { SPARSIFIERS, type Sparsity, THROUGH, numZeros } from "./sparsify.ts";
 
 const SHARE = z.number().min(0).lt(1);
@@ -14,7 +14,11 @@ export const SNELL_OPTIONS = z.strictObject({
     .enum(Object.keys(KERNELS) as [KernelName, ...KernelName[]])
     .default("piecewise-linear")
     .describe("function of two rows of the factors that gives an entry of the update"),
-  pieces: z.int().min(1).default(2).describe("segments of a row in the piecewise linear kernel"),
+  pieces: z
+    .int()
+    .min(1)
+    .default(2)
+    .describe("segments of a row, in the kernels piecewise-linear and softmax"),
   alpha: z
     .number()
     .positive()
@@ -70,7 +74,7 @@ export type SnellSite = KernelShape &
 /** The options of a site, as they are. @throws UsageError "usage/flag" where it is too small for them */
 export function siteOptions(options: SnellSite, { path, spec }: SitePlace): SnellSite {
   const { kernel, pieces, rank } = options;
-  if (kernel === "piecewise-linear" && pieces > rank) {
+  if (kernelOf(kernel).cutsRows && pieces > rank) {
     throw new UsageError(
       "usage/flag",
       `Cannot adapt "${path}": its factors have ${rank} numbers a row, expected at least the ${pieces} pieces of the kernel`,

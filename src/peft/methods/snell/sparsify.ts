@@ -13,7 +13,7 @@ import { abs, mul, sub } from "../../../graph/ops/pointwise/elementwise.ts";
 import { greater } from "../../../graph/ops/pointwise/compare.ts";
 import { kthSmallest } from "../../../graph/ops/reductions/kth-smallest.ts";
 import { maximum } from "../../../graph/ops/pointwise/maximum.ts";
-import { softThreshold } from "../../../graph/ops/pointwise/soft-threshold.ts";
+import { scaleByExcess } from "../../../graph/ops/pointwise/scale-by-excess.ts";
 import { stopGradient } from "../../../graph/ops/shapes/stop-gradient.ts";
 
 export const SPARSIFIERS = ["soft", "hard-magnitude", "hard", "fixed", "none"] as const;
@@ -59,6 +59,6 @@ export function sparsify(
   const threshold = zeros === 0 ? delta.graph.scalar(0) : save(kthSmallest(size, zeros));
   if (isPlain) return mul(delta, greater(size, threshold));
   if (mode === "hard-magnitude") return mul(delta, mul(size, greater(size, threshold)));
-  if (through !== "nothing") return softThreshold(delta, hold(threshold, through === "magnitude"));
+  if (through !== "nothing") return scaleByExcess(delta, hold(threshold, through === "magnitude"));
   return mul(delta, maximum(sub(size, threshold), delta.graph.scalar(0)));
 }

@@ -2,7 +2,7 @@
  * @file Gets everything a run needs, cheapest first: settings, data, the fit into memory, then weights and adapter.
  */
 import { compareTokenizerFiles } from "../../../data/tokenizer/tokenizer-notes.ts";
-import { type AdapterOrigin, readerOfAdapter } from "../../../format/adapters/adapter.ts";
+import { type AdapterOrigin, programThatReadsAdapter } from "../../../format/adapters/adapter.ts";
 import { recordBase } from "../../../format/adapters/base-record.ts";
 import { loadWeights } from "../../../format/checkpoint/load-model.ts";
 import type { BaseModel } from "../../../models/base/base-model.ts";
@@ -75,7 +75,7 @@ export async function setUp(
 
 /** Says before a training that other programs will not read what comes of it. */
 function describeReaders(adapter: Adapter): string[] {
-  if (readerOfAdapter(adapter) !== "graft") return [];
+  if (programThatReadsAdapter(adapter) !== "graft") return [];
   return [
     `graft alone reads adapters of ${adapter.method.name}: graft merge makes models of them for other programs.`,
   ];

@@ -1,6 +1,8 @@
 /**
  * @file Entries times how far they exceed a threshold:  y = x ∘ max(|x| - t, 0).   x [..., n]  t [] ≥ 0  →  [..., n]
  *
+ * Not the soft threshold sign(x) max(|x| - t, 0) of the field: an entry keeps its own size as a factor, as SNELL has it.
+ *
  *   dx = dy ∘ (max(|x| - t, 0) + |x| ∘ [|x| > t])     dt = -Σ dy ∘ x ∘ [|x| > t]
  *
  * The same out of abs, maximum and products takes twice the passes backward, among them one over signs.
@@ -13,8 +15,8 @@ import { maximum } from "./maximum.ts";
 import { reduceSum } from "../shapes/reduce-expand.ts";
 import { reshape } from "../shapes/reshape.ts";
 
-export const softThresholdOp: Op<NoAttributes, readonly [x: Value, t: Value]> = {
-  name: "softThreshold",
+export const scaleByExcessOp: Op<NoAttributes, readonly [x: Value, t: Value]> = {
+  name: "scaleByExcess",
   infer: ([{ dtype, shape }, t]) => {
     if (t.shape.length !== 0 || t.dtype !== dtype) {
       throw new RangeError(
@@ -40,6 +42,6 @@ export const softThresholdOp: Op<NoAttributes, readonly [x: Value, t: Value]> = 
 };
 
 /** Multiplies each entry of x [..., n] by how far its size exceeds t [], and by 0 where it does not. */
-export function softThreshold(x: Value, t: Value): Value {
-  return applyOne(softThresholdOp, [x, t], {});
+export function scaleByExcess(x: Value, t: Value): Value {
+  return applyOne(scaleByExcessOp, [x, t], {});
 }

@@ -1,4 +1,4 @@
-/** @file Reference and cases of softThreshold. */
+/** @file Reference and cases of scaleByExcess. */
 import { map } from "./array64.ts";
 import { type OpSuite, float, given, int64, integers, normal, opCase, reject } from "./op-suite.ts";
 
@@ -6,8 +6,8 @@ const half = float([], given(0.5));
 /** Sizes on both sides of a half, none so near that a central difference would cross it. */
 const clear = given(-2, -0.3, 0, 0.2, 0.9, -0.7, 0.499, 3);
 
-export const softThresholdSuite: OpSuite = {
-  op: "softThreshold",
+export const scaleByExcessSuite: OpSuite = {
+  op: "scaleByExcess",
   reference: ([x, t]) => {
     const threshold = t!.data[0]!;
     return [map(x!, (value) => value * Math.max(Math.abs(value) - threshold, 0))];
