@@ -11,7 +11,7 @@ import { Session } from "./session.ts";
 
 test("a session that is released hears no more of the tensors that its programs bind", async () => {
   const { base, checkpoint } = await loadModel(await writeTinyModel(temporaryFolder()));
-  const { tensors, release } = await base.derived.acquire("doubled", () => ({
+  const lease = await base.derived.acquire("doubled", () => ({
     w: hostTensor("float32", [1], Float32Array.of(2)),
   }));
   let numReleased = 0;
@@ -27,14 +27,14 @@ test("a session that is released hears no more of the tensors that its programs 
     const graph = new Graph();
     const [x, w] = [graph.input("x", "float32", [1]), graph.input("w", "float32", [1])];
     const spec = { name: "product", inputs: { x, w }, outputs: { y: mul(x, w) } };
-    return { spec, made: null, constants: async () => tensors };
+    return { spec, made: null, constants: async () => lease.tensors };
   };
   const [one, two] = [new Session(counting, base), new Session(counting, base)];
   await one.compile("product", source);
   await two.compile("product", source);
   await one.release();
   assert.equal(numReleased, 1);
-  release();
+  lease.release();
   await new Promise(setImmediate);
   assert.equal(numReleased, 2, "that of the session which was not released");
   await two.release();

@@ -83,7 +83,7 @@ const ALLOWED = [
   // A form of calls has the name of the models that write it.
   { file: "engine/tool-calls/tool-formats/gemma.ts", line: /: ToolFormat = / },
   // What a folder is that has the names of the class which computes the model.
-  { file: "models/config/exaone-files.ts", line: /^ {4}model_type: "/ },
+  { file: "models/families/exaone/files.ts", line: /^ {4}model_type: "/ },
   // Forms of calls, which are named as the models that write them.
   { file: /^engine\/tool-calls\/tool-formats\//, line: /^ {2}name: "/ },
   // Other programs' words for adapters of two matrices.

@@ -4,7 +4,7 @@
  * Papers: "DeBERTa", arXiv:2006.03654; "DeBERTaV3", arXiv:2111.09543.
  */
 import { z } from "zod";
-import { DISTANCE_FIELDS, distanceParts, readsDistances } from "../blocks/distance-encoder.ts";
+import { DISTANCE_FIELDS, distanceParts, readsDistances } from "./deberta-v2/encoder.ts";
 import { BERT_NAMES, ENCODER_FIELDS, encoder } from "../blocks/encoder.ts";
 import type { Family } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";

@@ -20,7 +20,7 @@ import {
 } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
 import { withoutTensors } from "../config/checkpoint-rules.ts";
-import { ERNIE_MOE_GGUF, ERNIE_MOE_KEYS, ROUTER_BIAS } from "../config/ernie-moe-gguf.ts";
+import { ERNIE_MOE_GGUF, ERNIE_MOE_KEYS, ROUTER_BIAS } from "./ernie4-5-moe/gguf.ts";
 import { ERNIE_FIELDS } from "../config/ernie-config.ts";
 import { readExperts } from "../config/expert-config.ts";
 import { parseConfig } from "../config/hf-config.ts";

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { rmsNorm } from "../../nn/norms.ts";
 import { llamaBlock, mlpPart, plainAttention, repeat, siluMlp } from "../blocks/decoder-blocks.ts";
-import { POOLING, pooledLayer } from "../blocks/pooled-layer.ts";
+import { POOLING, pooledLayer } from "./eurobert/pooled-layer.ts";
 import { prefixedCheckpoint } from "../config/checkpoint-rules.ts";
 import type { Family, RawConfig } from "../family.ts";
 import { ACTIVATION, activationOf } from "../config/activation-config.ts";

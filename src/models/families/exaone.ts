@@ -9,7 +9,7 @@ import { plainDecoder } from "../blocks/decoder.ts";
 import type { Family } from "../family.ts";
 import { BIAS_SWITCHES, decoderGguf } from "../config/decoder-gguf.ts";
 import { OTHERWISE_IN_MLX } from "../config/checkpoint-rules.ts";
-import { EXAONE_KEYS, llamaConfig, nameInLlama } from "../config/exaone-files.ts";
+import { EXAONE_KEYS, llamaConfig, nameInLlama } from "./exaone/files.ts";
 import { BIAS_FIELDS, DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({

@@ -24,7 +24,7 @@ import {
   siluMlp,
 } from "../blocks/decoder-blocks.ts";
 import { mlxWithout } from "../config/checkpoint-rules.ts";
-import { FALCON_H1_FIELDS, FALCON_H1_GGUF, FALCON_H1_NAMES } from "../config/falcon-h1-config.ts";
+import { FALCON_H1_FIELDS, FALCON_H1_GGUF, FALCON_H1_NAMES } from "./falcon-h1/config.ts";
 import type { Family } from "../family.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { mambaOptions } from "../config/mamba-config.ts";

@@ -5,8 +5,8 @@
  *
  * Models: "Gemma 4", Google DeepMind, 2026.
  */
-import { openGemma4 } from "../blocks/gemma4.ts";
-import { GEMMA4_GGUF } from "../config/gemma4-gguf.ts";
+import { openGemma4 } from "./gemma4-text/blocks.ts";
+import { GEMMA4_GGUF } from "./gemma4-text/gguf.ts";
 import type { Family } from "../family.ts";
 
 export const gemma4Text: Family = {

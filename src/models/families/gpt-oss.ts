@@ -13,7 +13,7 @@ import { llamaBlock, plainAttention } from "../blocks/decoder-blocks.ts";
 import type { FolderPlace } from "../config/checkpoint-rules.ts";
 import type { Family, Layer } from "../family.ts";
 import { readExperts } from "../config/expert-config.ts";
-import { GPT_OSS_FIELDS, GPT_OSS_GGUF, GPT_OSS_KEYS, SINKS, withRotation } from "../config/gpt-oss-config.ts";
+import { GPT_OSS_FIELDS, GPT_OSS_GGUF, GPT_OSS_KEYS, SINKS, withRotation } from "./gpt-oss/config.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { layersByWindow } from "../config/window-config.ts";
 

@@ -5,17 +5,17 @@
  * Paper: "DeBERTa", arXiv:2006.03654, section 3; the convolution is of the code of its second version.
  */
 import { z } from "zod";
-import { add } from "../../graph/ops/pointwise/elementwise.ts";
-import { reshape } from "../../graph/ops/shapes/reshape.ts";
-import { distanceBias } from "../../nn/distance-bias.ts";
-import { bucketRows } from "../../nn/log-buckets.ts";
-import { layerNorm } from "../../nn/norms.ts";
-import { tokenConv } from "../../nn/token-conv.ts";
-import { MAX_DISTANCES } from "../../untrusted/limits.ts";
-import type { RawConfig } from "../family.ts";
-import { ACTIVATION, activationOf } from "../config/activation-config.ts";
-import { unusable } from "../config/hf-config.ts";
-import type { EncoderParts } from "./encoder.ts";
+import { add } from "../../../graph/ops/pointwise/elementwise.ts";
+import { reshape } from "../../../graph/ops/shapes/reshape.ts";
+import { distanceBias } from "../../../nn/distance-bias.ts";
+import { bucketRows } from "../../../nn/log-buckets.ts";
+import { layerNorm } from "../../../nn/norms.ts";
+import { tokenConv } from "../../../nn/token-conv.ts";
+import { MAX_DISTANCES } from "../../../untrusted/limits.ts";
+import type { RawConfig } from "../../family.ts";
+import { ACTIVATION, activationOf } from "../../config/activation-config.ts";
+import { unusable } from "../../config/hf-config.ts";
+import type { EncoderParts } from "../../blocks/encoder.ts";
 
 const KNOWN_TERMS = ["c2p", "p2c"];
 /** Which terms scores have: of contents with distances, of distances with contents. */

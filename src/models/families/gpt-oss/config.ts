@@ -1,10 +1,10 @@
 /** @file What gpt-oss's configurations say, and how its GGUF files differ from its folders. */
 import { z } from "zod";
-import { EXPERTS, FIRST_NORM, count, decoderGguf } from "./decoder-gguf.ts";
-import { LAYER_WINDOWS } from "./gguf-windows.ts";
-import { DECODER_FIELDS } from "./hf-config.ts";
-import type { RawConfig } from "./raw-config.ts";
-import { WINDOW_FIELDS } from "./window-config.ts";
+import { EXPERTS, FIRST_NORM, count, decoderGguf } from "../../config/decoder-gguf.ts";
+import { LAYER_WINDOWS } from "../../config/gguf-windows.ts";
+import { DECODER_FIELDS } from "../../config/hf-config.ts";
+import type { RawConfig } from "../../config/raw-config.ts";
+import { WINDOW_FIELDS } from "../../config/window-config.ts";
 
 export const GPT_OSS_FIELDS = {
   ...DECODER_FIELDS,

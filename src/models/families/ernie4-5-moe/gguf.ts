@@ -1,5 +1,5 @@
 /** @file What GGUF files say of ERNIE 4.5 with experts. */
-import { BLOCK_NAMES, EXPERTS, count, decoderGguf } from "./decoder-gguf.ts";
+import { BLOCK_NAMES, EXPERTS, count, decoderGguf } from "../../config/decoder-gguf.ts";
 
 /** What folders call these settings. */
 export const ERNIE_MOE_KEYS = { num_experts: "moe_num_experts", num_experts_per_tok: "moe_k" };

@@ -1,6 +1,6 @@
 /** @file How EXAONE's files, versions 3 and 3.5, differ from those of Llama, whose class computes them in transformers 5: in names alone. */
-import type { DecoderFields } from "./hf-config.ts";
-import type { RawConfig } from "./raw-config.ts";
+import type { DecoderFields } from "../../config/hf-config.ts";
+import type { RawConfig } from "../../config/raw-config.ts";
 
 /** What they call these settings; those that transformers 5 wrote have the usual names. */
 export const EXAONE_KEYS = {

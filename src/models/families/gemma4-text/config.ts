@@ -1,12 +1,12 @@
 /** @file What configuration files say of Gemma 4: heads and rotation of layers with a window, and of layers without. */
 import { z } from "zod";
-import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
-import { DECODER_NAMES } from "./decoder-names.ts";
-import { readExperts } from "./expert-config.ts";
-import { DECODER_FIELDS, headSizes, unusable } from "./hf-config.ts";
-import type { RawConfig } from "./raw-config.ts";
-import { readRope } from "./rope-config.ts";
-import { WINDOW_FIELDS, windowedLayers } from "./window-config.ts";
+import type { RopeConfig } from "../../../nn/rope/rope-tables.ts";
+import { DECODER_NAMES } from "../../config/decoder-names.ts";
+import { readExperts } from "../../config/expert-config.ts";
+import { DECODER_FIELDS, headSizes, unusable } from "../../config/hf-config.ts";
+import type { RawConfig } from "../../config/raw-config.ts";
+import { readRope } from "../../config/rope-config.ts";
+import { WINDOW_FIELDS, windowedLayers } from "../../config/window-config.ts";
 
 const size = z.int().positive();
 /** What a layer may have of its own. */

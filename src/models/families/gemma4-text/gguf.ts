@@ -1,5 +1,5 @@
 /** @file What GGUF files say of Gemma 4: heads of layers with a window, and of each layer those of keys. */
-import type { AttentionOptions } from "../../nn/builder.ts";
+import type { AttentionOptions } from "../../../nn/builder.ts";
 import {
   BLOCK_NAMES,
   type DecoderRules,
@@ -8,10 +8,10 @@ import {
   decoderGguf,
   preNormNames,
   real,
-} from "./decoder-gguf.ts";
-import { GEMMA4_KEYS, GEMMA4_NAMES, type Gemma4Fields } from "./gemma4-config.ts";
-import { PRE_NORMS_OF_FOUR } from "./decoder-names.ts";
-import type { RawConfig } from "./raw-config.ts";
+} from "../../config/decoder-gguf.ts";
+import { GEMMA4_KEYS, GEMMA4_NAMES, type Gemma4Fields } from "./config.ts";
+import { PRE_NORMS_OF_FOUR } from "../../config/decoder-names.ts";
+import type { RawConfig } from "../../config/raw-config.ts";
 
 /** A number for each layer, or that of all. */
 type OfLayers = number | readonly number[];

@@ -5,22 +5,22 @@
  *   y ← y + norm(norm(mlp(norm(y))) + norm(Σ w_e expert_e(norm(y))))
  *   p = softmax(Wr (s ∘ y / (√D rms(y))))      w_e = c_e p_e / Σ of the chosen p
  */
-import type { Value } from "../../graph/graph.ts";
-import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
-import { gelu } from "../../graph/ops/pointwise/gelu.ts";
-import { reshape } from "../../graph/ops/shapes/reshape.ts";
-import { sizeAt } from "../../graph/shape.ts";
-import { alongRows } from "../../nn/along-rows.ts";
-import { experts } from "../../nn/experts.ts";
-import { type Norm, bareRmsNorm } from "../../nn/norms.ts";
-import { type Router, softmaxRouter } from "../../nn/routers.ts";
-import { scale } from "../../nn/scale.ts";
-import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
-import { type FolderPlace, inExpertStacks } from "../config/checkpoint-rules.ts";
-import { PRE_NORMS_OF_FOUR } from "../config/decoder-names.ts";
-import type { ExpertSizes } from "../config/gemma4-config.ts";
-import type { Layer } from "../family.ts";
-import { type Transform, attentionPart, postNormBlock } from "./decoder-blocks.ts";
+import type { Value } from "../../../graph/graph.ts";
+import { add, mul } from "../../../graph/ops/pointwise/elementwise.ts";
+import { gelu } from "../../../graph/ops/pointwise/gelu.ts";
+import { reshape } from "../../../graph/ops/shapes/reshape.ts";
+import { sizeAt } from "../../../graph/shape.ts";
+import { alongRows } from "../../../nn/along-rows.ts";
+import { experts } from "../../../nn/experts.ts";
+import { type Norm, bareRmsNorm } from "../../../nn/norms.ts";
+import { type Router, softmaxRouter } from "../../../nn/routers.ts";
+import { scale } from "../../../nn/scale.ts";
+import type { SelfAttentionOptions } from "../../../nn/self-attention.ts";
+import { type FolderPlace, inExpertStacks } from "../../config/checkpoint-rules.ts";
+import { PRE_NORMS_OF_FOUR } from "../../config/decoder-names.ts";
+import type { ExpertSizes } from "./config.ts";
+import type { Layer } from "../../family.ts";
+import { type Transform, attentionPart, postNormBlock } from "../../blocks/decoder-blocks.ts";
 
 /** A router that reads y [B, T, D], whatever its experts read. */
 function routerOf(y: Value, epsilon: number): Router {

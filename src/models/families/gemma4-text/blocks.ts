@@ -7,15 +7,15 @@
  *   e = (norm(W x / √D) + √P E[ids]) / √2,   x: what the first block reads, P: the width of e
  */
 import { z } from "zod";
-import type { Value } from "../../graph/graph.ts";
-import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
-import { gelu } from "../../graph/ops/pointwise/gelu.ts";
-import { reshape } from "../../graph/ops/shapes/reshape.ts";
-import { dimsOf, sizeAt } from "../../graph/shape.ts";
-import type { Builder } from "../../nn/builder.ts";
-import { type Norm, bareRmsNorm, headNorm, rmsNorm } from "../../nn/norms.ts";
-import { type SelfAttentionOptions, withHeadNorms } from "../../nn/self-attention.ts";
-import { bareCheckpoint, withoutTensors } from "../config/checkpoint-rules.ts";
+import type { Value } from "../../../graph/graph.ts";
+import { add, mul } from "../../../graph/ops/pointwise/elementwise.ts";
+import { gelu } from "../../../graph/ops/pointwise/gelu.ts";
+import { reshape } from "../../../graph/ops/shapes/reshape.ts";
+import { dimsOf, sizeAt } from "../../../graph/shape.ts";
+import type { Builder } from "../../../nn/builder.ts";
+import { type Norm, bareRmsNorm, headNorm, rmsNorm } from "../../../nn/norms.ts";
+import { type SelfAttentionOptions, withHeadNorms } from "../../../nn/self-attention.ts";
+import { bareCheckpoint, withoutTensors } from "../../config/checkpoint-rules.ts";
 import {
   GEMMA4_FIELDS,
   GEMMA4_KEYS,
@@ -26,12 +26,12 @@ import {
   gemma4Heads,
   gemma4Sharing,
   gemma4Windows,
-} from "../config/gemma4-config.ts";
-import { parseConfig } from "../config/hf-config.ts";
-import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
-import { type DecoderEnds, decoder } from "./decoder.ts";
-import { gemmaBlock, gemmaEnds, gemmaMlp } from "./gemma-block.ts";
-import { blockWithExperts, inStacks } from "./gemma4-experts.ts";
+} from "./config.ts";
+import { parseConfig } from "../../config/hf-config.ts";
+import type { Layer, ModelDefinition, RawConfig } from "../../family.ts";
+import { type DecoderEnds, decoder } from "../../blocks/decoder.ts";
+import { gemmaBlock, gemmaEnds, gemmaMlp } from "../../blocks/gemma-block.ts";
+import { blockWithExperts, inStacks } from "./experts.ts";
 
 const SCHEMA = z.object(GEMMA4_FIELDS);
 

@@ -6,11 +6,11 @@
  * What tells the class is in the first row of an example; with a mean it is in all.
  */
 import { z } from "zod";
-import { gelu } from "../../graph/ops/pointwise/gelu.ts";
-import { sizeAt } from "../../graph/shape.ts";
-import { exampleMean } from "../../nn/example-mean.ts";
-import type { Norm } from "../../nn/norms.ts";
-import type { Layer } from "../family.ts";
+import { gelu } from "../../../graph/ops/pointwise/gelu.ts";
+import { sizeAt } from "../../../graph/shape.ts";
+import { exampleMean } from "../../../nn/example-mean.ts";
+import type { Norm } from "../../../nn/norms.ts";
+import type { Layer } from "../../family.ts";
 
 /** What the head reads. */
 export const POOLING = z.enum(["late", "mean", "bos"]);

@@ -1,10 +1,10 @@
 /** @file What configuration files and GGUF files say of Falcon H1. */
 import { z } from "zod";
-import { BLOCK_NAMES, count, decoderGguf } from "./decoder-gguf.ts";
-import { DECODER_NAMES } from "./decoder-names.ts";
-import type { RowFactors } from "./gguf-rules.ts";
-import { BIAS_FIELDS, DECODER_FIELDS } from "./hf-config.ts";
-import { MAMBA_FIELDS } from "./mamba-config.ts";
+import { BLOCK_NAMES, count, decoderGguf } from "../../config/decoder-gguf.ts";
+import { DECODER_NAMES } from "../../config/decoder-names.ts";
+import type { RowFactors } from "../../config/gguf-rules.ts";
+import { BIAS_FIELDS, DECODER_FIELDS } from "../../config/hf-config.ts";
+import { MAMBA_FIELDS } from "../../config/mamba-config.ts";
 
 const size = z.int().positive();
 const factor = z.number().default(1);
