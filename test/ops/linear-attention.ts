@@ -29,16 +29,16 @@ interface More {
   readonly bindings?: Record<string, number>;
   /** Whether tokens correct what their keys find; default: they do. */
   readonly hasRates?: boolean;
-  /** Of the tensors that follow. */
-  readonly behind?: readonly InputSpec[];
+  /** Of the tensors that stand before the values. */
+  readonly first?: readonly InputSpec[];
 }
 
 const ruled = (
   name: string,
   sizes: Sizes,
-  { decay = uniform(-2, 0), bindings = {}, hasRates = true, behind = [] }: More = {},
+  { decay = uniform(-2, 0), bindings = {}, hasRates = true, first = [] }: More = {},
 ): OpCase =>
-  opCase(name, [...inputsOf(sizes, decay, hasRates), ...behind], {
+  opCase(name, [...first, ...inputsOf(sizes, decay, hasRates)], {
     bindings,
     tolerance: 1e-5,
     smooth: decay !== resets,
@@ -199,14 +199,14 @@ function gradients(head: Head, dO: number[][], [D, W]: readonly [number, number]
 
 const withGradient = (name: string, sizes: Sizes, more: More = {}): OpCase => {
   const [B, T, H, , W] = sizes;
-  return ruled(name, sizes, { ...more, behind: [float([B, T, H * W])] });
+  return ruled(name, sizes, { ...more, first: [float([B, T, H * W])] });
 };
 
 export const linearAttentionGradientSuite: OpSuite = {
   op: "linearAttentionGradient",
   reference: (inputs) => {
-    const [D, W] = widths(inputs);
-    const [values, flowing] = [inputs.slice(0, -1), inputs.at(-1)!];
+    const [flowing, ...values] = inputs as [Array64, ...Array64[]];
+    const [D, W] = widths(values);
     return [D, D, W, 1, 1].slice(0, values.length).map((width, which) =>
       gather(values, width, (head, row, index) => {
         const dO = Array.from({ length: head.T }, (_, t) =>
@@ -232,7 +232,7 @@ export const linearAttentionGradientSuite: OpSuite = {
   rejected: [
     reject(
       "a gradient of another width",
-      [4, 4, 4, 2, 2, 6].map((width) => float([1, 2, width])),
+      [6, 4, 4, 4, 2, 2].map((width) => float([1, 2, width])),
     ),
   ],
   realistic: withGradient("[4, 256, 16·128]", [4, 256, 16, 128, 128]),
@@ -240,14 +240,14 @@ export const linearAttentionGradientSuite: OpSuite = {
 
 const after = (name: string, sizes: Sizes, more: More = {}): OpCase => {
   const [B, , H, D, W] = sizes;
-  return { ...ruled(name, sizes, { ...more, behind: [float([B, H, D, W])] }), seeded: [] };
+  return { ...ruled(name, sizes, { ...more, first: [float([B, H, D, W])] }), seeded: [] };
 };
 
 export const cachedLinearAttentionSuite: OpSuite = {
   op: "cachedLinearAttention",
   reference: (inputs) => {
-    const [D, W] = widths(inputs);
-    const [values, state] = [inputs.slice(0, -1), inputs.at(-1)!];
+    const [state, ...values] = inputs as [Array64, ...Array64[]];
+    const [D, W] = widths(values);
     const firstOf = (row: number, head: number): number[][] =>
       Array.from({ length: D }, (_, i) => Array.from({ length: W }, (_, j) => at(state, [row, head, i, j])));
     const last = build(state.shape, ([row = 0, head = 0, i = 0, j = 0]) => {
@@ -269,8 +269,8 @@ export const cachedLinearAttentionSuite: OpSuite = {
   ],
   rejected: [
     reject("a state of other widths", [
-      ...[4, 4, 4, 2, 2].map((width) => float([1, 2, width])),
       float([1, 2, 2, 3]),
+      ...[4, 4, 4, 2, 2].map((width) => float([1, 2, width])),
     ]),
   ],
   realistic: after("[16, 1, 16·128]", [16, 1, 16, 128, 128]),

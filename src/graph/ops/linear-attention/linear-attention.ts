@@ -9,13 +9,16 @@
  * arXiv:2412.06464, eq. 10.
  */
 import { FLOAT_BYTES } from "../../dtype.ts";
-import { applyOne, type NoAttributes, type Op, type Value, type Values } from "../../graph.ts";
+import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
 import { type Bindings, dimAt, dimsOf, evaluateShape, sameShape, showShape, sizeAt } from "../../shape.ts";
 import { emitDeltaGradient, emitSumGradient } from "./linear-attention-gradient.ts";
 import { addLinearAttention } from "./linear-attention-nodes.ts";
 
 /** Queries, keys and values [B, T, H·D], [B, T, H·D], [B, T, H·W], decays g, and rates b of the delta rule. */
 export type LinearAttentionValues = readonly [q: Value, k: Value, v: Value, g: Value, b?: Value | undefined];
+
+/** The same as inputs of an operation: rates are the last, or there are none. */
+type Inputs = readonly [q: Value, k: Value, v: Value, g: Value, ...b: readonly Value[]];
 
 interface Sizes {
   readonly numHeads: number;
@@ -24,10 +27,8 @@ interface Sizes {
   readonly valueWidth: number;
 }
 
-/** Sizes of the values, or of those among inputs. @throws RangeError */
-export function linearAttentionSizes([q, k, v, g, b]: Values): Sizes {
-  if (!q || !k || !v || !g)
-    throw new RangeError("Cannot attend linearly without queries, keys, values and decays");
+/** Sizes of the values. @throws RangeError where they do not fit each other */
+export function linearAttentionSizes([q, k, v, g, b]: LinearAttentionValues | Inputs): Sizes {
   const [B, T] = dimsOf(q.shape, 3);
   const numHeads = sizeAt(g.shape, -1);
   const [keyWidth, valueWidth] = [sizeAt(k.shape, -1) / numHeads, sizeAt(v.shape, -1) / numHeads];
@@ -47,12 +48,12 @@ export function linearAttentionSizes([q, k, v, g, b]: Values): Sizes {
 
 /** Multiplications, and bytes between nodes, of values whose states are gone through so often, with so many copies of their rows. */
 function costOf(
-  values: Values,
+  values: Inputs,
   bindings: Bindings,
   times: Record<"states" | "rows", number>,
 ): { readonly count: number; readonly bytes: number } {
   const { numHeads, keyWidth, valueWidth } = linearAttentionSizes(values);
-  const [B, T] = evaluateShape(values[0]!.shape, bindings) as [number, number];
+  const [B, T] = evaluateShape(values[0].shape, bindings) as [number, number];
   const state = B * numHeads * keyWidth * valueWidth;
   const rows = times.rows * B * T * numHeads * (keyWidth + valueWidth);
   return { count: times.states * T * state, bytes: (state + rows) * FLOAT_BYTES };
@@ -61,20 +62,14 @@ function costOf(
 const FORWARD = { states: 4, rows: 0 };
 const BACKWARD = { states: 20, rows: 6 };
 
-export const linearAttentionOp: Op<NoAttributes, Values> = {
+export const linearAttentionOp: Op<NoAttributes, Inputs> = {
   name: "linearAttention",
   infer: (inputs) => {
     linearAttentionSizes(inputs);
-    return [inputs[2]!];
+    return [inputs[2]];
   },
   emit: ({ inputs, outputs: [o] }, emitter) => {
-    const [query, key, value, decay, rate = null] = emitter.names(inputs) as [
-      string,
-      string,
-      string,
-      string,
-      string?,
-    ];
+    const [query, key, value, decay, rate = null] = emitter.names(inputs);
     const outputs = [emitter.name(o), emitter.temporary()] as const;
     const { numHeads } = linearAttentionSizes(inputs);
     addLinearAttention(emitter, { query, key, value, decay, rate, state: null }, outputs, { numHeads });
@@ -84,69 +79,62 @@ export const linearAttentionOp: Op<NoAttributes, Values> = {
     count: costOf(inputs, bindings, FORWARD).count,
   }),
   scratchBytes: ({ inputs }, bindings) => costOf(inputs, bindings, FORWARD).bytes,
-  vjp: ({ inputs }, [gradient]) =>
-    inputs[0]!.graph.apply(linearAttentionGradientOp, [...inputs, gradient], {}),
+  vjp: ({ inputs, outputs: [o] }, [gradient]) =>
+    o.graph.apply(linearAttentionGradientOp, [gradient, ...inputs], {}),
 };
 
-/** Inputs as above, the gradient of o last; outputs are the gradients of the others. */
-export const linearAttentionGradientOp: Op<NoAttributes, Values, Values> = {
+export const linearAttentionGradientOp: Op<
+  NoAttributes,
+  readonly [gradient: Value, ...Inputs],
+  readonly [dq: Value, dk: Value, dv: Value, dg: Value, ...db: readonly Value[]]
+> = {
   name: "linearAttentionGradient",
-  infer: (inputs) => {
-    const values = inputs.slice(0, -1);
+  infer: ([gradient, ...values]) => {
     linearAttentionSizes(values);
-    const [v, gradient] = [values[2]!, inputs.at(-1)!];
+    const [, , v] = values;
     if (sameShape(gradient.shape, v.shape)) return values;
     throw new RangeError(
       `Cannot differentiate linear attention with values ${showShape(v.shape)}: gradient ${showShape(gradient.shape)}`,
     );
   },
   emit: ({ inputs, outputs }, emitter) => {
-    const { numHeads } = linearAttentionSizes(inputs.slice(0, -1));
-    const [q, k, v, g, b, dO = b] = emitter.names(inputs) as [
-      string,
-      string,
-      string,
-      string,
-      string,
-      string?,
-    ];
-    const [dq, dk, dv, dg, db] = emitter.names(outputs) as [string, string, string, string, string?];
+    const [, ...values] = inputs;
+    const { numHeads } = linearAttentionSizes(values);
+    const [dO, q, k, v, g, b] = emitter.names(inputs);
+    const [dq, dk, dv, dg, db] = emitter.names(outputs);
     const names = { inputs: [q, k, v, g, dO], outputs: [dq, dk, dv, dg] } as const;
-    if (db === undefined) emitSumGradient(emitter, names, numHeads);
+    if (b === undefined || db === undefined) emitSumGradient(emitter, names, numHeads);
     else emitDeltaGradient(emitter, names, { b, db }, numHeads);
   },
-  multiplications: ({ inputs }, bindings) => ({
+  multiplications: ({ inputs: [, ...values] }, bindings) => ({
     kind: "float32",
-    count: costOf(inputs.slice(0, -1), bindings, BACKWARD).count,
+    count: costOf(values, bindings, BACKWARD).count,
   }),
-  scratchBytes: ({ inputs }, bindings) => costOf(inputs.slice(0, -1), bindings, BACKWARD).bytes,
+  scratchBytes: ({ inputs: [, ...values] }, bindings) => costOf(values, bindings, BACKWARD).bytes,
   vjp: "not-differentiable",
 };
 
-/** Inputs as above, the state before the first token last, [B, H, D, W]; outputs o and the state after the last. */
-export const cachedLinearAttentionOp: Op<NoAttributes, Values, readonly [o: Value, state: Value]> = {
+/** `state`: that before the first token, and after the last, [B, H, D, W]. */
+export const cachedLinearAttentionOp: Op<
+  NoAttributes,
+  readonly [state: Value, ...Inputs],
+  readonly [o: Value, state: Value]
+> = {
   name: "cachedLinearAttention",
-  infer: (inputs) => {
-    const [values, state] = [inputs.slice(0, -1), inputs.at(-1)!];
+  infer: ([state, ...values]) => {
     const { numHeads, keyWidth, valueWidth } = linearAttentionSizes(values);
+    const [q, , v] = values;
     const expected = [dimAt(state.shape, 0), numHeads, keyWidth, valueWidth];
-    if (sameShape(state.shape, expected) && expected[0] === dimAt(values[0]!.shape, 0))
-      return [values[2]!, state];
+    if (sameShape(state.shape, expected) && expected[0] === dimAt(q.shape, 0)) return [v, state];
     throw new RangeError(
       `Cannot attend linearly from a state ${showShape(state.shape)}: expected [B, ${expected.slice(1).join(", ")}]`,
     );
   },
   emit: ({ inputs, outputs }, emitter) => {
-    const { numHeads } = linearAttentionSizes(inputs.slice(0, -1));
-    const names = emitter.names(inputs);
-    const [query, key, value, decay, rate = null] = names.slice(0, -1) as [
-      string,
-      string,
-      string,
-      string,
-      string?,
-    ];
-    const given = { query, key, value, decay, rate, state: names.at(-1)! };
+    const [, ...values] = inputs;
+    const { numHeads } = linearAttentionSizes(values);
+    const [state, query, key, value, decay, rate = null] = emitter.names(inputs);
+    const given = { query, key, value, decay, rate, state };
     addLinearAttention(emitter, given, emitter.names(outputs), { numHeads });
   },
   vjp: "not-differentiable",
@@ -162,9 +150,9 @@ export function cachedLinearAttention(
   values: LinearAttentionValues,
   state: Value,
 ): readonly [o: Value, state: Value] {
-  return state.graph.apply(cachedLinearAttentionOp, [...present(values), state], {});
+  return state.graph.apply(cachedLinearAttentionOp, [state, ...present(values)], {});
 }
 
-function present([q, k, v, g, b]: LinearAttentionValues): Values {
+function present([q, k, v, g, b]: LinearAttentionValues): Inputs {
   return b ? [q, k, v, g, b] : [q, k, v, g];
 }
