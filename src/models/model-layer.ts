@@ -1,7 +1,8 @@
 /** @file What a block of a model declares, found by building it once. */
 import type { AttentionOptions } from "../nn/builder.ts";
 import type { RecentOptions } from "./graphs/part-earlier.ts";
-import type { Branch, PartGraph } from "./graphs/part-graph.ts";
+import type { Branch } from "./graphs/part-branches.ts";
+import type { PartGraph } from "./graphs/part-graph.ts";
 import type { StateOptions } from "./graphs/part-state.ts";
 import type { SiteSpec, TensorSpec } from "./graphs/sites.ts";
 

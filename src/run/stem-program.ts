@@ -2,7 +2,8 @@
 import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
 import { neededInputs } from "../graph/program.ts";
-import type { GatheredRows, PartGraph } from "../models/graphs/part-graph.ts";
+import type { PartGraph } from "../models/graphs/part-graph.ts";
+import type { GatheredRows } from "../models/graphs/part-look-ups.ts";
 import { type AdapterView, partWith } from "../peft/adapter-view.ts";
 import { type GradientOutput, gradientName, writeGradients } from "./gradients/gradient-outputs.ts";
 import type { MadeProgram, Session } from "./session.ts";

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { factsOf } from "../../src/data/batches/pass-facts.ts";
 import type { Value } from "../../src/graph/graph.ts";
-import { isAttended } from "../../src/models/graphs/part-graph.ts";
+import { isAttended } from "../../src/models/graphs/part-saved.ts";
 import { FAMILIES } from "../../src/models/families.ts";
 import { full } from "../../src/peft/methods/full.ts";
 import { lora } from "../../src/peft/methods/lora.ts";

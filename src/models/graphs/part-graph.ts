@@ -5,18 +5,12 @@
  * projector that is passed in, so that adapters sit here without the family knowing. Which activations are worth saving
  * follows from what makes them: outputs of projections, branches and attention.
  */
-import { Graph, type InputValue, type Value, type Values } from "../../graph/graph.ts";
+import { Graph, type Value, type Values } from "../../graph/graph.ts";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import { gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
 import { stopGradient } from "../../graph/ops/shapes/stop-gradient.ts";
 import { sizeAt } from "../../graph/shape.ts";
-import type {
-  AttendOptions,
-  AttentionOptions,
-  Builder,
-  LinearOptions,
-  TensorRole,
-} from "../../nn/builder.ts";
+import type { AttendOptions, Builder, LinearOptions, TensorRole } from "../../nn/builder.ts";
 import type { Matrix } from "../../nn/compute.ts";
 import { asFloat32 } from "../../nn/computes/f32.ts";
 import type { PassInput } from "../../nn/pass.ts";
@@ -27,9 +21,12 @@ import { type PartAttention, type PartCache, attendIn, rotateIn } from "./part-a
 import type { LinearAttentionValues } from "../../graph/ops/linear-attention/linear-attention.ts";
 import { type PartEarlier, earlierBesideAttention, earlierIn } from "./part-earlier.ts";
 import { rememberIn } from "./part-memory.ts";
+import { PartBranches } from "./part-branches.ts";
 import { PartHead } from "./part-head.ts";
 import { LAYER_INPUT, OTHER_KEY, OTHER_VALUE, PartLinks } from "./part-links.ts";
+import { PartLookUps } from "./part-look-ups.ts";
 import { PartMatrices, type PartMatrix } from "./part-matrices.ts";
+import { ATTENDED, PartSaved } from "./part-saved.ts";
 import { PartTensors, type TensorRead } from "./part-tensors.ts";
 import { PassValues } from "./pass-values.ts";
 import { RowParts } from "./row-parts.ts";
@@ -38,48 +35,10 @@ import { type FrozenSite, PartSites } from "./part-sites.ts";
 import { type PartState, type StateOptions, pastStates } from "./part-state.ts";
 import { type SiteSpec, type TensorSpec, residualSite } from "./sites.ts";
 
-/** Rows that are looked up outside of the program. */
-export interface GatheredRows {
-  readonly table: string;
-  readonly ids: Value;
-  readonly rows: InputValue;
-}
-
-/** What a residual branch holds. */
-export interface Branch {
-  readonly name: string;
-  /** Multiplications of its products for one token; of experts, those that a token is expected to meet. */
-  readonly numMultiplications: number;
-  /** Null: none. */
-  readonly attention: AttentionOptions | null;
-}
-
-/** A residual branch: the stream before it, and with its change added. */
-interface BranchGraph extends Branch {
-  readonly input: Value;
-  readonly sum: Value;
-}
-
 /** A product without adapter and bias. */
 interface PlainProduct extends Pick<PartMatrix, "product" | "operands"> {
   /** What it multiplies. */
   readonly x: Value;
-}
-
-/** Sizes that are known before a program runs: rows, tokens, and their products. */
-const FIXED_SIZE = /^[BTNP0-9*+-]+$/;
-
-/** Whether the size of a value is known before a program runs. */
-export function hasFixedSize({ shape }: Value): boolean {
-  return shape.every((size) => typeof size === "number" || FIXED_SIZE.test(size));
-}
-
-/** Names of what attention gives, and of what is read of a memory, among what is worth saving. [B, T, H·E] */
-const ATTENDED = { attention: "attended", memory: "remembered" };
-
-/** Whether a name among what is worth saving is such a one. */
-export function isAttended(name: string): boolean {
-  return Object.values(ATTENDED).includes(name);
 }
 
 /** The residual stream as a projection. */
@@ -98,18 +57,20 @@ export class PartGraph implements Builder {
   readonly #pass = new PassValues(this.graph);
   /** Tensors in the order of their use. */
   readonly specs: readonly TensorSpec[] = this.#tensors.specs;
-  readonly branches: BranchGraph[] = [];
+  readonly #branches = new PartBranches();
+  readonly branches = this.#branches.all;
   /** Tied matrices: the name of the embedding's tensor, by that of the matrix. */
   readonly ties = new Map<string, string>();
   /** What programs read of the part's tensors, by name: the tensors, or the operands of their arithmetic. */
   readonly tensors: Readonly<Record<string, Value>> = this.#tensors.inputs;
   readonly passInputs = this.#pass.inputs;
   readonly tables = this.#pass.tables;
-  /** Embeddings, by the ids that choose their rows. */
-  readonly lookUps = new Map<Value, SiteSpec>();
-  readonly gathered: GatheredRows[] = [];
+  readonly #lookUps = new PartLookUps(this.graph, this.#tensors);
+  readonly lookUps = this.#lookUps.byIds;
+  readonly gathered = this.#lookUps.gathered;
+  readonly #saved = new PartSaved();
   /** Activations worth saving for the backward program. */
-  readonly saved: Record<string, Value> = {};
+  readonly saved = this.#saved.values;
   /** The one attention of a block; null: there is none. */
   attention: PartAttention | null = null;
   /** What it gives other parts, or reads of them. */
@@ -126,13 +87,11 @@ export class PartGraph implements Builder {
   #options: PartOptions;
   readonly #rowParts = new RowParts();
   readonly #masks = new DropoutMasks(this.graph, this.#rowParts);
-  /** Multiplications of all products so far, for one token. */
-  #numMultiplications = 0;
   readonly #sites = new PartSites({
     graph: this.graph,
     masks: this.#masks,
     ties: this.ties,
-    save: (name, value) => this.#save(name, value),
+    save: (name, value) => this.#saved.save(name, value),
     context: (input) => this.input(input),
   });
   readonly sites: readonly SiteSpec[] = this.#sites.specs;
@@ -188,7 +147,7 @@ export class PartGraph implements Builder {
       ...(stack && { stack }),
     };
     const { place, isFirst } = this.#sites.declare(spec);
-    if (isFirst) this.#numMultiplications += inFeatures * outFeatures * this.#rowParts.shareOf(x);
+    if (isFirst) this.#branches.count(inFeatures * outFeatures * this.#rowParts.shareOf(x));
     const frozen = {
       get weight() {
         return dense();
@@ -201,7 +160,7 @@ export class PartGraph implements Builder {
     };
     const { output: y, isPlain, isCheap } = this.#sites.place(spec, frozen, x, { ...this.#options, place });
     if (bias === null && isPlain) this.plainProducts.set(y, { x: smooth(x), product, operands });
-    return isCheap ? y : this.#save(`${place}.output`, y);
+    return isCheap ? y : this.#saved.save(`${place}.output`, y);
   }
 
   lookUp(name: string, ids: Value, numRows: number, width: number): Value {
@@ -216,11 +175,10 @@ export class PartGraph implements Builder {
       storedTransposed: false,
     };
     this.#sites.declare(spec);
-    // The first is that of the model's tokens.
-    if (!this.lookUps.has(ids)) this.lookUps.set(ids, spec);
+    this.#lookUps.note(ids, spec);
     const shape = [numRows, width] as const;
     const rows = this.#options.isGathered(table)
-      ? this.#gather(table, shape, ids, `${name}.rows`)
+      ? this.#lookUps.gather(table, shape, ids, `${name}.rows`)
       : gatherRows(this.tensor(table, shape, "embedding"), ids);
     return this.#options.lookUp({ spec, ids, rows, input: this.#sites.inputOf(name) });
   }
@@ -231,8 +189,8 @@ export class PartGraph implements Builder {
       options.sinks === undefined ? null : this.tensor(options.sinks, [options.numHeads], "weight");
     this.attention = attendIn(this.#pass, [q, k, v], options, { ...this.#options, sinks });
     const { output, saved } = this.attention.outputs;
-    for (const [name, value] of Object.entries(saved)) this.#save(name, value);
-    return this.#save(ATTENDED.attention, output);
+    for (const [name, value] of Object.entries(saved)) this.#saved.save(name, value);
+    return this.#saved.save(ATTENDED.attention, output);
   }
 
   toLayers(x: Value): void {
@@ -261,7 +219,7 @@ export class PartGraph implements Builder {
   linearAttention(values: LinearAttentionValues): Value {
     const memory = rememberIn(this.#pass, values, this.#options);
     this.#keep(memory);
-    return this.#save(ATTENDED.memory, memory.read);
+    return this.#saved.save(ATTENDED.memory, memory.read);
   }
 
   #keep({ options, state }: { readonly options: StateOptions; readonly state: PartState | null }): void {
@@ -284,33 +242,20 @@ export class PartGraph implements Builder {
     return rotateIn(this.#pass, x, numHeads, rotation);
   }
 
-  /** Makes an input of the rows of a table [rows, width], which are looked up outside of the program. */
-  #gather(table: string, shape: readonly [number, number], ids: Value, name: string): Value {
-    this.#tensors.specs.push({ name: table, shape, role: "embedding" });
-    const rows = this.graph.input(name, "float32", [...ids.shape, shape[1]]);
-    this.gathered.push({ table, ids, rows });
-    return rows;
-  }
-
   splitRows(rows: Value, counts: Value, numParts: number, numPerToken: number): Values {
     return this.#rowParts.split(rows, counts, numParts, numPerToken);
   }
 
   branch(name: string, x: Value, f: (x: Value) => Value): Value {
-    const [before, attention] = [this.#numMultiplications, this.attention];
-    const change = f(x);
-    const own = this.attention === attention ? null : this.attention;
-    const isDropped = this.#options.dropped.has(name);
-    if (isDropped && own) this.links.cutsKeys = true;
-    const sum = add(x, isDropped ? stopGradient(change) : change);
-    this.branches.push({
-      name,
-      input: x,
-      sum,
-      numMultiplications: this.#numMultiplications - before,
-      attention: own && own.options,
+    const before = this.attention;
+    const sum = this.#branches.add(name, x, () => {
+      const change = f(x);
+      const own = this.attention === before ? null : this.attention;
+      const isDropped = this.#options.dropped.has(name);
+      if (isDropped && own) this.links.cutsKeys = true;
+      return { sum: add(x, isDropped ? stopGradient(change) : change), attention: own && own.options };
     });
-    return this.#save(`${name}.sum`, sum);
+    return this.#saved.save(`${name}.sum`, sum);
   }
 
   input(input: PassInput): Value {
@@ -334,15 +279,10 @@ export class PartGraph implements Builder {
       ...this.cache?.past,
       ...pastStates(this.states),
       ...this.tensors,
-      ...Object.fromEntries(this.gathered.map(({ rows }) => [rows.name, rows])),
+      ...this.#lookUps.inputs(),
       ...this.head.inputs(),
       ...this.adapter,
       ...Object.fromEntries(this.dropout.map(({ mask }) => [mask.name, mask])),
     };
-  }
-
-  #save(name: string, value: Value): Value {
-    if (hasFixedSize(value)) this.saved[name] = value;
-    return value;
   }
 }

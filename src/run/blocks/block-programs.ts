@@ -7,7 +7,8 @@
 import { neededInputs } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
-import { type PartGraph, isAttended } from "../../models/graphs/part-graph.ts";
+import type { PartGraph } from "../../models/graphs/part-graph.ts";
+import { isAttended } from "../../models/graphs/part-saved.ts";
 import { type BlockOptions, type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
 import {
   type BlockGradients,

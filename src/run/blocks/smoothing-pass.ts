@@ -1,7 +1,8 @@
 /** @file Running a block so that factors on what its matrices multiply are measured. */
 import type { Value } from "../../graph/graph.ts";
 import { neededInputs } from "../../graph/program.ts";
-import { type PartGraph, hasFixedSize } from "../../models/graphs/part-graph.ts";
+import type { PartGraph } from "../../models/graphs/part-graph.ts";
+import { hasFixedSize } from "../../models/graphs/part-saved.ts";
 import type { SmoothingRule } from "../../nn/compute.ts";
 import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { BlockPass, BlockRunner } from "./block-runner.ts";
