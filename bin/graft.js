@@ -5,6 +5,8 @@
 // to who asks (Linux): a training step takes 7 % less.
 // In a clone the TypeScript source runs as it is (Node >= 22.18); an installed package carries JavaScript for Node >= 20.
 // A clone also carries a new Node of its own, for machines whose Node is older.
+// Started as `node bin/graft.js` it has none of this, and starts again with it where it can: the C library reads its settings
+// once, when a process begins.
 import { spawn } from "node:child_process";
 import { existsSync, readFileSync } from "node:fs";
 import module from "node:module";
@@ -23,6 +25,13 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
   // As main() does, without what it takes to start.
   console.log(JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")).version);
 } else if (isNewEnough) {
+  const { settings, flags } = firstLine();
+  const isSet = Object.keys(settings).every((name) => name in process.env);
+  // What was forked has a channel to its parent, which would end.
+  if (process.platform === "linux" && process.execve && !isSet && !process.connected) {
+    const words = [process.execPath, ...flags, ...process.execArgv, ...process.argv.slice(1)];
+    process.execve(process.execPath, words, { ...settings, ...process.env });
+  }
   // Taking the types out of the sources takes most of the time of a start; Node keeps what it made of them.
   if (isClone)
     module.enableCompileCache(fileURLToPath(new URL("../node_modules/.cache/graft", import.meta.url)));
@@ -34,9 +43,10 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
   const loaded = await import(program.href).catch(refuseMissing);
   if (loaded) process.exitCode = await loaded.main(process.argv.slice(2));
 } else if (process.execPath !== ownNode && existsSync(ownNode)) {
-  const flags = ["--min-semi-space-size=4", "--max-semi-space-size=4"];
+  const { settings, flags } = firstLine();
   const child = spawn(ownNode, [...flags, fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
     stdio: "inherit",
+    env: { ...settings, ...process.env },
   });
   // The terminal sends Ctrl+C to both processes; the child decides when to end.
   process.on("SIGINT", () => {});
@@ -49,6 +59,17 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
     `Cannot run graft on Node ${process.versions.node}: expected Node ${isClone ? "22.18" : "20"} or newer`,
     "Install a current Node (24 is the tested one), or run npm ci in a clone.",
   );
+}
+
+/** What the first line gives the C library and Node. */
+function firstLine() {
+  const words = readFileSync(fileURLToPath(import.meta.url), "utf8")
+    .split("\n", 1)[0]
+    .split(" ");
+  const settings = words
+    .filter((word) => /^[A-Z_]+=/.test(word))
+    .map((word) => /^(.*?)=(.*)$/.exec(word).slice(1));
+  return { settings: Object.fromEntries(settings), flags: words.filter((word) => word.startsWith("--")) };
 }
 
 /** Refuses to run where a package is not there, as in a clone before `npm ci`. */

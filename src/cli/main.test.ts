@@ -24,6 +24,7 @@ import { z } from "zod";
 import { FailedError } from "../errors.ts";
 import { type CommandBody, defineCommand, type ListedCommand } from "./command.ts";
 import { COMMANDS, loadCommands } from "./commands.ts";
+import { ownStart } from "../../test/process/own-start.ts";
 import { type Said, runMain } from "../../test/process/run-main.ts";
 
 const MAIN = fileURLToPath(new URL("main.ts", import.meta.url));
@@ -355,13 +356,19 @@ test(
   },
 );
 
-test("a clone whose packages are not installed says so, and how they are", () => {
-  const clone = join(folder, "clone");
+/** A clone of the program's start alone, with this in the place of what it starts; returns the file to run. */
+function startOf(name: string, main: string): string {
+  const clone = join(folder, name);
   cpSync(join(BIN, ".."), join(clone, "bin"), { recursive: true });
   mkdirSync(join(clone, "src/cli"), { recursive: true });
   writeFileSync(join(clone, "package.json"), '{"type": "module"}');
-  writeFileSync(join(clone, "src/cli/main.ts"), 'import "a-package-that-is-not-there";\n');
-  const { status, stdout, stderr } = spawnSync(process.execPath, [join(clone, "bin/graft.js"), "pull"], {
+  writeFileSync(join(clone, "src/cli/main.ts"), main);
+  return join(clone, "bin/graft.js");
+}
+
+test("a clone whose packages are not installed says so, and how they are", () => {
+  const bin = startOf("clone", 'import "a-package-that-is-not-there";\n');
+  const { status, stdout, stderr } = spawnSync(process.execPath, [bin, "pull"], {
     encoding: "utf8",
   });
   assert.deepEqual([status, stdout], [2, ""]);
@@ -370,3 +377,41 @@ test("a clone whose packages are not installed says so, and how they are", () =>
     /^error\[usage\/node\]: .*'a-package-that-is-not-there'.*\nhint: Run npm ci in the clone/,
   );
 });
+
+const startsAgain = process.platform === "linux" && process.execve !== undefined;
+test(
+  "started by any call of Node, it runs with what its first line sets, in the same process",
+  { skip: !startsAgain },
+  () => {
+    const { env: settings, flags } = ownStart();
+    const bin = startOf(
+      "start",
+      `export const main = async (words: string[]): Promise<number> => {
+      console.log(JSON.stringify({ words, env: process.env, flags: process.execArgv, pid: process.pid }));
+      for await (const chunk of process.stdin) console.log(JSON.stringify(String(chunk)));
+      return 3;
+    };\n`,
+    );
+    const others = Object.entries(process.env).filter(([name]) => !(name in settings));
+    const call = (env: NodeJS.ProcessEnv) =>
+      spawnSync(process.execPath, ["--no-warnings", bin, "a b", "--c=é"], {
+        encoding: "utf8",
+        input: "in",
+        env,
+      });
+    for (const own of [{}, { GLIBC_TUNABLES: "glibc.malloc.tcache_count=0" }]) {
+      const { status, stdout, stderr, pid } = call({ ...Object.fromEntries(others), ...own });
+      assert.deepEqual([status, stderr], [3, ""]);
+      const [told, read] = stdout
+        .trim()
+        .split("\n")
+        .map((line) => JSON.parse(line) as unknown);
+      const { env, ...start } = told as { env: Record<string, string>; flags: string[] };
+      assert.deepEqual(
+        [start, read],
+        [{ words: ["a b", "--c=é"], flags: [...flags, "--no-warnings"], pid }, "in"],
+      );
+      for (const [name, value] of Object.entries({ ...settings, ...own })) assert.equal(env[name], value);
+    }
+  },
+);
