@@ -252,6 +252,20 @@ describe("createTokenizer()", () => {
     );
   });
 
+  it("tells the bytes of all tokens in time linear in them, however many are added", () => {
+    const added = files.tokenizer["added_tokens"] as object[];
+    const more = Array.from({ length: 6000 }, (_, i) => ({ ...added[0], id: 259 + i, content: `<${i}>` }));
+    const tokenizer = createTokenizer({
+      ...files,
+      tokenizer: { ...files.tokenizer, added_tokens: [...added, ...more] },
+    });
+    const start = processorMs();
+    for (let n = 0; n < 100; n++) {
+      for (let id = 0; id < 256; id++) assert.deepEqual(tokenizer.tokenBytes(id), Uint8Array.of(id));
+    }
+    assert.ok(processorMs() - start < 1000, `${processorMs() - start} ms`);
+  });
+
   it("encodes a long text in linear time and equals its parts", () => {
     const tokenizer = createTokenizer(mergingFiles());
     const line = "hello, he said; <|im_end|> and 12 more\n";

@@ -97,11 +97,13 @@ function tokenBytesOf(
   decode: Tokenizer["decode"],
 ): Tokenizer["tokenBytes"] {
   const readBytes = byteReader(tokenizer["decoder"]);
+  // Made once: the library makes a table of all added tokens whenever it is asked.
+  const addedIds = new Set(hub.get_added_tokens_decoder().keys());
   return (id) => {
     const token = hub.id_to_token(id);
     if (token === undefined) return null;
     // Words that are put together are told as the text that each is alone.
-    const isText = readBytes === null || hub.get_added_tokens_decoder().has(id);
+    const isText = readBytes === null || addedIds.has(id);
     return isText
       ? new TextEncoder().encode(decode([id]))
       : Uint8Array.from(readBytes(token), (byte) => byte.charCodeAt(0));
