@@ -20,6 +20,8 @@ import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { readRealTokenizer } from "../../../test/golden/real-tokenizers.ts";
 import { createTokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { Random } from "../../random.ts";
+import { findCollector } from "../../runtime/memory/find-collector.ts";
+import { Automaton, RuleBook, type State } from "./rules/automaton.ts";
 import { schemaRule } from "./schema/schema-rules.ts";
 import { STRING_FORMATS } from "./schema/string-formats.ts";
 import { type GrammarCursor, TokenGrammar } from "./token-grammar.ts";
@@ -565,6 +567,39 @@ test("a pattern with states without number is given up, not waited for", () => {
     assert.equal((error as { code: string }).code, "usage/grammar");
   }
   assert.ok(processorMs() - start < 5000);
+});
+
+test("texts go on however many states others have made, which are let go of", async () => {
+  const grammar = ofSchema(BYTES, { type: "string", pattern: "^[ab]*a[ab]{200}$" });
+  const random = new Random(1);
+  const cursor = grammar.begin();
+  cursor.accept(0x22);
+  for (let n = 0; n < 4000; n++) cursor.accept(0x61 + random.integer(2));
+  const logits = new Float32Array(259);
+  cursor.restrict(logits, [STOP]);
+  assert.deepEqual(
+    [...logits.keys()].filter((id) => logits[id] === 0 && id !== 0x22),
+    [0x61, 0x62],
+  );
+
+  const book = new RuleBook();
+  const automaton = new Automaton(book, schemaRule(book, { type: "string", pattern: "^[ab]*a[ab]{200}$" }));
+  const start = automaton.start!;
+  const goOn = (from: State, num: number): State => {
+    let state = from;
+    for (let n = 0; n < num; n++) {
+      automaton.beginToken();
+      state = automaton.next(state, 0x61 + random.integer(2))!;
+    }
+    return state;
+  };
+  const textStart = automaton.next(start, 0x22)!;
+  const early = ((): WeakRef<State> => new WeakRef(goOn(textStart, 300)))();
+  goOn(textStart, 3000);
+  await new Promise((resolve) => setImmediate(resolve));
+  findCollector()!();
+  assert.equal(early.deref(), undefined);
+  assert.ok(automaton.follow(start, `"${"ba".repeat(150)}"`));
 });
 
 for (const [name, stop] of [

@@ -69,6 +69,7 @@ export class TokenGrammar implements Grammar {
 
   /** The state after an id; null: it may not follow. */
   follow(state: State, id: number): State | null {
+    this.#automaton.beginToken();
     return this.#vocabulary.follow(this.#automaton, state, id);
   }
 }

@@ -15,8 +15,10 @@ export type Way = (from: Place) => Place;
 export const SIGHT = 32;
 /** Nodes of one grammar, and places that may be looked at for the next token. */
 const [MAX_PLACES, MAX_WORK] = [50_000, 1_000_000];
-/** States that are kept, with their tables of 256 bytes. */
-const MAX_STATES = 4096;
+/** Ways out of a state: one for each byte. */
+const ROW = 256;
+/** Ways and places of all states that are kept; beyond them states are made anew when they are reached again. */
+const MAX_KEPT = 4096 * ROW;
 
 interface Edge {
   readonly low: number;
@@ -122,6 +124,8 @@ export class Automaton {
   readonly #isLive: Uint8Array;
   readonly #callsOf = new Map<string, Calls>();
   readonly #states = new Map<string, State>();
+  #numKept = 0;
+  #numCalls = 0;
   #work = 0;
 
   constructor(book: RuleBook, rule: Place) {
@@ -139,7 +143,7 @@ export class Automaton {
   next(state: State, byte: number): State | null {
     const known = state.row[byte];
     if (known !== undefined) return known;
-    let [low, high] = [0, 255];
+    let [low, high] = [0, ROW - 1];
     const targets: Config[] = [];
     for (const { place, calls } of state.configs) {
       for (const edge of this.#book.edges[place]!) {
@@ -209,11 +213,19 @@ export class Automaton {
     const name = `${kept.map(({ key }) => key).join()}${isEnd ? "!" : ""}`;
     const known = this.#states.get(name);
     if (known) return known;
-    // Texts keep the states in which they are.
-    if (this.#states.size >= MAX_STATES) this.#states.clear();
-    const state: State = { isEnd, row: Array.from({ length: 256 }), configs: kept, view: null };
+    this.#numKept += ROW + kept.length;
+    if (this.#numKept > MAX_KEPT) this.#forget();
+    const state: State = { isEnd, row: Array.from({ length: ROW }), configs: kept, view: null };
     this.#states.set(name, state);
     return state;
+  }
+
+  /** Lets go of all states but those in which texts are: these find the ways on again. */
+  #forget(): void {
+    for (const state of [this.start, ...this.#states.values()]) state?.row.fill(undefined);
+    this.#states.clear();
+    this.#callsOf.clear();
+    this.#numKept = 0;
   }
 
   #callsTo(to: Place, below: Calls | null): Calls | null {
@@ -223,7 +235,8 @@ export class Automaton {
     const name = `${to} ${below?.id ?? 0}`;
     const known = this.#callsOf.get(name);
     if (known) return known;
-    const made = { id: this.#callsOf.size + 1, to, below };
+    // No id comes twice: states of texts may have calls that are forgotten.
+    const made = { id: ++this.#numCalls, to, below };
     this.#callsOf.set(name, made);
     return made;
   }
