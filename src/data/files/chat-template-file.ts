@@ -33,5 +33,17 @@ export function withChatTemplate<C extends Pick<Checkpoint, "tokenizerFiles">>(
   if (tokenizerFiles === null) return checkpoint;
   // Its own, named ones among them, are no more.
   const { chat_template: _, ...config } = tokenizerFiles.config;
-  return { ...checkpoint, tokenizerFiles: { ...tokenizerFiles, config, chatTemplate } };
+  const { tokens } = tokenizerFiles;
+  return {
+    ...checkpoint,
+    tokenizerFiles: {
+      // Asked for each time: what is parsed stays in memory while somebody holds it.
+      get tokenizer() {
+        return tokenizerFiles.tokenizer;
+      },
+      ...(tokens && { tokens }),
+      config,
+      chatTemplate,
+    },
+  };
 }

@@ -38,13 +38,13 @@ const ROUNDING = 1e-9;
 /** Finds how many tokens the parts of a text have at least; looks at the vocabulary when it is first asked about more than `freeLength` characters. */
 export function fewestTokens(
   tokenizer: Pick<Tokenizer, "vocabSize" | "tokenBytes">,
-  { tokenizer: file }: TokenizerFiles,
+  files: TokenizerFiles,
   freeLength: number,
 ): (parts: readonly string[]) => number {
   let coverage: Coverage | null = null;
   return (parts) => {
     if (parts.reduce((total, { length }) => total + length, 0) <= freeLength) return 0;
-    const { isAsWritten, perToken } = (coverage ??= coverageOf(tokenizer, file));
+    const { isAsWritten, perToken } = (coverage ??= coverageOf(tokenizer, files));
     const counts = new Float64Array(NUM_BYTES);
     for (const part of parts) (isAsWritten ? countBytes : countCharacters)(part, counts);
     const sum = counts.reduce((total, count, byte) => total + count / perToken[byte]!, 0);
@@ -63,7 +63,7 @@ function countCharacters(text: string, counts: Float64Array): void {
 
 function coverageOf(
   { vocabSize, tokenBytes }: Pick<Tokenizer, "vocabSize" | "tokenBytes">,
-  file: Fields,
+  { tokenizer: file }: TokenizerFiles,
 ): Coverage {
   const composed = stepsOf(file["normalizer"] as WrittenStep | null).map(composedBy);
   const steps = stepsOf(file["pre_tokenizer"] as WrittenStep | null);

@@ -4,6 +4,11 @@ import * as fc from "fast-check";
 import { FormatError } from "../../errors.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { byteTokenizerFiles, createByteTokenizer } from "../../../test/tiny/byte-tokenizer.ts";
+import { readTokenizerFiles } from "../../format/checkpoint/tokenizer-folder.ts";
+import { memoryFolder } from "../../format/files/memory-folder.ts";
+import { findCollector } from "../../runtime/memory/find-collector.ts";
+import { withChatTemplate } from "../files/chat-template-file.ts";
+import { fewestTokens } from "./fewest-tokens.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
 import { type Tokenizer, createTokenizer } from "./tokenizer.ts";
 import { processorMs } from "../../train/power/processor-ms.ts";
@@ -274,6 +279,38 @@ describe("createTokenizer()", () => {
     assert.equal(ids.length, lineIds.length * 20_000);
     assert.deepEqual(ids.slice(-lineIds.length), lineIds);
   });
+});
+
+describe("the parsed tokenizer.json of a folder", () => {
+  const models = { BPE: {}, "BPE with merges of spaces": { merges: [["h e", "l"]] } };
+  for (const [name, own] of Object.entries(models)) {
+    for (const chatTemplate of [undefined, "chatml"]) {
+      it(`is let go of by what is made of it (${name}, ${chatTemplate ?? "its own"} template)`, async () => {
+        const model = { ...(files.tokenizer["model"] as object), ...own };
+        const folder = memoryFolder("a", {
+          "tokenizer.json": JSON.stringify({ ...files.tokenizer, model }),
+          "tokenizer_config.json": JSON.stringify(files.config),
+        });
+        const read = await readTokenizerFiles(folder);
+        const { tokenizerFiles } = withChatTemplate({ tokenizerFiles: read }, chatTemplate);
+        const parsed = ((): WeakRef<object>[] => {
+          const { tokenizer } = tokenizerFiles!;
+          return [new WeakRef(tokenizer), new WeakRef((tokenizer["model"] as { vocab: object }).vocab)];
+        })();
+        const tokenizer = createTokenizer(tokenizerFiles!);
+        const fewest = fewestTokens(tokenizer, tokenizerFiles!, 0);
+        assert.ok(fewest(["hello"]) > 0);
+        await new Promise((resolve) => setImmediate(resolve));
+        findCollector()!();
+        assert.deepEqual(
+          parsed.map((each) => each.deref()),
+          [undefined, undefined],
+        );
+        assert.ok(fewest(["hello"]) > 0);
+        assert.deepEqual(tokenizer.encode("he", { addSpecialTokens: false }), [104, 101]);
+      });
+    }
+  }
 });
 
 describe("stream()", () => {

@@ -5,19 +5,27 @@ import { FormatError, UsageError } from "../../errors.ts";
 import { showValue } from "../../messages/expected.ts";
 import { describeFolder, wrongContents } from "../contents.ts";
 import { type Folder, pathIn } from "../files/folder.ts";
-import { type Checkpoint, GGUF_ENDING } from "./checkpoint.ts";
+import {
+  type Checkpoint,
+  GGUF_ENDING,
+  type TokenizerFiles,
+  type UnusedTokenizerFiles,
+} from "./checkpoint.ts";
 import { openGgufCheckpoint } from "./gguf/gguf-checkpoint.ts";
 import { openHfCheckpoint } from "./hf-folder.ts";
 import { readAnyTokenizerFiles } from "./tokenizer-folder.ts";
+
+function hasTokenizer(files: UnusedTokenizerFiles): files is TokenizerFiles {
+  return files.tokenizer !== null;
+}
 
 /** Opens a GGUF file of a folder, and looks at what lies beside it. @throws as `openCheckpoint` */
 export async function openGgufIn(folder: Folder, name: string): Promise<Checkpoint> {
   const unused = await readAnyTokenizerFiles(folder);
   const checkpoint = await openGgufCheckpoint(await folder.open(name));
-  const { tokenizer, ...others } = unused;
   if (checkpoint.tokenizerFiles === null)
-    return { ...checkpoint, tokenizerFiles: tokenizer && { tokenizer, ...others } };
-  const isThere = tokenizer !== null || others.chatTemplate !== null;
+    return { ...checkpoint, tokenizerFiles: hasTokenizer(unused) ? unused : null };
+  const isThere = hasTokenizer(unused) || unused.chatTemplate !== null;
   return isThere ? { ...checkpoint, unusedTokenizerFiles: unused } : checkpoint;
 }
 

@@ -13,6 +13,7 @@ const LONG_WORD = 256;
 
 /** The library's model of byte pairs, as much as is used. */
 export interface BytePairs {
+  config: object;
   readonly tokens_to_ids: Map<string, number>;
   /** Tokens by id; what a file lacks is a hole. */
   readonly vocab: (string | undefined)[];
@@ -33,6 +34,21 @@ interface PairNode {
   score: number;
 }
 
+/** The model in a tokenizer's file, as much as is used. */
+interface FileModel {
+  readonly type?: unknown;
+  readonly vocab?: unknown;
+  readonly merges?: unknown;
+  readonly unk_token?: string;
+}
+
+/** The settings of a model in a tokenizer's file. */
+export function withoutLists(model: object): object {
+  // Not by spreading: reading the vocabulary of a file that lists its tokens would make it.
+  const { vocab: _, merges: __, ...settings } = Object.getOwnPropertyDescriptors(model as FileModel);
+  return Object.defineProperties({}, settings);
+}
+
 /** A tokenizer's file without its long lists, and how they are put into the model that the library makes of the rest. */
 interface Lists {
   readonly tokenizer: TokenizerFiles["tokenizer"];
@@ -41,17 +57,13 @@ interface Lists {
 
 /** Takes what the library is slow with out of a tokenizer's file. */
 export function takeLists({ tokenizer, tokens }: TokenizerFiles): Lists {
-  const model = (tokenizer["model"] ?? {}) as { type?: unknown; merges?: unknown; unk_token?: string };
+  const model = (tokenizer["model"] ?? {}) as FileModel;
   const { type, merges } = model;
   const isPlain = type === "BPE" && Array.isArray(merges) && merges.every(isPlainMerge);
   if (!isPlain) return { tokenizer, fill: () => {} };
-  // Inherits from the file's: reading its vocabulary would make it.
-  const rest = Object.create(model, {
-    merges: { value: [] },
-    ...(tokens && { vocab: { value: {} } }),
-  }) as object;
+  const vocab = tokens ? {} : model.vocab;
   return {
-    tokenizer: { ...tokenizer, model: rest },
+    tokenizer: { ...tokenizer, model: { ...withoutLists(model), vocab, merges: [] } },
     fill(made) {
       if (tokens) fillTokens(made, tokens, model.unk_token);
       fillMerges(made, merges);

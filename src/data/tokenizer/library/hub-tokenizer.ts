@@ -4,7 +4,7 @@ import { FormatError, GraftError } from "../../../errors.ts";
 import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 import { requireTokenId } from "../../../untrusted/limits.ts";
 import { OutOfTime, type TimeBudget } from "../../../untrusted/time-budget.ts";
-import { type BytePairs, takeLists } from "./byte-pairs.ts";
+import { type BytePairs, takeLists, withoutLists } from "./byte-pairs.ts";
 import { stripAddedSpaces } from "./added-spaces.ts";
 import { useCharacterMaps } from "./character-map.ts";
 import { withConfiguredPrefix } from "./configured-prefix.ts";
@@ -33,6 +33,8 @@ interface HubTokenizer extends SplittingTokenizer {
   id_to_token(id: number): string | undefined;
   get_added_tokens_decoder(): Map<number, { content: string; special: boolean }>;
   readonly model: TokenizerModel & BytePairs & UnknowingModel;
+  /** What it is made of. */
+  tokenizer?: object;
 }
 
 const HubTokenizer = UntypedHubTokenizer as new (tokenizer: object, config: object) => HubTokenizer;
@@ -113,6 +115,9 @@ export function openHubTokenizer(given: TokenizerFiles, budget: TimeBudget): Ope
     const { tokenizer, fill } = takeLists(files);
     const hub = new HubTokenizer(tokenizer, files.config);
     fill(hub.model);
+    // The library has read them, and would hold them as long as it lasts: several times the memory of the file.
+    delete hub.tokenizer;
+    hub.model.config = withoutLists(hub.model.config);
     useUnknownParts(hub, files);
     useCharacterMaps(hub.normalizer);
     const withinLimits = guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder, budget);
