@@ -1,6 +1,6 @@
 /** @file Jobs whose files are in an S3-compatible store: what it refuses, what gets lost, and workers that share nothing else. */
 import assert from "node:assert/strict";
-import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { Clock } from "../../src/jobs/queue/clock.ts";
@@ -121,6 +121,36 @@ test("a run is read as it was put at some time, and what it has no more goes", a
     [...server.objects.keys()].filter((each) => each.includes("ftjob-1")),
     [],
   );
+});
+
+test("a run that several fetch at once is there whole for each, beside one that removes a checkpoint", async () => {
+  const [one, two] = [await open("writes"), await open("reads")];
+  const run = one.runFolder("ftjob-fetched", "run");
+  for (const step of [2, 4]) {
+    mkdirSync(join(run, `checkpoint-${step}`), { recursive: true });
+    for (const name of ["a", "b"]) writeFileSync(join(run, `checkpoint-${step}`, name), `${name}${step}`);
+  }
+  const steps = async (): Promise<number[]> =>
+    (await two.listCheckpoints("ftjob-fetched", "run")).map(({ step }) => step);
+  for (const log of ["1", "2"]) {
+    writeFileSync(join(run, "log"), log);
+    await one.publishRun("ftjob-fetched", "run");
+    const fetches = Array.from({ length: 4 }, async () => {
+      assert.ok(await two.fetchRun("ftjob-fetched", "run"));
+      assert.deepEqual(await steps(), [2, 4]);
+      assert.equal(readFileSync(join(two.runFolder("ftjob-fetched", "run"), "log"), "utf8"), log);
+    });
+    await Promise.all(fetches);
+  }
+  const fetch = (): Promise<boolean> => two.fetchRun("ftjob-fetched", "run");
+  await Promise.all([fetch(), two.removeCheckpoint("ftjob-fetched", "run", 2), fetch()]);
+  assert.deepEqual(await steps(), [4]);
+  await one.fetchRun("ftjob-fetched", "run");
+  assert.deepEqual(readdirSync(run), ["checkpoint-4", "log"]);
+  // A file that somebody changes is seen, whatever was known of it.
+  writeFileSync(join(run, "log"), "3");
+  await one.fetchRun("ftjob-fetched", "run");
+  assert.equal(readFileSync(join(run, "log"), "utf8"), "2");
 });
 
 test("workers with folders of their own take a job over from each other through the store, bit for bit", async () => {

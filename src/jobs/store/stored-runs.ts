@@ -12,6 +12,7 @@ import { writeFileAtomic } from "../../format/files/atomic.ts";
 import { disk, tryRemove } from "../../format/files/disk/calls.ts";
 import { temporaryName } from "../../format/files/disk/temporaries.ts";
 import { bytesFile } from "../../format/files/folder-file.ts";
+import { hashFile } from "../../hub/remote/digest.ts";
 import { toFailedRead, toFailedWrite } from "../../messages/system-error.ts";
 import { filesIn, isMissing } from "../run-files.ts";
 import type { S3Store } from "./s3.ts";
@@ -21,6 +22,9 @@ type Manifest = z.output<typeof MANIFEST>;
 
 /** A run is written to while it is read, which is seen by its manifest at most a few times. */
 const MAX_TRIES = 5;
+
+/** Copies of whose files hashes are kept, those that were looked at last. */
+const MAX_HASHED = 64;
 
 const MANIFEST_NAME = "manifest.json";
 
@@ -36,10 +40,20 @@ function objectKey(job: string, folder: string, sha256: string): string {
   return `jobs/${job}/${folder}/objects/${sha256}`;
 }
 
+/** A file of a copy, and what says that it is still the one that was hashed. */
+interface HashedFile {
+  readonly stamp: string;
+  readonly sha256: string;
+}
+
 export class StoredRuns {
   readonly #store: S3Store;
   /** Where the copy of a run is. */
   readonly #folderOf: (job: string, folder: string) => string;
+  /** The last that is done in each copy, as long as it goes on. */
+  readonly #turns = new Map<string, Promise<void>>();
+  /** The files of each copy when it was last looked at: a job that is followed is looked at often. */
+  readonly #hashed = new Map<string, ReadonlyMap<string, HashedFile>>();
 
   constructor(store: S3Store, folderOf: (job: string, folder: string) => string) {
     this.#store = store;
@@ -55,9 +69,37 @@ export class StoredRuns {
   }
 
   /** Makes the copy of a run what is in the store, whole or not at all; false: where nothing is, it stays. @throws FailedError */
-  async fetch(job: string, folder: string): Promise<boolean> {
+  fetch(job: string, folder: string): Promise<boolean> {
+    return this.#inTurn(job, folder, () => this.#fetch(job, folder));
+  }
+
+  /** Changes a run as it is in the store. @throws as `fetch`, `publish`, `change` */
+  edit(job: string, folder: string, change: () => Promise<void>): Promise<void> {
+    return this.#inTurn(job, folder, async () => {
+      await this.#fetch(job, folder);
+      await change();
+      await this.publish(job, folder);
+    });
+  }
+
+  /** Does one thing after another in a copy: a second that fills it would take away what the first puts there. */
+  #inTurn<T>(job: string, folder: string, work: () => Promise<T>): Promise<T> {
+    const target = this.#folderOf(job, folder);
+    const done = (this.#turns.get(target) ?? Promise.resolve()).then(work);
+    const turn = done
+      .then(
+        () => {},
+        () => {},
+      )
+      .then(() => void (this.#turns.get(target) === turn && this.#turns.delete(target)));
+    this.#turns.set(target, turn);
+    return done;
+  }
+
+  async #fetch(job: string, folder: string): Promise<boolean> {
     const target = this.#folderOf(job, folder);
     const copy = temporaryName(target);
+    const old = temporaryName(target);
     try {
       for (let numTries = 1; ; numTries++) {
         const manifest = await this.#manifestOf(job, folder);
@@ -67,13 +109,18 @@ export class StoredRuns {
         if (missing === undefined) break;
         if (numTries === MAX_TRIES) throw damaged(missing);
       }
-      await disk().rm(target, { recursive: true, force: true });
+      // Not removed before: what is read meanwhile, such as an adapter, is gone for as short as can be.
+      await disk()
+        .rename(target, old)
+        .catch((error: unknown) => {
+          if (!isMissing(error)) throw error;
+        });
       await disk().rename(copy, target);
       return true;
     } catch (error) {
       throw toFailedWrite(error, target);
     } finally {
-      await tryRemove(copy);
+      for (const each of [copy, old]) await tryRemove(each);
     }
   }
 
@@ -85,27 +132,41 @@ export class StoredRuns {
     copy: string,
   ): Promise<string | null | undefined> {
     const target = this.#folderOf(job, folder);
-    const before = await filesIn(target);
-    const known = new Map<string, Uint8Array>();
-    for (const path of before) {
-      const bytes = await disk()
-        .readFile(join(target, path))
-        .catch(() => null);
-      if (bytes) known.set(`${path} ${hashBytes(bytes)}`, bytes);
-    }
-    const isSame =
-      before.length === manifest.length &&
-      manifest.every(({ path, sha256 }) => known.has(`${path} ${sha256}`));
-    if (isSame) return null;
+    const before = await this.#hashesOf(target);
+    const isKnown = ({ path, sha256 }: Manifest[number]): boolean => before.get(path)?.sha256 === sha256;
+    if (before.size === manifest.length && manifest.every(isKnown)) return null;
     await disk().rm(copy, { recursive: true, force: true });
-    for (const { path, sha256 } of manifest) {
+    for (const file of manifest) {
+      const { path, sha256 } = file;
       const key = objectKey(job, folder, sha256);
-      const bytes = known.get(`${path} ${sha256}`) ?? (await this.#store.get(key));
+      const own = isKnown(file) ? await readWhole(join(target, path)) : null;
+      const bytes = own && hashBytes(own) === sha256 ? own : await this.#store.get(key);
       if (!bytes || hashBytes(bytes) !== sha256) return key;
       const place = join(copy, path);
       await writeFileAtomic(place, bytesFile(basename(place), bytes));
     }
     return undefined;
+  }
+
+  /** Hashes the files of a copy by their paths in manifests, but for those that are as they were. */
+  async #hashesOf(target: string): Promise<ReadonlyMap<string, HashedFile>> {
+    const before = this.#hashed.get(target);
+    const found = new Map<string, HashedFile>();
+    for (const name of await filesIn(target)) {
+      const [path, place] = [inManifest(name), join(target, name)];
+      const { ino, size, mtimeMs } = await disk().stat(place);
+      const stamp = `${ino} ${size} ${mtimeMs}`;
+      const known = before?.get(path);
+      found.set(
+        path,
+        known?.stamp === stamp ? known : { stamp, sha256: await hashFile(place, "sha256", size) },
+      );
+    }
+    this.#hashed.delete(target);
+    this.#hashed.set(target, found);
+    const [oldest] = this.#hashed.keys();
+    if (this.#hashed.size > MAX_HASHED && oldest !== undefined) this.#hashed.delete(oldest);
+    return found;
   }
 
   async #manifestOf(job: string, folder: string): Promise<Manifest | null> {
@@ -154,10 +215,14 @@ export class StoredRuns {
       const sha256 = hashBytes(bytes);
       if (!put.has(sha256)) await this.#store.put(objectKey(job, folder, sha256), bytes);
       put.add(sha256);
-      manifest.push({ path: path.split(sep).join("/"), size_bytes: bytes.length, sha256 });
+      manifest.push({ path: inManifest(path), size_bytes: bytes.length, sha256 });
     }
     return manifest;
   }
+}
+
+function inManifest(path: string): string {
+  return path.split(sep).join("/");
 }
 
 /** @throws FormatError "format/file" */

@@ -92,9 +92,7 @@ export class StoredState extends StateFolder {
   }
 
   override async removeCheckpoint(job: string, folder: string, step: number): Promise<void> {
-    await this.fetchRun(job, folder);
-    await super.removeCheckpoint(job, folder, step);
-    await this.publishRun(job, folder);
+    await this.#runs.edit(job, folder, () => super.removeCheckpoint(job, folder, step));
   }
 
   override async fetchShared(path: string): Promise<string> {
