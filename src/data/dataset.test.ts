@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, describe, it } from "node:test";
@@ -192,6 +192,23 @@ describe("readDataset()", () => {
       "format/file",
       `Cannot read data set "FILE": no such file, expected a file (${DATA_ENDINGS.join(", ")}; also .gz, .zst) or a folder`,
     );
+  });
+
+  it("says of a file that is too large for one read how it is divided", async () => {
+    for (const [name, hint] of [
+      ["large.jsonl", /^Split it into files of one folder, as with split/],
+      ["large.jsonl.gz", /^Write it as several files of one folder/],
+      ["large.parquet", /^Write it as several files of one folder/],
+    ] as const) {
+      const path = write(name, "");
+      truncateSync(path, 2 ** 31);
+      await assert.rejects(readDataset(path, options), {
+        code: "format/file",
+        message: `Cannot read data set "${path}": the file has 2 GiB or more, expected fewer bytes in each`,
+        hint,
+      });
+      rmSync(path);
+    }
   });
 
   it("says of an address that it is none of this machine", async () => {

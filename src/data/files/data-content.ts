@@ -2,7 +2,7 @@
 import { createHash } from "node:crypto";
 import { FormatError, UsageError } from "../../errors.ts";
 import { disk } from "../../format/files/disk/calls.ts";
-import { describeFileProblem } from "../../messages/system-error.ts";
+import { describeFileProblem, systemCode } from "../../messages/system-error.ts";
 import type { DataKindName, DataUnits } from "../examples/data-kinds.ts";
 import type { RowCounts } from "../reports/data-report.ts";
 import { type DatasetOptions, rowParsing, UnitReader } from "../dataset.ts";
@@ -15,7 +15,7 @@ import {
   findFileKind,
 } from "../formats/file-kinds.ts";
 import type { ParsedRow } from "../formats/parsed-row.ts";
-import { decodeUtf8 } from "../formats/utf8.ts";
+import { decodeUtf8, SPLIT_HINT } from "../formats/utf8.ts";
 import { Breath } from "./breath.ts";
 import { DECOMPRESS } from "./compressions.ts";
 
@@ -39,6 +39,7 @@ export async function openContent(path: string): Promise<DataContent> {
   try {
     bytes = await disk().readFile(path);
   } catch (cause) {
+    if (systemCode(cause) === "ERR_FS_FILE_TOO_LARGE") throw tooLarge(path, cause);
     throw unreadable(path, describeFileProblem(cause), hintForPath(path), cause);
   }
   const kind = requireKind(path);
@@ -72,6 +73,16 @@ function unreadable(path: string, found: string, hint: string, cause: unknown): 
     hint,
     cause,
   });
+}
+
+/** Node reads no more at once, nor do its hashes take it. */
+function tooLarge(path: string, cause: unknown): FormatError {
+  const isText = compressionOf(path) === null && findFileKind(path)?.parse !== null;
+  return new FormatError(
+    "format/file",
+    `Cannot read data set "${path}": the file has 2 GiB or more, expected fewer bytes in each`,
+    { hint: isText ? SPLIT_HINT : "Write it as several files of one folder, and give the folder.", cause },
+  );
 }
 
 function requireKind(path: string): FileKind {

@@ -196,6 +196,9 @@ describe("the cache of large data", () => {
     assert.equal(entries(cacheFolder).length, 2);
     await writeCached(cacheFolder, "c", units, 2.5 * length);
     assert.deepEqual(entries(cacheFolder), ["b.units", "c.units"]);
+    // Neither what is larger than the cache nor what could not be read again.
+    const packed = [{ ids: new Uint8Array(2 ** 31) }] as unknown as typeof units.packed;
+    await writeCached(cacheFolder, "d", { ...units, packed });
     await writeCached(cacheFolder, "d", units, 10);
     assert.deepEqual(entries(cacheFolder), ["b.units", "c.units"]);
   });

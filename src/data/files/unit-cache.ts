@@ -19,6 +19,8 @@ import type { UnitJob } from "./unit-worker.ts";
 
 /** Bytes that a cache may take. */
 const CACHE_BYTES = 4e9;
+/** Bytes of the arrays of one entry: of 2 GiB and more Node could not read it at once, and it would be made anew each time. */
+const ENTRY_BYTES = 2e9;
 const ENDING = ".units";
 const DIGEST_BYTES = 32;
 const ALIGNMENT_BYTES = 8;
@@ -110,7 +112,7 @@ function aligned(at: number): number {
   return Math.ceil(at / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
 }
 
-/** Keeps units, and drops the oldest entries beyond `limitBytes`. A disk that refuses is no reason to fail: it is a cache. */
+/** Keeps units, and drops the oldest entries beyond `limitBytes`; what is too large for one entry is not kept. A disk that refuses is no reason to fail: it is a cache. */
 export async function writeCached(
   folder: string,
   key: string,
@@ -130,7 +132,7 @@ export async function writeCached(
     })),
   };
   const numBytes = entries.reduce((sum, { array }) => sum + array.byteLength, 0);
-  if (numBytes > limitBytes) return;
+  if (numBytes > Math.min(limitBytes, ENTRY_BYTES)) return;
   let digest = Buffer.alloc(0);
   const fill = async (write: Write): Promise<void> => {
     digest = await writeEntry(

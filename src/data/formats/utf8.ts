@@ -11,6 +11,9 @@ const PROBE_BYTES = 4096;
 /** Bytes whose text may be longer than JavaScript has them. */
 const LONG_BYTES = 2 ** 29 - 24;
 
+/** What to do with text that is too long. */
+export const SPLIT_HINT = "Split it into files of one folder, as with split -C 256M, and give the folder.";
+
 /** Decodes UTF-8, without a byte order mark. @throws FormatError "format/file" for another encoding, naming the first wrong byte */
 export function decodeUtf8(bytes: Uint8Array, file: string): string {
   const wide = findUtf16(bytes);
@@ -59,7 +62,7 @@ function tooLong(file: string, numBytes: number, cause: unknown): FormatError {
   return new FormatError(
     "format/file",
     `Cannot read data set "${file}": ${numBytes} bytes of text, expected at most half a gigabyte in a file or line`,
-    { hint: "Split it into files of one folder, as with split -C 256M, and give the folder.", cause },
+    { hint: SPLIT_HINT, cause },
   );
 }
 
