@@ -1,6 +1,9 @@
 /**
- * @file PostgreSQL by its URL. A connection that is lost is replaced, and what was to be done on it is done again for a
- * while: everything here is written so that doing it twice is as doing it once.
+ * @file PostgreSQL by its URL. A connection that is lost is replaced, and what was to be done on it is done again for a while.
+ *
+ * Where only the answer to a commit was lost, it is done twice. No job is added twice so, nor ended twice. But a job that was taken
+ * stays with nobody until its lease ends, and counts as lost by a worker; and who cancels, pauses or resumes one is told that it had
+ * been before.
  */
 import { setTimeout } from "node:timers/promises";
 import { type ClientBase, Pool } from "pg";
