@@ -21,7 +21,7 @@ import {
   type UnitOptions,
 } from "./examples/data-kinds.ts";
 import { type DataReport, reportOn, type RowCounts } from "./reports/data-report.ts";
-import { makeExample, type Example, TRAIN_ON } from "./examples/example.ts";
+import { type Example, type ExampleHooks, makeExample, TRAIN_ON } from "./examples/example.ts";
 import { Faults } from "./reports/faults.ts";
 import { DATA_ENDINGS, findFileKind, isPlainText } from "./formats/file-kinds.ts";
 import type { ParsedRow, ParseOptions } from "./formats/parsed-row.ts";
@@ -32,7 +32,10 @@ const OVERLONG = ["truncate", "drop", "error"] as const;
 type Overlong = (typeof OVERLONG)[number];
 
 /** How a data set is read. */
-export interface DatasetOptions<K extends DataKindName = "text"> extends UnitOptions {
+export interface DatasetOptions<K extends DataKindName = "text"> extends Omit<
+  UnitOptions,
+  keyof ExampleHooks
+> {
   /** "text" unless given. */
   readonly kind?: K;
   /** "truncate" unless given. */

@@ -28,18 +28,22 @@ export interface Example {
   readonly source: RowSource;
 }
 
-/** What turns rows into examples. */
-export interface ExampleOptions {
-  readonly tokenizer: Tokenizer;
-  readonly template: ChatTemplate;
-  /** "assistant" unless given. */
-  readonly trainOn?: TrainOn;
+/** Who is told what the user should know of an example. */
+export interface ExampleHooks {
   /** Is called for a prompt and completion that are joined as they are although the model has a chat template. */
   readonly onPlainPrompt?: () => void;
   /** Is called for a conversation of which the template leaves out a part of what is to be learned. */
   readonly onUnshown?: () => void;
   /** Is called for a text that is learned as it is although its row has a label. */
   readonly onLabelled?: () => void;
+}
+
+/** What turns rows into examples. */
+export interface ExampleOptions extends ExampleHooks {
+  readonly tokenizer: Tokenizer;
+  readonly template: ChatTemplate;
+  /** "assistant" unless given. */
+  readonly trainOn?: TrainOn;
 }
 
 /** Counts the tokens that are predicted with loss. */
