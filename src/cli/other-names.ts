@@ -8,7 +8,7 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   generate: "infer inference complete",
   chat: "run",
   serve: "server api",
-  merge: "fuse export merge-lora",
+  merge: "fuse merge-lora",
   pull: "download",
   push: "upload",
   plan: "estimate estimate-memory",

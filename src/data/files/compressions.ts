@@ -67,7 +67,10 @@ const SLICES: Readonly<Record<CompressedEnding, (bytes: Uint8Array) => AsyncIter
   },
 };
 
-/** Decompresses a file slice by slice, off the caller's thread. @throws Error when it is damaged, or would become more than it may */
+/**
+ * Decompresses a file slice by slice, off the caller's thread; before Node 22.15 a .zst file is one slice, made on it.
+ * @throws Error when it is damaged, or would become more than it may
+ */
 export async function* decompressInSlices(
   bytes: Uint8Array,
   ending: CompressedEnding,

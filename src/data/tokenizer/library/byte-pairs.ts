@@ -45,7 +45,7 @@ interface FileModel {
 /** The settings of a model in a tokenizer's file. */
 export function withoutLists(model: object): object {
   // Not by spreading: reading the vocabulary of a file that lists its tokens would make it.
-  const { vocab: _, merges: __, ...settings } = Object.getOwnPropertyDescriptors(model as FileModel);
+  const { vocab: _, merges: __, ...settings } = Object.getOwnPropertyDescriptors<FileModel>(model);
   return Object.defineProperties({}, settings);
 }
 
