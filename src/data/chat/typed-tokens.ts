@@ -1,10 +1,12 @@
 /**
- * @file Texts of special tokens in what people say, such as `<|im_end|>`: they stay text. In a conversation the chat template
- * alone writes tokens that end a turn or begin another. What users say and tools give has no other token either that the template
- * writes, such as `</tool_response>`; models think and call in these, and whoever runs one describes them.
+ * @file Keeps what people type from becoming special tokens: a user who writes `<|im_end|>` would else end the turn.
  *
- * Each is cut behind its first character, by a mark that passes through the template; the text between two marks is then
- * encoded by itself. A tokenizer that puts a space before every text puts one there.
+ * In no message does the text of a special token become that token; the chat template alone writes them. Messages of users and tools
+ * cannot write the template's other markup either, such as `</tool_response>`. Those of the model and of whoever runs it can: models
+ * think and call functions in such markup, and system messages describe it.
+ *
+ * The text of a token is cut behind its first character, by a mark that passes through the template, and the text between two marks is
+ * encoded by itself. A tokenizer that puts a space before every text puts one at each cut.
  */
 import type { Message } from "../rows/messages.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";

@@ -3,7 +3,10 @@ import type { Compressors } from "hyparquet";
 
 /** Bytes of pages that are kept; the others of a large group are decompressed once more. */
 const MOST_BYTES = 1 << 27;
-/** Pages of a size that one is looked for among: the library reads them in the order in which they were checked, but for columns. */
+/**
+ * Kept pages of one size with which a page that is read is compared, in the order in which they were checked. The library reads the pages
+ * of a column in that order, so that only those of other columns can stand before the right one; and each comparison takes time.
+ */
 const MOST_LOOKS = 64;
 
 interface KeptPage {

@@ -89,7 +89,10 @@ const TEXT_END: FindEnd = (slice) => {
 };
 const ROW_END: FindEnd = (slice) => slice.lastIndexOf(LINE_END) + 1;
 
-/** Puts slices together so that they end where a part does; the last is no short rest, whose kind could not be told. */
+/**
+ * Puts slices together to parts that end where rows or characters end. The last slice stays with the rest before it: a rest of a few
+ * bytes alone might not show in which encoding it is.
+ */
 async function* partsOf(
   slices: AsyncIterable<Uint8Array>,
   findEnd: FindEnd,

@@ -64,7 +64,10 @@ export interface CodesForm {
   outline?(path: string, settings: JsonObject): ((matrix: OutlinedMatrix) => HeldForm | null) | null;
   /** Names of tensors that say nothing of weights; absent: there are none. */
   readonly passesOver?: RegExp;
-  /** Whether matrices are read whenever they are used, as planes are bytes of the file, which the system's cache keeps; default: held. */
+  /**
+   * Whether a matrix is read from the file each time that it is used. That costs little where its planes are bytes of the file as they
+   * stand, which the system keeps in its cache. Absent: matrices are made once and held in memory.
+   */
   readonly isInFile?: true;
   readonly writing: FormWriting | "read-only";
 }

@@ -34,8 +34,9 @@ export function isAbandoned(name: string): boolean {
 }
 
 /**
- * Removes from a folder what ended processes left there, again where a process that they started still writes; what cannot be looked at or
- * removed stays.
+ * Removes the temporary files and folders of a folder whose processes have ended. Each is tried a few times: a process that an ended one
+ * had started may still put files into a temporary folder, which then is not empty when it is to go. What cannot be listed or removed
+ * stays.
  */
 export async function sweepTemporaries(folder: string): Promise<void> {
   for (const name of (await namesIn(folder)).filter(isAbandoned)) {
