@@ -2,8 +2,8 @@
 import { findNamed } from "../messages/find-named.ts";
 import type { Schedule } from "./schedule.ts";
 
-/** Adam's moments are few steps old at first, and a step by them is as large as one by many. */
-const WARMUP_SHARE = 0.05;
+/** The share of a run in which most warm up: Adam's moments are few steps old at first, and a step by them is as large as one by many. */
+export const WARMUP_SHARE = 0.05;
 
 /** Makes a schedule from its course after the warm-up: `after(0)` at its first step, `after(1)` at the end of the run. */
 function withWarmup(name: string, warmupShare: number, after: (progress: number) => number): Schedule {

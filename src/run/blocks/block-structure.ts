@@ -9,16 +9,16 @@ import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
 import { type SessionOutline, arithmeticOf, constantsOf } from "../arithmetic.ts";
 import type { Compiled, MadeProgram, Makeable, Session } from "../session.ts";
 
-/** Queries that attention processes at once in rows of up to so many tokens, and in longer ones. Measured: docs/log.md#attention-and-long-rows. */
-const ATTENTION_CHUNKS = [
-  { tokens: 512, queries: 64 },
-  { tokens: 2048, queries: 128 },
+/** Queries that attention processes at once in rows of more than so many tokens. Measured: docs/log.md#attention-and-long-rows. */
+export const ATTENTION_CHUNKS = [
+  { above: 0, queries: 64 },
+  { above: 512, queries: 128 },
+  { above: 2048, queries: 256 },
 ] as const;
-const LONG_CHUNK = 256;
 
 /** Queries at a time in rows of T tokens: a program has nodes for each chunk, so long rows have larger ones. */
 export function attentionChunkOf(numTokens: number): number {
-  return ATTENTION_CHUNKS.find(({ tokens }) => numTokens <= tokens)?.queries ?? LONG_CHUNK;
+  return (ATTENTION_CHUNKS.findLast(({ above }) => numTokens > above) ?? ATTENTION_CHUNKS[0]).queries;
 }
 
 /** How attention cuts rows of T tokens, unless `wanted` says. */

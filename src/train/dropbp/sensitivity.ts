@@ -91,4 +91,7 @@ const gradient: Sensitivity = {
   },
 };
 
+/** The default of the code of the paper. */
+export const DEFAULT_SENSITIVITY = norm;
+
 export const SENSITIVITIES: readonly Sensitivity[] = [norm, gradient];

@@ -8,18 +8,19 @@ import { COLUMNS } from "../../data/rows/columns.ts";
 import { isRecord } from "../../data/rows/row-error.ts";
 import { COMPUTE_NAMES } from "../../nn/computes.ts";
 import { OPTIMIZERS } from "../../optim/optimizers.ts";
-import { SCHEDULES } from "../../optim/schedules.ts";
+import { SCHEDULES, WARMUP_SHARE } from "../../optim/schedules.ts";
 import type { Method } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
 import { BASE_KINDS } from "../../quant/storages.ts";
 import { SHARD_DTYPES } from "../../runtime/memory/vector-memory.ts";
+import { ATTENTION_CHUNKS } from "../../run/blocks/block-structure.ts";
 import { RESIDENCIES } from "../../run/weights/weights.ts";
 import { ACTIVATION_FORMS } from "../activations/forms.ts";
-import { SENSITIVITIES } from "../dropbp/sensitivity.ts";
+import { DEFAULT_SENSITIVITY, SENSITIVITIES } from "../dropbp/sensitivity.ts";
 import { EVAL_METRICS } from "../eval-metrics.ts";
 import { LOG_FORMATS } from "../logs/log-formats.ts";
 import type { Objective } from "../objective.ts";
-import { OBJECTIVES } from "../objectives.ts";
+import { OBJECTIVES, defaultObjective } from "../objectives.ts";
 import { POWER_OPTIONS } from "../power/options.ts";
 import { DATA_PARALLEL } from "./data-parallel.ts";
 import { THREADS } from "./threads.ts";
@@ -38,7 +39,9 @@ export function objectiveChoice(objectives: readonly Objective[]) {
   return z
     .enum(names(objectives))
     .optional()
-    .describe("Training objective; default: cross-entropy, or what a head of classes or numbers is for");
+    .describe(
+      `Training objective; default: ${defaultObjective({ problem: null }).name}, or what a head of classes or numbers is for`,
+    );
 }
 
 /** The methods that a run may have. */
@@ -57,6 +60,9 @@ export const KEEP_LAST = 2;
  * arithmetic.
  */
 const LEAST_ATTENTION_CHUNK = 16;
+const CHUNKS = ATTENTION_CHUNKS.map(({ above, queries }) =>
+  above === 0 ? String(queries) : `${queries} in rows of more than ${above}`,
+);
 /** More than anybody needs, and few enough that steps of as many rows as a disk holds are numbers that JavaScript counts by ones. */
 export const MAX_EPOCHS = 1_000_000;
 
@@ -173,7 +179,7 @@ export const SETTING_GROUPS = {
       .min(0)
       .optional()
       .describe(
-        "Warm-up steps, in which the learning rate rises from 0; default: 5 % of the run, none with the constant schedule",
+        `Warm-up steps, in which the learning rate rises from 0; default: ${100 * WARMUP_SHARE} % of the run, none with the ${oneOf.format(names(SCHEDULES.filter(({ warmupShare }) => warmupShare === 0)))} schedule`,
       ),
     weightDecay: z
       .number()
@@ -191,7 +197,7 @@ export const SETTING_GROUPS = {
       .enum(["uniform", ...names(SENSITIVITIES)])
       .optional()
       .describe(
-        `How DropBP spreads the share over the branches once 10 % of the run is done: by how sensitive ${summaries(SENSITIVITIES).join(" or ")} are to each branch, or evenly; default: norm`,
+        `How DropBP spreads the share over the branches once 10 % of the run is done: by how sensitive ${summaries(SENSITIVITIES).join(" or ")} are to each branch, or evenly; default: ${DEFAULT_SENSITIVITY.name}`,
       ),
     seed: z.int().min(0).default(0).describe("Random seed"),
     evalEvery: z.int().positive().optional().describe("Steps between evaluations; default: an epoch"),
@@ -222,9 +228,7 @@ export const SETTING_GROUPS = {
       .int()
       .min(LEAST_ATTENTION_CHUNK)
       .optional()
-      .describe(
-        "Queries of a row that attention computes at a time; default: 64, or 128 in rows of more than 512 tokens, 256 of more than 2048",
-      ),
+      .describe(`Queries of a row that attention computes at a time; default: ${CHUNKS.join(", ")} tokens`),
     threads: THREADS,
   },
   power: POWER_OPTIONS,

@@ -84,7 +84,7 @@ export type TrainInput = {
   readonly gradientCheckpointing?: "auto" | "on" | "keep-attention" | "off" | undefined;
   /** How activations are kept for the backward pass: as they are, rounded to half the memory, or in files of the output folder; default: "float32" */
   readonly activations?: "float32" | "float16" | "disk" | undefined;
-  /** Queries of a row that attention computes at a time; default: 64, or 128 in rows of more than 512 tokens, 256 of more than 2048 */
+  /** Queries of a row that attention computes at a time; default: 64, 128 in rows of more than 512, 256 in rows of more than 2048 tokens */
   readonly attentionChunk?: number | undefined;
   /** CPU threads; default: all */
   readonly threads?: number | undefined;

@@ -12,7 +12,7 @@ import { findMethod } from "../../../peft/methods.ts";
 import type { Residency } from "../../../run/weights/weights.ts";
 import type { DropPlan } from "../../dropbp/branch-dropper.ts";
 import { requireKeptBranch } from "../../dropbp/branch-list.ts";
-import { SENSITIVITIES } from "../../dropbp/sensitivity.ts";
+import { DEFAULT_SENSITIVITY, SENSITIVITIES } from "../../dropbp/sensitivity.ts";
 import type { Objective } from "../../objective.ts";
 import { defaultObjective, findObjective } from "../../objectives.ts";
 import {
@@ -24,8 +24,6 @@ import {
 import { keysOf } from "../../settings/own-options.ts";
 import type { RunData } from "../data/run-data.ts";
 import type { ChosenObjective } from "../../step/objective-step.ts";
-
-const DEFAULT_SENSITIVITY = "norm";
 
 /** How frozen weights are kept: what is rounded for an arithmetic is rounded once. */
 export function residencyOf({ compute, weights }: TrainOptions): Residency {
@@ -109,7 +107,8 @@ export function dropPlan({ dropbp, dropbpRates, maxLength }: SizedOptions, model
   }
   if (dropbp === undefined || dropbp === 0) return null;
   requireKeptBranch(model, dropbp);
-  const sensitivity = SENSITIVITIES.find(({ name }) => name === (dropbpRates ?? DEFAULT_SENSITIVITY)) ?? null;
+  const rates = dropbpRates ?? DEFAULT_SENSITIVITY.name;
+  const sensitivity = SENSITIVITIES.find(({ name }) => name === rates) ?? null;
   return { rate: dropbp, sensitivity, length: maxLength };
 }
 
