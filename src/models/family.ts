@@ -10,11 +10,9 @@ import type { Builder } from "../nn/builder.ts";
 import type { CheckpointRules } from "./config/checkpoint-rules.ts";
 import type { GgufRules } from "./config/gguf-rules.ts";
 import type { RawConfig } from "./config/raw-config.ts";
+import type { ModelTask } from "./model-tasks.ts";
 
 export type { RawConfig } from "./config/raw-config.ts";
-
-/** What a model is for; `SequenceClassification` and its kin are told by `architectures` in config.json. */
-export type ModelTask = "causal-lm" | "sequence-classification" | "image-classification";
 
 /** Sizes of the images that a model reads, in pixels. */
 export interface ImageConfig {

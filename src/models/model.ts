@@ -5,7 +5,8 @@
  */
 import { assertInternal } from "../errors.ts";
 import { numAlikePositions } from "../nn/rope/rope-scaling.ts";
-import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig, ModelTask } from "./family.ts";
+import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig } from "./family.ts";
+import { MODEL_TASKS, type ModelTask } from "./model-tasks.ts";
 import { hasTargets, problemOf, type ProblemType } from "./config/classifier-config.ts";
 import { requireModelSize } from "../untrusted/limits.ts";
 import { type ModelLayer, type Part, declaredLayer } from "./model-layer.ts";
@@ -115,7 +116,7 @@ export class Model {
 
   /** Whether its head tells tokens, and no classes. */
   get hasVocabularyHead(): boolean {
-    return this.task === "causal-lm";
+    return MODEL_TASKS[this.task].writesText;
   }
 
   /** The module of the head's matrix: the first name in its path. */

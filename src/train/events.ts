@@ -1,6 +1,6 @@
 /** @file What a run tells while it goes on; the names are those of its JSON lines. */
 
-import type { ModelTask } from "../models/family.ts";
+import type { ModelTask } from "../models/model-tasks.ts";
 import type { EnergySource } from "./power/energy.ts";
 
 /** What a run is about to do. */

@@ -6,7 +6,8 @@ import { flagsOf } from "../../src/cli/flags/flags.ts";
 import { COMMAND_CODES, INTERRUPTED_STATUS, STOPPED_RUN } from "../../src/cli/report.ts";
 import { CODES, type ErrorCode, exitStatus, GraftError } from "../../src/errors.ts";
 import { FAMILIES, openModel } from "../../src/models/families.ts";
-import type { Family, ModelTask } from "../../src/models/family.ts";
+import type { Family } from "../../src/models/family.ts";
+import { MODEL_TASKS, type ModelTask } from "../../src/models/model-tasks.ts";
 import type { Model } from "../../src/models/model.ts";
 import type { SiteSpec } from "../../src/models/graphs/sites.ts";
 import type { SiteRole } from "../../src/nn/builder.ts";
@@ -160,15 +161,9 @@ function tasksOf(family: Family): readonly ModelTask[] {
   return [...new Set([smallModel(family).task, openModel(config).task])];
 }
 
-const TASK_WORDS: Readonly<Record<ModelTask, string>> = {
-  "causal-lm": "writing text",
-  "sequence-classification": "classes and scores of texts",
-  "image-classification": "classes of images",
-};
-
 function taskWords(family: Family): string {
   return tasksOf(family)
-    .map((task) => TASK_WORDS[task])
+    .map((task) => MODEL_TASKS[task].words)
     .join(", ");
 }
 

@@ -1,4 +1,5 @@
 /** @file What `graft train` says to people at the start of a run, where it goes on, and at its end. */
+import { MODEL_TASKS } from "../../models/model-tasks.ts";
 import { join } from "node:path";
 
 import { EVAL_METRICS, LOSS } from "../../train/eval-metrics.ts";
@@ -39,7 +40,7 @@ function describeData(start: StartEvent): string {
   const { task, truncated_examples: numCut, dropped_examples: numDropped } = start;
   const examples = formatCountOf(start.examples, "example");
   if (task === "image-classification") return examples;
-  const trained = task === "causal-lm" ? ` (${formatCount(start.trained_tokens)} trained)` : "";
+  const trained = MODEL_TASKS[task].writesText ? ` (${formatCount(start.trained_tokens)} trained)` : "";
   const limit = formatCountOf(start.max_length, "token");
   return [
     `${examples}, ${formatCountOf(start.tokens, "token")}${trained}`,

@@ -3,8 +3,8 @@ import { UsageError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
 
 /** Refuses a model that does not write tokens. @throws UsageError "usage/model" */
-export function requireText(name: string, { task, modelType }: Model): void {
-  if (task === "causal-lm") return;
+export function requireText(name: string, { task, modelType, hasVocabularyHead }: Model): void {
+  if (hasVocabularyHead) return;
   throw new UsageError(
     "usage/model",
     `Cannot write text with model "${name}": it is for ${task} (family ${modelType}), expected causal-lm`,

@@ -1,6 +1,7 @@
 /**
  * @file What an adapter file holds of the base: copies of matrices that adapters sit on, and modules trained whole.
  */
+import { MODEL_TASKS } from "../../models/model-tasks.ts";
 import { sameShape, sizeAt } from "../../graph/shape.ts";
 import { UsageError } from "../../errors.ts";
 import { isWithin, lastName, matchSuffix, moduleOf } from "../../models/module-path.ts";
@@ -16,7 +17,7 @@ import { BASE_LAYER, PREFIX } from "./adapter-tensors.ts";
 const PARTS = ["weight", "bias"];
 /** Modules that peft takes for heads of classes, and trains whole if they are there. */
 const PEFT_HEADS = ["classifier", "score"];
-const CLASSIFIER_TASKS = ["SEQ_CLS", "TOKEN_CLS"];
+const CLASSIFIER_TASKS: readonly string[] = [MODEL_TASKS["sequence-classification"].peftWord, "TOKEN_CLS"];
 /** How far a row of a copy may be from the base's, over its length: what rounding to half or to few bits makes. */
 const ROUNDING = 4e-3;
 const QUANTIZATION = 0.25;

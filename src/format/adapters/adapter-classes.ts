@@ -1,4 +1,5 @@
 /** @file The head of classes that an adapter brings along, where its base has none. */
+import { MODEL_TASKS } from "../../models/model-tasks.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { tellsClasses, withClasses, withProblem } from "../../models/config/class-head.ts";
@@ -11,8 +12,7 @@ import type { JsonObject } from "../files/json-file.ts";
 import { readAdapterConfig, readAdapterFolder } from "./adapter-folder.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 
-/** peft's word for what tells classes or numbers of texts. */
-const CLASSES_TASK = "SEQ_CLS";
+const CLASSES_TASK = MODEL_TASKS["sequence-classification"].peftWord;
 
 /** What the files of an adapter say in words. */
 interface AdapterWords {

@@ -3,6 +3,7 @@
  *
  * Knows no method: the method says its keys and its tensors' names.
  */
+import { MODEL_TASKS } from "../../models/model-tasks.ts";
 import { z } from "zod";
 import { A_TEXT, checkArguments, lazily } from "../../messages/arguments.ts";
 import { lastNames, matchSuffix, moduleOf } from "../../models/module-path.ts";
@@ -38,13 +39,6 @@ export const BASE_KEY = "base_rounded_to";
 export function isAdapterMethod(adapter: Adapter): boolean {
   return configFileOf(adapter.method) !== null;
 }
-
-/** PEFT's words for what a model is for; it has none for classifying images. */
-const TASK_TYPES = {
-  "causal-lm": "CAUSAL_LM",
-  "sequence-classification": "SEQ_CLS",
-  "image-classification": null,
-};
 
 /** Facts for a file that are not the adapter's own. */
 export interface AdapterOrigin {
@@ -148,7 +142,7 @@ function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknow
   const config = {
     target_modules: regex ?? modules,
     ...withModulesOfPeft(settings, base),
-    task_type: TASK_TYPES[base.model.task],
+    task_type: MODEL_TASKS[base.model.task].peftWord,
     // Not every method of PEFT knows the key.
     ...(regex !== null && targets.exclude.length > 0 ? { exclude_modules: targets.exclude } : {}),
   };
@@ -170,7 +164,7 @@ export function settingsForFile(
     ...file?.toConfig(options, sites, modules),
     peft_type: file?.peftType,
     revision: null,
-    task_type: "CAUSAL_LM",
+    task_type: MODEL_TASKS["causal-lm"].peftWord,
   };
 }
 

@@ -1,13 +1,8 @@
 /** @file The card of an adapter's folder: which programs read it, and how. */
+import { taskOfPeft } from "../../models/model-tasks.ts";
 import type { JsonObject } from "../files/json-file.ts";
 import { shellWord } from "./escape.ts";
 import { type Provenance, type ModelCard, UNKNOWN_PROVENANCE } from "./model-card.ts";
-
-/** Classes of transformers that load the base, by PEFT's word for what it is for. */
-const LOADERS: Readonly<Record<string, string>> = {
-  CAUSAL_LM: "AutoModelForCausalLM",
-  SEQ_CLS: "AutoModelForSequenceClassification",
-};
 
 /** What is known of a folder beside its configuration. */
 export interface AdapterCardOptions {
@@ -58,12 +53,13 @@ export function adapterCard(
 function graftLines(task: string | null, base: string, roundedTo: string | null): string[] {
   const rounded = roundedTo === null ? "" : ` --base ${roundedTo}`;
   const merge = `graft merge --model ${base} --adapter FOLDER --output merged`;
-  if (task === "CAUSAL_LM") return [`graft chat --model ${base}${rounded} --adapter FOLDER`, merge];
+  if (taskOfPeft(task ?? "")?.writesText)
+    return [`graft chat --model ${base}${rounded} --adapter FOLDER`, merge];
   return [`graft eval --model ${base}${rounded} --adapter FOLDER --data DATA`, merge];
 }
 
 function pythonLines(task: string | null, base: string): string[] {
-  const loader = LOADERS[task ?? ""] ?? "AutoModel";
+  const loader = taskOfPeft(task ?? "")?.loader ?? "AutoModel";
   return [
     "```python",
     "from peft import PeftModel",

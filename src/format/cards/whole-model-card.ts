@@ -1,5 +1,5 @@
 /** @file The card of a model folder: trained whole, merged or combined. */
-import type { ModelTask } from "../../models/family.ts";
+import { MODEL_TASKS, type ModelTask } from "../../models/model-tasks.ts";
 import type { Provenance, ModelCard } from "./model-card.ts";
 
 /** What a card of a model says of it. */
@@ -13,13 +13,6 @@ interface WholeModelFacts {
   readonly readBy: "transformers" | "transformers.js" | "graft";
   readonly provenance: Provenance;
 }
-
-/** Classes of transformers that load a model. */
-const LOADERS: Readonly<Record<ModelTask, string>> = {
-  "causal-lm": "AutoModelForCausalLM",
-  "sequence-classification": "AutoModelForSequenceClassification",
-  "image-classification": "AutoModelForImageClassification",
-};
 
 /** Makes the card of a model folder. */
 export function wholeModelCard({ baseName, task, tags, readBy, provenance }: WholeModelFacts): ModelCard {
@@ -40,13 +33,13 @@ const USAGE: Readonly<Record<WholeModelFacts["readBy"], (task: ModelTask | null)
     "",
     ...shellLines(task),
     "",
-    ...pythonLines(task === null ? "AutoModel" : LOADERS[task]),
+    ...pythonLines(task === null ? "AutoModel" : MODEL_TASKS[task].loader),
   ],
   "transformers.js": (task) => [
     "Made with graft: ONNX files for transformers.js and ONNX Runtime.",
     "",
     "```js",
-    ...(task === "causal-lm" ? GENERATOR_LINES : CLASSIFIER_LINES),
+    ...(writesText(task) ? GENERATOR_LINES : CLASSIFIER_LINES),
     "```",
   ],
   graft: (task) => [
@@ -71,9 +64,12 @@ const CLASSIFIER_LINES = [
   'const classifier = new TextClassificationPipeline({ task: "text-classification", model, tokenizer });',
 ];
 
+function writesText(task: ModelTask | null): boolean {
+  return task !== null && MODEL_TASKS[task].writesText;
+}
+
 function shellLines(task: ModelTask | null): string[] {
-  const command =
-    task === "causal-lm" ? "graft chat --model FOLDER" : "graft eval --model FOLDER --data DATA";
+  const command = writesText(task) ? "graft chat --model FOLDER" : "graft eval --model FOLDER --data DATA";
   return ["```sh", command, "```"];
 }
 

@@ -15,7 +15,7 @@ export async function openSamples(
   { signal, betweenTokens }: Pick<SampleParts, "signal" | "betweenTokens">,
 ): Promise<NonNullable<FineTuneHooks["samples"]> | null> {
   if (options.samples === undefined) return null;
-  if (base.model.task !== "causal-lm" || make === undefined) {
+  if (!base.model.hasVocabularyHead || make === undefined) {
     const found =
       make === undefined ? "nothing is there to write them" : `the model is for ${base.model.task}`;
     throw new UsageError("usage/flag", `Cannot write samples: ${found}, expected a model that writes text`, {

@@ -1,4 +1,5 @@
 /** @file The commands with which a user goes on from a result, written so that they can be pasted into a shell. */
+import { MODEL_TASKS } from "../../models/model-tasks.ts";
 import { readWeightedName } from "../../data/weighted-name.ts";
 import { shellWords } from "../../messages/shell-words.ts";
 import type { DoneEvent, StartEvent } from "../events.ts";
@@ -20,7 +21,7 @@ export function nextCommand(
           ["--model", start.model, ...flag("--base", base), "--adapter", done.output],
           flag("--chat-template", chatTemplate),
         ];
-  if (start.task !== "causal-lm")
+  if (!MODEL_TASKS[start.task].writesText)
     return graft(
       "eval",
       ...trained,
