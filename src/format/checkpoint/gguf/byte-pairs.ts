@@ -9,6 +9,7 @@ import {
   type Vocabulary,
   cannotRead,
   cannotWrite,
+  isPlainBpe,
   mergesOf,
   metadataList,
 } from "./tokenizer-kind.ts";
@@ -16,6 +17,10 @@ import { type TokenizerJson, isSame, stepsOf } from "./tokenizer-steps.ts";
 
 export const bytePairs: TokenizerKind = {
   read: readParts,
+  writes: {
+    summary: "BPE of bytes without prefixes and suffixes",
+    claims: (json) => isPlainBpe(json) && json.model.byte_fallback !== true,
+  },
   write: (modelName, json) => ({
     model: { type: "string", value: "gpt2" },
     pre: { type: "string", value: namePreTokenizer(modelName, json) },

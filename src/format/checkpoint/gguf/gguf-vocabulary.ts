@@ -9,17 +9,22 @@ import type { TokenizerFiles } from "../checkpoint.ts";
 import { tokenText } from "../token-text.ts";
 import { textOfPiece } from "./gguf-sentencepiece.ts";
 import { SPECIAL_TOKENS } from "./gguf-tokenizer.ts";
-import { TOKEN_TYPES, cannotWrite } from "./tokenizer-kind.ts";
+import { TOKEN_TYPES, type TokenizerKind, cannotWrite } from "./tokenizer-kind.ts";
 import { TOKENIZER_KINDS } from "./tokenizer-kinds.ts";
 import type { GgufValue } from "../../files/gguf/gguf-setting-bytes.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import { type TokenizerJson, stepsOf } from "./tokenizer-steps.ts";
 
-function requireMerges(modelName: string, { model, added_tokens = [] }: TokenizerJson): void {
-  const { type, continuing_subword_prefix, end_of_word_suffix } = model;
-  if (type !== "BPE" || continuing_subword_prefix || end_of_word_suffix) {
-    throw cannotWrite(modelName, `tokenizer type ${String(type)}`, "BPE without prefixes and suffixes");
-  }
+/** The kind as which a tokenizer is written. @throws UsageError "usage/model" when there is none */
+function kindOf(modelName: string, json: TokenizerJson): TokenizerKind {
+  const kinds: readonly TokenizerKind[] = Object.values(TOKENIZER_KINDS);
+  const found = kinds.find(({ writes }) => writes?.claims(json));
+  if (found) return found;
+  const known = kinds.flatMap(({ writes }) => writes?.summary ?? []).join(", ");
+  throw cannotWrite(modelName, `tokenizer type ${String(json.model.type)}`, known);
+}
+
+function requirePlainTokens(modelName: string, { added_tokens = [] }: TokenizerJson): void {
   const odd = added_tokens.find(({ lstrip, rstrip, single_word }) => lstrip || rstrip || single_word);
   if (odd === undefined) return;
   throw cannotWrite(
@@ -133,14 +138,15 @@ export function tokenizerSettings(
   { vocabSize, generationConfig }: VocabularySettings,
 ): Record<string, GgufValue> {
   const json = files.tokenizer as unknown as TokenizerJson;
-  requireMerges(modelName, json);
+  const kind = kindOf(modelName, json);
+  requirePlainTokens(modelName, json);
   const { tokens, types } = listTokens(modelName, json, vocabSize);
   const hasPieces = json.model.byte_fallback === true;
   const written = tokens.map((token, id) =>
     hasPieces && types[id] === TOKEN_TYPES.userDefined ? textOfPiece(token) : token,
   );
   const settings: Record<string, GgufValue> = {
-    ...TOKENIZER_KINDS[hasPieces ? "llama" : "gpt2"].write(modelName, json, tokens),
+    ...kind.write(modelName, json, tokens),
     tokens: { type: "strings", value: written },
     token_type: { type: "int32s", value: types },
   };

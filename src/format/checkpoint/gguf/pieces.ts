@@ -20,6 +20,7 @@ import {
   type TokenizerParts,
   type Vocabulary,
   cannotWrite,
+  isPlainBpe,
   mergesOf,
   metadataList,
 } from "./tokenizer-kind.ts";
@@ -27,6 +28,10 @@ import { type TokenizerJson, type WrittenStep, isSame, stepsOf } from "./tokeniz
 
 export const pieces: TokenizerKind = {
   read: readParts,
+  writes: {
+    summary: "BPE of pieces without prefixes and suffixes",
+    claims: (json) => isPlainBpe(json) && json.model.byte_fallback === true,
+  },
   write(modelName, json, tokens) {
     const addsPrefix = findPrefix(modelName, json);
     const scores = scoresOfMerges(tokens, mergesOf(json));
@@ -45,6 +50,8 @@ export const mergedPieces: TokenizerKind = {
     partsOf(file, vocabulary, { addsPrefix: false, specialIds: {} }, () =>
       metadataList<string>(file, "merges", "string"),
     ),
+  // `pieces` hands on those whose merges its scores cannot say.
+  writes: null,
   write(modelName, json) {
     if (findPrefix(modelName, json))
       throw cannotWrite(modelName, "merges of its own", "all that its pieces allow");

@@ -36,6 +36,12 @@ export interface TokenizerParts {
 export interface TokenizerKind {
   /** Reads what tokenizer.json is made of. @throws FormatError "format/file", UsageError "usage/model" */
   read(file: GgufMetadata, vocabulary: Vocabulary): TokenizerParts;
+  /** Which tokenizers of folders are written as this kind; null: none, or those that another hands on. */
+  readonly writes: {
+    /** In words, for errors. */
+    readonly summary: string;
+    claims(json: TokenizerJson): boolean;
+  } | null;
   /**
    * Says what a tokenizer has of its own beside its tokens, by what follows `tokenizer.ggml.` in the names of settings.
    * @throws UsageError "usage/model" for what such settings cannot say
@@ -50,6 +56,11 @@ export const PLAIN_BPE = {
   continuing_subword_prefix: null,
   end_of_word_suffix: null,
 };
+
+/** Whether a tokenizer merges parts of words, and marks neither beginnings nor ends of these. */
+export function isPlainBpe({ model }: TokenizerJson): boolean {
+  return model.type === PLAIN_BPE.type && !model.continuing_subword_prefix && !model.end_of_word_suffix;
+}
 
 /** Reads a list of a tokenizer's settings. @throws FormatError "format/file" when it is none */
 export function metadataList<T extends string | number>(
