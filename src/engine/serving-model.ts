@@ -9,7 +9,6 @@ import { Breath } from "../data/files/breath.ts";
 import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
 import { fewestTokens } from "../data/tokenizer/fewest-tokens.ts";
 import { type ClassOptions, classesOf } from "../data/examples/class-example.ts";
-import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
 import { readAdapter } from "../format/by-path.ts";
 import type { Compute } from "../nn/compute.ts";
 import { type ComputeName, COMPUTES } from "../nn/computes.ts";
@@ -37,7 +36,7 @@ import { openWritingSession } from "./opening/writing-session.ts";
 
 export interface OpenServingOptions
   extends
-    Pick<PartsOptions, "name" | "chatTemplate">,
+    Pick<PartsOptions, "name" | "chatTemplate" | "base">,
     Pick<AdapterPoolOptions, "updateBytes" | "onNote">,
     Omit<ServingOptions, "keptBytes" | "prefillTokens" | "now"> {
   /** How weights are kept; all as they are computed with ("float32") unless given. */
@@ -89,8 +88,9 @@ const MARK_TOKENS = 16;
 /** Opens a model by name or path; the caller closes it. @throws as `openTextParts`, `ServingEngine`, `requireOneBatch` */
 export async function openServingModel(model: string, options: OpenServingOptions): Promise<ServingModel> {
   const { name = model, chatTemplate, weights = "float32", compute = "f32", trainCompute } = options;
+  const read = { name, chatTemplate, base: options.base, classes: { headOf: options.headOf } };
   const engine = createEngine({ threads: options.threads, shareScratch: true });
-  const parts = await openTextParts(model, { name, chatTemplate, classes: { headOf: options.headOf } });
+  const parts = await openTextParts(model, read);
   const { base, checkpoint } = parts;
   const opened: Session[] = [];
   const open = async (arithmetic: Compute): Promise<Session> => {
@@ -102,10 +102,16 @@ export async function openServingModel(model: string, options: OpenServingOption
   try {
     const session = await open(chooseCompute(compute, base));
     const { maxLoaded = MAX_LOADED, updateBytes, onNote } = options;
-    const read = (folder: string): Promise<ReadAdapter> => readAdapter(folder, base);
     const writes = base.model.classPosition === null;
     // Texts whose classes are told are rows of passes of their own.
-    const adapters = new AdapterPool({ session, read, maxLoaded, updateBytes, onNote, isOwnFirst: !writes });
+    const adapters = new AdapterPool({
+      session,
+      read: (folder) => readAdapter(folder, base),
+      maxLoaded,
+      updateBytes,
+      onNote,
+      isOwnFirst: !writes,
+    });
     if (writes) await adapters.warmUp(null);
     const trained = trainCompute === undefined ? session.compute : COMPUTES[trainCompute];
     const trainingSession = trained === session.compute ? session : await open(trained);

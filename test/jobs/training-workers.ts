@@ -13,7 +13,13 @@ import { waitFor } from "../process/wait-for.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 
 /** How the model is held. */
-export const HELD = { compute: "f32", weights: "float32", chatTemplate: "chatml", threads: 1 } as const;
+export const HELD = {
+  compute: "f32",
+  weights: "float32",
+  chatTemplate: "chatml",
+  threads: 1,
+  base: undefined,
+} as const;
 
 let numIds = 0;
 

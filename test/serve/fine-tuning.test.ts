@@ -7,7 +7,9 @@ import OpenAI, { toFile } from "openai";
 import { listen } from "../../src/server/listening/listen.ts";
 import { MemoryJobs } from "../jobs/memory-jobs.ts";
 import { temporaryFolder, writeTinyChats } from "../tiny/model.ts";
-import { type TinyServer, serveTiny } from "./tiny-server.ts";
+import { type TinyOptions, type TinyServer, serveTiny } from "./tiny-server.ts";
+import { openTextParts } from "../../src/engine/open-text-model.ts";
+import { fingerprintOf } from "../../src/models/base/fingerprint.ts";
 import { ADAPTER_FILE, trainAlone } from "../jobs/train-alone.ts";
 import { waitFor } from "../process/wait-for.ts";
 
@@ -24,8 +26,9 @@ function tableOf(folder: string): MemoryJobs {
 
 async function open(
   folder: string,
+  options: TinyOptions = {},
 ): Promise<{ client: OpenAI; server: TinyServer; stop: () => Promise<void> }> {
-  const server = await serveTiny(folder, { jobs: tableOf(folder) });
+  const server = await serveTiny(folder, { jobs: tableOf(folder), ...options });
   await server.state.fineTuning?.start();
   const { url, stop } = await listen(server.app, { host: "127.0.0.1", port: 0 });
   return {
@@ -407,4 +410,26 @@ test("a job reads its data with the tokenizer that the server has open", async (
   const { id } = await own.client.fineTuning.jobs.create(request(data, { ...SETTINGS, steps: 1 }));
   await until(own.client, id, "succeeded");
   assert.ok(numTexts >= 24, `${numTexts} texts`);
+});
+
+test("a server rounds its base as it is told, for texts, for jobs and for whom workers know it by", async () => {
+  const own = await open(join(root, "rounded"), { base: "q8_0" });
+  after(() => own.stop());
+  const { base } = own.server.state.model.parts;
+  assert.equal(base.source.storageOf("model.layers.0.self_attn.q_proj.weight"), "q8_0");
+  const model = join(root, "rounded", "model");
+  const parts = await openTextParts(model, { base: "q8_0" });
+  assert.equal(own.server.state.fineTuning?.fingerprint, await fingerprintOf(parts.base));
+  await parts.checkpoint.close();
+  const file = await toFile(readFileSync(chats), "chats.jsonl");
+  const { id: data } = await own.client.files.create({ file, purpose: "fine-tune" });
+  const codes = own.client.fineTuning.jobs.create(request(data, { method: "peqa" }));
+  await assert.rejects(codes, { status: 400, param: "graft", message: /base q8_0 with method "peqa"/ });
+  const { id } = await own.client.fineTuning.jobs.create(request(data));
+  await until(own.client, id, "succeeded");
+  const run = join(root, "rounded", "state", "jobs", id, "run");
+  assert.deepEqual(
+    readFileSync(join(run, ADAPTER_FILE)),
+    await alone("rounded-alone", { model, base: "q8_0" }),
+  );
 });

@@ -77,7 +77,7 @@ async function openJobs(
 
 /** How a tiny model is served. */
 export interface TinyOptions
-  extends Partial<AdmissionOptions>, Pick<OpenServingOptions, "compute" | "coTraining" | "headOf"> {
+  extends Partial<AdmissionOptions>, Pick<OpenServingOptions, "base" | "compute" | "coTraining" | "headOf"> {
   /** Folder of another model to be served, without adapters. */
   readonly model?: string;
   /** Jobs that run at a time. */
@@ -95,6 +95,7 @@ export async function serveTiny(
     limits,
     jobs = new MemoryJobs(),
     chatTemplate = "chatml",
+    base,
     compute,
     coTraining,
     headOf,
@@ -110,6 +111,7 @@ export async function serveTiny(
   const model = await openServingModel(path, {
     name: "tiny",
     chatTemplate,
+    base,
     ...(compute && { compute }),
     ...(coTraining && { coTraining }),
     headOf,

@@ -109,7 +109,7 @@ async function placesOf(
   const { base, checkpoint } = await openTextParts(path, { name, chatTemplate, base: kind });
   const fingerprint = await fingerprintOf(base);
   await checkpoint.close();
-  const held = { compute, weights, chatTemplate, threads, ...(kind === undefined ? {} : { base: kind }) };
+  const held = { compute, weights, chatTemplate, threads, base: kind };
   return { fingerprint, places: { model: checkpoint.path, width: base.model.width, ...held } };
 }
 

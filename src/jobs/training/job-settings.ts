@@ -32,7 +32,7 @@ export interface JobPlaces {
   /** How the model is open: what a training on it cannot choose. */
   readonly compute: TrainOptions["compute"];
   readonly weights: TrainOptions["weights"];
-  readonly base?: TrainOptions["base"];
+  readonly base: TrainOptions["base"];
   readonly chatTemplate?: string | undefined;
   readonly threads?: number | undefined;
 }

@@ -19,7 +19,12 @@ import type { Model } from "../../models/model.ts";
 import { requireFit } from "../../train/files/data/text-data.ts";
 import { OBJECTIVES } from "../../train/objectives.ts";
 import { layOutRun } from "../../train/files/setup/lay-out-run.ts";
-import { chooseObjective, dropPlan, requireShortWarmup } from "../../train/files/setup/run-choices.ts";
+import {
+  chooseObjective,
+  dropPlan,
+  requireFrozenBase,
+  requireShortWarmup,
+} from "../../train/files/setup/run-choices.ts";
 import { type TrainOptions, sizedFor } from "../../train/settings/options.ts";
 import type { FineTuning } from "../fine-tuning.ts";
 import type { ServerState } from "../server-state.ts";
@@ -35,8 +40,8 @@ interface FineTuningOptions {
   readonly fingerprint: string;
   readonly files: StateFolder;
   readonly queue: JobQueue;
-  /** How trainings hold the model of the server. */
-  readonly held: Omit<TrainingPlaces, "model" | "width">;
+  /** How trainings hold the model of the server, beside what it tells itself. */
+  readonly held: Omit<TrainingPlaces, "model" | "width" | "base">;
   /** Jobs that train here at a time. */
   readonly maxRunning: number;
   /** Whether jobs are trained here, and nowhere else; otherwise by workers in other processes. */
@@ -50,7 +55,13 @@ interface FineTuningOptions {
 export function openFineTuning(state: ServerState, options: FineTuningOptions): FineTuning {
   const { fingerprint, files, queue, held, trainsHere, clock } = options;
   const { engine, parts } = state.model;
-  const places = { model: parts.checkpoint.path, width: engine.session.model.width, ...held };
+  const { width } = engine.session.model;
+  const places = {
+    model: parts.checkpoint.path,
+    width,
+    base: parts.base.roundedTo ?? undefined,
+    ...held,
+  };
   const trained = new TrainedModels(state, { queue, files, base: fingerprint });
   const worker = openWorker(state, options, places, trained);
   const closed = new AbortController();
@@ -100,6 +111,7 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
 
 /** Holds settings against the base, as a training does when it begins. @throws UsageError */
 function requireFitting(settings: TrainOptions, checkpoint: Checkpoint, model: Model): void {
+  requireFrozenBase(settings, METHODS);
   const sized = sizedFor(settings, model);
   dropPlan(sized, model);
   if (settings.steps !== undefined) requireShortWarmup(settings, settings.steps);
