@@ -72,7 +72,7 @@ test("graft fisher looks at the training files of a folder, not at those that ar
   assert.match(stdout, / numbers on 3 examples: /);
 });
 
-test("graft fisher refuses turns, and a model that is nobody's folder", async () => {
+test("graft fisher refuses turns, a model that is nobody's folder, and one that is trained and rounded", async () => {
   const road = await written("road");
   const turns = await run("--model", model, "--adapter", road);
   assert.equal(turns.status, 2);
@@ -83,6 +83,9 @@ test("graft fisher refuses turns, and a model that is nobody's folder", async ()
   const file = await run("--model", gguf);
   assert.equal(file.status, 2);
   assert.match(file.stderr, /it is no model folder of your own[\s\S]*--adapter/);
+  const rounded = await run("--model", await written("full"), "--base", "q8_0");
+  assert.equal(rounded.status, 2);
+  assert.match(rounded.stderr, /base q8_0 with method "full": .*expected a frozen base/);
 });
 
 test("graft fisher refuses a place that cannot be written before it estimates", async () => {

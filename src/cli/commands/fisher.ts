@@ -11,12 +11,13 @@ import { requireFilePlace } from "../../format/files/disk/file-place.ts";
 import { refuseFisherOf } from "../../peft/algebra/fisher.ts";
 import { algebraOf } from "../../peft/algebra/plan.ts";
 import { attach } from "../../peft/attach.ts";
-import { WHOLE_MODEL } from "../../peft/methods.ts";
+import { METHODS, WHOLE_MODEL } from "../../peft/methods.ts";
 import { Random } from "../../random.ts";
+import { requireFrozenBase } from "../../train/files/setup/run-choices.ts";
 import { estimateFisher } from "../../train/fisher.ts";
 import { defineCommand } from "../command.ts";
 import { EVALUATION_FLAGS, openUnits, readUnits } from "../data/evaluation.ts";
-import { MODEL_FLAGS } from "../model/model-flags.ts";
+import { MODEL_FLAGS, tellNotes } from "../model/model-flags.ts";
 import { findModel } from "../model/find-model.ts";
 import { PATH } from "../../messages/paths.ts";
 import { formatCountOf } from "../../messages/numbers.ts";
@@ -60,9 +61,12 @@ export const command = defineCommand({
     if (flags.adapter === undefined) await requireOwnFolder(name, path, source);
     const checkpoint = await openCheckpoint(path);
     try {
-      const parts = await readParts(checkpoint, { name, adapterPath: flags.adapter });
+      const { adapter: adapterPath, chatTemplate, base } = flags;
+      const parts = await readParts(checkpoint, { name, adapterPath, chatTemplate, base });
       const adapter = parts.adapter ?? (await attach(parts.base, WHOLE, new Random(0)));
-      refuseFisherOf(adapter.method.name, algebraOf(adapter.method));
+      const { method } = adapter;
+      requireFrozenBase({ base, method: method.name }, METHODS);
+      refuseFisherOf(method.name, algebraOf(method));
       const folder = flags.adapter ?? path;
       await requireFilePlace(join(folder, FISHER_FILE), null);
       const units = (await readUnits(parts, flags, io, "trained")).slice(0, flags.maxExamples);
@@ -74,6 +78,7 @@ export const command = defineCommand({
           io.signal.throwIfAborted();
         });
         const output = await writeFisher(folder, found);
+        tellNotes(parts, io);
         io.stdout(
           `${formatCountOf(adapter.numTrained, "number")} on ${formatCountOf(units.length, "example")}: ${output}`,
         );

@@ -51,7 +51,10 @@ export function requireSomethingTrained(
 }
 
 /** Refuses methods that change the base itself, or the codes that it has. @throws UsageError "usage/flag" */
-export function requireFrozenBase({ base, method: name }: TrainOptions, methods: readonly Method[]): void {
+export function requireFrozenBase(
+  { base, method: name }: Pick<TrainOptions, "base" | "method">,
+  methods: readonly Method[],
+): void {
   const method = findMethod(name, methods);
   if (base === undefined || keepsBaseFrozen(method)) return;
   const frozen = methods.filter(keepsBaseFrozen).map((other) => other.name);
