@@ -100,8 +100,15 @@ export class GradientBuffer {
     pool: BufferPool,
     slicing: Slicing = UNSLICED,
   ): Promise<GradientBuffer> {
-    const [sums, squares] = [await VectorSums.create(engine), await Squares.create(engine)];
-    return new GradientBuffer(adapter, pool, { sums, squares, rowSums: new RowSums(engine, pool) }, slicing);
+    const sums = await VectorSums.create(engine);
+    try {
+      const squares = await Squares.create(engine);
+      const rowSums = new RowSums(engine, pool);
+      return new GradientBuffer(adapter, pool, { sums, squares, rowSums }, slicing);
+    } catch (error) {
+      await sums.release();
+      throw error;
+    }
   }
 
   /** Forgets what was collected: the next step begins. */

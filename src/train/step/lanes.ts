@@ -32,17 +32,22 @@ export async function openLanes(
   const { session: whole, betweenBlocks } = options;
   const threads = Math.max(1, Math.floor(whole.engine.threads / numLanes));
   const session = numLanes === 1 ? whole : whole.onThreads(threads);
-  const open = async (): Promise<Lane> => ({
-    steps: await StepRunner.create({ ...options, session }),
-    scorer: await Scorer.create(session, options, objective, betweenBlocks),
-  });
-  const lanes: [Lane, ...Lane[]] = [await open()];
-  while (lanes.length < numLanes) lanes.push(await open());
-  return {
-    lanes,
-    release: async () => {
-      for (const { steps } of lanes) await steps.release();
-      if (session !== whole) await session.release();
-    },
+  const opened: StepRunner[] = [];
+  const release = async (): Promise<void> => {
+    for (const steps of opened) await steps.release();
+    if (session !== whole) await session.release();
   };
+  const open = async (): Promise<Lane> => {
+    const steps = await StepRunner.create({ ...options, session });
+    opened.push(steps);
+    return { steps, scorer: await Scorer.create(session, options, objective, betweenBlocks) };
+  };
+  try {
+    const lanes: [Lane, ...Lane[]] = [await open()];
+    while (lanes.length < numLanes) lanes.push(await open());
+    return { lanes, release };
+  } catch (error) {
+    await release();
+    throw error;
+  }
 }

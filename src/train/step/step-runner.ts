@@ -103,14 +103,15 @@ export class StepRunner {
       adapter,
     );
     const stages = {
-      gradients: await GradientBuffer.create(session.engine, adapter, session.pool, {
-        numRows: session.sliceRows,
-        isSliced: ({ layer, input }) => layer === null && input === sliced,
-      }),
       dropout,
       runner: new BlockRunner(session, adapter, fillDropout),
       embedding: await Embedding.create(session, adapter),
       head: new LabelHead(session, adapter, { fillDropout, betweenBlocks: options.betweenBlocks }),
+      // Last: their programs are not the session's, and would stay if another could not be compiled.
+      gradients: await GradientBuffer.create(session.engine, adapter, session.pool, {
+        numRows: session.sliceRows,
+        isSliced: ({ layer, input }) => layer === null && input === sliced,
+      }),
     };
     return new StepRunner(options, stages);
   }
