@@ -140,8 +140,12 @@ class Training {
           { budgetBytes, frozenDtype: shardDtype, takenBytes },
           async (memory) => {
             const setup = await setUp(opened, fitted, memory, shared?.session.base);
-            for (const message of describeFit(fitted)) this.#tell(message);
-            return await this.#train(setup, memory, activations);
+            try {
+              for (const message of describeFit(fitted)) this.#tell(message);
+              return await this.#train(setup, memory, activations);
+            } finally {
+              setup.release();
+            }
           },
         );
       } finally {
@@ -185,13 +189,18 @@ class Training {
           tellNew();
         }
       };
-      let next = await step();
-      for (; !next.done; next = await step()) this.#emit(next.value);
-      const { state, evaluation } = next.value;
-      if (state.dropbp) describeSkipped(state.dropbp).forEach(this.#tell);
-      const done = tellDone(setup, state, (performance.now() - this.#startedMs) / 1000);
-      this.#emit(done);
-      return { ...done, evaluation };
+      try {
+        let next = await step();
+        for (; !next.done; next = await step()) this.#emit(next.value);
+        const { state, evaluation } = next.value;
+        if (state.dropbp) describeSkipped(state.dropbp).forEach(this.#tell);
+        const done = tellDone(setup, state, (performance.now() - this.#startedMs) / 1000);
+        this.#emit(done);
+        return { ...done, evaluation };
+      } finally {
+        // Where a hook has thrown it has not ended.
+        await run.return(null as never);
+      }
     } finally {
       await session.release();
     }

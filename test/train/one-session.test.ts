@@ -104,10 +104,11 @@ for (const [modelType, residency, recompute] of CASES) {
   });
 }
 
-/** An engine that counts its programs which are there. */
-function countPrograms(): { readonly counting: Engine; readonly numCompiled: () => number } {
-  let numCompiled = 0;
+/** An engine that counts its programs which are there; after so many it compiles no more. */
+function countPrograms(most = Infinity): { readonly counting: Engine; readonly numCompiled: () => number } {
+  let [numCompiled, left] = [0, most];
   const compile: Engine["compile"] = async (spec, options) => {
+    if (left-- === 0) throw new Error("no more");
     const program = await engine.compile(spec, options);
     numCompiled++;
     return {
@@ -170,6 +171,27 @@ test("a run that cannot go on from its checkpoint leaves no program on a session
   assert.equal(numCompiled(), 0);
 });
 
+test("a run leaves no program, whichever of them cannot be compiled", async () => {
+  const { base } = await openUntilEnd(await writeTinyModel(`${folder}/compiled`));
+  const adapter = await attachTo(base, lora);
+  const fails = async (most: number): Promise<boolean> => {
+    const { counting, numCompiled } = countPrograms(most);
+    const session = new Session(counting, base);
+    const request = { ...requestFor(session, adapter), totalSteps: 1, numLanes: 2 };
+    const error = await trained(request).then(
+      () => null,
+      (thrown: Error) => thrown,
+    );
+    if (error !== null) assert.equal(error.message, "no more");
+    await session.release();
+    assert.equal(numCompiled(), 0, `after ${most} programs`);
+    return error !== null;
+  };
+  let most = 0;
+  while (await fails(most)) most++;
+  assert.ok(most > 0);
+});
+
 test("a run on a session that others use leaves nothing of it, whatever its structure", async () => {
   const model = await writeTinyModel(`${folder}/borrowed`);
   const { base } = await openUntilEnd(model);
@@ -186,6 +208,29 @@ test("a run on a session that others use leaves nothing of it, whatever its stru
   }
   assert.ok(numPrograms > 0);
   assert.deepEqual(numLeft, [0, 0, 0, 0]);
+  await session.release();
+});
+
+test("a run on a base that others use gives back the codes that it made of it, also where a hook throws", async () => {
+  const model = await writeTinyModel(`${folder}/codes`);
+  const { base } = await openUntilEnd(model);
+  const { counting, numCompiled } = countPrograms();
+  const session = new Session(counting, base);
+  const data = writeTinyChats(`${folder}/codes.jsonl`, 4);
+  const numHeld: number[] = [];
+  const run = (output: string, onEvent: () => void): ReturnType<typeof runTiny> => {
+    const settings = { method: "peqa", rank: undefined, steps: 1 };
+    const lent = { session, betweenBlocks: async () => void numHeld.push(base.derived.keys().length) };
+    return runTiny({ model, data, output, ...settings }, { shared: lent, onEvent });
+  };
+  await run(`${folder}/codes-whole`, () => {});
+  assert.ok(Math.max(...numHeld) > 0);
+  assert.deepEqual([base.derived.keys(), numCompiled()], [[], 0]);
+  const fail = (): void => {
+    if (numCompiled() > 0) throw new Error("nobody listens");
+  };
+  await assert.rejects(run(`${folder}/codes-cut`, fail), /nobody listens/);
+  assert.deepEqual([base.derived.keys(), numCompiled()], [[], 0]);
   await session.release();
 });
 

@@ -38,17 +38,26 @@ export async function startAdapter(
 ): Promise<Adapter> {
   if (options.initAdapter !== undefined) {
     const { adapter } = await readAdapter(options.initAdapter, base, methods);
-    if (adapter.method.name !== options.method) {
-      throw new UsageError(
-        "usage/adapter",
-        `Cannot start ${options.method} from adapter "${options.initAdapter}": it is ${adapter.method.name}`,
-        { hint: `Give --method ${adapter.method.name}, or leave the adapter out.` },
-      );
+    try {
+      requireSameMethod(options, adapter);
+      requireSameOptions(options, request.options, adapter, base);
+    } catch (error) {
+      adapter.release();
+      throw error;
     }
-    requireSameOptions(options, request.options, adapter, base);
     return adapter;
   }
   return await attach(base, request, new Random(options.seed, INIT_STREAM), memory);
+}
+
+/** @throws UsageError "usage/adapter" */
+function requireSameMethod({ method, initAdapter }: TrainOptions, { method: own }: Adapter): void {
+  if (own.name === method) return;
+  throw new UsageError(
+    "usage/adapter",
+    `Cannot start ${method} from adapter "${initAdapter}": it is ${own.name}`,
+    { hint: `Give --method ${own.name}, or leave the adapter out.` },
+  );
 }
 
 /** An adapter brings its options along: others beside it would be passed over. @throws UsageError "usage/adapter" */

@@ -33,6 +33,8 @@ export interface TrainingSetup extends Pick<
   readonly reference: Adapter | null;
   /** Sentences that the caller should see. */
   readonly notes: readonly string[];
+  /** Gives back what its adapters share with others of the base; whoever sets up calls it. */
+  release(): void;
 }
 
 /** Gets what a run needs that fits. `vectors`: memory of what is trained; `openBase`: weights that are open already. @throws errors of weights and adapters */
@@ -46,31 +48,44 @@ export async function setUp(
   // Not that of `opened`: the plan may have rounded its base.
   const { options, checkpoint, model, data, request, objective, dropBp } = prepared;
   const base = openBase ?? (await loadWeights(path, checkpoint, { name: options.model }));
-  const adapter = await startAdapter(options, base, { request, methods, memory: vectors });
-  requireTrainableBlocks(model, adapter);
-  requireTrainedHead(checkpoint, adapter);
-  if (dropBp) requireTrainedBranch(model, adapter);
-  const run = { totalSteps: prepared.totalSteps, microBatches: options.gradientAccumulationSteps };
-  // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
-  const reference =
-    options.initAdapter !== undefined && objective.objective.needs.includes("reference")
-      ? await startAdapter(options, base, { request, methods })
-      : null;
-  return {
-    ...prepared,
-    base,
-    adapter,
-    origin: { base, checkpoint, chatTemplateHash: data.chatTemplateHash, baseRecord: await recordBase(base) },
-    inputs: await describeInputs(options, data.fileHashes),
-    memory,
-    reference,
-    notes: [
-      ...compareTokenizerFiles(checkpoint),
-      ...data.notes,
-      ...(options.resume ? [] : describeReaders(adapter)),
-      ...(dropBp && !options.resume ? describeMeasuring(dropBp, model, run) : []),
-    ],
+  const started: Adapter[] = [];
+  const start = async (memory?: VectorMemory): Promise<Adapter> => {
+    const adapter = await startAdapter(options, base, { request, methods, ...(memory && { memory }) });
+    started.push(adapter);
+    return adapter;
   };
+  const release = (): void => {
+    for (const adapter of started) adapter.release();
+  };
+  try {
+    const adapter = await start(vectors);
+    requireTrainableBlocks(model, adapter);
+    requireTrainedHead(checkpoint, adapter);
+    if (dropBp) requireTrainedBranch(model, adapter);
+    const run = { totalSteps: prepared.totalSteps, microBatches: options.gradientAccumulationSteps };
+    // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
+    const isCompared = options.initAdapter !== undefined && objective.objective.needs.includes("reference");
+    const { chatTemplateHash } = data;
+    return {
+      ...prepared,
+      base,
+      adapter,
+      origin: { base, checkpoint, chatTemplateHash, baseRecord: await recordBase(base) },
+      inputs: await describeInputs(options, data.fileHashes),
+      memory,
+      reference: isCompared ? await start() : null,
+      notes: [
+        ...compareTokenizerFiles(checkpoint),
+        ...data.notes,
+        ...(options.resume ? [] : describeReaders(adapter)),
+        ...(dropBp && !options.resume ? describeMeasuring(dropBp, model, run) : []),
+      ],
+      release,
+    };
+  } catch (error) {
+    release();
+    throw error;
+  }
 }
 
 /** Says before a training that other programs will not read what comes of it. */
