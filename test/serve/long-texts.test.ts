@@ -7,6 +7,8 @@ import { serveTiny } from "./tiny-server.ts";
 const server = await serveTiny(temporaryFolder(), { limits: { maxBodyBytes: 4e6 } });
 after(() => server.close());
 
+const SHORT = { messages: [{ role: "user", content: "ka" }] };
+
 async function post(path: string, asked: object) {
   const { status, body } = await server.post(path, asked);
   return { status, error: (body as { error: { code: string; param: string } }).error };
@@ -17,6 +19,8 @@ test("texts for their tokens alone, and ids for their text, have a greatest leng
   for (const [asked, param] of [
     [{ prompt: text }, "prompt"],
     [{ messages: [{ role: "user", content: text }] }, "messages"],
+    [{ ...SHORT, tools: [{ type: "function", function: { name: "f", description: text } }] }, "messages"],
+    [{ ...SHORT, chat_template_kwargs: { text } }, "messages"],
     [{ tokens: Array.from(text, () => 7) }, "tokens"],
   ] as const) {
     const { status, error } = await post(param === "tokens" ? "/detokenize" : "/tokenize", asked);

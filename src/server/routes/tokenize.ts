@@ -34,7 +34,11 @@ export const tokenize = defineRoute({
     if ((prompt == null) === (messages == null)) {
       throw invalidValue("prompt or messages is needed, and only one of them", "prompt");
     }
-    requireShort(prompt ?? JSON.stringify(messages), prompt == null ? "messages" : "prompt", "characters");
+    if (prompt != null) requireShort(prompt, "prompt", "characters");
+    else {
+      const read = JSON.stringify({ messages, tools, variables });
+      requireShort(read, "messages", "characters with tools and chat_template_kwargs");
+    }
     const { tokenizer } = model.parts;
     const tokens = messages
       ? model.encodeChat(messages.map(readMessage), {
