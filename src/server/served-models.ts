@@ -135,9 +135,14 @@ export class ServedModels {
       await this.load(name, folder, more);
     } catch (error) {
       if (!(error instanceof FormatError || error instanceof UsageError)) throw error;
-      throw new ApiError(400, error.code, this.#server.named(toldWhole(error).replaceAll(folder, path)), {
-        param,
-      });
+      throw new ApiError(
+        400,
+        error.code,
+        this.#server.named(toldWhole(error).replaceAll(folder, () => path)),
+        {
+          param,
+        },
+      );
     }
   }
 

@@ -86,7 +86,18 @@ export class ServerState {
     const places = this.models.list().map(({ id, path }) => ({ id, path: path ?? base }));
     const shown = places
       .toSorted((one, other) => other.path.length - one.path.length)
-      .reduce((said, { id, path }) => said.replaceAll(path, id), text);
+      .reduce((said, { id, path }) => withName(said, path, id), text);
     return this.fineTuning?.files.withoutPath(shown) ?? shown;
   }
+}
+
+/** A text with a name in the place of a path, where that stands whole. A word, as a relative path may be, is left: it may be any. */
+function withName(text: string, path: string, name: string): string {
+  if (!/[\\/]/.test(path)) return text;
+  return text.replaceAll(path, (found, at: number) => {
+    const isLonger =
+      /[\w./\\-]/.test(text.charAt(at - 1)) ||
+      /^\.?[\w-]/.test(text.slice(at + path.length, at + path.length + 2));
+    return isLonger ? found : name;
+  });
 }

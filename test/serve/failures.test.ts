@@ -99,3 +99,21 @@ test("a request to a server that stops", async () => {
   state.isDraining = false;
   assert.equal((await server.app.request("/ready")).status, 200);
 });
+
+test("errors tell clients the names of models for their folders, and leave words and other paths alone", () => {
+  const { path } = state.model.parts.checkpoint;
+  state.models.register("a$&b", "/srv/out");
+  state.models.register("math", "out");
+  for (const [text, told] of [
+    [`Cannot read "${path}/config.json"`, 'Cannot read "tiny/config.json"'],
+    ['Cannot read "/srv/out": it is a file', 'Cannot read "a$&b": it is a file'],
+    ["Cannot go on without /srv/out.", "Cannot go on without a$&b."],
+    [
+      "/srv/output, /srv/out-2, /srv/out.bak, /old/srv/out",
+      "/srv/output, /srv/out-2, /srv/out.bak, /old/srv/out",
+    ],
+  ] as const) {
+    assert.equal(state.named(text), told);
+  }
+  for (const name of ["a$&b", "math"]) state.models.forget(name);
+});

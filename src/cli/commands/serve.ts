@@ -2,7 +2,7 @@
 import { randomInt, randomUUID } from "node:crypto";
 import { existsSync } from "node:fs";
 import { once } from "node:events";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import type { NamedAdapter } from "../../engine/adapters/held-adapter.ts";
 import { readAllNamed } from "../model/named-adapters.ts";
 import { type ServingModel, openServingModel } from "../../engine/serving-model.ts";
@@ -50,7 +50,8 @@ export const command = defineCommand({
     if (options.adapterRoot !== undefined) await requireRoot(options.adapterRoot);
     await requirePort(options);
     await readTls(options.tlsCert, options.tlsKey);
-    const adapters = readAllNamed(options.adapter);
+    // Whole, so that errors show clients the names instead.
+    const adapters = readAllNamed(options.adapter).map(({ name, path }) => ({ name, path: resolve(path) }));
     // Others have the folder too where it is neither the database's nor that of copies.
     const isShared = options.database !== undefined && options.store === undefined;
     const own = isShared ? undefined : options.state;

@@ -41,7 +41,7 @@ export async function wordsWith(
     ...plain,
     named: (text) => {
       let told = text;
-      for (const [path, name] of names) told = told.replaceAll(path, name);
+      for (const [path, name] of names) told = told.replaceAll(path, () => name);
       return plain.named(told);
     },
   };
