@@ -77,7 +77,7 @@ describe("classes of texts", () => {
       assert.ok(losses.at(-1)! < 0.5 * losses[0]!, `loss ${losses[0]} to ${losses.at(-1)}`);
       const { event: before } = await evaluate("--model", model);
       const { event: after } = await evaluate("--model", model, "--adapter", output);
-      assert.deepEqual(Object.keys(after), ["event", "loss", "accuracy", "texts"]);
+      assert.deepEqual(Object.keys(after), ["event", "loss", "accuracy", "macro_f1", "texts"]);
       assert.ok(Math.abs(Number(after["loss"]) - result.evaluation!.loss) < 1e-5);
       assert.equal(after["texts"], 30);
       const [low, high] = [Number(before["accuracy"]), Number(after["accuracy"])];

@@ -90,7 +90,7 @@ describe("training on images", () => {
     const dark = ["--data", path("dark"), "--adapter", path("adapter")];
     const { stdout } = await run(process.execPath, [MAIN, "eval", ...flags, ...dark]);
     const told = jsonLines(stdout).at(-1)!;
-    assert.deepEqual(Object.keys(told), ["event", "loss", "accuracy", "images"]);
+    assert.deepEqual(Object.keys(told), ["event", "loss", "accuracy", "macro_f1", "images"]);
     const accuracy = await accuracyOf(trained, path("dark"), path("adapter"));
     assert.deepEqual([told["event"], told["accuracy"], told["images"]], ["done", accuracy, 60]);
     const writing = run(process.execPath, [MAIN, "generate", ...flags, "--prompt", "hello"]);

@@ -1,4 +1,8 @@
 /** @file What commands write with `--json`, line by line: who writes a line, when, and what is in it. */
+import { DATA_KINDS } from "../../src/data/examples/data-kinds.ts";
+import { PROBLEM_TYPES } from "../../src/models/config/classifier-config.ts";
+import { EVAL_METRICS } from "../../src/train/eval-metrics.ts";
+import { defaultObjective } from "../../src/train/objectives.ts";
 import { code, table } from "./tables.ts";
 
 interface JsonLine {
@@ -12,6 +16,15 @@ interface JsonLine {
 /** What is told of a text that was written. */
 const TEXT = "prompt_ids, ids, text, finish_reason, tokens_per_second, first_token_ms, reused_tokens";
 
+/** What is told of how good a model is, each where its kind of model has it; of text nobody looks at predictions. */
+const METRICS = EVAL_METRICS.filter((metric) =>
+  [null, ...PROBLEM_TYPES].some((problem) => {
+    const objective = defaultObjective({ problem });
+    const isLookedAt = DATA_KINDS[objective.rows].problem !== null;
+    return metric.isOf(objective) && (isLookedAt || !metric.needsPredictions);
+  }),
+).map(({ key }) => (key === "loss" ? key : `${key}?`));
+
 /** Where a page has them already. */
 const A_TRAINING = "[those of a training](training.md#what-a-step-is)";
 
@@ -19,7 +32,8 @@ const A_TRAINING = "[those of a training](training.md#what-a-step-is)";
 const DONE: Readonly<Record<string, string>> = {
   "train, quickstart": A_TRAINING,
   pull: "name, path, source, size_bytes",
-  eval: "loss, perplexity?, accuracy?, tokens?, texts?, images?",
+  eval: [...METRICS, "tokens?", "texts?", "images?"].join(", "),
+  classify: "texts, output",
   "generate --prompt": TEXT,
   "generate --prompts": "texts, tokens, seconds, output",
   "keys add": "name, role, key",
@@ -73,6 +87,12 @@ export const JSON_LINES: readonly JsonLine[] = [
     by: "generate --prompts",
     says: "a text, in the order of the prompts",
     keys: `index, line, adapter?, ${TEXT}`,
+  },
+  {
+    event: "text",
+    by: "classify",
+    says: "what was found in a text, in their order",
+    keys: "line, predicted, scores?",
   },
   { event: "answer", by: "chat", says: "an answer", keys: `${TEXT}, dropped_turns` },
   {

@@ -1,5 +1,4 @@
 /** @file Loss of a model on a file, and how good that is, with a bar and warnings on the terminal. */
-import { PROBLEM_TYPE } from "../../models/config/classifier-config.ts";
 import { z } from "zod";
 
 import type { TrainingUnit } from "../../data/examples/training-unit.ts";
@@ -133,7 +132,6 @@ export async function evaluateWithProgress(
   const session = await openUnits(parts, flags, units, io);
   const bar = io.progress("evaluating", units.length, "steps");
   try {
-    const { problem, image } = base.model;
     const objective = defaultObjective(base.model);
     const options = objective.options.parse({});
     const evaluator = await Evaluator.create(session, adapter, { objective: { objective, options } });
@@ -142,10 +140,9 @@ export async function evaluateWithProgress(
       io.signal.throwIfAborted();
     };
     const { loss, perplexity, tokens, metrics } = await evaluator.evaluate(units, { onProgress });
-    if (perplexity !== undefined) return { loss, quality: { perplexity }, count: tokens, unit: "tokens" };
-    const { accuracy } = metrics;
-    const quality = problem === PROBLEM_TYPE.oneClass ? { accuracy: accuracy! } : metrics;
-    return { loss, quality, count: units.length, unit: image ? "images" : "texts" };
+    if (perplexity !== undefined)
+      return { loss, quality: { perplexity, ...metrics }, count: tokens, unit: "tokens" };
+    return { loss, quality: metrics, count: units.length, unit: base.model.image ? "images" : "texts" };
   } finally {
     bar.stop();
     await session.release();
