@@ -111,6 +111,23 @@ export class CapacityError extends GraftError<"capacity"> {}
 /** The work failed for a reason outside the call. */
 export class FailedError extends GraftError<"failed"> {}
 
+const CLASSES = {
+  usage: UsageError,
+  format: FormatError,
+  capacity: CapacityError,
+  failed: FailedError,
+} as const satisfies Record<ErrorKind, unknown>;
+
+/** Makes the error of a code, in the class of its kind: what was told as text, by a thread or of many rows, is one again. */
+export function errorOf(
+  code: ErrorCode,
+  message: string,
+  hint: string | null,
+): InstanceType<(typeof CLASSES)[ErrorKind]> {
+  // The table says that it is one of the class's own.
+  return new CLASSES[CODES[code][0]](code as never, message, hint === null ? {} : { hint });
+}
+
 /** Tells an error in one text: what was found and, of one of these, why and how to mend it. */
 export function toldWhole(error: unknown): string {
   if (!(error instanceof GraftError)) return error instanceof Error ? error.message : String(error);

@@ -6,10 +6,10 @@
 import { openContent, rowsOf } from "../../data/files/data-content.ts";
 import type { ParsedRow } from "../../data/formats/parsed-row.ts";
 import { decodeUtf8 } from "../../data/formats/utf8.ts";
-import { Faults, makeError } from "../../data/reports/faults.ts";
+import { Faults } from "../../data/reports/faults.ts";
 import { type Columns, renameColumns } from "../../data/rows/columns.ts";
 import { isRecord, jsonKind, type RawFields, rowError } from "../../data/rows/row-error.ts";
-import { UsageError } from "../../errors.ts";
+import { UsageError, errorOf } from "../../errors.ts";
 
 interface RowsFile {
   readonly path: string;
@@ -45,7 +45,7 @@ export async function readRows<T extends object>(
   const [first] = faults.kinds;
   if (first) {
     const told = faults.describe().map((line) => `\n  ${line}`);
-    throw makeError(first.code, `Cannot use ${what} "${path}":${told.join("")}`, first.hint);
+    throw errorOf(first.code, `Cannot use ${what} "${path}":${told.join("")}`, first.hint);
   }
   if (found.length > 0) return found;
   throw new UsageError("usage/data", `Cannot use ${what} "${path}": there are none, expected one at least`, {

@@ -10,6 +10,8 @@ import { readDatasets } from "../by-path.ts";
 import type { DataKindName } from "../examples/data-kinds.ts";
 import type { Example } from "../examples/example.ts";
 import { makeTextTools } from "../chat/text-tools.ts";
+import { readInThread } from "./read-in-thread.ts";
+import type { UnitJob } from "./unit-worker.ts";
 import { readCached, writeCached } from "./unit-cache.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "graft-thread-"));
@@ -113,6 +115,12 @@ describe("reading in a thread", () => {
     const message = await readDatasets([path], inProcess).catch((error: Error) => error.message);
     await assert.rejects(readLarge(path), { code: "usage/data", message });
     await assert.rejects(readLarge(write("wide.json", [])), { code: "format/json" });
+  });
+
+  it("tells what is wrong with graft itself as it is, and not as a lack of memory", async () => {
+    const content = { bytes: new Uint8Array(0) } as UnitJob["content"];
+    const job = { content, origin: null as never, options: { maxLength: 40 } };
+    await assert.rejects(readInThread(job, {}), TypeError);
   });
 
   it("tells how far it is, and stops when it is told to", async () => {

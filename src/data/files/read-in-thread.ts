@@ -1,8 +1,7 @@
 /** @file Reading large data in a thread of its own: the caller stays free, sees how far it is, and may stop it. */
 import { Worker } from "node:worker_threads";
 import type { RowCounts } from "../reports/data-report.ts";
-import { CapacityError } from "../../errors.ts";
-import { makeError } from "../reports/faults.ts";
+import { CapacityError, errorOf } from "../../errors.ts";
 import type { PackedUnits } from "../examples/packed-units.ts";
 import type { OnRows } from "./data-content.ts";
 import type { UnitJob, UnitMessage } from "./unit-worker.ts";
@@ -17,6 +16,9 @@ const WORKER = new URL(
   import.meta.url.endsWith(".ts") ? "./unit-worker.ts" : "./unit-worker.js",
   import.meta.url,
 );
+
+/** Node's code of a thread that has reached its limit of memory. */
+const OUT_OF_MEMORY = "ERR_WORKER_OUT_OF_MEMORY";
 
 /** Rows are garbage as soon as they are read; without a limit V8 lets a hundred megabytes of them pile up. */
 const YOUNG_MEGABYTES = 12;
@@ -48,9 +50,11 @@ export async function readInThread(
         if (message.type === "rows") tell(message.numRows, message.totalRows);
         else if (message.type === "units") packed.push(message.packed);
         else if (message.type === "done") resolve({ packed, counts: message.counts });
-        else reject(makeError(message.code, message.message, message.hint));
+        else reject(errorOf(message.code, message.message, message.hint));
       });
-      worker.on("error", (cause) => reject(lostThread(String(cause), cause)));
+      worker.on("error", (cause: NodeJS.ErrnoException) =>
+        reject(cause.code === OUT_OF_MEMORY ? lostThread(cause.message, cause) : cause),
+      );
       worker.on("exit", (code) => reject(lostThread(`it ended with ${code}`)));
     });
   } finally {
@@ -59,7 +63,7 @@ export async function readInThread(
   }
 }
 
-/** A thread tells its own faults; one that ends without a word has mostly run out of memory. */
+/** A thread tells its faults; one that ends without a word has mostly run out of memory. */
 function lostThread(found: string, cause?: unknown): CapacityError {
   return new CapacityError("capacity/memory", `Cannot read data in a thread: ${found}`, {
     hint: "Split the file into smaller ones, or close other programs.",

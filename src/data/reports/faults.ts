@@ -4,7 +4,7 @@
  * Two faults are of one kind when their messages differ in numbers and in what they quote alone. Only the first few places
  * of a kind are kept, so a file in which every row is faulty costs no memory.
  */
-import { type ErrorCode, FormatError, UsageError } from "../../errors.ts";
+import { type ErrorCode, FormatError, UsageError, errorOf } from "../../errors.ts";
 import { formatCount } from "../../messages/numbers.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
 import { describePlaces } from "./places.ts";
@@ -86,16 +86,8 @@ export class Faults {
       .join("\n")}`;
     const mend = first.hint === null ? "" : `${first.hint} `;
     const hint = `${mend}Or leave faulty rows out: --skip-faulty, skipFaulty in the library.`;
-    throw makeError(first.code, message, hint);
+    throw errorOf(first.code, message, hint);
   }
-}
-
-/** Makes the error of a code that rows have. */
-export function makeError(code: ErrorCode, message: string, hint: string | null): FormatError | UsageError {
-  const details = hint === null ? {} : { hint };
-  return code.startsWith("format/")
-    ? new FormatError(code as FormatError["code"], message, details)
-    : new UsageError(code as UsageError["code"], message, details);
 }
 
 function nameOf({ code, message }: FaultKind): string {
