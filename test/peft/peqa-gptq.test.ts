@@ -20,13 +20,14 @@ import { chooseKind } from "../../src/export/merged/merged-kinds.ts";
 import { type MergeReport, writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { type LoadedModel, loadModel, openSafetensors } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
+import { gptqForm } from "../../src/format/checkpoint/codes/gptq-form.ts";
 import type { Adapter } from "../../src/peft/attach.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";
 import { FLOAT16_VALUES, float32ToFloat16 } from "../../src/quant/codes/half.ts";
 import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
-import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
+import { type HostTensor, hostTensor, zeros } from "../../src/runtime/host-tensor.ts";
 import { largestDifference } from "../reference/differences.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
 import { assertModelTold } from "../files/told-form.ts";
@@ -350,6 +351,58 @@ describe("folders in GPTQ's form", () => {
       code: "usage/quantization",
       message: /"model\.layers\.0\.self_attn\.k_proj\.weight" would be in f32, expected every projection/,
     });
+  });
+
+  test("that have matrices in floats are written with all in codes, in the form that can say a zero of 0", async () => {
+    const isLeft = (key: string): boolean => key.includes("up_proj");
+    const { path, weights } = await writeGptq("partly", form, {
+      settings: { dynamic: { "-:.*up_proj": {} } },
+      change: (tensors) => {
+        for (const key of Object.keys(tensors).filter(isLeft)) delete tensors[key];
+        // All above 0, so that the least code is that of 0.
+        const data = Uint16Array.from({ length: 64 * 128 }, (_, i) => 0x2000 + (i % 512));
+        for (const layer of [0, 1])
+          tensors[`model.layers.${layer}.mlp.up_proj.weight`] = hostTensor("float16", [128, 64], data);
+      },
+    });
+    const partly = await openUntilEnd(path);
+    const options = { bits: 4, groupSize: 32, init: "rtn" };
+    const adapter = await attachTo(partly.base, peqa, options);
+    await write(partly, adapter, join(root, "whole"), "gptq");
+    const whole = await openUntilEnd(join(root, "whole"));
+    const { dynamic, checkpoint_format: version } = whole.checkpoint.quantization ?? {};
+    assert.deepEqual([dynamic, version], [undefined, "gptq_v2"]);
+    for (const [key, expected] of weights)
+      if (!isLeft(key)) assert.deepEqual((await whole.base.values(key)).data, expected, key);
+    const expected = await logitsOf(engine, partly.base, adapter, batch);
+    const apart = largestDifference(await logitsOf(engine, whole.base, null, batch), expected);
+    assert.ok(apart <= 5e-3 * Math.max(...expected.map(Math.abs)), `logits are ${apart} apart`);
+    const some = await attachTo(partly.base, peqa, options, ["q_proj", "model.layers.0.mlp.up_proj"]);
+    await assert.rejects(() => write(partly, some, join(root, "half"), "gptq"), {
+      code: "usage/quantization",
+      message: /"model\.layers\.1\.mlp\.up_proj\.weight" would be in f16, expected every projection/,
+    });
+  });
+
+  test("are refused a zero that their version cannot say", async () => {
+    const { writing } = gptqForm;
+    assert.ok(writing !== "read-only");
+    for (const [zero, settings, says] of [
+      [0, {}, /"m\.weight" as gptq: a zero of it is 0, expected 1 to 16 in version 1/],
+      [16, { checkpoint_format: "gptq_v2" }, /a zero of it is 16, expected 0 to 15 in version 2/],
+    ] as const) {
+      const planes = {
+        codes: zeros("uint8", [8, 16]),
+        scale: zeros("float32", [8, 1]),
+        zero: hostTensor("uint8", [8, 1], new Uint8Array(8).fill(zero)),
+      };
+      const shape = [8, 32];
+      const stored = { storage: "u4" as const, shape, groupSize: 32, planes };
+      const source = { name: "m.weight", ...stored, load: () => Promise.resolve(stored) };
+      const parts = new Map(writing.toTensors(source, settings));
+      const { load } = parts.get("m.qzeros") as { load: () => Promise<unknown> };
+      await assert.rejects(load, { code: "usage/quantization", message: says, hint: /--to packed/ });
+    }
   });
 
   test("may have biases of zeros that the model lacks, and no others", async () => {

@@ -54,13 +54,15 @@ export function planCodes(
     return isInBlock && tensor.endsWith(".weight") && site !== undefined && site.role !== "router";
   };
   const missing = tensors.find((tensor) => tensor.groupSize === null && isLinear(tensor));
-  if (form.isForAll && missing && (checkpoint.format !== to || missing.own !== missing.storage)) {
+  // The settings of the base say which matrices it has in floats, and how its codes are kept.
+  const isAsBase = checkpoint.format === to && sources.every(({ own, storage }) => own === storage);
+  if (form.isForAll && missing && (!isAsBase || missing.own !== missing.storage)) {
     throw refuse(
       `"${missing.name}" would be in ${missing.storage}`,
       "every projection of the blocks in codes",
     );
   }
-  const old = checkpoint.format === to ? (checkpoint.quantization ?? null) : null;
+  const old = isAsBase ? (checkpoint.quantization ?? null) : null;
   const settings = form.settings(name, sources, old);
   const codes = sources.flatMap((source) => form.toTensors(source, settings));
   return { settings, codes, readBy: form.readBy };

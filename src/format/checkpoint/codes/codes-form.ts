@@ -81,7 +81,7 @@ export interface FormWriting {
   /** Whether a folder that is written has every projection of the blocks in codes. */
   readonly isForAll: boolean;
   /**
-   * The settings of a folder with these matrices; `old`: those of the base when it has this form. `modelName` is for messages.
+   * The settings of a folder with these matrices; `old`: those of the base when it has this form, and these matrices in such codes. `modelName` is for messages.
    * @throws UsageError "usage/quantization" for what the form cannot say
    */
   settings(modelName: string, sources: readonly CodesSource[], old: JsonObject | null): JsonObject;

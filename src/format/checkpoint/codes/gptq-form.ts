@@ -76,7 +76,7 @@ const writing: FormWriting = {
         `${module}.qzeros`,
         "int32",
         [numGroups, (numRows * bits) / WORD_BITS],
-        ({ planes }) => packZeros(plane(planes, "zero", "uint8"), bits, zeroOffset(settings)),
+        ({ planes }) => packZeros(name, plane(planes, "zero", "uint8"), bits, zeroOffset(settings)),
       ],
       [
         `${module}.scales`,
@@ -104,8 +104,23 @@ export const gptqForm: CodesForm = {
   writing,
 };
 
-/** Zeros [out, groups] as bit streams [groups, words]. */
-function packZeros({ shape, data }: HostTensor<"uint8">, bits: CodeBits, offset: number): HostTensor {
+/** Zeros [out, groups] of a matrix as bit streams [groups, words]. @throws UsageError "usage/quantization" for one that has no code */
+function packZeros(
+  name: string,
+  { shape, data }: HostTensor<"uint8">,
+  bits: CodeBits,
+  offset: number,
+): HostTensor {
+  const last = 2 ** bits - 1 + offset;
+  const unfit = data.find((zero) => zero < offset || zero > last);
+  if (unfit !== undefined) {
+    const expected = `${offset} to ${last} in version ${offset === 0 ? 2 : 1} of the form`;
+    throw new UsageError(
+      "usage/quantization",
+      `Cannot write "${name}" as gptq: a zero of it is ${unfit}, expected ${expected}`,
+      { hint: "Write a folder of graft's own with --to packed." },
+    );
+  }
   const [numRows, numGroups] = dimsOf(shape, 2);
   const rowBytes = (numRows * bits) / 8;
   const packed = new Uint8Array(numGroups * rowBytes);
