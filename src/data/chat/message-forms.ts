@@ -2,16 +2,12 @@
 import { valueOf } from "../jinja/values.ts";
 import { PLAIN_JSON, writeJson } from "../jinja/written.ts";
 import { isRecord } from "../rows/row-error.ts";
-import type { Message } from "../rows/messages.ts";
-
-/** Names under which data sets and templates have what an assistant thought before it answered; the first is the usual one. */
-const REASONING = ["reasoning_content", "thinking", "reasoning"];
+import { type Message, reasoningOf } from "../rows/messages.ts";
 
 /** Gives a message its reasoning under the names that templates look for, as Python's renderer does. */
 export function withReasoning(message: Message): Message {
-  const key = REASONING.find((name) => message[name] != null);
-  if (key === undefined) return message;
-  return { thinking: message[key], ...message, reasoning_content: message[key] };
+  const reasoning = reasoningOf(message);
+  return reasoning === null ? message : { thinking: reasoning, ...message, reasoning_content: reasoning };
 }
 
 /** Gives calls their arguments as JSON in a text, which some templates join with others; null: there are no calls. */

@@ -134,6 +134,17 @@ describe("answers", () => {
     assert.equal(learned(read({ messages: silent }), qwen.tokenizer), "Yes.<|im_end|>");
   });
 
+  it("may be thoughts alone, by whichever name data sets have them", () => {
+    const source =
+      "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + (m.reasoning_content or '') + m.content + '<|im_end|>\\n' }}{% endfor %}" +
+      "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
+    const template = createChatTemplate(byteTokenizerFiles(), { template: source });
+    for (const name of ["reasoning_content", "thinking", "reasoning"]) {
+      const messages = [asked, { role: "assistant", content: "", [name]: "Hm." }];
+      assert.equal(learned(read({ messages }, { ...bytes, template }), bytes.tokenizer), "Hm.<|im_end|>");
+    }
+  });
+
   it("may come first where the template allows it", () => {
     assert.equal(
       learned(read({ messages: [answer, asked, answer] }), qwen.tokenizer),

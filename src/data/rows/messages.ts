@@ -22,6 +22,14 @@ export interface WeightedMessage {
   readonly weight: number;
 }
 
+/** Names under which data sets and templates have what an assistant thought before it answered; the first is the usual one. */
+const REASONING = ["reasoning_content", "thinking", "reasoning"];
+
+/** What an assistant thought before it answered, by whichever name; null: nothing is told. */
+export function reasoningOf(message: Message): unknown {
+  return REASONING.map((name) => message[name]).find((reasoning) => reasoning != null) ?? null;
+}
+
 /** Names that ShareGPT files use for the roles, besides the roles themselves. */
 const SHAREGPT_ROLES: Record<string, Role> = {
   human: "user",
@@ -194,6 +202,8 @@ export function checkTurns(messages: readonly WeightedMessage[]): void {
 
 /** Whether an assistant says nothing: a model that learns it learns to be silent. */
 function isEmptyAnswer(message: Message): boolean {
-  const { role, content, tool_calls: calls, reasoning_content: reasoning } = message;
-  return role === "assistant" && content.trim() === "" && calls === undefined && reasoning === undefined;
+  const { role, content, tool_calls: calls } = message;
+  return (
+    role === "assistant" && content.trim() === "" && calls === undefined && reasoningOf(message) === null
+  );
 }
