@@ -174,6 +174,18 @@ test("a text that cannot begin leaves its adapter to be dropped", async () => {
   assert.deepEqual(engine.adapters.loaded, ["turned"]);
 });
 
+test("a prompt whose reader fails leaves no memory lent", async () => {
+  const engine = await open(60);
+  const reader = { read: () => Promise.reject(new RangeError("no such class")) };
+  const request = { promptIds: [40, 41, 42], maxNewTokens: 0, reader };
+  const sizes: number[] = [];
+  for (let i = 0; i < 20; i++) {
+    await assert.rejects(write(engine, request), /no such class/);
+    sizes.push(session.pool.allocatedBytes);
+  }
+  assert.equal(sizes.at(-1), sizes[0]);
+});
+
 test("an adapter that is replaced writes its texts to their ends, and new ones are the new one's", async () => {
   const engine = await open(200);
   const promptIds = [40, 41, 42];

@@ -138,19 +138,21 @@ async function readPaged(
   pass: PagedPass,
   { sequences, count, wants, readers = [] }: PagedWork,
 ): Promise<HostTensor<"float32"> | null> {
-  pass.append();
-  const logits = await whileHeld(session.weights.memory, outer, "read", async () => {
-    for (const [row, reader] of readers.entries()) {
-      const { ids, numComputed: from } = sequences[row]!;
-      await reader?.read(head, { y: rowOf(y, row), row, ids, from });
-    }
-    const places = Int32Array.from(
-      wants.flatMap((isWanted, row) => (isWanted ? [row * count + count - 1] : [])),
-    );
-    return places.length > 0 ? await head.logitsAt(y, places, 0, blocks.amountOf(pass)) : null;
-  });
-  session.pool.release(y);
-  return logits;
+  try {
+    pass.append();
+    return await whileHeld(session.weights.memory, outer, "read", async () => {
+      for (const [row, reader] of readers.entries()) {
+        const { ids, numComputed: from } = sequences[row]!;
+        await reader?.read(head, { y: rowOf(y, row), row, ids, from });
+      }
+      const places = Int32Array.from(
+        wants.flatMap((isWanted, row) => (isWanted ? [row * count + count - 1] : [])),
+      );
+      return places.length > 0 ? await head.logitsAt(y, places, 0, blocks.amountOf(pass)) : null;
+    });
+  } finally {
+    session.pool.release(y);
+  }
 }
 
 /** One row of y [B, T, D], as [1, T, D]. */
