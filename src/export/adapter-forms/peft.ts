@@ -73,13 +73,17 @@ export const peft: AdapterForm = {
     assertInternal(algebra, "LoRA is a product of factors");
     const request = { method, options: {}, targets: { modules: [...factors.keys()] } };
     const usual = await attach(base, request, null);
-    const joined = new Map(
-      [...usual.sites.values()].map((site) => {
-        const like = { tensors: trainedAt(usual, site), options: site.options };
-        return [site.path, algebra.join(factors.get(site.path)!, like)] as const;
-      }),
-    );
-    usual.release();
+    const join = (site: AdaptedSite): ReturnType<typeof algebra.join> =>
+      algebra.join(factors.get(site.path)!, {
+        tensors: trainedAt(usual, site),
+        options: site.options,
+      });
+    let joined: ReadonlyMap<string, ReturnType<typeof join>>;
+    try {
+      joined = new Map([...usual.sites.values()].map((site) => [site.path, join(site)]));
+    } finally {
+      usual.release();
+    }
     const siteOptions = new Map([...joined].map(([site, { options }]) => [site, options]));
     const options = algebra.optionsOf(siteOptions, [usual.options]);
     const adapter = await attach(base, { ...request, options }, null);
