@@ -128,3 +128,24 @@ test("as long as anything is under way, a server that stops answers that it does
   await assert.rejects(fetch(`${url}/ready`));
   await server.state.model.close();
 });
+
+test("a server whose jobs cannot be stopped ends all else, and then says why", async () => {
+  const server = await serveTiny(temporaryFolder());
+  const { state } = server;
+  const { fineTuning } = state;
+  assert.ok(fineTuning);
+  let isClosed = false;
+  state.fineTuning = {
+    ...fineTuning,
+    stop: () => Promise.reject(new Error("no end")),
+    close: async () => {
+      await fineTuning.close();
+      isClosed = true;
+    },
+  };
+  const listening = await listen(server.app, { host: "127.0.0.1", port: 0 });
+  await assert.rejects(drain(state, listening, 600_000), /no end/);
+  await assert.rejects(fetch(`${listening.url}/ready`));
+  assert.ok(isClosed);
+  await state.model.close();
+});

@@ -127,10 +127,10 @@ async function serve(
     newSeed: () => randomInt(MAX_SEED),
   });
   for (const { name: adapter, path: folder } of adapters) await state.models.load(adapter, folder);
-  if (options.state !== undefined) state.fineTuning = await openJobs(state, options.state, options, io);
-  const app = createApp(state, ROUTES, { readKeys, corsOrigins: options.cors });
   let server: Listening | null = null;
   try {
+    if (options.state !== undefined) state.fineTuning = await openJobs(state, options.state, options, io);
+    const app = createApp(state, ROUTES, { readKeys, corsOrigins: options.cors });
     // First, so that nobody hears that what a job has trained does not exist.
     const { begun } = await beginJobs(state, patienceOf(io));
     server = await listen(app, {
@@ -159,6 +159,9 @@ async function openJobs(
   io: CommandIO,
 ): Promise<FineTuning> {
   const files = await openState({ folder, store, env: io.env, clock: systemClock });
+  const fingerprint = await fingerprintOf(state.model.parts.base);
+  // Now, and not when the first job ends: nobody is served while they are read.
+  if (database === undefined) await loadReports();
   const own = join(folder, "db");
   // Takes long on a busy machine.
   if (database === undefined)
@@ -167,11 +170,9 @@ async function openJobs(
     database === undefined
       ? await openOwnJobs(own, io.signal)
       : await openSharedJobs(database, patienceOf(io));
-  // Now, and not when the first job ends: nobody is served while they are read.
-  if (database === undefined) await loadReports();
   const { newId } = state;
   return openFineTuning(state, {
-    fingerprint: await fingerprintOf(state.model.parts.base),
+    fingerprint,
     files,
     queue: new JobQueue({ table, maxWaiting: maxJobs, now: () => state.seconds(), newId }),
     held: { compute: trainCompute, weights, chatTemplate },

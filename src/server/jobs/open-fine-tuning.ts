@@ -103,8 +103,11 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
     },
     stop,
     close: async () => {
-      await stop();
-      await queue.table.close();
+      try {
+        await stop();
+      } finally {
+        await queue.table.close();
+      }
     },
   };
 }

@@ -8,7 +8,7 @@ import type { Listening } from "./listen.ts";
 /** How long the last events of texts that are cut off may take. */
 const LAST_WORDS_MS = 1000;
 
-/** Ends what still runs after a while; jobs stop after their step. */
+/** Ends what still runs after a while; jobs stop after their step. @throws as what could not be stopped, when all else has been */
 export async function drain(
   state: ServerState,
   server: Pick<Listening, "stop"> | null,
@@ -17,7 +17,8 @@ export async function drain(
   state.isDraining = true;
   const timer = setTimeout(() => state.end(), graceMs);
   const jobs = state.fineTuning?.stop();
-  await Promise.all([server?.stop(graceMs + LAST_WORDS_MS, jobs), jobs]);
+  const ended = await Promise.allSettled([server?.stop(graceMs + LAST_WORDS_MS, jobs), jobs]);
   clearTimeout(timer);
   await state.fineTuning?.close();
+  for (const each of ended) if (each.status === "rejected") throw each.reason;
 }
