@@ -24,6 +24,14 @@ export function problemOf(raw: RawConfig): ProblemType {
   return known ?? (countOf(raw).found === 1 ? PROBLEM_TYPE.numbers : PROBLEM_TYPE.oneClass);
 }
 
+/** Whether sentence-transformers takes the number of a cross-encoder as its score; else its sigmoid is. */
+export function isScore(raw: RawConfig): boolean {
+  const { sentence_transformers: own, sbert_ce_default_activation_function: older } = raw;
+  const isObject = typeof own === "object" && own !== null && !Array.isArray(own);
+  const activation = isObject ? (own as RawConfig)["activation_fn"] : older;
+  return typeof activation === "string" && activation.endsWith(".Identity");
+}
+
 function countOf({ id2label, num_labels: given }: RawConfig): { key: string; found: unknown } {
   return typeof id2label === "object" && id2label !== null
     ? { key: "id2label", found: Object.keys(id2label).length }

@@ -9,7 +9,7 @@ import {
   makeClassExample,
 } from "../../data/examples/class-example.ts";
 import type { z } from "zod";
-import { isRecord } from "../../data/rows/row-error.ts";
+import { isScore } from "../../models/config/classifier-config.ts";
 import type { Model } from "../../models/model.ts";
 import type { Judgement } from "../../engine/judgement.ts";
 import { sigmoid } from "../../train/losses/log-sigmoid.ts";
@@ -65,10 +65,7 @@ function textOf(document: RerankRequest["documents"][number]): string {
 /** A number from 0 to 1; that of the model itself where it is told so, as in sentence-transformers and vLLM. */
 function scoreOf({ predicted, scores }: Judgement, { raw }: Pick<Model, "raw">): number {
   if (scores) return Object.values(scores)[0]!;
-  const { sentence_transformers: own, sbert_ce_default_activation_function: older } = raw;
-  const activation = isRecord(own) ? own["activation_fn"] : older;
-  const isItself = typeof activation === "string" && activation.endsWith(".Identity");
-  return isItself ? (predicted as number) : sigmoid(predicted as number);
+  return isScore(raw) ? (predicted as number) : sigmoid(predicted as number);
 }
 
 /** The query with each document. @throws ApiError 400 for a pair that is too long */
