@@ -8,10 +8,15 @@ import { parseJsonArray, parseJsonLineBytes, parseJsonLines } from "./json-rows.
 import { readParquetRows } from "./parquet-rows.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 
+/** What is known of a file's bytes before a row is read: text, lines or a whole of JSON, or bytes that begin and end with the same letters, if any. */
+type FileForm = "text" | "json-lines" | "json" | { readonly ends: string };
+
 export interface FileKind {
   readonly name: string;
   /** Ends of the names of files, in lower case; the likeliest first. */
   readonly endings: readonly string[];
+  /** By it a damaged file is refused without being read. */
+  readonly form: FileForm;
   /** What a row's number counts. */
   readonly counts: "line" | "item" | "row";
   /** Reads rows from text; null: it holds no rows, or not as text. @throws format/json, format/file */
@@ -35,6 +40,7 @@ export const FILE_KINDS: readonly FileKind[] = [
   {
     name: "JSON lines, one row a line",
     endings: [".jsonl", ".ndjson"],
+    form: "json-lines",
     counts: "line",
     parse: parseJsonLines,
     parseBytes: parseJsonLineBytes,
@@ -42,14 +48,23 @@ export const FILE_KINDS: readonly FileKind[] = [
   {
     name: "JSON, a list of rows",
     endings: [".json"],
+    form: "json",
     counts: "item",
     parse: parseJsonArray,
     parseBytes: null,
   },
-  { name: "Parquet", endings: [".parquet"], counts: "row", parse: null, parseBytes: readParquetRows },
+  {
+    name: "Parquet",
+    endings: [".parquet"],
+    form: { ends: "PAR1" },
+    counts: "row",
+    parse: null,
+    parseBytes: readParquetRows,
+  },
   {
     name: "CSV, with a header; parted by commas, semicolons or tabs",
     endings: [".csv"],
+    form: "text",
     counts: "line",
     parse: (text, file, options) => parseTable(text, file, [",", ";", "\t"], options),
     parseBytes: null,
@@ -57,14 +72,16 @@ export const FILE_KINDS: readonly FileKind[] = [
   {
     name: "TSV, with a header; parted by tabs",
     endings: [".tsv"],
+    form: "text",
     counts: "line",
     parse: (text, file, options) => parseTable(text, file, ["\t"], options),
     parseBytes: null,
   },
-  { name: "plain text", endings: [".txt"], counts: "line", parse: null, parseBytes: null },
+  { name: "plain text", endings: [".txt"], form: "text", counts: "line", parse: null, parseBytes: null },
   {
     name: "Markdown, as plain text",
     endings: [".md", ".markdown"],
+    form: "text",
     counts: "line",
     parse: null,
     parseBytes: null,

@@ -3,7 +3,7 @@
  * objects. What is compressed is unpacked for that piece by piece, and nothing of it is kept.
  */
 import { decompressInSlices } from "../../data/files/compressions.ts";
-import { compressionOf, withoutCompression } from "../../data/formats/file-kinds.ts";
+import { compressionOf, findFileKind } from "../../data/formats/file-kinds.ts";
 import { parseJsonLineBytes } from "../../data/formats/json-rows.ts";
 import { countLineEnds, decodeLines, findWrongByte } from "../../data/formats/utf8.ts";
 import { isRecord } from "../../data/rows/row-error.ts";
@@ -14,8 +14,6 @@ import type { Limits } from "../requests/limits.ts";
 import { inTurns } from "../texts/in-turns.ts";
 
 const LINE_END = 0x0a;
-/** Letters that a file of Parquet begins with, and ends with. */
-const PARQUET = "PAR1";
 
 /** A part of a file, and how many lines have ended before it. */
 interface Part {
@@ -34,12 +32,12 @@ export async function requireData(
   { maxBodyBytes }: Pick<Limits, "maxBodyBytes">,
 ): Promise<void> {
   const slices = slicesOf(filename, content);
-  const end = dataEnding(withoutCompression(filename));
-  if (end === ".parquet") return await requireParquet(filename, slices);
+  const { name, form } = findFileKind(dataEnding(filename))!;
+  if (typeof form === "object") return await requireBytes(filename, slices, { name, ...form });
   let [numBytes, numRows] = [0, 0];
   const whole: Uint8Array[] = [];
   const parts =
-    end === ".jsonl"
+    form === "json-lines"
       ? partsOf(slices, ROW_END, (numBegun, line) => {
           if (numBegun <= maxBodyBytes) return;
           refuse(
@@ -49,14 +47,14 @@ export async function requireData(
       : partsOf(slices, TEXT_END);
   for await (const part of parts) {
     await requireText(filename, part);
-    if (end === ".jsonl") numRows += await countRows(filename, part);
+    if (form === "json-lines") numRows += await countRows(filename, part);
     numBytes += part.bytes.length;
     // A longer one can only come compressed, and is one value: the job tells what is wrong with it.
-    if (end === ".json" && numBytes <= maxBodyBytes) whole.push(part.bytes);
+    if (form === "json" && numBytes <= maxBodyBytes) whole.push(part.bytes);
   }
   if (numBytes === 0) refuse(`The file "${filename}" is empty`);
-  if (end === ".jsonl" && numRows === 0) refuse(`The file "${filename}" has no rows`);
-  if (end === ".json" && numBytes <= maxBodyBytes)
+  if (form === "json-lines" && numRows === 0) refuse(`The file "${filename}" has no rows`);
+  if (form === "json" && numBytes <= maxBodyBytes)
     requireJson(filename, new TextDecoder().decode(Buffer.concat(whole)));
 }
 
@@ -147,16 +145,21 @@ function requireJson(filename: string, text: string): void {
   }
 }
 
-/** Such files begin and end with the same four letters. */
-async function requireParquet(filename: string, slices: AsyncIterable<Uint8Array>): Promise<void> {
+/** Holds bytes against the letters that files of their kind begin and end with. */
+async function requireBytes(
+  filename: string,
+  slices: AsyncIterable<Uint8Array>,
+  { name, ends }: { readonly name: string; readonly ends: string },
+): Promise<void> {
   let [first, last, numBytes] = [new Uint8Array(), new Uint8Array(), 0];
   for await (const slice of slices) {
-    const { length } = PARQUET;
+    const { length } = ends;
     if (first.length < length) first = Buffer.concat([first, slice.subarray(0, length - first.length)]);
-    last = Buffer.concat([last, slice.subarray(-length)]).subarray(-length);
+    const seen = Buffer.concat([last, slice.subarray(Math.max(0, slice.length - length))]);
+    last = seen.subarray(Math.max(0, seen.length - length));
     numBytes += slice.length;
   }
   if (numBytes === 0) refuse(`The file "${filename}" is empty`);
-  const isWhole = [first, last].every((bytes) => Buffer.from(bytes).toString("latin1") === PARQUET);
-  if (!isWhole || numBytes <= 2 * PARQUET.length) refuse(`The file "${filename}" is not Parquet, or cut off`);
+  const isWhole = [first, last].every((bytes) => Buffer.from(bytes).toString("latin1") === ends);
+  if (!isWhole || numBytes <= 2 * ends.length) refuse(`The file "${filename}" is not ${name}, or cut off`);
 }
