@@ -67,9 +67,10 @@ export const command = defineCommand({
     // First, so that a wrong database or store is told before a model is fetched.
     const patience = patienceOf(io);
     const table = await openSharedJobs(options.database, patience);
-    // With a store the copies are this process's alone: others may have other runs of the same job.
-    const copies = options.store === undefined ? null : await makeCopies(options.files ?? tmpdir());
+    let copies: string | null = null;
     try {
+      // With a store the copies are this process's alone: others may have other runs of the same job.
+      if (options.store !== undefined) copies = await makeCopies(options.files ?? tmpdir());
       const folder = copies ?? options.files ?? "";
       const files = await openState({ folder, store: options.store, env: io.env, clock: systemClock });
       await untilAnswered(files, patience);

@@ -17,8 +17,9 @@ const WORKER = new URL(
   import.meta.url,
 );
 
-/** Node's code of a thread that has reached its limit of memory. */
-const OUT_OF_MEMORY = "ERR_WORKER_OUT_OF_MEMORY";
+/** Whether a thread has reached its limit of memory, or the machine its own. */
+const isOutOfMemory = ({ code, message }: NodeJS.ErrnoException): boolean =>
+  code === "ERR_WORKER_OUT_OF_MEMORY" || message === "Array buffer allocation failed";
 
 /** Rows are garbage as soon as they are read; without a limit V8 lets a hundred megabytes of them pile up. */
 const YOUNG_MEGABYTES = 12;
@@ -53,7 +54,7 @@ export async function readInThread(
         else reject(errorOf(message.code, message.message, message.hint));
       });
       worker.on("error", (cause: NodeJS.ErrnoException) =>
-        reject(cause.code === OUT_OF_MEMORY ? lostThread(cause.message, cause) : cause),
+        reject(isOutOfMemory(cause) ? lostThread(cause.message, cause) : cause),
       );
       worker.on("exit", (code) => reject(lostThread(`it ended with ${code}`)));
     });
