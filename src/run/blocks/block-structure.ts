@@ -7,28 +7,8 @@ import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import type { PartOptions } from "../../models/graphs/part-options.ts";
 import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
 import { type SessionOutline, arithmeticOf, constantsOf } from "../arithmetic.ts";
+import { cutAttention } from "../attention-chunk.ts";
 import type { Compiled, MadeProgram, Makeable, Session } from "../session.ts";
-
-/** Queries that attention processes at once in rows of more than so many tokens. Measured: docs/log.md#attention-and-long-rows. */
-export const ATTENTION_CHUNKS = [
-  { above: 0, queries: 64 },
-  { above: 512, queries: 128 },
-  { above: 2048, queries: 256 },
-] as const;
-
-/** Queries at a time in rows of T tokens: a program has nodes for each chunk, so long rows have larger ones. */
-export function attentionChunkOf(numTokens: number): number {
-  return (ATTENTION_CHUNKS.findLast(({ above }) => numTokens > above) ?? ATTENTION_CHUNKS[0]).queries;
-}
-
-/** How attention cuts rows of T tokens, unless `wanted` says. */
-function cutAttention(
-  numTokens: number,
-  wanted: number | null,
-): { readonly length: number; readonly count: number } {
-  const length = wanted ?? attentionChunkOf(numTokens);
-  return { length, count: Math.max(1, Math.ceil(numTokens / length)) };
-}
 
 /** What makes the programs of a block differ from those of another. */
 export interface BlockStructure {

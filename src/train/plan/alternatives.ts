@@ -1,6 +1,6 @@
 /** @file Other settings for the same steps: some need less memory, some are faster with more memory. */
 import { SAVING_COMPUTE, isExact } from "../../nn/computes.ts";
-import { attentionChunkOf } from "../../run/blocks/block-structure.ts";
+import { attentionChunkOf } from "../../run/attention-chunk.ts";
 import { PLANNED_BASE_KINDS } from "../../quant/storages.ts";
 import type { SizedOptions, TrainOptions } from "../settings/options.ts";
 

@@ -13,7 +13,7 @@ import type { Method } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
 import { BASE_KINDS } from "../../quant/storages.ts";
 import { SHARD_DTYPES } from "../../runtime/memory/vector-memory.ts";
-import { ATTENTION_CHUNKS } from "../../run/blocks/block-structure.ts";
+import { ATTENTION_CHUNKS } from "../../run/attention-chunk.ts";
 import { RESIDENCIES } from "../../run/weights/weights.ts";
 import { ACTIVATION_FORMS } from "../activations/forms.ts";
 import { DEFAULT_SENSITIVITY, SENSITIVITIES } from "../dropbp/sensitivity.ts";
