@@ -17,6 +17,9 @@ const source = new URL("../src/cli/main.ts", import.meta.url);
 const compiled = new URL("../dist/cli/main.js", import.meta.url);
 const ownNode = fileURLToPath(new URL("../node_modules/node/bin/node", import.meta.url));
 
+/** Variable with the process of a Node too old to run graft, which has started another. */
+const LAUNCHER = "GRAFT_LAUNCHER";
+
 const [major, minor] = process.versions.node.split(".").map(Number);
 const isClone = existsSync(source);
 const isNewEnough = isClone ? major > 22 || (major === 22 && minor >= 18) : major >= 20;
@@ -25,6 +28,7 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
   // As main() does, without what it takes to start.
   console.log(JSON.parse(readFileSync(new URL("../package.json", import.meta.url), "utf8")).version);
 } else if (isNewEnough) {
+  if (process.connected && process.env[LAUNCHER] === String(process.ppid)) endWithParent();
   const { settings, flags } = firstLine();
   const isSet = Object.keys(settings).every((name) => name in process.env);
   // What was forked has a channel to its parent, which would end.
@@ -45,8 +49,9 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
 } else if (process.execPath !== ownNode && existsSync(ownNode)) {
   const { settings, flags } = firstLine();
   const child = spawn(ownNode, [...flags, fileURLToPath(import.meta.url), ...process.argv.slice(2)], {
-    stdio: "inherit",
-    env: { ...settings, ...process.env },
+    // A parent that is killed closes the channel.
+    stdio: ["inherit", "inherit", "inherit", "ipc"],
+    env: { ...settings, ...process.env, [LAUNCHER]: String(process.pid) },
   });
   // The terminal sends Ctrl+C to both processes; the child decides when to end.
   process.on("SIGINT", () => {});
@@ -59,6 +64,12 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
     `Cannot run graft on Node ${process.versions.node}: expected Node ${isClone ? "22.18" : "20"} or newer`,
     "Install a current Node (24 is the tested one), or run npm ci in a clone.",
   );
+}
+
+/** Ends as suddenly as the Node that has started this one: nobody else knows that there are two. */
+function endWithParent() {
+  process.on("disconnect", () => process.kill(process.pid, "SIGKILL"));
+  process.channel.unref();
 }
 
 /** What the first line gives the C library and Node. */

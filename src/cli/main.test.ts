@@ -9,6 +9,7 @@ import {
   mkdtempSync,
   openSync,
   rmSync,
+  symlinkSync,
   writeFileSync,
 } from "node:fs";
 import { createServer } from "node:http";
@@ -415,3 +416,32 @@ test(
     }
   },
 );
+
+test("a Node too old for a clone that starts another takes it along when it is killed", async () => {
+  const bin = startOf(
+    "old",
+    `export const main = async (): Promise<number> => {
+      console.log(process.pid);
+      await new Promise((resolve) => setTimeout(resolve, 60_000));
+      return 0;
+    };\n`,
+  );
+  const own = join(bin, "../../node_modules/node/bin");
+  mkdirSync(own, { recursive: true });
+  symlinkSync(process.execPath, join(own, "node"));
+  const old = join(folder, "old-node.mjs");
+  writeFileSync(
+    old,
+    'Object.defineProperty(process, "versions", { value: { ...process.versions, node: "20.0.0" } });',
+  );
+  const launcher = spawn(process.execPath, ["--import", pathToFileURL(old).href, bin], {
+    stdio: ["ignore", "pipe", "inherit"],
+  });
+  const [line] = (await once(launcher.stdout, "data")) as [Buffer];
+  const pid = Number(String(line));
+  assert.notEqual(pid, launcher.pid);
+  const closed = once(launcher, "close");
+  launcher.kill("SIGKILL");
+  // What it has started holds the other end of its output.
+  await closed;
+});

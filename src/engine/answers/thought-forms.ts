@@ -26,19 +26,20 @@ const GEMMA4: ThoughtForm = {
   tokens: ["<|channel>", "<channel|>"],
 };
 
-/** What messages of gpt-oss begin with in one of its channels; the prompt has begun the first. */
-function channel(name: string): string[] {
-  const head = `<|channel|>${name}<|message|>`;
-  return [head, `<|start|>assistant${head}`];
+/** What messages of gpt-oss begin with in one of its channels; the prompt has begun the first. Behind it they may say what they hold. */
+function channel(name: string, contents: readonly string[] = [""]): string[] {
+  const heads = contents.map((content) => `<|channel|>${name}${content}<|message|>`);
+  return heads.flatMap((head) => [head, `<|start|>assistant${head}`]);
 }
+const ANSWERS = ["", " <|constrain|>json", "<|constrain|>json"];
 
 /** OpenAI's harmony: thoughts and parts of the answer are messages, each in a channel. */
 const HARMONY: ThoughtForm = {
   sign: "<|channel|>analysis<|message|>",
   opens: channel("analysis"),
   close: "<|end|>",
-  tokens: ["<|start|>", "<|channel|>", "<|message|>", "<|end|>"],
-  heads: [...channel("final"), ...channel("commentary")],
+  tokens: ["<|start|>", "<|channel|>", "<|constrain|>", "<|message|>", "<|end|>"],
+  heads: [...channel("final", ANSWERS), ...channel("commentary", ANSWERS)],
   partEnd: "<|end|>",
 };
 

@@ -112,3 +112,15 @@ test("a template shows the form of its model", () => {
     "<|end|>",
   ]);
 });
+
+test("messages of gpt-oss may say what they hold before they begin", () => {
+  const harmony = findThoughtForm("<|channel|>analysis<|message|>")!;
+  for (const content of ["", " <|constrain|>json", "<|constrain|>json"]) {
+    for (const channel of ["final", "commentary"]) {
+      const text = `<|channel|>analysis<|message|>so<|end|><|start|>assistant<|channel|>${channel}${content}<|message|>{"a": 1}`;
+      for (const pieces of [[text], [...text]])
+        assert.deepEqual(read(pieces, false, harmony), { reasoning: "so", content: '{"a": 1}' });
+    }
+  }
+  assert.ok(harmony.tokens.includes("<|constrain|>"));
+});

@@ -146,11 +146,12 @@ export function attendOverHeads(
   return { output, keys: allKeys, values: allValues };
 }
 
-/** Applies attention on the one projection of which q, k and v are the parts, if they are; null: they are not. */
+/** Applies attention on the one projection of which q, k and v are the parts, and all of them; null: there is none. */
 export function attendJoined(inputs: Values, attributes: CachedAttentionAttributes): Outputs | null {
   const [q, k, v, ...rest] = inputs;
   const node = q?.node;
-  if (node?.op !== splitOp || [q, k, v].some((part, i) => part !== node.outputs[i])) return null;
+  if (node?.op !== splitOp || node.outputs.length !== 3) return null;
+  if ([q, k, v].some((part, i) => part !== node.outputs[i])) return null;
   const [whole] = node.inputs;
   return whole.graph.apply(cachedAttentionOp, [whole, ...rest], { ...attributes, isJoined: true });
 }
