@@ -118,7 +118,7 @@ test("messages of gpt-oss may say what they hold before they begin", () => {
   for (const content of ["", " <|constrain|>json", "<|constrain|>json"]) {
     for (const channel of ["final", "commentary"]) {
       const text = `<|channel|>analysis<|message|>so<|end|><|start|>assistant<|channel|>${channel}${content}<|message|>{"a": 1}`;
-      for (const pieces of [[text], [...text]])
+      for (const pieces of [[text], text.split("")])
         assert.deepEqual(read(pieces, false, harmony), { reasoning: "so", content: '{"a": 1}' });
     }
   }
