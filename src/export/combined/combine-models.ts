@@ -131,9 +131,10 @@ interface OpenCombination {
 
 /** The model of a plan, like the first of those that it is made of; a tensor is combined when it is written. */
 function combinedParts(combined: OpenCombination) {
-  const { config, generationConfig, tokenizerFiles, tensors } = combined.models[0]!;
+  const { config, floatSettings, generationConfig, tokenizerFiles, tensors } = combined.models[0]!;
   return {
     config: { ...config, dtype: "float32", torch_dtype: "float32" },
+    floatSettings,
     generationConfig,
     tokenizerFiles,
     tensors: folderTensors(

@@ -83,7 +83,7 @@ export async function writeMergedModel(request: MergeRequest): Promise<MergeRepo
 /** Writes a model folder, with the tokenizer's files as they are. */
 async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor[]): Promise<void> {
   const { path, base, checkpoint, kind } = request;
-  const { config, generationConfig, tokenizerFiles } = checkpoint;
+  const { config, floatSettings, generationConfig, tokenizerFiles } = checkpoint;
   const dtype = kind === null ? null : folderDtype(kind);
   const isUntied = base.model.ties.size > 0 && tensors.some(({ role }) => role === "head");
   const { settings, codes, readBy } = planCodes(request, tensors);
@@ -107,6 +107,7 @@ async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor
       ...(dtype === null ? {} : { dtype, torch_dtype: dtype }),
       ...(settings === null ? {} : { quantization_config: settings }),
     },
+    floatSettings,
     generationConfig,
     tokenizerFiles,
     tensors: [

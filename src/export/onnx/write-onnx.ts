@@ -116,6 +116,7 @@ async function filesOf(
         ...model.checkpoint.ownConfig(checkpoint.config),
         "transformers.js_config": { dtype: name, use_external_data_format: true },
       },
+      floatSettings: checkpoint.floatSettings,
       // transformers.js opens no model without one that writes text.
       generationConfig: checkpoint.generationConfig ?? (model.hasVocabularyHead ? {} : null),
       tokenizerFiles: withTemplate(checkpoint.tokenizerFiles),

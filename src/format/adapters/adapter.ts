@@ -78,14 +78,21 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
         whileHeld(adapter.memory, [data], "read", () => write(data));
       return [name, { ...source, stream }] as const;
     });
-    const { generationConfig, tokenizerFiles } = checkpoint;
+    const { floatSettings, generationConfig, tokenizerFiles } = checkpoint;
     const ownConfig = base.model.checkpoint.ownConfig(checkpoint.config);
     const config = { ...ownConfig, dtype: "float32", torch_dtype: "float32" };
     const tags = [adapter.method.name];
     const { task } = base.model;
     const card = wholeModelCard({ baseName: base.name, task, tags, readBy: "transformers", provenance });
     const inFolder = folderTensors(base.model.checkpoint, tensors);
-    return modelFolderFiles({ config, generationConfig, tokenizerFiles, tensors: inFolder, card });
+    return modelFolderFiles({
+      config,
+      floatSettings,
+      generationConfig,
+      tokenizerFiles,
+      tensors: inFolder,
+      card,
+    });
   }
   const tensors = [...heldTensors(adapter)].map(
     ([name, tensor]) => [peftName(name, base.model), tensor] as const,

@@ -50,6 +50,8 @@ export interface Checkpoint {
   readonly format: ModelFormat | "codes";
   /** Settings under the names of Hugging Face's config.json. */
   readonly config: Record<string, unknown>;
+  /** Names of settings whose numbers its file writes as floats; absent: there is no such file. */
+  readonly floatSettings?: ReadonlySet<string>;
   /** How matrices are kept in codes, of a folder whose format says that they are; no part of `config`. */
   readonly quantization?: Record<string, unknown>;
   readonly generationConfig: Record<string, unknown> | null;

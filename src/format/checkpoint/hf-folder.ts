@@ -2,11 +2,12 @@
 import { FormatError } from "../../errors.ts";
 import { dequantizeFrom, hasFiniteScales, type StoredTensor } from "../../quant/stored-tensor.ts";
 import { madeOnce } from "../../runtime/made-once.ts";
-import { type Folder, readJson, readJsonIfPresent } from "../files/folder.ts";
+import { type Folder, readJsonIfPresent } from "../files/folder.ts";
 import { requireModelSize } from "../../untrusted/limits.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import type { CodesTensor } from "./codes/codes-form.ts";
+import { readConfig } from "./config-file.ts";
 import { findForm, formatOf, type FoundForm, quantizationKey, withoutCodes } from "./codes/codes-forms.ts";
 import { STORAGE_OF } from "./folder-dtypes.ts";
 import { readTokenizerFiles } from "./tokenizer-folder.ts";
@@ -127,7 +128,7 @@ function requireNumbers(path: string, name: string, stored: StoredTensor): Store
 /** Opens a model folder with config.json; `names` are its entries. @throws FormatError, UsageError as `findForm` and `CodesForm.find` */
 export async function openHfCheckpoint(folder: Folder, names: readonly string[]): Promise<Checkpoint> {
   const { path } = folder;
-  const settings = await readJson(folder, "config.json");
+  const { settings, floats: floatSettings } = await readConfig(folder);
   const found = await findForm(folder, settings);
   // Tensors of an unknown form stay in the list, and are refused there.
   const config = withoutCodes(settings, found);
@@ -153,6 +154,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
       ...(found ? { quantization: found.settings } : {}),
       heldBytes: isInFile ? 0 : sizeOf(codes),
       config,
+      floatSettings,
       generationConfig,
       tensors,
       tokenizerFiles,

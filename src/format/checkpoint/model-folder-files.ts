@@ -4,6 +4,7 @@ import { type FolderFile, textFile } from "../files/folder-file.ts";
 import { formatJson } from "../files/json-file.ts";
 import { type TensorSource, safetensorsFile } from "../files/safetensors/safetensors-writer.ts";
 import type { TokenizerFiles } from "./checkpoint.ts";
+import { formatConfig } from "./config-file.ts";
 import { TOKENIZER_FILE } from "./tokenizer-folder.ts";
 import { listedTemplate } from "./tool-use-template.ts";
 
@@ -19,6 +20,8 @@ export const MODEL_FILES = [
 
 export interface ModelFolderParts {
   readonly config: Record<string, unknown>;
+  /** As `Checkpoint` has them. */
+  readonly floatSettings?: ReadonlySet<string> | undefined;
   readonly generationConfig: Record<string, unknown> | null;
   readonly tokenizerFiles: TokenizerFiles | null;
   /** The model card. Without it no card is written. */
@@ -33,9 +36,10 @@ export function modelFolderFiles({ tensors, ...described }: ModelFolderParts): F
 
 /** Plans the files of a model folder beside its weights. */
 export function describingFiles(parts: Omit<ModelFolderParts, "tensors">): FolderFile[] {
-  const { config, generationConfig, tokenizerFiles, card } = parts;
-  const files: FolderFile[] = [textFile("config.json", formatConfig(config))];
-  if (generationConfig !== null) files.push(textFile("generation_config.json", formatJson(generationConfig)));
+  const { config, floatSettings, generationConfig, tokenizerFiles, card } = parts;
+  const files: FolderFile[] = [textFile("config.json", formatConfig(config, floatSettings))];
+  if (generationConfig !== null)
+    files.push(textFile("generation_config.json", formatConfig(generationConfig)));
   if (tokenizerFiles !== null) {
     // As they are: the order of keys in a tokenizer has a meaning for some readers (merges, added tokens).
     files.push(
@@ -49,16 +53,4 @@ export function describingFiles(parts: Omit<ModelFolderParts, "tensors">): Folde
   }
   if (card !== undefined) files.push(cardFile(card));
   return files;
-}
-
-/** Settings that transformers refuses as whole numbers. */
-const FRACTIONS =
-  /^(\s*"(?:\w+_(?:eps|epsilon|softcapping|coef|range|factor|noise)|clip_qkv)": -?\d+)(?=,?$)/gm;
-
-/**
- * Does the same as `formatJson`, but writes 30.0 where Python has to read a float, since JavaScript has only one kind of
- * number.
- */
-function formatConfig(config: Record<string, unknown>): string {
-  return formatJson(config).replace(FRACTIONS, "$1.0");
 }

@@ -4,8 +4,9 @@ import { tellsClasses, withClasses } from "../../models/config/class-head.ts";
 import type { RawConfig } from "../../models/config/raw-config.ts";
 import { openModel } from "../../models/families.ts";
 import type { ModelTensor } from "../../models/graphs/sites.ts";
-import { type Folder, readJson } from "../files/folder.ts";
+import type { Folder } from "../files/folder.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
+import { readConfig } from "./config-file.ts";
 import { formatOf, withoutCodes } from "./codes/codes-forms.ts";
 import { readOutline, unknownSizes } from "./outline.ts";
 import { folderDtype } from "./folder-dtypes.ts";
@@ -40,7 +41,7 @@ function orNull<T>(make: () => T): T | null {
  */
 export async function openOutline(folder: Folder): Promise<Checkpoint> {
   const { path } = folder;
-  const settings = await readJson(folder, "config.json");
+  const { settings, floats: floatSettings } = await readConfig(folder);
   const outline = await readOutline(folder, settings);
   if (outline === null) throw unknownSizes(path, settings);
   const { found } = outline;
@@ -61,6 +62,7 @@ export async function openOutline(folder: Folder): Promise<Checkpoint> {
     format: found && inCodes.length > 0 ? formatOf(found.form) : "hf",
     ...(found ? { quantization: found.settings } : {}),
     config,
+    floatSettings,
     generationConfig: null,
     tensors: new Map(tensors.map((tensor) => [tensor.name, tensor])),
     tokenizerFiles: await readTokenizerFiles(folder),

@@ -29,14 +29,10 @@ export function missingFile(path: string, expected: string): FormatError {
 }
 
 /**
- * Reads settings, a JSON object, of a folder; null when there is no such file. A key that comes twice is refused: readers of JSON
- * take either of its values.
- * @throws FormatError format/file, format/json
+ * Parses settings, a JSON object, of the file `path`. A key that comes twice is refused: readers of JSON take either of its values.
+ * @throws FormatError format/json
  */
-export async function readJsonIfPresent(folder: Folder, name: string): Promise<JsonObject | null> {
-  const text = await folder.text(name);
-  if (text === null) return null;
-  const path = pathIn(folder, name);
+export function parseSettings(text: string, path: string): JsonObject {
   const value = parseJsonObject(text, path);
   const repeated = findRepeatedKey(text);
   if (repeated === null) return value;
@@ -45,6 +41,12 @@ export async function readJsonIfPresent(folder: Folder, name: string): Promise<J
     `Cannot read file "${path}": key "${repeated}" comes twice, expected each key once`,
     { hint: "Delete the one that is not meant; most programs take the last." },
   );
+}
+
+/** Reads a JSON object of a folder; null when there is no such file. @throws FormatError format/file, format/json */
+export async function readJsonIfPresent(folder: Folder, name: string): Promise<JsonObject | null> {
+  const text = await folder.text(name);
+  return text === null ? null : parseSettings(text, pathIn(folder, name));
 }
 
 /** Reads a JSON object of a folder. @throws FormatError format/file, format/json */

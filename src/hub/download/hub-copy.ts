@@ -8,7 +8,7 @@ import { findForm } from "../../format/checkpoint/codes/codes-forms.ts";
 import { TOOL_USE_FILE } from "../../format/checkpoint/tool-use-template.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { makeFolders } from "../../format/files/disk/make-folders.ts";
-import { readJson } from "../../format/files/folder.ts";
+import { readConfig } from "../../format/checkpoint/config-file.ts";
 import { nodeFolder } from "../../format/files/node-folder.ts";
 import { entryFolder } from "../models-folder.ts";
 import { download } from "./download.ts";
@@ -88,7 +88,8 @@ interface Copying {
 /** @throws UsageError "usage/quantization" where what was fetched says that the weights are quantized as graft does not read */
 async function requireForm(path: string, repository: string): Promise<void> {
   const folder = nodeFolder(path);
-  await findForm({ ...folder, path: repository }, await readJson(folder, "config.json"));
+  const { settings } = await readConfig(folder);
+  await findForm({ ...folder, path: repository }, settings);
 }
 
 /** Fetches the chosen files into `folder`, as far as they are not there, and removes what does not belong to them. */

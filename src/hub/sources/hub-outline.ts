@@ -4,7 +4,7 @@
  */
 import { existsSync } from "node:fs";
 import { isOfWeights, readOutline } from "../../format/checkpoint/outline.ts";
-import { readJson } from "../../format/files/folder.ts";
+import { readConfig } from "../../format/checkpoint/config-file.ts";
 import { nodeFolder } from "../../format/files/node-folder.ts";
 import { HUB_NAME, copyFromHub } from "../download/hub-copy.ts";
 import { findDamage } from "../download/manifest.ts";
@@ -25,7 +25,7 @@ export const hubOutline: ModelSource = {
       );
       if (small?.kind !== "found") return small;
     }
-    const config = await readJson(nodeFolder(folder), "config.json");
+    const { settings: config } = await readConfig(nodeFolder(folder));
     const named = { ...nodeFolder(folder), path: model.repository };
     if ((await readOutline(named, config)) !== null) return { kind: "found", path: folder };
     return await copyFromHub(model, context.modelsFolder, context);

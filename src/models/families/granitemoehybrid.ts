@@ -16,8 +16,7 @@ import {
   graniteExperts,
   withStackedExperts,
 } from "../blocks/granite.ts";
-import type { Family, Layer, RawConfig } from "../family.ts";
-import { without } from "../config/raw-config.ts";
+import type { Family, Layer } from "../family.ts";
 import { GRANITE_HYBRID_GGUF, isStateSpace } from "../config/granite-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { requireTypesOfAll } from "../config/layer-types.ts";
@@ -46,9 +45,6 @@ const MLX = {
     path.endsWith(MLP.gateUp) ? null : path.replace(MLP.down, "mlp.down_proj"),
 };
 
-/** Limits that are none, which transformers 5 reads only as it writes them, 0.0 and an infinity. */
-const ownConfig = (config: RawConfig): RawConfig => without(config, ["time_step_limit"]);
-
 export const granitemoehybrid: Family = {
   modelType: "granitemoehybrid",
   summary:
@@ -74,6 +70,6 @@ export const granitemoehybrid: Family = {
     const { checkpoint } = definition;
     const rename = (name: string): string =>
       checkpoint.rename(name).replace(".mlp.down_proj.", `.${MLP.down}.`);
-    return { ...definition, checkpoint: { ...checkpoint, rename, ownConfig, mlx: MLX } };
+    return { ...definition, checkpoint: { ...checkpoint, rename, mlx: MLX } };
   },
 };

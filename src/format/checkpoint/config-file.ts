@@ -1,0 +1,60 @@
+/**
+ * @file config.json as Python reads and writes it: numbers that are no JSON, and whole numbers that are floats. JavaScript has one kind
+ * of number; strict configurations of transformers refuse 7 where they expect 7.0.
+ */
+import { type Folder, missingFile, parseSettings, pathIn } from "../files/folder.ts";
+import { type JsonObject, formatJson } from "../files/json-file.ts";
+
+const CONFIG_FILE = "config.json";
+
+/** Settings of a model, and what JavaScript's numbers do not tell of them. */
+export interface ConfigFile {
+  readonly settings: JsonObject;
+  /** Names of settings whose numbers, or numbers in lists, are written as floats, at any depth. */
+  readonly floats: ReadonlySet<string>;
+}
+
+/** A string, also one that never ends; whether it is a key; braces; numbers, those too that only Python writes. */
+const TOKEN = /"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\\?$)(\s*:)?|[{}]|-?\d[\d.eE+-]*|(?:-?Infinity|NaN)\b/gs;
+
+/** Writes numbers that are no JSON as transformers 5 does: `{"__float__": "Infinity"}`. */
+function withoutBareNumbers(text: string): string {
+  return text.replace(TOKEN, (token) => (/^-?[IN]/.test(token) ? `{"__float__":"${token}"}` : token));
+}
+
+function floatsIn(text: string): Set<string> {
+  const floats = new Set<string>();
+  const around: string[] = [];
+  let name = "";
+  for (const [token, string, colon] of text.matchAll(TOKEN)) {
+    if (colon !== undefined) name = string!;
+    else if (token === "{") around.push(name);
+    else if (token === "}") name = around.pop() ?? "";
+    else if (string === undefined && /[.eEN]|^-?I/.test(token)) floats.add(name);
+  }
+  return floats;
+}
+
+/** Reads config.json of a folder. @throws FormatError format/file, format/json */
+export async function readConfig(folder: Folder): Promise<ConfigFile> {
+  const text = await folder.text(CONFIG_FILE);
+  const path = pathIn(folder, CONFIG_FILE);
+  if (text === null) throw missingFile(path, "a JSON file");
+  return { settings: parseSettings(withoutBareNumbers(text), path), floats: floatsIn(text) };
+}
+
+/** Settings that transformers declares as floats, where no file was read that says so (test/golden/data/configs). */
+const FLOATS =
+  /^(?!scale_factor)(?:\w+_(?:eps|epsilon|softcapping|coef|range|factor|noise|multipliers?|dropout|scale|limit|penalty)|clip_qkv|init_std|moe_norm_min|swiglu_alpha|temperature)$/;
+
+/** A number, or a list of numbers and of what is no JSON, under its name. */
+const NUMBERS =
+  /^ *"(\w+)": (?:-?\d+|\[(?:\n *(?:-?\d[\d.e+-]*|\{\n *"__float__": "[-\w]+"\n *\}),?)*\n *\])(?=,?$)/gm;
+const WHOLE = /(?<=^ *(?:"\w+": )?)-?\d+(?=,?$)/gm;
+
+/** Does the same as `formatJson`, but writes 7.0 where Python has to read a float: `floats` are names as `ConfigFile` has them. */
+export function formatConfig(settings: JsonObject, floats: ReadonlySet<string> = new Set()): string {
+  return formatJson(settings).replace(NUMBERS, (found, name: string) =>
+    floats.has(name) || FLOATS.test(name) ? found.replace(WHOLE, "$&.0") : found,
+  );
+}
