@@ -99,6 +99,17 @@ test("blocks that predict further tokens are passed over", async () => {
   });
 });
 
+test("a folder made of a file says what transformers would take another default for", async () => {
+  const configOf = async (name: string): Promise<Record<string, unknown>> =>
+    await opened(goldenPath("gguf", `${name}.gguf`), async ({ checkpoint }) => checkpoint.config);
+  for (const name of ["deepseek_v2", "deepseek_v3"])
+    assert.equal((await configOf(name))["num_key_value_heads"], 4, name);
+  const { rope_parameters: rotation, rope_theta: theta } = await configOf("olmo3");
+  const folder = goldenJson<Record<string, unknown>>("models", "olmo3", "config.json");
+  assert.deepEqual(rotation, folder["rope_parameters"]);
+  assert.equal(theta, undefined);
+});
+
 test("numbers that stand among the settings of a file are written there when they were trained", async () => {
   const [path, written] = [goldenPath("gguf", "apertus.gguf"), join(root, "apertus-trained.gguf")];
   const batch = batchFromRows({ input_ids: [[3, 80, 7, 41, 15]] });

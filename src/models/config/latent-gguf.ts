@@ -68,6 +68,8 @@ function completed({
   const m = Number((Number(multiplier) / YARN_SHARE).toPrecision(6));
   return {
     ...config,
+    // transformers has another default for some of these families, whatever the number of heads.
+    num_key_value_heads: config["num_attention_heads"],
     q_lora_rank: config["q_lora_rank"] ?? null,
     qk_nope_head_dim: Number(config["qk_head_dim"]) - Number(config["qk_rope_head_dim"]),
     ...(multiplier !== undefined && { rope_scaling: { ...stretched, mscale: m, mscale_all_dim: m } }),

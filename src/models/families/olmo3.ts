@@ -8,7 +8,7 @@ import { z } from "zod";
 import { plainDecoder } from "../blocks/decoder.ts";
 import { plainAttention } from "../blocks/decoder-blocks.ts";
 import { OLMO2_FIELDS, olmo2Block } from "../blocks/olmo2-block.ts";
-import type { Family } from "../family.ts";
+import type { Family, RawConfig } from "../family.ts";
 import { decoderGguf, NORMS_BEHIND, real } from "../config/decoder-gguf.ts";
 import { LAYER_WINDOWS } from "../config/gguf-windows.ts";
 import { parseConfig } from "../config/hf-config.ts";
@@ -20,8 +20,6 @@ const SCHEMA = z.object({
   rope_theta: z.number().positive().default(500_000),
   sliding_window: z.int().positive().default(4096),
   layer_types: WINDOW_FIELDS.layer_types,
-  /** The base of layers with a window; default: that of the others. Files alone say it so. */
-  rope_local_base_freq: z.number().positive().optional(),
 });
 
 export const olmo3: Family = {
@@ -35,7 +33,27 @@ export const olmo3: Family = {
     toldBy: "attention.sliding_window",
     blockNames: NORMS_BEHIND,
     ...LAYER_WINDOWS,
-    settings: { ...LAYER_WINDOWS.settings, "rope.freq_base_swa": real("rope_local_base_freq", "left-out") },
+    settings: {
+      ...LAYER_WINDOWS.settings,
+      "rope.freq_base_swa": real("window_rope_theta", { sameAs: "rope_theta" }),
+    },
+    complete: ({ rope_theta: theta, rope_scaling: scaling, window_rope_theta: windowTheta, ...config }) => ({
+      ...LAYER_WINDOWS.complete(config),
+      // By each kind of layer: of one base for all, transformers 5 has its default for those with a window.
+      rope_parameters: {
+        full_attention: { rope_type: "default", ...(scaling as RawConfig | undefined), rope_theta: theta },
+        sliding_attention: { rope_type: "default", rope_theta: windowTheta },
+      },
+    }),
+    values: (settings, attention) => {
+      const [full, windowed] = [false, true].map(
+        (hasWindow) => attention.find(({ window }) => (window !== null) === hasWindow)?.rope?.theta,
+      );
+      return {
+        ...LAYER_WINDOWS.values(settings, attention),
+        ...(windowed !== full && { window_rope_theta: windowed }),
+      };
+    },
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
@@ -44,7 +62,7 @@ export const olmo3: Family = {
     const { rope, windowRope } = readRopes(raw, plain.headWidth, {
       maxPositions: c.max_position_embeddings,
       theta: c.rope_theta,
-      windowTheta: c.rope_local_base_freq ?? c.rope_theta,
+      windowTheta: c.rope_theta,
     });
     const full = olmo2Block(c, { ...plain, rope });
     const windowed = olmo2Block(c, { ...plain, rope: windowRope, window: c.sliding_window });
