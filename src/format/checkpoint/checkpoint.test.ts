@@ -51,8 +51,11 @@ test("writes settings that Python reads as floats with a point", async () => {
     vocab_size: 30,
     scaling: { a_eps: 1 },
   };
-  await writeModel(path, { ...PARTS, config });
-  const text = readFileSync(join(path, "config.json"), "utf8");
+  const generationConfig = { temperature: 2, repetition_penalty: 2, top_k: 2 };
+  await writeModel(path, { ...PARTS, config, generationConfig });
+  const text = ["config.json", "generation_config.json"]
+    .map((name) => readFileSync(join(path, name), "utf8"))
+    .join("");
   for (const line of [
     '"final_logit_softcapping": 30.0,',
     '"clip_qkv": 8.0,',
@@ -60,6 +63,9 @@ test("writes settings that Python reads as floats with a point", async () => {
     '"router_jitter_noise": 0.0,',
     '"vocab_size": 30',
     '"a_eps": 1.0\n',
+    '"repetition_penalty": 2.0,',
+    '"temperature": 2.0,',
+    '"top_k": 2\n',
   ]) {
     assert.ok(text.includes(line), `${line} in ${text}`);
   }
