@@ -1,6 +1,7 @@
 /** @file What a schema expects, in plain words: made of its JSON Schema, never of the messages of the library that checks. */
 import { z } from "zod";
 import { A_SIZE } from "./byte-size.ts";
+import { formatCountOf } from "./numbers.ts";
 
 /** The part of JSON Schema that is put into words. */
 export interface SchemaNode {
@@ -33,6 +34,8 @@ export const PATH_FORMAT = "path";
 export const SIZE_FORMAT = "size";
 /** Format of strings that may be paths, or hold one behind a name. */
 export const NAME_OR_PATH_FORMAT = "name-or-path";
+/** Format of strings that messages never show. */
+export const SECRET_FORMAT = "secret";
 
 /** How values are written: typed behind a flag, or as values of a program or file. */
 export type ValueForm = "typed" | "written";
@@ -182,6 +185,20 @@ export function showValue(value: unknown): string {
   // JSON has no word for numbers without end.
   const text = typeof value === "number" ? String(value) : (toJson(value) ?? String(value));
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
+}
+
+/** Whether a schema takes secrets, alone or in a list. */
+export function takesSecrets(node: SchemaNode): boolean {
+  return membersOf(node).some(
+    ({ format, items }) => format === SECRET_FORMAT || (items !== undefined && takesSecrets(items)),
+  );
+}
+
+/** Says of a secret what is known without showing it: how long a text is, or that it is none. */
+export function describeSecret(value: unknown): string {
+  const kind = typeof value === "number" ? "a number" : "no text";
+  const size = typeof value === "string" ? `text of ${formatCountOf(value.length, "character")}` : kind;
+  return `${size} (not shown)`;
 }
 
 /** What a function, or an object that a class has made, is; null: a value that is written as itself. */

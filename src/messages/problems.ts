@@ -5,9 +5,11 @@ import {
   type SchemaNode,
   type ValueForm,
   describeSchema,
+  describeSecret,
   membersOf,
   schemaNode,
   showValue,
+  takesSecrets,
 } from "./expected.ts";
 import { adviceFor, nearestName } from "./setting-names.ts";
 
@@ -109,16 +111,18 @@ export function problemsOf(
       continue;
     }
     const value = valueAt(values, issue.path);
+    const node = nodeAt(root, issue.path);
+    const shown = takesSecrets(node) ? describeSecret(value) : showValue(value);
     if (value === undefined && issue.path.length > 0) add(issue.path, "is missing");
     else if (issue.code === "custom") {
-      add(issue.path, issue.path.length === 0 ? issue.message : `is ${showValue(value)}, ${issue.message}`);
+      add(issue.path, issue.path.length === 0 ? issue.message : `is ${shown}, ${issue.message}`);
     } else {
       const own =
         issue.code === "invalid_format" && !issue.message.startsWith("Invalid") ? issue.message : null;
       const isInexact = issue.code === "too_big" && issue.maximum === Number.MAX_SAFE_INTEGER;
-      const expected = `${own ?? describeSchema(nodeAt(root, issue.path), form)}${isInexact ? ", below 2^53" : ""}`;
+      const expected = `${own ?? describeSchema(node, form)}${isInexact ? ", below 2^53" : ""}`;
       const is = issue.path.length === 0 ? "" : "is ";
-      add(issue.path, `${is}${showValue(value)}, expected ${expected}`);
+      add(issue.path, `${is}${shown}, expected ${expected}`);
     }
   }
   return [...problems.values()];

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, mkdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { type AddressInfo, createServer } from "node:net";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -16,6 +16,8 @@ import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/t
 import { writeTinyRows } from "../../../test/tiny/rows.ts";
 import { waitFor } from "../../../test/process/wait-for.ts";
 import { lockFolder } from "../../format/files/disk/folder-lock.ts";
+import { adminKeys } from "../../server/access/api-keys.ts";
+import { keyReader } from "../serving/server-keys.ts";
 import { uploadOf } from "../../../test/serve/upload.ts";
 
 const MAIN = fileURLToPath(new URL("../../../bin/graft.js", import.meta.url));
@@ -165,6 +167,33 @@ test("flags that could never do are refused before anything is opened", async ()
     assert.equal(status, 2, flag);
     assert.match(stderr, told);
   }
+});
+
+test("keys are held to the same wherever they are given, and no message shows one, nor a password", async () => {
+  const settings = join(root, "keys.yaml");
+  writeFileSync(settings, "apiKey: 7654321\n");
+  const [database, secret] = ["postgresq://u:hidden7@db/graft", /7654321|hidden7|s3cret/];
+  const cases: readonly (readonly [words: readonly string[], keys: string, told: RegExp])[] = [
+    [
+      ["--api-key", "s3cret"],
+      "",
+      /--api-key is text of 6 characters \(not shown\), expected text of at least 8/,
+    ],
+    [["--api-key", "s3cret and more"], "", /--api-key is text of 15 .* without blanks/],
+    [["--config", settings], "", /key "apiKey" of .*keys\.yaml is a number \(not shown\), expected text/],
+    [["--database", database], "", /--database is text of 30 characters \(not shown\), expected a URL/],
+    [["--database", database, "--database", database], "", /--database is given twice, expected one value/],
+    [[], "longenough1, s3cret", /GRAFT_API_KEY\.1 is text of 6 characters \(not shown\), expected text of/],
+  ];
+  for (const [words, GRAFT_API_KEY, told] of cases) {
+    const all = ["serve", "--model", join(root, "missing"), ...words];
+    const { status, stderr } = await runMain(all, { GRAFT_API_KEY });
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, told);
+    assert.doesNotMatch(stderr, secret);
+  }
+  const read = keyReader({ apiKey: [], state: undefined }, { GRAFT_API_KEY: "longenough1, longenough2," });
+  assert.deepEqual(await read(), adminKeys(["longenough1", "longenough2"]));
 });
 
 test("a folder of state is one server's, unless it is but files beside a database that others use", async () => {

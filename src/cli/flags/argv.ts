@@ -78,10 +78,10 @@ class ArgvReader {
       else this.#readPlain(long);
     }
     const [texts, problems] = [this.#texts, this.#problems];
-    for (const { key, name, element } of this.#flags) {
-      if (element === null) problems.push(...tellRepeated(name, texts.get(key) ?? []));
+    for (const flag of this.#flags) {
+      if (flag.element === null) problems.push(...tellRepeated(flag, texts.get(flag.key) ?? []));
     }
-    problems.push(...tellRepeated("config", this.#configPaths));
+    problems.push(...tellRepeated({ name: "config", isSecret: false }, this.#configPaths));
     // What stood behind an unknown switch may have been an argument: it is not called missing as well.
     const unfilled = positionals.filter((key) => !texts.has(key)).length - this.#plain.length;
     const given = [...this.#plain, ...this.#passedOver.slice(0, Math.max(0, unfilled))];
@@ -192,13 +192,15 @@ function addTexts(texts: Map<string, string[]>, key: string, added: readonly str
 }
 
 /** The problem of a flag that takes one value and was given more: which one is meant, nobody can tell. */
-function tellRepeated(name: string, texts: readonly string[]): string[] {
+function tellRepeated(
+  { name, isSecret }: Pick<Flag, "name" | "isSecret">,
+  texts: readonly string[],
+): string[] {
   if (texts.length < 2) return [];
   const times = texts.length === 2 ? "twice" : `${texts.length} times`;
-  const shown = texts.map((text) => JSON.stringify(text));
-  return [
-    `--${name} is given ${times}: ${shown.slice(0, -1).join(", ")} and ${shown.at(-1)}, expected one value`,
-  ];
+  const quoted = texts.map((text) => JSON.stringify(text));
+  const shown = isSecret ? "" : `: ${quoted.slice(0, -1).join(", ")} and ${quoted.at(-1)}`;
+  return [`--${name} is given ${times}${shown}, expected one value`];
 }
 
 function splitOnce(word: string): [string, string | undefined] {

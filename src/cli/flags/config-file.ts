@@ -11,8 +11,8 @@ import { explainUnknown } from "./renamed-flags.ts";
 export interface SettingsFile {
   /** Key of the schema → value, not yet checked by it. */
   readonly values: ReadonlyMap<string, unknown>;
-  /** Key of the schema → how messages call it: as it is in the file, and the file. */
-  readonly names: ReadonlyMap<string, string>;
+  /** Key of the schema → how messages call it, or what is inside of it: as it is in the file, and the file. */
+  readonly names: ReadonlyMap<string, (inner: readonly string[]) => string>;
   readonly problems: readonly string[];
   /** How to mend some of the problems. */
   readonly hints: readonly string[];
@@ -57,11 +57,12 @@ export async function readConfigFile(path: string, flags: readonly Flag[]): Prom
     );
   }
   const values = new Map<string, unknown>();
-  const names = new Map<string, string>();
+  const names = new Map<string, (inner: readonly string[]) => string>();
   const problems: string[] = [];
   const hints: string[] = [];
   for (const [key, value] of Object.entries(content)) {
-    const name = `key "${key}" of ${path}`;
+    const nameOf = (inner: readonly string[]): string => `key "${[key, ...inner].join(".")}" of ${path}`;
+    const name = nameOf([]);
     const flag = flags.find((candidate) => candidate.name === plainName(key));
     if (flag === undefined) {
       const { problem, hint } = explainUnknown(plainName(key), flags, {
@@ -74,7 +75,7 @@ export async function readConfigFile(path: string, flags: readonly Flag[]): Prom
     } else if (values.has(flag.key)) problems.push(`${name} is there twice`);
     else {
       values.set(flag.key, readSetting(flag, value));
-      names.set(flag.key, name);
+      names.set(flag.key, nameOf);
     }
   }
   return { values, names, problems, hints };

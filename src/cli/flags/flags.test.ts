@@ -277,7 +277,7 @@ test("an unknown key of a settings file is an error that names the nearest one",
 test("a key that schemas of mappings drop is told like any unknown key", async () => {
   const path = writeSettings('init: {"a": 1, "__proto__": 2}\n__proto__: 3\n');
   const message = await problemsOf("a", "--config", path);
-  assert.match(message, /key "init" of .*\.__proto__ is not a setting/);
+  assert.match(message, /key "init\.__proto__" of .*yaml is not a setting/);
   assert.match(message, /key "__proto__" of .* is not a setting/);
   assert.match(await problemsOf("a", "--init", "{__proto__: 2}"), /--init\.__proto__ is not a setting/);
 });
@@ -291,6 +291,13 @@ test("what is wrong with a key of a settings file is said of it, with the file, 
   assert.doesNotMatch(message, /many|--packing|--learning/);
   const ofItself = await problemsOf("a", "--config", writeSettings("rank: &rank [*rank]\n"));
   assert.match(ofItself, /key "rank" of .*yaml is a value that JSON cannot hold, expected a whole number/);
+});
+
+test("what is wrong inside a value of a settings file is said of its place there, and of one alone without a number", async () => {
+  const inList = await problemsOf("a", "--config", writeSettings("layers: [1, 100]\n"));
+  assert.match(inList, /: key "layers\.1" of .*yaml is 100, expected /);
+  const alone = await problemsOf("a", "--config", writeSettings("layers: 100\n"));
+  assert.match(alone, /: key "layers" of .*yaml is 100, expected /);
 });
 
 test("a settings file that is missing, broken or a list is a format error", async () => {

@@ -11,6 +11,7 @@ import {
   membersOf,
   type SchemaNode,
   schemaNode,
+  takesSecrets,
 } from "../../messages/expected.ts";
 import { kebabCase } from "../../messages/setting-names.ts";
 import type { Command } from "../command.ts";
@@ -30,6 +31,8 @@ export interface Flag {
   readonly element: (Pick<Flag, "kinds" | "choices"> & { readonly isWhole: boolean }) | null;
   /** Whether it takes paths: alone, in a list, or beside names. */
   readonly takesPaths: boolean;
+  /** Whether messages are not to show what was given. */
+  readonly isSecret: boolean;
   readonly description: string;
   /** What it takes, in words. */
   readonly expected: string;
@@ -77,6 +80,7 @@ export function flagsOf(command: Pick<Command, "options">): readonly Flag[] {
           ? null
           : { ...typeOf(array.items ?? {}), isWhole: array.items?.format === PATH_FORMAT },
       takesPaths: takesPaths(node),
+      isSecret: takesSecrets(node),
       description: node.description ?? "",
       expected: describeSchema(node, "typed"),
       defaultValue: node.default,

@@ -128,12 +128,15 @@ function findWrong(
     // Told already, and not missing as well.
     if (argv.withoutValue.has(key)) return [];
     if (key === "") return text;
+    const value = values[key];
     // A flag takes precedence, so what is wrong is the file's where there is none.
-    const name = argv.texts.has(key) ? undefined : file.names.get(key);
-    if (name !== undefined) return `${[name, ...inner].join(".")} ${written[i]!.text}`;
-    if (command.positionals.includes(key) && values[key] === undefined) return `${argumentName(key)} ${text}`;
+    const nameOf = argv.texts.has(key) ? undefined : file.names.get(key);
+    // One value may be written without the list that it stands for.
+    const isAlone = Array.isArray(value) && value.length === 1;
+    if (nameOf !== undefined) return `${nameOf(isAlone ? inner.slice(1) : inner)} ${written[i]!.text}`;
+    if (command.positionals.includes(key) && value === undefined) return `${argumentName(key)} ${text}`;
     // Values of a list are typed one by one, without a number.
-    const inside = Array.isArray(values[key]) ? inner.slice(1) : inner;
+    const inside = Array.isArray(value) ? inner.slice(1) : inner;
     return `--${[kebabCase(key), ...inside].join(".")} ${text}`;
   });
   return { found, keys: new Set(typed.map(({ path: [key = ""] }) => key)) };

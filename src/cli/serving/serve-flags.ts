@@ -4,6 +4,7 @@ import { CO_TRAININGS } from "../../engine/scheduling/co-training.ts";
 import { DEFAULT_TARGETS } from "../../engine/scheduling/service-targets.ts";
 import { DEFAULT_POLICY, TURN_POLICIES } from "../../engine/scheduling/turn-policies.ts";
 import { parseByteSize } from "../../messages/byte-size.ts";
+import { SECRET_FORMAT } from "../../messages/expected.ts";
 import { sizeSetting } from "../../messages/size-setting.ts";
 import { ONE_LINE_NAME } from "../../server/one-line-name.ts";
 import { MODEL_FLAGS } from "../model/model-flags.ts";
@@ -34,10 +35,18 @@ function isOrigin(text: string): boolean {
   return URL.canParse(text) && new URL(text).origin === text;
 }
 
-/** Where jobs are that several processes share. */
+/** Where jobs are that several processes share: its URL may hold a password. */
 export const DATABASE = z
   .string()
+  .meta({ format: SECRET_FORMAT })
   .refine((text) => /^postgres(ql)?:\/\//.test(text), "expected a URL that begins with postgres://");
+
+/** A key as requests can send it: the header has none with a blank in it. */
+export const API_KEY = z
+  .string()
+  .meta({ format: SECRET_FORMAT })
+  .trim()
+  .regex(/^\S{8,}$/, "text of at least 8 characters without blanks");
 
 export type ServeOptions = z.output<typeof SERVE_OPTIONS>;
 export const SERVE_OPTIONS = z.strictObject({
@@ -110,7 +119,7 @@ export const SERVE_OPTIONS = z.strictObject({
   host: z.string().default("127.0.0.1").describe("Address to listen on"),
   port: z.int().min(0).max(65_535).default(8080).describe("Port to listen on; 0: any that is free"),
   apiKey: z
-    .array(z.string().min(8))
+    .array(API_KEY)
     .default([])
     .describe(
       "Keys that may do everything, beside those of graft keys; default: GRAFT_API_KEY. With any key, clients must send one",

@@ -1,18 +1,24 @@
 /** @file The keys that a server asks for, and where it may listen without one. */
+import { z } from "zod";
 import type { Environment } from "../../environment.ts";
 import { UsageError } from "../../errors.ts";
 import { type ApiKey, type ReadKeys, adminKeys } from "../../server/access/api-keys.ts";
 import { KeyFile } from "../../server/access/key-file.ts";
-import type { ServeOptions } from "./serve-flags.ts";
+import { parseSettings } from "../../messages/problems.ts";
+import { API_KEY, type ServeOptions } from "./serve-flags.ts";
 
 const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
 
-/** Keys in the environment, separated by commas. */
+const ENVIRONMENT = z.object({ GRAFT_API_KEY: z.array(API_KEY) });
+
+/** Keys in the environment, separated by commas. @throws UsageError "usage/flag" for one that the flag refuses */
 function listedKeys(env: Environment): string[] {
-  return (env["GRAFT_API_KEY"] ?? "").split(",").filter((key) => key !== "");
+  const words = (env["GRAFT_API_KEY"] ?? "").split(",").map((word) => word.trim());
+  const keys = { GRAFT_API_KEY: words.filter((word) => word !== "") };
+  return parseSettings(ENVIRONMENT, keys, "the environment", "Commas separate keys.").GRAFT_API_KEY;
 }
 
-/** Keys of flags or environment, and of the state folder; null at a time when there are neither. */
+/** Keys of flags or environment, and of the state folder; null at a time when there are neither. @throws as `listedKeys` */
 export function keyReader(
   { apiKey, state }: Pick<ServeOptions, "apiKey" | "state">,
   env: Environment,
