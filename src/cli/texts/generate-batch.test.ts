@@ -62,6 +62,17 @@ describe("generate --prompts", () => {
     }
   });
 
+  test("an empty cell of a table is no name: the base alone writes", async () => {
+    const path = writePrompts("rows.csv", "prompt,adapter\nhello,\nhello,one\n");
+    const { status, stdout, stderr } = await generate("--prompts", path, "--adapter", one, "--json");
+    assert.equal(status, 0, stderr);
+    const [base, adapted] = jsonLines(stdout);
+    const alone = JSON.parse((await generate("--prompt", "hello", "--json")).stdout) as { ids: number[] };
+    assert.deepEqual([base?.["adapter"], adapted?.["adapter"]], [null, "one"]);
+    assert.deepEqual(base?.["ids"], alone.ids);
+    assert.notDeepEqual(adapted?.["ids"], alone.ids);
+  });
+
   test("rows name their adapters, and the file of texts has a row for each", async () => {
     const rows = [
       { prompt: "hello", adapter: "one" },

@@ -57,7 +57,9 @@ function taskOf(row: RawFields, model: TextModel, modelNames: readonly string[])
   const key = row["adapter"] === undefined ? "model" : "adapter";
   const name = row[key];
   if (name === undefined) return {};
-  if (name === null || (key === "model" && modelNames.includes(name as string))) return { task: null };
+  // A table has no other way to say null than an empty cell.
+  if (name === null || name === "" || (key === "model" && modelNames.includes(name as string)))
+    return { task: null };
   model.tasks.get(readString(row, key));
   return { task: name as string };
 }
