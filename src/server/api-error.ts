@@ -3,7 +3,9 @@ import { z } from "zod";
 import { CODES, GraftError, toldWhole } from "../errors.ts";
 import { toldOfAway } from "../jobs/away.ts";
 import { findFullDisk, toFailedWrite } from "../messages/system-error.ts";
+import { readable } from "../printable.ts";
 
+/** An answer that refuses; what it says of a request is cut like every message, however long the request's own words are. */
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
@@ -22,10 +24,10 @@ export class ApiError extends Error {
       cause,
     }: Partial<Pick<ApiError, "param" | "retrySeconds" | "cause">> = {},
   ) {
-    super(message, cause === undefined ? {} : { cause });
+    super(readable(message), cause === undefined ? {} : { cause });
     this.status = status;
     this.code = code;
-    this.param = param;
+    this.param = param === null ? null : readable(param);
     this.retrySeconds = retrySeconds;
   }
 }

@@ -8,7 +8,6 @@ import type { z } from "zod";
 import { parseJson as parseExactly, rounded } from "../data/formats/long-integer.ts";
 import { isRecord } from "../data/rows/row-error.ts";
 import { type Problem, findDroppedKeys, hasDroppedKey, problemsOf } from "../messages/problems.ts";
-import { readable } from "../printable.ts";
 import { ApiError } from "./api-error.ts";
 import type { ApiRole } from "./access/api-keys.ts";
 import { describeJsonFault } from "./requests/json-fault.ts";
@@ -115,11 +114,7 @@ function parseJson(bytes: Uint8Array): unknown {
   try {
     value = rounded(parseExactly(text));
   } catch (error) {
-    throw new ApiError(
-      400,
-      "invalid_json",
-      readable(`The body is not JSON: ${describeJsonFault(text, error)}`),
-    );
+    throw new ApiError(400, "invalid_json", `The body is not JSON: ${describeJsonFault(text, error)}`);
   }
   requireReadable(value);
   if (!isRecord(value)) return value;

@@ -160,6 +160,21 @@ test("JSON that cannot be read says where, values that do not fit say which", as
   assert.deepEqual(server.errors, []);
 });
 
+test("words of a request that are long are cut in what it is told, values and keys alike", async () => {
+  const long = "n".repeat(70_000);
+  const input = [{ role: "user", content: [{ type: long, text: "ka" }] }];
+  const cases: readonly (readonly [path: string, body: object, told: RegExp])[] = [
+    ["/v1/unload_lora_adapter", { lora_name: long }, /^The adapter "nnn.* … .*n" is not loaded$/],
+    ["/v1/responses", { model: "tiny", input }, /has the type "nnn.* … .*n", expected input_text$/],
+    ["/v1/completions", { ...ASKED, [long]: 1 }, /^nnn.* … .* is not a setting$/],
+  ];
+  for (const [path, body, told] of cases) {
+    const { message, param } = errorOf(await exchange(url, postText(path, body, CLOSE)));
+    assert.match(message, told);
+    assert.ok(message.length < 5000 && param!.length < 5000);
+  }
+});
+
 test("names cannot break headers, events or paths", async () => {
   const load = (name: string, path: string): Promise<string> =>
     exchange(url, postText("/v1/load_lora_adapter", { lora_name: name, lora_path: path }, CLOSE));
