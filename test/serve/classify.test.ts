@@ -87,6 +87,13 @@ for (const [modelType, config] of Object.entries(MODELS)) {
     assert.ok(usage.prompt_tokens > tokens.length);
     const metrics = await (await server.app.request("/metrics")).text();
     assert.match(metrics, /graft_requests_total\{adapter="tiny",finished_reason="stop"\} 5/);
+    const numTokens = usage.prompt_tokens + 2 * alone.usage.prompt_tokens;
+    for (const name of [
+      'graft_tokens_total\\{adapter="tiny",kind="prompt"\\}',
+      "graft_prompt_tokens_total",
+      'vllm:prompt_tokens_total\\{model_name="tiny"\\}',
+    ])
+      assert.match(metrics, new RegExp(`^${name} ${numTokens}$`, "m"));
     assert.deepEqual(server.errors, []);
   });
 }

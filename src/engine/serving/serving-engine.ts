@@ -188,6 +188,11 @@ export class ServingEngine implements Riders {
     }
   }
 
+  /** Counts a prompt that is read in a turn of texts, but by no step of theirs. */
+  countPrompt(numTokens: number): void {
+    this.#texts.countPrompt(numTokens);
+  }
+
   /** Waits for the step that runs, if any: a text that has ended is in no later one. */
   async afterStep(): Promise<void> {
     await this.#running.catch(() => {});

@@ -11,10 +11,11 @@ import type { ServingEngine } from "./serving-engine.ts";
  * reason; as `Classifier.classify` and `AdapterPool.acquire`
  */
 export async function judgeTexts(
-  { session, adapters, turns }: Pick<ServingEngine, "session" | "adapters" | "turns">,
+  engine: Pick<ServingEngine, "session" | "adapters" | "turns" | "countPrompt">,
   examples: readonly ClassExample[],
   { adapter: name, signal }: { readonly adapter: string | null; readonly signal: AbortSignal },
 ): Promise<readonly Judgement[]> {
+  const { session, adapters, turns } = engine;
   const { base, model } = session;
   const { names } = requireClasses(base);
   if (name === null && base.freshTensors.length > 0) {
@@ -29,6 +30,7 @@ export async function judgeTexts(
     await turns.take("step");
     try {
       signal.throwIfAborted();
+      for (const { ids } of examples) engine.countPrompt(ids.length);
       const classifier = await Classifier.create(session, held?.adapter ?? null);
       const found = await classifier.classify(examples);
       return found.map(({ logits }) => judge(model, names, logits));

@@ -50,8 +50,13 @@ export class TextsInWork {
   start(text: TextInWork): void {
     if (text.startedMs !== null) return;
     text.startedMs = this.#parts.now();
-    this.#counts.numPromptTokens += text.sequence.numPrompt;
+    this.countPrompt(text.sequence.numPrompt);
     this.#counts.numCachedTokens += text.sequence.numShared;
+  }
+
+  /** Counts a prompt that begins to be read. */
+  countPrompt(numTokens: number): void {
+    this.#counts.numPromptTokens += numTokens;
   }
 
   /** Draws the next token of a text from logits [V], which it changes; the text may end with it, or fail. */
