@@ -4,7 +4,9 @@ import { readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { adminKeys } from "../../src/server/access/api-keys.ts";
+import { NO_END } from "../../src/engine/serving/serve-request.ts";
 import { createApp } from "../../src/server/app.ts";
+import { ServerMetrics } from "../../src/server/metrics/metrics.ts";
 import { ROUTES } from "../../src/server/routes.ts";
 import { processorMs } from "../../src/train/power/processor-ms.ts";
 import { temporaryFolder } from "../tiny/model.ts";
@@ -345,6 +347,27 @@ test("keys are asked for where there are any, and pages of other origins are ans
     const answer = await open.request("/v1/models", { method, headers });
     assert.equal(answer.headers.get("access-control-allow-origin"), "*", method);
   }
+});
+
+test("which adapters texts run with is told as vLLM tells it, and no more names than have labels", async () => {
+  const text = await (await server.app.request("/metrics")).text();
+  const none = 'max_lora="16",running_lora_adapters="",waiting_lora_adapters="",model_name="tiny"';
+  assert.match(text, new RegExp(`^vllm:lora_requests_info\\{${none}\\} 17\\d{8}$`, "m"));
+  const { engine } = server.state.model;
+  await server.state.models.load("writer", join(root, "adapters", "poet"));
+  const written = engine.write({ promptIds: [3, 4], adapter: "writer", maxNewTokens: 50 });
+  await written.next();
+  const { stats } = engine;
+  await written.return(NO_END);
+  await post("/v1/unload_lora_adapter", { lora_name: "writer" });
+  const waitingAdapters = Array.from({ length: 200 }, (_, i) => `adapter-${i}`);
+  const many = await new ServerMetrics("tiny").text({ ...stats, waitingAdapters }, 5);
+  const [, running, waiting] =
+    /running_lora_adapters="([^"]*)",waiting_lora_adapters="([^"]*)",.*\} 5$/m.exec(many) ?? [];
+  assert.equal(running, "writer");
+  const listed = waiting?.split(",");
+  assert.equal(listed?.length, 100);
+  assert.ok(listed.includes("other"));
 });
 
 test("numbers are told in Prometheus's form, and the routes by their schemas", async () => {

@@ -86,11 +86,17 @@ export class ServingEngine implements Riders {
   }
 
   get stats(): ServingStats {
+    const { running, waiting, maxRunning } = this.#scheduler;
+    const namesOf = (sequences: readonly Sequence[]): string[] =>
+      this.#texts.of(sequences).flatMap(({ held }) => held?.name || []);
     return {
       ...this.#texts.counts,
       numSteps: this.#numSteps,
-      numRunning: this.#scheduler.running.length,
-      numWaiting: this.#scheduler.waiting.length,
+      numRunning: running.length,
+      numWaiting: waiting.length,
+      maxRunning,
+      runningAdapters: namesOf(running),
+      waitingAdapters: namesOf(waiting),
       numPages: this.#pages.numPages,
       numPagesHeld: this.#pages.numHeld,
     };

@@ -29,6 +29,11 @@ export interface ServingOptions {
 export interface ServingStats {
   readonly numRunning: number;
   readonly numWaiting: number;
+  /** Texts that run at a time at most, each of which may have an adapter of its own. */
+  readonly maxRunning: number;
+  /** Names of the adapters of texts that run, and of those that wait, one for each text that has a named one. */
+  readonly runningAdapters: readonly string[];
+  readonly waitingAdapters: readonly string[];
   readonly numPages: number;
   readonly numPagesHeld: number;
   readonly numSteps: number;

@@ -38,6 +38,11 @@ export class MetricSet {
     return new Counter({ ...this.#described(`${name}_total`, help), labelNames: [...labelNames] });
   }
 
+  /** Adds a number of this moment that is set here, by labels. */
+  labelledGauge<L extends string>(name: string, help: string, labelNames: readonly L[]): Gauge<L> {
+    return new Gauge({ ...this.#described(name, help), labelNames: [...labelNames] });
+  }
+
   /** Adds a time of each text; null for texts that have none. */
   time(name: string, help: string, timeMs: (end: ServeEnd) => number | null, buckets = SECONDS): void {
     const described = this.#described(`${name}_seconds`, help);

@@ -72,8 +72,16 @@ export class ServerMetrics {
     this.#set.ended(end);
   }
 
-  async text(stats: ServingStats): Promise<string> {
-    return `${await this.#set.text(stats)}\n${await this.#vllm.text(stats)}`;
+  /** All numbers; `nowSeconds`: the time since 1970. */
+  async text(stats: ServingStats, nowSeconds: number): Promise<string> {
+    const { runningAdapters, waitingAdapters } = stats;
+    const labelled = (adapters: readonly string[]): string[] => adapters.map((name) => this.#label(name));
+    const shown = {
+      ...stats,
+      runningAdapters: labelled(runningAdapters),
+      waitingAdapters: labelled(waitingAdapters),
+    };
+    return `${await this.#set.text(stats)}\n${await this.#vllm.text(shown, nowSeconds)}`;
   }
 
   #label(adapter: string): string {

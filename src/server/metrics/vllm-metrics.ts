@@ -2,7 +2,7 @@
  * @file The numbers of a server by the names that vLLM gives them, for dashboards that were made for it: `vllm:…`, with the
  * base as `model_name`.
  */
-import type { Counter } from "prom-client";
+import type { Counter, Gauge } from "prom-client";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import type { ServingStats } from "../../engine/serving/serving-options.ts";
 import { MetricSet } from "./metric-set.ts";
@@ -11,9 +11,13 @@ import { TOKEN_SECONDS, ifWritten, perTokenMs } from "./text-times.ts";
 /** vLLM's word for the end of a text that nobody waits for. */
 const ABORTED = "abort";
 
+/** Adapters of texts, by commas, and how many there may be at a time: what is told is in the labels. */
+const ADAPTER_LABELS = ["max_lora", "running_lora_adapters", "waiting_lora_adapters"] as const;
+
 export class VllmMetrics {
   readonly #set: MetricSet;
   readonly #successes: Counter<"finished_reason">;
+  readonly #adapters: Gauge<(typeof ADAPTER_LABELS)[number]>;
 
   constructor(modelName: string) {
     const set = (this.#set = new MetricSet("vllm:", { model_name: modelName }));
@@ -36,6 +40,7 @@ export class VllmMetrics {
     const perToken = "Between two tokens, on average over a text";
     set.time("inter_token_latency", perToken, perTokenMs, TOKEN_SECONDS);
     set.time("e2e_request_latency", "To the end", ({ totalMs }) => totalMs);
+    this.#adapters = set.labelledGauge("lora_requests_info", "When this was told", ADAPTER_LABELS);
     this.#successes = set.labelled("request_success", "Texts that have ended", ["finished_reason"]);
   }
 
@@ -50,7 +55,21 @@ export class VllmMetrics {
     this.#successes.inc({ finished_reason });
   }
 
-  text(stats: ServingStats): Promise<string> {
+  /** `nowSeconds`: the time since 1970, by which balancers that keep earlier answers find the last. */
+  text(stats: ServingStats, nowSeconds: number): Promise<string> {
+    const { maxRunning, runningAdapters, waitingAdapters } = stats;
+    this.#adapters.reset();
+    const labels = {
+      max_lora: maxRunning,
+      running_lora_adapters: listed(runningAdapters),
+      waiting_lora_adapters: listed(waitingAdapters),
+    };
+    this.#adapters.set(labels, nowSeconds);
     return this.#set.text(stats);
   }
+}
+
+/** Each name once, in an order that says nothing. */
+function listed(names: readonly string[]): string {
+  return [...new Set(names)].sort().join(",");
 }

@@ -37,7 +37,7 @@ export const metrics = defineRoute({
   body: null,
   answer: { whole: "text/plain" },
   handle: async ({ context, state }) =>
-    context.text(await state.metrics.text(state.model.engine.stats), 200, {
+    context.text(await state.metrics.text(state.model.engine.stats, state.seconds()), 200, {
       "content-type": state.metrics.contentType,
     }),
 });
