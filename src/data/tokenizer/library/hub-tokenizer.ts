@@ -124,7 +124,7 @@ export function openHubTokenizer(given: TokenizerFiles, budget: TimeBudget): Ope
     stripAddedSpaces(hub);
     markFirstAlone(hub);
     splitAtMarks(hub.pre_tokenizer, preTokenizer);
-    speedUp(hub.pre_tokenizer, hub.model);
+    speedUp(hub);
     return [hub, withinLimits] as const;
   });
   return {

@@ -1,11 +1,11 @@
 /**
- * @file Makes the library's tokenizers faster, with the same ids: what words become is kept, cheaply.
+ * @file Makes the library's tokenizers faster, with the same ids and texts: what words become is kept, cheaply.
  *
  * The library writes the bytes of every word as characters anew, and moves a word in its list of known ones at every use:
- * together two thirds of the time of reading conversations.
+ * together two thirds of the time of reading conversations. And it looks for each token that it decodes among all that were added.
  */
 import { RecentMap } from "./recent-map.ts";
-import type { TokenizerStep } from "./tokenizer-step.ts";
+import type { SplittingTokenizer, TokenizerStep } from "./tokenizer-step.ts";
 
 /** Words that are kept, and the length up to which they are. */
 const [MAX_WORDS, MAX_WORD_LENGTH] = [20_000, 64];
@@ -15,6 +15,11 @@ export interface TokenizerModel {
   cache?: unknown;
   readonly tokens_to_ids: ReadonlyMap<string, number>;
   readonly vocab: readonly (string | undefined)[];
+}
+
+/** The library's tokenizer, as much as is made faster. */
+interface FastTokenizer extends Pick<SplittingTokenizer, "pre_tokenizer" | "decoder"> {
+  readonly model: TokenizerModel;
 }
 
 /** Memory of the tokens of words, in the vocabulary's own strings: these are found in it without comparing characters. */
@@ -65,8 +70,27 @@ function speedUpStep(step: TokenizerStep | null): void {
   };
 }
 
+/** Gives a decoder of bytes, which writes added tokens as they are and the others together, a set of those. */
+function speedUpDecoder(step: TokenizerStep | null): void {
+  const { byte_decoder: bytes, added_tokens: added } = step ?? {};
+  if (!step || !bytes || !added) return;
+  const whole = new Set(added.map(({ content }) => content));
+  step.decode_chain = (tokens) => {
+    const texts: string[] = [];
+    let start = 0;
+    for (let i = 0; i <= tokens.length; i++) {
+      if (i < tokens.length && !whole.has(tokens[i]!)) continue;
+      if (i > start) texts.push(step.convert_tokens_to_string!(tokens.slice(start, i)));
+      if (i < tokens.length) texts.push(tokens[i]!);
+      start = i + 1;
+    }
+    return texts;
+  };
+}
+
 /** Speeds up the steps and the model of a tokenizer; called after the steps are guarded. */
-export function speedUp(preTokenizer: TokenizerStep | null, model: TokenizerModel): void {
-  speedUpStep(preTokenizer);
+export function speedUp({ pre_tokenizer, decoder, model }: FastTokenizer): void {
+  speedUpStep(pre_tokenizer);
+  speedUpDecoder(decoder);
   if (model.cache !== undefined) model.cache = new WordTokens(model);
 }

@@ -6,6 +6,9 @@ export interface TokenizerStep {
   config?: { content?: unknown };
   /** Characters that stand for bytes. */
   byte_encoder?: Readonly<Record<number, string>>;
+  byte_decoder?: Readonly<Record<string, number>>;
+  /** Tokens that a decoder writes as they are. */
+  added_tokens?: readonly { readonly content: string }[];
   /** Reads bytes as text. */
   text_decoder?: InstanceType<typeof TextDecoder>;
   use_regex?: boolean;
@@ -16,6 +19,7 @@ export interface TokenizerStep {
   normalize?(text: string): string;
   pre_tokenize_text?(text: string, options: unknown): string[];
   decode_chain?(tokens: string[]): string[];
+  convert_tokens_to_string?(tokens: string[]): string;
 }
 
 /** What a token that was added takes away of the text beside it. */
