@@ -4,6 +4,7 @@ import { Tokenizer } from "@huggingface/tokenizers";
 import { UsageError } from "../../../errors.ts";
 import { findGgufFamily } from "../../../models/families.ts";
 import type { GgufMetadata } from "../../files/gguf/gguf.ts";
+import { findCollector } from "../../../runtime/memory/find-collector.ts";
 import { makeTokenizerFiles } from "./gguf-tokenizer.ts";
 import { tokenizerSettings } from "./gguf-vocabulary.ts";
 
@@ -172,4 +173,25 @@ test("a file without a tokenizer gives null; unknown kinds and broken lists are 
     code: "format/file",
     message: /tokenizer\.ggml\.merges is not a list of strings/,
   });
+});
+
+test("the vocabulary of a file stays while somebody holds it, and is made again later", async () => {
+  const { model } = makeTokenizerFiles(fileWith({}))!.tokenizer as {
+    model: { vocab: Record<string, number> };
+  };
+  const collectAll = findCollector()!;
+  const collect = async (): Promise<void> => {
+    await new Promise((resolve) => setImmediate(resolve));
+    collectAll();
+  };
+  const whileHeld = async (): Promise<WeakRef<object>> => {
+    const { vocab } = model;
+    await collect();
+    assert.equal(model.vocab, vocab);
+    return new WeakRef(vocab);
+  };
+  const held = await whileHeld();
+  await collect();
+  assert.equal(held.deref(), undefined);
+  assert.ok(TOKENS.every((token, id) => model.vocab[token] === id));
 });

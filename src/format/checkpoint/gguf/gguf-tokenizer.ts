@@ -13,6 +13,7 @@ import {
 } from "./tokenizer-kind.ts";
 import { TOKENIZER_KINDS } from "./tokenizer-kinds.ts";
 import type { JsonObject } from "../../files/json-file.ts";
+import { whileHeld } from "../../files/while-held.ts";
 import { lookup } from "../../files/lookup.ts";
 
 /** Keys of tokenizer_config.json for special tokens, by what GGUF files call them. */
@@ -37,11 +38,11 @@ function bosTemplate(token: string, id: number): JsonObject {
 
 /** Gives a model of byte pairs its vocabulary when that is asked for: most often the list of tokens will do. */
 function withVocabulary(model: JsonObject, tokens: readonly string[]): JsonObject {
-  let vocab: Record<string, number> | undefined;
+  const vocabulary = whileHeld(() => Object.fromEntries(tokens.map((token, id) => [token, id])));
   return {
     ...model,
     get vocab() {
-      return (vocab ??= Object.fromEntries(tokens.map((token, id) => [token, id])));
+      return vocabulary();
     },
   };
 }
