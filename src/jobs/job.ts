@@ -22,21 +22,31 @@ export function hasEnded({ status }: Pick<Job, "status">): boolean {
   return ENDED.has(status);
 }
 
-const HYPERPARAMETER = z.union([z.number().positive(), z.literal("auto")]);
+/** Of what a job trains with: 0, too, where graft's own settings may be, as a learning rate and the beta of ORPO. */
+const HYPERPARAMETER = z.union([z.number().min(0), z.literal("auto")]);
 
-export const HYPERPARAMETERS = z.strictObject({
-  n_epochs: HYPERPARAMETER.default("auto"),
-  batch_size: HYPERPARAMETER.default("auto"),
-  learning_rate_multiplier: HYPERPARAMETER.default("auto"),
+const HYPERPARAMETERS = z.strictObject({
+  n_epochs: HYPERPARAMETER,
+  batch_size: HYPERPARAMETER,
+  learning_rate_multiplier: HYPERPARAMETER,
   /** Used by training on preferences only. */
   beta: HYPERPARAMETER.optional(),
 });
+export type Hyperparameters = z.output<typeof HYPERPARAMETERS>;
+const ASKED = z.union([z.number().positive(), z.literal("auto")]);
 /** Hyperparameters as clients may send them. */
 export const ASKED_HYPERPARAMETERS = HYPERPARAMETERS.extend({
   n_epochs: z.union([z.number().positive().max(MAX_EPOCHS), z.literal("auto")]).default("auto"),
   batch_size: z.union([z.int().positive(), z.literal("auto")]).default("auto"),
+  learning_rate_multiplier: ASKED.default("auto"),
+  beta: ASKED.optional(),
 });
-export type Hyperparameters = z.output<typeof HYPERPARAMETERS>;
+/** Hyperparameters of a client that sends none. */
+export const AUTO: Hyperparameters = {
+  n_epochs: "auto",
+  batch_size: "auto",
+  learning_rate_multiplier: "auto",
+};
 
 /** Plain training on texts and conversations, in OpenAI's word. */
 export const SUPERVISED = "supervised";

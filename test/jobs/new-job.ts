@@ -1,8 +1,7 @@
 /** @file A job as clients make one. */
-import type { Job } from "../../src/jobs/job.ts";
+import { AUTO, type Job } from "../../src/jobs/job.ts";
 
 export function newJob(id: string, more: Partial<Job> = {}): Job {
-  const hyperparameters = { n_epochs: "auto", batch_size: "auto", learning_rate_multiplier: "auto" } as const;
   return {
     id,
     object: "fine_tuning.job",
@@ -12,8 +11,8 @@ export function newJob(id: string, more: Partial<Job> = {}): Job {
     fine_tuned_model: null,
     organization_id: "graft",
     status: "queued",
-    hyperparameters,
-    method: { type: "supervised", supervised: { hyperparameters } },
+    hyperparameters: AUTO,
+    method: { type: "supervised", supervised: { hyperparameters: AUTO } },
     training_file: "file-1",
     validation_file: null,
     result_files: [],

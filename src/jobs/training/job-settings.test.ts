@@ -1,7 +1,23 @@
 /** @file What a client is told of a job names what it can send. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { foreignSettings, inSettings } from "./job-settings.ts";
+import { newJob } from "../../../test/jobs/new-job.ts";
+import { AUTO, JOB, type Job } from "../job.ts";
+import { type JobPlaces, foreignSettings, inSettings, jobSettings } from "./job-settings.ts";
+import { inBothForms } from "./two-forms.ts";
+import { usedHyperparameters } from "./used-hyperparameters.ts";
+
+const PLACES: JobPlaces = {
+  model: "model",
+  initAdapter: null,
+  data: "a.jsonl",
+  evalData: null,
+  output: "run",
+  width: 16,
+  compute: "f32",
+  weights: "float32",
+  base: undefined,
+};
 
 test("flags of a training are told as settings of a job; those of the server, and what only looks like one, stay", () => {
   assert.equal(
@@ -34,4 +50,39 @@ test("a way on from a run, and what a job says beside its own settings, are told
     initAdapter: "Give model beside graft.",
     output_dir: "Leave it out.",
   });
+});
+
+test("what a job trains with is read again as it was kept, at the ends of what it may say too", () => {
+  const cases: [Partial<Job>, object][] = [
+    [{ graft: { learningRate: 0, steps: 1 } }, { learning_rate_multiplier: 0 }],
+    [{ graft: { beta: 0 }, method: { type: "orpo" } }, { beta: 0 }],
+    [{ graft: { learningRate: 1e290 } }, {}],
+    [
+      { hyperparameters: { ...AUTO, learning_rate_multiplier: 1e-300 } },
+      { learning_rate_multiplier: 1e-300 },
+    ],
+  ];
+  for (const [own, expected] of cases) {
+    const job = inBothForms(newJob("ftjob-1", own));
+    const used = usedHyperparameters(job, jobSettings(job, PLACES), PLACES, 1);
+    const kept = JOB.parse(JSON.parse(JSON.stringify({ ...job, used })));
+    assert.deepEqual(kept, { ...job, used });
+    assert.deepEqual({ ...used, ...expected }, used);
+  }
+});
+
+test("a learning rate that is no number as a multiple of the usual one, or by its multiplier, is refused by its key", () => {
+  const multiplied = (learning_rate_multiplier: number): Partial<Job> => ({
+    hyperparameters: { ...AUTO, learning_rate_multiplier },
+  });
+  for (const [own, key] of [
+    [{ graft: { learningRate: 1e306 } }, "graft.learningRate"],
+    [multiplied(1e-322), "learning_rate_multiplier"],
+    [multiplied(1.7e308), "learning_rate_multiplier"],
+  ] as const) {
+    assert.throws(() => jobSettings(newJob("ftjob-1", own), PLACES), {
+      code: "usage/flag",
+      message: new RegExp(`^Cannot use ${key} in a job: .*, expected 0 or from 1e-300 to 1e\\+300 times`),
+    });
+  }
 });

@@ -108,6 +108,9 @@ export function foreignSettings(given: object): SettingProblem[] {
   });
 }
 
+/** Times the usual learning rate. */
+const [LEAST_FACTOR, MOST_FACTOR] = [1e-300, 1e300];
+
 /** Steps between two checkpoints, unless a job says another number. */
 const SAVE_EVERY = 20;
 
@@ -144,8 +147,26 @@ export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
   optimizerOptions(options);
   objectiveOptions(options, options.objective ?? USUAL_OBJECTIVE.name);
   const factor = job.hyperparameters.learning_rate_multiplier;
-  if (factor === "auto" || "learningRate" in given) return options;
-  return parseTrainOptions({ ...input, learningRate: factor * usualRate(options, width) });
+  const usual = usualRate(options, width);
+  if (factor === "auto" || "learningRate" in given) {
+    requireFactor((options.learningRate ?? usual) / usual, "graft.learningRate");
+    return options;
+  }
+  requireFactor(factor, "learning_rate_multiplier");
+  return parseTrainOptions({ ...input, learningRate: factor * usual });
+}
+
+/**
+ * A job tells its rate as a multiple of the usual one, or makes it by that: beyond these the product or the quotient may be 0 or
+ * Infinity, which JSON has not. @throws UsageError "usage/flag" that names the key
+ */
+function requireFactor(factor: number, key: string): void {
+  if (factor === 0 || (factor >= LEAST_FACTOR && factor <= MOST_FACTOR)) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot use ${key} in a job: the learning rate is ${factor} times what suits method and model, expected 0 or from ${LEAST_FACTOR} to ${MOST_FACTOR} times`,
+    { hint: "Leave it out, or give one between 0.1 and 10 times as high as what suits." },
+  );
 }
 
 /** What a job trains is served beside the base. @throws UsageError "usage/flag" for a method whose result is a model of its own */

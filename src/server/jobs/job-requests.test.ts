@@ -96,6 +96,24 @@ test("hyperparameters stand in one place, their own or that of the method", () =
   });
 });
 
+test("hyperparameters out of range are told by their key, wherever they stand", () => {
+  const request = { model: "tiny", training_file: "file-1" };
+  for (const own of [{ n_epochs: 0 }, { batch_size: 0 }, { learning_rate_multiplier: -1 }, { beta: 0 }]) {
+    const [[key, value] = []] = Object.entries(own);
+    const nested = { type: "dpo", dpo: { hyperparameters: own } };
+    for (const [sent, place] of [
+      [{ hyperparameters: own }, "hyperparameters"],
+      [{ method: nested }, "method.dpo.hyperparameters"],
+    ] as const) {
+      assert.throws(() => parseValues({ ...request, ...sent }, JOB_REQUEST), {
+        status: 400,
+        param: `${place}.${key}`,
+        message: new RegExp(`${key} is ${value}, expected auto or a (whole )?number (above 0|of at least 1)`),
+      });
+    }
+  }
+});
+
 test("what a job has in two forms says the same in both", () => {
   const request = { model: "tiny", training_file: "file-1" };
   const dpo = { type: "dpo", dpo: { hyperparameters: { beta: 0.2, batch_size: 2 } } };

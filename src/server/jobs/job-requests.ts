@@ -6,7 +6,7 @@ import { z } from "zod";
 import { AVERAGING, averagingProblems } from "../../jobs/training/averaging.ts";
 import { foreignSettings } from "../../jobs/training/job-settings.ts";
 import { contradictionsOf } from "../../jobs/training/two-forms.ts";
-import { ASKED_HYPERPARAMETERS, HYPERPARAMETERS, type Hyperparameters, JOB_METHODS } from "../../jobs/job.ts";
+import { ASKED_HYPERPARAMETERS, AUTO, type Hyperparameters, JOB_METHODS } from "../../jobs/job.ts";
 import { METADATA } from "../requests/metadata.ts";
 
 const OWN = z.strictObject({ hyperparameters: ASKED_HYPERPARAMETERS.optional() });
@@ -60,8 +60,9 @@ type Fields = z.output<typeof FIELDS>;
 
 /** The hyperparameters of a request, wherever they stand. */
 export function hyperparametersOf({ hyperparameters, method }: Fields): Hyperparameters {
-  const nested = method && (method[method.type] as { readonly hyperparameters?: unknown } | undefined);
-  return HYPERPARAMETERS.parse(nested?.hyperparameters ?? hyperparameters ?? {});
+  // Not parsed again: what is wrong with them is told with all else that is.
+  const nested = method?.[method.type];
+  return nested?.hyperparameters ?? hyperparameters ?? AUTO;
 }
 
 /** Where they stand. */

@@ -1,6 +1,6 @@
 /** @file POST /v1/fine_tuning/jobs: a job that trains an adapter on the base that is served, checked before anybody may take it. */
 import { toldWhole, UsageError } from "../../errors.ts";
-import { HYPERPARAMETERS, type Job, SUPERVISED } from "../../jobs/job.ts";
+import { AUTO, type Job, SUPERVISED } from "../../jobs/job.ts";
 import { inSettings } from "../../jobs/training/job-settings.ts";
 import { inBothForms } from "../../jobs/training/two-forms.ts";
 import { JOB_ANSWER } from "../answers/list-answers.ts";
@@ -60,7 +60,7 @@ export const createJob = defineRoute({
     };
     const refusal = refusalOf(asked, requireSettings);
     if (refusal !== null) {
-      const others = { ...asked, hyperparameters: HYPERPARAMETERS.parse({}) };
+      const others = { ...asked, hyperparameters: AUTO };
       const param = refusalOf(others, requireSettings) === null ? hyperparametersKey(body) : "graft";
       throw invalidValue(refusal, param);
     }
