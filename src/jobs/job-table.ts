@@ -83,6 +83,7 @@ export interface EventPart {
   readonly limit?: number;
 }
 
+/** A job that cannot be read, such as one that another version has made, is as none. */
 export interface JobTable {
   /** Adds a job; true also where it is there already. False: as many wait as may. */
   insert(row: JobRow, events: readonly JobEvent[], maxWaiting: number): Promise<boolean>;

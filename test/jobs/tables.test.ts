@@ -1,5 +1,6 @@
 /** @file Every kind of table keeps jobs alike: PGlite, PostgreSQL where GRAFT_TEST_DATABASE is its URL, and that of the tests. */
 import assert from "node:assert/strict";
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
 import { after, describe, test } from "node:test";
 import { openPglite } from "../../src/jobs/database/pglite.ts";
@@ -7,9 +8,12 @@ import { openPostgres } from "../../src/jobs/database/postgres.ts";
 import { prepareTables } from "../../src/jobs/database/schema.ts";
 import { SqlJobs } from "../../src/jobs/database/sql-jobs.ts";
 import type { Database } from "../../src/jobs/database/database.ts";
+import type { Job } from "../../src/jobs/job.ts";
+import { JobQueue } from "../../src/jobs/queue/job-queue.ts";
 import { temporaryFolder } from "../tiny/model.ts";
 import { checkBases, checkShares, checkTable, checkTexts } from "./check-table.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
+import { newJob } from "./new-job.ts";
 
 const URL = process.env["GRAFT_TEST_DATABASE"];
 const folder = temporaryFolder();
@@ -50,6 +54,43 @@ for (const { name, open, skip } of DATABASES) {
       await checkShares(new SqlJobs(database));
       await checkTexts(new SqlJobs(database));
       await checkBases(new SqlJobs(database));
+    });
+
+    test("what cannot be read of a job is told once, and keeps nobody from the others", async () => {
+      const told: unknown[] = [];
+      const table = new SqlJobs(database, (error) => told.push(error));
+      const queue = new JobQueue({ table, maxWaiting: 99, now: () => 7, newId: randomUUID });
+      for (const id of ["ftjob-odd", "ftjob-other"])
+        await queue.submit({ job: newJob(id), base: "odd", baseName: "tiny", initAdapter: null });
+      const odd = "jsonb_set(content, '{job,hyperparameters,beta}', 'null')";
+      await database.query(`update graft.jobs set content = ${odd} where id = 'ftjob-odd'`);
+      const listed = (await table.list()).map(({ job }) => job.id);
+      assert.deepEqual([listed.includes("ftjob-odd"), listed.includes("ftjob-other")], [false, true]);
+      assert.equal(await table.read("ftjob-odd"), null);
+      assert.equal(await queue.cancel("ftjob-odd"), null);
+      assert.equal((await queue.take("odd", "one", 1e9))?.row.job.id, "ftjob-other");
+      assert.equal(await queue.take("odd", "one", 1e9), null);
+      await queue.takeBackAll();
+      assert.equal((await table.read("ftjob-other"))?.job.status, "queued");
+      assert.match(
+        told.map(String).join("\n"),
+        /^FailedError: Cannot read job "ftjob-odd" in the database: job\.hyperparameters\.beta is null, expected [^\n]*$/,
+      );
+    });
+
+    test("what could not be read again is not written", async () => {
+      const table = new SqlJobs(database);
+      const queue = new JobQueue({ table, maxWaiting: 99, now: () => 7, newId: randomUUID });
+      const beta = Infinity;
+      const used = { n_epochs: 1, batch_size: 1, learning_rate_multiplier: 1 };
+      const submit = (job: Job): Promise<boolean> =>
+        queue.submit({ job, base: "endless", baseName: "tiny", initAdapter: null });
+      await assert.rejects(submit(newJob("ftjob-endless", { used: { ...used, beta } })), /beta/);
+      await submit(newJob("ftjob-ends", { used: { ...used, beta: 0, learning_rate_multiplier: 0 } }));
+      const taken = await queue.take("endless", "one", 1e9);
+      assert.equal(taken?.row.job.used?.beta, 0);
+      await assert.rejects(queue.changeOwn(taken.row, { used: { ...used, beta } }, []), /beta/);
+      assert.equal((await table.read("ftjob-ends"))?.job.used?.beta, 0);
     });
 
     test("of another version is refused", async () => {

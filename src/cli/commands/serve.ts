@@ -168,7 +168,7 @@ async function openJobs(
     io.stderr(`${existsSync(own) ? "opening" : "making"} the database of jobs in ${own}`);
   const table =
     database === undefined
-      ? await openOwnJobs(own, io.signal)
+      ? await openOwnJobs(own, patienceOf(io))
       : await openSharedJobs(database, patienceOf(io));
   const { newId } = state;
   return openFineTuning(state, {

@@ -4,6 +4,7 @@
  */
 import type { Database } from "./database.ts";
 import type { JobTable } from "../job-table.ts";
+import type { TroubleOptions } from "../queue/trouble.ts";
 import { type Patience, untilThere } from "../while-away.ts";
 import { tellingDiskFaults } from "./disk-faults.ts";
 
@@ -13,23 +14,26 @@ import { tellingDiskFaults } from "./disk-faults.ts";
  */
 export async function openSharedJobs(url: string, patience: Patience): Promise<JobTable> {
   const { isStarting, openPostgres } = await import("./postgres.ts");
-  return await untilThere(() => open(openPostgres(url)), isStarting, patience);
+  return await untilThere(() => open(openPostgres(url), patience.troubles), isStarting, patience);
 }
 
 /** Opens the jobs of a folder, for this process alone; `signal` stops making them. @throws as `prepareTables` and `openPglite` */
-export async function openOwnJobs(folder: string, signal: AbortSignal): Promise<JobTable> {
+export async function openOwnJobs(
+  folder: string,
+  { signal, troubles }: Pick<Patience, "signal" | "troubles">,
+): Promise<JobTable> {
   const { openPglite } = await import("./pglite.ts");
-  return await open(await openPglite(folder, signal));
+  return await open(await openPglite(folder, signal), troubles);
 }
 
-async function open(database: Database): Promise<JobTable> {
+async function open(database: Database, { onTrouble }: TroubleOptions): Promise<JobTable> {
   const [{ prepareTables }, { SqlJobs }] = await Promise.all([
     import("./schema.ts"),
     import("./sql-jobs.ts"),
   ]);
   try {
     await prepareTables(database);
-    return new SqlJobs(tellingDiskFaults(database));
+    return new SqlJobs(tellingDiskFaults(database), onTrouble);
   } catch (error) {
     await database.close();
     throw error;

@@ -3,6 +3,8 @@
  * that others have locked (SKIP LOCKED), so that any number of workers ask at a time.
  */
 import { z } from "zod";
+import { FailedError } from "../../errors.ts";
+import { findProblems, listProblems } from "../../messages/problems.ts";
 import { basePattern } from "../../models/base/fingerprint.ts";
 import { ENDED, JOB_EVENT, type JobEvent, type JobStatus } from "../job.ts";
 import {
@@ -11,6 +13,7 @@ import {
   JOB_ROW,
   type JobRow,
   type JobTable,
+  type RowDecision,
   TO_DO,
 } from "../job-table.ts";
 import { heldUntilMs } from "../queue/shares.ts";
@@ -31,14 +34,27 @@ function quoted(statuses: Iterable<JobStatus>): string {
 
 interface Found {
   readonly content: unknown;
+}
+
+interface FoundRow extends Found {
+  readonly id: string;
+  readonly place: string;
   readonly now_ms: number;
 }
 
+/** What is selected of a row. */
+const PARTS = `id, place, content, ${NOW} as now_ms`;
+
 export class SqlJobs implements JobTable {
   readonly #database: Database;
+  readonly #onUnreadable: (error: FailedError) => void;
+  /** Ids of jobs of which it was told that they cannot be read. */
+  readonly #unreadable = new Set<string>();
 
-  constructor(database: Database) {
+  /** `onUnreadable`: is told once of each job that cannot be read, with FailedError "failed/database". */
+  constructor(database: Database, onUnreadable: (error: FailedError) => void = () => {}) {
     this.#database = database;
+    this.#onUnreadable = onUnreadable;
   }
 
   insert(row: JobRow, events: readonly JobEvent[], maxWaiting: number): Promise<boolean> {
@@ -52,7 +68,7 @@ export class SqlJobs implements JobTable {
       if ((waiting?.count ?? 0) >= maxWaiting) return false;
       await connection.query(
         "insert into graft.jobs (id, base, status, lease_until_ms, content) values ($1, $2, $3, $4, $5)",
-        [row.job.id, row.base, row.job.status, heldUntilMs(row), toJsonb(row)],
+        [row.job.id, row.base, row.job.status, heldUntilMs(row), written(row)],
       );
       await addEvents(connection, row.job.id, events);
       return true;
@@ -60,44 +76,56 @@ export class SqlJobs implements JobTable {
   }
 
   withJob<T>(id: string, decide: DecideOnRow<T>): Promise<T | null> {
-    return this.#decide(
-      `select content, ${NOW} as now_ms from graft.jobs where id = $1 for update`,
-      id,
-      decide,
-    );
+    return this.#database.transaction(async (connection) => {
+      const [found] = await connection.query<FoundRow>(
+        `select ${PARTS} from graft.jobs where id = $1 for update`,
+        [id],
+      );
+      const row = found && this.#read(found);
+      return row ? await decideOn(connection, row, decide(row, found.now_ms)) : null;
+    });
   }
 
   withNext<T>(base: string, decide: DecideOnRow<T>): Promise<T | null> {
     const free = `base ~ $1 and status in (${quoted(TO_DO)}) and (lease_until_ms is null or lease_until_ms < ${NOW})`;
-    const next = `select content, ${NOW} as now_ms from graft.jobs where ${free} order by place limit 1 for update skip locked`;
-    return this.#decide(next, basePattern(base), decide);
-  }
-
-  #decide<T>(select: string, value: string, decide: DecideOnRow<T>): Promise<T | null> {
+    const next = `select ${PARTS} from graft.jobs where ${free} and place > $2 order by place limit 1 for update skip locked`;
     return this.#database.transaction(async (connection) => {
-      const [found] = await connection.query<Found>(select, [value]);
-      if (!found) return null;
-      const before = ROW.parse(fromJsonb(found.content));
-      const { row, events = [], result } = decide(before, found.now_ms);
-      if (row) {
-        await connection.query(
-          "update graft.jobs set status = $2, lease_until_ms = $3, content = $4 where id = $1",
-          [row.job.id, row.job.status, heldUntilMs(row), toJsonb(row)],
-        );
+      for (let last = "0"; ;) {
+        const [found] = await connection.query<FoundRow>(next, [basePattern(base), last]);
+        if (!found) return null;
+        const row = this.#read(found);
+        if (row) return await decideOn(connection, row, decide(row, found.now_ms));
+        last = found.place;
       }
-      await addEvents(connection, before.job.id, events);
-      return result;
     });
   }
 
+  /** Null: it cannot be read. */
+  #read({ id, content }: Pick<FoundRow, "id" | "content">): JobRow | null {
+    const values = fromJsonb(content);
+    const row = ROW.safeParse(values);
+    if (row.success) return row.data;
+    if (this.#unreadable.has(id)) return null;
+    this.#unreadable.add(id);
+    const found = listProblems(findProblems(ROW, values)).join("; ");
+    this.#onUnreadable(
+      new FailedError("failed/database", `Cannot read job "${id}" in the database: ${found}`, {
+        hint: "It is passed over; look whether another version of graft has made it.",
+      }),
+    );
+    return null;
+  }
+
   async read(id: string): Promise<JobRow | null> {
-    const [found] = await this.#database.query<Found>("select content from graft.jobs where id = $1", [id]);
-    return found ? ROW.parse(fromJsonb(found.content)) : null;
+    const [found] = await this.#database.query<FoundRow>("select id, content from graft.jobs where id = $1", [
+      id,
+    ]);
+    return found ? this.#read(found) : null;
   }
 
   async list(): Promise<JobRow[]> {
-    const found = await this.#database.query<Found>("select content from graft.jobs order by place");
-    return found.map(({ content }) => ROW.parse(fromJsonb(content)));
+    const found = await this.#database.query<FoundRow>("select id, content from graft.jobs order by place");
+    return found.flatMap((each) => this.#read(each) ?? []);
   }
 
   async listEnded(): Promise<ReadonlyMap<string, number>> {
@@ -136,6 +164,26 @@ export class SqlJobs implements JobTable {
   close(): Promise<void> {
     return this.#database.close();
   }
+}
+
+async function decideOn<T>(
+  connection: Connection,
+  before: JobRow,
+  { row, events = [], result }: RowDecision<T>,
+): Promise<T> {
+  if (row) {
+    await connection.query(
+      "update graft.jobs set status = $2, lease_until_ms = $3, content = $4 where id = $1",
+      [row.job.id, row.job.status, heldUntilMs(row), written(row)],
+    );
+  }
+  await addEvents(connection, before.job.id, events);
+  return result;
+}
+
+/** A row as it is written: JSON has no Infinity, and one with that could not be read again. @throws ZodError */
+function written(row: JobRow): string {
+  return toJsonb(ROW.parse(row));
 }
 
 async function addEvents(connection: Connection, job: string, events: readonly JobEvent[]): Promise<void> {
