@@ -12,7 +12,7 @@ const HOLD = z.object({
   owner: z.string().nullable(),
   /** Until when it is its owner's, in the table's milliseconds; null: it is nobody's. */
   leaseUntilMs: z.number().nullable(),
-  /** The most steps that any owner has told of. */
+  /** The most steps that any owner has told of, or that were made before the job and are not its to tell. */
   maxSteps: z.int(),
   /** Owners in a row that were lost before they came further. */
   numLost: z.int(),

@@ -10,7 +10,7 @@ import { writeFolderAtomic } from "../format/files/atomic.ts";
 import { disk } from "../format/files/disk/calls.ts";
 import { bytesFile, textFile } from "../format/files/folder-file.ts";
 import { formatJson } from "../format/files/json-file.ts";
-import { checkpointFolder, checkpointSteps, isCheckpointFolder } from "../format/run-checkpoints.ts";
+import { checkpointFolder, checkpointSteps } from "../format/run-checkpoints.ts";
 import { describeFileProblem, systemCode } from "../messages/system-error.ts";
 import type { TrainEvent } from "../train/events.ts";
 import { STATE_FILE } from "../train/files/folder/read-checkpoint.ts";
@@ -151,17 +151,19 @@ export class StateFolder {
   }
 
   /**
-   * Puts a checkpoint of another place into the run of a job that has not begun, whole or not at all.
+   * Puts a checkpoint of another place into the run of a job that has not begun, whole or not at all; returns its step.
    * @throws UsageError "usage/resume" for a folder that is no checkpoint; as `copyCheckpoint`
    */
-  async importCheckpoint(job: string, from: string): Promise<void> {
+  async importCheckpoint(job: string, from: string): Promise<number> {
     const name = basename(from);
-    if (!isCheckpointFolder(name)) {
+    const [step] = checkpointSteps([name]);
+    if (step === undefined) {
       throw new UsageError("usage/resume", `Cannot go on from "${name}", expected a folder checkpoint-N`, {
         hint: "Copy a folder checkpoint-N out of the run of a job, with its name.",
       });
     }
     await copyCheckpoint(from, join(this.runFolder(job, FIRST_RUN), name));
+    return step;
   }
 
   /** Copies a run that another may still write to; the copy is there whole or not at all. @throws as `copyRun` of a folder */

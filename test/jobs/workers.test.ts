@@ -89,31 +89,35 @@ test("a worker that stood still past its lease, with nobody else to take the job
   );
 });
 
-test("what a worker could not tell before it was lost is told by who goes on from its checkpoint", async () => {
-  let isDown = false;
-  const { table, clock, pass } = movedClock();
-  let second = null as ReturnType<typeof startWorker> | null;
-  const onStep = (step: number): void => {
-    if (step === 2) isDown = true;
-    if (step !== 7) return;
-    pass(10_000);
-    void first.close();
-    second = startWorker({ table, files, model, clock, leaseMs: 1e9 });
-  };
-  const reached = reachedUnless(() => isDown, table);
-  const first = startWorker({ table: reached, files, model, clock, leaseMs: 1000, onStep });
-  await queueOf(table).submit({
-    job: newJob("ftjob-4", { graft }),
-    base: "tiny",
-    baseName: "tiny",
-    initAdapter: null,
+for (const [nth, heir] of ["another worker", "its server, started again"].entries()) {
+  test(`what a worker could not tell before it was lost is told by who goes on from its checkpoint: ${heir}`, async () => {
+    let isDown = false;
+    const { table, clock, pass } = movedClock();
+    const queue = queueOf(table);
+    let second = null as ReturnType<typeof startWorker> | null;
+    const goOn = async (): Promise<void> => {
+      if (nth === 1) await queue.takeBackAll();
+      second = startWorker({ table, files, model, clock, leaseMs: 1e9 });
+    };
+    const onStep = (step: number): void => {
+      if (step === 2) isDown = true;
+      if (step !== 7) return;
+      pass(10_000);
+      void first.close();
+      void goOn();
+    };
+    const reached = reachedUnless(() => isDown, table);
+    const first = startWorker({ table: reached, files, model, clock, leaseMs: 1000, onStep });
+    const job = newJob(`ftjob-4-${nth}`, { graft });
+    await queue.submit({ job, base: "tiny", baseName: "tiny", initAdapter: null });
+    const row = await succeeded(table, job.id);
+    await second?.close();
+    await first.close();
+    assert.equal(row.folder, nth === 1 ? "run" : `run-${row.token}`);
+    const told = (await toldBy(table, job.id)).flatMap(({ data }) => data?.["step"] ?? []);
+    assert.deepEqual(told, [1, 2, 3, 4, 5, 6, 7, 8]);
   });
-  await succeeded(table, "ftjob-4");
-  await second?.close();
-  await first.close();
-  const told = (await toldBy(table, "ftjob-4")).flatMap(({ data }) => data?.["step"] ?? []);
-  assert.deepEqual(told, [1, 2, 3, 4, 5, 6, 7, 8]);
-});
+}
 
 test("what was told of steps that no checkpoint kept is not told again by who does them again", async () => {
   const { table, clock, pass } = movedClock();

@@ -60,10 +60,12 @@ export class JobQueue {
   }
 
   /** Puts a new job into the queue; false: too many wait. */
-  async submit(given: Pick<JobRow, "job" | "base" | "baseName" | "initAdapter">): Promise<boolean> {
+  async submit(
+    given: Pick<JobRow, "job" | "base" | "baseName" | "initAdapter"> & Partial<Pick<JobRow, "maxSteps">>,
+  ): Promise<boolean> {
     const row: JobRow = {
-      ...given,
       ...NEW_HOLD,
+      ...given,
       folder: FIRST_RUN,
       round: 0,
       shares: [],

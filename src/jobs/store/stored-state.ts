@@ -75,9 +75,10 @@ export class StoredState extends StateFolder {
     return path;
   }
 
-  override async importCheckpoint(job: string, from: string): Promise<void> {
-    await super.importCheckpoint(job, from);
+  override async importCheckpoint(job: string, from: string): Promise<number> {
+    const step = await super.importCheckpoint(job, from);
     await this.publishRun(job, FIRST_RUN);
+    return step;
   }
 
   override async copyRun(job: string, from: string, to: string): Promise<void> {

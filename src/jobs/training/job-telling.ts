@@ -42,7 +42,7 @@ export async function heardBefore(lease: Lease, files: StateFolder): Promise<Rea
   return new Set((await lease.toldOf(steps)).map(({ message }) => message));
 }
 
-/** Tells what a worker that was lost had in its checkpoint, and could not tell. */
+/** Tells what whoever had the job before, and was lost or killed, had in its checkpoint, and could not tell. */
 export async function tellUnheard(lease: Lease, files: StateFolder, words: JobWords): Promise<void> {
   const { job, folder, maxSteps } = lease.row;
   for (const event of await files.readHistory(job.id, folder)) {

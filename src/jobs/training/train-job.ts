@@ -127,7 +127,6 @@ async function run(
   onWords: (words: JobWords) => void,
 ): Promise<JobResult | null> {
   const { files, placesOf, share } = options;
-  const { isFromLost } = taken;
   const trouble = new Trouble(options.troubles);
   const stored = <T>(work: () => Promise<T>): Promise<T> => untilStored(lease, trouble, work);
   if (!(await stored(() => bringRun(taken, lease, files)))) return null;
@@ -152,7 +151,7 @@ async function run(
   };
   try {
     if (averaging === null) {
-      if (isFromLost) await tellUnheard(lease, files, words);
+      await tellUnheard(lease, files, words);
       const result = await trainWhole(lease.row, settings, files, hooks);
       await publish();
       return result;

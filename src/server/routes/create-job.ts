@@ -68,8 +68,8 @@ export const createJob = defineRoute({
     const path = state.models.list().find(({ id }) => id === adapter)?.path ?? null;
     const initAdapter = path === null ? null : files.toShared(path);
     const from = body.resume_from == null ? null : await foundBelow(state, body.resume_from);
-    if (from !== null) await files.importCheckpoint(job.id, from);
-    if (!(await queue.submit({ job, base: fingerprint, baseName: state.name, initAdapter }))) {
+    const maxSteps = from === null ? 0 : await files.importCheckpoint(job.id, from);
+    if (!(await queue.submit({ job, base: fingerprint, baseName: state.name, initAdapter, maxSteps }))) {
       // Nobody knows the job, so nobody would remove it; where the database was lost it may be known.
       if (from !== null) await files.removeRuns(job.id);
       throw new ApiError(429, "too_many_jobs", "As many fine-tuning jobs wait as may");
