@@ -23,6 +23,8 @@ export type Hold = Readonly<z.output<typeof HOLD>>;
 const SHARE_RESULT = z.object({
   /** What it counts in the mean. */
   examples: z.int(),
+  /** Passes over its data that its whole training makes. */
+  epochs: z.number().positive(),
   /** Tokens of all its rounds. */
   tokens: z.int(),
   /** Loss of the last step. */

@@ -76,7 +76,13 @@ test("a share whose worker stalls is done by another, once; the adapter has the 
     "The worker of share 1 was lost; the job goes on",
     "The job has succeeded: ft:ftjob-1",
   ]);
-  assert.equal(of("Round 1/2 has ended: training loss=").length, 1);
+  for (const [nth, step] of [2, 3].entries()) {
+    assert.equal(of(`Round ${nth + 1}/2 has ended: training loss=`).length, 1);
+    // What a checkpoint's metrics are made of.
+    const [ofStep, ...others] = await table.listEventsOf("ftjob-1", [step]);
+    assert.equal(typeof ofStep?.data?.["train_loss"], "number");
+    assert.deepEqual(others, []);
+  }
   // A table of its losses, as of other jobs: at each step the mean of the shares.
   const [results = ""] = row.job.result_files;
   const content = await files.readContent((await files.readFile(results))!);
@@ -102,9 +108,10 @@ test("what a share has told before its worker was lost is told once", async () =
   };
   const first = startWorker({ table, files, model, clock, leaseMs: 1000, onStep });
   const averaging = { shares: 2, ...rounds, syncEvery: 4 };
-  const again = newJob("ftjob-2", { graft: { ...settings, steps: 4, averaging } });
+  // Each share has twelve rows: two batches of five, and one of two.
+  const again = newJob("ftjob-2", { graft: { ...settings, steps: 4, batchSize: 5, averaging } });
   await queueOf(table).submit({ job: again, base: "tiny", baseName: "tiny", initAdapter: null });
-  await succeeded(table, "ftjob-2");
+  const { used } = (await succeeded(table, "ftjob-2")).job;
   await second?.close();
   await first.close();
   const told = await toldBy(table, "ftjob-2");
@@ -113,4 +120,5 @@ test("what a share has told before its worker was lost is told once", async () =
     steps.toSorted((a, b) => a - b),
     [1, 2, 3, 4],
   );
+  assert.equal(used?.n_epochs, 1.333);
 });

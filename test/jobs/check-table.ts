@@ -157,7 +157,7 @@ export async function checkShares(table: JobTable): Promise<void> {
     const next = row.shares.length === 0 ? 0 : row.round + 1;
     return queue.changeOwn(row, { status: "running" }, [], { round: next, shares });
   };
-  const done = { examples: 3, tokens: 5, loss: 1 };
+  const done = { examples: 3, epochs: 1, tokens: 5, loss: 1 };
   await queue.submit({ job: newJob("ftjob-shares"), base: "shares", baseName: "tiny", initAdapter: null });
   const opening = await take();
   assert.ok(await round(opening));

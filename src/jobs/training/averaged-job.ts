@@ -59,7 +59,9 @@ async function trainShare(
   const data = averaging.shares === 1 ? input.data : await findShard(partsFolder(input.output), share);
   const own = { ...input, data, output: files.runFolder(row.job.id, folderOf(row)) };
   const what = `Round ${row.round + 1}/${rounds.length}, share ${share + 1}/${averaging.shares}`;
+  let epochs = 0;
   const onEvent = (event: TrainEvent): void => {
+    if (event.event === "start") epochs = event.total_steps / event.steps_per_epoch;
     // What a worker has told that was lost comes out the same.
     if (event.event !== "step" || event.step <= row.maxSteps) return;
     const { step, loss } = event;
@@ -73,7 +75,7 @@ async function trainShare(
   const state = await readRunState(join(own.output, checkpointFolder(round.until)), round.until);
   const loss = Number(state.log_history.findLast(({ event }) => event === "step")?.["loss"]);
   await publish();
-  const done: ShareResult = { examples, tokens: state.trained_tokens, loss };
+  const done: ShareResult = { examples, epochs, tokens: state.trained_tokens, loss };
   await lease.change({}, { message: `${what} has ended` }, { done });
 }
 
@@ -91,7 +93,7 @@ async function betweenRounds({
   const rounds = roundsOf(input, averaging.syncEvery);
   const results = row.shares.map(({ done }) => done!);
   const ended = results.length === 0 ? 0 : row.round + 1;
-  const loss = meanLoss(results);
+  const loss = meanOf(results, "loss");
   if (ended === 0) {
     const [data] = await partsOf(input, averaging.shares);
     await drawStart({ ...input, data: data! }, hooks);
@@ -105,21 +107,23 @@ async function betweenRounds({
     await endRound(input.output, round, contributions, { ...averaging, keepLast: input.keepLast });
     hooks.onCheckpoint?.();
   }
-  const next = rounds[ended];
-  if (!next) {
+  const step = ended === 0 ? 0 : rounds[row.round]!.until;
+  const data = { step, total_steps: input.steps, round: ended, train_loss: loss };
+  const told =
+    ended === 0
+      ? { message: `The training has begun: ${rounds.length} rounds of ${averaging.shares} shares` }
+      : { message: `Round ${ended}/${rounds.length} has ended: training loss=${loss?.toFixed(2)}`, data };
+  const change = { status: "running", used: used(meanOf(results, "epochs")) } as const;
+  if (ended === rounds.length) {
     await finish(input.output, input.steps);
+    // Whoever came here before may have been lost behind it.
+    const isTold = (await lease.toldOf([step])).some(({ message }) => message === told.message);
+    await lease.change(change, isTold ? undefined : told);
     const tokens = results.reduce((sum, result) => sum + result.tokens, 0);
     return { last_loss: loss, held_out_loss: null, steps: input.steps, trained_tokens: tokens };
   }
   await publish();
-  const message =
-    ended === 0
-      ? `The training has begun: ${rounds.length} rounds of ${averaging.shares} shares`
-      : `Round ${ended}/${rounds.length} has ended: training loss=${loss?.toFixed(2)}`;
-  const data = { step: next.from, total_steps: input.steps, round: ended, train_loss: loss };
-  const shares = nextShares(row, averaging.shares);
-  const change = { status: "running", used: used(epochsOf(input, results)) } as const;
-  await lease.change(change, ended === 0 ? { message } : { message, data }, { round: ended, shares });
+  await lease.change(change, told, { round: ended, shares: nextShares(row, averaging.shares) });
   return null;
 }
 
@@ -137,18 +141,9 @@ export function shareFolder(share: number): string {
   return `share-${share + 1}`;
 }
 
-/** Passes of all shares over their data; null: nobody has counted it yet. */
-function epochsOf(
-  { steps, batchSize = 1, gradientAccumulationSteps: accumulated = 1 }: AveragedInput,
-  results: readonly ShareResult[],
-): number | null {
-  const examples = results.reduce((sum, result) => sum + result.examples, 0);
-  return examples === 0 ? null : (results.length * steps * batchSize * accumulated) / examples;
-}
-
-/** Weighted by examples, as the adapters are. */
-function meanLoss(results: readonly ShareResult[]): number | null {
+/** Weighted by examples, as the adapters are; null: no share has been trained yet. */
+function meanOf(results: readonly ShareResult[], key: "epochs" | "loss"): number | null {
   const examples = results.reduce((sum, result) => sum + result.examples, 0);
   if (examples === 0) return null;
-  return results.reduce((sum, result) => sum + (result.examples / examples) * result.loss, 0);
+  return results.reduce((sum, result) => sum + (result.examples / examples) * result[key], 0);
 }
