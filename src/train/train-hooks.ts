@@ -30,6 +30,8 @@ export interface TrainHooks {
   readonly env?: Environment;
   /** Keys of the settings that are no defaults: those of the input unless told. */
   readonly given?: ReadonlySet<string>;
+  /** Keys of the settings that are somebody else's to choose: no advice is to change them. */
+  readonly fixed?: ReadonlySet<string>;
   /** What `method` may name, those of the list unless given: a method of one's own goes in here. */
   readonly methods?: readonly Method[];
   /** What `objective` may name, those of the list unless given: an objective of one's own goes in here. */
@@ -56,6 +58,8 @@ export interface SharedModel {
   readonly rest?: () => void;
 }
 
+const A_SET_OF_KEYS = argument<ReadonlySet<string>>("a Set of keys", (value) => value instanceof Set);
+
 /** What callers give as hooks. */
 export const HOOKS = lazily(() =>
   z.strictObject({
@@ -64,7 +68,8 @@ export const HOOKS = lazily(() =>
       signal: A_SIGNAL.optional(),
       mayWrite: A_FUNCTION.optional(),
       env: AN_ENVIRONMENT.optional(),
-      given: argument<ReadonlySet<string>>("a Set of keys", (value) => value instanceof Set).optional(),
+      given: A_SET_OF_KEYS.optional(),
+      fixed: A_SET_OF_KEYS.optional(),
       methods: METHOD_LIST.optional(),
       objectives: OBJECTIVE_LIST.optional(),
       shared: objectWith<SharedModel>(

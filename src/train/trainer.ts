@@ -126,7 +126,8 @@ class Training {
     });
     try {
       // What a run began with is not chosen anew.
-      const fitted = await fitRun(opened, new Set([...this.#keys, ...(resume ? PLANNED_SETTINGS : [])]));
+      const keys = new Set([...this.#keys, ...(resume ? PLANNED_SETTINGS : [])]);
+      const fitted = await fitRun(opened, keys, this.#hooks.fixed);
       const shards = new ShardFolder(folder.path);
       const activations = new ShardFolder(folder.path, ACTIVATIONS_FOLDER);
       const { residentMemory, activations: form } = fitted.prepared.options;

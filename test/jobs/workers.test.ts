@@ -174,6 +174,25 @@ test("a table that cannot be reached for a while does not stop a training, and m
   assert.equal((await inner.read("ftjob-3"))?.token, 0, "a job of another base is left alone");
 });
 
+test("a job that takes more memory than there is, is told what it can choose itself, by its own keys", async () => {
+  const table = new MemoryJobs();
+  const worker = startWorker({ table, files, model });
+  // Alone it would take some terabytes.
+  const job = newJob("ftjob-9", { graft: { ...graft, rank: 1_000_000_000 } });
+  await queueOf(table).submit({ job, base: "tiny", baseName: "tiny", initAdapter: null });
+  const ended = await waitFor(async () => {
+    const row = await table.read(job.id);
+    return row?.job.status === "failed" ? row.job : null;
+  });
+  await worker.close();
+  const message = ended.error?.message ?? "";
+  assert.match(
+    message,
+    /Cannot train with this plan.* at least, with graft\.gradientCheckpointing \S+ graft\./,
+  );
+  assert.doesNotMatch(message, /--/);
+});
+
 test("of a store that is damaged, clients are told that alone; the log has where it is and what to do", async () => {
   const away = new StateFolder(join(root, "state"));
   const found = new FailedError("failed/store", 'Cannot read "s3://secret/run" at http://10.0.0.9', {

@@ -28,6 +28,24 @@ test("flags of a training are told as settings of a job; those of the server, an
   );
 });
 
+test("what only a command or the library has is left out of what is told of a job", () => {
+  for (const [told, expected] of [
+    [
+      "Choose by --objective of graft train. Or leave faulty rows out: --skip-faulty, skipFaulty in the library.",
+      "Choose by graft.objective. Or leave faulty rows out: graft.skipFaulty.",
+    ],
+    ["Raise --max-length (maxLength in the library), or not", "Raise graft.maxLength, or not"],
+    ["`--dropbp-rates uniform` needs none.", "`graft.dropbpRates uniform` needs none."],
+    [
+      "Free some space. Then go on with the same command and --resume.",
+      "Free some space. Then make the job again.",
+    ],
+    ["Free some space. Then begin anew with the same command.", "Free some space. Then make the job again."],
+    ["Free some space. Then begin anew with --overwrite.", "Free some space. Then make the job again."],
+  ] as const)
+    assert.equal(inSettings(told), expected);
+});
+
 test("a way on from a run, and what a job says beside its own settings, are told by the keys that say it", () => {
   assert.equal(
     inSettings("Give the same settings, or start a new run from it with --init-adapter."),

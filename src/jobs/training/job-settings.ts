@@ -41,7 +41,7 @@ export interface JobPlaces {
  * Settings that are the server's to make: what it reads, writes and runs (a source of power may be a command), and how the
  * base is held, which is in memory before a job comes.
  */
-const SERVERS: ReadonlySet<string> = new Set([
+export const SERVERS: ReadonlySet<string> = new Set([
   "model",
   "initAdapter",
   "data",
@@ -77,9 +77,16 @@ interface SettingProblem {
   readonly hint: string;
 }
 
+/** What only a command or the library has, and what it is for who makes a job. */
+const OF_OTHERS = [
+  [/ of graft train\b| \(\w+ in the library\)|, \w+ in the library/g, ""],
+  [/(go on|begin anew) with (the same command( and --resume)?|--overwrite)/g, "make the job again"],
+] as const;
+
 /** A text about flags of `graft train`, in the words of who makes a job; flags of the server stay. */
 export function inSettings(text: string): string {
-  return text.replaceAll(/(?<![^\s(])--([a-z]+(?:-[a-z]+)*)/g, (flag, name: string) => {
+  const own = OF_OTHERS.reduce((told, [found, meant]) => told.replaceAll(found, meant), text);
+  return own.replaceAll(/(?<![^\s(`])--([a-z]+(?:-[a-z]+)*)/g, (flag, name: string) => {
     const key = name.replaceAll(/-([a-z])/g, (_, letter: string) => letter.toUpperCase());
     if (key === "initAdapter") return "model (the name of an adapter)";
     if (key === "evalData") return "validation_file";

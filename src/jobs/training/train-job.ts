@@ -16,7 +16,7 @@ import { shareFolder, trainPiece } from "./averaged-job.ts";
 import { averagingOf } from "./averaging.ts";
 import type { Hyperparameters, Job, JobResult } from "../job.ts";
 import type { TakenJob } from "../queue/job-queue.ts";
-import { type JobPlaces, inSettings, jobSettings } from "./job-settings.ts";
+import { type JobPlaces, SERVERS, inSettings, jobSettings } from "./job-settings.ts";
 import type { JobRow } from "../job-table.ts";
 import { follow, heardBefore, tellUnheard } from "./job-telling.ts";
 import { type JobWords, wordsOf, wordsWith } from "./job-words.ts";
@@ -195,6 +195,7 @@ function hooksOf(
     env,
     makeSampleWriter,
     namesByContent: true,
+    fixed: SERVERS,
     onCheckpoint: () => {
       onCheckpoint?.(lease.row);
       publisher.publishSoon();

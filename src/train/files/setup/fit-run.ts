@@ -60,10 +60,14 @@ const MAX_TOLD = 2;
 
 /**
  * Fits a run: as it is given, but for checkpointing, unless `memory` asks for more to be chosen. `given`: keys of the
- * settings that are not to be changed.
+ * settings that are not to be changed; `fixed`: of those that it is not advised to change.
  * @throws CapacityError "capacity/memory"
  */
-export async function fitRun(opened: OpenedRun, given: ReadonlySet<string>): Promise<FittedRun> {
+export async function fitRun(
+  opened: OpenedRun,
+  given: ReadonlySet<string>,
+  fixed: ReadonlySet<string> = new Set(),
+): Promise<FittedRun> {
   const { options } = opened;
   const { memory } = options;
   const freeBytes = process.availableMemory();
@@ -93,8 +97,8 @@ export async function fitRun(opened: OpenedRun, given: ReadonlySet<string>): Pro
   // What is not chosen of its own accord may still be what was asked for.
   const tight = fastestWithin(asked, limitBytes);
   if (tight && isOfFree) return tight;
-  const others = await planAll(listAlternatives(options, () => true, canRound));
-  const all = [...others, ...(await onDisk(others))];
+  const others = await planAll(listAlternatives(options, (setting) => !fixed.has(setting), canRound));
+  const all = fixed.has("residentMemory") ? others : [...others, ...(await onDisk(others))];
   throw tooLarge(asked, all, isOfFree ? { limitBytes, asked: null } : { limitBytes: usable, asked: memory });
 }
 
