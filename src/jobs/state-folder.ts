@@ -173,6 +173,7 @@ export class StateFolder {
     await copyRun(source, target);
   }
 
+  /** Lists files, the oldest first; those of one second by their ids. */
   async listFiles(): Promise<UploadedFile[]> {
     const ids = await this.fileIds();
     const found = (await Promise.all(ids.map((id) => this.readFile(id)))).filter((each) => each !== null);

@@ -3,6 +3,7 @@ import type { ServingModel } from "../engine/serving-model.ts";
 import type { AdapterRoot } from "./adapter-root.ts";
 import { stopping } from "./api-error.ts";
 import type { FineTuning } from "./fine-tuning.ts";
+import { orderedIds } from "./ordered-ids.ts";
 import type { Limits } from "./requests/limits.ts";
 import { RunningRequests } from "./running-requests.ts";
 import { ServedModels } from "./served-models.ts";
@@ -21,7 +22,7 @@ interface ServerStateParts {
   readonly adapterRoot: AdapterRoot | null;
   /** What time it is, in milliseconds. */
   readonly now: () => number;
-  /** A text that no other call gives. */
+  /** A text that no other call gives: the digits of a UUID of version 4. */
   readonly newId: () => string;
   /** Draws a seed for a request that has none. */
   readonly newSeed: () => number;
@@ -42,6 +43,8 @@ export class ServerState {
   readonly adapterRoot: ServerStateParts["adapterRoot"];
   readonly now: () => number;
   readonly newId: () => string;
+  /** The same, in order: not for jobs, whose results are named by their first digits. */
+  readonly newOrderedId: () => string;
   readonly newSeed: () => number;
   /** Null: this server trains nothing. */
   fineTuning: FineTuning | null = null;
@@ -61,6 +64,7 @@ export class ServerState {
     this.adapterRoot = parts.adapterRoot;
     this.now = parts.now;
     this.newId = parts.newId;
+    this.newOrderedId = orderedIds(parts.now, parts.newId);
     this.newSeed = parts.newSeed;
     this.models = new ServedModels(this);
   }

@@ -122,6 +122,21 @@ test("a job whose server was killed goes on in the next, bit for bit as one that
   const third = await start(...words);
   const models = (await read(`${third.url}/v1/models`)) as { data: { id: string }[] };
   assert.ok(models.data.some(({ id: model }) => model === job["fine_tuned_model"]));
+  const files = [file as string];
+  for (const name of ["one", "two", "three", "four", "five", "six"])
+    files.push(
+      (await read(`${third.url}/v1/files`, uploadOf(JSON.stringify({ text: name }))))["id"] as string,
+    );
+  for (const [order, listed] of [
+    ["asc", files],
+    ["desc", files.toReversed()],
+  ] as const) {
+    const { data: found } = await read(`${third.url}/v1/files?purpose=fine-tune&order=${order}`);
+    assert.deepEqual(
+      (found as { id: string }[]).map(({ id }) => id),
+      listed,
+    );
+  }
   third.child.kill("SIGTERM");
   await third.ended;
   const expected = await trainAlone({ ...settings, model, data, output: join(root, "whole") });

@@ -44,7 +44,7 @@ export const uploadFile = defineRoute({
     const content = new Uint8Array(await file.arrayBuffer());
     await requireData(file.name, content, state.limits);
     const uploaded: UploadedFile = {
-      id: `file-${state.newId()}`,
+      id: `file-${state.newOrderedId()}`,
       object: "file",
       bytes: content.length,
       created_at: state.seconds(),
