@@ -153,7 +153,27 @@ test("an address that others reach needs a key, and an adapter that is none is r
 });
 
 test("flags that could never do are refused before anything is opened", async () => {
-  const cases: readonly (readonly [flag: string, value: string, told: RegExp])[] = [
+  const state = ["--state", join(root, "never"), "--database", "postgres://db/graft"];
+  const cases: readonly (readonly [flag: string, value: string, told: RegExp, ...others: string[]])[] = [
+    ["--database", "postgres://db/graft", /Cannot use --database without --state/],
+    ...[
+      "--max-jobs 3",
+      "--concurrent-jobs 2",
+      "--train-compute f32",
+      "--policy serve-first",
+      "--co-training slices",
+    ]
+      .map((words) => words.split(" "))
+      .map(
+        ([flag = "", value = ""]) => [flag, value, new RegExp(`Cannot use ${flag} without --state`)] as const,
+      ),
+    [
+      "--concurrent-jobs",
+      "2",
+      /Cannot use --concurrent-jobs with --database: workers train the jobs/,
+      ...state,
+    ],
+    ["--co-training", "slices", /Cannot use --co-training with --database/, ...state],
     [
       "--adapter-root",
       join(root, "none"),
@@ -177,8 +197,9 @@ test("flags that could never do are refused before anything is opened", async ()
   const second = await runMain(["serve", "--model", join(root, "missing"), "--port", `${port}`], {});
   assert.equal(second.status, 1);
   assert.match(second.stderr, /Cannot listen on 127\.0\.0\.1:\d+: another program listens there/);
-  for (const [flag, value, told] of cases) {
-    const { status, stderr } = await runMain(["serve", "--model", join(root, "missing"), flag, value], {});
+  for (const [flag, value, told, ...others] of cases) {
+    const words = ["serve", "--model", join(root, "missing"), flag, value, ...others];
+    const { status, stderr } = await runMain(words, {});
     assert.equal(status, 2, flag);
     assert.match(stderr, told);
   }

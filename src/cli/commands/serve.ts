@@ -16,6 +16,7 @@ import { openState } from "../../jobs/store/open-state.ts";
 import { AdapterRoot, requireRoot } from "../../server/adapter-root.ts";
 import type { ReadKeys } from "../../server/access/api-keys.ts";
 import { createApp } from "../../server/app.ts";
+import { kebabCase } from "../../messages/setting-names.ts";
 import { drain } from "../../server/listening/drain.ts";
 import { type Listening, listen, requirePort } from "../../server/listening/listen.ts";
 import { ServerMetrics } from "../../server/metrics/metrics.ts";
@@ -43,10 +44,11 @@ export const command = defineCommand({
   positionals: [],
   options: SERVE_OPTIONS,
   groups: SERVE_GROUPS,
-  async run(options, io) {
+  async run(options, io, given) {
     const readKeys = keyReader(options, io.env);
     requireKey(options.host, await readKeys());
     requireState(options);
+    refuseUnused(options, given);
     if (options.adapterRoot !== undefined) await requireRoot(options.adapterRoot);
     await requirePort(options);
     await readTls(options.tlsCert, options.tlsKey);
@@ -199,6 +201,25 @@ function requireState({ database, state, store }: ServeOptions): void {
       hint: "Give --state FOLDER, which workers share as their --files, or which is for copies with --store.",
     },
   );
+}
+
+/** Flags of jobs that train here. */
+const OF_TRAINING = ["concurrentJobs", "policy", "coTraining"];
+/** Flags of jobs, wherever they train: by `trainCompute` they are checked when they are made. */
+const OF_JOBS = ["maxJobs", "trainCompute", ...OF_TRAINING];
+
+/** Flags of jobs need jobs. @throws UsageError "usage/flag" */
+function refuseUnused({ database, state }: ServeOptions, given: ReadonlySet<string>): void {
+  const refuse = (keys: readonly string[], why: string, hint: string): void => {
+    const key = keys.find((each) => given.has(each));
+    if (key !== undefined)
+      throw new UsageError("usage/flag", `Cannot use --${kebabCase(key)} ${why}`, { hint });
+  };
+  if (state === undefined) {
+    refuse(OF_JOBS, "without --state: nothing is trained", "Give --state FOLDER as well, or leave it out.");
+  } else if (database !== undefined) {
+    refuse(OF_TRAINING, "with --database: workers train the jobs, each one at a time", "Leave it out.");
+  }
 }
 
 /** Jobs of a server train what writes text. @throws UsageError "usage/flag" */
