@@ -35,6 +35,7 @@ test("what only a command or the library has is left out of what is told of a jo
       "Choose by graft.objective. Or leave faulty rows out: graft.skipFaulty.",
     ],
     ["Raise --max-length (maxLength in the library), or not", "Raise graft.maxLength, or not"],
+    ["`graft data show` prints what is learned. To learn more, write rows.", "To learn more, write rows."],
     ["`--dropbp-rates uniform` needs none.", "`graft.dropbpRates uniform` needs none."],
     [
       "Free some space. Then go on with the same command and --resume.",

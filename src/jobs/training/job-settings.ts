@@ -79,7 +79,10 @@ interface SettingProblem {
 
 /** What only a command or the library has, and what it is for who makes a job. */
 const OF_OTHERS = [
-  [/ of graft train\b| \(\w+ in the library\)|, \w+ in the library/g, ""],
+  [
+    / of graft train\b|`graft data show` prints what is learned\. | \(\w+ in the library\)|, \w+ in the library/g,
+    "",
+  ],
   [/(go on|begin anew) with (the same command( and --resume)?|--overwrite)/g, "make the job again"],
 ] as const;
 
