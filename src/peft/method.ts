@@ -7,6 +7,7 @@
 import type { z } from "zod";
 import { assertInternal } from "../errors.ts";
 import type { Value } from "../graph/graph.ts";
+import type { PeftTakes } from "../models/config/checkpoint-rules.ts";
 import type { SiteSpec } from "../models/graphs/sites.ts";
 import type { SiteRole, TensorRole } from "../nn/builder.ts";
 import type { LookupGraph, SiteGraph } from "../models/graphs/site-graph.ts";
@@ -179,17 +180,17 @@ interface Written {
 
 /**
  * Which program reads an adapter's folder, which trains these tensors of the base too: PEFT has none of a single expert. Null: it is a
- * model's. `withoutLora`: paths of modules on which PEFT refuses LoRA; null: there are none, or the model is not known.
+ * model's. `takes`: which adapters PEFT takes on a module.
  */
 export function programThatReads(
   { method, options, sites }: Written,
   trained: readonly string[],
-  withoutLora: RegExp | null,
+  takes: (path: string) => PeftTakes,
 ): "peft" | "graft" | null {
   const file = configFileOf(method);
   if (file === null) return null;
   if (trained.some((name) => SINGLE_EXPERT.test(name))) return "graft";
-  return file.readBy(options, [...sites.keys()], withoutLora);
+  return file.readBy(options, [...sites.keys()], takes);
 }
 
 /** Whether an adapter on these sites is better merged before text is generated. */

@@ -189,6 +189,46 @@ describe("the card of a run", () => {
     }
   });
 
+  test("says that graft alone reads what PEFT has no adapters for on routers, whatever the method", async () => {
+    const models = new Map<string, string>();
+    for (const modelType of ["gpt_oss", "qwen3_5_moe", "qwen2_moe", "olmoe", "granitemoe"])
+      models.set(modelType, await writeTinyModel(`${folder}/routers-${modelType}`, { modelType }));
+    const lora = { method: "lora", rank: 2 };
+    const gates = { ...lora, targetModules: ["gate", "q_proj"] };
+    const readers: [string, string, Readonly<Record<string, unknown>>][] = [
+      ["gpt_oss", "graft", { ...lora, targetModules: ["router"] }],
+      ["gpt_oss", "graft", { method: "road", targetModules: ["router"] }],
+      ["gpt_oss", "peft", { ...lora, targetModules: ["q_proj"], targetParameters: ["router.weight"] }],
+      ["granitemoe", "graft", { ...lora, targetModules: ["router"] }],
+      ["qwen3_5_moe", "graft", gates],
+      ["qwen3_5_moe", "peft", { ...lora, targetModules: ["shared_expert_gate"] }],
+      ["qwen2_moe", "graft", gates],
+      ["qwen2_moe", "graft", { ...lora, targetModules: ".*\\.experts\\.\\d+\\..*" }],
+      ["olmoe", "peft", { ...gates, rslora: true }],
+      ["olmoe", "graft", { ...gates, loraBias: true }],
+      ["olmoe", "graft", { ...gates, dropout: 0.1 }],
+      ["olmoe", "graft", { ...gates, rankPattern: { gate: 1 } }],
+      ["olmoe", "peft", { ...gates, rankPattern: { q_proj: 1 } }],
+      ...["dora", "vera", "ia3", "road"].map((method): (typeof readers)[number] => {
+        const more = method === "ia3" ? { feedforwardModules: [] } : {};
+        return ["olmoe", "graft", { method, targetModules: ["gate", "q_proj"], ...more }];
+      }),
+    ];
+    for (const [i, [modelType, reader, options]] of readers.entries()) {
+      const settings = { model: models.get(modelType), rank: undefined, dropout: undefined, steps: 1 };
+      const events = await trained(`routers-${i}`, { ...settings, ...options });
+      const { matter } = cardIn(`${folder}/routers-${i}`);
+      assert.equal(matter["library_name"], reader, JSON.stringify([modelType, options]));
+      const notes = events.flatMap((event) => (event.event === "note" ? [event.message] : []));
+      const advice = notes.filter((note) =>
+        /, but LoRA on the weight: --target-parameters \w+\.weight /.test(note),
+      );
+      // Single experts have no weight of their own in transformers.
+      const isOnExperts = String(options["targetModules"]).includes("experts");
+      assert.equal(advice.length, reader === "graft" && !isOnExperts ? 1 : 0, notes.join("\n"));
+    }
+  });
+
   test("of a model that was trained whole is that of a model for transformers", async () => {
     const output = `${folder}/full`;
     await trained("full", { method: "full", rank: undefined, dropout: undefined });

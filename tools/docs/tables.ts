@@ -5,6 +5,7 @@ import { COMMANDS } from "../../src/cli/commands.ts";
 import { flagsOf } from "../../src/cli/flags/flags.ts";
 import { COMMAND_CODES, INTERRUPTED_STATUS, STOPPED_RUN } from "../../src/cli/report.ts";
 import { CODES, type ErrorCode, exitStatus, GraftError } from "../../src/errors.ts";
+import { usualPeftTakes } from "../../src/models/config/checkpoint-rules.ts";
 import { FAMILIES, openModel } from "../../src/models/families.ts";
 import type { Family } from "../../src/models/family.ts";
 import { MODEL_TASKS, type ModelTask } from "../../src/models/model-tasks.ts";
@@ -74,7 +75,7 @@ export function trainedBy(method: Method): string {
 
 /** Whose folder it is, with the options unset, on modules that have no numbers. */
 function readersOf({ options }: Method, file: ConfigFile<unknown, unknown>): string {
-  return file.readBy(options.parse({}), [], null) === "peft"
+  return file.readBy(options.parse({}), [], usualPeftTakes) === "peft"
     ? "a PEFT folder"
     : "a folder that graft alone reads";
 }

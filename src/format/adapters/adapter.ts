@@ -7,6 +7,7 @@ import { MODEL_TASKS } from "../../models/model-tasks.ts";
 import { z } from "zod";
 import { A_TEXT, checkArguments, lazily } from "../../messages/arguments.ts";
 import { lastNames, matchSuffix, moduleOf } from "../../models/module-path.ts";
+import type { CheckpointRules } from "../../models/config/checkpoint-rules.ts";
 import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
 import { type Adapter, AN_ADAPTER } from "../../peft/attach.ts";
 import { placesOf } from "../../peft/layout.ts";
@@ -117,13 +118,16 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
   });
 }
 
-/** Which program reads an adapter's folder; null: what is written is a model. */
-export function programThatReadsAdapter(adapter: Adapter): ReturnType<typeof programThatReads> {
+/** Which program reads an adapter's folder, where PEFT takes these adapters on each module; null: what is written is a model. */
+export function programThatReadsAdapter(
+  adapter: Adapter,
+  takes: CheckpointRules["peftTakes"] = adapter.model.checkpoint.peftTakes,
+): ReturnType<typeof programThatReads> {
   const { model, method, options, sites } = adapter;
   const reader = programThatReads(
     adapter,
     trainedTensors(model, method, options, sites).map(({ name }) => name),
-    model.checkpoint.withoutLora,
+    takes,
   );
   // No file has such an expert by itself.
   const isPart = [...sites.keys()].some((path) => model.checkpoint.inFolder(`${path}.weight`).stack !== null);

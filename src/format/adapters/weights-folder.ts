@@ -1,4 +1,5 @@
 /** @file What is written of an adapter without its model. */
+import { usualPeftTakes } from "../../models/config/checkpoint-rules.ts";
 import { lastNames, moduleOf } from "../../models/module-path.ts";
 import type { AdapterWeights } from "../../peft/algebra/plan.ts";
 import { modulesToSave, programThatReads } from "../../peft/method.ts";
@@ -40,7 +41,7 @@ export function weightsFolderParts(
     },
     tensors,
     metadata: notes,
-    readBy: programThatReads(adapter, [...adapter.base.keys()], null) ?? "graft",
+    readBy: programThatReads(adapter, [...adapter.base.keys()], usualPeftTakes) ?? "graft",
     provenance,
   };
 }

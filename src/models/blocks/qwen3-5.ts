@@ -9,7 +9,7 @@ import { gatedDeltaNet } from "../../nn/gated-delta-net.ts";
 import { headNorm, rmsNormPlusOne } from "../../nn/norms.ts";
 import { withHeadNorms } from "../../nn/self-attention.ts";
 import { MAX_HEAD_WIDTH, MAX_TAPS } from "../../untrusted/limits.ts";
-import { withoutTensors } from "../config/checkpoint-rules.ts";
+import { peftTakesNoExperts, withoutTensors } from "../config/checkpoint-rules.ts";
 import { DECODER_FIELDS, unusable } from "../config/hf-config.ts";
 import { requireTypesOfAll } from "../config/layer-types.ts";
 import { QWEN3_5_MLX, hasDeltaNet } from "../config/qwen3-5-files.ts";
@@ -61,6 +61,7 @@ export function qwen35Decoder(raw: RawConfig, c: Qwen35Fields, mlp: Transform): 
   const linear = block((b, x) => gatedDeltaNet(b, x, "linear_attn.", { ...sizes, epsilon }));
   const layers = Array.from({ length: numLayers }, (_, layer) => (hasDeltaNet(c, layer) ? linear : full));
   const ends = plainEnds(norm);
-  const checkpoint = withoutTensors({ ...ends.checkpoint, mlx: QWEN3_5_MLX }, /^mtp\./);
+  const rules = { ...ends.checkpoint, mlx: QWEN3_5_MLX, peftTakes: peftTakesNoExperts };
+  const checkpoint = withoutTensors(rules, /^mtp\./);
   return decoder(raw, c, layers, { ...ends, checkpoint });
 }

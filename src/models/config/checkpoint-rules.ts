@@ -18,9 +18,28 @@ export interface CheckpointRules {
   inFolder(name: string): FolderPlace;
   /** What MLX keeps otherwise; null: nothing. */
   readonly mlx: MlxRules | null;
-  /** Ends of paths to modules on which PEFT refuses LoRA; null: there are none. */
-  readonly withoutLora: RegExp | null;
+  /** Which adapters PEFT takes on the module of a path. */
+  readonly peftTakes: (path: string) => PeftTakes;
 }
+
+/**
+ * Which adapters PEFT takes on a module: any; all but LoRA and DoRA; LoRA alone, of which it makes one on the module's weight; none, but
+ * LoRA on its weight (`target_parameters`); none.
+ */
+export type PeftTakes = "any" | "no-lora" | "lora-on-weight" | "on-weight-alone" | "none";
+
+/**
+ * Which adapters PEFT takes where a family says nothing else: transformers has routers as classes of their own, which PEFT has no adapters
+ * for; of those that are called `gate` it knows what they were.
+ *
+ * Source: peft/utils/transformers_weight_conversion.py; tried with peft 0.21.
+ */
+export const usualPeftTakes = (path: string): PeftTakes =>
+  path.endsWith(".router") ? "on-weight-alone" : path.endsWith(".gate") ? "lora-on-weight" : "any";
+
+/** The same in families that it does not know so: neither their routers nor their single experts. */
+export const peftTakesNoExperts = (path: string): PeftTakes =>
+  path.endsWith(".gate") ? "on-weight-alone" : /\.experts\.\d+\.\w+$/.test(path) ? "none" : "any";
 
 /** A tensor of a folder, and where in it another lies. */
 export interface FolderPlace {
@@ -89,7 +108,7 @@ export const PLAIN_CHECKPOINT: CheckpointRules = {
   ignored: /rotary_emb\.inv_freq$/,
   inFolder: (name) => ({ name, stack: null }),
   mlx: null,
-  withoutLora: null,
+  peftTakes: usualPeftTakes,
 };
 
 /** Files of models that may lack the head, and with it what their names begin with: `bare` tells such a name. */

@@ -10,6 +10,7 @@ import { gatedMlp } from "../../nn/gated-mlp.ts";
 import { sigmoidRouter } from "../../nn/routers.ts";
 import { siluMlp } from "../blocks/decoder-blocks.ts";
 import { LFM2_MLP, LFM2_MLX, lfm2Blocks, lfm2Decoder } from "../blocks/lfm2.ts";
+import { peftTakesNoExperts } from "../config/checkpoint-rules.ts";
 import type { Family } from "../family.ts";
 import { readExperts } from "../config/expert-config.ts";
 import { LFM2_FIELDS, LFM2_KEYS, LFM2_MOE_GGUF } from "../config/lfm2-config.ts";
@@ -56,7 +57,7 @@ export const lfm2Moe: Family = {
     const dense = lfm2Blocks(raw, c, (b, x) => gatedMlp(b, x, "feed_forward.", mlp));
     const sparse = lfm2Blocks(raw, c, (b, x) => experts(b, x, "feed_forward.", options));
     const definition = lfm2Decoder(raw, c, (layer) => (layer < c.num_dense_layers ? dense : sparse)(layer));
-    const mlx = { ...LFM2_MLX, pathOf };
-    return { ...definition, checkpoint: { ...definition.checkpoint, mlx } };
+    const others = { mlx: { ...LFM2_MLX, pathOf }, peftTakes: peftTakesNoExperts };
+    return { ...definition, checkpoint: { ...definition.checkpoint, ...others } };
   },
 };

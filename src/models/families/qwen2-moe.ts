@@ -10,6 +10,7 @@ import { z } from "zod";
 import { expertsBesideShared } from "../../nn/experts.ts";
 import { plainDecoder } from "../blocks/decoder.ts";
 import { llamaBlock, plainAttention, siluMlp } from "../blocks/decoder-blocks.ts";
+import { peftTakesNoExperts } from "../config/checkpoint-rules.ts";
 import type { Family } from "../family.ts";
 import { SPARSE_FIELDS, readExperts, sparseLayers } from "../config/expert-config.ts";
 import { EXPERTS, SHARED_EXPERT, count, decoderGguf } from "../config/decoder-gguf.ts";
@@ -62,6 +63,8 @@ export const qwen2Moe: Family = {
     const withExperts = llamaBlock(c, attention, (b, x) =>
       expertsBesideShared(b, x, "mlp.", { ...options, shared }),
     );
-    return plainDecoder(raw, c, sparseLayers(c, { withExperts, dense: llamaBlock(c, attention) }));
+    const layers = sparseLayers(c, { withExperts, dense: llamaBlock(c, attention) });
+    const definition = plainDecoder(raw, c, layers);
+    return { ...definition, checkpoint: { ...definition.checkpoint, peftTakes: peftTakesNoExperts } };
   },
 };

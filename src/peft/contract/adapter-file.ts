@@ -1,4 +1,5 @@
 /** @file Part of the contract of a method: how adapter files hold its options and tensors. */
+import type { PeftTakes } from "../../models/config/checkpoint-rules.ts";
 import type { SiteStart, SiteTensors } from "../sites/site.ts";
 
 /** A module in an adapter file. */
@@ -18,11 +19,8 @@ export const NOTE_PREFIX = "graft_";
 /** How options stand in `adapter_config.json`. */
 export interface ConfigFile<O, S> {
   readonly peftType: string;
-  /**
-   * Whether PEFT reads such a folder, with modules of these paths, or graft alone. `withoutLora`: paths of modules on which PEFT
-   * refuses LoRA; null: there are none, or the model is not known.
-   */
-  readBy(options: O, paths: readonly string[], withoutLora: RegExp | null): "peft" | "graft";
+  /** Whether PEFT, which takes these adapters on each module, reads such a folder with modules of these paths, or graft alone. */
+  readBy(options: O, paths: readonly string[], takes: (path: string) => PeftTakes): "peft" | "graft";
   /** Tells methods of one `peft_type` apart by the other keys. */
   claims(config: Readonly<Record<string, unknown>>): boolean;
   /**
@@ -59,6 +57,11 @@ export interface AdapterFile<O, S> extends ConfigFile<O, S> {
 export function areNumbered(paths: readonly string[]): boolean {
   // The first number is that of the block.
   return paths.some((path) => /\.\d+\.(.+\.)?\d+\./.test(path));
+}
+
+/** Whether PEFT has adapters that are not of LoRA's kind on modules of these paths. */
+export function takesAll(paths: readonly string[], takes: (path: string) => PeftTakes): boolean {
+  return !areNumbered(paths) && paths.every((path) => ["any", "no-lora"].includes(takes(path)));
 }
 
 /** The only method of its type, a folder for graft alone, and a file that holds the tensors as they are. */

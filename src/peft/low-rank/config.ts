@@ -4,7 +4,7 @@ import { LOW_RANK_STARTS, startsFromWeight } from "./start.ts";
 import { type AdapterFile, type FileSite, areNumbered, areTransposed } from "../contract/adapter-file.ts";
 import { lowRankFromTensors, lowRankToTensors } from "./file.ts";
 import type { LowRankOptions, LowRankSite } from "./low-rank.ts";
-import { readsExperts } from "./single-experts.ts";
+import { readsExperts, readsModules } from "./single-experts.ts";
 import { patternValues } from "../sites/targets.ts";
 import { tokenLists } from "../trained-base/trained-tokens.ts";
 import { wholeModulesFromConfig, wholeModulesToConfig } from "../trained-base/whole-modules.ts";
@@ -20,9 +20,11 @@ type Pattern = Readonly<Record<string, number>>;
 export function lowRankFile(mark: { readonly use_dora: boolean }): AdapterFile<LowRankOptions, LowRankSite> {
   return {
     peftType: "LORA",
-    readBy: (options, paths, withoutLora) => {
-      const readsSingle = mark.use_dora ? !areNumbered(paths) : readsExperts(options, paths);
-      return readsSingle && !paths.some((path) => withoutLora?.test(path)) ? "peft" : "graft";
+    readBy: (options, paths, takes) => {
+      const reads = mark.use_dora
+        ? !areNumbered(paths) && paths.every((path) => takes(path) === "any")
+        : readsExperts(options, paths) && readsModules(options, paths, takes);
+      return reads ? "peft" : "graft";
     },
     claims: (config) => (config["use_dora"] === true) === mark.use_dora,
     toConfig: (options, sites) => ({ ...toConfig(options, sites), ...mark }),

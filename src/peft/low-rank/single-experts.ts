@@ -1,11 +1,12 @@
 /**
- * @file Whether PEFT computes what LoRA on single experts does. transformers keeps the experts of a layer as two tensors, and PEFT makes
+ * @file Whether PEFT computes what LoRA on single experts and routers does. transformers keeps the experts of a layer as two tensors, and PEFT makes
  * one adapter for each out of those of all experts, with one rank and scale, and never of gate and up alone.
  *
  * Source: peft/utils/transformers_weight_conversion.py; tried with peft 0.21.
  */
 import { areNumbered } from "../contract/adapter-file.ts";
-import { lastName } from "../../models/module-path.ts";
+import type { PeftTakes } from "../../models/config/checkpoint-rules.ts";
+import { lastName, matchSuffix } from "../../models/module-path.ts";
 import { patternValues } from "../sites/targets.ts";
 import type { LowRankOptions } from "./low-rank.ts";
 
@@ -16,22 +17,40 @@ const EXPERT = /^(?<experts>.*?\.\d+\.(?:.+\.)?)(?<index>\d+)\.(?<name>.+)$/;
 /** The projection of which an adapter may be alone. */
 const DOWN: readonly string[] = ["down_proj", "w2"];
 
+/** Whether PEFT, which takes these adapters on each module, has LoRA on all of them, on some by their weight. */
+export function readsModules(
+  options: LowRankOptions,
+  paths: readonly string[],
+  takes: (path: string) => PeftTakes,
+): boolean {
+  const { targetParameters = [], loraBias = false, dropout } = options;
+  const isPlain = dropout === 0 && !loraBias;
+  const isNamed = (path: string): boolean =>
+    targetParameters.some((name) => matchSuffix(name, `${path}.weight`));
+  return paths.every((path) => {
+    const taken = takes(path);
+    if (taken === "any") return true;
+    if (taken === "no-lora" || taken === "none") return false;
+    return isNamed(path) || (taken === "lora-on-weight" && isPlain && haveOneSize(options, [path]));
+  });
+}
+
+/** Whether patterns leave modules the common rank and scale. */
+function haveOneSize(
+  { rank, alpha, rankPattern, alphaPattern }: LowRankOptions,
+  paths: readonly string[],
+): boolean {
+  const [rankOf, alphaOf] = [patternValues(rankPattern), patternValues(alphaPattern)];
+  return paths.every((path) => (rankOf(path) ?? rank) === rank && (alphaOf(path) ?? alpha) === alpha);
+}
+
 /** Whether PEFT reads LoRA with modules of these paths as it was trained; true where none is a single expert. */
 export function readsExperts(options: LowRankOptions, paths: readonly string[]): boolean {
   const single = paths.filter((path) => areNumbered([path]));
   if (single.length === 0) return true;
-  const { rslora, loraBias = false, dropout, rank, alpha } = options;
+  const { rslora, loraBias = false, dropout } = options;
   if (rslora || loraBias || dropout > 0) return false;
-  const hasOneOf = (pattern: Readonly<Record<string, number>>, common: number): boolean => {
-    const valueOf = patternValues(pattern);
-    return single.every((path) => (valueOf(path) ?? common) === common);
-  };
-  return (
-    hasOneOf(options.rankPattern, rank) &&
-    hasOneOf(options.alphaPattern, alpha) &&
-    areWhole(single, paths) &&
-    !isNamedElsewhere(single, paths)
-  );
+  return haveOneSize(options, single) && areWhole(single, paths) && !isNamedElsewhere(single, paths);
 }
 
 /** Whether a module that is no expert, as one of all tokens or of a layer without experts, is called as theirs are: PEFT passes over it. */

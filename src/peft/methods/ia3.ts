@@ -14,7 +14,7 @@ import type { SiteSpec } from "../../models/graphs/sites.ts";
 import { toPatterns } from "../algebra/patterns.ts";
 import { defineMethod } from "../define-method.ts";
 import { ALL_LINEAR, NOTHING_FROZEN } from "../method.ts";
-import { PLAIN_FILE, areNumbered, areTransposed } from "../contract/adapter-file.ts";
+import { PLAIN_FILE, takesAll, areTransposed } from "../contract/adapter-file.ts";
 import { perToken } from "../contract/batch-rule.ts";
 import { matchSuffix } from "../../models/module-path.ts";
 import { matcher, readModules } from "../sites/targets.ts";
@@ -135,7 +135,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
   file: {
     ...PLAIN_FILE,
     peftType: "IA3",
-    readBy: (_, paths) => (areNumbered(paths) ? "graft" : "peft"),
+    readBy: (_, paths, takes) => (takesAll(paths, takes) ? "peft" : "graft"),
     toConfig: (options, sites, names) => ({
       ...wholeModulesToConfig(options),
       ...modulesForFile(

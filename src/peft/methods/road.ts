@@ -19,7 +19,7 @@ import { passInput } from "../../nn/pass.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { ROAD_ALGEBRA } from "./road/algebra.ts";
 import { roadRowForm, turnRows } from "./road/rows.ts";
-import { NOTE_PREFIX, areNumbered } from "../contract/adapter-file.ts";
+import { NOTE_PREFIX, takesAll } from "../contract/adapter-file.ts";
 import { defineMethod } from "../define-method.ts";
 import { ALL_LINEAR, NOTHING_FROZEN } from "../method.ts";
 import type { SitePlace } from "../sites/site.ts";
@@ -112,7 +112,8 @@ export const road = defineMethod<RoadOptions, RoadSite>({
   file: {
     peftType: "ROAD",
     // PEFT turns all tokens, whatever the file says.
-    readBy: ({ positions }, paths) => (positions === "all" && !areNumbered(paths) ? "peft" : "graft"),
+    readBy: ({ positions }, paths, takes) =>
+      positions === "all" && takesAll(paths, takes) ? "peft" : "graft",
     claims: () => true,
     toConfig: ({ variant, groupSize, pairs, positions, ...others }, sites) => ({
       ...wholeModulesToConfig(others),

@@ -20,7 +20,7 @@ import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteState } from "../algebra/contract.ts";
 import { defineMethod } from "../define-method.ts";
 import { ALL_LINEAR, NOTHING_FROZEN } from "../method.ts";
-import { PLAIN_FILE, areNumbered, areTransposed } from "../contract/adapter-file.ts";
+import { PLAIN_FILE, takesAll, areTransposed } from "../contract/adapter-file.ts";
 import { perToken } from "../contract/batch-rule.ts";
 import type { SiteValues } from "../sites/site.ts";
 import {
@@ -142,7 +142,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
   file: {
     ...PLAIN_FILE,
     peftType: "VERA",
-    readBy: (_, paths) => (areNumbered(paths) ? "graft" : "peft"),
+    readBy: (_, paths, takes) => (takesAll(paths, takes) ? "peft" : "graft"),
     toConfig: (o, sites) => ({
       ...KEYS.toConfig(o),
       bias: "none",

@@ -6,6 +6,7 @@ import { type AdapterOrigin, programThatReadsAdapter } from "../../../format/ada
 import { recordBase } from "../../../format/adapters/base-record.ts";
 import { loadWeights } from "../../../format/checkpoint/load-model.ts";
 import type { BaseModel } from "../../../models/base/base-model.ts";
+import { lastNames } from "../../../models/module-path.ts";
 import type { Adapter } from "../../../peft/attach.ts";
 import { requireTrainableBlocks } from "../../loop/checks.ts";
 import { describeMeasuring } from "../../dropbp/branch-dropper.ts";
@@ -91,7 +92,17 @@ export async function setUp(
 /** Says before a training that other programs will not read what comes of it. */
 function describeReaders(adapter: Adapter): string[] {
   if (programThatReadsAdapter(adapter) !== "graft") return [];
+  const note = `graft alone reads adapters of ${adapter.method.name}: graft merge makes models of them for other programs.`;
+  const { peftTakes } = adapter.model.checkpoint;
+  const byWeight = lastNames(
+    [...adapter.sites.keys()].filter((path) =>
+      ["lora-on-weight", "on-weight-alone"].includes(peftTakes(path)),
+    ),
+  );
+  // Where it is read without them, they are what keeps PEFT from it.
+  if (byWeight.length === 0 || programThatReadsAdapter(adapter, () => "any") !== "peft") return [note];
+  const parameters = byWeight.map((name) => `${name}.weight`).join(",");
   return [
-    `graft alone reads adapters of ${adapter.method.name}: graft merge makes models of them for other programs.`,
+    `${note} PEFT has no such adapters on ${byWeight.join(", ")}, but LoRA on the weight: --target-parameters ${parameters} instead.`,
   ];
 }
