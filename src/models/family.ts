@@ -10,7 +10,7 @@ import type { Builder } from "../nn/builder.ts";
 import type { CheckpointRules } from "./config/checkpoint-rules.ts";
 import type { GgufRules } from "./config/gguf-rules.ts";
 import type { RawConfig } from "./config/raw-config.ts";
-import type { ModelTask } from "./model-tasks.ts";
+import type { AutoClasses, ModelTask } from "./model-tasks.ts";
 
 export type { RawConfig } from "./config/raw-config.ts";
 
@@ -64,6 +64,10 @@ export interface Family {
   readonly summary: string;
   /** What its models compute that others do not, in Markdown, for the documentation. */
   readonly traits: string;
+  /** Auto classes of transformers that load its files, where that of the task does not; default: it does. */
+  readonly autoClasses?: AutoClasses;
+  /** False: transformers.js has no class that writes text with it; default: it has. Tried with 4.3.2. */
+  readonly inTransformersJs?: false;
   /** How its GGUF files differ from its folders. */
   readonly gguf: "not-in-gguf" | GgufRules;
   /** Reads a configuration. @throws UsageError "usage/model" that lists every value that is not implemented. */

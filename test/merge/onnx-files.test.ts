@@ -197,6 +197,22 @@ test("what transformers.js reads stands beside them: settings, and the template 
   assert.ok(dataBytes(path) < numbers + TABLES + 64 * (tensors.size + 2));
 });
 
+test("of a family that transformers.js does not know, output and card say that ONNX Runtime reads it", async () => {
+  for (const [modelType, library, readers] of [
+    ["mixtral", "onnx", /ONNX Runtime; transformers\.js does not know the family mixtral\n/],
+    ["qwen3_vl", "transformers.js", /for transformers\.js and ONNX Runtime\n/],
+  ] as const) {
+    const model = await writeTinyModel(join(root, `known-${modelType}`), { modelType });
+    const path = `${model}-onnx`;
+    const { status, stdout, stderr } = await exported("--model", model, "--output", path);
+    assert.equal(status, 0, stderr);
+    assert.match(stdout, readers);
+    const card = readFileSync(join(path, "README.md"), "utf8");
+    assert.match(card, new RegExp(`library_name: ${library.replace(".", "\\.")}\n`));
+    assert.equal(card.includes("huggingface/transformers"), library === "transformers.js");
+  }
+});
+
 describe("what such files cannot hold is refused, and nothing is written", () => {
   const REFUSED: readonly (readonly [modelType: string, found: RegExp, config?: Record<string, unknown>])[] =
     [

@@ -229,6 +229,55 @@ describe("the card of a run", () => {
     }
   });
 
+  test("says that graft alone reads what tells classes where transformers has no class for it", async () => {
+    const rows = ["It works.", "It broke."].map((text, i) => JSON.stringify({ text, label: `l${i}` }));
+    const reviews = `${folder}/reviews.jsonl`;
+    writeFileSync(reviews, rows.join("\n"));
+    const cards: [string, string, string, RegExp][] = [
+      ["olmo2", "lora", "peft", /import AutoModelForSequenceClassification/],
+      [
+        "granite",
+        "lora",
+        "graft",
+        /transformers has no class of this family for classes and scores of texts\.\n/,
+      ],
+      [
+        "granite",
+        "full",
+        "graft",
+        /transformers has no class of this family for classes and scores of texts\.\n/,
+      ],
+      // What is written of its text part is a model of another family.
+      ["qwen3_vl", "lora", "graft", /for classes and scores of texts\. For other programs, `graft merge`/],
+      ["qwen3_vl", "full", "transformers", /AutoModelForSequenceClassification\.from_pretrained\("FOLDER"\)/],
+    ];
+    for (const [i, [modelType, method, library, usage]] of cards.entries()) {
+      const model = await writeTinyModel(`${folder}/told-${i}`, { modelType });
+      const options = { objective: "classification", data: reviews, rank: method === "lora" ? 2 : undefined };
+      const settings = { model, method, dropout: undefined, steps: 1, batchSize: 1, ...options };
+      const events = await trained(`tells-${i}`, settings);
+      const { matter, text } = cardIn(`${folder}/tells-${i}`);
+      assert.equal(matter["library_name"], library, `${modelType} ${method}`);
+      assert.match(text, usage);
+      const notes = events.flatMap((event) => (event.event === "note" ? [event.message] : []));
+      const isSaid = notes.some((note) => /^graft alone reads such .*: transformers has no class/.test(note));
+      assert.equal(isSaid, library === "graft", notes.join("\n"));
+    }
+  });
+
+  test("names the class that reads the base, of a model that reads images too", async () => {
+    for (const modelType of ["qwen3_vl", "qwen3_5", "gemma3"]) {
+      const model = await writeTinyModel(`${folder}/images-${modelType}`, { modelType });
+      const loader = modelType === "gemma3" ? "AutoModelForCausalLM" : "AutoModelForImageTextToText";
+      await trained(`sees-${modelType}`, { model, steps: 1, targetModules: ["q_proj"] });
+      assert.match(cardIn(`${folder}/sees-${modelType}`).text, new RegExp(`base = ${loader}\\.from`));
+      // Of the text part alone, as it is written.
+      const whole = { model, steps: 1, method: "full", rank: undefined, dropout: undefined };
+      await trained(`whole-${modelType}`, whole);
+      assert.match(cardIn(`${folder}/whole-${modelType}`).text, /model = AutoModelForCausalLM\.from/);
+    }
+  });
+
   test("of a model that was trained whole is that of a model for transformers", async () => {
     const output = `${folder}/full`;
     await trained("full", { method: "full", rank: undefined, dropout: undefined });

@@ -6,6 +6,7 @@ import { flagsOf } from "../../src/cli/flags/flags.ts";
 import { COMMAND_CODES, INTERRUPTED_STATUS, STOPPED_RUN } from "../../src/cli/report.ts";
 import { CODES, type ErrorCode, exitStatus, GraftError } from "../../src/errors.ts";
 import { usualPeftTakes } from "../../src/models/config/checkpoint-rules.ts";
+import { autoClass } from "../../src/models/auto-classes.ts";
 import { FAMILIES, openModel } from "../../src/models/families.ts";
 import type { Family } from "../../src/models/family.ts";
 import { MODEL_TASKS, type ModelTask } from "../../src/models/model-tasks.ts";
@@ -164,7 +165,9 @@ function tasksOf(family: Family): readonly ModelTask[] {
 
 function taskWords(family: Family): string {
   return tasksOf(family)
-    .map((task) => MODEL_TASKS[task].words)
+    .map(
+      (task) => MODEL_TASKS[task].words + (autoClass(family, task) === null ? " (not in transformers)" : ""),
+    )
     .join(", ");
 }
 

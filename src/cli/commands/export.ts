@@ -6,6 +6,7 @@ import { requireNewOutput } from "../../export/new-output.ts";
 import { ONNX_DTYPES, writeOnnxModel } from "../../export/onnx/write-onnx.ts";
 import { openCheckpoint } from "../../format/by-path.ts";
 import { PATH } from "../../messages/paths.ts";
+import { opensInTransformersJs } from "../../models/auto-classes.ts";
 import { UNMEASURED_COMPUTES } from "../../nn/computes.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { defineCommand } from "../command.ts";
@@ -40,6 +41,7 @@ export const command = defineCommand({
     await requireNewOutput(output, "hf", inputs);
     const opened = await openCheckpoint(path);
     const bar = new LateBar();
+    let readers = "transformers.js and ONNX Runtime";
     try {
       const { base, checkpoint, adapter } = await readParts(opened, { name, adapterPath });
       const onPart = (numDone: number, numParts: number): void => {
@@ -58,12 +60,14 @@ export const command = defineCommand({
         dtype,
         onPart,
       });
+      if (!opensInTransformersJs(base.model))
+        readers = `ONNX Runtime; transformers.js does not know the family ${base.model.modelType}`;
       tellNotes({ base }, io);
     } finally {
       bar.stop();
       await opened.close();
     }
-    io.stdout(`the model is in ${output}, for transformers.js and ONNX Runtime`);
+    io.stdout(`the model is in ${output}, for ${readers}`);
     io.emit({ event: "done", output, compute });
   },
 });

@@ -35,7 +35,7 @@ export async function combineFolders(
   const adapter = await combineWeights(sum, weights, options, { startOf: starts, beforeSite: beforePart });
   const { facts, isSameTemplate } = sharedFacts([...folders.values()]);
   const targets = combinedTargets([...folders.values()], adapter);
-  const parts = weightsFolderParts(adapter, targets, facts, provenance);
+  const parts = weightsFolderParts(adapter, targets, { ...facts, model: base?.model ?? null }, provenance);
   const tensors = [
     ...adapter.base.values(),
     ...[...adapter.sites.values()].flatMap((site) => Object.values(site.tensors)),

@@ -16,6 +16,7 @@ import {
 import { refuseFisher } from "../../peft/algebra/fisher.ts";
 import { refuseCut } from "../../peft/algebra/refusals.ts";
 import { type Sum, formatExpression } from "../../peft/algebra/expression.ts";
+import { autoClassesOf } from "../../models/auto-classes.ts";
 import { openModel } from "../../models/families.ts";
 import { WHOLE_MODEL } from "../../peft/methods.ts";
 import { dequantize } from "../../quant/stored-tensor.ts";
@@ -93,9 +94,11 @@ export async function combineModels(
       warnings: [],
       write: (path) =>
         open(async (again) => {
+          const model = openModel(again[0]!.config);
           const card = wholeModelCard({
             baseName: base?.name ?? null,
-            task: base?.model.task ?? null,
+            task: model.task,
+            loader: autoClassesOf(model).found,
             tags: ["merge"],
             readBy: "transformers",
             provenance: await describeCombination(sum, paths, options, license),

@@ -9,6 +9,7 @@ import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
 import { folderDtype } from "../../format/checkpoint/folder-dtypes.ts";
 import { folderTensors } from "../../format/checkpoint/folder-tensors.ts";
 import type { TensorSource } from "../../format/files/safetensors/safetensors-writer.ts";
+import { autoClassesOf } from "../../models/auto-classes.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import { Merger } from "../../peft/merge.ts";
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
@@ -91,6 +92,7 @@ async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor
   const card = wholeModelCard({
     baseName: base.name,
     task: base.model.task,
+    loader: autoClassesOf(base.model).written,
     tags: [request.adapter.method.name, "merge"],
     readBy,
     provenance: await describeMaking("graft merge", {

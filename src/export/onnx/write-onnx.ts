@@ -6,6 +6,7 @@ import { writeFolderAtomic } from "../../format/files/atomic.ts";
 import type { FolderFile } from "../../format/files/folder-file.ts";
 import { wholeModelCard } from "../../format/cards/whole-model-card.ts";
 import { A_FUNCTION, A_NAME, checkArguments, lazily } from "../../messages/arguments.ts";
+import { opensInTransformersJs } from "../../models/auto-classes.ts";
 import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
 import { COMPUTES, UNMEASURED_COMPUTES } from "../../nn/computes.ts";
 import { NO_ADAPTER } from "../../peft/adapter-view.ts";
@@ -100,8 +101,9 @@ async function filesOf(
   const card = wholeModelCard({
     baseName: base.name,
     task: model.task,
+    loader: null,
     tags: adapter ? [adapter.method.name] : [],
-    readBy: "transformers.js",
+    readBy: opensInTransformersJs(model) ? "transformers.js" : "onnx",
     provenance: await describeMaking("graft export", {
       checkpoint,
       adapter,

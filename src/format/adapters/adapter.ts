@@ -7,6 +7,7 @@ import { MODEL_TASKS } from "../../models/model-tasks.ts";
 import { z } from "zod";
 import { A_TEXT, checkArguments, lazily } from "../../messages/arguments.ts";
 import { lastNames, matchSuffix, moduleOf } from "../../models/module-path.ts";
+import { autoClassesOf } from "../../models/auto-classes.ts";
 import type { CheckpointRules } from "../../models/config/checkpoint-rules.ts";
 import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
 import { type Adapter, AN_ADAPTER } from "../../peft/attach.ts";
@@ -84,7 +85,15 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     const config = { ...ownConfig, dtype: "float32", torch_dtype: "float32" };
     const tags = [adapter.method.name];
     const { task } = base.model;
-    const card = wholeModelCard({ baseName: base.name, task, tags, readBy: "transformers", provenance });
+    const { written: loader } = autoClassesOf(base.model);
+    const card = wholeModelCard({
+      baseName: base.name,
+      task,
+      loader,
+      tags,
+      readBy: "transformers",
+      provenance,
+    });
     const inFolder = folderTensors(base.model.checkpoint, tensors);
     return modelFolderFiles({
       config,
@@ -113,6 +122,7 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     metadata,
     ties: [...base.model.ties].map(([head, table]) => [moduleInFile(head, base), moduleInFile(table, base)]),
     readBy: programThatReadsAdapter(adapter) ?? "graft",
+    autoClasses: autoClassesOf(base.model),
     provenance,
     roundedTo: base.roundedTo,
   });

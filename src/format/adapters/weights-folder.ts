@@ -1,4 +1,6 @@
 /** @file What is written of an adapter without its model. */
+import { autoClassesOf } from "../../models/auto-classes.ts";
+import type { Model } from "../../models/model.ts";
 import { usualPeftTakes } from "../../models/config/checkpoint-rules.ts";
 import { lastNames, moduleOf } from "../../models/module-path.ts";
 import type { AdapterWeights } from "../../peft/algebra/plan.ts";
@@ -10,11 +12,17 @@ import { PREFIX } from "./adapter-tensors.ts";
 import type { WeightsFolder } from "./adapter-weights.ts";
 import type { Provenance } from "../cards/model-card.ts";
 
+/** What is known beside the adapter. */
+interface FolderFacts extends Pick<WeightsFolder, "baseName" | "taskType" | "notes"> {
+  /** The model that it is for; null: it is not at hand. */
+  readonly model: Model | null;
+}
+
 /** Says what a folder of an adapter without its model holds. */
 export function weightsFolderParts(
   adapter: AdapterWeights,
   targetModules: string | readonly string[] | null,
-  { baseName, taskType, notes }: Pick<WeightsFolder, "baseName" | "taskType" | "notes">,
+  { baseName, taskType, notes, model }: FolderFacts,
   provenance: Provenance,
 ): AdapterFolderParts {
   const names =
@@ -41,7 +49,10 @@ export function weightsFolderParts(
     },
     tensors,
     metadata: notes,
-    readBy: programThatReads(adapter, [...adapter.base.keys()], usualPeftTakes) ?? "graft",
+    readBy:
+      programThatReads(adapter, [...adapter.base.keys()], model?.checkpoint.peftTakes ?? usualPeftTakes) ??
+      "graft",
+    autoClasses: model === null ? undefined : autoClassesOf(model),
     provenance,
   };
 }

@@ -1,5 +1,6 @@
 /** @file The card of an adapter's folder: which programs read it, and how. */
-import { taskOfPeft } from "../../models/model-tasks.ts";
+import type { AutoClassesOf } from "../../models/auto-classes.ts";
+import { type TaskFacts, noClassFor, taskOfPeft } from "../../models/model-tasks.ts";
 import type { JsonObject } from "../files/json-file.ts";
 import { shellWord } from "./escape.ts";
 import { type Provenance, type ModelCard, UNKNOWN_PROVENANCE } from "./model-card.ts";
@@ -8,6 +9,8 @@ import { type Provenance, type ModelCard, UNKNOWN_PROVENANCE } from "./model-car
 export interface AdapterCardOptions {
   /** PEFT too, unless it is said otherwise. */
   readonly readBy?: "peft" | "graft";
+  /** Which auto classes load its model; absent: those of most families. */
+  readonly autoClasses?: AutoClassesOf | undefined;
   /** How it was made. */
   readonly provenance?: Provenance;
   /** The storage to which its base was rounded in training; absent or null: it was not rounded. */
@@ -17,7 +20,12 @@ export interface AdapterCardOptions {
 /** Makes the card of an adapter from its configuration; PEFT reads the folder too unless it is said otherwise. */
 export function adapterCard(
   config: JsonObject,
-  { readBy = "peft", provenance = UNKNOWN_PROVENANCE, roundedTo = null }: AdapterCardOptions,
+  {
+    readBy: form = "peft",
+    autoClasses,
+    provenance = UNKNOWN_PROVENANCE,
+    roundedTo = null,
+  }: AdapterCardOptions,
 ): ModelCard {
   const textOf = (key: string): string | null => {
     const value = config[key];
@@ -25,6 +33,12 @@ export function adapterCard(
   };
   const baseName = textOf("base_model_name_or_path");
   const type = textOf("peft_type") ?? "unknown";
+  const task = taskOfPeft(textOf("task_type") ?? "");
+  const usual = task?.loader ?? "AutoModel";
+  const { found: loader, written } = autoClasses ?? { found: usual, written: usual };
+  const readBy = loader === null ? "graft" : form;
+  const why = loader === null && task ? noClassFor(task) : "PEFT does not have what it says";
+  const merged = "For other programs, `graft merge` writes the ordinary model that base and adapter make.";
   return {
     title: `${type} adapter for ${baseName ?? "an unknown model"}`,
     baseName,
@@ -34,10 +48,10 @@ export function adapterCard(
     usage: [
       readBy === "peft"
         ? "Made with graft. graft and [PEFT](https://github.com/huggingface/peft) read this folder:"
-        : "Made with graft, and graft alone reads this folder: PEFT does not have what it says. For other programs, `graft merge` writes the ordinary model that base and adapter make.",
+        : `Made with graft, and graft alone reads this folder: ${why}.${written === null ? "" : ` ${merged}`}`,
       "",
       "```sh",
-      ...graftLines(textOf("task_type"), shellWord(baseName ?? "BASE"), roundedTo),
+      ...graftLines(task, shellWord(baseName ?? "BASE"), roundedTo),
       "```",
       ...(roundedTo === null
         ? []
@@ -45,21 +59,19 @@ export function adapterCard(
             "",
             `Its base was rounded to ${roundedTo} for training; on the base as it is kept, which is what merging uses too, it computes a little differently.`,
           ]),
-      ...(readBy === "peft" ? ["", ...pythonLines(textOf("task_type"), baseName ?? "BASE")] : []),
+      ...(readBy === "peft" && loader !== null ? ["", ...pythonLines(loader, baseName ?? "BASE")] : []),
     ],
   };
 }
 
-function graftLines(task: string | null, base: string, roundedTo: string | null): string[] {
+function graftLines(task: TaskFacts | null, base: string, roundedTo: string | null): string[] {
   const rounded = roundedTo === null ? "" : ` --base ${roundedTo}`;
   const merge = `graft merge --model ${base} --adapter FOLDER --output merged`;
-  if (taskOfPeft(task ?? "")?.writesText)
-    return [`graft chat --model ${base}${rounded} --adapter FOLDER`, merge];
+  if (task?.writesText) return [`graft chat --model ${base}${rounded} --adapter FOLDER`, merge];
   return [`graft eval --model ${base}${rounded} --adapter FOLDER --data DATA`, merge];
 }
 
-function pythonLines(task: string | null, base: string): string[] {
-  const loader = taskOfPeft(task ?? "")?.loader ?? "AutoModel";
+function pythonLines(loader: string, base: string): string[] {
   return [
     "```python",
     "from peft import PeftModel",

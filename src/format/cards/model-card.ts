@@ -40,7 +40,7 @@ export interface ModelCard {
   /** Null: not known. */
   readonly baseName: string | null;
   /** The library that the result is for, by its name on model sites. */
-  readonly library: "peft" | "transformers" | "transformers.js" | "graft";
+  readonly library: "peft" | "transformers" | "transformers.js" | "onnx" | "graft";
   readonly tags: readonly string[];
   readonly provenance: Provenance;
   /** Markdown of our own: which programs read it, and how. */

@@ -1,46 +1,54 @@
 /** @file The card of a model folder: trained whole, merged or combined. */
-import { MODEL_TASKS, type ModelTask } from "../../models/model-tasks.ts";
+import { MODEL_TASKS, type ModelTask, noClassFor } from "../../models/model-tasks.ts";
 import type { Provenance, ModelCard } from "./model-card.ts";
 
 /** What a card of a model says of it. */
 interface WholeModelFacts {
   /** The model that it comes from; null: not known. */
   readonly baseName: string | null;
-  /** Null: not known. */
-  readonly task: ModelTask | null;
+  readonly task: ModelTask;
+  /** The auto class of transformers that loads it; null: there is none, so that graft alone reads a folder for transformers. */
+  readonly loader: string | null;
   readonly tags: readonly string[];
-  /** The program that reads it; graft alone: a form of our own. */
-  readonly readBy: "transformers" | "transformers.js" | "graft";
+  /** The program for which it is written; graft: a form of our own; onnx: one for ONNX Runtime alone. */
+  readonly readBy: "transformers" | "transformers.js" | "onnx" | "graft";
   readonly provenance: Provenance;
 }
 
 /** Makes the card of a model folder. */
-export function wholeModelCard({ baseName, task, tags, readBy, provenance }: WholeModelFacts): ModelCard {
+export function wholeModelCard(facts: WholeModelFacts): ModelCard {
+  const { baseName, task, loader, tags, readBy, provenance } = facts;
   return {
     title: `Model made from ${baseName ?? "an unknown model"}`,
     baseName,
-    library: readBy,
+    library: readBy === "transformers" && loader === null ? "graft" : readBy,
     tags: [...tags, "graft"],
     provenance,
-    usage: USAGE[readBy](task),
+    usage: USAGE[readBy](task, loader),
   };
 }
 
 /** How a folder is read, by the program that reads it. */
-const USAGE: Readonly<Record<WholeModelFacts["readBy"], (task: ModelTask | null) => string[]>> = {
-  transformers: (task) => [
-    "Made with graft: a model folder for graft and for transformers.",
+const USAGE: Readonly<
+  Record<WholeModelFacts["readBy"], (task: ModelTask, loader: string | null) => string[]>
+> = {
+  transformers: (task, loader) => [
+    loader === null
+      ? `Made with graft, and graft alone reads this folder: ${noClassFor(MODEL_TASKS[task])}.`
+      : "Made with graft: a model folder for graft and for transformers.",
     "",
     ...shellLines(task),
-    "",
-    ...pythonLines(task === null ? "AutoModel" : MODEL_TASKS[task].loader),
+    ...(loader === null ? [] : ["", ...pythonLines(loader)]),
   ],
   "transformers.js": (task) => [
     "Made with graft: ONNX files for transformers.js and ONNX Runtime.",
     "",
     "```js",
-    ...(writesText(task) ? GENERATOR_LINES : CLASSIFIER_LINES),
+    ...(MODEL_TASKS[task].writesText ? GENERATOR_LINES : CLASSIFIER_LINES),
     "```",
+  ],
+  onnx: () => [
+    "Made with graft: ONNX files for ONNX Runtime, with inputs and outputs as transformers.js has them. transformers.js itself does not know this family.",
   ],
   graft: (task) => [
     "Made with graft, and graft alone reads this folder: its matrices are kept as packed codes.",
@@ -64,12 +72,10 @@ const CLASSIFIER_LINES = [
   'const classifier = new TextClassificationPipeline({ task: "text-classification", model, tokenizer });',
 ];
 
-function writesText(task: ModelTask | null): boolean {
-  return task !== null && MODEL_TASKS[task].writesText;
-}
-
-function shellLines(task: ModelTask | null): string[] {
-  const command = writesText(task) ? "graft chat --model FOLDER" : "graft eval --model FOLDER --data DATA";
+function shellLines(task: ModelTask): string[] {
+  const command = MODEL_TASKS[task].writesText
+    ? "graft chat --model FOLDER"
+    : "graft eval --model FOLDER --data DATA";
   return ["```sh", command, "```"];
 }
 

@@ -1,6 +1,5 @@
 /**
- * @file The Apertus family: Llama's blocks with a norm on each head of queries and keys, and a feed-forward part without a gate, whose
- * activation has two numbers of its own in each layer.
+ * @file The Apertus family: Llama's blocks with a norm on each head of queries and keys, and xIELU in a feed-forward part without a gate.
  *
  * Report: "Apertus: Democratizing Open and Compliant LLMs for Global Language Environments", arXiv:2509.14233, section 2.
  */
@@ -45,6 +44,7 @@ export const apertus: Family = {
   summary: "Apertus: 8B and 70B",
   traits:
     "Llama's blocks with a norm on each head of queries and keys; a feed-forward part without a gate, whose activation (xIELU) has two numbers of its own in each layer.",
+  autoClasses: { "sequence-classification": null },
   gguf: decoderGguf({
     architecture: "apertus",
     className: "ApertusForCausalLM",

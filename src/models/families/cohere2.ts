@@ -39,6 +39,7 @@ export const cohere2: Family = {
   traits:
     "Cohere's blocks, of which every fourth sees all keys and does not rotate them; the others have a window.",
   // Which layers have a window is not in the file: readers take all but every fourth.
+  autoClasses: { "sequence-classification": null },
   gguf: decoderGguf({
     architecture: "cohere2",
     className: "Cohere2ForCausalLM",

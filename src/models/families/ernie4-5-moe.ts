@@ -1,6 +1,5 @@
 /**
- * @file The ERNIE 4.5 family with experts: the blocks of those without, and in all but the lowest layers experts beside some that all
- * tokens share.
+ * @file The ERNIE 4.5 family with experts in all but the lowest layers, beside some that all tokens share.
  *
  * Report: "ERNIE 4.5 Technical Report", Baidu, 2025, section 2. What a router adds to choose, and not to weigh: arXiv:2408.15664.
  */
@@ -52,6 +51,8 @@ export const ernie45Moe: Family = {
   summary: "ERNIE 4.5 with experts: 21B-A3B and 300B-A47B",
   traits:
     "The blocks of ERNIE 4.5 without experts; above the lowest layers a router chooses a few of many experts for each token, by chances to which it adds what it has learned to keep all of them busy, and some more are shared by all. Adapters can sit on the router (`gate`) and on every expert.",
+  autoClasses: { "sequence-classification": null },
+  inTransformersJs: false,
   gguf: ERNIE_MOE_GGUF,
   open: (raw) => {
     const { use_bias: bias, ...parsed } = parseConfig(SCHEMA, raw, ERNIE_MOE_KEYS);

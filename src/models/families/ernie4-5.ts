@@ -22,6 +22,7 @@ export const ernie45: Family = {
   modelType: "ernie4_5",
   summary: "ERNIE 4.5 without experts: 0.3B",
   traits: "Llama's blocks, in which neighbours are rotated together; biases in all projections or none.",
+  autoClasses: { "sequence-classification": null },
   gguf: decoderGguf({
     architecture: "ernie4_5",
     className: "Ernie4_5ForCausalLM",

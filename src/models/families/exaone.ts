@@ -26,6 +26,7 @@ export const exaone: Family = {
   summary: "EXAONE 3 and 3.5: 2.4B, 7.8B and 32B, EXAONE Deep",
   traits:
     "Llama's blocks. Modules have the names of Llama, which transformers 5 gives them; models are written as ones of Llama.",
+  autoClasses: { "sequence-classification": null },
   gguf: decoderGguf({
     architecture: "exaone",
     className: "ExaoneForCausalLM",

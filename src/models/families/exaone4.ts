@@ -33,6 +33,7 @@ export const exaone4: Family = {
   summary: "EXAONE 4.0: 1.2B and 32B",
   traits:
     "Norms behind the branches and on each head of queries and keys; with `sliding_window`, every fourth layer sees all keys and does not rotate them, and the others have a window.",
+  inTransformersJs: false,
   gguf: decoderGguf({
     architecture: "exaone4",
     className: "Exaone4ForCausalLM",

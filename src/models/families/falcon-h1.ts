@@ -42,6 +42,7 @@ export const falconH1: Family = {
   summary: "Falcon H1: 0.5B to 34B",
   traits:
     "Each block has attention and a state-space layer of Mamba 2 side by side, which read one norm, with factors of the configuration on what goes into parts and comes out of them. A text has a state of a fixed size beside its keys and values (see Qwen 3.5).",
+  autoClasses: { "sequence-classification": null },
   gguf: FALCON_H1_GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

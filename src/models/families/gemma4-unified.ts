@@ -23,6 +23,8 @@ export const gemma4Unified: Family = {
   modelType: "gemma4_unified",
   summary: "Gemma 4 that reads images and sound without towers, its text part: 12B",
   traits: "The blocks of the Gemma 4 that reads text alone. Embeddings of images and sound are skipped.",
+  autoClasses: { "sequence-classification": null },
+  inTransformersJs: false,
   // Its text part, which is read back as a model for text.
   gguf: gemma4Text.gguf,
   open: (raw) => withTextCheckpoint(gemma4Text.open(ownConfig(raw)), ownConfig),

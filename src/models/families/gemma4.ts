@@ -15,6 +15,7 @@ export const gemma4: Family = {
   modelType: "gemma4",
   summary: "Gemma 4 that reads images too, its text part: E2B, E4B, 26B-A4B and 31B",
   traits: "The blocks of the Gemma 4 that reads text alone. What reads images and sound is skipped.",
+  autoClasses: { "sequence-classification": null },
   // Its text part, which is read back as a model for text.
   gguf: gemma4Text.gguf,
   open: (raw) => withTextCheckpoint(gemma4Text.open(ownConfig(raw)), ownConfig),

@@ -35,6 +35,8 @@ export const glm4MoeLite: Family = {
   summary: "GLM-4.7-Flash: 30B-A3B",
   traits:
     "The blocks of DeepSeek V3: latent attention, and in all but the lowest layer experts of which a router chooses a few for each token, beside one that all tokens share. The layer that predicts a further token is passed over.",
+  autoClasses: { "sequence-classification": null },
+  inTransformersJs: false,
   gguf: DEEPSEEK_V3_GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

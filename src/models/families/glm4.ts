@@ -21,6 +21,7 @@ export const glm4: Family = {
   summary: "GLM-4-0414 and GLM-Z1: 9B and 32B",
   traits:
     "Norms before and behind each branch, one projection for gate and up; half of each head is rotated, neighbours together.",
+  inTransformersJs: false,
   gguf: decoderGguf({
     architecture: "glm4",
     className: "Glm4ForCausalLM",

@@ -13,6 +13,7 @@ export const granite: Family = {
   summary: "Granite 3 without experts: 2B and 8B",
   traits:
     "Llama's blocks with factors of the configuration on embeddings, attention scores, branches and logits.",
+  autoClasses: { "sequence-classification": null },
   gguf: GRANITE_GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

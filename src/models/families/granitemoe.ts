@@ -29,6 +29,8 @@ export const granitemoe: Family = {
   summary: "Granite 3 with experts: 1B-A400M and 3B-A800M",
   traits:
     "Granite's blocks; in every layer a router chooses a few of many experts for each token, with weights that add up to 1. Adapters can sit on the router (`router`) and on every expert.",
+  autoClasses: { "sequence-classification": null },
+  inTransformersJs: false,
   gguf: GRANITE_MOE_GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, GRANITE_EXPERTS.keys);

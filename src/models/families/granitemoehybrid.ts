@@ -1,6 +1,5 @@
 /**
- * @file Granite 4: Granite's blocks with one projection for gate and up, and state-space layers of Mamba 2 in the place of attention
- * in all or some of them, or in none; in some models with experts beside that feed-forward part.
+ * @file Granite 4: Granite's blocks with one projection for gate and up, in some models with state-space layers of Mamba 2 or experts.
  */
 import { z } from "zod";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
@@ -51,6 +50,7 @@ export const granitemoehybrid: Family = {
     "Granite 4: 350M, 1B and Micro, with state-space layers or without, and with experts H-Tiny and H-Small",
   traits:
     "Granite's blocks with one projection for gate and up. In the H models most have a state-space layer of Mamba 2 in the place of attention, with one state of a fixed size (see Qwen 3.5). In H-Tiny and H-Small, experts of which a router chooses some for each token lie beside the feed-forward part of all; adapters can sit on the router (`router`) and on every expert. GGUF files of those without state-space layers are read as Granite's.",
+  autoClasses: { "sequence-classification": null },
   gguf: GRANITE_HYBRID_GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, GRANITE_EXPERTS.keys);

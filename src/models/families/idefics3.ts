@@ -40,6 +40,7 @@ export const idefics3: Family = {
   summary: "Idefics 3 (8B) and SmolVLM (256M, 500M and 2.2B), their text part",
   traits:
     "The blocks of Llama. The vision tower is skipped: images are not read. GGUF files are read as Llama's.",
+  autoClasses: { "causal-lm": "AutoModelForImageTextToText", "sequence-classification": null },
   gguf: llama.gguf,
   open: (raw) => withTextCheckpoint(llama.open(ownConfig(raw)), ownConfig, "text_model"),
 };

@@ -38,6 +38,7 @@ export const mistral3: Family = {
   summary: "Mistral's models that read images too, their text part: Mistral Small 3.1 and 3.2, Ministral 3",
   traits:
     "The blocks of the family that `text_config` names, Mistral or Ministral 3. The vision tower is skipped: images are not read.",
+  autoClasses: { "causal-lm": "AutoModelForImageTextToText", "sequence-classification": null },
   gguf: decoderGguf(MINISTRAL3_GGUF),
   open: (raw) => {
     const family = isMinistral(raw) ? ministral3 : mistral;

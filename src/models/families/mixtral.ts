@@ -35,6 +35,7 @@ export const mixtral: Family = {
   summary: "Mixtral 8x7B and 8x22B, and merges of experts like them",
   traits:
     "Mistral's attention; experts in every layer, a router that chooses a few for each token, with weights that add up to 1. Adapters can sit on the router (`gate`) and on every expert.",
+  inTransformersJs: false,
   gguf: decoderGguf({
     architecture: "llama",
     toldBy: "expert_count",

@@ -38,6 +38,7 @@ export const nanochat: Family = {
   summary: "nanochat: d20 and d32",
   traits:
     "Norms without weights, behind the embedding and on rotated queries and keys too; heads are rotated the other way round; a feed-forward part without a gate, which squares what is above zero; logits stay under a cap.",
+  autoClasses: { "sequence-classification": null },
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

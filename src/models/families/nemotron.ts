@@ -42,6 +42,7 @@ export const nemotron: Family = {
   summary: "Nemotron-4 and Minitron: 4B, 8B and 15B",
   traits:
     "Layer norms whose weights count from one, a part of each head is rotated; a feed-forward part without a gate, which squares what is above zero.",
+  inTransformersJs: false,
   gguf: decoderGguf({
     architecture: "nemotron",
     className: "NemotronForCausalLM",

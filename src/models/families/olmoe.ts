@@ -29,6 +29,8 @@ export const olmoe: Family = {
   summary: "OLMoE",
   traits:
     "Experts in every layer, a router that chooses a few for each token, norms on all queries and all keys together. Adapters can sit on the router (`gate`) and on every expert.",
+  autoClasses: { "sequence-classification": null },
+  inTransformersJs: false,
   gguf: decoderGguf({
     architecture: "olmoe",
     className: "OlmoeForCausalLM",

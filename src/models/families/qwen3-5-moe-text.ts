@@ -31,6 +31,7 @@ export const qwen35MoeText: Family = {
   summary: "Qwen 3.5 and 3.6 with experts, their text part as a model of its own",
   traits:
     "The blocks of Qwen 3.5 without experts; in every layer a router chooses a few of many experts for each token, and one more is shared by all, as much as its gate says. Adapters can sit on the router (`gate`), on that gate and on every expert.",
+  autoClasses: { "sequence-classification": null },
   gguf: QWEN3_5_MOE_GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

@@ -25,6 +25,7 @@ export const qwen35: Family = {
   summary: "Qwen 3.5 and 3.6 without experts, their text part: 0.8B to 27B",
   traits:
     "The blocks of the Qwen 3.5 that reads text alone. The vision tower is skipped: images are not read.",
+  autoClasses: { "causal-lm": "AutoModelForImageTextToText" },
   // Its text part, which is read back as a model for text.
   gguf: QWEN3_5_GGUF,
   open: (raw) => withTextCheckpoint(qwen35Text.open(ownConfig(raw)), ownConfig),

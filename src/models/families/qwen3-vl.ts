@@ -38,6 +38,7 @@ export const qwen3Vl: Family = {
   modelType: "qwen3_vl",
   summary: "Qwen 3 that reads images too, its text part: 2B, 4B, 8B and 32B",
   traits: "The blocks of Qwen 3. The vision tower is skipped: images are not read.",
+  autoClasses: { "causal-lm": "AutoModelForImageTextToText", "sequence-classification": null },
   gguf: decoderGguf({
     architecture: "qwen3vl",
     className: "Qwen3VLForConditionalGeneration",

@@ -22,6 +22,7 @@ export const seedOss: Family = {
   modelType: "seed_oss",
   summary: "Seed-OSS: 36B",
   traits: "Llama's blocks, with biases in the projections of queries, keys and values.",
+  inTransformersJs: false,
   gguf: decoderGguf({
     architecture: "seed_oss",
     className: "SeedOssForCausalLM",

@@ -15,6 +15,7 @@ export const vaultgemma: Family = {
   summary: "VaultGemma: 1B",
   traits:
     "Gemma 2 without the norms behind the branches: norms whose weights count from one; every second layer has a window; attention scores and logits stay under a cap; embeddings are scaled.",
+  autoClasses: { "sequence-classification": null },
   gguf: "not-in-gguf",
   open: (raw) => cappedGemma(raw, parseConfig(SCHEMA, raw), false),
 };

@@ -2,11 +2,10 @@
  * @file Gets everything a run needs, cheapest first: settings, data, the fit into memory, then weights and adapter.
  */
 import { compareTokenizerFiles } from "../../../data/tokenizer/tokenizer-notes.ts";
-import { type AdapterOrigin, programThatReadsAdapter } from "../../../format/adapters/adapter.ts";
+import type { AdapterOrigin } from "../../../format/adapters/adapter.ts";
 import { recordBase } from "../../../format/adapters/base-record.ts";
 import { loadWeights } from "../../../format/checkpoint/load-model.ts";
 import type { BaseModel } from "../../../models/base/base-model.ts";
-import { lastNames } from "../../../models/module-path.ts";
 import type { Adapter } from "../../../peft/attach.ts";
 import { requireTrainableBlocks } from "../../loop/checks.ts";
 import { describeMeasuring } from "../../dropbp/branch-dropper.ts";
@@ -14,6 +13,7 @@ import { requireTrainedBranch } from "../../dropbp/branch-list.ts";
 import type { VectorMemory } from "../../../runtime/memory/vector-memory.ts";
 import type { MemoryPlan } from "../../plan/run-memory.ts";
 import { requireTrainedHead } from "./class-head.ts";
+import { describeReaders } from "./describe-readers.ts";
 import { startAdapter } from "./first-adapter.ts";
 import { type Inputs, describeInputs } from "../provenance.ts";
 import type { FittedRun } from "./fit-run.ts";
@@ -87,22 +87,4 @@ export async function setUp(
     release();
     throw error;
   }
-}
-
-/** Says before a training that other programs will not read what comes of it. */
-function describeReaders(adapter: Adapter): string[] {
-  if (programThatReadsAdapter(adapter) !== "graft") return [];
-  const note = `graft alone reads adapters of ${adapter.method.name}: graft merge makes models of them for other programs.`;
-  const { peftTakes } = adapter.model.checkpoint;
-  const byWeight = lastNames(
-    [...adapter.sites.keys()].filter((path) =>
-      ["lora-on-weight", "on-weight-alone"].includes(peftTakes(path)),
-    ),
-  );
-  // Where it is read without them, they are what keeps PEFT from it.
-  if (byWeight.length === 0 || programThatReadsAdapter(adapter, () => "any") !== "peft") return [note];
-  const parameters = byWeight.map((name) => `${name}.weight`).join(",");
-  return [
-    `${note} PEFT has no such adapters on ${byWeight.join(", ")}, but LoRA on the weight: --target-parameters ${parameters} instead.`,
-  ];
 }

@@ -1,0 +1,36 @@
+/** @file What a run says at its start of the programs that will not read what comes of it. */
+import { programThatReadsAdapter } from "../../../format/adapters/adapter.ts";
+import { autoClassesOf } from "../../../models/auto-classes.ts";
+import { MODEL_TASKS, noClassFor } from "../../../models/model-tasks.ts";
+import { lastNames } from "../../../models/module-path.ts";
+import type { Adapter } from "../../../peft/attach.ts";
+
+/** Says where graft alone reads what is trained, and what other programs read instead; nothing where they read it. */
+export function describeReaders(adapter: Adapter): string[] {
+  const { model, method } = adapter;
+  const program = programThatReadsAdapter(adapter);
+  const { found, written } = autoClassesOf(model);
+  const loader = program === null ? written : found;
+  if (loader === null) {
+    const merging = written === null ? "" : " graft merge makes models of them for other programs.";
+    const results = program === null ? "models" : `adapters of ${method.name}`;
+    return [`graft alone reads such ${results}: ${noClassFor(MODEL_TASKS[model.task])}.${merging}`];
+  }
+  if (program !== "graft") return [];
+  const note = `graft alone reads adapters of ${method.name}: graft merge makes models of them for other programs.`;
+  return [[note, ...describeRouters(adapter)].join(" ")];
+}
+
+/** Says what PEFT reads on modules on which it has LoRA by their weight alone, where nothing else keeps it from the adapter. */
+function describeRouters(adapter: Adapter): string[] {
+  const { peftTakes } = adapter.model.checkpoint;
+  const paths = [...adapter.sites.keys()].filter((path) =>
+    ["lora-on-weight", "on-weight-alone"].includes(peftTakes(path)),
+  );
+  if (paths.length === 0 || programThatReadsAdapter(adapter, () => "any") !== "peft") return [];
+  const names = lastNames(paths);
+  const parameters = names.map((name) => `${name}.weight`).join(",");
+  return [
+    `PEFT has no such adapters on ${names.join(", ")}, but LoRA on the weight: --target-parameters ${parameters} instead.`,
+  ];
+}
