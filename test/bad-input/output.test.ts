@@ -252,7 +252,22 @@ describe("a run that cannot be resumed", () => {
     writeFileSync(`${output}/log.jsonl`, "");
     await assertRefused(
       { model, data, output, resume: true },
-      { code: "usage/resume", says: ["early", "it holds no checkpoint"], hint: /--save-every/ },
+      {
+        code: "usage/resume",
+        says: ["early", "it holds no checkpoint"],
+        hint: /begin it anew, in this folder with --overwrite; --save-every/,
+      },
+    );
+  });
+
+  test("a run that has ended without a checkpoint", async () => {
+    const output = `${folder}/ended`;
+    await runTiny({ model, data, output, steps: 1 });
+    for (const name of readdirSync(output).filter((entry) => entry.startsWith("checkpoint-")))
+      rmSync(`${output}/${name}`, { recursive: true });
+    await assertRefused(
+      { model, data, output, resume: true, steps: 1 },
+      { code: "usage/resume", says: ["ended", "it holds no checkpoint"], hint: /adapter .* --init-adapter;/ },
     );
   });
 

@@ -6,6 +6,7 @@
 import { join } from "node:path";
 import { FormatError, UsageError } from "../../../errors.ts";
 import { type AdapterOrigin, adapterFiles } from "../../../format/adapters/adapter.ts";
+import { ADAPTER_FILES } from "../../../format/adapters/adapter-folder.ts";
 import { writeFolderAtomic } from "../../../format/files/atomic.ts";
 import { disk } from "../../../format/files/disk/calls.ts";
 import { type FolderFile, textFile } from "../../../format/files/folder-file.ts";
@@ -43,6 +44,14 @@ export function trainedFiles({ adapter, origin, state }: Trained): FolderFile[] 
 /** Whether a name is that of a checkpoint, or of one that was put aside. */
 export function isOfCheckpoints(name: string): boolean {
   return isCheckpointFolder(name.replace(DAMAGED, ""));
+}
+
+/** How a run goes on whose folder has these files and no checkpoint: from its result, or from its beginning. */
+function anewFrom(names: readonly string[]): string {
+  const elsewhere = "Start a new run in another folder, from";
+  if (names.includes(ADAPTER_FILES[0])) return `${elsewhere} the adapter in this one with --init-adapter`;
+  if (names.includes("config.json")) return `${elsewhere} the model in this one with --model`;
+  return "Leave resume out and begin it anew, in this folder with --overwrite";
 }
 
 export class Checkpoints {
@@ -85,7 +94,7 @@ export class Checkpoints {
       });
     }
     throw new UsageError("usage/resume", `Cannot resume "${this.#folder}": it holds no checkpoint`, {
-      hint: "Start a new run in another folder, from the adapter in this one with --init-adapter if there is one; --save-every makes checkpoints on the way.",
+      hint: `${anewFrom(names)}; --save-every makes checkpoints on the way.`,
     });
   }
 
