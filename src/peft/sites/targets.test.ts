@@ -3,7 +3,13 @@ import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { residualSite } from "../../models/graphs/sites.ts";
 import { linearSite } from "../../../test/tiny/sites.ts";
-import { patternValues, modulesOfRoles, requireMatchedPatterns, selectTargets } from "./targets.ts";
+import {
+  patternValues,
+  modulesOfRoles,
+  requireMatchedPatterns,
+  selectTargets,
+  withoutTrainedWhole,
+} from "./targets.ts";
 import { processorMs } from "../../train/power/processor-ms.ts";
 
 const CANDIDATES = [0, 1, 2].flatMap((layer) =>
@@ -148,4 +154,18 @@ test("patterns that search without end are answered at once, and too long ones r
     message: /certainly ends/,
   });
   assert.ok(processorMs() - started < 2000);
+});
+
+test("modules that are trained whole are left out of tens of thousands, as experts are, without comparing all with all", () => {
+  const spec = linearSite("up_proj", 4, 4);
+  const experts = Array.from({ length: 150_000 }, (_, expert) => ({
+    path: `model.layers.0.mlp.experts.${expert}.up_proj`,
+    layer: 0,
+    spec,
+  }));
+  const head = { path: "lm_head", layer: null, spec: linearSite("lm_head", 4, 4) };
+  const before = processorMs();
+  const left = withoutTrainedWhole([...experts, head], ["lm_head"], { ...ALL, modules: "all-linear" });
+  assert.ok(processorMs() - before < 1000, `${processorMs() - before} ms`);
+  assert.equal(left.length, experts.length);
 });

@@ -118,7 +118,9 @@ export function withoutTrainedWhole<C extends Candidate>(
   { modules }: Targets,
 ): readonly C[] {
   const others = selected.filter(({ path }) => !whole.some((name) => isWithin(name, path)));
-  const left = selected.filter((candidate) => !others.includes(candidate));
+  if (others.length === selected.length) return others;
+  const kept = new Set(others);
+  const left = selected.filter((candidate) => !kept.has(candidate));
   const names = typeof modules === "string" ? [modules] : modules;
   for (const name of names) {
     const matches = matcher(typeof modules === "string" ? name : [name]);

@@ -50,7 +50,8 @@ export function tensorsRead(
 ): readonly TensorRead[] {
   const { part, x, y } = model.buildBlock(layer, options);
   const all = part.readsOf(neededInputs({ y }, { x, ...part.inputs() }));
-  return all.filter(({ tensor }) => !trained.includes(tensor));
+  const own = new Set(trained);
+  return all.filter(({ tensor }) => !own.has(tensor));
 }
 
 /** What of a pass decides how a block is built. */

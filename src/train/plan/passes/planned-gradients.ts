@@ -34,8 +34,9 @@ export class PlannedGradients {
   /** Runs what writes gradients: into their own place at first, else beside it, and they are added. */
   collect(trained: readonly Parameter[], outputs: readonly GradientOutput[], run: () => void): void {
     const again: PlannedBlock[] = [];
+    const byInput = new Map(trained.map((parameter) => [parameter.input, parameter]));
     for (const { input } of outputs) {
-      const parameter = trained.find((each) => each.input === input);
+      const parameter = byInput.get(input);
       if (!parameter) continue;
       if (this.#written.has(parameter)) again.push(this.#pool.acquire(floats(parameter.shape), {}));
       this.add(parameter);
