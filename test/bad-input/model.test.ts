@@ -323,6 +323,18 @@ describe("a model that cannot be used", () => {
     );
   });
 
+  test("an adapter that takes much of the memory: fewer modules are named as a remedy", async () => {
+    const model = await writeTinyModel(`${folder}/wide`);
+    await assertRefused(
+      { model, data, output, memory: "50MB", method: "lora", rank: 16_384 },
+      {
+        code: "capacity/memory",
+        says: [/expected at most --memory 50MB$/],
+        hint: /or choose fewer target modules, a smaller max length or a smaller model\.$/,
+      },
+    );
+  });
+
   test("a data folder and model folder that were taken for each other", async () => {
     mkdirSync(`${folder}/data`);
     copyFileSync(data, `${folder}/data/train.jsonl`);

@@ -198,16 +198,23 @@ function tooLarge(
     `${describeSettings(each.chosen)} (about ${megabytes(sizeOf(each))})`;
   const smallest = leastOf(others);
   const settings = describeSettings(smallest.chosen);
+  const less = `${hasLargeAdapter(smallest) ? "fewer target modules, " : ""}a smaller max length or a smaller model`;
   const least =
     asked === null
-      ? `Choose a smaller max length or a smaller model: this one needs about ${megabytes(sizeOf(smallest))} at least, with ${settings || "these settings"}.`
-      : `Give --memory ${Math.ceil(sizeOf(smallest) / 1e6)}MB${settings === "" ? "" : ` with ${settings}`}, or choose a smaller max length or a smaller model.`;
+      ? `Choose ${less}: this one needs about ${megabytes(sizeOf(smallest))} at least, with ${settings || "these settings"}.`
+      : `Give --memory ${Math.ceil(sizeOf(smallest) / 1e6)}MB${settings === "" ? "" : ` with ${settings}`}, or choose ${less}.`;
   const limit = asked === null ? `${megabytes(limitBytes)}, which are free` : `--memory ${asked}`;
   return new CapacityError(
     "capacity/memory",
     `Cannot train with this plan: it needs about ${megabytes(sizeOf(leastOf(tried)))}, expected at most ${limit}`,
     { hint: told.length > 0 ? `Give ${told.map(describe).join(", or ")}.` : least },
   );
+}
+
+/** Whether an adapter with its gradients and moments takes much of the memory, as one on every expert does. */
+function hasLargeAdapter({ memory, prepared }: Candidate): boolean {
+  const { trained, gradients, optimizer } = memory.parts;
+  return prepared.method.kind === "adapter" && trained + gradients + optimizer > memory.totalBytes / 4;
 }
 
 function leastOf(candidates: readonly Candidate[]): Candidate {
