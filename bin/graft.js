@@ -32,7 +32,7 @@ if (process.argv.length === 3 && process.argv[2] === "--version") {
   const { settings, flags } = firstLine();
   const isSet = Object.keys(settings).every((name) => name in process.env);
   // What was forked has a channel to its parent, which would end.
-  if (process.platform === "linux" && process.execve && !isSet && !process.connected) {
+  if (process.execve && !isSet && !process.connected) {
     const words = [process.execPath, ...flags, ...process.execArgv, ...process.argv.slice(1)];
     process.execve(process.execPath, words, { ...settings, ...process.env });
   }

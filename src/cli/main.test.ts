@@ -379,7 +379,7 @@ test("a clone whose packages are not installed says so, and how they are", () =>
   );
 });
 
-const startsAgain = process.platform === "linux" && process.execve !== undefined;
+const startsAgain = process.execve !== undefined;
 test(
   "started by any call of Node, it runs with what its first line sets, in the same process",
   { skip: !startsAgain },

@@ -334,7 +334,7 @@ test("GPT-Neo of 125M, and of TinyStories, every second layer of which has a win
       [null, 1, null],
     ],
   );
-  assert.throws(() => openModel({ ...config, num_layers: 4 }), /attention_types are of 12 layers/);
+  assert.throws(() => openModel({ ...config, num_layers: 4 }), /kinds of attention are of 12 layers/);
   const oneByOne = { ...config, num_layers: 2, attention_layers: ["local", "global"] };
   assert.deepEqual(
     openModel(oneByOne).layers.map(({ attention }) => attention?.window),

@@ -110,8 +110,8 @@ export class Session {
   riders: Riders | null = null;
   /** Blocks whose tensors are bound in programs. */
   readonly #pinned: Loan[] = [];
-  /** Each ends that a program is dropped with a tensor that it binds. */
-  readonly #listening: (() => void)[] = [];
+  /** By programs: each ends that it is dropped with a tensor that it binds, and holds that tensor until then. */
+  readonly #listening = new Map<string, (() => void)[]>();
   readonly #programs = new Map<string, Promise<Compiled<unknown>>>();
   /** Numbers of tensors, for the keys of programs that bind them. */
   readonly #ids = new WeakMap<HostTensor, number>();
@@ -239,11 +239,18 @@ export class Session {
     const program = await this.engine.compile(spec, { ...how, constants: bound });
     // Tensors that adapters share are freed with the last adapter, so programs that bind them must not keep them alive.
     const drop = (): void => {
+      this.#stopListening(key);
       // Nobody waits for it, and a program that cannot be freed is memory alone.
       if (this.#programs.delete(key)) program.release().catch(() => {});
     };
-    this.#listening.push(...Object.values(bound).map((tensor) => this.base.derived.whenFreed(tensor, drop)));
+    const stops = Object.values(bound).map((tensor) => this.base.derived.whenFreed(tensor, drop));
+    this.#listening.set(key, stops);
     return { program, made };
+  }
+
+  #stopListening(key: string): void {
+    for (const stop of this.#listening.get(key) ?? []) stop();
+    this.#listening.delete(key);
   }
 
   /** Frees all programs, and the memory that nobody has borrowed; what is asked of it then is refused. Once is enough. */
@@ -251,7 +258,7 @@ export class Session {
     this.#isReleased = true;
     const compiled = [...this.#programs.values()];
     this.#programs.clear();
-    for (const stop of this.#listening.splice(0)) stop();
+    for (const key of this.#listening.keys()) this.#stopListening(key);
     try {
       await allDone(compiled.map(async (each) => await (await each.catch(() => null))?.program.release()));
     } finally {

@@ -99,7 +99,7 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
     [{ n_head: 5 }, "n_head is 5"],
   ],
   gpt_neo: [
-    [{ attention_types: [[["global"], 3]] }, "attention_types are of 3 layers (expected num_layers, 2)"],
+    [{ attention_types: [[["global"], 3]] }, "kinds of attention are of 3 layers (expected num_layers, 2)"],
     [{ attention_types: [[["strided"], 2]] }, "attention_types"],
     [{ num_heads: 5 }, "num_heads is 5"],
   ],

@@ -221,7 +221,7 @@ describe("the card of a run", () => {
       assert.equal(matter["library_name"], reader, JSON.stringify([modelType, options]));
       const notes = events.flatMap((event) => (event.event === "note" ? [event.message] : []));
       const advice = notes.filter((note) =>
-        /, but LoRA on the weight: --target-parameters \w+\.weight /.test(note),
+        /, but LoRA on the weight, without dropout and a bias: --target-parameters \w+\.weight /.test(note),
       );
       // Single experts have no weight of their own in transformers.
       const isOnExperts = String(options["targetModules"]).includes("experts");

@@ -1,4 +1,5 @@
 /** @file Prompts of a file to write after: a line each of plain text, or rows with `prompt` or `messages` and the name of an adapter. */
+import { findFileKind } from "../../data/formats/file-kinds.ts";
 import { type Message, readMessages } from "../../data/rows/messages.ts";
 import { type RawFields, readString, rowError } from "../../data/rows/row-error.ts";
 import { checkPrompt } from "../../engine/prompts/prompt.ts";
@@ -24,17 +25,24 @@ export interface PromptOptions {
   readonly modelNames: readonly string[];
 }
 
+/** The same of one file; `hasCells`: a table has no other way to say null than an empty cell. */
+type RowOptions = PromptOptions & { readonly hasCells: boolean };
+
 /** Reads the prompts of a file. @throws FormatError "format/file"; UsageError or FormatError that names all rows that are none */
 export async function readPrompts(
   path: string,
   model: TextModel,
   options: PromptOptions,
 ): Promise<FilePrompt[]> {
-  return await readRows({ path, what: "prompts", key: "prompt" }, (row) => readPrompt(row, model, options));
+  const form = findFileKind(path)?.form;
+  const hasCells = form !== "json" && form !== "json-lines";
+  return await readRows({ path, what: "prompts", key: "prompt" }, (row) =>
+    readPrompt(row, model, { ...options, hasCells }),
+  );
 }
 
 /** @throws UsageError for a row that is no prompt for the model */
-function readPrompt(row: RawFields, model: TextModel, options: PromptOptions): Omit<FilePrompt, "line"> {
+function readPrompt(row: RawFields, model: TextModel, options: RowOptions): Omit<FilePrompt, "line"> {
   const given = ["prompt", "messages"].filter((key) => row[key] != null);
   if (given.length !== 1) {
     const found = given.length === 0 ? "neither" : "both";
@@ -49,17 +57,21 @@ function readPrompt(row: RawFields, model: TextModel, options: PromptOptions): O
   const ids = asked ? model.encodeChat(asked) : model.encodePrompt("prompt" in shown ? shown.prompt : "");
   checkPrompt(model.parts.base.model, ids);
   const { prompt: _, messages: __, adapter: ___, ...others } = row;
-  return { shown, others, ids, goesOn: asked === null, ...taskOf(row, model, options.modelNames) };
+  return { shown, others, ids, goesOn: asked === null, ...taskOf(row, model, options) };
 }
 
 /** Which adapter a row names, by `adapter` or, as to a server, by `model`. @throws UsageError "usage/adapter" */
-function taskOf(row: RawFields, model: TextModel, modelNames: readonly string[]): Pick<FilePrompt, "task"> {
-  const key = row["adapter"] === undefined ? "model" : "adapter";
+function taskOf(
+  row: RawFields,
+  model: TextModel,
+  { modelNames, hasCells }: RowOptions,
+): Pick<FilePrompt, "task"> {
+  const isEmpty = (value: unknown): boolean => value === null || (hasCells && value === "");
+  const isUnsaid = row["adapter"] === undefined || (isEmpty(row["adapter"]) && row["model"] !== undefined);
+  const key = isUnsaid ? "model" : "adapter";
   const name = row[key];
   if (name === undefined) return {};
-  // A table has no other way to say null than an empty cell.
-  if (name === null || name === "" || (key === "model" && modelNames.includes(name as string)))
-    return { task: null };
+  if (isEmpty(name) || (key === "model" && modelNames.includes(name as string))) return { task: null };
   model.tasks.get(readString(row, key));
   return { task: name as string };
 }

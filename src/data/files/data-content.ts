@@ -77,7 +77,8 @@ function unreadable(path: string, found: string, hint: string, cause: unknown): 
 
 /** Node reads no more at once, nor do its hashes take it. */
 function tooLarge(path: string, cause: unknown): FormatError {
-  const isText = compressionOf(path) === null && findFileKind(path)?.parse !== null;
+  const form = findFileKind(path)?.form;
+  const isText = compressionOf(path) === null && (form === "text" || form === "json-lines");
   return new FormatError(
     "format/file",
     `Cannot read data set "${path}": the file has 2 GiB or more, expected fewer bytes in each`,

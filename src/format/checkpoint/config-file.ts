@@ -2,7 +2,7 @@
  * @file config.json as Python reads and writes it: numbers that are no JSON, and whole numbers that are floats. JavaScript has one kind
  * of number; strict configurations of transformers refuse 7 where they expect 7.0.
  */
-import { type Folder, missingFile, parseSettings, pathIn } from "../files/folder.ts";
+import { type Folder, missingFile, parseUniqueKeys, pathIn } from "../files/folder.ts";
 import { type JsonObject, formatJson } from "../files/json-file.ts";
 
 const CONFIG_FILE = "config.json";
@@ -40,7 +40,7 @@ export async function readConfig(folder: Folder): Promise<ConfigFile> {
   const text = await folder.text(CONFIG_FILE);
   const path = pathIn(folder, CONFIG_FILE);
   if (text === null) throw missingFile(path, "a JSON file");
-  return { settings: parseSettings(withoutBareNumbers(text), path), floats: floatsIn(text) };
+  return { settings: parseUniqueKeys(withoutBareNumbers(text), path), floats: floatsIn(text) };
 }
 
 /** Settings that transformers declares as floats, where no file was read that says so (test/golden/data/configs). */

@@ -1,7 +1,7 @@
 /** @file The tokenizer files of a model folder, read: tokenizer.json, its settings, the chat template. */
 import { type Folder, pathIn, readJsonIfPresent } from "../files/folder.ts";
 import { type JsonObject, parseJsonObject } from "../files/json-file.ts";
-import { whileHeld } from "../files/while-held.ts";
+import { madeWhileHeld } from "../files/made-while-held.ts";
 import type { TokenizerFiles, UnusedTokenizerFiles } from "./checkpoint.ts";
 import { tokenText } from "./token-text.ts";
 import { TOOL_USE_FILE, listedTemplate, withToolUse } from "./tool-use-template.ts";
@@ -72,5 +72,5 @@ export async function readTokenizerFiles(folder: Folder): Promise<TokenizerFiles
  */
 function parsedWhileHeld(text: string, source: string): () => JsonObject {
   const bytes = new TextEncoder().encode(text);
-  return whileHeld(() => parseJsonObject(new TextDecoder().decode(bytes), source));
+  return madeWhileHeld(() => parseJsonObject(new TextDecoder().decode(bytes), source));
 }

@@ -32,7 +32,7 @@ export function missingFile(path: string, expected: string): FormatError {
  * Parses settings, a JSON object, of the file `path`. A key that comes twice is refused: readers of JSON take either of its values.
  * @throws FormatError format/json
  */
-export function parseSettings(text: string, path: string): JsonObject {
+export function parseUniqueKeys(text: string, path: string): JsonObject {
   const value = parseJsonObject(text, path);
   const repeated = findRepeatedKey(text);
   if (repeated === null) return value;
@@ -46,7 +46,7 @@ export function parseSettings(text: string, path: string): JsonObject {
 /** Reads a JSON object of a folder; null when there is no such file. @throws FormatError format/file, format/json */
 export async function readJsonIfPresent(folder: Folder, name: string): Promise<JsonObject | null> {
   const text = await folder.text(name);
-  return text === null ? null : parseSettings(text, pathIn(folder, name));
+  return text === null ? null : parseUniqueKeys(text, pathIn(folder, name));
 }
 
 /** Reads a JSON object of a folder. @throws FormatError format/file, format/json */

@@ -63,7 +63,8 @@ export class SqlJobs implements JobTable {
       const [is] = await connection.query("select 1 from graft.jobs where id = $1", [row.job.id]);
       if (is) return true;
       const [waiting] = await connection.query<{ count: number }>(
-        "select count(*)::int as count from graft.jobs where status = 'queued'",
+        "select count(*)::int as count from graft.jobs where status = 'queued' and id <> all($1::text[])",
+        [[...this.#unreadable]],
       );
       if ((waiting?.count ?? 0) >= maxWaiting) return false;
       await connection.query(

@@ -23,8 +23,11 @@ export interface CheckpointRules {
 }
 
 /**
- * Which adapters PEFT takes on a module: any; all but LoRA and DoRA; LoRA alone, of which it makes one on the module's weight; none, but
- * LoRA on its weight (`target_parameters`); none.
+ * Which adapters PEFT takes on a module.
+ *
+ *   no-lora          all but LoRA and DoRA
+ *   lora-on-weight   LoRA alone, which it turns into one on the module's weight
+ *   on-weight-alone  none on the module, but LoRA on its weight, as `target_parameters`
  */
 export type PeftTakes = "any" | "no-lora" | "lora-on-weight" | "on-weight-alone" | "none";
 

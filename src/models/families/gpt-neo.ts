@@ -62,7 +62,7 @@ export const gptNeo: Family = {
     const repeated = types.flatMap(([each, times]) => Array.from({ length: times }, () => each).flat());
     const kinds = c.attention_layers ?? repeated;
     if (kinds.length !== depth)
-      throw unusable(raw, `attention_types are of ${kinds.length} layers (expected num_layers, ${depth})`);
+      throw unusable(raw, `kinds of attention are of ${kinds.length} layers (expected num_layers, ${depth})`);
     const plain = unrotatedAttention(width, c.num_attention_heads);
     const attention = { ...plain, causal: true, scale: 1, bias: { qkv: false, output: true } };
     const intermediateSize = c.intermediate_size ?? 4 * width;

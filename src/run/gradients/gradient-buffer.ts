@@ -100,13 +100,16 @@ export class GradientBuffer {
     pool: BufferPool,
     slicing: Slicing = UNSLICED,
   ): Promise<GradientBuffer> {
-    const sums = await VectorSums.create(engine);
+    const rowSums = new RowSums(engine, pool);
+    const made: { release(): Promise<void> }[] = [];
     try {
+      const sums = await VectorSums.create(engine);
+      made.push(sums);
       const squares = await Squares.create(engine);
-      const rowSums = new RowSums(engine, pool);
+      made.push(squares);
       return new GradientBuffer(adapter, pool, { sums, squares, rowSums }, slicing);
     } catch (error) {
-      await sums.release();
+      for (const each of made) await each.release();
       throw error;
     }
   }

@@ -82,7 +82,8 @@ export class TrainedModels {
       try {
         if (row && this.#isOwn(row)) await this.name(row);
         if (!row || hasEnded(row.job)) this.#followed.delete(id);
-        if (row && hasEnded(row.job)) this.#known.set(id, row.removals);
+        // One that cannot be read is not asked for again.
+        if (!row || hasEnded(row.job)) this.#known.set(id, ended.get(id) ?? 0);
       } catch (error) {
         // The others are not kept waiting by one that cannot be read.
         faults.push(error);

@@ -13,7 +13,7 @@ import {
 } from "./tokenizer-kind.ts";
 import { TOKENIZER_KINDS } from "./tokenizer-kinds.ts";
 import type { JsonObject } from "../../files/json-file.ts";
-import { whileHeld } from "../../files/while-held.ts";
+import { madeWhileHeld } from "../../files/made-while-held.ts";
 import { lookup } from "../../files/lookup.ts";
 
 /** Keys of tokenizer_config.json for special tokens, by what GGUF files call them. */
@@ -38,7 +38,7 @@ function bosTemplate(token: string, id: number): JsonObject {
 
 /** Gives a model of byte pairs its vocabulary when that is asked for: most often the list of tokens will do. */
 function withVocabulary(model: JsonObject, tokens: readonly string[]): JsonObject {
-  const vocabulary = whileHeld(() => Object.fromEntries(tokens.map((token, id) => [token, id])));
+  const vocabulary = madeWhileHeld(() => Object.fromEntries(tokens.map((token, id) => [token, id])));
   return {
     ...model,
     get vocab() {

@@ -1,7 +1,7 @@
 /** @file What is made when it is asked for, and again once nobody holds it: the vocabulary of a tokenizer takes much memory. */
 
 /** Makes an object whenever it is asked for and nobody holds it any more. */
-export function whileHeld<T extends object>(make: () => T): () => T {
+export function madeWhileHeld<T extends object>(make: () => T): () => T {
   let held: WeakRef<T> | null = null;
   return () => {
     const made = held?.deref() ?? make();
