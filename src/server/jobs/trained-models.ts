@@ -83,7 +83,7 @@ export class TrainedModels {
         if (row && this.#isOwn(row)) await this.name(row);
         if (!row || hasEnded(row.job)) this.#followed.delete(id);
         // One that cannot be read is not asked for again.
-        if (!row || hasEnded(row.job)) this.#known.set(id, ended.get(id) ?? 0);
+        if (!row || hasEnded(row.job)) this.#known.set(id, row?.removals ?? ended.get(id) ?? 0);
       } catch (error) {
         // The others are not kept waiting by one that cannot be read.
         faults.push(error);
