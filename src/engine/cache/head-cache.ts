@@ -42,13 +42,14 @@ interface Sizes {
   readonly capacity: number;
 }
 
-/** Slots are made for so many tokens more than are asked for. */
+/** Slots are made for so many tokens more than are asked for, or for a quarter more: each time they are copied. */
 const MORE_TOKENS = 128;
+const MORE_SHARE = 1 / 4;
 
 export class HeadCache {
   readonly #maxTokens: number;
   #sizes: Sizes = { numSlots: 0, capacity: 0 };
-  #layers: readonly CacheRows[] = [];
+  readonly #layers: CacheRows[] = [];
   #held: (Held | null)[] = [];
   /** Rows of passes by layer, as they were cut before, by their slots. */
   readonly #cuts = new Map<string, readonly CacheRows[]>();
@@ -210,26 +211,45 @@ export class HeadCache {
     // Fewer slots than there were, if that is what it takes.
     for (const slots of [numSlots, numRows]) {
       const most = Math.floor(this.#maxTokens / slots);
-      const capacity = length <= now.capacity ? now.capacity : length + MORE_TOKENS;
+      const more = Math.max(MORE_TOKENS, Math.floor(length * MORE_SHARE));
+      const capacity = length <= now.capacity ? now.capacity : length + more;
       if (length <= most) return { numSlots: slots, capacity: Math.min(most, capacity) };
     }
     return null;
   }
 
-  /** Makes room; all texts are to be brought again. */
+  /** Makes room, layer by layer, so that no more than one is there twice; texts stay where they are. */
   #resize(numRows: number, length: number, layers: readonly PagedLayer[]): void {
-    const sizes = this.#sizesFor(numRows, length);
+    const [before, sizes] = [this.#sizes, this.#sizesFor(numRows, length)];
     if (!sizes) throw new TypeError(`Cannot hold ${numRows} texts of ${length} tokens by heads`);
-    if (sizes === this.#sizes) return;
+    if (sizes === before) return;
     this.#cuts.clear();
     this.#sizes = sizes;
     const { numSlots, capacity } = sizes;
-    this.#held = Array.from({ length: numSlots }, () => null);
-    // Before new ones are made, so that no two are there.
-    this.#layers = [];
-    this.#layers = layers.map(({ numHeads, headWidth }) => {
-      const make = (): HostTensor<"float32"> => zeros("float32", [numSlots, numHeads, capacity, headWidth]);
-      return { key: make(), value: make() };
+    this.#held = Array.from({ length: numSlots }, (_, slot) => {
+      const held = this.#held[slot] ?? null;
+      return held && held.length <= capacity ? held : null;
     });
+    for (const [layer, { numHeads, headWidth }] of layers.entries()) {
+      const grow = (old: HostTensor<"float32"> | undefined): HostTensor<"float32"> => {
+        const grown = zeros("float32", [numSlots, numHeads, capacity, headWidth]);
+        if (old) this.#keep(old.data, grown.data, before.capacity, layers[layer]!);
+        return grown;
+      };
+      const old = this.#layers[layer];
+      this.#layers[layer] = { key: grow(old?.key), value: grow(old?.value) };
+    }
+  }
+
+  /** Copies the texts of slots to slots of another capacity. */
+  #keep(from: Float32Array, to: Float32Array, capacity: number, { numHeads, headWidth }: PagedLayer): void {
+    for (const [slot, held] of this.#held.entries()) {
+      if (!held) continue;
+      for (let head = 0; head < numHeads; head++) {
+        const start = (slot * numHeads + head) * capacity * headWidth;
+        const target = (slot * numHeads + head) * this.#sizes.capacity * headWidth;
+        to.set(from.subarray(start, start + held.length * headWidth), target);
+      }
+    }
   }
 }

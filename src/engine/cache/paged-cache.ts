@@ -1,5 +1,5 @@
 /**
- * @file Keys and values of many sequences in pages of one pool, [N, PAGE_TOKENS, K·E] in each layer, which doubles when it is full.
+ * @file Keys and values of many sequences in pages of one pool, [N, PAGE_TOKENS, K·E] in each layer, which grows where it lies.
  *
  * A pass lists the pages of its rows; what a row has not filled is of segment 0, which no token looks at, and zero: what is
  * not a number stays none when it is weighed with nothing. Rows may be read by heads instead, in memory of their own that is
@@ -8,6 +8,7 @@
 import { CapacityError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
 import { fitsHeadCache } from "../../nn/attention.ts";
+import { Growing } from "../../runtime/memory/growing.ts";
 import { HeadCache } from "./head-cache.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
 import { type CacheLayout, type PageSizes, PagedPass, type PagedRows, type PoolLayer } from "./paged-pass.ts";
@@ -71,6 +72,8 @@ export function pagesIn(cacheBytes: number, model: CachedModel): number {
 
 export class PagedCache {
   readonly #layers: readonly PoolLayer[];
+  /** Of the pages of each layer. */
+  readonly #memory: readonly { readonly keys: Growing; readonly values: Growing }[];
   readonly #maxPages: number;
   /** Pages that there is memory for. Page p lies at p + 1, behind one of zeros. */
   #numPages = 0;
@@ -91,6 +94,10 @@ export class PagedCache {
     this.#layers = layers.map((layer): PoolLayer => {
       const [key, value] = [new Float32Array(0), new Float32Array(0)];
       return { ...pageSizes(layer), key, value, fresh: null };
+    });
+    this.#memory = this.#layers.map(({ numRows, width }) => {
+      const maxLength = (maxPages + 1) * numRows * width;
+      return { keys: new Growing(maxLength), values: new Growing(maxLength) };
     });
   }
 
@@ -130,18 +137,15 @@ export class PagedCache {
     });
   }
 
-  /** Makes room for pages; layer by layer, so that no more than one is there twice. */
+  /** Makes room for pages. @throws CapacityError "capacity/memory" */
   #reserve(numPages: number): void {
     if (numPages <= this.#numPages) return;
     this.#numPages = Math.min(this.#maxPages, Math.max(numPages, 2 * this.#numPages, FIRST_PAGES));
-    for (const layer of this.#layers) {
-      const grow = (old: Float32Array): Float32Array<ArrayBuffer> => {
-        const grown = new Float32Array((this.#numPages + 1) * layer.numRows * layer.width);
-        grown.set(old);
-        return grown;
-      };
-      layer.key = grow(layer.key);
-      layer.value = grow(layer.value);
+    for (const [layer, { keys, values }] of this.#memory.entries()) {
+      const own = this.#layers[layer]!;
+      const length = (this.#numPages + 1) * own.numRows * own.width;
+      own.key = keys.growTo(length);
+      own.value = values.growTo(length);
     }
   }
 

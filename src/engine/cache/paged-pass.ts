@@ -26,7 +26,7 @@ export interface PageSizes extends Pick<PagedLayer, "numHeads" | "headWidth"> {
   readonly numRecent: number | null;
 }
 
-/** The pages of a layer; memory that grows is another. */
+/** The pages of a layer, as many as there are now. */
 export interface PoolLayer extends PagedLayer, PageSizes {
   key: Float32Array<ArrayBuffer>;
   value: Float32Array<ArrayBuffer>;

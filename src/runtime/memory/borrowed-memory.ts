@@ -9,7 +9,8 @@ import { types } from "node:util";
 import { DTYPES, type DType } from "../../graph/dtype.ts";
 import { forbidTransfer } from "./forbid-transfer.ts";
 import type { HostTensor } from "../host-tensor.ts";
-import { guardRetractable, isRetractable, isRetracted } from "./retractable.ts";
+import { hasOwnResize } from "./own-resize.ts";
+import { guardRetractable, isRetracted } from "./retractable.ts";
 
 /** A stretch of a buffer, in bytes. */
 interface Stretch {
@@ -117,7 +118,7 @@ export class Borrowed<N = unknown> implements Stretch {
 
 /** @throws TypeError, RangeError for memory that may shrink, and for what is not there */
 function requireFixed(buffer: ArrayBuffer, what: string): void {
-  if (buffer.resizable && !isRetractable(buffer))
+  if (buffer.resizable && !hasOwnResize(buffer))
     throw new TypeError(`${what} lies in a resizable ArrayBuffer, expected one of fixed size`);
   // Not there in Node 20; a tensor with elements is found to be detached by its length.
   if (buffer.detached) throw new RangeError(`${what} has no memory: it was transferred`);

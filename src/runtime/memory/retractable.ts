@@ -6,6 +6,7 @@
  * otherwise, which is faster, views keep their elements; programs refuse memory that is not there all the same.
  */
 import { assertInternal } from "../../errors.ts";
+import { takeResize } from "./own-resize.ts";
 
 /** Addresses that stay reserved, with pages while they are used. */
 export interface Pages {
@@ -28,7 +29,8 @@ export class Retractable {
   readonly buffer: ArrayBuffer;
   readonly #sizeBytes: number;
   readonly #pages: Pages | null;
-  readonly #resize: (sizeBytes: number) => void;
+  /** Absent where it lies in pages. */
+  readonly #resize: ((sizeBytes: number) => void) | null;
   #isThere: boolean;
 
   /** `pages`: where it lies, to be taken first; null: in a buffer of its own, which is there and all zeros. */
@@ -37,13 +39,7 @@ export class Retractable {
     this.#pages = pages;
     this.#isThere = pages === null;
     this.buffer = pages?.buffer ?? new ArrayBuffer(sizeBytes, { maxByteLength: sizeBytes });
-    this.#resize = this.buffer.resize.bind(this.buffer);
-    if (!pages) {
-      const refuse = (): never => {
-        throw new TypeError("Cannot resize this ArrayBuffer: native code may have its address");
-      };
-      Object.defineProperty(this.buffer, "resize", { value: refuse });
-    }
+    this.#resize = pages ? null : takeResize(this.buffer);
     made.set(this.buffer, this);
   }
 
@@ -63,7 +59,7 @@ export class Retractable {
 
   /** Takes the memory again; whether it is all zeros. @throws as pages do */
   async extend(): Promise<boolean> {
-    if (!this.#pages) this.#resize(this.#sizeBytes);
+    this.#resize?.(this.#sizeBytes);
     const areZeros = this.#pages ? await this.#pages.take() : true;
     this.#isThere = true;
     return areZeros;
@@ -73,14 +69,9 @@ export class Retractable {
   retract(): void {
     assertInternal(!lentBy.get(this.buffer)?.(), "memory is given back while a program uses it");
     this.#isThere = false;
-    if (this.#pages) this.#pages.giveBack();
-    else this.#resize(0);
+    this.#pages?.giveBack();
+    this.#resize?.(0);
   }
-}
-
-/** Whether a resizable buffer shrinks only when nobody uses it. */
-export function isRetractable(buffer: ArrayBufferLike): boolean {
-  return made.has(buffer);
 }
 
 /** Whether a buffer's memory was given back. */
