@@ -25,6 +25,7 @@ export { estimateFisher } from "./train/fisher.ts";
 export type {
   DoneEvent,
   EvalEvent,
+  FitEvent,
   NoteEvent,
   ReadEvent,
   ResumeEvent,

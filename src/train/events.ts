@@ -155,9 +155,17 @@ export interface ReadEvent {
   readonly total_rows: number | null;
 }
 
+/** How many plans of those that are compared are made, where that takes long. */
+export interface FitEvent {
+  readonly event: "fit";
+  readonly plans: number;
+  readonly total_plans: number;
+}
+
 /** What a training tells: `event` says which of these it is. */
 export type TrainEvent =
   | ReadEvent
+  | FitEvent
   | StartEvent
   | ResumeEvent
   | StepEvent

@@ -127,7 +127,12 @@ class Training {
     try {
       // What a run began with is not chosen anew.
       const keys = new Set([...this.#keys, ...(resume ? PLANNED_SETTINGS : [])]);
-      const fitted = await fitRun(opened, keys, this.#hooks.fixed);
+      const fitted = await fitRun(opened, keys, {
+        fixed: this.#hooks.fixed,
+        signal,
+        onProgress: ({ numPlans, totalPlans }) =>
+          this.#emit({ event: "fit", plans: numPlans, total_plans: totalPlans }),
+      });
       const shards = new ShardFolder(folder.path);
       const activations = new ShardFolder(folder.path, ACTIVATIONS_FOLDER);
       const { residentMemory, activations: form } = fitted.prepared.options;

@@ -64,6 +64,12 @@ export const JSON_LINES: readonly JsonLine[] = [
     says: "a large file is being read",
     keys: "file, rows, total_rows",
   },
+  {
+    event: "fit",
+    by: "train, quickstart, plan",
+    says: "plans of memory are compared, which takes long",
+    keys: "plans, total_plans",
+  },
   ...["start", "resume", "step", "eval"].map((event) => ({
     event,
     by: "train, quickstart",

@@ -9,6 +9,7 @@ import { ratesOf } from "../../train/files/setup/rates-file.ts";
 import { TRAIN_OPTIONS, type TrainOptions, findTrainProblems } from "../../train/settings/options.ts";
 import { NAMED_DATA, TRAIN_GROUPS } from "../../train/settings/setting-groups.ts";
 import { defineCommand } from "../command.ts";
+import { FittingBar } from "../training/fitting-bar.ts";
 import { planEvent, planLines, trainWords } from "../training/plan-report.ts";
 import { pullWithProgress } from "../model/pull-model.ts";
 import { ReadingBar } from "../data/reading.ts";
@@ -49,7 +50,14 @@ export const command = defineCommand({
       onProgress: (progress) => reading.update(progress),
     }).finally(() => reading.stop());
     try {
-      const fitted = await fitRun(opened, given);
+      const fitting = new FittingBar(io);
+      const fitted = await fitRun(opened, given, {
+        signal: io.signal,
+        onProgress: ({ numPlans, totalPlans }) => {
+          fitting.update({ numPlans, totalPlans });
+          io.emit({ event: "fit", plans: numPlans, total_plans: totalPlans });
+        },
+      }).finally(() => fitting.stop());
       const measured = await ratesOf(io.env, options.threads);
       // What was chosen stands in the place of the size, checkpointing too, which would otherwise go by what is free then.
       const { gradientCheckpointing } = fitted.prepared.options;

@@ -10,6 +10,7 @@ import type { CommandIO } from "../command.ts";
 import { pullWithProgress } from "../model/pull-model.ts";
 import { ReadingBar } from "../data/reading.ts";
 import { evaluationLine, resumeLines, sampleLines, startLines } from "./run-report.ts";
+import { FittingBar } from "./fitting-bar.ts";
 import { LateBar } from "../terminal/late-bar.ts";
 
 function notesOf(event: StepEvent): Record<string, string> {
@@ -25,6 +26,7 @@ class TrainTeller {
   readonly #io: CommandIO;
   readonly #options: TrainInput;
   readonly #reading: ReadingBar;
+  readonly #fitting: FittingBar;
   readonly #bar = new LateBar();
   #start: StartEvent | null = null;
   /** The command that tries what was trained; empty until it is done. */
@@ -32,6 +34,7 @@ class TrainTeller {
 
   readonly #handlers: { readonly [E in TrainEvent as E["event"]]: (event: E) => void } = {
     read: ({ file, rows, total_rows: totalRows }) => this.#reading.update({ file, numRows: rows, totalRows }),
+    fit: ({ plans, total_plans: totalPlans }) => this.#fitting.update({ numPlans: plans, totalPlans }),
     note: ({ message }) => this.#io.stderr(message),
     start: (event) => {
       this.#start = event;
@@ -54,6 +57,7 @@ class TrainTeller {
     this.#io = io;
     this.#options = options;
     this.#reading = new ReadingBar(io);
+    this.#fitting = new FittingBar(io);
   }
 
   /** Whether data and model are there, so that a step comes next. */
@@ -63,12 +67,14 @@ class TrainTeller {
 
   tell(event: TrainEvent): void {
     if (event.event !== "read") this.#reading.stop();
+    if (event.event !== "fit") this.#fitting.stop();
     (this.#handlers[event.event] as (event: TrainEvent) => void)(event);
     this.#io.emit(event.event === "done" ? { ...event, next_command: this.nextCommand } : { ...event });
   }
 
   stop(): void {
     this.#reading.stop();
+    this.#fitting.stop();
     this.#bar.stop();
   }
 

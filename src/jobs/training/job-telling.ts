@@ -92,6 +92,7 @@ function tellingOf(event: TrainEvent): Telling | null {
       return { message: `Going on after step ${event.step}` };
     case "start":
     case "read":
+    case "fit":
     case "done":
   }
   return null;

@@ -55,18 +55,34 @@ export function sizeToAsk(bytes: number): number {
 
 /** Times that differ less are estimated too roughly to choose by. */
 const SAME_TIME = 0.1;
+/** How long plans take before anybody is told of them. */
+const TOLD_AFTER_MS = 1000;
 /** Changes that a refusal names. */
 const MAX_TOLD = 2;
 
+/** How many plans of those that are compared are made. */
+export interface FitProgress {
+  readonly numPlans: number;
+  readonly totalPlans: number;
+}
+
+export interface FitHooks {
+  /** Keys of the settings that it is not advised to change. */
+  readonly fixed?: ReadonlySet<string> | undefined;
+  readonly signal?: AbortSignal | undefined;
+  /** Told where the plans take more than a second: a model may have ten thousands of experts. */
+  readonly onProgress?: ((progress: FitProgress) => void) | undefined;
+}
+
 /**
  * Fits a run: as it is given, but for checkpointing, unless `memory` asks for more to be chosen. `given`: keys of the
- * settings that are not to be changed; `fixed`: of those that it is not advised to change.
- * @throws CapacityError "capacity/memory"
+ * settings that are not to be changed.
+ * @throws CapacityError "capacity/memory"; the reason of `signal`
  */
 export async function fitRun(
   opened: OpenedRun,
   given: ReadonlySet<string>,
-  fixed: ReadonlySet<string> = new Set(),
+  { fixed = new Set(), signal, onProgress }: FitHooks = {},
 ): Promise<FittedRun> {
   const { options } = opened;
   const { memory } = options;
@@ -75,10 +91,15 @@ export async function fitRun(
   const limitBytes = isOfFree ? freeBytes : (parseByteSize(memory) ?? freeBytes);
   const usable = isOfFree ? limitBytes * (1 - RESERVE) : limitBytes * (1 - UNFORESEEN) - CHOOSING_BYTES;
   const isFree = (setting: PlannedSetting): boolean => memory !== undefined && !given.has(setting);
+  const beganMs = performance.now();
+  const tell = (progress: FitProgress): void => {
+    signal?.throwIfAborted();
+    if (performance.now() - beganMs > TOLD_AFTER_MS) onProgress?.(progress);
+  };
   const planAll = (all: readonly Alternative[]): Promise<Candidate[]> =>
-    breathing(each(all, (one) => planAlternative(opened, one, limitBytes)));
+    breathing(each(all, (one) => planAlternative(opened, one, limitBytes), tell));
   const onDisk = async (all: readonly Candidate[]): Promise<Candidate[]> =>
-    (await breathing(each(all, (one) => withParametersOnDisk(opened, one, usable)))).filter(
+    (await breathing(each(all, (one) => withParametersOnDisk(opened, one, usable), tell))).filter(
       (made) => made !== null,
     );
   const canRound = (kind: NonNullable<TrainOptions["base"]>): boolean =>
@@ -102,16 +123,18 @@ export async function fitRun(
   throw tooLarge(asked, all, isOfFree ? { limitBytes, asked: null } : { limitBytes: usable, asked: memory });
 }
 
-/** Does the work of each, one after another. */
+/** Makes the plan of each, one after another. */
 function* each<T, R>(
   all: readonly T[],
   work: (one: T) => Generator<void, R, void>,
+  tell: (progress: FitProgress) => void,
 ): Generator<void, R[], void> {
   const done: R[] = [];
   const heap = new HeapGrowth();
   for (const one of all) {
     done.push(yield* work(one));
     heap.collect();
+    tell({ numPlans: done.length, totalPlans: all.length });
   }
   return done;
 }
