@@ -1500,6 +1500,9 @@ test("rotary settings may name what transformers passes over", () => {
   // Of DeepSeek-R1-0528-Qwen3-8B, and of Yarn-Llama-2-7b-128k.
   for (const more of [{ attn_factor: 0.8782488562869419 }, { finetuned: true }])
     assert.deepEqual(scalingOf(more), scalingOf({}));
+  // Of Mistral Medium: one of the two alone is none.
+  assert.deepEqual(scalingOf({ mscale: 1, mscale_all_dim: 0 }), scalingOf({}));
+  assert.notDeepEqual(scalingOf({ mscale: 1, mscale_all_dim: 0.5 }), scalingOf({}));
 });
 
 test("what a file leaves out is what transformers takes", () => {

@@ -12,7 +12,7 @@ import type { AttentionAttributes } from "../graph/ops/attention/attention-value
 import { div, mul, tanh } from "../graph/ops/pointwise/elementwise.ts";
 import { concat } from "../graph/ops/shapes/concat.ts";
 import { reshape } from "../graph/ops/shapes/reshape.ts";
-import { rope } from "../graph/ops/attention/rope.ts";
+import { type Rotation, rope } from "../graph/ops/attention/rope.ts";
 import { transpose } from "../graph/ops/shapes/transpose.ts";
 import { attendWhole } from "../graph/ops/attention/whole-attention.ts";
 import { dimAt, dimsOf } from "../graph/shape.ts";
@@ -33,8 +33,8 @@ interface AttentionInputs {
   readonly queries: Places;
   /** Places of the keys, [B, S]; without a cache they are those of the queries. */
   readonly keys: Places;
-  /** Tables [R, W/2] of rotary positions; null: queries and keys are not rotated. */
-  readonly tables: { readonly cos: Value; readonly sin: Value } | null;
+  /** Null: queries and keys are not rotated. */
+  readonly rotation: Rotation | null;
   /** Keys (rotated already) and values of earlier tokens, [B, P, K·E]; null: there are none. */
   readonly past: { readonly key: Value; readonly value: Value } | null;
   /** What is added to the scores, [B or 1, H, T, T]; there is no past then, and no sinks. Null: nothing. */
@@ -66,11 +66,10 @@ export function attention(
   if (inputs.past && softcap === null && inputs.sinks === null)
     return overCache(projected, options, { ...inputs, past: inputs.past });
   const { scale, causal, window } = options;
-  const { queries, keys, tables, past, bias, chunk, sinks } = inputs;
+  const { queries, keys, rotation, past, bias, chunk, sinks } = inputs;
   const [B, T] = dimsOf(q.shape, 3);
   const heads = (x: Value, n: number): Value => transpose(reshape(x, [B, T, n, E]), [0, 2, 1, 3]);
-  const rotate = (x: Value): Value =>
-    tables ? rope(x, { positions: queries.positions, ...tables, ...pairsOf(options) }) : x;
+  const rotate = (x: Value): Value => (rotation ? rope(x, rotation) : x);
   const query = rotate(heads(q, H)); // [B, H, T, E]
   const rotated = rotate(heads(k, K)); // [B, K, T, E]
   const newKey = reshape(transpose(rotated, [0, 2, 1, 3]), [B, T, K * E]);
@@ -93,11 +92,15 @@ export function attention(
 function overCache(
   [q, k, v]: Projected,
   { numHeads: H, numKeyValueHeads: K, ...options }: AttentionOptions,
-  { queries, keys, tables, past }: AttentionInputs & { readonly past: NonNullable<AttentionInputs["past"]> },
+  {
+    queries,
+    keys,
+    rotation,
+    past,
+  }: AttentionInputs & { readonly past: NonNullable<AttentionInputs["past"]> },
 ): AttentionOutputs {
   const { scale, causal, window } = options;
-  const rotate = (x: Value, n: number): Value =>
-    tables ? rope(x, { positions: queries.positions, ...tables, ...pairsOf(options) }, n) : x;
+  const rotate = (x: Value, n: number): Value => (rotation ? rope(x, rotation, n) : x);
   const newKey = rotate(k, K);
   const [key, value] = [concat([past.key, newKey], 1), concat([past.value, v], 1)]; // [B, S, K·E]
   const places = [queries.segments, queries.positions, keys.segments, keys.positions] as const;
@@ -106,28 +109,25 @@ function overCache(
   return { output, newKey, newValue: v, saved: {} };
 }
 
-/** Which elements of a head are turned together, where it is not halves. */
-function pairsOf({ rope }: Pick<AttentionOptions, "rope">): { readonly neighbours?: true } {
-  return rope?.neighbours ? { neighbours: true } : {};
-}
-
 /** Whether ONNX Runtime's attention over a cache of heads takes these: it wants widths in sixteens. */
 export function fitsHeadCache({ headWidth, rope, causal }: AttentionOptions): boolean {
   return causal && headWidth % 16 === 0 && (rope === null || rope.width % 16 === 0);
 }
 
 /**
- * Attention of texts that begin at position 0 over keys and values by heads, which it extends. `tables` as above; the new
+ * Attention of texts that begin at position 0 over keys and values by heads, which it extends. `tables`: those of a rotation; the new
  * keys and values are those of all tokens, in the memory of the cache.
  */
 export function attentionOverHeads(
   projected: Projected,
   options: AttentionOptions,
   cache: HeadCacheInputs,
-  tables: AttentionInputs["tables"],
+  tables: Pick<Rotation, "cos" | "sin"> | null,
 ): AttentionOutputs {
-  const { numHeads, numKeyValueHeads, headWidth, scale, softcap, window } = options;
-  const attributes = { numHeads, numKeyValueHeads, headWidth, scale, softcap, window, ...pairsOf(options) };
+  const { numHeads, numKeyValueHeads, headWidth, scale, softcap, window, rope } = options;
+  // Which elements of a head are turned together, where it is not halves.
+  const pairs = rope?.neighbours ? { neighbours: true } : {};
+  const attributes = { numHeads, numKeyValueHeads, headWidth, scale, softcap, window, ...pairs };
   const { output, keys, values } = attendOverHeads(projected, cache, tables, attributes);
   return { output, newKey: keys, newValue: values, saved: {} };
 }

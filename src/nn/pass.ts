@@ -32,19 +32,21 @@ export interface PassInput<D extends DType = DType> {
   readonly shape: Shape;
   /** Whether it tells prompts apart: then keys and values that were cached for one are no good for another. */
   readonly perPrompt: boolean;
+  /** Another that is the same for texts whose keys can be kept; absent: none is. */
+  readonly whereKept?: PassInput;
   /** Writes every element. */
   fill(facts: PassFacts, data: DataOf<D>): void;
 }
 
-/** A table with a row for each position, made once and again when longer ones are needed. */
+/** A table that positions are looked up in, made once and again when longer ones are needed. */
 export interface PositionTable {
   readonly name: string;
   /** Columns. */
   readonly width: number;
-  /** Tables of equal keys are equal in the rows that both have. */
-  key(numPositions: number): string;
-  /** Rows 0 to `numRows` - 1 for passes of `numPositions` positions; returns a new array. */
-  rows(numPositions: number, numRows: number): Float32Array;
+  /** Rows that are looked up where the longest example has so many positions. */
+  numRows(numPositions: number): number;
+  /** Its first rows; returns a new array. */
+  rows(numRows: number): Float32Array;
 }
 
 /** Names, types and checks an input that is made for each pass. */
@@ -60,6 +62,26 @@ export const POSITIONS = passInput({
   perPrompt: false,
   fill: ({ positions }, data) => data.set(positions),
 });
+
+/** The positions, or behind `numShort` rows for those where an example has more than so many, int64 [B, T]. */
+export function positionsByLength(numShort: number): PassInput {
+  return passInput({
+    name: `positionsBeyond${numShort}`,
+    dtype: "int64",
+    shape: ["B", "T"],
+    perPrompt: false,
+    whereKept: POSITIONS,
+    fill: ({ positions, segments, length }, data) => {
+      // Backwards, as the last token of an example comes first then.
+      let [example, behind] = ["", 0n];
+      for (let at = data.length - 1; at >= 0; at--) {
+        const own = `${Math.floor(at / length)} ${segments[at]}`;
+        if (own !== example) [example, behind] = [own, positions[at]! < numShort ? 0n : BigInt(numShort)];
+        data[at] = positions[at]! + behind;
+      }
+    },
+  });
+}
 
 /** Number of each token's example in its row, int64 [B, T]; 0 is padding. */
 export const SEGMENTS = passInput({

@@ -15,15 +15,14 @@ import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 export class PassTables {
   readonly #made = new Map<string, HostTensor<"float32">>();
 
-  /** A table for passes of `numPositions` positions, with `minRows` rows at least; owned by this. */
-  get(table: PositionTable, numPositions: number, minRows: number): HostTensor<"float32"> {
-    const key = `${table.name} ${table.key(numPositions)}`;
-    const known = this.#made.get(key);
+  /** A table with so many rows at least; owned by this. */
+  get(table: PositionTable, minRows: number): HostTensor<"float32"> {
+    const known = this.#made.get(table.name);
     const numKnown = known?.shape[0] ?? 0;
     if (known && numKnown >= minRows) return known;
     const numRows = Math.max(minRows, 2 * numKnown);
-    const made = hostTensor("float32", [numRows, table.width], table.rows(numPositions, numRows));
-    this.#made.set(key, made);
+    const made = hostTensor("float32", [numRows, table.width], table.rows(numRows));
+    this.#made.set(table.name, made);
     return made;
   }
 }
@@ -56,11 +55,11 @@ export class PassContext {
   /** What a part reads of the pass, by the names of its inputs; valid until `release`. */
   tensors({ passInputs, tables }: Pick<PartGraph, "passInputs" | "tables">): Record<string, HostTensor> {
     const tensors: Record<string, HostTensor> = {};
-    // The operation wants as many rows as the pass has tokens, whatever their positions.
-    const minRows = Math.max(this.#numPositions, this.facts.length);
     for (const [name, { table }] of tables) {
       let known = this.#rows.get(name);
-      if (!known) this.#rows.set(name, (known = this.#tables.get(table, this.#numPositions, minRows)));
+      // The operation wants as many rows as the pass has tokens, whatever their positions.
+      const minRows = Math.max(table.numRows(this.#numPositions), this.facts.length);
+      if (!known) this.#rows.set(name, (known = this.#tables.get(table, minRows)));
       tensors[name] = known;
     }
     for (const [name, { input }] of passInputs) {

@@ -244,3 +244,26 @@ test("a setting that nobody knows is named", () => {
   const raw = { ...TINY_CONFIGS["llama"], attention_sinks: 4, unknown_but_null: null };
   assert.throws(() => openModel(raw), { code: "usage/model", message: /attention_sinks is 4/ });
 });
+
+test("with longrope a row is rotated by its own length, whatever is beside it", async () => {
+  const longrope = {
+    max_position_embeddings: 16,
+    original_max_position_embeddings: 5,
+    rope_scaling: { type: "longrope", short_factor: [1, 1], long_factor: [2, 8] },
+  };
+  const path = await writeTinyModel(`${folder}/longrope`, { modelType: "phi3", config: longrope });
+  const { base } = await openUntilEnd(path);
+  const examples = examplesFor(base.model, [8, 5, 6, 3]);
+  const passes = await openPasses(engine, base, await attachTo(base, full));
+  const alone = await passes.lossAndGradients(examples.map((example) => toBatch([[example]])));
+  const pick = (...indexes: number[]) => indexes.flatMap((i) => examples[i] ?? []);
+  for (const rows of [examples.map((example) => [example]), [pick(0, 1), pick(3, 2)]]) {
+    const { loss, gradients: all } = await passes.lossAndGradients([toBatch(rows)]);
+    assert.ok(Math.abs(loss - alone.loss) < 1e-6, `loss ${loss}, alone ${alone.loss}`);
+    for (const [name, gradient] of all) {
+      const expected = alone.gradients.get(name)!;
+      for (const [i, value] of gradient.entries()) assert.ok(Math.abs(value - expected[i]!) < 1e-6, name);
+    }
+  }
+  await passes.release();
+});

@@ -150,7 +150,7 @@ class ProgramBuilder {
   }
 
   #ofPass(input: PassInput): Value {
-    const make = this.#texts.ofPass.get(input);
+    const make = this.#texts.ofPass.get(input.whereKept ?? input);
     if (make) return make();
     throw unexportable(this.#session.base, `it reads ${input.name}`, "ids, positions and a mask alone");
   }
@@ -161,7 +161,7 @@ class ProgramBuilder {
     const { name, width } = table;
     const shape = [numRows, width];
     if (!this.#whole.has(name))
-      this.#tensors.addOne(name, () => hostTensor("float32", shape, table.rows(numRows, numRows)));
+      this.#tensors.addOne(name, () => hostTensor("float32", shape, table.rows(numRows)));
     return this.#whole.input(name, "float32", shape);
   }
 }

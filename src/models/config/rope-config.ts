@@ -20,8 +20,9 @@ const SETTINGS = z.strictObject({
   attention_factor: positive.nullish(),
   beta_fast: positive.nullish(),
   beta_slow: positive.nullish(),
-  mscale: positive.nullish(),
-  mscale_all_dim: positive.nullish(),
+  // 0 is none.
+  mscale: z.number().nonnegative().nullish(),
+  mscale_all_dim: z.number().nonnegative().nullish(),
   truncate: z.boolean().optional(),
   short_factor: z.array(positive).optional(),
   long_factor: z.array(positive).optional(),

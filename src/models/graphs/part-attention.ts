@@ -1,6 +1,6 @@
 /** @file The attention of a part, with the cache that it reads. */
 import type { Value } from "../../graph/graph.ts";
-import { rope } from "../../graph/ops/attention/rope.ts";
+import { type Rotation, rope } from "../../graph/ops/attention/rope.ts";
 import type { Shape } from "../../graph/shape.ts";
 import { type AttentionOutputs, type Projected, attention, attentionOverHeads } from "../../nn/attention.ts";
 import type { AttendOptions, AttentionOptions } from "../../nn/builder.ts";
@@ -32,10 +32,15 @@ function tablesOf(pass: PassValues, rotation: RopeConfig): Record<"cos" | "sin",
   return { cos: pass.table(cos), sin: pass.table(sin) };
 }
 
+/** By what heads are turned in a part. */
+function rotationOf(pass: PassValues, config: RopeConfig): Rotation {
+  const { neighbours = false } = config;
+  return { ...tablesOf(pass, config), positions: pass.input(ropeTables(config).positions), neighbours };
+}
+
 /** Rotates the heads of x [B, T, n·E] in a part. */
 export function rotateIn(pass: PassValues, x: Value, numHeads: number, rotation: RopeConfig): Value {
-  const { neighbours = false } = rotation;
-  return rope(x, { positions: pass.input(POSITIONS), ...tablesOf(pass, rotation), neighbours }, numHeads);
+  return rope(x, rotationOf(pass, rotation), numHeads);
 }
 
 /** Builds the attention of a part; `sinks`: a value of those of the options. */
@@ -47,8 +52,8 @@ export function attendIn(
 ): PartAttention {
   if (bias && (cache || sinks))
     throw new RangeError("Cannot add a bias to scores over a cache or beside sinks");
-  const { numKeyValueHeads: K, headWidth: E, rope: rotation, comesRotated = false } = options;
-  const tables = rotation && !comesRotated ? tablesOf(pass, rotation) : null;
+  const { numKeyValueHeads: K, headWidth: E, rope: config, comesRotated = false } = options;
+  const rotates = config !== null && !comesRotated;
   const readPast = (shape: Shape): { readonly key: Value; readonly value: Value } => ({
     key: pass.graph.input(PAST_KEY, "float32", shape),
     value: pass.graph.input(PAST_VALUE, "float32", shape),
@@ -57,11 +62,13 @@ export function attendIn(
     const [lastKey, numKeys] = [pass.input(LAST_KEY), pass.input(NUM_KEYS)];
     const { key: keys, value: values } = readPast(["B", K, "C", E]);
     const heads = { keys, values, lastKey, numKeys, ...(sinks && { sinks }) };
+    const tables = rotates ? tablesOf(pass, config) : null;
     const outputs = attentionOverHeads(projected, options, heads, tables);
     return { options, outputs, past: { [PAST_KEY]: keys, [PAST_VALUE]: values } };
   }
   const queries = { positions: pass.input(POSITIONS), segments: pass.input(SEGMENTS) };
-  const beside = { tables, bias: bias ?? null, sinks, chunk };
+  const rotation = rotates ? rotationOf(pass, config) : null;
+  const beside = { rotation, bias: bias ?? null, sinks, chunk };
   if (cache === null) {
     const outputs = attention(projected, options, { ...beside, queries, keys: queries, past: null });
     return { options, outputs, past: {} };

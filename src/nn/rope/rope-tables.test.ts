@@ -24,8 +24,8 @@ describe("ropeFrequencies()", () => {
   test("angles of heads that turn the other way round are negative", () => {
     assertNear(frequencies({ ...PLAIN, backwards: true }), [-1, -0.1, -0.01, -0.001]);
     const { cos, sin } = ropeTables({ ...PLAIN, backwards: true });
-    assert.equal(cos.rows(5, 5)[4 * 4], Math.fround(Math.cos(4)));
-    assert.equal(sin.rows(5, 5)[4 * 4], Math.fround(-Math.sin(4)));
+    assert.equal(cos.rows(5)[4 * 4], Math.fround(Math.cos(4)));
+    assert.equal(sin.rows(5)[4 * 4], Math.fround(-Math.sin(4)));
   });
 
   test("linear scaling divides all", () => {
@@ -110,16 +110,22 @@ describe("ropeFrequencies()", () => {
     assertNear(frequencies({ ...PLAIN, scaling }, 17), [1, 0.02, 0.001, 0.00005]);
     assert.equal(ropeFrequencies({ ...PLAIN, scaling }, 17).factor, 1.5);
     const { cos } = ropeTables({ ...PLAIN, scaling });
-    assert.equal(cos.key(3), cos.key(16));
-    assert.notEqual(cos.key(16), cos.key(17));
-    assert.equal(cos.rows(17, 3)[2 * 4], Math.fround(1.5 * Math.cos(2)));
+    assert.deepEqual(
+      [3, 16, 17].map((numPositions) => cos.numRows(numPositions)),
+      [3, 16, 33],
+    );
+    const rows = cos.rows(33);
+    assert.equal(rows[15 * 4 + 1], Math.fround(1.5 * Math.cos(15 * 0.1)));
+    // Behind the rows of short texts come those of long ones.
+    assert.equal(rows[16 * 4 + 1], 1.5);
+    assert.equal(rows[(16 + 16) * 4 + 1], Math.fround(1.5 * Math.cos(16 * 0.02)));
   });
 });
 
 test("ropeTables() holds cosines and sines of position times frequency", () => {
   const { cos, sin } = ropeTables(PLAIN);
   assert.deepEqual([cos.width, sin.width], [4, 4]);
-  const [cosines, sines] = [cos.rows(5, 5), sin.rows(5, 5)];
+  const [cosines, sines] = [cos.rows(5), sin.rows(5)];
   assert.equal(cosines.length, 5 * 4);
   assert.deepEqual([...cosines.subarray(0, 4)], [1, 1, 1, 1]);
   assert.deepEqual([...sines.subarray(0, 4)], [0, 0, 0, 0]);

@@ -4,8 +4,8 @@
  * Frequencies θ_i = base^(-2i/W) over the W rotated columns of a head. How a context is stretched beyond the one that a
  * model was trained on: `rope-scaling.ts`.
  */
-import { type RopeScaling, scaleFrequencies } from "./rope-scaling.ts";
-import type { PositionTable } from "../pass.ts";
+import { type PassInput, POSITIONS, type PositionTable, positionsByLength } from "../pass.ts";
+import { type RopeScaling, numAlikePositions, scaleFrequencies } from "./rope-scaling.ts";
 
 export interface RopeConfig {
   readonly theta: number;
@@ -28,21 +28,33 @@ export function ropeFrequencies(
   return { frequencies: backwards ? frequencies.map((angle) => -angle) : frequencies, factor };
 }
 
-/** The tables of a configuration, [R, W/2] each. */
-export function ropeTables(config: RopeConfig): { readonly cos: PositionTable; readonly sin: PositionTable } {
+/** Tables [R, W/2] of cosines and sines, and which of their rows tokens look up. */
+interface RotationTables {
+  readonly cos: PositionTable;
+  readonly sin: PositionTable;
+  readonly positions: PassInput;
+}
+
+/** The tables of a configuration. Texts that are rotated by other frequencies have rows behind those of shorter ones. */
+export function ropeTables(config: RopeConfig): RotationTables {
+  const numShort = numAlikePositions(config.scaling);
   const table = (name: string, of: (angle: number) => number): PositionTable => ({
     name: `${name}(${JSON.stringify(config)})`,
     width: config.width / 2,
-    key: (numPositions) => JSON.stringify(ropeFrequencies(config, numPositions)),
-    rows: (numPositions, numRows) => {
-      const { frequencies, factor } = ropeFrequencies(config, numPositions);
-      const half = frequencies.length;
+    numRows: (numPositions) => numPositions + (numPositions > numShort ? numShort : 0),
+    rows: (numRows) => {
+      const half = config.width / 2;
       const values = new Float32Array(numRows * half);
-      for (let p = 0; p < numRows; p++) {
-        for (let i = 0; i < half; i++) values[p * half + i] = factor * of(p * frequencies[i]!);
-      }
+      const fill = (from: number, to: number, numPositions: number): void => {
+        const { frequencies, factor } = ropeFrequencies(config, numPositions);
+        for (let row = from; row < to; row++)
+          for (let i = 0; i < half; i++) values[row * half + i] = factor * of((row - from) * frequencies[i]!);
+      };
+      fill(0, Math.min(numRows, numShort), 1);
+      if (numRows > numShort) fill(numShort, numRows, numShort + 1);
       return values;
     },
   });
-  return { cos: table("cos", Math.cos), sin: table("sin", Math.sin) };
+  const positions = numShort === Infinity ? POSITIONS : positionsByLength(numShort);
+  return { cos: table("cos", Math.cos), sin: table("sin", Math.sin), positions };
 }

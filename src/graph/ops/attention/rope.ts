@@ -70,10 +70,10 @@ export const ropeOp: Op<RopeAttributes, RopeInputs> = {
 };
 
 /** By what heads are turned. */
-interface Rotation {
-  /** int64 [B, T] */
+export interface Rotation {
+  /** Which rows of the tables, int64 [B, T]. */
   readonly positions: Value;
-  /** Tables [P, R/2], with a row for each position. */
+  /** Tables [P, R/2]. */
   readonly cos: Value;
   readonly sin: Value;
   /** Whether pairs are neighbours; default: halves. */
