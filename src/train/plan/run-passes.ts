@@ -115,24 +115,30 @@ export function* walkPasses(
     reference?.score(shape);
     if (!objective.isSeparable) steps.score(shape);
   };
-  let [work, tokens] = [NO_WORK, 0];
   // What came before is no step's work.
   programs.takeWork();
   const numPasses = request.totalSteps * plan.microBatches(0).length;
+  const works = new Map(shapes.map((shape) => [shape, { work: NO_WORK, numMicroBatches: 0 }]));
   let moved: ReadonlySet<Parameter> = steps.reached;
   for (const [i, dropped] of droppedBranches(request, numPasses).entries()) {
     if (i === numPasses) moved = new Set(steps.reached);
-    for (const shape of shapes) {
+    for (const shape of i === 0 ? shapes : shapesOfDraw(i, shapes)) {
       steps.beginStep();
       for (let micro = 0; micro < numMicro; micro++) {
         compare(shape);
         steps.accumulate(shape, keeping, dropped);
         yield;
       }
-      work = addWork(work, scaleWork(programs.takeWork(), shape.count / numMicro));
-      tokens += tokensOf(shape) * shape.count;
+      const known = works.get(shape)!;
+      known.work = addWork(known.work, programs.takeWork());
+      known.numMicroBatches += numMicro;
     }
   }
+  const work = [...works].reduce(
+    (sum, [{ count }, known]) => addWork(sum, scaleWork(known.work, count / known.numMicroBatches)),
+    NO_WORK,
+  );
+  const tokens = shapes.reduce((sum, shape) => sum + tokensOf(shape) * shape.count, 0);
   const passes = 2 + Number(reference !== null) + Number(!objective.isSeparable) + 2 * Number(hasMismatched);
   const laneBytes = inLanes.pool.residentBytes;
   return {
@@ -145,6 +151,12 @@ export function* walkPasses(
     stepWork: scaleWork(work, meanTokens / tokens),
     stepWalks: passes * meanMicroBatches,
   };
+}
+
+/** Sizes that are looked at with the i-th draw: the largest, which decides the peak, and one of the others in turn. */
+function shapesOfDraw<S extends PassShape>(i: number, shapes: readonly S[]): readonly S[] {
+  const largest = shapes.reduce((most, shape) => (tokensOf(shape) > tokensOf(most) ? shape : most));
+  return [...new Set([largest, shapes[i % shapes.length]!])];
 }
 
 /** The one step of a run with DropBP that measures sensitivities. */
