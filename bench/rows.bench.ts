@@ -32,7 +32,7 @@ const SIZES = {
 };
 
 /** What these passes have none of. */
-const NOTHING_ELSE = { tokenTypes: null, keys: null, isPromptEnd: null };
+const NOTHING_ELSE = { tokenTypes: null, keys: null, textLengths: null, isPromptEnd: null };
 
 export const benchmark = defineBenchmark({
   question: "What does a batch cost whose rows have adapters of their own, against one without adapters?",

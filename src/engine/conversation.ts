@@ -84,7 +84,7 @@ export class Conversation {
 
   /** Drops the oldest turns where there are more tokens than the model has positions for, with an answer. */
   #fit(asked: readonly Message[], maxNewTokens: number): { turns: readonly Message[]; ids: number[] } {
-    const { maxKeptPositions: maxPositions } = this.#model.parts.base.model;
+    const { maxPositions } = this.#model.parts.base.model;
     const limit = maxPositions - Math.min(maxNewTokens, Math.floor(MAX_ANSWER_SHARE * maxPositions));
     let turns = asked;
     let ids = this.#model.encodeChat(this.#withSystem(turns));

@@ -177,7 +177,7 @@ export class ServingModel {
 
   /** Tokens that a text may have in all. */
   get maxTokens(): number {
-    return Math.min(this.engine.session.model.maxKeptPositions, this.engine.capacityTokens);
+    return Math.min(this.engine.session.model.maxPositions, this.engine.capacityTokens);
   }
 
   /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos; `check` hears first how many tokens it has at least. */

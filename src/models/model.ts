@@ -150,12 +150,12 @@ export class Model {
     return this.#definition.maxPositions;
   }
 
-  /** Positions that a text may have whose keys are kept: once `longrope` takes its long factors, all would be rotated anew. */
-  get maxKeptPositions(): number {
+  /** Positions of a text up to which its keys stay good: behind it, `longrope` rotates all of them otherwise. */
+  get numAlikePositions(): number {
     const limits = this.layers.map(({ attention }) =>
       attention?.rope ? numAlikePositions(attention.rope.scaling) : Infinity,
     );
-    return Math.min(this.maxPositions, ...limits);
+    return Math.min(...limits);
   }
 
   get numLayers(): number {

@@ -21,6 +21,8 @@ export interface PassFacts {
   readonly tokenTypes: Int32Array | null;
   /** Positions and segments of all tokens, cached ones first; null: there is no cache. */
   readonly keys: { readonly positions: BigInt64Array; readonly segments: Int32Array } | null;
+  /** Tokens that the text of each row has so far, of which a pass may run a part; null: examples are whole. */
+  readonly textLengths: readonly number[] | null;
   /** Whether a token is the last of a prompt; null: none is. */
   readonly isPromptEnd: ((row: number, index: number) => boolean) | null;
 }
@@ -71,12 +73,16 @@ export function positionsByLength(numShort: number): PassInput {
     shape: ["B", "T"],
     perPrompt: false,
     whereKept: POSITIONS,
-    fill: ({ positions, segments, length }, data) => {
+    fill: ({ positions, segments, length, textLengths }, data) => {
       // Backwards, as the last token of an example comes first then.
       let [example, behind] = ["", 0n];
       for (let at = data.length - 1; at >= 0; at--) {
-        const own = `${Math.floor(at / length)} ${segments[at]}`;
-        if (own !== example) [example, behind] = [own, positions[at]! < numShort ? 0n : BigInt(numShort)];
+        const row = Math.floor(at / length);
+        const own = `${row} ${segments[at]}`;
+        if (own !== example) {
+          const numPositions = textLengths?.[row] ?? Number(positions[at]) + 1;
+          [example, behind] = [own, numPositions > numShort ? BigInt(numShort) : 0n];
+        }
         data[at] = positions[at]! + behind;
       }
     },

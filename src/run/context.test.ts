@@ -16,6 +16,7 @@ const FACTS: PassFacts = {
   segments: Int32Array.of(1, 1, 1, 1, 1, 2),
   tokenTypes: null,
   keys: null,
+  textLengths: null,
   isPromptEnd: null,
 };
 

@@ -49,7 +49,7 @@ export class PassContext {
     this.#tables = tables;
     const numKeys = keys ? keys.positions.length / numRows : length;
     this.bindings = { B: numRows, T: length, P: numKeys - length };
-    this.#numPositions = 1 + largest(facts.positions);
+    this.#numPositions = Math.max(1 + largest(facts.positions), ...(facts.textLengths ?? []));
   }
 
   /** What a part reads of the pass, by the names of its inputs; valid until `release`. */

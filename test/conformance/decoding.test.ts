@@ -116,3 +116,42 @@ for (const { modelType, tiny } of writing) {
     });
   });
 }
+
+test("a text that outgrows the positions of longrope's short factors goes on by the long ones", async () => {
+  const config = {
+    num_attention_heads: 1,
+    num_key_value_heads: 1,
+    max_position_embeddings: 64,
+    original_max_position_embeddings: 20,
+    rope_scaling: {
+      type: "longrope",
+      short_factor: Array.from({ length: 8 }, () => 1),
+      long_factor: Array.from({ length: 8 }, (_, i) => 2 + i),
+    },
+  };
+  const path = await writeTinyModel(join(folder, "longrope"), { modelType: "phi3", config });
+  const { base } = await openUntilEnd(path);
+  const [example] = randomExamples([40], 7) as [Example];
+  const ids = [...example.ids];
+  const logitsAfter = async (before: readonly number[]): Promise<Float32Array> => {
+    const whole = { ...example, ids: Int32Array.from(before), weights: new Float32Array(before.length) };
+    const logits = await logitsOf(engine, base, null, toBatch([[whole]]));
+    return logits.slice(-base.model.numOutputs);
+  };
+  const session = new Session(engine, base);
+  const generator = await Generator.create({ session, adapter: null });
+  // Short at first, long from the first token on, and as the last one, whose first page an earlier one has left.
+  for (const promptIds of [ids.slice(0, 17), ids.slice(3, 30), ids.slice(0, 18), ids.slice(3, 22)]) {
+    const rows: Float32Array[] = [];
+    const onLogits = (logits: Float32Array): void => void rows.push(logits.slice());
+    const { ids: written } = await generator.complete({ promptIds, maxNewTokens: 6, onLogits });
+    assert.equal(written.length, 6);
+    for (const [i, row] of rows.entries()) {
+      const expected = await logitsAfter([...promptIds, ...written.slice(0, i)]);
+      const apart = Math.max(...row.map((value, id) => Math.abs(value - expected[id]!)));
+      assert.ok(apart < 2e-5, `token ${i} after ${promptIds.length}: ${apart}`);
+    }
+  }
+  await generator.engine.close();
+  await session.release();
+});

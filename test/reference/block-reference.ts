@@ -58,6 +58,7 @@ export function contextFeeds(block: BuiltPart, numRows: number, length: number, 
     segments,
     keys,
     tokenTypes: null,
+    textLengths: null,
     isPromptEnd: null,
   };
   const context = new PassContext(facts, new BufferPool(), new PassTables());

@@ -7,7 +7,7 @@ import { type Batch, NO_LABEL, endsPrompt } from "./batch.ts";
 export function factsOf(batch: Batch): PassFacts {
   const { numRows, length, positions, segments, tokenTypes } = batch;
   const isPromptEnd = (row: number, index: number): boolean => endsPrompt(batch, row * length + index);
-  return { numRows, length, positions, segments, tokenTypes, keys: null, isPromptEnd };
+  return { numRows, length, positions, segments, tokenTypes, keys: null, textLengths: null, isPromptEnd };
 }
 
 /** Positions of a batch that have something to predict. */

@@ -86,11 +86,11 @@ test("unless told, a cache holds a text as long as the model allows, and no mode
   const attention = { numKeyValueHeads: 3, headWidth: 64, rope: null, causal: true } as AttentionOptions;
   const model = {
     layers: Array.from({ length: 30 }, () => ({ attention, keysFrom: null, recent: null, states: [] })),
-    maxKeptPositions: 8192,
+    maxPositions: 8192,
   };
   assert.ok(usualCacheBytes(model) >= pageBytes(model) * Math.ceil(8193 / PAGE_TOKENS));
-  assert.equal(usualCacheBytes({ ...model, maxKeptPositions: 64 }), 512e6);
-  assert.equal(usualCacheBytes({ ...model, maxKeptPositions: 131_072 }), 2e9);
+  assert.equal(usualCacheBytes({ ...model, maxPositions: 64 }), 512e6);
+  assert.equal(usualCacheBytes({ ...model, maxPositions: 131_072 }), 2e9);
 });
 
 for (const written of [true, false]) {

@@ -50,8 +50,8 @@ export function pageBytes(model: CachedModel): number {
 }
 
 /** Bytes of the pages of one text as long as the model allows: its last token needs none, but a text ends behind it. */
-export function textBytes(model: CachedModel & { readonly maxKeptPositions: number }): number {
-  return pageBytes(model) * Math.ceil((model.maxKeptPositions + 1) / PAGE_TOKENS);
+export function textBytes(model: CachedModel & { readonly maxPositions: number }): number {
+  return pageBytes(model) * Math.ceil((model.maxPositions + 1) / PAGE_TOKENS);
 }
 
 /** Bytes of keys and values where nobody says how many: of one text as long as the model allows, within bounds. */
@@ -105,7 +105,11 @@ export class PagedCache {
   layoutFor({ sequences, count }: PagedRows): CacheLayout {
     const length = count + Math.max(...sequences.map(({ numComputed }) => numComputed));
     // Several rows by heads run one id each.
-    const mayBe = this.#best === "heads" && (sequences.length === 1 || count === 1);
+    const mayBe =
+      this.#best === "heads" &&
+      (sequences.length === 1 || count === 1) &&
+      // These look up the position itself.
+      !sequences.some(({ isLong }) => isLong);
     return mayBe && this.#heads.canHold(sequences.length, length) ? "heads" : "pages";
   }
 

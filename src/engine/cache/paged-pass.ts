@@ -68,6 +68,7 @@ export class PagedPass {
       segments: new Int32Array(sequences.length * length).fill(1),
       tokenTypes: null,
       keys: this.pages && this.#keysIn(this.pages, positions),
+      textLengths: sequences.map(({ ids }) => ids.length),
       isPromptEnd: (row, index) => {
         const { numComputed, numPrompt } = sequences[row]!;
         return numComputed + index === numPrompt - 1;

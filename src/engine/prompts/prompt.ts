@@ -8,20 +8,16 @@ import type { PassFacts } from "../../nn/pass.ts";
 export const PREFILL_CHUNK = 256;
 
 /** Holds a prompt against the model. @throws UsageError "usage/shape" when it is empty, too long, or of foreign ids */
-export function checkPrompt(
-  { maxPositions, maxKeptPositions, numOutputs }: Model,
-  promptIds: readonly number[],
-): void {
+export function checkPrompt({ maxPositions, numOutputs }: Model, promptIds: readonly number[]): void {
   if (promptIds.length === 0) {
     throw new UsageError("usage/shape", "Cannot generate: the prompt is empty, expected at least one token", {
       hint: "Give some text to go on from.",
     });
   }
-  if (promptIds.length > maxKeptPositions) {
-    const isAll = maxKeptPositions === maxPositions;
+  if (promptIds.length > maxPositions) {
     throw new UsageError(
       "usage/shape",
-      `Cannot generate: the prompt has ${promptIds.length} tokens, expected at most ${maxKeptPositions}, ${isAll ? "the model's positions" : "after which it rotates all positions otherwise (longrope)"}`,
+      `Cannot generate: the prompt has ${promptIds.length} tokens, expected at most ${maxPositions}, the model's positions`,
       { hint: "Shorten the prompt, or start a new conversation." },
     );
   }
@@ -46,6 +42,7 @@ export function factsOfText(length: number): PassFacts {
     segments,
     tokenTypes: null,
     keys: { positions, segments },
+    textLengths: null,
     isPromptEnd: null,
   };
 }

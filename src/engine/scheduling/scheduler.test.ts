@@ -122,6 +122,37 @@ test("a text that starts again does not count its own pages as found in those of
   assert.equal(last.numShared, 0);
 });
 
+test("a text whose keys are no good any more starts again, and finds those of texts as long alone", () => {
+  const pool = new PagePool(8);
+  const scheduler = new Scheduler(pool, { maxRunning: 1, prefillTokens: 64 });
+  const make = (length: number): Sequence =>
+    new Sequence(
+      Array.from({ length }, (_, i) => i),
+      "base",
+      { numAlike: 20 },
+    );
+  const run = (sequence: Sequence): number => {
+    scheduler.add(sequence);
+    while (sequence.ids.length < 22) {
+      const { chunks, decodes } = scheduler.schedule();
+      for (const { count } of [...chunks, ...decodes.map(() => ({ count: 1 }))])
+        scheduler.computed(sequence, count);
+      assert.ok(sequence.isLong === sequence.ids.length > 20);
+      if (sequence.numPending === 0) sequence.ids.push(sequence.ids.length);
+    }
+    scheduler.remove(sequence);
+    return sequence.numShared;
+  };
+  const [first, second] = [make(19), make(19)];
+  assert.equal(run(first), 0);
+  assert.equal(first.numPreemptions, 1);
+  // The page of the first that was short, and later that of the one that was long.
+  assert.equal(run(second), 16);
+  const long = make(21);
+  assert.equal(run(long), 16);
+  assert.equal(long.numPreemptions, 0);
+});
+
 test("the oldest page that nobody holds goes first, and what followed it is not found any more", () => {
   const pool = new PagePool(2);
   const ids = Array.from({ length: PAGE_TOKENS }, (_, i) => i);

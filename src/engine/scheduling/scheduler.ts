@@ -85,7 +85,8 @@ export class Scheduler {
     let budget = prefillTokens;
     // A sequence that finds no page preempts others, which changes the list.
     for (const sequence of this.#running.slice()) {
-      if (this.#running.includes(sequence)) this.#reserve(sequence);
+      if (sequence.isOutgrown) this.#preempt(sequence);
+      else if (this.#running.includes(sequence)) this.#reserve(sequence);
     }
     const canDecode = this.#running.filter(({ isDecoding }) => isDecoding);
     const add = (sequence: Sequence, most: number): number => {
@@ -139,6 +140,7 @@ export class Scheduler {
 
   /** Gives a sequence the pages of all of its ids; false: there are not enough. */
   #admit(sequence: Sequence): boolean {
+    if (sequence.isOutgrown) sequence.restart();
     this.#share(sequence);
     if (pagesOf(sequence) - sequence.pages.length > this.#pool.numFree) {
       this.#releasePages(sequence);
@@ -167,9 +169,7 @@ export class Scheduler {
   #releasePages(sequence: Sequence): void {
     // The last first: when memory is short, what follows a page goes before it.
     for (const page of sequence.pages.splice(0).reverse()) this.#pool.release(page);
-    sequence.numComputed = 0;
-    sequence.numPublished = 0;
-    sequence.next = sequence.root;
+    sequence.restart();
   }
 }
 

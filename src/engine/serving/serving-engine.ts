@@ -115,7 +115,7 @@ export class ServingEngine implements Riders {
     const { promptIds, adapter = null, maxNewTokens, signal } = request;
     checkPrompt(model, [...promptIds, ...(request.writtenIds ?? [])]);
     // The last token needs no position: nothing follows it.
-    const maxLength = Math.min(promptIds.length + maxNewTokens, model.maxKeptPositions + 1);
+    const maxLength = Math.min(promptIds.length + maxNewTokens, model.maxPositions + 1);
     this.#requireRoom(maxLength);
     const isNamed = typeof adapter === "string";
     const held = isNamed ? await this.adapters.acquire(adapter, signal) : adapter;
@@ -144,6 +144,7 @@ export class ServingEngine implements Riders {
     const root = `${held?.key ?? "base"}${isApart ? " alike" : ""}`;
     const sequence = new Sequence(promptIds, isShared ? root : null, {
       submittedMs,
+      numAlike: this.session.model.numAlikePositions,
       isBatchInvariant: isBatchInvariant && !this.session.compute.isExact,
     });
     const text = new TextInWork(request, { sequence, held, maxLength });

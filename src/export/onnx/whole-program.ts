@@ -157,7 +157,8 @@ class ProgramBuilder {
 
   /** A table of as many positions as a text may have. */
   #table(table: PositionTable): Value {
-    const { maxKeptPositions: numRows } = this.#session.model;
+    const { maxPositions, numAlikePositions } = this.#session.model;
+    const numRows = Math.min(maxPositions, numAlikePositions);
     const { name, width } = table;
     const shape = [numRows, width];
     if (!this.#whole.has(name))

@@ -182,6 +182,7 @@ test("RoAd at the ends of prompts alone declares an input that marks them", () =
     segments: new Int32Array(6),
     tokenTypes: null,
     keys: null,
+    textLengths: null,
     isPromptEnd,
   });
   const marks = new Float32Array(6).fill(7);
