@@ -42,6 +42,7 @@ export const CODES = {
   "usage/output": ["usage", "The output is taken, or lies in what is read."],
   "usage/database": ["usage", "The database is that of another version of graft."],
   "usage/shape": ["usage", "Sizes of tensors do not fit each other."],
+  "usage/length": ["usage", "A text is longer than the model's positions, or than the rows of a batch."],
   "usage/state": ["usage", "What is used is closed or released, or busy with something else."],
   "format/file": ["format", "A file is missing, truncated or not what its name says."],
   "format/tensor": ["format", "A tensor of a file is missing, surplus or of a wrong shape or type."],

@@ -68,7 +68,7 @@ export class Conversation {
   /**
    * Answers a message; `onText` is told of each piece. An answer that was stopped stays in the conversation as far as it
    * went; a question that failed, or was stopped before the first word, does not.
-   * @throws UsageError "usage/shape" when system and question alone are longer than the model's positions,
+   * @throws UsageError "usage/length" when system and question alone are longer than the model's positions,
    * "usage/chat-template".
    */
   async ask(question: string, request: TextRequest, onText?: (piece: string) => void): Promise<Answer> {

@@ -11,7 +11,7 @@ import { readToEnd } from "./generation/read-to-end.ts";
 import { checkPrompt } from "./prompts/prompt.ts";
 import { stopIdsOf } from "./answers/stop-ids.ts";
 
-/** Makes what writes after the prompts of a run. @throws UsageError "usage/shape", "usage/model", "usage/chat-template" */
+/** Makes what writes after the prompts of a run. @throws UsageError "usage/length", "usage/flag", "usage/model", "usage/chat-template" */
 export const makeSampleWriter: MakeSampleWriter = async (parts) => {
   const { session, adapter, checkpoint, tools, prompts, maxNewTokens, signal, betweenTokens } = parts;
   const { tokenizer } = tools;

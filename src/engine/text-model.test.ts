@@ -336,7 +336,7 @@ test("a stopped answer stays as far as it went; a question without an answer doe
   assert.equal(conversation.messages.length, 2);
   await conversation.ask("again", { maxNewTokens: 9, signal: stop.signal });
   assert.equal(conversation.messages.length, 2);
-  await assert.rejects(conversation.ask("x".repeat(600), { maxNewTokens: 1 }), { code: "usage/shape" });
+  await assert.rejects(conversation.ask("x".repeat(600), { maxNewTokens: 1 }), { code: "usage/length" });
   assert.equal(conversation.messages.length, 2);
   await model.close();
 });

@@ -67,6 +67,9 @@ const TYPES: Readonly<Record<number, string>> = {
   504: "timeout_error",
 };
 
+/** By who must act: a client cannot help a shortage of the machine, which may be over soon. */
+const STATUSES = { usage: 400, format: 400, capacity: 503, failed: 500 } as const;
+
 /**
  * Makes an answer of whatever went wrong; of what is no client's fault, what graft says of it. A full disk is one answer, whoever
  * found it. `named` takes the places of this machine out of a text.
@@ -82,9 +85,8 @@ export function errorAnswer(
   if (error instanceof GraftError) {
     const away = full === null ? toldOfAway(error) : null;
     if (away !== null) return answer(503, away, null, error.code);
-    const status = full !== null ? 503 : CODES[error.code][0] === "failed" ? 500 : 400;
-    const isTooLong = error.code === "usage/shape" || error.code === "capacity/memory";
-    const code = isTooLong ? "context_length_exceeded" : error.code;
+    const status = full === null ? STATUSES[CODES[error.code][0]] : 503;
+    const code = error.code === "usage/length" ? "context_length_exceeded" : error.code;
     return answer(status, named(toldWhole(error)), null, code);
   }
   return answer(500, "Internal error", null, "internal_error");

@@ -95,7 +95,7 @@ export class Evaluator {
 
   /**
    * Evaluates examples.
-   * @throws UsageError "usage/flag" when there is no example, "usage/data", "usage/model" and "usage/shape" for one that the model cannot read
+   * @throws UsageError "usage/flag" when there is no example, "usage/data", "usage/model", "usage/length" and "usage/shape" for one that the model cannot read
    */
   async evaluate(units: readonly TrainingUnit[], options: EvaluateOptions = {}): Promise<Evaluation> {
     checkArguments("evaluate", EXAMPLES, { units, options });

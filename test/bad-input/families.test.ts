@@ -508,7 +508,7 @@ describe("texts longer than the model's positions", () => {
         },
       );
       const refusal = {
-        code: "usage/shape",
+        code: "usage/length",
         says: [`${maxPositions + 1} tokens, expected at most ${maxPositions}`],
         hint: /[Ss]horten/,
       };
@@ -552,7 +552,7 @@ test("a text that longrope would rotate anew while it is written", async () => {
     const says = [
       "17 tokens, expected at most 16, after which it rotates all positions otherwise (longrope)",
     ];
-    assertSays(error, { code: "usage/shape", says, hint: /[Ss]horten/ });
+    assertSays(error, { code: "usage/length", says, hint: /[Ss]horten/ });
     return true;
   });
   const { ids } = await generator.complete({ promptIds: promptIds.slice(5), maxNewTokens: 40 });

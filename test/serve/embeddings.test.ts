@@ -131,7 +131,7 @@ test("the library gives the numbers that the server gives: embeddings, and log-p
   }
   const stopped = AbortSignal.abort(new Error("enough"));
   await assert.rejects(model.embed(promptIds, stopped), { message: "enough" });
-  await assert.rejects(model.embed([]), { code: "usage/shape" });
+  await assert.rejects(model.embed([]), { code: "usage/flag" });
   await assert.rejects(model.embed(promptIds, {} as AbortSignal), {
     code: "usage/flag",
     message: /signal is/,

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import { join } from "node:path";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { after, test } from "node:test";
-import { FailedError } from "../../src/errors.ts";
+import { CapacityError, FailedError, UsageError } from "../../src/errors.ts";
 import { withDisk } from "../../src/format/files/disk/calls.ts";
 import { errorAnswer } from "../../src/server/api-error.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
@@ -332,6 +332,16 @@ test("a full disk is one answer of every route, is told to the operator, and lea
   }
   const told = server.errors.splice(0).map((error) => (error as FailedError).code);
   assert.deepEqual(told, ["failed/write", "failed/write"]);
+});
+
+test("a text that is too long is told as OpenAI tells it; a shortage of memory, and sizes that do not fit, as what they are", () => {
+  const told = (error: Error): unknown[] => {
+    const { status, body } = errorAnswer(error);
+    return [status, body.error.code];
+  };
+  assert.deepEqual(told(new UsageError("usage/length", "long")), [400, "context_length_exceeded"]);
+  assert.deepEqual(told(new UsageError("usage/shape", "wide")), [400, "usage/shape"]);
+  assert.deepEqual(told(new CapacityError("capacity/memory", "large")), [503, "capacity/memory"]);
 });
 
 test("files are taken for training alone, with rows in them, and given back", async () => {

@@ -125,7 +125,7 @@ test("generate names what is wrong: no model, an adapter for another model, a pr
     [["--model", join(folder, "nowhere"), "--prompt", "x"], 1, /error\[format\/file\]/],
     [["--model", narrow, "--adapter", adapter, "--prompt", "x"], 2, /error\[usage\/adapter\]/],
     [["--model", model, "--adapter", join(folder, "none"), "--prompt", "x"], 1, /error\[format\/file\]/],
-    [["--model", model, "--prompt", "x".repeat(513)], 2, /error\[usage\/shape\].*513 tokens/],
+    [["--model", model, "--prompt", "x".repeat(513)], 2, /error\[usage\/length\].*513 tokens/],
     [["--model", model, "--prompt", ""], 2, /error\[usage\/flag\].*--prompt is empty/],
     [["--model", model], 2, /there is no prompt, expected one of --prompt and --prompts/],
     [["--model", model, "--prompt", "x", "--top-p", "0"], 2, /--top-p is 0/],
@@ -174,7 +174,7 @@ test("chat tells of a message that it cannot take and goes on; its status tells 
   const words = ["chat", "--model", model, "--max-new-tokens", "1"];
   const { status, stderr, stdout } = await runProcess(words, `${"x".repeat(600)}\nhi\n`);
   assert.equal(status, 2);
-  assert.match(stderr, /^error\[usage\/shape\]: .*\nhint: .*\n$/);
+  assert.match(stderr, /^error\[usage\/length\]: .*\nhint: .*\n$/);
   assert.equal(stdout.split("\n").length, 2);
 });
 

@@ -52,7 +52,7 @@ describe("toBatch()", () => {
     assert.equal(toBatch(rows, 4).input.data.length, 4);
     assert.throws(() => toBatch(rows, 1), {
       name: "UsageError",
-      code: "usage/shape",
+      code: "usage/length",
       message: "Cannot batch row: 2 tokens, expected at most 1",
     });
   });

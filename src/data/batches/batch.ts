@@ -47,7 +47,7 @@ const ARGUMENTS = lazily(() => z.strictObject({ rows: z.array(UNIT_LIST), length
 
 /**
  * Lays rows side by side, padded to `length` or to the longest row. The caller owns the arrays.
- * @throws UsageError "usage/flag" for rows that are none, "usage/shape" when one is longer
+ * @throws UsageError "usage/flag" for rows that are none, "usage/length" when one is longer
  */
 export function toBatch(rows: readonly (readonly TrainingExample[])[], length?: number): Batch {
   checkArguments("toBatch", ARGUMENTS, { rows, length });
@@ -72,7 +72,7 @@ function toTokenBatch(rows: TokenRows, length?: number): Batch {
   const longest = rows.reduce((max, row) => Math.max(max, rowLength(row)), 0);
   const T = length ?? longest;
   if (longest > T) {
-    throw new UsageError("usage/shape", `Cannot batch row: ${longest} tokens, expected at most ${T}`, {
+    throw new UsageError("usage/length", `Cannot batch row: ${longest} tokens, expected at most ${T}`, {
       hint: "Leave the length out, or shorten the examples.",
     });
   }

@@ -133,7 +133,7 @@ describe("writeAll()", () => {
     const [promptIds] = PROMPTS as [number[]];
     const good = { promptIds, maxNewTokens: 4 };
     await assert.rejects(model.writeAll([good, { ...good, task: "c" }]), { code: "usage/adapter" });
-    await assert.rejects(model.writeAll([good, { ...good, promptIds: [] }]), { code: "usage/shape" });
+    await assert.rejects(model.writeAll([good, { ...good, promptIds: [] }]), { code: "usage/flag" });
     const writing = model.writeAll([{ ...good, task: "a" }]);
     await assert.rejects(() => model.tasks.unload("a"), /a batch with it is in work/);
     await writing;

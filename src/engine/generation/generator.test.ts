@@ -132,15 +132,15 @@ test("a reader who stops early frees the generator, and two at once are refused"
 
 test("prompts that are empty, too long or of foreign ids are usage errors", async () => {
   const generator = await Generator.create({ session, adapter: null });
-  const refuse = async (promptIds: readonly number[], message: RegExp): Promise<void> => {
+  const refuse = async (promptIds: readonly number[], code: string, message: RegExp): Promise<void> => {
     await assert.rejects(generator.complete({ promptIds, maxNewTokens: 1 }), {
-      code: "usage/shape",
+      code,
       message,
     });
   };
-  await refuse([], /the prompt is empty/);
-  await refuse(ramp(513), /513 tokens, expected at most 512/);
-  await refuse([3, VOCAB], /id 259, expected ids below 259/);
+  await refuse([], "usage/flag", /the prompt is empty/);
+  await refuse(ramp(513), "usage/length", /513 tokens, expected at most 512/);
+  await refuse([3, VOCAB], "usage/flag", /id 259, expected ids below 259/);
   assert.equal((await generator.complete({ promptIds: ramp(512), maxNewTokens: 5 })).ids.length, 1);
 });
 

@@ -123,7 +123,7 @@ export class Generator {
 
   /**
    * Generates token by token; stopping to read ends it.
-   * @throws UsageError "usage/shape" for a prompt that is empty or longer than the model's positions, "usage/flag" for settings
+   * @throws UsageError "usage/length" for a prompt longer than the model's positions, "usage/flag" for one that is empty and for settings
    * that mean nothing, "usage/state" while another generation is in work and after the model was closed
    */
   async *generate(request: GenerateRequest): AsyncGenerator<GeneratedToken, GenerationEnd, void> {

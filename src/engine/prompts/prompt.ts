@@ -7,16 +7,16 @@ import type { PassFacts } from "../../nn/pass.ts";
 /** Prompt tokens that run at once: enough to fill the machine, few enough for a small mask and a quick stop. */
 export const PREFILL_CHUNK = 256;
 
-/** Holds a prompt against the model. @throws UsageError "usage/shape" when it is empty, too long, or of foreign ids */
+/** Holds a prompt against the model. @throws UsageError "usage/length" when it is too long, "usage/flag" when it is empty or of foreign ids */
 export function checkPrompt({ maxPositions, numOutputs }: Model, promptIds: readonly number[]): void {
   if (promptIds.length === 0) {
-    throw new UsageError("usage/shape", "Cannot generate: the prompt is empty, expected at least one token", {
+    throw new UsageError("usage/flag", "Cannot generate: the prompt is empty, expected at least one token", {
       hint: "Give some text to go on from.",
     });
   }
   if (promptIds.length > maxPositions) {
     throw new UsageError(
-      "usage/shape",
+      "usage/length",
       `Cannot generate: the prompt has ${promptIds.length} tokens, expected at most ${maxPositions}, the model's positions`,
       { hint: "Shorten the prompt, or start a new conversation." },
     );
@@ -24,7 +24,7 @@ export function checkPrompt({ maxPositions, numOutputs }: Model, promptIds: read
   const at = promptIds.findIndex((id) => !(Number.isInteger(id) && id >= 0 && id < numOutputs));
   if (at >= 0) {
     throw new UsageError(
-      "usage/shape",
+      "usage/flag",
       `Cannot generate: the prompt has id ${showValue(promptIds[at])}, expected ids below ${numOutputs}`,
       { hint: "Use the tokenizer that belongs to the model." },
     );

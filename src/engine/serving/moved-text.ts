@@ -45,14 +45,14 @@ export interface MovedText extends Kept, Pick<ServeRequest, "writtenIds"> {
 
 /**
  * Describes a text by its request and the ids that were written so far, to be kept as JSON.
- * @throws UsageError "usage/shape" for one that follows a grammar, or whose adapter has no name
+ * @throws UsageError "usage/flag" for one that follows a grammar, or whose adapter has no name
  */
 export function exportText(request: ServeRequest, newIds: readonly number[]): MovedText {
   checkArguments("exportText", NEW_IDS, { newIds });
   const { adapter = null, penalties, grammar, reader, writtenIds = [] } = withTextSettings(request);
   if (grammar || reader || (adapter !== null && typeof adapter !== "string")) {
     throw new UsageError(
-      "usage/shape",
+      "usage/flag",
       "Cannot export a text: it follows a grammar, tells of its prompt or has an adapter without a name, expected ids and a name alone",
       { hint: "Let it end where it is." },
     );
@@ -69,13 +69,13 @@ export function exportText(request: ServeRequest, newIds: readonly number[]): Mo
 
 /**
  * The request that goes on with an exported text: only what comes next is told.
- * @throws UsageError "usage/shape" for what another version has exported, "usage/flag" for what is no such text
+ * @throws UsageError "usage/flag" for what another version has exported, or is no such text
  */
 export function importText(moved: MovedText): ServeRequest {
   checkArguments("importText", MOVED, { moved });
   const { version, penalties, ...text } = moved;
   if (version !== 1) {
-    throw new UsageError("usage/shape", `Cannot import a text: version ${showValue(version)}, expected 1`, {
+    throw new UsageError("usage/flag", `Cannot import a text: version ${showValue(version)}, expected 1`, {
       hint: "Export it with this version of graft.",
     });
   }

@@ -102,7 +102,7 @@ export function requireTrainableBlocks(model: Model, adapter: AdapterView): void
 /**
  * Refuses tokens that the embedding has no row for, texts without tokens or longer than the model's positions, and classes that
  * no token of theirs tells.
- * @throws UsageError "usage/data", "usage/model", "usage/shape"
+ * @throws UsageError "usage/data", "usage/model", "usage/length", "usage/shape"
  */
 export function requireReadable(
   units: readonly TrainingUnit[],
@@ -114,7 +114,7 @@ export function requireReadable(
     const { ids } = example;
     if (ids.length > maxPositions) {
       throw new UsageError(
-        "usage/shape",
+        "usage/length",
         `Cannot use example "${describeSource(example.source)}": ${ids.length} tokens, expected at most ${maxPositions}, the model's positions`,
         { hint: "Choose a lower max length, or shorten the text." },
       );
