@@ -144,6 +144,20 @@ describe("TaskSet", async () => {
     await model.tasks.unload("a");
   });
 
+  test("a text that begins while its task is unloaded is refused, and the name is free when that is over", async () => {
+    const model = await open();
+    await model.tasks.load("a", lora);
+    await model.tasks.switch("a");
+    const unloaded = model.tasks.unload("a");
+    const write = () => model.writeAll([{ promptIds: PROMPT, ...REQUEST, task: "a" }]);
+    await Promise.all([
+      assertRefused(write, /"a": no task is loaded/, /Load its adapter/),
+      assertRefused(() => model.tasks.load("a", lora), /the name is taken/, /unload "a"/),
+      unloaded,
+    ]);
+    await model.tasks.load("a", lora);
+  });
+
   test("texts whose caller fails in the middle end, and then their task may be unloaded", async () => {
     const model = await open();
     await model.tasks.load("a", lora);

@@ -70,8 +70,8 @@ export class TaskSet {
   readonly #tasks = new Map<string, Entry>();
   /** Their adapters as the engine holds them for its rows, once a batch has asked for them. */
   readonly #held = new Map<string, Promise<HeldAdapter>>();
-  /** Names whose adapters are being read. */
-  readonly #loading = new Set<string>();
+  /** Names that are being loaded or unloaded: nobody else takes them. */
+  readonly #changing = new Set<string>();
   #active: Entry | null = null;
   #isReleased = false;
 
@@ -138,8 +138,8 @@ export class TaskSet {
         { hint: "Open the model with mergeAdapter false, or without an adapter." },
       );
     }
-    if (this.#tasks.has(name) || this.#loading.has(name)) throw nameTaken("task", name);
-    this.#loading.add(name);
+    if (this.#tasks.has(name) || this.#changing.has(name)) throw nameTaken("task", name);
+    this.#changing.add(name);
     try {
       const { adapter, chatTemplateHash } = await read(folder);
       try {
@@ -151,7 +151,7 @@ export class TaskSet {
       }
       return this.#enter({ name, path: folder, adapter, chatTemplateHash });
     } finally {
-      this.#loading.delete(name);
+      this.#changing.delete(name);
     }
   }
 
@@ -225,11 +225,20 @@ export class TaskSet {
         hint: "Wait for the end of the batch, or stop it by its signal.",
       });
     }
-    if (task === this.#active) await this.switch(null);
+    // From here on nobody finds it: a text that began while this waits would lose its adapter.
     this.#tasks.delete(name);
-    const held = await this.#held.get(name);
+    this.#changing.add(name);
+    try {
+      if (task === this.#active) await this.switch(null);
+    } catch (error) {
+      this.#tasks.set(name, task);
+      throw error;
+    } finally {
+      this.#changing.delete(name);
+    }
+    const held = this.#held.get(name);
     this.#held.delete(name);
-    if (held) await this.#parts.generator.engine.adapters.letGo(held);
+    if (held) await this.#parts.generator.engine.adapters.letGo(await held);
     task.adapter.release();
   }
 
