@@ -151,6 +151,24 @@ test("who stops reading frees the pages, and the others go on", async () => {
   assert.equal(engine.stats.numPagesHeld, 0);
 });
 
+test("a fault outside of a pass fails the texts that are being written, and the next are written as ever", async () => {
+  const engine = await open(60);
+  const { turns } = engine;
+  const shape = turns.shape.bind(turns);
+  turns.shape = () => {
+    throw new Error("outside of a pass");
+  };
+  const texts = REQUESTS.slice(0, 2).map((request) => write(engine, request));
+  const told = await Promise.allSettled(texts);
+  assert.deepEqual(
+    told.map((end) => end.status === "rejected" && String(end.reason)),
+    Array(2).fill("Error: outside of a pass"),
+  );
+  turns.shape = shape;
+  assert.deepEqual((await write(engine, REQUESTS[0]!)).ids, expected[0]);
+  assert.equal(engine.stats.numPagesHeld, 0);
+});
+
 test("a text that the cache cannot hold, and an adapter that nobody knows, are refused", async () => {
   const engine = await open(2);
   const promptIds = Array.from({ length: 30 }, () => 40);

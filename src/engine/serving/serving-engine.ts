@@ -104,7 +104,7 @@ export class ServingEngine implements Riders {
 
   /**
    * Writes a text; stopping to read ends it.
-   * @throws UsageError "usage/shape" for a prompt that is empty, too long or of foreign ids, "usage/flag" for settings that mean
+   * @throws UsageError "usage/length" for a prompt that is too long, "usage/flag" for one that is empty or of foreign ids and for settings that mean
    * nothing, "usage/adapter" for an adapter that is not known, "usage/state" after `close`; CapacityError "capacity/memory" for a text that the cache cannot hold; FailedError "engine/nan"
    */
   async *write(given: ServeRequest): AsyncGenerator<ServedToken, ServeEnd, void> {
@@ -190,6 +190,9 @@ export class ServingEngine implements Riders {
           this.turns.giveBack();
         }
       }
+    } catch (error) {
+      // What fails in a pass has been told to its texts; of what fails outside of one, no text would hear otherwise.
+      this.#texts.failAll(error);
     } finally {
       this.#loop = null;
     }

@@ -81,6 +81,11 @@ export class TextsInWork {
     if (this.#drop(text)) text.queue.fail(error);
   }
 
+  /** Ends all texts by an error. */
+  failAll(error: unknown): void {
+    for (const text of this.#texts.values()) this.fail(text, error);
+  }
+
   /** Ends all texts before their time. */
   abort(): void {
     for (const text of this.#texts.values()) this.end(text, "aborted");
