@@ -9,6 +9,7 @@ import { PGlite } from "@electric-sql/pglite";
 import type { FailedError } from "../../src/errors.ts";
 import { forbidTierUp } from "../../src/jobs/database/forbid-tier-up.ts";
 import { openSharedJobs } from "../../src/jobs/database/open-jobs.ts";
+import { openPostgres } from "../../src/jobs/database/postgres.ts";
 import { JobQueue, type TakenJob } from "../../src/jobs/queue/job-queue.ts";
 import { waitFor } from "../process/wait-for.ts";
 import { checkShares, checkTable } from "./check-table.ts";
@@ -159,4 +160,15 @@ test("a database that goes away and comes back is asked again: nothing is lost, 
   const told = await toldBy(other.table, "ftjob-of-lost");
   assert.equal(told.filter(({ message }) => message === telling.message).length, 1);
   assert.ok(await queue.changeOwn(row, { status: "succeeded" }, []));
+});
+
+test("a database that may only be read, as one that follows another may, is one that is away", async () => {
+  const database = openPostgres(server.url);
+  await database.query("set default_transaction_read_only = on");
+  await assert.rejects(
+    database.transaction((connection) => connection.query("delete from graft.jobs where id = ''")),
+    { code: "failed/database", message: /^Cannot reach the database: .* read-only transaction$/ },
+  );
+  await database.query("reset default_transaction_read_only");
+  await database.close();
 });

@@ -14,8 +14,8 @@ import type { Connection, Database } from "./database.ts";
 const WAITS_MS = [50, 200, 800];
 const CONNECT_MS = 5000;
 const STATEMENT_MS = 10_000;
-/** Codes of Node and of PostgreSQL that say nothing about the statement: connections, shutting down, too many clients. */
-const LOST = /^(E[A-Z]+|08.{3}|57P0[1-5]|53300|40001|40P01)$/;
+/** Codes of Node and of PostgreSQL that say nothing about the statement: connections, shutting down, too many clients, a standby, locks. */
+const LOST = /^(E[A-Z]+|08.{3}|57014|57P0[1-5]|53300|25006|55P03|40001|40P01)$/;
 /** The code of PostgreSQL while it starts, stops or recovers. */
 const STARTING = "57P03";
 const HINTS: ReadonlyMap<unknown, string> = new Map([

@@ -57,6 +57,22 @@ test("a change waits for a table that cannot be reached, and is told after what 
   assert.deepEqual((await told()).slice(-3), ["Step 1", "The training has begun", "Step 2"]);
 });
 
+test("a change that no other try mends is told and thrown at once, and leaves what was told before it to be heard", async () => {
+  const { memory, pass, lease, told, troubles } = await takenJob();
+  lease.tell({ message: "Step 1", data: { step: 1 } }, 1);
+  const withJob = memory.withJob.bind(memory);
+  memory.withJob = () => {
+    pass(LEASE_MS / 20);
+    return Promise.reject(new TypeError("no JSON"));
+  };
+  await assert.rejects(lease.change({ status: "succeeded" }), { name: "TypeError", message: "no JSON" });
+  assert.equal(troubles[0], "TypeError: no JSON");
+  memory.withJob = withJob;
+  assert.ok(await lease.change({ status: "failed" }, { message: "The job has failed" }));
+  await lease.end();
+  assert.deepEqual((await told()).slice(-2), ["Step 1", "The job has failed"]);
+});
+
 test("a worker tells once that it does not reach the table while it trains, and that it does again", async () => {
   const { place, lease, troubles } = await takenJob();
   place.isDown = true;

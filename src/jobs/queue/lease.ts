@@ -5,6 +5,7 @@
  * it lets go before the table gives the job to another. A table that cannot be reached is asked again until then, while the
  * work goes on.
  */
+import { FailedError } from "../../errors.ts";
 import type { Clock } from "./clock.ts";
 import type { Job, JobEvent } from "../job.ts";
 import type { OwnChange } from "./holds.ts";
@@ -91,26 +92,27 @@ export class Lease {
     this.#wake.abort();
   }
 
-  /** What has been told of some steps of the job, by whoever had it; nothing when the lease is over first. */
+  /** What has been told of some steps of the job, by whoever had it; nothing when the lease is over first. @throws as `change` */
   async toldOf(steps: readonly number[]): Promise<JobEvent[]> {
     return (await this.#persist(() => this.#queue.table.listEventsOf(this.row.job.id, steps))) ?? [];
   }
 
-  /** Changes the job, after all that was told. Null: it is lost, or was stopped. */
+  /** Changes the job, after all that was told. Null: it is lost, or was stopped. @throws what asking again does not mend */
   async change(change: Partial<Job>, telling?: Telling, more: OwnChange = {}): Promise<JobRow | null> {
     // Out of what beats tell: the change's own is not to be heard without it.
     const before = this.#events.splice(0);
     const events = telling ? [...before, this.#queue.eventOf(telling)] : before;
-    const changed = await this.#inOrder(() =>
-      this.#persist(() => this.#queue.changeOwn(this.row, change, events, more)),
-    );
-    if (changed) {
-      this.row = changed;
-      return changed;
+    let changed: JobRow | null = null;
+    try {
+      changed = await this.#inOrder(() =>
+        this.#persist(() => this.#queue.changeOwn(this.row, change, events, more)),
+      );
+    } finally {
+      if (!changed) this.#events.unshift(...before);
     }
-    this.#events.unshift(...before);
-    this.stop();
-    return null;
+    if (changed) this.row = changed;
+    else this.stop();
+    return changed;
   }
 
   /** Lets go of the job, on which no work is done any more: late, too, as the table knows whether another has it by then. */
@@ -121,16 +123,20 @@ export class Lease {
     if (this.row.leaseUntilMs === null) return;
     const giveBack = (): Promise<true> =>
       this.#queue.giveBack(this.row, this.#events, this.#numSteps).then(() => true);
-    await this.#inOrder(async () => (await this.#persist(giveBack)) ?? (await giveBack())).catch(() => {});
+    await this.#inOrder(async () => (await this.#persist(giveBack)) ?? (await giveBack())).catch(
+      (error: unknown) => this.#trouble.tell(error),
+    );
   }
 
-  /** Tries until it is heard; null when the lease is over first. */
+  /** Tries until a table that is away hears it; null when the lease is over first. @throws what another try does not mend */
   async #persist<T>(work: () => Promise<T>): Promise<T | null> {
     for (let waitMs = this.#leaseMs / 100; ; waitMs *= 2) {
       if (!this.isHeld()) return null;
       try {
         return await work();
-      } catch {
+      } catch (error) {
+        this.#trouble.tell(error);
+        if (!(error instanceof FailedError)) throw error;
         await this.#clock.sleep(Math.min(waitMs, this.#leaseMs / NUM_BEATS));
       }
     }

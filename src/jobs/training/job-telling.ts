@@ -20,11 +20,13 @@ interface JobTelling {
 export function follow(lease: Lease, event: TrainEvent, { words, used, heard }: JobTelling): void {
   if (event.event === "start") {
     const { total_steps, steps_per_epoch, examples, trainable_parameters } = event;
-    // A job that is not its own any more is stopped by that.
-    void lease.change(
-      { status: "running", used: used(total_steps / steps_per_epoch) },
-      { message: "The training has begun", data: { total_steps, examples, trainable_parameters } },
-    );
+    // A job that is not its own any more is stopped by that. What fails has been told, and fails the job at its end if it lasts.
+    lease
+      .change(
+        { status: "running", used: used(total_steps / steps_per_epoch) },
+        { message: "The training has begun", data: { total_steps, examples, trainable_parameters } },
+      )
+      .catch(() => {});
     return;
   }
   tell(lease, event, words, heard);
