@@ -43,6 +43,20 @@ test("checkpoints that are made while one is being published are published at on
   assert.equal(writes.length, 3, "what comes later is published too");
 });
 
+test("a checkpoint that is made while all is being published is published behind it", async () => {
+  const { writes, publisher, end } = openPlace();
+  publisher.publishSoon();
+  await new Promise(setImmediate);
+  const published = publisher.publish();
+  publisher.publishSoon();
+  for (const numBegun of [1, 2, 3]) {
+    await new Promise(setImmediate);
+    assert.equal(writes.length, numBegun);
+    await end();
+  }
+  await published;
+});
+
 test("a store that is away is told of once, and that it is back", async () => {
   const { place, told, publisher, end } = openPlace();
   place.isAway = true;

@@ -28,8 +28,9 @@ export class RunPublisher {
 
   /** Publishes all that has been written. @throws as publishing does */
   async publish(): Promise<void> {
-    await this.#last;
-    await this.#write();
+    const done = this.#last.then(() => this.#write());
+    this.#last = done.catch(() => {});
+    await done;
   }
 
   /** Waits for what is being published. */
