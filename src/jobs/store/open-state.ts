@@ -6,6 +6,7 @@ import type { Environment } from "../../environment.ts";
 import type { Clock } from "../queue/clock.ts";
 import { StateFolder } from "../state-folder.ts";
 import { type Patience, untilThere } from "../while-away.ts";
+import { StoreAwayError, StoreRefusesError } from "./store-errors.ts";
 
 interface StateOptions {
   readonly folder: string;
@@ -28,7 +29,6 @@ export async function openState({ folder, store, env, clock }: StateOptions): Pr
 /** Waits until the store answers. @throws FailedError "failed/store" at once where it refuses; the reason of a signal that aborts */
 export async function untilAnswered(files: StateFolder, patience: Patience): Promise<void> {
   const { signal } = patience;
-  const { StoreAwayError, StoreRefusesError } = await import("./s3.ts");
   const ask = async (): Promise<void> => {
     try {
       await files.requireAnswer(signal);

@@ -7,6 +7,7 @@ import { AwsV4Signer } from "aws4fetch";
 import type { Environment } from "../../environment.ts";
 import { FailedError, UsageError } from "../../errors.ts";
 import type { Clock } from "../queue/clock.ts";
+import { StoreAwayError, StoreRefusesError } from "./store-errors.ts";
 
 /** Waits between tries, in milliseconds. */
 const WAITS_MS = [100, 400, 1600, 6000, 15_000];
@@ -65,12 +66,6 @@ export function storeAddress(url: string, env: Environment): StoreAddress {
     ...(sessionToken === undefined ? {} : { sessionToken }),
   };
 }
-
-/** A store that does not answer, or refuses, and may do otherwise later; its code is "failed/store". */
-export class StoreAwayError extends FailedError {}
-
-/** A store that answers, and refuses: a wrong key, a bucket that is not there. Somebody has to mend that. */
-export class StoreRefusesError extends StoreAwayError {}
 
 interface StoreRequest {
   readonly method: "GET" | "PUT" | "DELETE";

@@ -24,7 +24,7 @@ import type { Lease } from "../queue/lease.ts";
 import { usedHyperparameters } from "./used-hyperparameters.ts";
 import { keepResults } from "./results-file.ts";
 import { Trouble, type TroubleOptions } from "../queue/trouble.ts";
-import { StoreAwayError } from "../store/s3.ts";
+import { StoreAwayError } from "../store/store-errors.ts";
 import { RunPublisher } from "./run-publisher.ts";
 import { folderOf } from "../queue/shares.ts";
 import { untilStored } from "./until-stored.ts";

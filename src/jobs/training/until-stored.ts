@@ -5,7 +5,7 @@
 import { whatIsAway } from "../away.ts";
 import type { Lease } from "../queue/lease.ts";
 import type { Trouble } from "../queue/trouble.ts";
-import { StoreAwayError } from "../store/s3.ts";
+import { StoreAwayError } from "../store/store-errors.ts";
 import { whileAway } from "../while-away.ts";
 
 /** How long a job waits: over a weekend. A job that never ends is waited for by its client, and holds its worker. */
