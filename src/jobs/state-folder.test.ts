@@ -7,20 +7,25 @@ import { faultyDisk } from "../../test/faults/faulty-disk.ts";
 import { temporaryFolder } from "../../test/tiny/model.ts";
 import { openContent } from "../data/files/data-content.ts";
 import { withDisk } from "../format/files/disk/calls.ts";
+import type { UploadedFile } from "./job.ts";
 import { StateFolder, dataEnding } from "./state-folder.ts";
 
-test("nothing stays of an uploaded file for which the disk has no room", async () => {
-  const folder = temporaryFolder();
-  const state = new StateFolder(folder);
-  const file = {
-    id: "file-1",
+function fileOf(id: string): UploadedFile {
+  return {
+    id,
     object: "file",
     bytes: 3,
     created_at: 1,
     filename: "a.jsonl",
     purpose: "fine-tune",
     status: "processed",
-  } as const;
+  };
+}
+
+test("nothing stays of an uploaded file for which the disk has no room", async () => {
+  const folder = temporaryFolder();
+  const state = new StateFolder(folder);
+  const file = fileOf("file-1");
   const numWrites = 2;
   for (let nth = 1; nth <= numWrites; nth++) {
     const { disk } = faultyDisk("write", nth);
@@ -32,6 +37,26 @@ test("nothing stays of an uploaded file for which the disk has no room", async (
   }
   await state.addFile(file, Buffer.from("abc"));
   assert.deepEqual(await state.listFiles(), [file]);
+});
+
+test("of many files only some are read at a time", async () => {
+  let [numNow, most] = [0, 0];
+  class Counted extends StateFolder {
+    override async readFile(id: string): ReturnType<StateFolder["readFile"]> {
+      most = Math.max(most, ++numNow);
+      const file = await super.readFile(id);
+      numNow--;
+      return file;
+    }
+  }
+  const state = new Counted(temporaryFolder());
+  const ids = Array.from({ length: 40 }, (_, i) => `file-${100 + i}`);
+  for (const id of ids) await state.addFile(fileOf(id), Buffer.from("abc"));
+  assert.deepEqual(
+    (await state.listFiles()).map(({ id }) => id),
+    ids,
+  );
+  assert.ok(most <= 32, `${most}`);
 });
 
 test("an uploaded file is kept under the end by which its data are read, compressed or not", async () => {

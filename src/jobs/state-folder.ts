@@ -20,6 +20,8 @@ import { type JobCheckpoint, UPLOADED_FILE, type UploadedFile } from "./job.ts";
 
 /** Ids are ours, and names of folders. */
 const ID = /^(file|ftjob)-[0-9a-zA-Z-]{1,64}$/;
+/** Files whose descriptions are read at a time: of a store each is a request. */
+const MAX_READ = 32;
 /** Folder in which a job begins. */
 export const FIRST_RUN = "run";
 
@@ -176,7 +178,11 @@ export class StateFolder {
   /** Lists files, the oldest first; those of one second by their ids. */
   async listFiles(): Promise<UploadedFile[]> {
     const ids = await this.fileIds();
-    const found = (await Promise.all(ids.map((id) => this.readFile(id)))).filter((each) => each !== null);
+    const found: UploadedFile[] = [];
+    for (let from = 0; from < ids.length; from += MAX_READ) {
+      const some = await Promise.all(ids.slice(from, from + MAX_READ).map((id) => this.readFile(id)));
+      found.push(...some.filter((each) => each !== null));
+    }
     return found.sort((a, b) => a.created_at - b.created_at || (a.id < b.id ? -1 : 1));
   }
 
