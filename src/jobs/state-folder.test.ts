@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { readdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
@@ -7,6 +7,8 @@ import { faultyDisk } from "../../test/faults/faulty-disk.ts";
 import { temporaryFolder } from "../../test/tiny/model.ts";
 import { openContent } from "../data/files/data-content.ts";
 import { withDisk } from "../format/files/disk/calls.ts";
+import { STATE_FILE } from "../train/files/folder/read-checkpoint.ts";
+import { firstState } from "../train/loop/run-state.ts";
 import type { UploadedFile } from "./job.ts";
 import { StateFolder, dataEnding } from "./state-folder.ts";
 
@@ -57,6 +59,26 @@ test("of many files only some are read at a time", async () => {
     ids,
   );
   assert.ok(most <= 32, `${most}`);
+});
+
+test("numbers that a checkpoint's log could not keep are told as none, and what is no such log as nothing", async () => {
+  const state = new StateFolder(temporaryFolder());
+  const step = { event: "step", step: 1, total_steps: 2, loss: 3.5, learning_rate: 0.1 };
+  const put = (log_history: readonly object[]): void => {
+    const folder = join(state.runFolder("ftjob-1", "run"), "checkpoint-1");
+    mkdirSync(folder, { recursive: true });
+    writeFileSync(
+      join(folder, STATE_FILE),
+      JSON.stringify({ ...firstState(2, 1, {}), global_step: 1, log_history }),
+    );
+  };
+  put([
+    { ...step, grad_norm: 1 },
+    { event: "eval", step: 1, loss: NaN },
+  ]);
+  assert.deepEqual(await state.readHistory("ftjob-1", "run"), [step, { event: "eval", step: 1, loss: NaN }]);
+  put([{ ...step, loss: "low" }]);
+  assert.deepEqual(await state.readHistory("ftjob-1", "run"), []);
 });
 
 test("an uploaded file is kept under the end by which its data are read, compressed or not", async () => {

@@ -4,6 +4,7 @@
  * What is one JSON object is replaced as a whole. Who may write to a run is the queue's to say.
  */
 import { basename, isAbsolute, join, relative, resolve, sep } from "node:path";
+import { z } from "zod";
 import { compressionOf, findFileKind } from "../data/formats/file-kinds.ts";
 import { UsageError } from "../errors.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
@@ -12,11 +13,11 @@ import { bytesFile, textFile } from "../format/files/folder-file.ts";
 import { formatJson } from "../format/files/json-file.ts";
 import { checkpointFolder, checkpointSteps } from "../format/run-checkpoints.ts";
 import { describeFileProblem, systemCode } from "../messages/system-error.ts";
-import type { TrainEvent } from "../train/events.ts";
 import { STATE_FILE } from "../train/files/folder/read-checkpoint.ts";
 import { RUN_STATE } from "../train/loop/run-state.ts";
 import { copyCheckpoint, copyRun } from "./copy-run.ts";
 import { type JobCheckpoint, UPLOADED_FILE, type UploadedFile } from "./job.ts";
+import { LOGGED_EVENT, type LoggedEvent } from "./logged-event.ts";
 
 /** Ids are ours, and names of folders. */
 const ID = /^(file|ftjob)-[0-9a-zA-Z-]{1,64}$/;
@@ -139,14 +140,14 @@ export class StateFolder {
   }
 
   /** The events of a run up to its last checkpoint; none if that cannot be read, which the resumed run reports. */
-  async readHistory(job: string, run: string): Promise<readonly TrainEvent[]> {
+  async readHistory(job: string, run: string): Promise<readonly LoggedEvent[]> {
     const last = (await this.listCheckpoints(job, run)).at(-1);
     if (!last) return [];
     try {
       const { log_history: history } = RUN_STATE.parse(
         JSON.parse(await disk().readFile(join(last.path, STATE_FILE), "utf8")),
       );
-      return history as unknown as TrainEvent[];
+      return z.array(LOGGED_EVENT).parse(history);
     } catch {
       return [];
     }

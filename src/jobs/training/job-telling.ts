@@ -1,6 +1,7 @@
 /** @file Turns the events of a training into events of its job. */
 import type { TrainEvent } from "../../train/events.ts";
 import type { Hyperparameters } from "../job.ts";
+import type { LoggedEvent } from "../logged-event.ts";
 import type { Telling } from "../queue/job-queue.ts";
 import { inSettings } from "./job-settings.ts";
 import type { JobWords } from "./job-words.ts";
@@ -48,11 +49,16 @@ export async function heardBefore(lease: Lease, files: StateFolder): Promise<Rea
 export async function tellUnheard(lease: Lease, files: StateFolder, words: JobWords): Promise<void> {
   const { job, folder, maxSteps } = lease.row;
   for (const event of await files.readHistory(job.id, folder)) {
-    if ("step" in event && event.step > maxSteps) tell(lease, event, words);
+    if (event.step > maxSteps) tell(lease, event, words);
   }
 }
 
-function tell(lease: Lease, event: TrainEvent, { named }: JobWords, heard?: ReadonlySet<string>): void {
+function tell(
+  lease: Lease,
+  event: TrainEvent | LoggedEvent,
+  { named }: JobWords,
+  heard?: ReadonlySet<string>,
+): void {
   const telling = tellingOf(event);
   if (!telling) return;
   const message = named(telling.message);
@@ -60,7 +66,7 @@ function tell(lease: Lease, event: TrainEvent, { named }: JobWords, heard?: Read
   lease.tell({ ...telling, message }, event.event === "step" ? event.step : undefined);
 }
 
-function tellingOf(event: TrainEvent): Telling | null {
+function tellingOf(event: TrainEvent | LoggedEvent): Telling | null {
   switch (event.event) {
     case "step":
       return {

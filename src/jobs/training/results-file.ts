@@ -2,9 +2,9 @@
  * @file The results of a job as a file that clients fetch, named in `result_files` as OpenAI has it: a table with a row for
  * each step, the mean of all shares where a training has several, and one for what was held out before the first.
  */
-import type { TrainEvent } from "../../train/events.ts";
 import type { UploadedFile } from "../job.ts";
 import type { JobRow } from "../job-table.ts";
+import type { LoggedEvent } from "../logged-event.ts";
 import { folderOf } from "../queue/shares.ts";
 import type { StateFolder } from "../state-folder.ts";
 
@@ -19,7 +19,7 @@ interface WeightedRun {
 }
 
 interface Told {
-  readonly history: readonly TrainEvent[];
+  readonly history: readonly LoggedEvent[];
   readonly weight: number;
 }
 
