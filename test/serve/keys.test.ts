@@ -1,9 +1,10 @@
 /** @file API keys: made once, kept as hashes, with roles that routes ask for. */
 import assert from "node:assert/strict";
-import { readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { after, test } from "node:test";
-import { API_ROLES, adminKeys } from "../../src/server/access/api-keys.ts";
+import { API_ROLES, adminKeys, hashOfKey } from "../../src/server/access/api-keys.ts";
+import type { UsageError } from "../../src/errors.ts";
 import { shellWords } from "../../src/messages/shell-words.ts";
 import { KeyFile } from "../../src/server/access/key-file.ts";
 import type { Access, Route } from "../../src/server/route.ts";
@@ -54,6 +55,24 @@ test("without a key pages of other origins are refused; from the first key on ev
   const key = await add("first", "admin");
   assert.deepEqual(await ask("GET", "/v1/models"), { status: 401, code: "invalid_api_key" });
   assert.equal((await ask("GET", "/v1/models", { authorization: `Bearer ${key}` })).status, 200);
+});
+
+test("of two that add keys at once one is refused before a key is shown, and what was shown is kept", async () => {
+  const folder = join(root, "both");
+  const both = new KeyFile(folder);
+  const shown: string[] = [];
+  const ends = await Promise.allSettled(
+    ["one", "two"].map((name) => both.add(name, "read", 0, async (key) => void shown.push(hashOfKey(key)))),
+  );
+  const codes = ends.flatMap((end) => (end.status === "rejected" ? [(end.reason as UsageError).code] : []));
+  assert.deepEqual(codes, ["usage/state"]);
+  const kept = (await both.read()) ?? [];
+  assert.deepEqual(
+    kept.map(({ sha256 }) => sha256),
+    shown,
+  );
+  await both.remove(kept[0]!.name);
+  assert.deepEqual([await both.read(), readdirSync(folder)], [[], ["keys.json"]]);
 });
 
 /** What each route is for, with the status of an empty request, or one that names nothing there is. */

@@ -4,18 +4,22 @@
  * A server looks whether it was written before each request, so that a key that is removed is refused at once.
  */
 import { randomBytes } from "node:crypto";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { z } from "zod";
 import { FormatError, UsageError } from "../../errors.ts";
 import { writeTextAtomic } from "../../format/files/atomic.ts";
 import { disk } from "../../format/files/disk/calls.ts";
+import { lockFolder } from "../../format/files/disk/folder-lock.ts";
+import { makeFolders, removeFolders } from "../../format/files/disk/make-folders.ts";
 import { formatJson, parseJsonObject } from "../../format/files/json-file.ts";
 import { didYouMean } from "../../messages/nearest.ts";
 import { shellWords } from "../../messages/shell-words.ts";
-import { systemCode, toFailedRead } from "../../messages/system-error.ts";
-import { API_ROLES, type ApiKey, type ApiRole, hashOfKey } from "./api-keys.ts";
+import { systemCode, toFailedRead, toFailedWrite } from "../../messages/system-error.ts";
+import { API_ROLES, type ApiRole, hashOfKey } from "./api-keys.ts";
 
 const FILE_NAME = "keys.json";
+/** Of those who change keys; the folder's own lock is its server's. */
+const LOCK = ".graft-keys-lock";
 const VERSION = 1;
 const OWNER_ONLY = 0o600;
 const KEY_BYTES = 32;
@@ -36,11 +40,13 @@ const FILE = z.strictObject({
 type StoredKey = z.output<typeof FILE>["keys"][number];
 
 export class KeyFile {
+  readonly #folder: string;
   readonly #path: string;
   #seen: { readonly stamp: string; readonly keys: readonly StoredKey[] } | null = null;
 
   /** `state`: the folder in which it lies. */
   constructor(state: string) {
+    this.#folder = state;
     this.#path = join(state, FILE_NAME);
   }
 
@@ -82,7 +88,7 @@ export class KeyFile {
 
   /**
    * Makes a key, shows it, keeps its hash once it was shown, and gives it.
-   * @throws UsageError "usage/flag" for a name that is taken or none; what `show` throws
+   * @throws UsageError "usage/flag" for a name that is taken or none; "usage/state" while another changes keys; what `show` throws
    */
   async add(
     name: string,
@@ -97,32 +103,58 @@ export class KeyFile {
         { hint: "Choose another name." },
       );
     }
-    const keys = (await this.read()) ?? [];
-    if (keys.some((key) => key.name === name)) {
-      throw new UsageError("usage/flag", `Cannot add key "${name}": there is one of this name`, {
-        hint: `Remove it first (${shellWords(["graft", "keys", "remove", name, "--state", dirname(this.#path)])}), or choose another name.`,
-      });
-    }
     const key = `graft-${randomBytes(KEY_BYTES).toString("base64url")}`;
-    await show(key);
-    const stored = { name, role, sha256: hashOfKey(key), created_at: Math.floor(nowMs / 1000) };
-    await this.#write([...keys, stored]);
+    await this.#change(async (keys) => {
+      if (keys.some((other) => other.name === name)) {
+        throw new UsageError("usage/flag", `Cannot add key "${name}": there is one of this name`, {
+          hint: `Remove it first (${shellWords(["graft", "keys", "remove", name, "--state", this.#folder])}), or choose another name.`,
+        });
+      }
+      await show(key);
+      const stored = { name, role, sha256: hashOfKey(key), created_at: Math.floor(nowMs / 1000) };
+      return [...keys, stored];
+    });
     return key;
   }
 
-  /** @throws UsageError "usage/flag" when there is none of this name */
+  /** @throws UsageError "usage/flag" when there is none of this name; "usage/state" while another changes keys */
   async remove(name: string): Promise<void> {
-    const keys = (await this.read()) ?? [];
-    if (!keys.some((key) => key.name === name)) {
-      const names = keys.map((key) => key.name);
-      throw new UsageError("usage/flag", `Cannot remove key "${name}": there is none of this name`, {
-        hint: didYouMean(name, names) ?? "See graft keys list.",
-      });
-    }
-    await this.#write(keys.filter((key) => key.name !== name));
+    await this.#change(async (keys) => {
+      if (!keys.some((key) => key.name === name)) {
+        const names = keys.map((key) => key.name);
+        throw new UsageError("usage/flag", `Cannot remove key "${name}": there is none of this name`, {
+          hint: didYouMean(name, names) ?? "See graft keys list.",
+        });
+      }
+      return keys.filter((key) => key.name !== name);
+    });
   }
 
-  async #write(keys: readonly (ApiKey & StoredKey)[]): Promise<void> {
-    await writeTextAtomic(this.#path, formatJson({ version: VERSION, keys }), OWNER_ONLY);
+  /** Writes other keys, under a lock: of two that read the same file, the second would write the first one's key away. */
+  async #change(change: (keys: readonly StoredKey[]) => Promise<readonly StoredKey[]>): Promise<void> {
+    const fail = (error: unknown): never => {
+      throw toFailedWrite(error, this.#path);
+    };
+    const made = await makeFolders(this.#folder).catch(fail);
+    try {
+      const lock = await lockFolder(this.#folder, LOCK).catch(fail);
+      if (!("release" in lock)) {
+        throw new UsageError(
+          "usage/state",
+          `Cannot change keys "${this.#path}": another process changes them, expected one at a time`,
+          {
+            hint: `Try again; if that process has ended on another machine, remove "${join(this.#folder, LOCK)}".`,
+          },
+        );
+      }
+      try {
+        const keys = await change((await this.read()) ?? []);
+        await writeTextAtomic(this.#path, formatJson({ version: VERSION, keys }), OWNER_ONLY);
+      } finally {
+        await lock.release();
+      }
+    } finally {
+      await removeFolders(made);
+    }
   }
 }

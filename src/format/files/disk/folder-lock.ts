@@ -33,9 +33,9 @@ export interface Held {
   readonly owner: Owner | null;
 }
 
-/** Takes the lock of a folder that exists, or says who has it. @throws the system's error when the folder cannot be written */
-export async function lockFolder(folder: string): Promise<FolderLock | Held> {
-  const lock = join(folder, LOCK_NAME);
+/** Takes a lock of a folder that exists, or says who has it. @throws the system's error when the folder cannot be written */
+export async function lockFolder(folder: string, name = LOCK_NAME): Promise<FolderLock | Held> {
+  const lock = join(folder, name);
   let takenFrom: Owner | null = null;
   for (let look = 0; look < MAX_LOOKS; look++) {
     if (await put(lock)) return { takenFrom, release: releaseOnExit(lock) };
