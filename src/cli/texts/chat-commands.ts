@@ -7,7 +7,7 @@ import { UsageError } from "../../errors.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { makeFolders } from "../../format/files/disk/make-folders.ts";
 import { nearest } from "../../messages/nearest.ts";
-import { toFailedWrite } from "../../messages/system-error.ts";
+import { systemCode, toFailedWrite } from "../../messages/system-error.ts";
 import { table } from "../help/help-table.ts";
 
 /** What a command works on. */
@@ -82,7 +82,8 @@ const CHAT_COMMANDS: readonly ChatCommand[] = [
       }
       try {
         await makeFolders(dirname(resolve(path)));
-        await disk().appendFile(path, `${JSON.stringify({ messages })}\n`);
+        const start = (await endsInLine(path)) ? "\n" : "";
+        await disk().appendFile(path, `${start}${JSON.stringify({ messages })}\n`);
       } catch (error) {
         throw toFailedWrite(error, path);
       }
@@ -109,6 +110,24 @@ const CHAT_COMMANDS: readonly ChatCommand[] = [
     },
   },
 ];
+
+/** Whether the last line of a file has no end, as some editors leave it: what is added would be part of its row. */
+async function endsInLine(path: string): Promise<boolean> {
+  const found = await disk()
+    .open(path, "r")
+    .catch((error: unknown) => {
+      if (systemCode(error) === "ENOENT") return null;
+      throw error;
+    });
+  if (found === null) return false;
+  try {
+    const { size } = await found.stat();
+    const { bytesRead, buffer } = await found.read(Buffer.alloc(1), 0, 1, Math.max(0, size - 1));
+    return bytesRead > 0 && buffer.toString() !== "\n";
+  } finally {
+    await found.close();
+  }
+}
 
 /** Tells whether a line leaves the conversation. */
 export function isExit(line: string): boolean {

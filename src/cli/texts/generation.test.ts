@@ -188,12 +188,15 @@ test("chat goes on when the conversation is longer than the model's context, and
 
 test("chat has commands: help, system, save, adapters; exit leaves", async () => {
   const saved = join(folder, "saved", "talks.jsonl");
+  const cut = join(folder, "cut.jsonl");
+  writeFileSync(cut, '{"text": "no line end"}');
   const input = [
     "/help",
     "/save " + saved,
     "/system brief",
     "hi",
     "/save " + saved,
+    "/save " + cut,
     `/adapter ${adapter}`,
     "/adapter",
     "/reset",
@@ -219,6 +222,7 @@ test("chat has commands: help, system, save, adapters; exit leaves", async () =>
     "usage/flag",
     "The system message is set.",
     `3 messages are added to ${saved}.`,
+    `3 messages are added to ${cut}.`,
     "Adapter adapter answers.",
     "Adapters: adapter (active)",
     "The conversation is forgotten.",
@@ -231,6 +235,7 @@ test("chat has commands: help, system, save, adapters; exit leaves", async () =>
   const answers = events.filter(({ event }) => event === "answer");
   assert.equal(answers.length, 3);
   const [row] = readFileSync(saved, "utf8").trimEnd().split("\n");
+  assert.equal(readFileSync(cut, "utf8"), `{"text": "no line end"}\n${row}\n`);
   const { messages } = JSON.parse(row ?? "") as { messages: { role: string; content: string }[] };
   assert.deepEqual(
     messages.map(({ role, content }) => (role === "assistant" ? role : content)),
