@@ -22,12 +22,14 @@ import { productFlop, stepProducts } from "./training/products.ts";
 import { formatTable, reportOf } from "./harness/report.ts";
 import type { Progress } from "./serving/served-training.ts";
 import { intervalOf, largestDifference, median, ratioOf, showRatio } from "./harness/statistics.ts";
-import { type WrittenText, arrivalsOf } from "./serving/text-load.ts";
+import { madePrompt } from "./serving/made-prompt.ts";
+import { type WrittenText, arrivalsOf, oneAdapterAtATime } from "./serving/text-load.ts";
 import { steadySeconds, summarize } from "./training/training-sides.ts";
 import { ownStart } from "../test/process/own-start.ts";
 import { waitFor } from "../test/process/wait-for.ts";
 import { temporaryFolder } from "../test/tiny/model.ts";
 import { makeExample } from "../src/data/examples/example.ts";
+import type { ServingEngine } from "../src/engine/serving/serving-engine.ts";
 import { openModel } from "../src/models/families.ts";
 
 const silent = { say: (): void => {} };
@@ -383,8 +385,26 @@ test("longestWithin() finds the longest multiple whose peak fits, in few tries",
   );
 });
 
+test("of texts that wait for one adapter, one that fails leaves none of the others waiting", async () => {
+  const end = { queueMs: 0, firstTokenMs: 1, totalMs: 2, numNewTokens: 2 };
+  const write = ({ promptIds }: { readonly promptIds: readonly number[] }) => ({
+    next: async () => {
+      if (promptIds[0] === madePrompt(0, 1, 300)[0]) throw new Error("of one text");
+      return { done: true, value: end };
+    },
+  });
+  const engine = { session: { model: { numOutputs: 300 } }, write } as unknown as ServingEngine;
+  const load = { pattern: "stable", perSecond: 1, prompt: 1, tokens: 1, adapters: ["one", "two"] };
+  const serve = oneAdapterAtATime(engine, load, Promise.resolve());
+  const texts = await Promise.allSettled([0, 1, 2].map((index) => serve(index, performance.now())));
+  assert.deepEqual(
+    texts.map(({ status }) => status),
+    ["rejected", "fulfilled", "fulfilled"],
+  );
+});
+
 test("arrivalsOf() has texts come as Loquetier's loads do", () => {
-  const load = { pattern: "stable", perSecond: 1, prompt: 1, tokens: 1, adapters: [null] };
+  const load = { pattern: "stable", perSecond: 1, prompt: 1, tokens: 1, adapters: ["one", "two"] };
   const gaps = arrivalsOf(load, 100).map((ms, i, all) => ms - (all[i - 1] ?? 0));
   assert.ok(gaps.every((ms) => ms >= 800 && ms <= 1200) && gaps.length > 90, `${gaps.length}`);
   const scalable = arrivalsOf({ ...load, pattern: "scalable" }, 420);

@@ -5,6 +5,7 @@ import type { ServingEngine } from "../../src/engine/serving/serving-engine.ts";
 import type { ServiceTargets } from "../../src/engine/scheduling/service-targets.ts";
 import { Random } from "../../src/random.ts";
 import { median } from "../harness/statistics.ts";
+import { madePrompt } from "./made-prompt.ts";
 
 /** Texts of a burst. */
 const BURST = 8;
@@ -53,7 +54,7 @@ export async function writeText(
   cameMs = performance.now(),
 ): Promise<WrittenText> {
   const { numOutputs } = engine.session.model;
-  const promptIds = Array.from({ length: load.prompt }, (_, i) => (100 + index * 977 + i * 7) % numOutputs);
+  const promptIds = madePrompt(index, load.prompt, numOutputs);
   const beganMs = performance.now() - cameMs;
   const texts = engine.write({ promptIds, maxNewTokens: load.tokens, adapter: adapterOf(load, index) });
   let step = await texts.next();
@@ -97,7 +98,7 @@ export async function comeAt(
 
 /**
  * A server of one adapter at a time, in the order in which texts came: all that wait for the adapter of the first run as a batch to
- * their end, then it is swapped. It begins when something else has ended.
+ * their end, then it is swapped. It begins when something else has ended. A text that fails ends nobody else's wait.
  */
 export function oneAdapterAtATime(
   engine: ServingEngine,
@@ -107,7 +108,7 @@ export function oneAdapterAtATime(
   const waiting: {
     readonly index: number;
     readonly cameMs: number;
-    readonly end: (text: WrittenText) => void;
+    readonly written: PromiseWithResolvers<WrittenText>;
   }[] = [];
   let loop: Promise<void> | null = null;
   const serve = async (): Promise<void> => {
@@ -116,17 +117,18 @@ export function oneAdapterAtATime(
       const adapter = adapterOf(load, first.index);
       const batch = waiting.filter(({ index }) => adapterOf(load, index) === adapter);
       for (const text of batch) waiting.splice(waiting.indexOf(text), 1);
-      const write = async ({ index, cameMs, end }: (typeof batch)[number]): Promise<void> =>
-        end(await writeText(engine, load, index, cameMs));
+      const write = ({ index, cameMs, written }: (typeof batch)[number]): Promise<void> =>
+        writeText(engine, load, index, cameMs).then(written.resolve, written.reject);
       await Promise.all(batch.map(write));
     }
     loop = null;
   };
-  return (index, cameMs) =>
-    new Promise((end, reject) => {
-      waiting.push({ index, cameMs, end });
-      loop ??= serve().catch(reject);
-    });
+  return (index, cameMs) => {
+    const written = Promise.withResolvers<WrittenText>();
+    waiting.push({ index, cameMs, written });
+    loop ??= serve();
+    return written.promise;
+  };
 }
 
 /** Of all texts, how many met every target. */
