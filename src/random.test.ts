@@ -1,7 +1,7 @@
-/** @file Numbers of their own for integers: never 0 and never 1, which a draw would take for certain. */
+/** @file Numbers of their own for integers: never 0 and never 1, which a draw would take for certain; and streams of a seed. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { Random } from "./random.ts";
+import { Random, STREAM } from "./random.ts";
 
 /** Undoes the finalizer of MurmurHash3. */
 function unmix(z: number): number {
@@ -23,4 +23,9 @@ test("the integers with the least and the greatest number have ones between 0 an
     assert.ok(least > 0 && least < 1e-9, `${least}`);
     assert.ok(greatest < 1 && greatest > 1 - 1e-9, `${greatest}`);
   }
+});
+
+test("what is drawn of a run's seed has streams of its own", () => {
+  const numbers = Object.values(STREAM);
+  assert.equal(new Set<number>(numbers).size, numbers.length);
 });

@@ -7,6 +7,18 @@
 
 import { UsageError } from "./errors.ts";
 
+/** Streams of a run's seed, by what is drawn of each. No two are one, and a number never changes: equal seeds give equal runs. */
+export const STREAM = {
+  startValues: 0,
+  orderOfRows: 1,
+  dropoutOfNumbers: 2,
+  droppedBranches: 3,
+  heldOut: 4,
+  newHead: 5,
+  dropoutOfRows: 6,
+  sharesOfSources: 7,
+} as const;
+
 function rotateLeft(x: number, bits: number): number {
   return (x << bits) | (x >>> (32 - bits));
 }

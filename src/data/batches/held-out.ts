@@ -1,9 +1,6 @@
 /** @file A share of examples that is held out, drawn by the seed; what is the same example twice stays together. */
-import { Random } from "../../random.ts";
+import { Random, STREAM } from "../../random.ts";
 import { sequencesOf, type TrainingUnit } from "../examples/training-unit.ts";
-
-/** Stream of the seed that held-out examples are drawn from. */
-const HELD_OUT_STREAM = 4;
 
 /** Numbers of examples, ascending: none is in both, nor are two that are equal. */
 interface HeldOutShare {
@@ -23,7 +20,7 @@ export function drawHeldOut(units: readonly TrainingUnit[], share: number, seed:
     if (known) known.push(i);
     else alike.set(key, [i]);
   }
-  const groups = new Random(seed, HELD_OUT_STREAM).shuffle([...alike.values()]);
+  const groups = new Random(seed, STREAM.heldOut).shuffle([...alike.values()]);
   const wanted = Math.max(1, Math.round(units.length * share));
   const heldOut = new Set<number>();
   const hold = (group: readonly number[]): void => group.forEach((index) => heldOut.add(index));

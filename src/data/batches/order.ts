@@ -6,16 +6,10 @@
 import { z } from "zod";
 import { UsageError, assertInternal } from "../../errors.ts";
 import { A_CHOICE, A_COUNT, checkArguments, lazily } from "../../messages/arguments.ts";
-import { Random } from "../../random.ts";
+import { Random, STREAM } from "../../random.ts";
 import { type TrainingUnit, exampleLength } from "../examples/training-unit.ts";
 import type { Example } from "../examples/example.ts";
 import { packRows } from "./packing.ts";
-
-/** Stream of the seed that orders come from. */
-const ORDER_STREAM = 1;
-
-/** Stream of the seed by which a share of a source is drawn. */
-const DRAW_STREAM = 3;
 
 /** How a set is put in order. */
 interface OrderOptions {
@@ -58,14 +52,14 @@ function draws(sets: readonly DrawnSet[], { shuffle, seed }: OrderOptions): (epo
         const pass = Math.floor(at / numItems);
         if (isParted && shuffledPass !== pass) {
           order.sort((a, b) => a - b);
-          new Random(seed, DRAW_STREAM, set, pass).shuffle(order);
+          new Random(seed, STREAM.sharesOfSources, set, pass).shuffle(order);
           shuffledPass = pass;
         }
         drawn.push(first + order[at % numItems]!);
       }
       first += numItems;
     }
-    return shuffle ? new Random(seed, ORDER_STREAM, epoch).shuffle(drawn) : drawn;
+    return shuffle ? new Random(seed, STREAM.orderOfRows, epoch).shuffle(drawn) : drawn;
   };
 }
 

@@ -4,11 +4,8 @@
  * Each is drawn by its own rate; where fewer than the target share of the branches (counted, not weighted) are out, those
  * of the largest rates follow, of equal rates the first. So the realised share is at least the target.
  */
-import { Random } from "../../random.ts";
+import { Random, STREAM } from "../../random.ts";
 import type { MicroBatchKey } from "../step/micro-batch.ts";
-
-/** Stream of the seed that draws come from. */
-const DROP_STREAM = 3;
 
 /** Whether each branch is left out; `uniform`: one draw of [0, 1) a branch. */
 export function chooseBranches(
@@ -34,7 +31,7 @@ export function drawBranches(
   seed: number,
   { step, micro }: MicroBatchKey,
 ): boolean[] {
-  const random = new Random(seed, DROP_STREAM, step, micro);
+  const random = new Random(seed, STREAM.droppedBranches, step, micro);
   return chooseBranches(
     rates,
     target,

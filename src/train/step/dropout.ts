@@ -4,12 +4,15 @@
  */
 import type { DropoutUnit } from "../../models/graphs/dropout-masks.ts";
 import type { Model } from "../../models/model.ts";
-import { Random } from "../../random.ts";
+import { Random, STREAM } from "../../random.ts";
 import type { FillDropout } from "../../run/blocks/block-runner.ts";
 import type { MicroBatchKey } from "./micro-batch.ts";
 
-/** Streams of the seed that masks come from. */
-const STREAMS: Readonly<Record<DropoutUnit, number>> = { number: 2, row: 6 };
+/** Of each unit that is zeroed as one. */
+const STREAMS: Readonly<Record<DropoutUnit, number>> = {
+  number: STREAM.dropoutOfNumbers,
+  row: STREAM.dropoutOfRows,
+};
 
 export class Dropout {
   readonly #seed: number;

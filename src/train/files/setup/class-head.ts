@@ -17,16 +17,13 @@ import { openModel } from "../../../models/families.ts";
 import { moduleOf } from "../../../models/module-path.ts";
 import type { Adapter } from "../../../peft/attach.ts";
 import { type Method, modulesToSave } from "../../../peft/method.ts";
-import { Random } from "../../../random.ts";
+import { Random, STREAM } from "../../../random.ts";
 import { defaultObjective, findObjective } from "../../objectives.ts";
 import type { GivenClasses, Objective } from "../../objective.ts";
 import { type TrainOptions, objectiveOptions } from "../../settings/options.ts";
 import { keysOf } from "../../settings/own-options.ts";
 import { classesOf } from "../../../data/examples/class-example.ts";
 import { namesOf } from "../data/data-names.ts";
-
-/** Stream of the seed that a new head comes from. */
-const HEAD_STREAM = 5;
 
 /** A model with the classes of a run, and sentences that the caller should see. */
 interface WithClasses {
@@ -58,7 +55,7 @@ export async function withRunClasses(
     return { checkpoint: told, notes: [] };
   }
   const withNames = (names: readonly string[], notes: readonly string[]): WithClasses => ({
-    checkpoint: withFreshHead(checkpoint, names, new Random(options.seed, HEAD_STREAM), problem),
+    checkpoint: withFreshHead(checkpoint, names, new Random(options.seed, STREAM.newHead), problem),
     notes,
   });
   if (problem === PROBLEM_TYPE.numbers) return withNames(unnamedClasses(1), []);

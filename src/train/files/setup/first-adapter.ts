@@ -9,12 +9,9 @@ import { previewAttach } from "../../../peft/preview.ts";
 import type { Method } from "../../../peft/method.ts";
 import { namesSameRows } from "./token-ids.ts";
 import { type Targets, readModules } from "../../../peft/sites/targets.ts";
-import { Random } from "../../../random.ts";
+import { Random, STREAM } from "../../../random.ts";
 import type { VectorMemory } from "../../../runtime/memory/vector-memory.ts";
 import type { TrainOptions } from "../../settings/options.ts";
-
-/** Stream of the seed that start values come from. */
-const INIT_STREAM = 0;
 
 /** Names, or one text with the signs of a regular expression (which may hold commas), or "all-linear". */
 export function targetModules(given: string | readonly string[] | undefined): Targets["modules"] | null {
@@ -47,7 +44,7 @@ export async function startAdapter(
     }
     return adapter;
   }
-  return await attach(base, request, new Random(options.seed, INIT_STREAM), memory);
+  return await attach(base, request, new Random(options.seed, STREAM.startValues), memory);
 }
 
 /** @throws UsageError "usage/adapter" */
