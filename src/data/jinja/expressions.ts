@@ -1,6 +1,6 @@
 /** @file Evaluates the expressions of a template. */
-import type { Filter } from "./filter-call.ts";
-import { findFilter } from "./filters.ts";
+import { Arguments } from "./arguments.ts";
+import { filtered } from "./filters.ts";
 import { attributeOf, itemOf, itemsOf, requireDefined, sliceOf } from "./members.ts";
 import type { Meter } from "./meter.ts";
 import { BINARY, negate } from "./operators.ts";
@@ -73,8 +73,9 @@ export class Expressions {
 
   protected filter(value: JinjaValue, filter: NamedCall, scope: Scope): JinjaValue {
     const [name, args] = filter.type === "CallExpression" ? [filter.callee, filter.args] : [filter, []];
-    const work: Filter = findFilter((name as { readonly value: string }).value);
-    return this.#made(work(value, { ...this.#arguments(args, scope), meter: this.meter }));
+    const { args: places, named } = this.#arguments(args, scope);
+    const call = { args: new Arguments(places, named), meter: this.meter };
+    return this.#made(filtered((name as { readonly value: string }).value, value, call));
   }
 
   /** Counts what was made. */

@@ -1,14 +1,13 @@
-/** @file Contract of filters, `value | NAME(…)`, and what they take from their arguments. */
+/** @file Contract of filters, `value | NAME(…)`, and what several of them do. */
+import type { Arguments } from "./arguments.ts";
 import { itemOf, itemsOf } from "./members.ts";
 import type { Meter } from "./meter.ts";
-import { Arguments } from "./text-methods.ts";
-import { type JinjaValue, isTrue } from "./values.ts";
+import type { JinjaValue } from "./values.ts";
 import { writeText } from "./written.ts";
 
 /** What a filter is given besides the value. */
 export interface FilterCall {
-  readonly args: readonly JinjaValue[];
-  readonly named: ReadonlyMap<string, JinjaValue>;
+  readonly args: Arguments;
   readonly meter: Meter;
 }
 
@@ -23,7 +22,7 @@ export function textOf(value: JinjaValue, { meter }: FilterCall): string {
 
 /** A filter of the text that a value is written as. */
 export function ofText(work: (text: string, args: Arguments, call: FilterCall) => JinjaValue): Filter {
-  return (value, call) => work(textOf(value, call), new Arguments(call.args, call.named), call);
+  return (value, call) => work(textOf(value, call), call.args, call);
 }
 
 /** The items of a list, of which each costs. */
@@ -31,16 +30,6 @@ export function listOf(value: JinjaValue, { meter }: FilterCall): readonly Jinja
   const items = itemsOf(value);
   meter.items(items.length);
   return items;
-}
-
-/** JavaScript's undefined: it is not given. */
-export function argument({ args, named }: FilterCall, place: number, name: string): JinjaValue | undefined {
-  return new Arguments(args, named).value(place, name);
-}
-
-/** Reads an argument as a truth; one that is not given is false. */
-export function flag(call: FilterCall, place: number, name: string): boolean {
-  return isTrue(argument(call, place, name) ?? false);
 }
 
 /** The attribute of a path such as `function.name`, or of a number. */

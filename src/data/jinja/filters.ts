@@ -1,5 +1,6 @@
 /** @file All filters: those of lists and texts, and others. Each is one line in a list. */
-import { type Filter, type FilterCall, argument, flag, listOf, pathOf } from "./filter-call.ts";
+import { Arguments } from "./arguments.ts";
+import { type Filter, type FilterCall, listOf, pathOf } from "./filter-call.ts";
 import { LIST_FILTERS } from "./filters/list-filters.ts";
 import { itemOf } from "./members.ts";
 import { TEXT_FILTERS } from "./filters/text-filters.ts";
@@ -16,16 +17,20 @@ import {
   nameOf,
 } from "./values.ts";
 
-const map: Filter = (value, call) => {
-  const path = call.named.get("attribute");
-  const [name, ...args] = call.args;
-  const each = (one: JinjaValue): JinjaValue => {
-    if (path === undefined) return findFilter(nameOf(name))(one, { ...call, args });
-    const found = pathOf(one, path, call.meter);
-    const otherwise = call.named.get("default");
+const map: Filter = (value, { args, meter }) => {
+  const items = isTrue(value) ? listOf(value, { args, meter }) : [];
+  const path = args.value(Infinity, "attribute");
+  if (path === undefined) {
+    const [[name, ...places], named] = [args.places(), args.named()];
+    return Stream.from(items, (one) =>
+      filtered(nameOf(name), one, { args: new Arguments(places, named), meter }),
+    );
+  }
+  const otherwise = args.value(Infinity, "default");
+  return Stream.from(items, (one) => {
+    const found = pathOf(one, path, meter);
     return found instanceof Undefined && otherwise !== undefined ? otherwise : found;
-  };
-  return Stream.from(isTrue(value) ? listOf(value, call) : [], each);
+  });
 };
 
 function toNumber(value: JinjaValue, otherwise: JinjaValue, type: "float" | "int"): JinjaValue {
@@ -38,8 +43,8 @@ function toNumber(value: JinjaValue, otherwise: JinjaValue, type: "float" | "int
 }
 
 function defaultOf(value: JinjaValue, call: FilterCall): JinjaValue {
-  const isAbsent = value instanceof Undefined || (flag(call, 1, "boolean") && !isTrue(value));
-  const otherwise = argument(call, 0, "default_value");
+  const [otherwise, isForFalse] = [call.args.value(0, "default_value"), call.args.flag(1, "boolean")];
+  const isAbsent = value instanceof Undefined || (isForFalse && !isTrue(value));
   return !isAbsent ? value : otherwise === undefined ? "" : otherwise;
 }
 
@@ -51,19 +56,23 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     const number = asNumber(value);
     return number < 0 ? -number : number;
   },
-  attr: (value, { args: [name = null], meter }) =>
-    value instanceof Namespace || value instanceof Undefined || typeof name !== "string"
+  attr: (value, { args, meter }) => {
+    const name = args.value(0, "name");
+    return value instanceof Namespace || value instanceof Undefined || typeof name !== "string"
       ? new Undefined("an attribute")
-      : itemOf(value, name, meter),
+      : itemOf(value, name, meter);
+  },
   d: defaultOf,
   default: defaultOf,
-  float: (value, call) => toNumber(value, argument(call, 0, "default") ?? 0, "float"),
-  int: (value, call) => toNumber(value, argument(call, 0, "default") ?? 0n, "int"),
+  float: (value, call) => toNumber(value, call.args.value(0, "default") ?? 0, "float"),
+  int: (value, call) => toNumber(value, call.args.value(0, "default") ?? 0n, "int"),
   map,
 };
 
-/** @throws Error for a name that graft does not know */
-export function findFilter(name: string): Filter {
-  if (Object.hasOwn(FILTERS, name)) return FILTERS[name]!;
-  throw new Error(`the filter "${name}" is not known`);
+/** Runs a filter. @throws Error for a name that graft does not know, and for arguments that it does not take */
+export function filtered(name: string, value: JinjaValue, call: FilterCall): JinjaValue {
+  if (!Object.hasOwn(FILTERS, name)) throw new Error(`the filter "${name}" is not known`);
+  const made = FILTERS[name]!(value, call);
+  call.args.requireAllRead();
+  return made;
 }

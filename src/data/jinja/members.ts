@@ -1,4 +1,5 @@
 /** @file What is in values: attributes, which may be methods, items, and slices. */
+import { type Arguments, calling } from "./arguments.ts";
 import type { Meter } from "./meter.ts";
 import { textMethod } from "./text-methods.ts";
 import {
@@ -101,12 +102,14 @@ export function requireDefined(value: JinjaValue): void {
   if (value instanceof Undefined) throw new Error(`${value.what} is undefined`);
 }
 
+type Methods = Readonly<Record<string, (args: Arguments) => JinjaValue>>;
+
 /** Undefined: there is none of that name. */
 function methodOf(value: JinjaValue, name: string, meter: Meter): Callable | undefined {
   if (typeof value === "string") return textMethod(value, name, (length) => meter.text(length));
-  const methods: Readonly<Record<string, Callable>> =
+  const methods: Methods =
     value instanceof Map ? dictMethods(value) : Array.isArray(value) ? listMethods(value, meter) : {};
-  return Object.hasOwn(methods, name) ? methods[name] : undefined;
+  return Object.hasOwn(methods, name) ? calling(methods[name]!) : undefined;
 }
 
 /** Pairs of keys and values. */
@@ -114,26 +117,33 @@ export function pairsOf(dict: Map<JinjaValue, JinjaValue>): JinjaValue[] {
   return Array.from(dict, (pair) => Tuple.from(pair));
 }
 
-function dictMethods(dict: Map<JinjaValue, JinjaValue>): Readonly<Record<string, Callable>> {
+function dictMethods(dict: Map<JinjaValue, JinjaValue>): Methods {
   return {
     items: () => pairsOf(dict),
     keys: () => [...dict.keys()],
     values: () => [...dict.values()],
-    get: ([key = null, otherwise = null]) => (dict.has(key) ? dict.get(key)! : otherwise),
+    get: (args) => {
+      const [key = null, otherwise = null] = [args.value(0, "key"), args.value(1, "default")];
+      return dict.has(key) ? dict.get(key)! : otherwise;
+    },
     copy: () => new Map(dict),
   };
 }
 
-function listMethods(list: readonly JinjaValue[], meter: Meter): Readonly<Record<string, Callable>> {
+function listMethods(list: readonly JinjaValue[], meter: Meter): Methods {
   const count = meter.counter();
-  const isSame = (value: JinjaValue) => (one: JinjaValue) => isEqual(one, value, count);
+  const isSame = (args: Arguments): ((one: JinjaValue) => boolean) => {
+    const value = args.value(0, "value") ?? null;
+    return (one) => isEqual(one, value, count);
+  };
   return {
-    index: ([value = null]) => {
-      const at = list.findIndex(isSame(value));
+    index: (args) => {
+      const [from, to] = args.range(list.length);
+      const at = list.slice(from, to).findIndex(isSame(args));
       if (at < 0) throw new Error("the list has no such item");
-      return BigInt(at);
+      return BigInt(from + at);
     },
-    count: ([value = null]) => BigInt(list.filter(isSame(value)).length),
+    count: (args) => BigInt(list.filter(isSame(args)).length),
     copy: () => [...list],
   };
 }

@@ -60,6 +60,14 @@ const WRITTEN: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "{{ 'role' in messages[0] }}{{ 'x' in missing_list }}{{ 'b' not in 'abc' }}{{ 2 in [1, 2.0] }}":
       "TrueFalseFalseTrue",
   },
+  "parts of texts and lists that are looked through": {
+    "{{ 'a😀ca😀c'.find('😀', 2) }}{{ 'abcabc'.rfind('b', 0, -2) }}{{ 'abcabc'.index('b', 2) }}{{ 'abc'.find('', 4) }}":
+      "414-1",
+    "{{ 'abc'.startswith('b', 1) }}{{ 'abc'.endswith(('x', 'b'), 0, 2) }}{{ 'abc'.startswith('', 2, 1) }}":
+      "TrueTrueFalse",
+    "{{ 'abcabc'.count('b', 3) }}{{ 'abc'.count('') }}{{ 'abc'.count('', 1) }}": "143",
+    "{{ [1, 2, 1].index(1, 1) }}{{ [1, 2, 1].index(1, -1, 9) }}": "22",
+  },
   scopes: {
     "{% set a = 1 %}{% for i in range(3) %}{{ a }}{% set a = 5 %}{% endfor %}{{ a }}": "1111",
     "{% set ns = namespace(n=none) %}{% for m in messages %}{% set ns.n = loop.index %}{% endfor %}{{ ns.n }}":
@@ -122,6 +130,12 @@ describe("what Python refuses", () => {
     "{{ 1 / 0 }}": /division by zero/,
     "{{ 'a' < 1 }}": /str and int have no order/,
     "{{ 'a' | nosuch }}": /the filter "nosuch" is not known/,
+    "{{ 'a' | upper(3) }}": /argument 1 is one too many/,
+    "{{ 'a'.upper(foo=2) }}": /the argument "foo" is not known/,
+    "{{ ['a'] | map('trim', 'a', 'b') | list }}": /argument 2 is one too many/,
+    "{{ {}.get('a', default=1, other=2) }}": /the argument "other" is not known/,
+    "{{ '0x1F' | int(0, 16) }}": /argument 2 is one too many/,
+    "{{ range(stop=3) }}": /the argument "stop" is not known/,
     "{{ 'a' is nosuch }}": /the test "nosuch" is not known/,
     "{{ 'a' * 99999999 }}{{ 9 ** 99999 }}": /a text of 99999999 characters/,
     "{{ 9 ** 99999 }}": /beyond all bounds/,

@@ -1,6 +1,7 @@
 /** @file A chat template as a function of its variables, that cannot run without end. */
 import { MAX_TEMPLATE_LENGTH } from "../../untrusted/limits.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
+import { calling } from "./arguments.ts";
 import { Interpreter } from "./interpreter.ts";
 import { itemsOf } from "./members.ts";
 import { Meter } from "./meter.ts";
@@ -41,8 +42,8 @@ function globalsOf(meter: Meter): Readonly<Record<string, JinjaValue>> {
 
 /** Numbers from `start` to before `stop`, as Python's function of the name. */
 function rangeOf(meter: Meter): Callable {
-  return (args) => {
-    const [start = 0, stop, step = 1] = args.map((each) => {
+  return calling((args) => {
+    const [start = 0, stop, step = 1] = args.places().map((each) => {
       if (isNumber(each)) return Number(each);
       throw new Error("range() takes whole numbers");
     });
@@ -52,7 +53,7 @@ function rangeOf(meter: Meter): Callable {
     meter.items(count);
     meter.spend(count);
     return Array.from({ length: count }, (_, i) => BigInt(from + i * step));
-  };
+  });
 }
 
 /**

@@ -1,4 +1,5 @@
 /** @file What texts can do: the methods of Python's `str`. */
+import { type Arguments, calling } from "./arguments.ts";
 import { type Callable, Tuple, type JinjaValue, charactersOf, kindOf } from "./values.ts";
 import { writeText } from "./written.ts";
 
@@ -85,9 +86,28 @@ function part(text: string, separator: string, at: number, isFirst: boolean): Ji
   return Tuple.from(isFirst ? [text, "", ""] : ["", "", text]);
 }
 
-/** The place of a text in another one, in characters. */
-function placeOf(text: string, at: number): bigint {
-  return BigInt(at < 0 ? -1 : charactersOf(text.slice(0, at)).length);
+/** What lies between `start` and `end` of a call; null where `start` lies behind, as even the empty text is not found there. */
+function within(text: string, args: Arguments): { readonly part: string | null; readonly from: number } {
+  if ((args.value(1, "start") ?? args.value(2, "end") ?? null) === null) return { part: text, from: 0 };
+  const characters = charactersOf(text);
+  const [from, to] = args.range(characters.length);
+  return { part: from > to ? null : characters.slice(from, to).join(""), from };
+}
+
+/** The place of a text in another one, in characters; -1: it is not in it. */
+function placeOf(text: string, args: Arguments, search: "indexOf" | "lastIndexOf"): bigint {
+  const sub = args.text(0, "sub");
+  const { part, from } = within(text, args);
+  const at = part?.[search](sub) ?? -1;
+  return BigInt(at < 0 ? -1 : from + charactersOf(part!.slice(0, at)).length);
+}
+
+/** How often a text is in another one, the empty one before each character and at the end. */
+function count(text: string, args: Arguments): bigint {
+  const sub = args.text(0, "sub");
+  const { part } = within(text, args);
+  if (part === null) return 0n;
+  return BigInt(sub === "" ? charactersOf(part).length + 1 : part.split(sub).length - 1);
 }
 
 /** Whether all characters are of a kind, and there are some. */
@@ -105,61 +125,30 @@ export function isLower(text: string): boolean {
   return text === text.toLowerCase() && text !== text.toUpperCase();
 }
 
-/** Arguments of a call by place or name. */
-export class Arguments {
-  readonly #args: readonly JinjaValue[];
-  readonly #named: ReadonlyMap<string, JinjaValue>;
-
-  constructor(args: readonly JinjaValue[], named: ReadonlyMap<string, JinjaValue>) {
-    this.#args = args;
-    this.#named = named;
-  }
-
-  value(place: number, name: string): JinjaValue | undefined {
-    return place < this.#args.length ? this.#args[place] : this.#named.get(name);
-  }
-
-  /** @throws Error for another kind */
-  text(place: number, name: string): string {
-    const value = this.value(place, name);
-    if (typeof value === "string") return value;
-    throw new Error(`${name} is ${value === undefined ? "absent" : kindOf(value)}, expected a text`);
-  }
-
-  /** Null: it is not given, or none. @throws Error for another kind */
-  textOrNone(place: number, name: string): string | null {
-    const value = this.value(place, name);
-    return value === undefined || value === null ? null : this.text(place, name);
-  }
-
-  /** @throws Error for another kind */
-  number(place: number, name: string, otherwise: number): number {
-    const value = this.value(place, name) ?? otherwise;
-    if (typeof value === "bigint" || typeof value === "number") return Number(value);
-    throw new Error(`${name} is ${kindOf(value)}, expected a number`);
-  }
-}
-
 /** The text, its arguments, and how large what is made may be. */
 type Method = (text: string, args: Arguments, check: (length: number) => void) => JinjaValue;
 
 /** `text.format(…)`, as far as templates use it. @throws Error for directives with more than a place or name */
 function format(text: string, args: Arguments): string {
+  const [places, named] = [args.places(), args.named()];
   let place = 0;
   return text.replace(/\{\{|\}\}|\{([^{}]*)\}/g, (directive, name: string | undefined) => {
     if (name === undefined) return directive[0]!;
     if (!/^\w*$/.test(name)) throw new Error(`format ${directive} is not known`);
     const isPlace = /^\d*$/.test(name);
-    const value = args.value(isPlace ? Number(name || place++) : Infinity, name);
+    const value = isPlace ? places[Number(name || place++)] : named.get(name);
     if (value === undefined) throw new Error(`no value for ${directive}`);
     return writeText(value, () => {});
   });
 }
 
-function beginsOrEnds(given: JinjaValue | undefined, test: (one: string) => boolean): boolean {
+function beginsOrEnds(text: string, args: Arguments, name: "prefix" | "suffix"): boolean {
+  const given = args.value(0, name);
+  const { part } = within(text, args);
   const tried = given instanceof Tuple ? given : [given];
   return tried.some((one) => {
-    if (typeof one === "string") return test(one);
+    if (typeof one === "string")
+      return (name === "prefix" ? part?.startsWith(one) : part?.endsWith(one)) ?? false;
     throw new Error(`expected a text or texts, found ${one === undefined ? "nothing" : kindOf(one)}`);
   });
 }
@@ -182,8 +171,8 @@ const METHODS: Readonly<Record<string, Method>> = {
   strip: (text, args) => strip(text, "both", args.textOrNone(0, "chars")),
   lstrip: (text, args) => strip(text, "start", args.textOrNone(0, "chars")),
   rstrip: (text, args) => strip(text, "end", args.textOrNone(0, "chars")),
-  startswith: (text, args) => beginsOrEnds(args.value(0, "prefix"), (one) => text.startsWith(one)),
-  endswith: (text, args) => beginsOrEnds(args.value(0, "suffix"), (one) => text.endsWith(one)),
+  startswith: (text, args) => beginsOrEnds(text, args, "prefix"),
+  endswith: (text, args) => beginsOrEnds(text, args, "suffix"),
   removeprefix: (text, args) => {
     const prefix = args.text(0, "prefix");
     return text.startsWith(prefix) ? text.slice(prefix.length) : text;
@@ -203,14 +192,14 @@ const METHODS: Readonly<Record<string, Method>> = {
     check(written.length);
     return written;
   },
-  find: (text, args) => placeOf(text, text.indexOf(args.text(0, "sub"))),
-  rfind: (text, args) => placeOf(text, text.lastIndexOf(args.text(0, "sub"))),
+  find: (text, args) => placeOf(text, args, "indexOf"),
+  rfind: (text, args) => placeOf(text, args, "lastIndexOf"),
   index: (text, args) => {
-    const at = text.indexOf(args.text(0, "sub"));
+    const at = placeOf(text, args, "indexOf");
     if (at < 0) throw new Error("substring not found");
-    return placeOf(text, at);
+    return at;
   },
-  count: (text, args) => BigInt(text.split(args.text(0, "sub")).length - 1),
+  count,
   join: (text, args, check) => {
     const parts = args.value(0, "iterable");
     const texts = typeof parts === "string" ? charactersOf(parts) : parts;
@@ -235,5 +224,5 @@ export function textMethod(
   check: (length: number) => void,
 ): Callable | undefined {
   const method = Object.hasOwn(METHODS, name) ? METHODS[name] : undefined;
-  return method && ((args, named) => method(text, new Arguments(args, named), check));
+  return method && calling((args) => method(text, args, check));
 }

@@ -1,5 +1,5 @@
 /** @file Filters of lists and dicts: their order, their parts, and which of these are kept. */
-import { type Filter, type FilterCall, argument, flag, listOf, pathOf } from "../filter-call.ts";
+import { type Filter, type FilterCall, listOf, pathOf } from "../filter-call.ts";
 import { itemsOf, lengthOf, pairsOf } from "../members.ts";
 import { findTest } from "../tests.ts";
 import {
@@ -42,8 +42,8 @@ function sorted(
 /** The first or last of a list by its order. */
 function extreme(sign: number): Filter {
   return (value, call) => {
-    const isSensitive = flag(call, 0, "case_sensitive");
-    const keyOf = keyReader(call, argument(call, 1, "attribute") ?? null, isSensitive);
+    const isSensitive = call.args.flag(0, "case_sensitive");
+    const keyOf = keyReader(call, call.args.value(1, "attribute") ?? null, isSensitive);
     const [first, ...rest] = listOf(value, call);
     if (first === undefined) return new Undefined("an item of an empty list");
     return rest.reduce((best, one) => (sign * compare(keyOf(one), keyOf(best)) > 0 ? one : best), first);
@@ -53,7 +53,7 @@ function extreme(sign: number): Filter {
 /** Keeps the items of a list that pass a test, or those that do not; `hasPath`: the first argument says of what of them. */
 function selecting({ keeps, hasPath }: { readonly keeps: boolean; readonly hasPath: boolean }): Filter {
   return (value, call) => {
-    const [path, ...rest] = hasPath ? call.args : [null, ...call.args];
+    const [path, ...rest] = hasPath ? call.args.places() : [null, ...call.args.places()];
     const [name, ...args] = rest;
     const test = typeof name === "string" ? findTest(name) : isTrue;
     const kept = (isTrue(value) ? listOf(value, call) : []).filter(
@@ -82,9 +82,9 @@ function toPairs(value: JinjaValue): JinjaValue[] {
 export const LIST_FILTERS: Readonly<Record<string, Filter>> = {
   count: lengthFilter,
   dictsort: (value, call) => {
-    const place = argument(call, 1, "by") === "value" ? 1n : 0n;
-    const keyOf = keyReader(call, place, flag(call, 0, "case_sensitive"));
-    return sorted(toPairs(value), keyOf, flag(call, 2, "reverse"), call);
+    const place = call.args.value(1, "by") === "value" ? 1n : 0n;
+    const keyOf = keyReader(call, place, call.args.flag(0, "case_sensitive"));
+    return sorted(toPairs(value), keyOf, call.args.flag(2, "reverse"), call);
   },
   first: (value) => endOf(value, 0),
   items: toPairs,
@@ -102,12 +102,16 @@ export const LIST_FILTERS: Readonly<Record<string, Filter>> = {
   select: selecting({ keeps: true, hasPath: false }),
   selectattr: selecting({ keeps: true, hasPath: true }),
   sort: (value, call) => {
-    const isSensitive = flag(call, 1, "case_sensitive");
-    const keyOf = keyReader(call, argument(call, 2, "attribute") ?? null, isSensitive);
-    return sorted(listOf(value, call), keyOf, flag(call, 0, "reverse"), call);
+    const isSensitive = call.args.flag(1, "case_sensitive");
+    const keyOf = keyReader(call, call.args.value(2, "attribute") ?? null, isSensitive);
+    return sorted(listOf(value, call), keyOf, call.args.flag(0, "reverse"), call);
   },
   unique: (value, call) => {
-    const keyOf = keyReader(call, argument(call, 1, "attribute") ?? null, flag(call, 0, "case_sensitive"));
+    const keyOf = keyReader(
+      call,
+      call.args.value(1, "attribute") ?? null,
+      call.args.flag(0, "case_sensitive"),
+    );
     const [kept, keys]: [JinjaValue[], JinjaValue[]] = [[], []];
     const count = call.meter.counter();
     for (const one of listOf(value, call)) {

@@ -1,30 +1,21 @@
 /** @file Filters that make texts, of texts or of what values are written as. */
-import {
-  type Filter,
-  type FilterCall,
-  argument,
-  flag,
-  listOf,
-  ofText,
-  pathOf,
-  textOf,
-} from "../filter-call.ts";
+import { type Filter, type FilterCall, listOf, ofText, pathOf, textOf } from "../filter-call.ts";
 import { formatText } from "../operators.ts";
 import { capitalize, replace, strip } from "../text-methods.ts";
 import { isNumber } from "../values.ts";
 import { writeJson, writeWithin } from "../written.ts";
 
 const toJson: Filter = (value, call) => {
-  const [indent = null, separators = null] = [argument(call, 1, "indent"), argument(call, 2, "separators")];
+  const [indent = null, separators = null] = [call.args.value(1, "indent"), call.args.value(2, "separators")];
   const json = writeJson(
     value,
     {
-      ensureAscii: flag(call, 0, "ensure_ascii"),
+      ensureAscii: call.args.flag(0, "ensure_ascii"),
       indent: indent === null ? null : isNumber(indent) ? spaces(Number(indent), call) : textOf(indent, call),
       separators: Array.isArray(separators)
         ? [textOf(separators[0]!, call), textOf(separators[1]!, call)]
         : [indent === null ? ", " : ",", ": "],
-      sortKeys: flag(call, 3, "sort_keys"),
+      sortKeys: call.args.flag(3, "sort_keys"),
     },
     call.meter.counter(),
   );
@@ -49,11 +40,11 @@ const indent = ofText((text, args, call) => {
 });
 
 const join: Filter = (value, call) => {
-  const path = argument(call, 1, "attribute") ?? null;
+  const path = call.args.value(1, "attribute") ?? null;
   const texts = listOf(value, call).map((one) =>
     textOf(path === null ? one : pathOf(one, path, call.meter), call),
   );
-  const between = textOf(argument(call, 0, "d") ?? "", call);
+  const between = textOf(call.args.value(0, "d") ?? "", call);
   call.meter.text(texts.reduce((sum, one) => sum + one.length + between.length, 0));
   return texts.join(between);
 };
@@ -74,7 +65,7 @@ export const TEXT_FILTERS: Readonly<Record<string, Filter>> = {
   capitalize: ofText(capitalize),
   e: escape,
   escape,
-  format: ofText((text, _, { args, meter }) => formatText(text, args, meter)),
+  format: ofText((text, args, { meter }) => formatText(text, args.places(), meter)),
   indent,
   join,
   lower: ofText((text) => text.toLowerCase()),
