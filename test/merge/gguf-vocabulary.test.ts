@@ -200,6 +200,19 @@ const REFUSED: readonly [string, TokenizerFiles, RegExp][] = [
   ],
 ];
 
+test("as many ids end a text as there are names for them, and more are refused", () => {
+  const files = byteTokenizerFiles();
+  const ends = (ids: unknown): unknown[] => {
+    const settings = write(files, 263, ids);
+    return ["eos", "eot", "eom"].map((name) => settings[`tokenizer.ggml.${name}_token_id`]);
+  };
+  assert.deepEqual(ends([259, 257, 260, 259]), [257, 259, 260]);
+  assert.throws(() => ends([257, 259, 260, 261]), {
+    code: "usage/model",
+    message: /the ids 259, 260, 261 end a text beside eos, expected at most 2 of them/,
+  });
+});
+
 for (const [what, files, message] of REFUSED) {
   test(`tokenizerSettings() refuses ${what}`, () => {
     assert.throws(

@@ -84,29 +84,36 @@ interface VocabularySettings {
   readonly generationConfig: Readonly<Record<string, unknown>> | null;
 }
 
-/** Ids beside eos that end a text, under the names that GGUF has for them. */
+/** Names that GGUF has for tokens beside eos that end a text. */
+const OTHER_ENDS = ["eot", "eom"];
+
+/** Ids beside eos that end a text. @throws UsageError "usage/model" for more than there are names */
 function otherEnds(
+  modelName: string,
   generationConfig: VocabularySettings["generationConfig"],
   eosId: number | undefined,
 ): Record<string, GgufValue> {
   const ids = [generationConfig?.["eos_token_id"]]
     .flat()
     .filter((id): id is number => typeof id === "number");
-  const others = ids.filter((id) => id !== eosId);
+  const others = [...new Set(ids)].filter((id) => id !== eosId);
+  if (others.length > OTHER_ENDS.length) {
+    throw cannotWrite(
+      modelName,
+      `the ids ${others.join(", ")} end a text beside eos`,
+      `at most ${OTHER_ENDS.length} of them`,
+    );
+  }
   return Object.fromEntries(
-    ["eot", "eom"].flatMap((name, i) => {
-      const value = others[i];
-      return value === undefined ? [] : [[`${name}_token_id`, { type: "uint32", value } as const]];
-    }),
+    others.map((value, i) => [`${OTHER_ENDS[i]}_token_id`, { type: "uint32", value } as const]),
   );
 }
 
-/** Which tokens are special, which end a text, and which are put at its ends. */
+/** Which tokens are special, and which are put at the ends of a text. */
 function specialTokens(
   json: TokenizerJson,
   config: JsonObject,
   ids: ReadonlyMap<string, number>,
-  generationConfig: VocabularySettings["generationConfig"],
 ): Record<string, GgufValue> {
   const settings: Record<string, GgufValue> = {};
   const tokenOf = (name: keyof typeof SPECIAL_TOKENS): string | null =>
@@ -115,7 +122,6 @@ function specialTokens(
     const id = ids.get(tokenOf(name) ?? "");
     if (id !== undefined) settings[`${name}_token_id`] = { type: "uint32", value: id };
   }
-  Object.assign(settings, otherEnds(generationConfig, ids.get(tokenOf("eos") ?? "")));
   for (const [name, end] of [
     ["bos", 0],
     ["eos", -1],
@@ -130,7 +136,7 @@ function specialTokens(
 
 /**
  * Builds the tokenizer settings.
- * @throws UsageError usage/model for a tokenizer that such settings cannot say.
+ * @throws UsageError usage/model for a tokenizer that such settings cannot say, or more ids that end a text than they have names for
  */
 export function tokenizerSettings(
   modelName: string,
@@ -151,7 +157,12 @@ export function tokenizerSettings(
     token_type: { type: "int32s", value: types },
   };
   const ids = new Map(tokens.map((token, id) => [token, id]));
-  Object.assign(settings, specialTokens(json, files.config, ids, generationConfig));
+  const eosId = ids.get(tokenText(files.config[SPECIAL_TOKENS.eos]) ?? "");
+  Object.assign(
+    settings,
+    specialTokens(json, files.config, ids),
+    otherEnds(modelName, generationConfig, eosId),
+  );
   const toolUse = toolUseOf(files.config);
   return {
     ...Object.fromEntries(Object.entries(settings).map(([key, value]) => [`tokenizer.ggml.${key}`, value])),
