@@ -5,8 +5,8 @@
  *   h = norm(x)      x ← x + attention(h) + mlp(h)      logits = s head(norm(x))
  */
 import { z } from "zod";
-import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { type Norm, layerNorm } from "../../nn/norms.ts";
+import { scale } from "../../nn/scale.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import { decoder, plainEnds } from "./decoder.ts";
 import {
@@ -52,6 +52,6 @@ export function cohereBlock(c: CohereFields, attention: SelfAttentionOptions): L
 export function cohereDecoder(raw: RawConfig, c: CohereFields, layers: readonly Layer[]): ModelDefinition {
   return decoder(raw, c, layers, {
     ...plainEnds(normOf(c)),
-    capLogits: (logits) => mul(logits, logits.graph.scalar(c.logit_scale)),
+    capLogits: (logits) => scale(logits, c.logit_scale),
   });
 }

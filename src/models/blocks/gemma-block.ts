@@ -7,10 +7,10 @@
  * Papers: "Gemma 2", arXiv:2408.00118, section 2; "Gemma 3 Technical Report", arXiv:2503.19786, section 2.
  */
 import { z } from "zod";
-import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import { softCap } from "../../nn/attention.ts";
 import { type Norm, rmsNormPlusOne } from "../../nn/norms.ts";
+import { scale } from "../../nn/scale.ts";
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import { type DecoderEnds, decoder, plainEnds } from "./decoder.ts";
 import {
@@ -87,7 +87,7 @@ export function gemmaEnds(
   const cap = c.final_logit_softcapping ?? null;
   return {
     ...plainEnds(norm),
-    scaleEmbedding: (x) => mul(x, x.graph.scalar(Math.sqrt(c.hidden_size))),
+    scaleEmbedding: (x) => scale(x, Math.sqrt(c.hidden_size)),
     capLogits: (logits) => (cap === null ? logits : softCap(logits, cap)),
   };
 }

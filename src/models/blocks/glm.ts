@@ -13,7 +13,7 @@ import {
   siluMlp,
 } from "./decoder-blocks.ts";
 import type { RawConfig } from "../family.ts";
-import { type DecoderRules, mlpNames } from "../config/decoder-gguf.ts";
+import { mlpNames } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS } from "../config/hf-config.ts";
 
 /** Settings of both families. */
@@ -32,12 +32,6 @@ const MLP = { gateUp: "mlp.gate_up_proj", down: "mlp.down_proj" };
 
 /** The feed-forward part in GGUF files. */
 export const GLM_MLP_NAMES = mlpNames({ up: MLP.gateUp, down: MLP.down });
-
-/** What the GGUF files of both say of rotated columns. */
-export const GLM_ROTATION = {
-  rotated: "first-columns",
-  complete: (config) => ({ partial_rotary_factor: 1, ...config }),
-} satisfies Partial<DecoderRules>;
 
 /** Attention and feed-forward part of a block. */
 export function glmParts(

@@ -123,6 +123,9 @@ export const EXPERTS = {
   settings: { expert_count: count("num_experts"), expert_used_count: count("num_experts_per_tok") },
 } as const;
 
+/** Chances of experts by the softmax and by the logistic function, as files number them. */
+export const EXPERT_GATING = { softmax: 1, sigmoid: 2 } as const;
+
 /** The expert of all tokens beside them, whose gate has one row, which files hold as a vector. */
 export const SHARED_EXPERT = {
   names: {

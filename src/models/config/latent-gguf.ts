@@ -2,7 +2,7 @@
  * @file What GGUF files say of latent attention and the experts beside it. Files have it as attention of one head of keys, which are what
  * keys and values are made of, and the projection of these by heads, that of keys turned round.
  */
-import { type DecoderRules, EXPERTS, count, decoderGguf, flag, real } from "./decoder-gguf.ts";
+import { EXPERT_GATING, type DecoderRules, EXPERTS, count, decoderGguf, flag, real } from "./decoder-gguf.ts";
 import type { GgufRules } from "./gguf-rules.ts";
 import type { LatentFields } from "./latent-config.ts";
 import type { RawConfig } from "./raw-config.ts";
@@ -48,9 +48,6 @@ const SETTINGS = {
   expert_group_count: count("n_group", 1),
   expert_group_used_count: count("topk_group", 1),
 };
-
-/** Chances of experts by the softmax and by the logistic function, as files number them. */
-const [SOFTMAX, SIGMOID] = [1, 2];
 
 /** A tenth of what YaRN multiplies a logarithm with, of scores as of tables: files hold it so, to six digits. */
 const YARN_SHARE = 0.1;
@@ -113,7 +110,7 @@ export const DEEPSEEK_V2_GGUF: GgufRules = decoderGguf({
   values: (settings) => {
     const c = settings as LatentFields & { readonly topk_method: string };
     const groups = c.topk_method === "greedy" ? { n_group: 1, topk_group: 1 } : {};
-    return { ...renamed(c, SOFTMAX), ...groups };
+    return { ...renamed(c, EXPERT_GATING.softmax), ...groups };
   },
 });
 
@@ -126,7 +123,7 @@ export const DEEPSEEK_V3_GGUF: GgufRules = decoderGguf({
   toldBy: (setting) =>
     setting("expert_gating_func") === undefined
       ? GLM.blocks.includes(Number(setting("block_count"))) && Number(setting("vocab_size")) === GLM.vocabSize
-      : Number(setting("expert_gating_func")) === SIGMOID,
+      : Number(setting("expert_gating_func")) === EXPERT_GATING.sigmoid,
   tensorsInBlock: { "exp_probs_b.bias": "mlp.gate.e_score_correction_bias" },
   fixed: { attention_bias: false, rope_interleave: true, num_nextn_predict_layers: 0 },
   complete: completed,
@@ -138,7 +135,7 @@ export const DEEPSEEK_V3_GGUF: GgufRules = decoderGguf({
     const numDense =
       c.mlp_layer_types?.findIndex((type) => type === "sparse") ?? c.first_k_dense_replace ?? 1;
     return {
-      ...renamed(c, SIGMOID),
+      ...renamed(c, EXPERT_GATING.sigmoid),
       first_k_dense_replace: numDense < 0 ? c.num_hidden_layers : numDense,
     };
   },

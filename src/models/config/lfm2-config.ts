@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { MAX_TAPS } from "../../untrusted/limits.ts";
 import type { AttentionOptions } from "../../nn/builder.ts";
-import { EXPERTS, count, decoderGguf } from "./decoder-gguf.ts";
+import { EXPERTS, EXPERT_GATING, count, decoderGguf } from "./decoder-gguf.ts";
 import { KEY_HEADS, readKeyHeads, writeKeyHeads } from "./gguf-attending.ts";
 import { DECODER_NAMES } from "./decoder-names.ts";
 import { DECODER_FIELDS } from "./hf-config.ts";
@@ -121,9 +121,6 @@ export const LFM2_GGUF = decoderGguf({
   }),
 });
 
-/** Chances of experts by the logistic function, as files number it. */
-const SIGMOID = 2;
-
 export const LFM2_MOE_GGUF = decoderGguf({
   ...COMMON,
   architecture: "lfm2moe",
@@ -151,7 +148,10 @@ export const LFM2_MOE_GGUF = decoderGguf({
   // Another way to gate is no setting of these models.
   complete: ({ gating, ...config }) => ({
     ...readKeyHeads(config, TYPES),
-    ...(gating === SIGMOID ? {} : { expert_gating_func: gating }),
+    ...(gating === EXPERT_GATING.sigmoid ? {} : { expert_gating_func: gating }),
   }),
-  values: (settings, attention) => ({ ...headsOfLayers(settings as Lfm2Fields, attention), gating: SIGMOID }),
+  values: (settings, attention) => ({
+    ...headsOfLayers(settings as Lfm2Fields, attention),
+    gating: EXPERT_GATING.sigmoid,
+  }),
 });

@@ -84,7 +84,6 @@ const COMMON = {
       Number(config["num_hidden_layers"]),
     );
     return {
-      partial_rotary_factor: 1,
       ...config,
       linear_value_head_dim: Number(width) / Number(config["linear_num_value_heads"]),
       ...(layers && { layer_types: layers.map((is) => (is ? "linear_attention" : "full_attention")) }),

@@ -7,7 +7,7 @@ import { z } from "zod";
 import { rmsNorm } from "../../nn/norms.ts";
 import { plainDecoder } from "../blocks/decoder.ts";
 import { preNormBlock, repeat } from "../blocks/decoder-blocks.ts";
-import { GLM_FIELDS, GLM_MLP_NAMES, GLM_ROTATION, glmParts } from "../blocks/glm.ts";
+import { GLM_FIELDS, GLM_MLP_NAMES, glmParts } from "../blocks/glm.ts";
 import type { Family } from "../family.ts";
 import { decoderGguf } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
@@ -23,7 +23,7 @@ export const glm: Family = {
     architecture: "chatglm",
     className: "GlmForCausalLM",
     blockNames: { mlp: GLM_MLP_NAMES },
-    ...GLM_ROTATION,
+    rotated: "first-columns",
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

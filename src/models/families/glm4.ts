@@ -7,7 +7,7 @@ import { z } from "zod";
 import { rmsNorm } from "../../nn/norms.ts";
 import { plainDecoder } from "../blocks/decoder.ts";
 import { normed, preNormBlock, repeat } from "../blocks/decoder-blocks.ts";
-import { GLM_FIELDS, GLM_MLP_NAMES, GLM_ROTATION, glmParts } from "../blocks/glm.ts";
+import { GLM_FIELDS, GLM_MLP_NAMES, glmParts } from "../blocks/glm.ts";
 import type { Family } from "../family.ts";
 import { decoderGguf } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
@@ -29,7 +29,7 @@ export const glm4: Family = {
       mlp: GLM_MLP_NAMES,
       postNorms: { post_attention_norm: BEHIND.attention, post_ffw_norm: BEHIND.mlp },
     },
-    ...GLM_ROTATION,
+    rotated: "first-columns",
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

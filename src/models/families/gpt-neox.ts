@@ -64,7 +64,6 @@ export const gptNeox: Family = {
     keys: KEYS,
     fixed: { hidden_act: "gelu" },
     switches: { attention_bias: "attn_qkv.bias" },
-    complete: (config) => ({ partial_rotary_factor: 1, ...config }),
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, KEYS);

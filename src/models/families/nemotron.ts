@@ -53,7 +53,6 @@ export const nemotron: Family = {
     keys: KEYS,
     fixed: { hidden_act: "relu2" },
     switches: BIAS_SWITCHES,
-    complete: (config) => ({ partial_rotary_factor: 1, ...config }),
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, KEYS);

@@ -54,7 +54,6 @@ export const phi: Family = {
     keys: KEYS,
     fixed: { hidden_act: "gelu_new" },
     switches: {},
-    complete: (config) => ({ partial_rotary_factor: 1, ...config }),
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, KEYS);

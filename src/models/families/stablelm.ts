@@ -61,7 +61,6 @@ export const stablelm: Family = {
     },
     // A second norm says that branches run one after another, whatever the setting is: converters write it as true by default.
     complete: ({ use_parallel_residual: hasSecondNorm, ...config }) => ({
-      partial_rotary_factor: 1,
       ...config,
       use_parallel_residual: hasSecondNorm !== true,
     }),

@@ -92,7 +92,11 @@ function readHeadWidths(
   if (valueDim !== headDim || !fits || !Number.isInteger(headDim / 2)) {
     throw unsupported(file, `head widths ${headDim}, ${valueDim} and ${rotaryDim}`, "one even width");
   }
-  return { head_dim: headDim, ...(isWhole ? {} : { partial_rotary_factor: rotaryDim / headDim }) };
+  // Also where they are all: what a configuration leaves out is a part in some families.
+  return {
+    head_dim: headDim,
+    ...(rotated === "first-columns" && { partial_rotary_factor: rotaryDim / headDim }),
+  };
 }
 
 /**

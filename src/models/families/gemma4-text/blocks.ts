@@ -14,6 +14,7 @@ import { reshape } from "../../../graph/ops/shapes/reshape.ts";
 import { dimsOf, sizeAt } from "../../../graph/shape.ts";
 import type { Builder } from "../../../nn/builder.ts";
 import { type Norm, bareRmsNorm, headNorm, rmsNorm } from "../../../nn/norms.ts";
+import { scale } from "../../../nn/scale.ts";
 import { type SelfAttentionOptions, withHeadNorms } from "../../../nn/self-attention.ts";
 import { bareCheckpoint, withoutTensors } from "../../config/checkpoint-rules.ts";
 import {
@@ -34,8 +35,6 @@ import { gemmaBlock, gemmaEnds, gemmaMlp } from "../../blocks/gemma-block.ts";
 import { blockWithExperts, inStacks } from "./experts.ts";
 
 const SCHEMA = z.object(GEMMA4_FIELDS);
-
-const times = (x: Value, factor: number): Value => mul(x, x.graph.scalar(factor));
 
 /** A block with a branch that reads its own embeddings, where there are some, and a factor on all, which no method trains. */
 function completed(block: Layer, norm: Norm, width: number): Layer {
@@ -91,8 +90,8 @@ function gemma4Ends(c: Gemma4Fields, norm: Norm): DecoderEnds {
       const byLayer = (all: Value): Value => reshape(all, [B, T, L, P]);
       const rows = b.lookUp(table, ids, c.vocab_size_per_layer_input, L * P);
       const projected = b.linear(projection, x, L * P, { role: "other" });
-      const normed = norm(b, projectionNorm, byLayer(times(projected, c.hidden_size ** -0.5)));
-      b.toLayers(times(add(normed, byLayer(times(rows, Math.sqrt(P)))), Math.SQRT1_2));
+      const normed = norm(b, projectionNorm, byLayer(scale(projected, c.hidden_size ** -0.5)));
+      b.toLayers(scale(add(normed, byLayer(scale(rows, Math.sqrt(P)))), Math.SQRT1_2));
     },
   };
 }
