@@ -1,5 +1,5 @@
 /** @file What the outputs of a head say of an example: its class, its classes, or numbers. */
-import { PROBLEM_TYPE } from "../models/config/classifier-config.ts";
+import { factsOf } from "../models/config/classifier-config.ts";
 import type { Model } from "../models/model.ts";
 import { likeliest } from "../run/head/likeliest.ts";
 import { logSumExp } from "./sampling/token-log-probs.ts";
@@ -18,14 +18,12 @@ export function judge(
   names: readonly string[],
   logits: Float32Array,
 ): Judgement {
-  if (problem === PROBLEM_TYPE.numbers) {
-    return { predicted: logits.length === 1 ? logits[0]! : Array.from(logits) };
-  }
-  const isOne = problem === PROBLEM_TYPE.oneClass;
+  const { hasClasses, hasTargets } = factsOf(problem);
+  if (!hasClasses) return { predicted: logits.length === 1 ? logits[0]! : Array.from(logits) };
   const logSum = logSumExp(logits);
-  const probabilities = Array.from(logits, isOne ? (logit) => Math.exp(logit - logSum) : sigmoid);
+  const probabilities = Array.from(logits, hasTargets ? sigmoid : (logit) => Math.exp(logit - logSum));
   return {
-    predicted: isOne ? names[likeliest(logits)]! : names.filter((_, i) => logits[i]! > 0),
+    predicted: hasTargets ? names.filter((_, i) => logits[i]! > 0) : names[likeliest(logits)]!,
     scores: Object.fromEntries(names.map((name, i) => [name, probabilities[i]!])),
   };
 }

@@ -1,6 +1,6 @@
 /** @file A fine-tuning job, its events and its files. Their names are those of OpenAI's interface. */
 import { z } from "zod";
-import { TEXT_OBJECTIVES } from "../train/objectives.ts";
+import { TEXT_OBJECTIVES, defaultObjective } from "../train/objectives.ts";
 import { MAX_EPOCHS } from "../train/settings/setting-groups.ts";
 
 const JOB_STATUSES = [
@@ -50,6 +50,8 @@ export const AUTO: Hyperparameters = {
 
 /** Plain training on texts and conversations, in OpenAI's word. */
 export const SUPERVISED = "supervised";
+/** What graft calls it: the objective of models that write texts. */
+export const SUPERVISED_OBJECTIVE = defaultObjective({ problem: null });
 /** How a job trains: so, or by an objective by its name. */
 export const JOB_METHODS: readonly string[] = [SUPERVISED, ...TEXT_OBJECTIVES.map(({ name }) => name)];
 

@@ -7,7 +7,7 @@ import { assertInternal } from "../errors.ts";
 import { numAlikePositions } from "../nn/rope/rope-scaling.ts";
 import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig } from "./family.ts";
 import { MODEL_TASKS, type ModelTask } from "./model-tasks.ts";
-import { hasTargets, problemOf, type ProblemType } from "./config/classifier-config.ts";
+import { factsOf, problemOf, type ProblemType } from "./config/classifier-config.ts";
 import { requireModelSize } from "../untrusted/limits.ts";
 import { type ModelLayer, type Part, declaredLayer } from "./model-layer.ts";
 import { isOutside, wholePath } from "./module-path.ts";
@@ -86,7 +86,7 @@ export class Model {
 
   /** Whether each output is held to a number of its own, instead of one of them being right. */
   get hasTargets(): boolean {
-    return hasTargets(this.problem);
+    return factsOf(this.problem).hasTargets;
   }
 
   /** What its configuration says, with the defaults of what that leaves out. */

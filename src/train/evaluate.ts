@@ -16,7 +16,7 @@ import { type ChosenObjective, addMetrics, divergenceOf } from "./step/objective
 import { metricsOf } from "./eval-metrics.ts";
 import { Scorer } from "./step/scorer.ts";
 import { crossEntropy } from "./objectives/cross-entropy.ts";
-import { hasTargets } from "../models/config/classifier-config.ts";
+import { factsOf } from "../models/config/classifier-config.ts";
 import { PredictionCounts } from "./step/predictions.ts";
 import { TargetPairs } from "./step/target-pairs.ts";
 import { countStep } from "./step/sequence-scores.ts";
@@ -110,7 +110,7 @@ export class Evaluator {
     const totals = { ...countStep(batches), divergence };
     const metrics: Record<string, number> = {};
     const { problem } = DATA_KINDS[objective.rows];
-    const ofOutputs = hasTargets(problem) ? new TargetPairs() : new PredictionCounts();
+    const ofOutputs = factsOf(problem).hasTargets ? new TargetPairs() : new PredictionCounts();
     const counts = withPredictions || problem !== null ? ofOutputs : null;
     let [loss, tokens, numDone] = [0, 0, 0];
     for (const [pass, batch] of batches.entries()) {

@@ -1,12 +1,11 @@
 /** @file `graft data show`: examples as the model sees them, and what is cut of all. */
 import { tellsClasses, withClasses } from "../../models/config/class-head.ts";
-import { PROBLEM_TYPE } from "../../models/config/classifier-config.ts";
+import { ownOutputs } from "../../models/config/classifier-config.ts";
 import type { RawConfig } from "../../models/config/raw-config.ts";
 import { z } from "zod";
 
 import type { ReadOptions } from "../../data/files/read-files.ts";
 import { readDatasets } from "../../data/by-path.ts";
-import { unnamedClasses } from "../../data/examples/class-names.ts";
 import { classesOf } from "../../data/examples/class-example.ts";
 import {
   DATA_KINDS,
@@ -60,7 +59,7 @@ async function withClassesFor(
   columns: Parameters<typeof classNamesOf>[1],
 ): Promise<RawConfig> {
   if (problem === null || tellsClasses(config)) return config;
-  const names = problem === PROBLEM_TYPE.numbers ? unnamedClasses(1) : await classNamesOf(data, columns);
+  const names = ownOutputs(problem) ?? (await classNamesOf(data, columns));
   return withClasses(config, names, problem);
 }
 

@@ -1,8 +1,9 @@
 /** @file Texts with their classes: rows, and the token ids that a classifier reads. */
 import { UsageError } from "../../errors.ts";
+import { unnamedClasses } from "../../models/config/classifier-config.ts";
 import type { Model } from "../../models/model.ts";
 import { lostRanges } from "./lost-ranges.ts";
-import { showClasses, unnamedClasses } from "./class-names.ts";
+import { showClasses } from "./class-names.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
 import { isRecord, jsonKind, type RawFields, readString, rowError } from "../rows/row-error.ts";
 import { type ClassRow, JUDGED_KEYS, type RowFormat, type WholeText } from "../rows/rows.ts";
@@ -73,9 +74,9 @@ export const CLASS_FORMS: readonly RowFormat<ClassRow>[] = [
 export function readClassNames(config: Readonly<Record<string, unknown>>): readonly string[] | null {
   const names = config["id2label"];
   if (!isRecord(names)) return null;
-  return Array.from({ length: Object.keys(names).length }, (_, i) => {
+  return unnamedClasses(Object.keys(names).length).map((unnamed, i) => {
     const name = names[i];
-    return typeof name === "string" ? name : `LABEL_${i}`;
+    return typeof name === "string" ? name : unnamed;
   });
 }
 

@@ -1,5 +1,6 @@
 /** @file The classes that labels of data are of, for a head that is made for them. */
 import { UsageError } from "../../errors.ts";
+import { unnamedClasses } from "../../models/config/classifier-config.ts";
 import { columnsHint, JUDGED_KEYS } from "../rows/rows.ts";
 
 /** How many numbers of classes may lie below the largest label without a row, for each one that has some. */
@@ -42,11 +43,6 @@ export function inferClassNames(labels: ReadonlySet<string | number>): readonly 
     );
   }
   return unnamedClasses(count);
-}
-
-/** What transformers calls classes without names. */
-export function unnamedClasses(count: number): readonly string[] {
-  return Array.from({ length: count }, (_, i) => `LABEL_${i}`);
 }
 
 /** Shows classes with their numbers. */

@@ -3,7 +3,12 @@ import { MODEL_TASKS } from "../../models/model-tasks.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { tellsClasses, withClasses, withProblem } from "../../models/config/class-head.ts";
-import { PROBLEM_TYPES, problemOf, type ProblemType } from "../../models/config/classifier-config.ts";
+import {
+  PROBLEM_TYPES,
+  problemOf,
+  type ProblemType,
+  unnamedClasses,
+} from "../../models/config/classifier-config.ts";
 import { openModel } from "../../models/families.ts";
 import type { Checkpoint } from "../checkpoint/checkpoint.ts";
 import { withFreshHead } from "../checkpoint/fresh-head.ts";
@@ -49,7 +54,7 @@ export async function withHeadOf(checkpoint: Checkpoint, folder: Folder): Promis
   const named = readProblem(folder.path, metadata[PROBLEM_KEY]);
   if (tellsClasses(checkpoint.config))
     return named === null ? checkpoint : { ...checkpoint, config: withProblem(checkpoint.config, named) };
-  const { headTensor } = openModel(withClasses(checkpoint.config, ["LABEL_0", "LABEL_1"]));
+  const { headTensor } = openModel(withClasses(checkpoint.config, unnamedClasses(2)));
   const numClasses = tensors.get(PREFIX + headTensor.name)?.shape[0];
   if (numClasses === undefined) {
     throw new UsageError(
@@ -105,7 +110,7 @@ function readProblem(path: string, text: string | undefined): ProblemType | null
 
 /** The names in the file; of peft's own files, which have none, what transformers calls classes without names. */
 function readNames(path: string, text: string | undefined, numClasses: number): readonly string[] {
-  if (text === undefined) return Array.from({ length: numClasses }, (_, i) => `LABEL_${i}`);
+  if (text === undefined) return unnamedClasses(numClasses);
   let named: Readonly<Record<string, unknown>>;
   try {
     named = Object(JSON.parse(text)) as typeof named;

@@ -1,6 +1,7 @@
 /** @file A model of which only the configuration is there, for plans: the sizes of its tensors are known, their numbers are not. */
 import { FormatError } from "../../errors.ts";
 import { tellsClasses, withClasses } from "../../models/config/class-head.ts";
+import { unnamedClasses } from "../../models/config/classifier-config.ts";
 import type { RawConfig } from "../../models/config/raw-config.ts";
 import { openModel } from "../../models/families.ts";
 import type { ModelTensor } from "../../models/graphs/sites.ts";
@@ -19,7 +20,7 @@ function tensorsOf(config: RawConfig): readonly ModelTensor[] {
   } catch (error) {
     if (tellsClasses(config)) throw error;
     // An encoder is a model once a run gives it classes: its files hold what lies before their head.
-    const classifier = orNull(() => openModel(withClasses(config, ["LABEL_0", "LABEL_1"])));
+    const classifier = orNull(() => openModel(withClasses(config, unnamedClasses(2))));
     if (classifier === null) throw error;
     const ofHead = new Set(classifier.wholeHead.tensors.map(({ name }) => name));
     return [...classifier.tensors.values()].filter(({ name }) => !ofHead.has(name));

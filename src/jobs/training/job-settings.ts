@@ -7,8 +7,9 @@ import { nearestName } from "../../messages/setting-names.ts";
 import { findOptimizer } from "../../optim/optimizers.ts";
 import { configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethod } from "../../peft/methods.ts";
+import type { Objective } from "../../train/objective.ts";
 import { suitableLearningRate } from "../../train/settings/learning-rate.ts";
-import { TEXT_OBJECTIVES, defaultObjective, findObjective } from "../../train/objectives.ts";
+import { TEXT_OBJECTIVES, findObjective } from "../../train/objectives.ts";
 import {
   TRAIN_OPTIONS,
   type LooseTrainInput,
@@ -19,7 +20,7 @@ import {
   parseTrainOptions,
 } from "../../train/settings/options.ts";
 import { ownSettings } from "./averaging.ts";
-import { type Hyperparameters, type Job, SUPERVISED } from "../job.ts";
+import { type Hyperparameters, type Job, SUPERVISED, SUPERVISED_OBJECTIVE } from "../job.ts";
 
 /** Where a job's files are, and what it trains on. */
 export interface JobPlaces {
@@ -124,9 +125,6 @@ const [LEAST_FACTOR, MOST_FACTOR] = [1e-300, 1e300];
 /** Steps between two checkpoints, unless a job says another number. */
 const SAVE_EVERY = 20;
 
-/** The default objective for the kind of model that is served. */
-const USUAL_OBJECTIVE = defaultObjective({ problem: null });
-
 /** Makes the settings. @throws UsageError "usage/flag" that lists what is wrong with them */
 export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
   const { width, initAdapter, evalData, ...own } = places;
@@ -155,7 +153,7 @@ export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
   // What is another method's, optimizer's or objective's own is told now, not when the job begins.
   methodOptions(options);
   optimizerOptions(options);
-  objectiveOptions(options, options.objective ?? USUAL_OBJECTIVE.name);
+  objectiveOptions(options, objectiveOf(options));
   const factor = job.hyperparameters.learning_rate_multiplier;
   const usual = usualRate(options, width);
   if (factor === "auto" || "learningRate" in given) {
@@ -205,15 +203,19 @@ function betaOf({ beta = "auto" }: Hyperparameters): { beta?: number } {
   return beta === "auto" ? {} : { beta };
 }
 
+/** The objective of a job. */
+export function objectiveOf({ objective }: TrainOptions): Objective {
+  return objective === undefined ? SUPERVISED_OBJECTIVE : findObjective(objective);
+}
+
 /** The rate that a job has without a multiplier. */
 export function usualRate(options: TrainOptions, width: number): number {
-  const { objective } = options;
   const method = findMethod(options.method);
   return suitableLearningRate({
     method,
     methodOptions: method.options.parse(methodOptions(options)),
     optimizer: findOptimizer(options.optimizer),
-    objective: objective === undefined ? USUAL_OBJECTIVE : findObjective(objective),
+    objective: objectiveOf(options),
     width,
   });
 }

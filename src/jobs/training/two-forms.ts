@@ -2,8 +2,7 @@
  * @file Settings that a job may have in two forms: by OpenAI's keys, and among graft's own. Where both say something they have to say
  * the same, and a job shows in OpenAI's keys what it trains with.
  */
-import { defaultObjective } from "../../train/objectives.ts";
-import { type Hyperparameters, type Job, JOB_METHODS, SUPERVISED } from "../job.ts";
+import { type Hyperparameters, type Job, JOB_METHODS, SUPERVISED, SUPERVISED_OBJECTIVE } from "../job.ts";
 
 /** What a request says by OpenAI's keys; null: nothing. */
 interface OpenaiForm {
@@ -22,9 +21,6 @@ interface Contradiction {
 }
 
 const HYPERPARAMETER_OF = { epochs: "n_epochs", batchSize: "batch_size", beta: "beta" } as const;
-
-/** The objective of `SUPERVISED`. */
-const USUAL_OBJECTIVE = defaultObjective({ problem: null }).name;
 
 /** Finds the settings of graft's own that say something else than OpenAI's keys do. */
 export function contradictionsOf(
@@ -58,7 +54,7 @@ export function contradictionsOf(
 }
 
 function objectiveOf(type: string): string {
-  return type === SUPERVISED ? USUAL_OBJECTIVE : type;
+  return type === SUPERVISED ? SUPERVISED_OBJECTIVE.name : type;
 }
 
 /** A number of graft's own; undefined for anything else, which is not given or refused elsewhere. */

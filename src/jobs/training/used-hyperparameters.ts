@@ -1,7 +1,6 @@
 /** @file The hyperparameters that a job trains with where its client has sent "auto" and so left them to the server. */
-import { findObjective } from "../../train/objectives.ts";
 import { type TrainOptions, objectiveOptions } from "../../train/settings/options.ts";
-import { type JobPlaces, usualRate } from "./job-settings.ts";
+import { type JobPlaces, objectiveOf, usualRate } from "./job-settings.ts";
 import type { Hyperparameters, Job } from "../job.ts";
 
 /** Makes the numbers of a training. `epochs`: passes over the data; null: not known yet. */
@@ -11,13 +10,9 @@ export function usedHyperparameters(
   { width }: Pick<JobPlaces, "width">,
   epochs: number | null,
 ): Hyperparameters {
-  const { batchSize, objective, learningRate } = options;
+  const { batchSize, learningRate } = options;
   const usual = usualRate(options, width);
-  const own =
-    objective === undefined
-      ? {}
-      : findObjective(objective).options.parse(objectiveOptions(options, objective));
-  const { beta } = Object(own) as { readonly beta?: unknown };
+  const { beta } = Object(objectiveOptions(options, objectiveOf(options))) as { readonly beta?: unknown };
   return {
     n_epochs: epochs === null ? asked.n_epochs : short(epochs),
     batch_size: batchSize,

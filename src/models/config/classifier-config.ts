@@ -12,9 +12,32 @@ export const PROBLEM_TYPE = {
 export type ProblemType = (typeof PROBLEM_TYPE)[keyof typeof PROBLEM_TYPE];
 export const PROBLEM_TYPES: readonly ProblemType[] = Object.values(PROBLEM_TYPE);
 
-/** Whether each output is held to a number of its own, instead of one of them being right. */
-export function hasTargets(problem: ProblemType | null): boolean {
-  return problem !== null && problem !== PROBLEM_TYPE.oneClass;
+interface ProblemFacts {
+  /** Whether outputs are classes, of which there are probabilities; else they are the numbers that are told. */
+  readonly hasClasses: boolean;
+  /** Whether each output is held to a number of its own, instead of one of them being right. */
+  readonly hasTargets: boolean;
+}
+
+const FACTS: Readonly<Record<ProblemType, ProblemFacts>> = {
+  [PROBLEM_TYPE.oneClass]: { hasClasses: true, hasTargets: false },
+  [PROBLEM_TYPE.anyClasses]: { hasClasses: true, hasTargets: true },
+  [PROBLEM_TYPE.numbers]: { hasClasses: false, hasTargets: true },
+};
+
+/** What the outputs of a head with this problem are. Null: that of tokens, of which one is right. */
+export function factsOf(problem: ProblemType | null): ProblemFacts {
+  return FACTS[problem ?? PROBLEM_TYPE.oneClass];
+}
+
+/** What transformers calls classes without names. */
+export function unnamedClasses(count: number): readonly string[] {
+  return Array.from({ length: count }, (_, i) => `LABEL_${i}`);
+}
+
+/** The outputs of a new head, where its problem says them: one number. Null: they are the classes of whoever makes it. */
+export function ownOutputs(problem: ProblemType): readonly string[] | null {
+  return factsOf(problem).hasClasses ? null : unnamedClasses(1);
 }
 
 /** What the outputs of a model with classes mean; where nothing says it, one alone is a number, as in transformers. */
@@ -49,7 +72,7 @@ export function numClasses(raw: RawConfig, problems: readonly ProblemType[] = PR
     throw unusable(raw, `problem_type is ${showValue(named)} (expected ${expected})`);
   }
   const problem = problemOf(raw);
-  const isOneEnough = problems.includes(problem) && hasTargets(problem);
+  const isOneEnough = problems.includes(problem) && factsOf(problem).hasTargets;
   const { key, found } = countOf(raw);
   const least = isOneEnough ? 1 : 2;
   if (typeof found === "number" && Number.isSafeInteger(found) && found >= least) return found;

@@ -10,11 +10,11 @@
 import type { Value } from "../../graph/graph.ts";
 import { abs, add, exp, log, mul, neg, sub } from "../../graph/ops/pointwise/elementwise.ts";
 import { reduceMean } from "../../graph/ops/reductions/reduce-mean.ts";
-import { PROBLEM_TYPE, type ProblemType } from "../../models/config/classifier-config.ts";
+import { factsOf, type ProblemType } from "../../models/config/classifier-config.ts";
 
 /** The loss of each position, [N, 1]. */
 export function targetLoss(problem: ProblemType | null, z: Value, targets: Value): Value {
-  return reduceMean(problem === PROBLEM_TYPE.numbers ? squaredError(z, targets) : logLoss(z, targets), [1]);
+  return reduceMean(factsOf(problem).hasClasses ? logLoss(z, targets) : squaredError(z, targets), [1]);
 }
 
 function squaredError(z: Value, targets: Value): Value {

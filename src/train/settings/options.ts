@@ -7,7 +7,7 @@ import { z } from "zod";
 import { maxLengthFor } from "../../data/max-length.ts";
 import { UsageError } from "../../errors.ts";
 import type { ValueForm } from "../../messages/expected.ts";
-import { type Problem, findProblems, settingsError } from "../../messages/problems.ts";
+import { type Problem, findProblems, parseSettings, settingsError } from "../../messages/problems.ts";
 import { OPTIMIZERS } from "../../optim/optimizers.ts";
 import type { Model } from "../../models/model.ts";
 import type { Method } from "../../peft/method.ts";
@@ -128,11 +128,12 @@ export function optimizerOptions(options: TrainOptions): Record<string, unknown>
   return ownOptions("optimizer", options.optimizer, OPTIMIZERS, options);
 }
 
-/** The options of an objective. @throws UsageError "usage/flag" for an option of another objective. */
+/** The options of an objective, as its schema reads them. @throws UsageError "usage/flag" for an option of another objective. */
 export function objectiveOptions(
   options: TrainOptions,
-  name: string,
+  { name, options: schema }: Objective,
   objectives: readonly Objective[] = OBJECTIVES,
-): Record<string, unknown> {
-  return ownOptions("objective", name, objectives, options);
+): unknown {
+  const own = ownOptions("objective", name, objectives, options);
+  return parseSettings(schema, own, `options of objective "${name}"`);
 }

@@ -2,13 +2,12 @@
  * @file The classes of a run: those of the model or, where it has none, of a head that is made for the run. They are those
  * that are given, of the adapter to start from, or of the data.
  */
-import { PROBLEM_TYPE } from "../../../models/config/classifier-config.ts";
-import { inferClassNames, showClasses, unnamedClasses } from "../../../data/examples/class-names.ts";
+import { ownOutputs, unnamedClasses } from "../../../models/config/classifier-config.ts";
+import { inferClassNames, showClasses } from "../../../data/examples/class-names.ts";
 import { type DataName, readLabelSet } from "../../../data/by-path.ts";
 import { DATA_KINDS } from "../../../data/examples/data-kinds.ts";
 import { readColumns } from "../../../data/rows/columns.ts";
 import { UsageError } from "../../../errors.ts";
-import { parseSettings } from "../../../messages/problems.ts";
 import { withHeadOf } from "../../../format/by-path.ts";
 import type { Checkpoint } from "../../../format/checkpoint/checkpoint.ts";
 import { withFreshHead } from "../../../format/checkpoint/fresh-head.ts";
@@ -48,7 +47,7 @@ export async function withRunClasses(
       : findObjective(options.objective, objectives);
   const problem = objective ? DATA_KINDS[objective.rows].problem : null;
   if (!objective || problem === null) return { checkpoint, notes: [] };
-  const given = objective.classes?.(ownOptions(options, objective, objectives));
+  const given = objective.classes?.(objectiveOptions(options, objective, objectives));
   if (tellsClasses(config)) {
     const told = { ...checkpoint, config: withProblem(config, problem) };
     if (given) requireOwnClasses(told, given);
@@ -58,7 +57,8 @@ export async function withRunClasses(
     checkpoint: withFreshHead(checkpoint, names, new Random(options.seed, STREAM.newHead), problem),
     notes,
   });
-  if (problem === PROBLEM_TYPE.numbers) return withNames(unnamedClasses(1), []);
+  const own = ownOutputs(problem);
+  if (own) return withNames(own, []);
   if (!given) return { checkpoint, notes: [] };
   if (given.names !== null) return withNames(given.names, []);
   if (!hasData) return withNames(unnamedClasses(requireCount(given)), []);
@@ -96,14 +96,6 @@ function requireCount({ count }: GivenClasses): number {
   throw new UsageError("usage/flag", "Cannot make a head: neither classes nor data are given", {
     hint: "Give --num-classes, --classes or --data.",
   });
-}
-
-function ownOptions(
-  options: TrainOptions,
-  { name, options: schema }: Objective,
-  objectives: readonly Objective[],
-): unknown {
-  return parseSettings(schema, objectiveOptions(options, name, objectives), `options of objective "${name}"`);
 }
 
 /** @throws UsageError "usage/flag" when other classes are given than the model has */

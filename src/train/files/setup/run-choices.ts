@@ -135,10 +135,6 @@ export function chooseObjective(
   const chosen = name === undefined ? defaultObjective(model) : findObjective(name, objectives);
   return {
     objective: chosen,
-    options: parseSettings(
-      chosen.options,
-      objectiveOptions(options, chosen.name, objectives),
-      `options of objective "${chosen.name}"`,
-    ),
+    options: objectiveOptions(options, chosen, objectives),
   };
 }
