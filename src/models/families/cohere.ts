@@ -8,13 +8,7 @@ import { z } from "zod";
 import { type Norm, layerNormOfHeads } from "../../nn/norms.ts";
 import { withHeadNorms } from "../../nn/self-attention.ts";
 import { repeat } from "../blocks/decoder-blocks.ts";
-import {
-  COHERE_FIELDS,
-  COHERE_KEYS,
-  cohereAttention,
-  cohereBlock,
-  cohereDecoder,
-} from "../blocks/cohere-block.ts";
+import { COHERE_FIELDS, COHERE_KEYS, cohereAttention, cohereBlock, cohereDecoder } from "../blocks/cohere.ts";
 import type { Family } from "../family.ts";
 import { BLOCK_NAMES, LAYER_NORMS, decoderGguf, real, FIRST_NORM } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";

@@ -4,13 +4,7 @@
  * Paper: "Command A: An Enterprise-Ready Large Language Model", arXiv:2504.00698, section 2.
  */
 import { z } from "zod";
-import {
-  COHERE_FIELDS,
-  COHERE_KEYS,
-  cohereAttention,
-  cohereBlock,
-  cohereDecoder,
-} from "../blocks/cohere-block.ts";
+import { COHERE_FIELDS, COHERE_KEYS, cohereAttention, cohereBlock, cohereDecoder } from "../blocks/cohere.ts";
 import type { Family } from "../family.ts";
 import { LAYER_NORMS, count, decoderGguf, real, FIRST_NORM } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";

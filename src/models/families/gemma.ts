@@ -6,7 +6,7 @@
  */
 import { z } from "zod";
 import { rmsNormPlusOne } from "../../nn/norms.ts";
-import { gemmaEnds, gemmaMlp } from "../blocks/gemma-block.ts";
+import { gemmaEnds, gemmaMlp } from "../blocks/gemma.ts";
 import { decoder } from "../blocks/decoder.ts";
 import { attentionPart, plainAttention, preNormBlock, repeat } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";

@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import type { Family } from "../family.ts";
-import { CAPPED_GEMMA_FIELDS, cappedGemma, gemmaGguf } from "../blocks/gemma-block.ts";
+import { CAPPED_GEMMA_FIELDS, cappedGemma, gemmaGguf } from "../blocks/gemma.ts";
 import { count, real } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
 

@@ -8,7 +8,7 @@ import { z } from "zod";
 import { headNorm, rmsNormPlusOne } from "../../nn/norms.ts";
 import { withHeadNorms } from "../../nn/self-attention.ts";
 import type { Family, ModelDefinition, RawConfig } from "../family.ts";
-import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "../blocks/gemma-block.ts";
+import { GEMMA_FIELDS, gemmaAttention, gemmaDecoder, gemmaGguf } from "../blocks/gemma.ts";
 import { count, real } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";
 import { readRopes } from "../config/rope-config.ts";

@@ -6,7 +6,7 @@
 import { z } from "zod";
 import { plainDecoder } from "../blocks/decoder.ts";
 import { plainAttention, repeat } from "../blocks/decoder-blocks.ts";
-import { OLMO2_FIELDS, olmo2Block } from "../blocks/olmo2-block.ts";
+import { OLMO2_FIELDS, olmo2Block } from "../blocks/olmo2.ts";
 import type { Family } from "../family.ts";
 import { decoderGguf, NORMS_BEHIND } from "../config/decoder-gguf.ts";
 import { parseConfig } from "../config/hf-config.ts";

@@ -7,7 +7,7 @@
 import { z } from "zod";
 import { plainDecoder } from "../blocks/decoder.ts";
 import { plainAttention } from "../blocks/decoder-blocks.ts";
-import { OLMO2_FIELDS, olmo2Block } from "../blocks/olmo2-block.ts";
+import { OLMO2_FIELDS, olmo2Block } from "../blocks/olmo2.ts";
 import type { Family, RawConfig } from "../family.ts";
 import { decoderGguf, NORMS_BEHIND, real } from "../config/decoder-gguf.ts";
 import { LAYER_WINDOWS } from "../config/gguf-windows.ts";

@@ -4,7 +4,7 @@
  * Report: "VaultGemma: A Differentially Private Gemma Model", arXiv:2510.15001, section 3.
  */
 import { z } from "zod";
-import { CAPPED_GEMMA_FIELDS, cappedGemma } from "../blocks/gemma-block.ts";
+import { CAPPED_GEMMA_FIELDS, cappedGemma } from "../blocks/gemma.ts";
 import type { Family } from "../family.ts";
 import { parseConfig } from "../config/hf-config.ts";
 

@@ -31,7 +31,7 @@ import {
 import { parseConfig } from "../../config/hf-config.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../../family.ts";
 import { type DecoderEnds, decoder } from "../../blocks/decoder.ts";
-import { gemmaBlock, gemmaEnds, gemmaMlp } from "../../blocks/gemma-block.ts";
+import { gemmaBlock, gemmaEnds, gemmaMlp } from "../../blocks/gemma.ts";
 import { blockWithExperts, inStacks } from "./experts.ts";
 
 const SCHEMA = z.object(GEMMA4_FIELDS);
