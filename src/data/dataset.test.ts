@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, rmSync, truncateSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, describe, it } from "node:test";
+import { after, describe, test } from "node:test";
 import { GraftError } from "../errors.ts";
 import { byteTokenizerFiles, createByteTokenizer } from "../../test/tiny/byte-tokenizer.ts";
 import { createChatTemplate } from "./chat/chat-template.ts";
@@ -47,14 +47,14 @@ async function assertFails(
 }
 
 describe("readDataset()", () => {
-  it("tells how columns under other names are given", async () => {
+  test("tells how columns under other names are given", async () => {
     const asked = write("asked.jsonl", lines({ question: "a", answer: "b" }));
     await assert.rejects(readDataset(asked, options), {
       hint: /--columns prompt=question,completion=answer/,
     });
   });
 
-  it("reads JSON lines, skips empty ones and counts what it read", async () => {
+  test("reads JSON lines, skips empty ones and counts what it read", async () => {
     const path = write(
       "rows.jsonl",
       `\uFEFF${lines({ text: "abc" })}\r\n\n\uFEFF${lines({ prompt: "a", completion: "b" })}`,
@@ -89,7 +89,7 @@ describe("readDataset()", () => {
     assert.equal(reports.valid, null);
   });
 
-  it("counts texts whose labels are not learned, and the note says what learns them", async () => {
+  test("counts texts whose labels are not learned, and the note says what learns them", async () => {
     const rows = [
       { text: "a", label: 1 },
       { text: "b", label: "bad" },
@@ -105,7 +105,7 @@ describe("readDataset()", () => {
     );
   });
 
-  it("reads a JSON array", async () => {
+  test("reads a JSON array", async () => {
     const path = write(
       "rows.json",
       JSON.stringify([{ instruction: "a", input: "", output: "b" }, { text: "c" }]),
@@ -115,7 +115,7 @@ describe("readDataset()", () => {
     assert.deepEqual(train[1]?.source, { file: path, line: 2 });
   });
 
-  it("reads a folder with train, valid and test files", async () => {
+  test("reads a folder with train, valid and test files", async () => {
     write("set/train.jsonl", lines({ text: "one" }));
     write("set/valid.jsonl", lines({ text: "two" }, { text: "three" }));
     write("set/test.json", JSON.stringify([{ text: "four" }]));
@@ -125,7 +125,7 @@ describe("readDataset()", () => {
     assert.equal(reports.test?.numTokens, 5);
   });
 
-  it("reads a text of Windows as the same text with line feeds alone, and keeps what strings of rows say", async () => {
+  test("reads a text of Windows as the same text with line feeds alone, and keeps what strings of rows say", async () => {
     const textsOf = async (path: string): Promise<string[]> =>
       (await readDataset(path, options)).train.map(({ ids }) => textOf(ids));
     for (const [i, end] of ["\n", "\r\n", "\r"].entries())
@@ -133,7 +133,7 @@ describe("readDataset()", () => {
     assert.deepEqual(await textsOf(write("ends.jsonl", lines({ text: "a\r\nb" }))), ["a\r\nb<|im_end|>"]);
   });
 
-  it("cuts a text file into windows in order, with loss on all, and keeps a tail of two tokens", async () => {
+  test("cuts a text file into windows in order, with loss on all, and keeps a tail of two tokens", async () => {
     const { train } = await readDataset(write("a.txt", "abcdefgh"), { ...options, maxLength: 3 });
     assert.deepEqual(
       train.map(({ ids, weights }) => [textOf(ids), ...weights]),
@@ -146,7 +146,7 @@ describe("readDataset()", () => {
     assert.equal((await readDataset(write("b.txt", "abcd"), { ...options, maxLength: 3 })).train.length, 1);
   });
 
-  it("truncates overlong examples, and drops and counts those that lose all their trained tokens", async () => {
+  test("truncates overlong examples, and drops and counts those that lose all their trained tokens", async () => {
     const path = write(
       "long.jsonl",
       lines(
@@ -168,7 +168,7 @@ describe("readDataset()", () => {
     assert.equal(reports.train.numTrainedTokens, 5);
   });
 
-  it("drops overlong examples on demand", async () => {
+  test("drops overlong examples on demand", async () => {
     const path = write("drop.jsonl", lines({ text: "abcdef" }, { text: "ab" }));
     const { train, reports } = await readDataset(path, { ...options, maxLength: 3, overlong: "drop" });
     assert.equal(train.length, 1);
@@ -176,7 +176,7 @@ describe("readDataset()", () => {
     assert.equal(reports.train.numTruncated, 0);
   });
 
-  it("refuses overlong examples on demand, naming the line and both lengths", async () => {
+  test("refuses overlong examples on demand, naming the line and both lengths", async () => {
     const path = write("refuse.jsonl", lines({ text: "ab" }, { text: "abcdef" }));
     await assertFails(
       path,
@@ -186,7 +186,7 @@ describe("readDataset()", () => {
     );
   });
 
-  it("says that a file is missing", async () => {
+  test("says that a file is missing", async () => {
     await assertFails(
       join(folder, "none.jsonl"),
       "format/file",
@@ -194,7 +194,7 @@ describe("readDataset()", () => {
     );
   });
 
-  it("says of a file that is too large for one read how it is divided", async () => {
+  test("says of a file that is too large for one read how it is divided", async () => {
     for (const [name, hint] of [
       ["large.jsonl", /^Split it into files of one folder, as with split/],
       ["large.jsonl.gz", /^Write it as several files of one folder/],
@@ -211,16 +211,16 @@ describe("readDataset()", () => {
     }
   });
 
-  it("says of an address that it is none of this machine", async () => {
+  test("says of an address that it is none of this machine", async () => {
     await assert.rejects(readDataset("https://example.com/a.jsonl", options), { hint: /download the file/ });
   });
 
-  it("says of a text that it goes in as a row", async () => {
+  test("says of a text that it goes in as a row", async () => {
     for (const text of ["The lamp is round.", "A lamp.\n".repeat(600)])
       await assert.rejects(readDataset(text, options), { code: "format/file", hint: /as a row, \{ text \}/ });
   });
 
-  it("says that a folder has no training file", async () => {
+  test("says that a folder has no training file", async () => {
     mkdirSync(join(folder, "hollow"), { recursive: true });
     await assertFails(
       join(folder, "hollow"),
@@ -229,13 +229,13 @@ describe("readDataset()", () => {
     );
   });
 
-  it("says that a data set is empty", async () => {
+  test("says that a data set is empty", async () => {
     for (const path of [write("empty.jsonl", "\n\n"), write("empty.json", "[]"), write("empty.txt", "a")]) {
       await assertFails(path, "usage/data", 'Cannot use data set "FILE": no examples, expected at least one');
     }
   });
 
-  it("says that all examples were dropped", async () => {
+  test("says that all examples were dropped", async () => {
     await assertFails(
       write("gone.jsonl", lines({ text: "abcdef" })),
       "usage/data",
@@ -244,7 +244,7 @@ describe("readDataset()", () => {
     );
   });
 
-  it("says that nothing is to be learned where nothing was too long", async () => {
+  test("says that nothing is to be learned where nothing was too long", async () => {
     const question = { role: "user", content: "Q" };
     const answer = { role: "assistant", content: "A" };
     const messages = [question, answer, question, { ...answer, weight: 0 }];
@@ -256,7 +256,7 @@ describe("readDataset()", () => {
     );
   });
 
-  it("names file and line of broken JSON", async () => {
+  test("names file and line of broken JSON", async () => {
     const path = write("broken.jsonl", `${lines({ text: "a" })}{"text": "b"\n`);
     await assert.rejects(
       readDataset(path, options),
@@ -270,7 +270,7 @@ describe("readDataset()", () => {
     );
   });
 
-  it("refuses a .json file that is broken or no array", async () => {
+  test("refuses a .json file that is broken or no array", async () => {
     await assert.rejects(
       readDataset(write("broken.json", "[{]"), options),
       (error: unknown) => error instanceof GraftError && error.message.endsWith(", expected a JSON array"),
@@ -287,7 +287,7 @@ describe("readDataset()", () => {
     );
   });
 
-  it("tells all faulty rows at once, counted by kind, with the first few lines of each", async () => {
+  test("tells all faulty rows at once, counted by kind, with the first few lines of each", async () => {
     const bot = { messages: [{ role: "bot", content: "x" }] };
     const path = write("faulty.jsonl", lines({ text: "a" }, bot, { question: "q" }));
     await assertFails(
@@ -315,7 +315,7 @@ describe("readDataset()", () => {
     );
   });
 
-  it("leaves faulty rows out on demand, and counts them", async () => {
+  test("leaves faulty rows out on demand, and counts them", async () => {
     const path = write("some.jsonl", `${lines({ text: "a" }, { b: 1 }, { b: 2 })}{\n`);
     const { train, reports } = await readDataset(path, { ...options, skipFaulty: true });
     assert.equal(train.length, 1);
@@ -334,7 +334,7 @@ describe("readDataset()", () => {
     await assert.rejects(readDataset(all, { ...options, skipFaulty: true }), /all 1 rows are faulty/);
   });
 
-  it("tells the faulty rows of all files of a folder together", async () => {
+  test("tells the faulty rows of all files of a folder together", async () => {
     write("bad/train.jsonl", lines({ b: 1 }));
     write("bad/valid.jsonl", lines({ text: "a" }, { b: 1 }));
     await assert.rejects(
@@ -343,7 +343,7 @@ describe("readDataset()", () => {
     );
   });
 
-  it("names the line when the template is missing or rejects the messages", async () => {
+  test("names the line when the template is missing or rejects the messages", async () => {
     const messages = [
       { role: "user", content: "a" },
       { role: "assistant", content: "b" },
@@ -358,7 +358,7 @@ describe("readDataset()", () => {
     );
   });
 
-  it("reads pairs, cuts them together, and drops those that are the same afterwards", async () => {
+  test("reads pairs, cuts them together, and drops those that are the same afterwards", async () => {
     const path = write(
       "pairs.jsonl",
       lines(
@@ -387,7 +387,7 @@ describe("readDataset()", () => {
     assert.deepEqual([numExamples, numTrainedTokens, numTruncated, numDropped], [2, 9, 1, 1]);
   });
 
-  it("reads answers called good or bad, and classes", async () => {
+  test("reads answers called good or bad, and classes", async () => {
     const judged = write("judged.jsonl", lines({ prompt: "a", completion: "b", label: false }));
     assert.deepEqual(
       (await readDataset(judged, { ...options, kind: "unpaired" })).train.map(({ sequences }) =>
@@ -413,7 +413,7 @@ describe("readDataset()", () => {
     assert.deepEqual([reports.train.numTrainedTokens, reports.train.numTruncated], [2, 1]);
   });
 
-  it("names rows, keys and what to do when rows are for another objective", async () => {
+  test("names rows, keys and what to do when rows are for another objective", async () => {
     const preference = write(
       "for-dpo.jsonl",
       lines({ text: "a" }, { prompt: "a", chosen: "b", rejected: "c" }),

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { NO_LABEL, toBatch } from "./batch.ts";
@@ -25,7 +25,7 @@ const anyExample = fc
   );
 
 describe("toBatch()", () => {
-  it("lays out rows with padding at the right and labels that are shifted inside each example", () => {
+  test("lays out rows with padding at the right and labels that are shifted inside each example", () => {
     const batch = toBatch([
       [example([5, 6, 7], [0, 0, 1]), example([8, 9], [0, 1])],
       [example([3, 4], [0, 1])],
@@ -47,7 +47,7 @@ describe("toBatch()", () => {
     });
   });
 
-  it("pads to a given length and refuses one that is too short", () => {
+  test("pads to a given length and refuses one that is too short", () => {
     const rows = [[example([1, 2], [0, 1])]];
     assert.equal(toBatch(rows, 4).input.data.length, 4);
     assert.throws(() => toBatch(rows, 1), {
@@ -57,7 +57,7 @@ describe("toBatch()", () => {
     });
   });
 
-  it("says of each label its weight and its sequence, and of each sequence its group and role", () => {
+  test("says of each label its weight and its sequence, and of each sequence its group and role", () => {
     const side = (role: ComparedExample["role"], group: number): ComparedExample => ({
       ...makeExample([1, 2, 3], (i) => (i === 1 ? 0.5 : 2), source),
       role,
@@ -73,7 +73,7 @@ describe("toBatch()", () => {
     ]);
   });
 
-  it("labels a text with its class at the position that tells it", () => {
+  test("labels a text with its class at the position that tells it", () => {
     const text = (ids: number[], label: number, labelIndex: number): ClassExample => ({
       ids: Int32Array.from(ids),
       label,
@@ -87,7 +87,7 @@ describe("toBatch()", () => {
     assert.equal(batch.numLabels, 3);
   });
 
-  it("holds every token once, and one label a trained token", () => {
+  test("holds every token once, and one label a trained token", () => {
     fc.assert(
       fc.property(fc.array(fc.array(anyExample, { maxLength: 4 }), { maxLength: 4 }), (rows) => {
         const batch = toBatch(rows);

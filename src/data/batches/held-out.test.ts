@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { makeExample } from "../examples/example.ts";
 import { drawHeldOut } from "./held-out.ts";
@@ -7,7 +7,7 @@ import { drawHeldOut } from "./held-out.ts";
 const unit = (ids: number[], line: number) => makeExample(ids, () => true, { file: "x", line });
 
 describe("drawHeldOut()", () => {
-  it("has every example on one side, equal ones on the same, and some on both", () => {
+  test("has every example on one side, equal ones on the same, and some on both", () => {
     fc.assert(
       fc.property(
         fc.array(fc.integer({ min: 0, max: 30 }), { minLength: 2, maxLength: 60 }),
@@ -30,7 +30,7 @@ describe("drawHeldOut()", () => {
     );
   });
 
-  it("draws no more than the share because one of the drawn is there many times", () => {
+  test("draws no more than the share because one of the drawn is there many times", () => {
     const many = Array.from({ length: 60 }, (_, i) => unit([7, 7], i));
     const others = Array.from({ length: 40 }, (_, i) => unit([i, 100], 60 + i));
     for (let seed = 0; seed < 20; seed++)
@@ -39,7 +39,7 @@ describe("drawHeldOut()", () => {
     assert.equal(drawHeldOut([...many, ...pairs], 0.01, 1).heldOut.length, 2);
   });
 
-  it("draws about the share, others with another seed", () => {
+  test("draws about the share, others with another seed", () => {
     const units = Array.from({ length: 1000 }, (_, i) => unit([i, i], i));
     const drawn = drawHeldOut(units, 0.05, 1);
     assert.equal(drawn.heldOut.length, 50);

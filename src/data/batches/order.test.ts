@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import type { Comparison } from "../examples/comparison.ts";
 import { makeExample, type Example } from "../examples/example.ts";
@@ -27,11 +27,11 @@ const base: PlanOptions = {
 };
 
 describe("epochs()", () => {
-  it("keeps the order without shuffling", () => {
+  test("keeps the order without shuffling", () => {
     assert.deepEqual(epochs(4, { shuffle: false, seed: 1 })(3), [0, 1, 2, 3]);
   });
 
-  it("gives orders that depend on seed and epoch alone", () => {
+  test("gives orders that depend on seed and epoch alone", () => {
     const orderOf = epochs(50, { shuffle: true, seed: 1 });
     const first = orderOf(0);
     assert.notDeepEqual(orderOf(1), first);
@@ -45,7 +45,7 @@ describe("epochs()", () => {
 });
 
 describe("planSteps()", () => {
-  it("fills micro-batches in order and keeps the smaller last one of an epoch", () => {
+  test("fills micro-batches in order and keeps the smaller last one of an epoch", () => {
     const plan = planSteps(base);
     assert.equal(plan.stepsPerEpoch, 3);
     assert.deepEqual(
@@ -54,7 +54,7 @@ describe("planSteps()", () => {
     );
   });
 
-  it("gives a step as many micro-batches as it accumulates", () => {
+  test("gives a step as many micro-batches as it accumulates", () => {
     const plan = planSteps({ ...base, gradientAccumulationSteps: 2 });
     assert.equal(plan.stepsPerEpoch, 2);
     assert.deepEqual(linesOf(plan.microBatches(0)), [
@@ -64,7 +64,7 @@ describe("planSteps()", () => {
     assert.deepEqual(linesOf(plan.microBatches(1)), [[[4]]]);
   });
 
-  it("uses every example once an epoch and is the same asked in any order, packed or not", () => {
+  test("uses every example once an epoch and is the same asked in any order, packed or not", () => {
     fc.assert(
       fc.property(
         fc.record({
@@ -101,7 +101,7 @@ describe("planSteps()", () => {
     );
   });
 
-  it("shuffles anew in each epoch", () => {
+  test("shuffles anew in each epoch", () => {
     const plan = planSteps({
       ...base,
       examples: examplesOf(Array.from({ length: 40 }, () => 1)),
@@ -112,7 +112,7 @@ describe("planSteps()", () => {
     assert.notDeepEqual(epoch(0), epoch(1));
   });
 
-  it("refuses sizes and steps that make no sense", () => {
+  test("refuses sizes and steps that make no sense", () => {
     const refused = "Cannot use the arguments of planSteps(): options.";
     for (const [change, found] of [
       [{ batchSize: 0 }, "batchSize is 0, expected a whole number of at least 1"],
@@ -133,7 +133,7 @@ describe("planSteps()", () => {
     });
   });
 
-  it("keeps the sequences of a comparison in one micro-batch, and does not pack them", () => {
+  test("keeps the sequences of a comparison in one micro-batch, and does not pack them", () => {
     const sides = (line: number): Comparison => ({
       sequences: (["chosen", "rejected"] as const).map((role) => ({
         ...examplesOf([2])[0]!,
@@ -170,7 +170,7 @@ describe("planSteps() with several sources", () => {
   const examples = examplesOf([1, 1, 1, 1, 1, 1, 1]);
 
   for (const shuffle of [true, false]) {
-    it(`draws each as often as its weight says, ${shuffle ? "in a new order" : "in order"}`, () => {
+    test(`draws each as often as its weight says, ${shuffle ? "in a new order" : "in order"}`, () => {
       const plan = planSteps({ ...base, examples, sources, shuffle });
       assert.equal(plan.numRows, 3 * 2 + 2);
       const [first, second, third] = [0, 1, 2].map((epoch) => linesOfEpoch(plan, epoch));
@@ -187,7 +187,7 @@ describe("planSteps() with several sources", () => {
     });
   }
 
-  it("depends on seed and step alone", () => {
+  test("depends on seed and step alone", () => {
     const plan = planSteps({ ...base, examples, sources, shuffle: true });
     const late = linesOf(plan.microBatches(9));
     const again = planSteps({ ...base, examples, sources, shuffle: true });
@@ -202,7 +202,7 @@ describe("planSteps() with several sources", () => {
     assert.notDeepEqual(orderOf(1), orderOf(2));
   });
 
-  it("packs each source apart and draws packs", () => {
+  test("packs each source apart and draws packs", () => {
     const plan = planSteps({ ...base, examples, sources, shuffle: true, packing: true, maxLength: 2 });
     // Two packs of the first, twice; two of the second, of which one.
     assert.equal(plan.numRows, 5);

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import { FormatError, UsageError } from "../../errors.ts";
 import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { OutOfTime, TimeBudget } from "../../untrusted/time-budget.ts";
@@ -19,7 +19,7 @@ const of = (template: string, config: Record<string, unknown> = {}) =>
   createChatTemplate({ ...files, config: { ...config, chat_template: template }, chatTemplate: null });
 
 describe("createChatTemplate()", () => {
-  it("renders ChatML with and without a generation prompt", () => {
+  test("renders ChatML with and without a generation prompt", () => {
     const template = createChatTemplate(files);
     const text = "<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\nYes?<|im_end|>\n";
     assert.equal(template.render(messages), text);
@@ -28,7 +28,7 @@ describe("createChatTemplate()", () => {
     assert.equal(template.hash, createHash("sha256").update(CHATML).digest("hex"));
   });
 
-  it("gives the template the special tokens, written as strings or objects", () => {
+  test("gives the template the special tokens, written as strings or objects", () => {
     const template = of("{{ bos_token }}{{ messages[0].content }}{{ eos_token }}", {
       bos_token: "<s>",
       eos_token: { content: "</s>" },
@@ -36,13 +36,13 @@ describe("createChatTemplate()", () => {
     assert.equal(template.render(messages), "<s>Hi</s>");
   });
 
-  it("tells a template that there are no tools with none, as Python does", () => {
+  test("tells a template that there are no tools with none, as Python does", () => {
     const template = of("{% if tools is not none %}{{ tools | length }} tools{% else %}none{% endif %}");
     assert.equal(template.render(messages), "none");
     assert.equal(template.render(messages, { tools: [{ name: "f" }] }), "1 tools");
   });
 
-  it("takes chat_template.jinja before tokenizer_config.json, and a given template before both", () => {
+  test("takes chat_template.jinja before tokenizer_config.json, and a given template before both", () => {
     assert.equal(createChatTemplate({ ...files, chatTemplate: "file" }).render(messages), "file");
     assert.equal(
       createChatTemplate({ ...files, chatTemplate: "file" }, { template: "given" }).render(messages),
@@ -50,7 +50,7 @@ describe("createChatTemplate()", () => {
     );
   });
 
-  it("chooses among named templates by whether there are tools", () => {
+  test("chooses among named templates by whether there are tools", () => {
     const template = createChatTemplate({
       ...files,
       config: {
@@ -66,7 +66,7 @@ describe("createChatTemplate()", () => {
     assert.equal(template.render(messages, { tools: [{}] }), "tools");
   });
 
-  it("fails only when messages are rendered if there is no template, and names the remedy", () => {
+  test("fails only when messages are rendered if there is no template, and names the remedy", () => {
     const template = createChatTemplate({ ...files, config: {} });
     assert.equal(template.source, null);
     assert.equal(template.hash, null);
@@ -81,7 +81,7 @@ describe("createChatTemplate()", () => {
     );
   });
 
-  it("passes on what raise_exception says", () => {
+  test("passes on what raise_exception says", () => {
     assert.throws(
       () => of("{{ raise_exception('roles must alternate') }}").render(messages),
       (error: unknown) =>
@@ -91,7 +91,7 @@ describe("createChatTemplate()", () => {
     );
   });
 
-  it("refuses a template that cannot be parsed", () => {
+  test("refuses a template that cannot be parsed", () => {
     assert.throws(
       () => of("{% for %}"),
       (error: unknown) =>
@@ -99,7 +99,7 @@ describe("createChatTemplate()", () => {
     );
   });
 
-  it("takes slices whose ends are left out", () => {
+  test("takes slices whose ends are left out", () => {
     const [letters, text] = [
       ["a", "b", "c", "d", "e"].map((content) => ({ role: "user" as const, content })),
       "{{ m.content }}",
@@ -114,7 +114,7 @@ describe("createChatTemplate()", () => {
       assert.equal(of(`{% for m in messages[${slice}] %}${text}{% endfor %}`).render(letters), expected);
   });
 
-  it("gives calls their arguments as JSON in a text where a template joins them with others", () => {
+  test("gives calls their arguments as JSON in a text where a template joins them with others", () => {
     const call = { type: "function", function: { name: "f", arguments: { a: [1, "ä"] } } };
     const calling: Message[] = [{ role: "assistant", content: "", tool_calls: [call] }];
     const joins =
@@ -123,7 +123,7 @@ describe("createChatTemplate()", () => {
     assert.throws(() => of(joins.replace("name", "missing")).render(calling), /str|undefined/);
   });
 
-  it("gives templates what was thought under the name that they look for", () => {
+  test("gives templates what was thought under the name that they look for", () => {
     for (const name of ["reasoning_content", "thinking", "reasoning"]) {
       const thought: Message[] = [{ role: "assistant", content: "4", [name]: "2+2" }];
       const template = of("{{ messages[0].reasoning_content }} {{ messages[0].thinking }}");
@@ -131,7 +131,7 @@ describe("createChatTemplate()", () => {
     }
   });
 
-  it("tells strftime_now the given time, that of each text", () => {
+  test("tells strftime_now the given time, that of each text", () => {
     let now = new Date(2026, 6, 4, 15, 5, 9);
     const template = createChatTemplate(
       { ...files, chatTemplate: "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% endif %}" },
@@ -147,7 +147,7 @@ describe("createChatTemplate()", () => {
     );
   });
 
-  it("finds the characters between generation marks and renders as if there were none", () => {
+  test("finds the characters between generation marks and renders as if there were none", () => {
     // Expected texts are those of Python's jinja2 with trim_blocks and lstrip_blocks.
     const turns = (open: string, close: string) =>
       `{%- for m in messages %}\n[{{ m.role }}] ${open}\n  {{- m.content }}!\n${close}\n{%- endfor %}`;
@@ -196,13 +196,13 @@ const ENDLESS: Record<string, RegExp> = {
   "{% macro f() %}{{ self.f() }}{% endmacro %}{{ f() }}": /./,
 };
 
-it("a template whose steps take too long is an error, whatever their number", () => {
+test("a template whose steps take too long is an error, whatever their number", () => {
   let ms = 0;
   const render = parseTemplate("{% for i in range(9000) %}x{% endfor %}", new TimeBudget(() => (ms += 1000)));
   assert.throws(() => render({ messages: [] }), OutOfTime);
 });
 
-it("a template that goes on without end is an error at once, in every row, and an honest one never", () => {
+test("a template that goes on without end is an error at once, in every row, and an honest one never", () => {
   for (const [source, says] of Object.entries(ENDLESS)) {
     const endless = createChatTemplate({ tokenizer: {}, config: {}, chatTemplate: source });
     for (let row = 0; row < 3; row++) {
@@ -217,7 +217,7 @@ it("a template that goes on without end is an error at once, in every row, and a
   for (let row = 0; row < 20; row++) assert.equal(plain.render(long).split("\n").length, 10_001);
 });
 
-it("a template that no parser ends with is an error at once", () => {
+test("a template that no parser ends with is an error at once", () => {
   for (const source of [
     `{%${" ".repeat(60_000)}`,
     " ".repeat(2_000_000),

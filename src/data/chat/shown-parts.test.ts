@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import { byteTokenizerFiles, createByteTokenizer } from "../../../test/tiny/byte-tokenizer.ts";
 import { readRealTokenizer } from "../../../test/golden/real-tokenizers.ts";
 import { CHATML, createChatTemplate } from "./chat-template.ts";
@@ -42,7 +42,7 @@ describe("tools in conversations", () => {
     answer,
   ];
 
-  it("are shown by the template, and calls are learned, with arguments as an object or as JSON text", () => {
+  test("are shown by the template, and calls are learned, with arguments as an object or as JSON text", () => {
     const example = read({ messages, tools });
     assert.equal(
       learned(example, qwen.tokenizer),
@@ -54,7 +54,7 @@ describe("tools in conversations", () => {
     assert.deepEqual(read({ messages: asText, tools }).ids, example.ids);
   });
 
-  it("in OpenAI's older form are the same", () => {
+  test("in OpenAI's older form are the same", () => {
     const older = [
       asked,
       { role: "assistant", content: null, function_call: { name: "weather", arguments: '{"city": "Bonn"}' } },
@@ -73,7 +73,7 @@ describe("tools in conversations", () => {
     );
   });
 
-  it("are refused, with the row, where the template leaves them out", () => {
+  test("are refused, with the row, where the template leaves them out", () => {
     for (const [row, what] of [
       [{ messages }, "the tool calls of message 2"],
       [{ messages: [asked, answer], tools }, "tools"],
@@ -91,7 +91,7 @@ describe("tools in conversations", () => {
     });
   });
 
-  it("are found where the template writes earlier turns differently", () => {
+  test("are found where the template writes earlier turns differently", () => {
     // Thoughts of all but the last turn are left out, as Qwen3 does.
     const source =
       "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' }}{% if m.role == 'assistant' and loop.last %}{{ '<think></think>' }}{% endif %}" +
@@ -102,7 +102,7 @@ describe("tools in conversations", () => {
     assert.equal(learned(example, bytes.tokenizer), "<call>weather</call><|im_end|>Yes.<|im_end|>");
   });
 
-  it("are none where the list of them is empty, as other programs write it beside every answer", () => {
+  test("are none where the list of them is empty, as other programs write it beside every answer", () => {
     const { ids } = read({ messages: [asked, { ...answer, tool_calls: [] }] });
     assert.deepEqual(ids, read({ messages: [asked, answer] }).ids);
     assert.throws(
@@ -111,7 +111,7 @@ describe("tools in conversations", () => {
     );
   });
 
-  it("are refused where they are no calls", () => {
+  test("are refused where they are no calls", () => {
     for (const calls of ["x", [{}], [{ function: {} }]]) {
       assert.throws(() => read({ messages: [asked, { ...answer, tool_calls: calls }] }), {
         code: "usage/data",
@@ -122,7 +122,7 @@ describe("tools in conversations", () => {
 });
 
 describe("answers", () => {
-  it("that are empty are refused, if they are learned", () => {
+  test("that are empty are refused, if they are learned", () => {
     for (const content of ["", " \n"]) {
       assert.throws(() => read({ messages: [asked, { role: "assistant", content }] }), {
         code: "usage/data",
@@ -134,7 +134,7 @@ describe("answers", () => {
     assert.equal(learned(read({ messages: silent }), qwen.tokenizer), "Yes.<|im_end|>");
   });
 
-  it("may be thoughts alone, by whichever name data sets have them", () => {
+  test("may be thoughts alone, by whichever name data sets have them", () => {
     const source =
       "{% for m in messages %}{{ '<|im_start|>' + m.role + '\\n' + (m.reasoning_content or '') + m.content + '<|im_end|>\\n' }}{% endfor %}" +
       "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
@@ -145,7 +145,7 @@ describe("answers", () => {
     }
   });
 
-  it("may come first where the template allows it", () => {
+  test("may come first where the template allows it", () => {
     assert.equal(
       learned(read({ messages: [answer, asked, answer] }), qwen.tokenizer),
       "Yes.<|im_end|>Yes.<|im_end|>",
@@ -163,7 +163,7 @@ describe("answers", () => {
 
 describe("developers", () => {
   const messages = [{ role: "developer", content: "Be kind." }, asked, answer];
-  it("are systems where the template knows none, and themselves where it does", () => {
+  test("are systems where the template knows none, and themselves where it does", () => {
     const system = read({ messages: messages.with(0, { role: "system", content: "Be kind." }) });
     assert.deepEqual(read({ messages }).ids, system.ids);
     const template = createChatTemplate(byteTokenizerFiles(), { template: `{# developer #}${CHATML}` });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import { UsageError } from "../../errors.ts";
 import { createByteTokenizer } from "../../../test/tiny/byte-tokenizer.ts";
 import { CLASS_FORMS, fitClassExample, readClassNames, toClassExample } from "./class-example.ts";
@@ -20,7 +20,7 @@ const read = (row: unknown, readAt: "first" | "last", tokenizer = plain) =>
   toClassExample(readRow(row, CLASS_FORMS), { tokenizer, classes: { names, readAt } }, source);
 
 describe("toClassExample()", () => {
-  it("takes a class by name or number and tells where it is read", () => {
+  test("takes a class by name or number and tells where it is read", () => {
     assert.deepEqual(read({ text: "ab", label: "spam" }, "last"), {
       ids: Int32Array.of(97, 98),
       label: 1,
@@ -31,7 +31,7 @@ describe("toClassExample()", () => {
     assert.deepEqual([[...ids], label, labelIndex], [[256, 97, 98, 257], 0, 0]);
   });
 
-  it("reads numbers of tables, in which every cell is text, unless classes have numbers as names", () => {
+  test("reads numbers of tables, in which every cell is text, unless classes have numbers as names", () => {
     assert.deepEqual(
       [read({ text: "a", label: "0" }, "last").label, read({ text: "a", label: "1" }, "last").label],
       [0, 1],
@@ -47,7 +47,7 @@ describe("toClassExample()", () => {
     assert.throws(() => of("0"), /Cannot use label "0"/);
   });
 
-  it("takes true and false for the names of classes", () => {
+  test("takes true and false for the names of classes", () => {
     const classes = { names: ["false", "true"], readAt: "last" as const };
     for (const label of [true, false]) {
       const row = readRow({ text: "a", label }, CLASS_FORMS);
@@ -56,7 +56,7 @@ describe("toClassExample()", () => {
   });
 
   for (const label of ["egg", "2", 2, -1, 0.5]) {
-    it(`refuses class ${label}, which the model does not have`, () => {
+    test(`refuses class ${label}, which the model does not have`, () => {
       assert.throws(
         () => read({ text: "a", label }, "last"),
         (error: unknown) =>
@@ -68,7 +68,7 @@ describe("toClassExample()", () => {
     });
   }
 
-  it("refuses labels that are no class and texts that are empty", () => {
+  test("refuses labels that are no class and texts that are empty", () => {
     assert.throws(() => read({ text: "a", label: ["ham"] }, "last"), {
       message: /a list, expected the name or number of a class/,
       hint: /multi-label-classification a list/,
@@ -88,7 +88,7 @@ describe("toClassExample()", () => {
 });
 
 describe("fitClassExample()", () => {
-  it("cuts the end of the text and keeps what stands behind it", () => {
+  test("cuts the end of the text and keeps what stands behind it", () => {
     const long = read({ text: "abcdef", label: 1 }, "first", framed);
     const classes = { names, readAt: "first" as const };
     const cut = fitClassExample(long, { maxLength: 5, tokenizer: framed, classes });
@@ -101,7 +101,7 @@ describe("fitClassExample()", () => {
     assert.deepEqual([[...last.ids], last.labelIndex], [[97, 98, 99], 2]);
   });
 
-  it("does not read a class from tokens that fill rows, whole or cut, as transformers", () => {
+  test("does not read a class from tokens that fill rows, whole or cut, as transformers", () => {
     const classes = { names, readAt: "last" as const, padId: 257 };
     const of = (text: string) => {
       const row = readRow({ text, label: 1 }, CLASS_FORMS);
@@ -116,7 +116,7 @@ describe("fitClassExample()", () => {
 });
 
 describe("readClassNames()", () => {
-  it("reads id2label by number, and null where there is none", () => {
+  test("reads id2label by number, and null where there is none", () => {
     assert.deepEqual(readClassNames({ id2label: { "1": "b", "0": "a" } }), ["a", "b"]);
     assert.equal(readClassNames({}), null);
   });

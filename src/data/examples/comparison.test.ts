@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import {
   type Comparison,
@@ -36,22 +36,22 @@ const fit = (comparison: Comparison, maxLength: number): Comparison =>
   fitComparison(comparison, { maxLength, bosId: BOS });
 
 describe("fitComparison()", () => {
-  it("leaves what fits as it is", () => {
+  test("leaves what fits as it is", () => {
     const small = pair([BOS, 2], [3], [4, 5]);
     assert.equal(fit(small, 4), small);
   });
 
-  it("cuts the same beginning of both prompts, and keeps bos", () => {
+  test("cuts the same beginning of both prompts, and keeps bos", () => {
     assert.deepEqual(show(fit(pair([BOS, 2, 3, 4, 5], [6, 7], [8]), 6)), ["1 3 4 5 [6] [7]", "1 3 4 5 [8]"]);
     assert.deepEqual(show(fit(pair([2, 3, 4, 5], [6, 7], [8]), 5)), ["3 4 5 [6] [7]", "3 4 5 [8]"]);
   });
 
-  it("leaves half the length to the prompt and cuts the ends of answers", () => {
+  test("leaves half the length to the prompt and cuts the ends of answers", () => {
     assert.deepEqual(show(fit(pair([BOS, 2, 3, 4], [5, 6, 7, 8], [9]), 4)), ["1 4 [5] [6]", "1 4 [9]"]);
     assert.deepEqual(show(fit(pair([2], [3, 4, 5, 6], [7]), 3)), ["2 [3] [4]", "2 [7]"]);
   });
 
-  it("keeps to the length, the order and the roles, and both prompts equal", () => {
+  test("keeps to the length, the order and the roles, and both prompts equal", () => {
     const ids = (min: number) => fc.array(fc.integer({ min: 2, max: 9 }), { minLength: min, maxLength: 8 });
     fc.assert(
       fc.property(
@@ -84,7 +84,7 @@ describe("fitComparison()", () => {
 });
 
 describe("isTelling()", () => {
-  it("wants trained tokens on each side, and two sides that differ", () => {
+  test("wants trained tokens on each side, and two sides that differ", () => {
     assert.ok(isTelling(pair([1], [2], [3])));
     assert.ok(!isTelling(fit(pair([1, 2], [3, 4, 5], [3, 4, 6]), 4)));
     assert.ok(!isTelling(pair([1], [2], [])));
@@ -92,7 +92,7 @@ describe("isTelling()", () => {
 });
 
 describe("mismatch()", () => {
-  it("gives each prompt the answer of the one before, the first that of the last", () => {
+  test("gives each prompt the answer of the one before, the first that of the last", () => {
     const sequences = [
       sequence("desirable", [1, 2], [3], 7),
       sequence("undesirable", [4], [5, 6], 8),
@@ -110,7 +110,7 @@ describe("mismatch()", () => {
     assert.deepEqual([...mismatch(sequences, 3)[2]!.ids], [7, 8, 5]);
   });
 
-  it("has nothing for one sequence alone", () => {
+  test("has nothing for one sequence alone", () => {
     assert.deepEqual(mismatch([sequence("desirable", [1], [2])], 9), []);
   });
 });

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { UsageError } from "../../errors.ts";
 import { byteTokenizerFiles, createByteTokenizer } from "../../../test/tiny/byte-tokenizer.ts";
@@ -59,7 +59,7 @@ const conversation = {
 const loop = (body: string) => `{% for message in messages %}${body}{% endfor %}`;
 
 describe("toExample() of a conversation", () => {
-  it("has loss on what the assistant writes: content and end-of-turn token", () => {
+  test("has loss on what the assistant writes: content and end-of-turn token", () => {
     assert.equal(
       show(conversation),
       "<|im_start|>user\nQ1<|im_end|>\n<|im_start|>assistant\n[A1<|im_end|>]\n" +
@@ -67,7 +67,7 @@ describe("toExample() of a conversation", () => {
     );
   });
 
-  it("has loss on the last turn or on all tokens but the first, as trainOn says", () => {
+  test("has loss on the last turn or on all tokens but the first, as trainOn says", () => {
     assert.equal(
       show(conversation, CHATML, { trainOn: "last-assistant" }),
       "<|im_start|>user\nQ1<|im_end|>\n<|im_start|>assistant\nA1<|im_end|>\n" +
@@ -79,7 +79,7 @@ describe("toExample() of a conversation", () => {
     );
   });
 
-  it("never has loss on a turn of weight 0", () => {
+  test("never has loss on a turn of weight 0", () => {
     const row = {
       messages: conversation.messages.map((message, i) => (i === 1 ? { ...message, weight: 0 } : message)),
     };
@@ -95,7 +95,7 @@ describe("toExample() of a conversation", () => {
     );
   });
 
-  it("has loss on questions and system messages by their weights when all are learned", () => {
+  test("has loss on questions and system messages by their weights when all are learned", () => {
     const [system, ...others] = [{ role: "system", content: "Be kind" }, ...conversation.messages];
     const row = {
       messages: [{ ...system, weight: 0 }, ...others.map((one, i) => ({ ...one, weight: i % 2 }))],
@@ -123,7 +123,7 @@ describe("toExample() of a conversation", () => {
     });
   });
 
-  it("keeps a default system prompt that the template puts in", () => {
+  test("keeps a default system prompt that the template puts in", () => {
     const template = `{% if messages[0].role != 'system' %}<|im_start|>system\nBe kind<|im_end|>\n{% endif %}${CHATML}`;
     assert.equal(
       show({ messages: conversation.messages.slice(0, 2) }, template),
@@ -131,7 +131,7 @@ describe("toExample() of a conversation", () => {
     );
   });
 
-  it("works with a template that has no header for the assistant and ignores the generation prompt", () => {
+  test("works with a template that has no header for the assistant and ignores the generation prompt", () => {
     const template = loop(
       "{% if message.role == 'user' %}[INST] {{ message.content }} [/INST]{% else %} {{ message.content }}<|endoftext|>{% endif %}",
     );
@@ -141,7 +141,7 @@ describe("toExample() of a conversation", () => {
     );
   });
 
-  it("works with a template without special tokens", () => {
+  test("works with a template without special tokens", () => {
     const template = `${loop("{{ message.role }}: {{ message.content }}\n\n")}{% if add_generation_prompt %}assistant: {% endif %}`;
     assert.equal(
       show(conversation, template),
@@ -149,7 +149,7 @@ describe("toExample() of a conversation", () => {
     );
   });
 
-  it("finds turns of a template that writes earlier turns differently, or opens <think> in its prompt", () => {
+  test("finds turns of a template that writes earlier turns differently, or opens <think> in its prompt", () => {
     const rewriting =
       loop(
         "{{ '<|im_start|>' + message.role + '\n' }}{% if message.role == 'assistant' and loop.last %}{{ '<think></think>' }}{% endif %}{{ message.content.split('</think>')[-1] + '<|im_end|>\n' }}",
@@ -171,7 +171,7 @@ describe("toExample() of a conversation", () => {
     );
   });
 
-  it("learns thoughts where the generation prompt closes them, or opens them otherwise than the turn", () => {
+  test("learns thoughts where the generation prompt closes them, or opens them otherwise than the turn", () => {
     const told = (answer: object, template: string): string =>
       show({ messages: [conversation.messages[0], { role: "assistant", ...answer }] }, template);
     const asked = "<|im_start|>user\nQ1<|im_end|>\n<|im_start|>assistant\n";
@@ -194,7 +194,7 @@ describe("toExample() of a conversation", () => {
     );
   });
 
-  it("tells of answers of which the template leaves out a part, and of no others", () => {
+  test("tells of answers of which the template leaves out a part, and of no others", () => {
     const dropping = CHATML.replace("message['content']", "message['content'].split('</think>')[-1].strip()");
     const isTold = (answer: Record<string, unknown>, template: string): boolean => {
       let told = false;
@@ -208,7 +208,7 @@ describe("toExample() of a conversation", () => {
     assert.equal(isTold({ content: "A", thinking: "hm" }, CHATML), true);
   });
 
-  it("follows generation marks of the template", () => {
+  test("follows generation marks of the template", () => {
     const template = loop(
       "<{{ message.role }}>{% if message.role == 'assistant' %}{% generation %}{{ message.content }}{% endgeneration %}{% else %}{{ message.content }}{% endif %}<|im_end|>",
     );
@@ -218,12 +218,12 @@ describe("toExample() of a conversation", () => {
     );
   });
 
-  it("joins generation marks with nothing between them, as of an answer and its end", () => {
+  test("joins generation marks with nothing between them, as of an answer and its end", () => {
     const template = `${loop("<{{ message.role }}>{% if message.role == 'assistant' %}{% generation %}{{ message.content }}.{% endgeneration %}{% else %}{{ message.content }}{% endif %}")}{% generation %}<|im_end|>{% endgeneration %}`;
     assert.equal(show(conversation, template), "<user>Q1<assistant>[A1.]<user>Q2<assistant>[A2.<|im_end|>]");
   });
 
-  it("says when a turn cannot be found in the rendered text", () => {
+  test("says when a turn cannot be found in the rendered text", () => {
     assert.throws(
       () => show(conversation, "{{ messages | length }}<|im_end|>"),
       (error: unknown) =>
@@ -233,7 +233,7 @@ describe("toExample() of a conversation", () => {
     );
   });
 
-  it("keeps the ids of the whole text where no token crosses a border, for any content", () => {
+  test("keeps the ids of the whole text where no token crosses a border, for any content", () => {
     const tokenizer = mergingTokenizer([
       ["Ċ", "Ċ"],
       ["a", "b"],
@@ -258,7 +258,7 @@ describe("toExample() of a conversation", () => {
     );
   });
 
-  it("gives the tokens of a turn the weight of its message", () => {
+  test("gives the tokens of a turn the weight of its message", () => {
     const messages = conversation.messages.map((message, i) =>
       i === 1 ? { ...message, weight: 0.25 } : message,
     );
@@ -274,7 +274,7 @@ describe("toExample() of a conversation", () => {
     assert.deepEqual(weightsOf("all"), [0, 1, 0.25]);
   });
 
-  it("tokenizes header and answer apart where a token would cross the border", () => {
+  test("tokenizes header and answer apart where a token would cross the border", () => {
     const tokenizer = mergingTokenizer([["Ċ", "Ċ"]]);
     const row = { messages: [conversation.messages[0], { role: "assistant", content: "\nA" }] };
     const template = createChatTemplate(files);
@@ -286,18 +286,18 @@ describe("toExample() of a conversation", () => {
 });
 
 describe("toExample() of other rows", () => {
-  it("has loss on a completion and the end of text", () => {
+  test("has loss on a completion and the end of text", () => {
     assert.equal(show({ prompt: "ab", completion: "cd" }), "ab[cd<|im_end|>]");
     assert.equal(show({ prompt: "ab", completion: "cd<|im_end|>" }), "ab[cd<|im_end|>]");
     assert.equal(show({ prompt: "", completion: "cd" }), "c[d<|im_end|>]");
     assert.equal(show({ prompt: "ab", completion: "cd" }, CHATML, { trainOn: "all" }), "a[bcd<|im_end|>]");
   });
 
-  it("has loss on all of a text but its first token", () => {
+  test("has loss on all of a text but its first token", () => {
     assert.equal(show({ text: "abc" }), "a[bc<|im_end|>]");
   });
 
-  it("puts bos first, and eos once, when the tokenizer asks for them", () => {
+  test("puts bos first, and eos once, when the tokenizer asks for them", () => {
     const config = { bos_token: "<|endoftext|>", add_bos_token: true, add_eos_token: true };
     const tokenizer = mergingTokenizer([], config);
     assert.equal(show({ text: "abc" }, CHATML, { tokenizer }), "<|endoftext|>[abc<|im_end|>]");
@@ -307,12 +307,12 @@ describe("toExample() of other rows", () => {
     );
   });
 
-  it("adds no eos when the tokenizer has none", () => {
+  test("adds no eos when the tokenizer has none", () => {
     const tokenizer = mergingTokenizer([], { eos_token: null });
     assert.equal(show({ prompt: "ab", completion: "c" }, CHATML, { tokenizer }), "ab[c]");
   });
 
-  it("never flags the first token", () => {
+  test("never flags the first token", () => {
     const example = toExample(
       readTargetRow({ text: "abc" }),
       { tokenizer: bytes, template: createChatTemplate(files) },
@@ -330,16 +330,16 @@ describe("encodeSegments()", () => {
     ["b", "a"],
   ]);
 
-  it("gives the ids of the whole text and exact cuts where nothing crosses", () => {
+  test("gives the ids of the whole text and exact cuts where nothing crosses", () => {
     assert.deepEqual(encodeSegments(tokenizer, "ab ab", [2]), { ids: [259, 260], tokenCuts: [1] });
     assert.deepEqual(encodeSegments(bytes, "aéb", [1, 2]), { ids: [97, 0xc3, 0xa9, 98], tokenCuts: [1, 3] });
   });
 
-  it("tokenizes both sides apart where a token crosses a cut", () => {
+  test("tokenizes both sides apart where a token crosses a cut", () => {
     assert.deepEqual(encodeSegments(tokenizer, "x ab", [2]), { ids: [120, 32, 259], tokenCuts: [2] });
   });
 
-  it("always gives ids of the same text, and cuts at the same text unless the tokenizer cannot continue one", () => {
+  test("always gives ids of the same text, and cuts at the same text unless the tokenizer cannot continue one", () => {
     fc.assert(
       fc.property(
         fc.array(fc.constantFrom("a", "b", " ", "é", "<|im_end|>"), { maxLength: 12 }),
@@ -365,7 +365,7 @@ describe("encodeSegments()", () => {
     );
   });
 
-  it("keeps the whole text's ids with a tokenizer that puts a space before every text", () => {
+  test("keeps the whole text's ids with a tokenizer that puts a space before every text", () => {
     const prepending = createTokenizer({
       ...files,
       tokenizer: {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import { createByteTokenizer } from "../../../test/tiny/byte-tokenizer.ts";
 import { makeExample } from "./example.ts";
 import { describeExample } from "./show.ts";
@@ -8,7 +8,7 @@ const tokenizer = createByteTokenizer();
 const source = { file: "x.jsonl", line: 1 };
 
 describe("describeExample()", () => {
-  it("gives runs of trained and other text whose pieces join to the whole", () => {
+  test("gives runs of trained and other text whose pieces join to the whole", () => {
     const ids = tokenizer.encode("ab<|im_end|>c");
     const description = describeExample(
       makeExample(ids, (i) => i === 1 || i === 2, source),
@@ -25,7 +25,7 @@ describe("describeExample()", () => {
     });
   });
 
-  it("puts a character into the piece of its last token, and shows a broken one", () => {
+  test("puts a character into the piece of its last token, and shows a broken one", () => {
     const ids = [...tokenizer.encode("aé"), 0xe2];
     assert.deepEqual(
       describeExample(

@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { after, describe, it } from "node:test";
+import { after, describe, test } from "node:test";
 import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import type { ReadingProgress, ReadOptions } from "./read-files.ts";
 import { readDatasets } from "../by-path.ts";
@@ -63,7 +63,7 @@ const CASES: Readonly<Record<DataKindName, (i: number) => unknown>> = {
 };
 
 describe("reading in a thread", () => {
-  it("what is read here is stopped between rows", async () => {
+  test("what is read here is stopped between rows", async () => {
     const row = { text: "word ".repeat(200) };
     const path = write(
       "stopped.jsonl",
@@ -76,7 +76,7 @@ describe("reading in a thread", () => {
   });
 
   for (const kind of Object.keys(CASES) as DataKindName[]) {
-    it(`gives the same examples and counts (${kind})`, async () => {
+    test(`gives the same examples and counts (${kind})`, async () => {
       const path = write(
         `${kind}.jsonl`,
         Array.from({ length: 60 }, (_, i) => CASES[kind](i)),
@@ -95,7 +95,7 @@ describe("reading in a thread", () => {
     });
   }
 
-  it("gives the same examples where they come in pieces, and once more from the cache", async () => {
+  test("gives the same examples where they come in pieces, and once more from the cache", async () => {
     const path = join(folder, "long.txt");
     // More tokens than a piece has.
     writeFileSync(path, "one two three four\n".repeat(30_000));
@@ -110,20 +110,20 @@ describe("reading in a thread", () => {
     }
   });
 
-  it("tells faulty rows as reading here does", async () => {
+  test("tells faulty rows as reading here does", async () => {
     const path = write("faulty.jsonl", [chat(4), { b: 1 }, { b: 2 }]);
     const message = await readDatasets([path], inProcess).catch((error: Error) => error.message);
     await assert.rejects(readLarge(path), { code: "usage/data", message });
     await assert.rejects(readLarge(write("wide.json", [])), { code: "format/json" });
   });
 
-  it("tells what is wrong with graft itself as it is, and not as a lack of memory", async () => {
+  test("tells what is wrong with graft itself as it is, and not as a lack of memory", async () => {
     const content = { bytes: new Uint8Array(0) } as UnitJob["content"];
     const job = { content, origin: null as never, options: { maxLength: 40 } };
     await assert.rejects(readInThread(job, {}), TypeError);
   });
 
-  it("tells how far it is, and stops when it is told to", async () => {
+  test("tells how far it is, and stops when it is told to", async () => {
     const path = write(
       "long.jsonl",
       Array.from({ length: 4000 }, () => chat(4)),
@@ -158,7 +158,7 @@ describe("the cache of large data", () => {
   );
   const entries = (cacheFolder: string): string[] => readdirSync(cacheFolder).toSorted();
 
-  it("has an entry for each content and way of reading, under any name", async () => {
+  test("has an entry for each content and way of reading, under any name", async () => {
     const cacheFolder = newCache();
     await readLarge(path, { cacheFolder });
     await readLarge(path, { cacheFolder });
@@ -175,7 +175,7 @@ describe("the cache of large data", () => {
     assert.equal(entries(cacheFolder).length, 4);
   });
 
-  it("makes a damaged entry anew", async () => {
+  test("makes a damaged entry anew", async () => {
     const cacheFolder = newCache();
     const { set } = await readLarge(path, { cacheFolder });
     const [name] = entries(cacheFolder);
@@ -192,7 +192,7 @@ describe("the cache of large data", () => {
     }
   });
 
-  it("drops what was not used for the longest beyond its limit", async () => {
+  test("drops what was not used for the longest beyond its limit", async () => {
     const cacheFolder = newCache();
     await readLarge(path, { cacheFolder });
     const [key] = entries(cacheFolder).map((name) => name.replace(/\.units$/, ""));

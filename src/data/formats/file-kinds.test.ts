@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
-import { after, describe, it } from "node:test";
+import { after, describe, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { byteTokenizerFiles, createByteTokenizer } from "../../../test/tiny/byte-tokenizer.ts";
@@ -43,7 +43,7 @@ describe("kinds of files", () => {
     ".tsv": 'prompt\tcompletion\né,\t"b\nc"\nd\t"""e"""\n',
   };
   for (const [ending, content] of Object.entries(written)) {
-    it(`reads ${ending}, and ${ending}.gz and ${ending}.zst`, async () => {
+    test(`reads ${ending}, and ${ending}.gz and ${ending}.zst`, async () => {
       const expected = ["é,b\nc", 'd"e"'];
       assert.deepEqual(await textsOf(write(`rows${ending}`, content)), expected);
       assert.deepEqual(await textsOf(write(`rows${ending}.gz`, gzipSync(content))), expected);
@@ -52,7 +52,7 @@ describe("kinds of files", () => {
   }
 
   for (const name of ["snappy", "zstd", "gzip", "none"]) {
-    it(`reads Parquet, ${name}: texts, lists of messages, numbers`, async () => {
+    test(`reads Parquet, ${name}: texts, lists of messages, numbers`, async () => {
       const { train } = await readDataset<"text">(join(GOLDEN, `chats-${name}.parquet`), options);
       assert.deepEqual(
         train.map(({ ids, source }) => [source.line, tokenizer.decode(ids)]),
@@ -64,7 +64,7 @@ describe("kinds of files", () => {
     });
   }
 
-  it("reads classes of Parquet, whose numbers have 64 bits", async () => {
+  test("reads classes of Parquet, whose numbers have 64 bits", async () => {
     const classes = { names: ["no", "yes"], readAt: "last" as const };
     const { train } = await readDataset(join(GOLDEN, "classes.parquet"), {
       ...options,
@@ -77,7 +77,7 @@ describe("kinds of files", () => {
     );
   });
 
-  it("reads calls of Parquet, whose numbers may be longer than JavaScript's and whose other fields are null", async () => {
+  test("reads calls of Parquet, whose numbers may be longer than JavaScript's and whose other fields are null", async () => {
     const files = byteTokenizerFiles();
     const template = createChatTemplate(files, {
       template:
@@ -93,7 +93,7 @@ describe("kinds of files", () => {
     );
   });
 
-  it("names the row of a fault in Parquet, and says what is wrong with a damaged file", async () => {
+  test("names the row of a fault in Parquet, and says what is wrong with a damaged file", async () => {
     await assert.rejects(
       readDataset(join(GOLDEN, "classes.parquet"), { ...options, columns: readColumns("text=none") }),
       /classes\.parquet row 1, 2 \(2 rows\): Cannot read row: no column "none", expected one of "text", "label"/,
@@ -105,7 +105,7 @@ describe("kinds of files", () => {
     });
   });
 
-  it("refuses columns of Parquet that its schema has not, beside one that cannot be read", async () => {
+  test("refuses columns of Parquet that its schema has not, beside one that cannot be read", async () => {
     const bytes = readFileSync(join(GOLDEN, "calls.parquet"));
     // What a group of the schema has in it, and by what a column is compressed.
     [bytes[848], bytes[1050]] = [225, 71];
@@ -117,14 +117,14 @@ describe("kinds of files", () => {
     await setImmediate();
   });
 
-  it("takes .txt and .md as text", async () => {
+  test("takes .txt and .md as text", async () => {
     for (const name of ["a.txt", "a.md", "a.markdown", "A.MD"]) {
       assert.deepEqual(await textsOf(write(name, "# One\n\ntwo"), { maxLength: 5 }), ["# One", "\n\ntwo"]);
     }
     assert.deepEqual(await textsOf(write("b.txt.gz", gzipSync("one"))), ["one"]);
   });
 
-  it("refuses names that do not say what is in them", async () => {
+  test("refuses names that do not say what is in them", async () => {
     await assert.rejects(readDataset(write("rows.xyz", "{}"), options), {
       code: "usage/data",
       message: /rows\.xyz": its name does not say what it holds, expected one that ends in \.jsonl/,
@@ -135,7 +135,7 @@ describe("kinds of files", () => {
     });
   });
 
-  it("says how files of other programs become data", async () => {
+  test("says how files of other programs become data", async () => {
     const hints = [
       ["book.xlsx", /^Save the sheet as CSV/],
       ["report.PDF", /^Save its text as a \.txt/],
@@ -147,18 +147,18 @@ describe("kinds of files", () => {
       await assert.rejects(readDataset(write(name, "x"), options), { code: "usage/data", hint }, name);
   });
 
-  it("says in every kind how files end", () => {
+  test("says in every kind how files end", () => {
     const endings = FILE_KINDS.flatMap((kind) => kind.endings);
     assert.equal(new Set(endings).size, endings.length);
   });
 });
 
 describe("tables", () => {
-  it("parts cells by semicolons where the header does", async () => {
+  test("parts cells by semicolons where the header does", async () => {
     assert.deepEqual(await textsOf(write("semi.csv", "prompt;completion\na,b;c\n")), ["a,bc"]);
   });
 
-  it("parts cells by what the header has outside of quotes, in a table of commas by tabs too", async () => {
+  test("parts cells by what the header has outside of quotes, in a table of commas by tabs too", async () => {
     const names = { columns: readColumns({ text: "a; b; c" }) };
     assert.deepEqual(await textsOf(write("named.csv", '"a; b; c",n\nx,1\n'), names), ["x"]);
     const broken = write("broken.csv", '"text\n(en)";n\n"x, y";1\n');
@@ -167,7 +167,7 @@ describe("tables", () => {
     assert.deepEqual(await textsOf(write("one.csv", 'text\n"a\nb"\n')), ["a\nb"]);
   });
 
-  it("takes lines that end as those of Windows and of others in one table", async () => {
+  test("takes lines that end as those of Windows and of others in one table", async () => {
     for (const text of [
       '"text",n\n"a ""b""",1\r\nc,"2"\n',
       'text,n\r\n"a ""b""",1\nc,2\r\n',
@@ -178,7 +178,7 @@ describe("tables", () => {
     }
   });
 
-  it("takes the line in which Excel says what parts the cells", async () => {
+  test("takes the line in which Excel says what parts the cells", async () => {
     assert.deepEqual(await textsOf(write("told.csv", "\uFEFFsep=;\r\ntext;n\r\na,b;1\r\n")), ["a,b"]);
     assert.deepEqual(await textsOf(write("piped.csv", "sep=|\ntext|n\na;b|1\n")), ["a;b"]);
     const bare = write("bare-told.csv", "sep=;\n1;one\n2;two\n3\n");
@@ -187,17 +187,17 @@ describe("tables", () => {
     assert.deepEqual(await textsOf(bare, { columns, skipFaulty: true }), ["one", "two"]);
   });
 
-  it("keeps quotes of texts parted by tabs", async () => {
+  test("keeps quotes of texts parted by tabs", async () => {
     const path = write("quotes.tsv", 'text\tlabel\n"Hi there\t1\n"all of it"\t2\nsay "no"\t3\n');
     assert.deepEqual(await textsOf(path), ['"Hi there', "all of it", 'say "no"']);
   });
 
-  it("takes numbered columns of a table without a header", async () => {
+  test("takes numbered columns of a table without a header", async () => {
     const path = write("bare.csv", "1,one\n2,two\n");
     assert.deepEqual(await textsOf(path, { columns: readColumns("text=2") }), ["one", "two"]);
   });
 
-  it("counts rows with other numbers of cells as faulty, with their lines", async () => {
+  test("counts rows with other numbers of cells as faulty, with their lines", async () => {
     for (const end of ["\n", "\r\n", "\r"]) {
       const broken = ['"a', 'b",completion,prompt', '1,"x', "y", 'z",p', "2,3,p", '"q', 'w",5', "7,8,p,", ""];
       const lines = write("lines.csv", broken.join(end));
@@ -217,7 +217,7 @@ describe("tables", () => {
     assert.deepEqual(await textsOf(path, { skipFaulty: true }), ["ab", "gh"]);
   });
 
-  it("leaves out columns without a name, and refuses two of one name", async () => {
+  test("leaves out columns without a name, and refuses two of one name", async () => {
     assert.deepEqual(await textsOf(write("sheet.csv", ",prompt,completion,,\n0,a,b,,\n1,c,d,,x\n")), [
       "ab",
       "cd",
@@ -229,7 +229,7 @@ describe("tables", () => {
     });
   });
 
-  it("refuses a quote without an end, behind which everything would be lost", async () => {
+  test("refuses a quote without an end, behind which everything would be lost", async () => {
     const path = write("open.csv", 'text\n"a\nb\n');
     await assert.rejects(readDataset(path, { ...options, skipFaulty: true }), {
       code: "format/file",
@@ -239,7 +239,7 @@ describe("tables", () => {
 });
 
 describe("columns under other names", () => {
-  it("works for every form of rows", async () => {
+  test("works for every form of rows", async () => {
     const path = write("names.jsonl", '{"question": "a", "answer": "b", "text": "not this"}\n');
     assert.deepEqual(await textsOf(path, { columns: readColumns("prompt=question, completion=answer") }), [
       "ab",
@@ -249,7 +249,7 @@ describe("columns under other names", () => {
     assert.deepEqual(await textsOf(half, { columns: readColumns("completion=answer") }), ["ab"]);
   });
 
-  it("refuses what it cannot read", () => {
+  test("refuses what it cannot read", () => {
     for (const given of ["prompt", "prompt=", "=x", "a=b,a=c", ""]) {
       assert.throws(() => readColumns(given), { code: "usage/flag", hint: /prompt=question/ }, given);
     }
@@ -258,7 +258,7 @@ describe("columns under other names", () => {
 
 describe("folders", () => {
   const row = (text: string): string => `${JSON.stringify({ text })}\n`;
-  it("reads the hub's names of splits", async () => {
+  test("reads the hub's names of splits", async () => {
     write("hub/README.md", "# A data set");
     write("hub/data/train-00000-of-00002.jsonl", row("a"));
     write("hub/data/train-00001-of-00002.jsonl", row("b"));
@@ -270,20 +270,20 @@ describe("folders", () => {
     assert.equal(tokenizer.decode(heldOut.examples[0]!.ids, { skipSpecialTokens: true }), "c");
   });
 
-  it("names the file of a part that holds nothing", async () => {
+  test("names the file of a part that holds nothing", async () => {
     write("hollow/train.jsonl", row("a"));
     write("hollow/valid.jsonl", "\n");
     await assert.rejects(readDataset(join(folder, "hollow"), options), /hollow\/valid\.jsonl": no examples/);
   });
 
-  it("takes folders that are named as splits", async () => {
+  test("takes folders that are named as splits", async () => {
     write("named/train/x.csv", "text\na\n");
     write("named/dev/y.csv", "text\nb\nc\n");
     const { train, valid } = await readDataset(join(folder, "named"), options);
     assert.deepEqual([train.length, valid?.length], [1, 2]);
   });
 
-  it("takes all files where no name tells a split, in order, and of one name the likeliest ending", async () => {
+  test("takes all files where no name tells a split, in order, and of one name the likeliest ending", async () => {
     write("plain/b.csv", "text\nb\n");
     write("plain/a.jsonl.gz", gzipSync(row("a")));
     write("plain/a.csv", "text\nnot this\n");
@@ -293,7 +293,7 @@ describe("folders", () => {
     assert.deepEqual(await textsOf(join(folder, "plain")), ["a", "b", "c!"]);
   });
 
-  it("refuses folders of Python's datasets, whose settings are no rows", async () => {
+  test("refuses folders of Python's datasets, whose settings are no rows", async () => {
     for (const part of ["train", "test"])
       for (const name of ["data-00000-of-00001.arrow", "dataset_info.json", "state.json"])
         write(`saved/${part}/${name}`, "{}");
@@ -307,7 +307,7 @@ describe("folders", () => {
     }
   });
 
-  it("refuses a folder of several data sets", async () => {
+  test("refuses a folder of several data sets", async () => {
     write("two/main/train.jsonl", row("a"));
     write("two/socratic/train.jsonl", row("b"));
     await assert.rejects(readDataset(join(folder, "two"), options), {

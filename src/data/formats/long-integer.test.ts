@@ -1,12 +1,12 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { createChatTemplate } from "../chat/chat-template.ts";
 import { LongInteger, parseJson } from "./long-integer.ts";
 import { readTargetRow } from "../rows/target-rows.ts";
 
 describe("whole numbers that JavaScript would round", () => {
-  it("are kept as they are written, and all others are numbers", () => {
+  test("are kept as they are written, and all others are numbers", () => {
     const text = '{"id":9007199254740993,"list":[-18446744073709551615],"text":"1234567890123456789"}';
     const value = parseJson(text) as { id: unknown; text: unknown };
     assert.deepEqual([value.id, value.text], [new LongInteger("9007199254740993"), "1234567890123456789"]);
@@ -15,7 +15,7 @@ describe("whole numbers that JavaScript would round", () => {
     assert.deepEqual(parseJson(numbers), JSON.parse(numbers));
   });
 
-  it("are written by templates: in JSON, by themselves, in quotes, and where their type is asked for", () => {
+  test("are written by templates: in JSON, by themselves, in quotes, and where their type is asked for", () => {
     const template = createChatTemplate(byteTokenizerFiles(), {
       template:
         "{% for m in messages %}{% for c in m.tool_calls or [] %}{% set id = c.function.arguments.id %}" +

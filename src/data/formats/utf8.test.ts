@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { countLineEnds, decodeLines, decodeUtf8 } from "./utf8.ts";
 
@@ -9,7 +9,7 @@ function utf16(text: string, isBig: boolean): Uint8Array {
 }
 
 describe("decodeUtf8()", () => {
-  it("gives the text of UTF-8, without its mark", () => {
+  test("gives the text of UTF-8, without its mark", () => {
     fc.assert(
       fc.property(fc.string({ unit: "grapheme" }), (text) => {
         fc.pre(!text.startsWith("\uFEFF") && !text.includes("\0"));
@@ -19,7 +19,7 @@ describe("decodeUtf8()", () => {
     assert.equal(decodeUtf8(Uint8Array.of(0xef, 0xbb, 0xbf, 0x61), "x"), "a");
   });
 
-  it("names the first byte that is not UTF-8", () => {
+  test("names the first byte that is not UTF-8", () => {
     for (const [bytes, at] of [
       [Buffer.from("caf\xe9, na\xefve", "latin1"), 3],
       [Buffer.concat([Buffer.from("é".repeat(50_000)), Buffer.from([0xff])]), 100_000],
@@ -37,7 +37,7 @@ describe("decodeUtf8()", () => {
     }
   });
 
-  it("says of what is no text under the name of a text that it is none", () => {
+  test("says of what is no text under the name of a text that it is none", () => {
     const sheet = Buffer.concat([Buffer.from("PK\u0003\u0004\u0014\0\b\b\b\0"), Buffer.alloc(200, 0x99)]);
     assert.throws(() => decodeUtf8(sheet, "sheet.csv"), {
       code: "format/file",
@@ -46,14 +46,14 @@ describe("decodeUtf8()", () => {
     });
   });
 
-  it("says of text that JavaScript cannot hold that it is too long, not that it is wrong", () => {
+  test("says of text that JavaScript cannot hold that it is too long, not that it is wrong", () => {
     assert.throws(() => decodeUtf8(new Uint8Array(2 ** 29).fill(0x61), "a.txt"), {
       code: "format/file",
       message: /"a.txt": 536870912 bytes of text, expected at most half a gigabyte/,
     });
   });
 
-  it("tells UTF-16 by its mark or its zeros", () => {
+  test("tells UTF-16 by its mark or its zeros", () => {
     for (const isBig of [false, true]) {
       for (const text of ["\uFEFFabc", '{"text": "hello"}\n', '{"text": "привет, мир"}\n{"text": "ещё"}\n']) {
         assert.throws(() => decodeUtf8(utf16(text, isBig), "a.csv"), {
@@ -72,7 +72,7 @@ describe("decodeLines()", () => {
   const text = `\uFEFF${`\uFEFF${line}`.repeat(260)}last`;
   const bytes = new TextEncoder().encode(text);
 
-  it("gives the whole text in pieces that end where lines end", () => {
+  test("gives the whole text in pieces that end where lines end", () => {
     const pieces = [...decodeLines(bytes, "x")];
     assert.ok(pieces.length > 2, `${pieces.length} pieces`);
     assert.equal(pieces.join(""), text.slice(1));
@@ -81,7 +81,7 @@ describe("decodeLines()", () => {
     assert.deepEqual([...decodeLines(new Uint8Array(), "x")], []);
   });
 
-  it("refuses what decodeUtf8() refuses, with the same message", () => {
+  test("refuses what decodeUtf8() refuses, with the same message", () => {
     const late = bytes.with(bytes.length - 100, 0x0a).with(bytes.length - 2, 0xff);
     for (const wrong of [late, utf16("abc\n", false), Uint8Array.of(0xe2, 0x82)]) {
       const { message } = ((): Error => {

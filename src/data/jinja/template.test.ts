@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import { LongInteger } from "../formats/long-integer.ts";
 import { parseTemplate } from "./template.ts";
 
@@ -112,7 +112,7 @@ const WRITTEN: Readonly<Record<string, Readonly<Record<string, string>>>> = {
 };
 
 for (const [about, templates] of Object.entries(WRITTEN)) {
-  it(`a template writes what Python writes: ${about}`, () => {
+  test(`a template writes what Python writes: ${about}`, () => {
     for (const [source, expected] of Object.entries(templates)) {
       assert.equal(parseTemplate(source)(variables), expected, source);
     }
@@ -141,5 +141,5 @@ describe("what Python refuses", () => {
     "{{ 9 ** 99999 }}": /beyond all bounds/,
   };
   for (const [source, says] of Object.entries(refused))
-    it(source, () => assert.throws(() => parseTemplate(source)(variables), says));
+    test(source, () => assert.throws(() => parseTemplate(source)(variables), says));
 });

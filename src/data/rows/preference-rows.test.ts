@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import { UsageError } from "../../errors.ts";
 import { JUDGED_FORMS, PREFERENCE_FORMS } from "./preference-rows.ts";
 import { readRow, type TargetRow } from "./rows.ts";
@@ -26,7 +26,7 @@ const PAIR = [
 ];
 
 describe("readRow() of preferences", () => {
-  it("reads a prompt with two answers, as text and as messages", () => {
+  test("reads a prompt with two answers, as text and as messages", () => {
     assert.deepEqual(pairOf({ prompt: "Q", chosen: "A", rejected: "B", id: 1 }), [
       ["Q", "A"],
       ["Q", "B"],
@@ -34,7 +34,7 @@ describe("readRow() of preferences", () => {
     assert.deepEqual(pairOf({ prompt: [user], chosen: [good], rejected: [bad] }), PAIR);
   });
 
-  it("takes as prompt what conversations without one begin with", () => {
+  test("takes as prompt what conversations without one begin with", () => {
     assert.deepEqual(pairOf({ chosen: [user, good], rejected: [user, bad] }), PAIR);
     const mirrored = [user, bad].map(({ role, content }) => ({ content, role }));
     assert.deepEqual(pairOf({ chosen: [user, good], rejected: mirrored }), PAIR, "keys in another order");
@@ -45,17 +45,17 @@ describe("readRow() of preferences", () => {
     ]);
   });
 
-  it("takes a prompt of text beside conversations that begin with it for a name, as TRL does", () => {
+  test("takes a prompt of text beside conversations that begin with it for a name, as TRL does", () => {
     assert.deepEqual(pairOf({ prompt: "Q", chosen: [user, good], rejected: [user, bad] }), PAIR);
   });
 
-  it("takes a prompt that both answers begin with once", () => {
+  test("takes a prompt that both answers begin with once", () => {
     assert.deepEqual(pairOf({ prompt: [user], chosen: [user, good], rejected: [user, bad] }), PAIR);
     const one = { prompt: [user], chosen: [user, good], rejected: [bad] };
     assert.notDeepEqual(pairOf(one), PAIR, "where only one does, it is asked again");
   });
 
-  it("takes as prompt what texts without one begin with, without cutting a word", () => {
+  test("takes as prompt what texts without one begin with, without cutting a word", () => {
     assert.deepEqual(pairOf({ chosen: "Human: Q Bot: yes", rejected: "Human: Q Bot: yeah, no" }), [
       ["Human: Q Bot:", " yes"],
       ["Human: Q Bot:", " yeah, no"],
@@ -66,7 +66,7 @@ describe("readRow() of preferences", () => {
     ]);
   });
 
-  it("reads OpenAI's form, with tools", () => {
+  test("reads OpenAI's form, with tools", () => {
     const tools = [{ type: "function" }];
     const row = {
       input: { messages: [user], tools },
@@ -78,14 +78,14 @@ describe("readRow() of preferences", () => {
     assert.deepEqual(chosen.kind === "chat" && chosen.tools, tools);
   });
 
-  it("reads answers that are called good or bad", () => {
+  test("reads answers that are called good or bad", () => {
     const row = readRow({ prompt: "Q", completion: "A", label: false }, JUDGED_FORMS);
     assert.deepEqual([show(row.answer), row.isDesirable], [["Q", "A"], false]);
     const chat = readRow({ prompt: [user], completion: [good], label: true }, JUDGED_FORMS);
     assert.deepEqual([show(chat.answer), chat.isDesirable], [PAIR[0], true]);
   });
 
-  it("reads judgements of tables, in which every cell is text, and takes no judged answer for one to learn", () => {
+  test("reads judgements of tables, in which every cell is text, and takes no judged answer for one to learn", () => {
     for (const label of ["true", "False", "TRUE"]) {
       const row = { prompt: "Q", completion: "A", label };
       assert.equal(readRow(row, JUDGED_FORMS).isDesirable, label !== "False");
@@ -97,7 +97,7 @@ describe("readRow() of preferences", () => {
     );
   });
 
-  it("reads 1 and 0 as judgements of answers, and as nothing of text to learn", () => {
+  test("reads 1 and 0 as judgements of answers, and as nothing of text to learn", () => {
     for (const label of [1, 0, "1", "0"]) {
       const row = { prompt: "Q", completion: "A", label };
       assert.equal(readRow(row, JUDGED_FORMS).isDesirable, Number(label) === 1);
@@ -153,7 +153,7 @@ describe("readRow() of preferences", () => {
       'Cannot read "input": a string, expected an object with messages',
     ],
   ] as const) {
-    it(`refuses ${name}`, () => {
+    test(`refuses ${name}`, () => {
       assert.throws(
         () => readRow(row, PREFERENCE_FORMS),
         (error: unknown) => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import { UsageError } from "../../errors.ts";
 import { readTargetRow } from "./target-rows.ts";
 
@@ -14,7 +14,7 @@ const turnsOf = (row: unknown) =>
   chatOf(row).messages.map(({ message, weight }) => [message.role, message.content, weight]);
 
 describe("readTargetRow()", () => {
-  it("reads messages, with weights and other columns", () => {
+  test("reads messages, with weights and other columns", () => {
     const row = { id: 7, messages: [user, { ...assistant, weight: 0 }, user, { ...assistant, weight: 1 }] };
     assert.deepEqual(turnsOf(row), [
       ["user", "Hi", 1],
@@ -28,7 +28,7 @@ describe("readTargetRow()", () => {
     assert.equal(chatOf(row).tools, null);
   });
 
-  it("reads tools and tool calls, whose arguments become objects", () => {
+  test("reads tools and tool calls, whose arguments become objects", () => {
     const tools = [{ type: "function", function: { name: "f" } }];
     const call = { id: "1", type: "function", function: { name: "f", arguments: '{"x": 1}' } };
     const row = chatOf({
@@ -50,7 +50,7 @@ describe("readTargetRow()", () => {
     assert.deepEqual(chatOf({ tools: JSON.stringify(tools), messages: [user, assistant] }).tools, tools);
   });
 
-  it("passes over columns without a value, as tables of several forms have them", () => {
+  test("passes over columns without a value, as tables of several forms have them", () => {
     const row = { messages: null, conversations: null, prompt: null, completion: null, instruction: null };
     assert.deepEqual(readTargetRow({ ...row, text: "a" }), { kind: "text", text: "a" });
     assert.deepEqual(turnsOf({ ...row, text: null, conversations: [user, assistant] })[1], [
@@ -63,7 +63,7 @@ describe("readTargetRow()", () => {
     });
   });
 
-  it("joins text parts of content", () => {
+  test("joins text parts of content", () => {
     const parts = [
       { type: "text", text: "a" },
       { type: "text", text: "b" },
@@ -75,7 +75,7 @@ describe("readTargetRow()", () => {
     ]);
   });
 
-  it("reads ShareGPT conversations", () => {
+  test("reads ShareGPT conversations", () => {
     const row = {
       system: "S",
       conversations: [
@@ -90,7 +90,7 @@ describe("readTargetRow()", () => {
     ]);
   });
 
-  it("reads calls of functions as LLaMA-Factory writes them in ShareGPT conversations", () => {
+  test("reads calls of functions as LLaMA-Factory writes them in ShareGPT conversations", () => {
     const weather = { name: "weather", description: "Tells it", parameters: { type: "object" } };
     const call = { name: "weather", arguments: { city: "Rome" } };
     const called = (value: unknown, tools: unknown): unknown =>
@@ -137,7 +137,7 @@ describe("readTargetRow()", () => {
     }
   });
 
-  it("reads Alpaca rows with input, system and history", () => {
+  test("reads Alpaca rows with input, system and history", () => {
     assert.deepEqual(turnsOf({ instruction: "a", input: "", output: "b" }), [
       ["user", "a", 1],
       ["assistant", "b", 1],
@@ -150,7 +150,7 @@ describe("readTargetRow()", () => {
     );
   });
 
-  it("reads prompt and completion as strings, or as messages of which only the completion's are trained", () => {
+  test("reads prompt and completion as strings, or as messages of which only the completion's are trained", () => {
     assert.deepEqual(readTargetRow({ prompt: "a", completion: "b" }), {
       kind: "completion",
       prompt: "a",
@@ -162,7 +162,7 @@ describe("readTargetRow()", () => {
     );
   });
 
-  it("reads text", () => {
+  test("reads text", () => {
     assert.deepEqual(readTargetRow({ text: "a", meta: {} }), { kind: "text", text: "a" });
   });
 
@@ -243,7 +243,7 @@ describe("readTargetRow()", () => {
     ],
     ["a row that is no object", "x", `Cannot read row: a string, expected an object: ${forms}`],
   ] as const) {
-    it(`refuses ${name}`, () => {
+    test(`refuses ${name}`, () => {
       assert.throws(
         () => readTargetRow(row),
         (error: unknown) => {
@@ -257,7 +257,7 @@ describe("readTargetRow()", () => {
     });
   }
 
-  it("says which role names of people become", () => {
+  test("says which role names of people become", () => {
     for (const message of [{ role: "Anna", content: "x" }, { content: "x" }])
       assert.throws(() => readTargetRow({ messages: [message] }), {
         hint: /^Call it assistant where the model is to speak, and user/,

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import * as fc from "fast-check";
 import { FormatError } from "../../errors.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
@@ -53,7 +53,7 @@ describe("tokens that tokenizer_config.json adds", () => {
     added_tokens_decoder: tokens,
   });
 
-  it("are tokens although tokenizer.json lacks them, and a word of the vocabulary keeps its id", () => {
+  test("are tokens although tokenizer.json lacks them, and a word of the vocabulary keeps its id", () => {
     const tokenizer = createTokenizer(
       mergingFiles(
         decoder({
@@ -72,7 +72,7 @@ describe("tokens that tokenizer_config.json adds", () => {
     assert.deepEqual(tokenizer.wholeTokens.toSorted(), ["<tag>", "hello"]);
   });
 
-  it("end a text where the configuration names them", () => {
+  test("end a text where the configuration names them", () => {
     const { eosId, vocabSize } = createTokenizer(
       mergingFiles({ ...decoder({ 262: { content: "<|stop|>", special: true } }), eos_token: "<|stop|>" }),
     );
@@ -96,7 +96,7 @@ describe("createTokenizer() of the byte tokenizer's files", () => {
   const real = createTokenizer(files);
   const fake = createByteTokenizer();
 
-  it("equals createByteTokenizer() in ids, text and properties", () => {
+  test("equals createByteTokenizer() in ids, text and properties", () => {
     for (const key of [
       "vocabSize",
       "bosId",
@@ -126,14 +126,14 @@ describe("createTokenizer() of the byte tokenizer's files", () => {
     }
   });
 
-  it("recognises special tokens in the text and leaves them out of decoded text on demand", () => {
+  test("recognises special tokens in the text and leaves them out of decoded text on demand", () => {
     const ids = real.encode("<|im_start|>hé<|im_end|>");
     assert.deepEqual(ids, [256, 104, 0xc3, 0xa9, 257]);
     assert.equal(real.decode(ids), "<|im_start|>hé<|im_end|>");
     assert.equal(real.decode(ids, { skipSpecialTokens: true }), "hé");
   });
 
-  it("keeps spaces before punctuation whatever clean_up_tokenization_spaces says", () => {
+  test("keeps spaces before punctuation whatever clean_up_tokenization_spaces says", () => {
     const cleaning = createTokenizer({
       ...files,
       config: { ...files.config, clean_up_tokenization_spaces: true },
@@ -141,18 +141,18 @@ describe("createTokenizer() of the byte tokenizer's files", () => {
     assert.equal(cleaning.decode(cleaning.encode("a , b . c 's")), "a , b . c 's");
   });
 
-  it("decodes ids beyond the vocabulary, and no ids, to nothing", () => {
+  test("decodes ids beyond the vocabulary, and no ids, to nothing", () => {
     assert.equal(real.decode([104, 5000, 105]), "hi");
     assert.equal(real.decode([]), "");
   });
 });
 
 describe("createTokenizer()", () => {
-  it("applies merges in their order", () => {
+  test("applies merges in their order", () => {
     assert.deepEqual(createTokenizer(mergingFiles()).encode("hehe\n\n\nx"), [259, 259, 261, 10, 120]);
   });
 
-  it("merges what is on both sides of a character that the vocabulary lacks, and has no token for", () => {
+  test("merges what is on both sides of a character that the vocabulary lacks, and has no token for", () => {
     const model = files.tokenizer["model"] as { vocab: Record<string, number> };
     const vocab: Record<string, number> = { ...model.vocab, "!!": 259 };
     delete vocab["ē"]; // U+0013
@@ -168,7 +168,7 @@ describe("createTokenizer()", () => {
     );
   });
 
-  it("splits at white space as Unicode defines it: U+0085 is, U+FEFF is not", () => {
+  test("splits at white space as Unicode defines it: U+0085 is, U+FEFF is not", () => {
     const model = files.tokenizer["model"] as { vocab: Record<string, number> };
     // Two line feeds, and a mark followed by a byte order mark, merge only inside one part of the split text.
     const tokenizer = createTokenizer({
@@ -182,7 +182,7 @@ describe("createTokenizer()", () => {
     assert.deepEqual(tokenizer.encode("!\uFEFF"), [260, 0xbb, 0xbf]);
   });
 
-  it("parts numbers of every kind as Digits says: ², ½ and ٣ are some", () => {
+  test("parts numbers of every kind as Digits says: ², ½ and ٣ are some", () => {
     const cut = (text: string, individual: boolean): string[] => {
       const files = byteTokenizerFiles();
       const digits = { type: "Digits", individual_digits: individual };
@@ -202,7 +202,7 @@ describe("createTokenizer()", () => {
     assert.deepEqual(cut("²½a", true), ["²", "½", "a"]);
   });
 
-  it("writes a byte order mark that is made of bytes, and the spaces behind it", () => {
+  test("writes a byte order mark that is made of bytes, and the spaces behind it", () => {
     const tokenizer = createTokenizer(byteFallbackFiles());
     const ids = [0xef, 0xbb, 0xbf, 256, 257];
     assert.equal(tokenizer.decode(ids), "\uFEFF a");
@@ -210,13 +210,13 @@ describe("createTokenizer()", () => {
     assert.equal(ids.map((id) => stream.push(id)).join("") + stream.end(), "\uFEFF a");
   });
 
-  it("refuses an added token that stands for whole words alone, which would be found within words", () => {
+  test("refuses an added token that stands for whole words alone, which would be found within words", () => {
     const added = [{ id: 300, content: "word", single_word: true }];
     const whole = { ...files, tokenizer: { ...files.tokenizer, added_tokens: added } };
     assert.throws(() => createTokenizer(whole), /added_tokens has "word" with single_word true/);
   });
 
-  it("puts bos and eos around a text as add_bos_token and add_eos_token say", () => {
+  test("puts bos and eos around a text as add_bos_token and add_eos_token say", () => {
     const plain = createTokenizer(mergingFiles({ bos_token: { content: "<|endoftext|>" } }));
     assert.deepEqual(plain.encode("h"), [104]);
     const both = createTokenizer(
@@ -228,7 +228,7 @@ describe("createTokenizer()", () => {
     assert.deepEqual(both.encode(""), [258, 257]);
   });
 
-  it("takes bos from the post-processor, and leaves it out when add_bos_token is false", () => {
+  test("takes bos from the post-processor, and leaves it out when add_bos_token is false", () => {
     const post_processor = {
       type: "TemplateProcessing",
       single: [{ SpecialToken: { id: "<|endoftext|>", type_id: 0 } }, { Sequence: { id: "A", type_id: 0 } }],
@@ -246,7 +246,7 @@ describe("createTokenizer()", () => {
     assert.deepEqual(make({ add_bos_token: false }).encode("h"), [104]);
   });
 
-  it("says what is wrong with a file that is no tokenizer", () => {
+  test("says what is wrong with a file that is no tokenizer", () => {
     assert.throws(
       () => createTokenizer({ tokenizer: {}, config: {}, chatTemplate: null }),
       (error: unknown) =>
@@ -257,7 +257,7 @@ describe("createTokenizer()", () => {
     );
   });
 
-  it("tells the bytes of all tokens in time linear in them, however many are added", () => {
+  test("tells the bytes of all tokens in time linear in them, however many are added", () => {
     const added = files.tokenizer["added_tokens"] as object[];
     const more = Array.from({ length: 6000 }, (_, i) => ({ ...added[0], id: 259 + i, content: `<${i}>` }));
     const tokenizer = createTokenizer({
@@ -271,7 +271,7 @@ describe("createTokenizer()", () => {
     assert.ok(processorMs() - start < 1000, `${processorMs() - start} ms`);
   });
 
-  it("encodes a long text in linear time and equals its parts", () => {
+  test("encodes a long text in linear time and equals its parts", () => {
     const tokenizer = createTokenizer(mergingFiles());
     const line = "hello, he said; <|im_end|> and 12 more\n";
     const lineIds = tokenizer.encode(line);
@@ -285,7 +285,7 @@ describe("the parsed tokenizer.json of a folder", () => {
   const models = { BPE: {}, "BPE with merges of spaces": { merges: [["h e", "l"]] } };
   for (const [name, own] of Object.entries(models)) {
     for (const chatTemplate of [undefined, "chatml"]) {
-      it(`is let go of by what is made of it (${name}, ${chatTemplate ?? "its own"} template)`, async () => {
+      test(`is let go of by what is made of it (${name}, ${chatTemplate ?? "its own"} template)`, async () => {
         const model = { ...(files.tokenizer["model"] as object), ...own };
         const folder = memoryFolder("a", {
           "tokenizer.json": JSON.stringify({ ...files.tokenizer, model }),
@@ -318,7 +318,7 @@ describe("stream()", () => {
     ["library", createTokenizer(files)],
     ["byte", createByteTokenizer()],
   ] as const) {
-    it(`emits whole characters only and the same text as decode() in all (${name})`, () => {
+    test(`emits whole characters only and the same text as decode() in all (${name})`, () => {
       const stream = tokenizer.stream();
       const emitted = Array.from(new TextEncoder().encode("aé€🙂"), (byte) => stream.push(byte));
       assert.deepEqual(emitted, ["a", "", "é", "", "", "€", "", "", "", "🙂"]);
@@ -342,7 +342,7 @@ describe("stream()", () => {
     });
   }
 
-  it("takes time linear in ids that show nothing, or stay broken, and emits the same text", () => {
+  test("takes time linear in ids that show nothing, or stay broken, and emits the same text", () => {
     const spaces = createTokenizer(byteFallbackFiles());
     const cases: [string, Tokenizer, number[]][] = [
       ["special tokens", createTokenizer(files), Array.from({ length: 20_000 }, () => 257)],
@@ -364,7 +364,7 @@ describe("stream()", () => {
     }
   });
 
-  it("lets go of broken bytes without a change of the text, whatever follows", () => {
+  test("lets go of broken bytes without a change of the text, whatever follows", () => {
     const tokenizers = [createTokenizer(files), createByteTokenizer(), createTokenizer(byteFallbackFiles())];
     const broken = fc.constantFrom(0xf0, 0x9f, 0x99, 0x82, 0xe2, 0x82, 0xac, 0xff, 0xc3);
     const run = fc.array(broken, { minLength: 100, maxLength: 300, size: "max" });
@@ -379,7 +379,7 @@ describe("stream()", () => {
     );
   });
 
-  it("keeps the space behind a text of bytes alone, or of a space, that it goes on from", () => {
+  test("keeps the space behind a text of bytes alone, or of a space, that it goes on from", () => {
     const tokenizer = createTokenizer(byteFallbackFiles());
     for (const after of [[...new TextEncoder().encode("🙂")], [256]]) {
       const stream = tokenizer.stream({ after });
@@ -390,7 +390,7 @@ describe("stream()", () => {
     assert.equal(stream.push(257) + stream.end(), "a");
   });
 
-  it("emits broken bytes at once when the next byte settles them, and the rest at the end", () => {
+  test("emits broken bytes at once when the next byte settles them, and the rest at the end", () => {
     const stream = createByteTokenizer().stream();
     assert.deepEqual(
       [0xff, 0xff, 0x61, 0xe2].map((id) => stream.push(id)),
@@ -413,7 +413,7 @@ describe("a tokenizer.json that would run without end", () => {
   };
   const text = `${"a".repeat(60)}!`;
 
-  it("splits and replaces by patterns of other engines' horror in linear time", () => {
+  test("splits and replaces by patterns of other engines' horror in linear time", () => {
     const pattern = { Regex: "(a+)+b" };
     for (const steps of [
       { pre_tokenizer: { type: "Split", pattern, behavior: "Isolated", invert: false } },
@@ -424,7 +424,7 @@ describe("a tokenizer.json that would run without end", () => {
     }
   });
 
-  it("ends when squares of a long text take too long, and says what to do", () => {
+  test("ends when squares of a long text take too long, and says what to do", () => {
     const pattern = { Regex: "[\\s\\S]+\\u0001" };
     let ms = 0;
     const budget = (): TimeBudget => new TimeBudget(() => (ms += 500));
@@ -442,7 +442,7 @@ describe("a tokenizer.json that would run without end", () => {
     }
   });
 
-  it("refuses a pattern of no known form, which the library would write onto the terminal", () => {
+  test("refuses a pattern of no known form, which the library would write onto the terminal", () => {
     const split = { type: "Split", pattern: "\u001B]0;x\u0007", behavior: "Isolated", invert: false };
     const steps = { pre_tokenizer: { type: "Sequence", pretokenizers: [split] } };
     assert.throws(() => createTokenizer(withSteps(steps)), {
@@ -457,7 +457,7 @@ describe("a tokenizer.json that would run without end", () => {
     }
   });
 
-  it("refuses a pattern that cannot be made linear, and replacements that grow without end", () => {
+  test("refuses a pattern that cannot be made linear, and replacements that grow without end", () => {
     const pattern = { Regex: "(a+)+(?!b)" };
     const split = { type: "Split", pattern, behavior: "Isolated", invert: false };
     quickly(() =>

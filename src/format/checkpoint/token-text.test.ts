@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
-import { it } from "node:test";
+import { test } from "node:test";
 import { tokenText } from "./token-text.ts";
 
-it("tokenText() reads texts and objects, and nothing else", () => {
+test("tokenText() reads texts and objects, and nothing else", () => {
   assert.equal(tokenText("<s>"), "<s>");
   assert.equal(tokenText({ content: "<s>", lstrip: false }), "<s>");
   assert.equal(tokenText(null), null);

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import type { Comparison, ComparedRole } from "../../data/examples/comparison.ts";
 import { makeExample } from "../../data/examples/example.ts";
 import { mismatchedBatches, unitsToBatch } from "./micro-batch.ts";
@@ -16,7 +16,7 @@ function unit(group: number, ...sides: readonly (readonly [ComparedRole, number[
 }
 
 describe("unitsToBatch()", () => {
-  it("keeps pairs apart that come from rows of equal numbers", () => {
+  test("keeps pairs apart that come from rows of equal numbers", () => {
     const pair = unit(1, ["chosen", [1], [2]], ["rejected", [1], [3]]);
     const batch = unitsToBatch([pair, pair]);
     assert.deepEqual(batch.sequences.map(({ role, group }) => `${role} ${group}`).sort(), [
@@ -27,7 +27,7 @@ describe("unitsToBatch()", () => {
     ]);
   });
 
-  it("puts both sides of pairs into one batch, with a label for each token of an answer", () => {
+  test("puts both sides of pairs into one batch, with a label for each token of an answer", () => {
     const batch = unitsToBatch([
       unit(1, ["chosen", [1, 2], [3, 4]], ["rejected", [1, 2], [5]]),
       unit(2, ["chosen", [6], [7]], ["rejected", [6], [8, 9]]),
@@ -59,7 +59,7 @@ describe("unitsToBatch()", () => {
 });
 
 describe("mismatchedBatches()", () => {
-  it("goes round the whole step, whatever its micro-batches", () => {
+  test("goes round the whole step, whatever its micro-batches", () => {
     const units = [1, 2, 3].map((i) => unit(i, ["desirable", [10 * i], [10 * i + 1]]));
     const idsOf = (cut: readonly (readonly Comparison[])[]): string[] =>
       mismatchedBatches(cut, 9).flatMap(({ input, numRows, length }) =>

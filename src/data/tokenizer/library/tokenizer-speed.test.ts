@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, it } from "node:test";
+import { describe, test } from "node:test";
 import { Tokenizer as Library } from "@huggingface/tokenizers";
 import * as fc from "fast-check";
 import { byteTokenizerFiles } from "../../../../test/tiny/byte-tokenizer.ts";
@@ -23,7 +23,7 @@ function withAdded(numAdded: number): ReturnType<typeof byteTokenizerFiles> {
 }
 
 describe("speedUp()", () => {
-  it("changes no text that ids stand for, of bytes, of added tokens and of both", () => {
+  test("changes no text that ids stand for, of bytes, of added tokens and of both", () => {
     const files = withAdded(8);
     const library = new Library(files.tokenizer, files.config) as unknown as {
       decode(ids: number[], options: object): string;
@@ -38,7 +38,7 @@ describe("speedUp()", () => {
     fc.assert(fc.property(ids, check), { numRuns: 100 });
   });
 
-  it("decodes as fast with thousands of added tokens as with few", () => {
+  test("decodes as fast with thousands of added tokens as with few", () => {
     const ids = Array.from({ length: 20_000 }, (_, i) => i % 256);
     const [few, many] = [withAdded(1), withAdded(10_000)].map((files) => {
       const tokenizer = createTokenizer(files);
@@ -62,7 +62,7 @@ describe("speedUp()", () => {
       pretokenizers: [{ type: "Digits", individual_digits: true }, byteLevel],
     },
   })) {
-    it(`changes no id, asked once or again (${name})`, () => {
+    test(`changes no id, asked once or again (${name})`, () => {
       const files = byteTokenizerFiles();
       const model = files.tokenizer["model"] as { vocab: Record<string, number> };
       const merging = {
