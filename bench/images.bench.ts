@@ -1,7 +1,7 @@
 /** @file What does each method reach on images, with how many numbers and bytes, in what time? */
 import { join } from "node:path";
-import { type Comparison, METHODS, compare, percent } from "../examples/images/compare.ts";
-import { readFashion } from "../examples/images/fashion.ts";
+import { type Comparison, METHODS, compare, percent } from "./images/compare.ts";
+import { readFashion } from "./images/fashion.ts";
 import { defineBenchmark } from "./bench.ts";
 import { median, rounded } from "./harness/statistics.ts";
 

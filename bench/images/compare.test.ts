@@ -1,11 +1,10 @@
-/** @file The example of images on a few drawn ones: that it runs, what it counts, what it draws. */
+/** @file The comparison on a few drawn images: that it runs, and what it counts. */
 import assert from "node:assert/strict";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import { TINY_IMAGE_SIZE, drawImages } from "../../test/tiny/images.ts";
-import { methodsChart } from "./chart.ts";
 import { compare } from "./compare.ts";
 import { alter } from "./fashion.ts";
 
@@ -47,21 +46,15 @@ test("compare() pre-trains, tunes with each method and measures", async () => {
   const full = 16 + 17 * 16 + 10 * 16 + 4 * 17 * 16 + 17 * 32 + 33 * 16 + 6 * 16 + 17 * 5;
   const lora = 2 * (4 * (16 + 16) + 2 * (16 + 32));
   assert.deepEqual(
-    results.map((r) => [r.method, r.trainableParameters, r.optimizerBytes, r.losses.length]),
+    results.map((r) => [r.method, r.trainableParameters, r.optimizerBytes]),
     [
-      ["full", full, 8 * full, 60],
-      ["lora", lora, 8 * lora, 60],
+      ["full", full, 8 * full],
+      ["lora", lora, 8 * lora],
     ],
   );
-  const mean = (losses: readonly number[]): number => losses.reduce((sum, x) => sum + x, 0) / losses.length;
-  for (const { method, accuracy, losses } of results) {
-    const [first, last] = [mean(losses.slice(0, 10)), mean(losses.slice(-10))];
-    assert.ok(isShare(accuracy) && last < 0.95 * first, `${method}: loss ${first}, then ${last}`);
-  }
+  for (const { method, accuracy } of results) assert.ok(isShare(accuracy), method);
   assert.deepEqual(
     said.map((line) => line.split(":")[0]),
     ["pre-trained", "full", "lora"],
   );
-  const chart = methodsChart("shapes", results);
-  for (const word of ["<svg", "full, ", "lora, 448 parameters"]) assert.ok(chart.includes(word), word);
 });

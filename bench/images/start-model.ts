@@ -1,4 +1,4 @@
-/** Writes a small Vision Transformer that knows nothing yet, as a model folder. */
+/** @file Writes a small Vision Transformer that knows nothing yet, as a model folder. */
 import { openModel } from "../../src/models/families.ts";
 import type { TensorSpec } from "../../src/models/graphs/sites.ts";
 import { writeModel } from "../../src/format/by-path.ts";

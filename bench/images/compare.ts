@@ -1,12 +1,11 @@
-/** Pre-trains a small Vision Transformer on one kind of images and tunes it to another with several methods. */
+/** @file Pre-trains a small Vision Transformer on one kind of images and tunes it to another with several methods. */
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { Session } from "../../src/run/session.ts";
 import {
   Classifier,
   type ImageExample,
   OPTIMIZERS,
-  type StepEvent,
+  Session,
   type TrainInput,
   createEngine,
   imageFiles,
@@ -45,8 +44,6 @@ export interface Result {
   /** On pictures of after the change that were not trained on. */
   readonly accuracy: number;
   readonly seconds: number;
-  /** Training loss of each step. */
-  readonly losses: readonly number[];
 }
 
 /** What the comparison came to. */
@@ -70,7 +67,7 @@ export async function compare(
   task: Task,
   settings: Settings,
   folder: string,
-  say: (line: string) => void = () => {},
+  say: (line: string) => void,
 ): Promise<Comparison> {
   const { before, after } = task;
   for (const [name, { train: own, test }] of Object.entries({ before, after })) {
@@ -120,19 +117,15 @@ async function pretrain(settings: Settings, folder: string): Promise<Comparison[
 async function tune(settings: Settings, input: Partial<TrainInput>, folder: string): Promise<Result> {
   const method = input.method ?? "lora";
   const [model, output] = [join(folder, "pretrained"), join(folder, method)];
-  const losses: number[] = [];
-  const { trainable_parameters: numParameters, seconds } = await train(
-    {
-      ...common(settings),
-      ...input,
-      model,
-      data: join(folder, "after"),
-      output,
-      steps: settings.tuneSteps,
-      warmupSteps: Math.ceil(settings.tuneSteps / 20),
-    },
-    { onEvent: (event) => void (event.event === "step" && losses.push((event satisfies StepEvent).loss)) },
-  );
+  const { trainable_parameters: numParameters, seconds } = await train({
+    ...common(settings),
+    ...input,
+    model,
+    data: join(folder, "after"),
+    output,
+    steps: settings.tuneSteps,
+    warmupSteps: Math.ceil(settings.tuneSteps / 20),
+  });
   // What trains the model whole gives a model, the others an adapter for the one that they began with.
   const [tuned, adapter] = method === "full" ? [output, null] : [model, output];
   return {
@@ -141,7 +134,6 @@ async function tune(settings: Settings, input: Partial<TrainInput>, folder: stri
     optimizerBytes: numParameters * numSlots("adamw") * Float32Array.BYTES_PER_ELEMENT,
     accuracy: await accuracyOn(heldOut(folder, "after"), tuned, adapter, settings.threads),
     seconds,
-    losses,
   };
 }
 

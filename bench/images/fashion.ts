@@ -1,4 +1,4 @@
-/** Fashion-MNIST as a task: pictures as they are, then as negatives that lie on their side. */
+/** @file Fashion-MNIST as a task: pictures as they are, then as negatives that lie on their side. */
 import { join } from "node:path";
 import { readImageFile } from "../../src/index.ts";
 import type { Picture, Task } from "./compare.ts";
