@@ -60,7 +60,7 @@ export type Attributes = Readonly<Record<string, unknown>>;
 export type NoAttributes = Readonly<Record<string, never>>;
 
 /** How many numbers are multiplied, and of which kind they are. */
-interface Multiplications {
+export interface Multiplications {
   readonly kind: "float32" | "int8";
   readonly count: number;
 }
@@ -82,7 +82,7 @@ export interface Op<
    * input does. Memory of their own when it is left out. For estimates alone.
    */
   readonly memory?: "in-place" | "view";
-  /** Multiplications of a product, of which there are many more than elements; none when it is left out. For estimates alone. */
+  /** Multiplications of products, of which there are many more than elements; none when it is left out. For estimates alone. */
   multiplications?(node: Node<A, I, O>, bindings: Bindings): Multiplications;
   /** Bytes that the ONNX nodes need besides inputs and outputs; none when it is left out. For estimates alone. */
   scratchBytes?(node: Node<A, I, O>, bindings: Bindings, target: Target): number;

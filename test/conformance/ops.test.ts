@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { type Seed, gradients } from "../../src/graph/autodiff.ts";
+import { Emitter, PLAIN_TARGET } from "../../src/graph/emitter.ts";
 import { type AnyOp, Graph, type Value } from "../../src/graph/graph.ts";
 import { OPS } from "../../src/graph/ops.ts";
 import type { ProgramSpec } from "../../src/graph/program.ts";
@@ -17,6 +18,8 @@ import type { OpCase, OpSuite } from "../ops/op-suite.ts";
 
 const STEP = 1e-5;
 const GRADIENT_TOLERANCE = 1e-6;
+/** Nodes of ONNX that multiply matrices. */
+const PRODUCT = /MatMul|Attention|Conv/;
 const engine = createEngine({ threads: 1 });
 
 type Arrays = Readonly<Record<string, Array64>>;
@@ -100,6 +103,16 @@ for (const op of OPS) {
     if (!suite) return;
     test("takes what the benchmark runs", () => {
       assert.equal(buildCase(op, suite, suite.realistic).outputs.length > 0, true);
+    });
+    test("says how much it multiplies, if its nodes do", () => {
+      const { realistic } = suite;
+      const { node } = buildCase(op, suite, realistic).outputs[0]!;
+      assert.ok(node);
+      const emitter = new Emitter(PLAIN_TARGET);
+      op.emit(node, emitter);
+      const products = emitter.nodes.filter(({ opType }) => PRODUCT.test(opType));
+      const count = op.multiplications?.(node, realistic.bindings).count ?? 0;
+      assert.equal(count > 0, products.length > 0, products.map(({ opType }) => opType).join(", "));
     });
     for (const { name, inputs, attributes } of suite.rejected) {
       test(`refuses ${name}`, () => {

@@ -1,5 +1,5 @@
-/** @file What attention of whole queries, keys and values is given: its settings and its values. */
-import type { Value } from "../../graph.ts";
+/** @file What attention of whole queries, keys and values is given: its settings and its values; and how much work it is. */
+import type { Multiplications, Value } from "../../graph.ts";
 
 /** Settings of attention. */
 export interface AttentionAttributes extends Record<string, unknown> {
@@ -41,4 +41,24 @@ export interface BesideScores {
 export function requireWindow({ window }: Pick<AttentionAttributes, "window">): void {
   if (window === null || (Number.isInteger(window) && window > 0)) return;
   throw new RangeError(`Cannot attend to a window of ${window} keys: expected at least 1`);
+}
+
+/** What is done for a pair of a query and a key: products of a row of E, and the work on its score beside them. */
+export interface PairWork {
+  readonly products: number;
+  /** Mask, exponential and passes over memory, as multiplications that take as long: docs/log.md#attention-and-long-rows. */
+  readonly besides: number;
+}
+
+/** Of attention: the scores, and the sums of values. */
+export const FORWARD_WORK: PairWork = { products: 2, besides: 100 };
+/** Of its gradient: the scores again, those of the gradient, and sums for queries, keys and values. */
+export const BACKWARD_WORK: PairWork = { products: 5, besides: 300 };
+
+/** Work on so many pairs with heads of a width. */
+export function pairWork(
+  { products, besides }: PairWork,
+  { numPairs, width }: { readonly numPairs: number; readonly width: number },
+): Multiplications {
+  return { kind: "float32", count: numPairs * (products * width + besides) };
 }

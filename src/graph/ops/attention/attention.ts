@@ -11,7 +11,7 @@
  * scores far outside are never computed.
  */
 import { FLOAT_BYTES } from "../../dtype.ts";
-import { applyOne, type Op, type Value } from "../../graph.ts";
+import { applyOne, type Multiplications, type Op, type Value } from "../../graph.ts";
 import {
   type Bindings,
   type Shape,
@@ -27,7 +27,11 @@ import { emitAttention, emitAttentionGradient } from "./attention-chunks.ts";
 import {
   type AttentionAttributes,
   type AttentionValues,
+  BACKWARD_WORK,
+  FORWARD_WORK,
+  type PairWork,
   type ValuesAndMore,
+  pairWork,
   requireWindow,
 } from "./attention-values.ts";
 
@@ -80,6 +84,26 @@ export function attentionScratch(
   return floats * FLOAT_BYTES;
 }
 
+/** Work on all pairs that are computed, also those that a mask hides; segments, which may leave out some, are not known. */
+export function attentionWork(
+  [query, key]: ValuesAndMore,
+  { causal, window, chunk: { length, count } }: AttentionAttributes,
+  bindings: Bindings,
+  work: PairWork,
+): Multiplications {
+  const [B, H, T, E] = dimsOf(evaluateShape(query.shape, bindings), 4);
+  const S = dimAt(evaluateShape(key.shape, bindings), 2);
+  const step = count === 1 ? T : length;
+  let numPairs = 0;
+  for (let start = 0; start < T; start += step) {
+    const end = Math.min(T, start + step);
+    const first = count === 1 || window === null ? 0 : Math.max(0, start - window + 1);
+    const last = count === 1 ? S : causal ? end : Math.min(S, end + (window ?? S) - 1);
+    numPairs += (end - start) * (last - first);
+  }
+  return pairWork(work, { numPairs: B * H * numPairs, width: E });
+}
+
 /** What q [B, H, T, E] attend to: [B, T, H·E]. */
 export function attendedShape(query: Value): Shape {
   const [B, H, T, E] = dimsOf(query.shape, 4);
@@ -116,6 +140,8 @@ export const attentionOp: Op<AttentionAttributes, SinkValues> = {
     return [{ dtype: query.dtype, shape: attendedShape(query) }];
   },
   emit: (node, emitter) => emitAttention(node, emitter, { sinks: node.inputs[7] }),
+  multiplications: ({ inputs, attributes }, bindings) =>
+    attentionWork(inputs, attributes, bindings, FORWARD_WORK),
   scratchBytes: ({ inputs, attributes }, bindings) =>
     attentionScratch(inputs, attributes, bindings, { scores: inputs[7] ? 3 : 2, queries: 2, keys: 2 }),
   vjp: ({ inputs, outputs: [output], attributes }, [gradient]) => {
@@ -139,6 +165,8 @@ export const attentionGradientOp: Op<
     return sinks ? [query, key, value, sinks] : [query, key, value];
   },
   emit: (node, emitter) => emitAttentionGradient(node, emitter, { sinks: node.inputs[9] }),
+  multiplications: ({ inputs: [, , ...values], attributes }, bindings) =>
+    attentionWork(values, attributes, bindings, BACKWARD_WORK),
   scratchBytes: ({ inputs: [, , ...values], attributes }, bindings) => {
     const scores = attributes.softcap === null && !values[7] ? 2 : 3;
     return attentionScratch(values, attributes, bindings, { scores, queries: 3, keys: 6 });

@@ -9,8 +9,19 @@ import { applyOne, type Op, type Value } from "../../graph.ts";
 import { dimsOf, sameShape, showShape } from "../../shape.ts";
 import { sumTo } from "../shapes/reduce-expand.ts";
 import { emitAttention, emitAttentionGradient } from "./attention-chunks.ts";
-import { attendedShape, attentionScratch, requireAttended, requireAttention } from "./attention.ts";
-import type { AttentionAttributes, AttentionValues } from "./attention-values.ts";
+import {
+  attendedShape,
+  attentionScratch,
+  attentionWork,
+  requireAttended,
+  requireAttention,
+} from "./attention.ts";
+import {
+  type AttentionAttributes,
+  type AttentionValues,
+  BACKWARD_WORK,
+  FORWARD_WORK,
+} from "./attention-values.ts";
 
 type BiasedValues = readonly [...AttentionValues, bias: Value];
 
@@ -39,6 +50,8 @@ export const biasedAttentionOp: Op<AttentionAttributes, BiasedValues> = {
     return [{ dtype: query.dtype, shape: attendedShape(query) }];
   },
   emit: (node, emitter) => emitAttention(node, emitter, { bias: node.inputs[7] }),
+  multiplications: ({ inputs, attributes }, bindings) =>
+    attentionWork(inputs, attributes, bindings, FORWARD_WORK),
   scratchBytes: ({ inputs, attributes }, bindings) =>
     attentionScratch(inputs, attributes, bindings, { scores: 3, queries: 2, keys: 2 }),
   vjp: ({ inputs, outputs: [output], attributes }, [gradient]) => {
@@ -66,6 +79,8 @@ export const biasedAttentionGradientOp: Op<
     return [query, key, value, { dtype: bias.dtype, shape: scores }];
   },
   emit: (node, emitter) => emitAttentionGradient(node, emitter, { bias: node.inputs[9] }),
+  multiplications: ({ inputs: [, , ...values], attributes }, bindings) =>
+    attentionWork(values, attributes, bindings, BACKWARD_WORK),
   scratchBytes: ({ inputs: [, , ...values], attributes }, bindings) =>
     attentionScratch(values, attributes, bindings, { scores: 4, queries: 3, keys: 6 }),
   vjp: "not-differentiable",

@@ -9,8 +9,9 @@
  * "GQA", arXiv:2305.13245.
  */
 import type { Op, Value, Values } from "../../graph.ts";
-import { dimsOf, sameShape, showShape, sizeAt } from "../../shape.ts";
+import { dimAt, dimsOf, evaluateShape, sameShape, showShape, sizeAt } from "../../shape.ts";
 import { splitOp } from "../rows/split.ts";
+import { FORWARD_WORK, pairWork } from "./attention-values.ts";
 
 /** Settings of causal attention over tokens that follow each other from position 0. */
 export interface CachedAttentionAttributes extends Record<string, unknown> {
@@ -124,6 +125,14 @@ export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
       ...(tables.length > 0 && { do_rotary: 1, ...(neighbours && { rotary_interleaved: 1 }) }),
     };
     emitter.node("com.microsoft.GroupQueryAttention", given, emitter.names(node.outputs), attributes);
+  },
+  // Of the cache the keys that lie in it are not known, so that all that it has room for count.
+  multiplications: ({ inputs, attributes }, bindings) => {
+    const { first, cache } = partsOf(inputs, attributes);
+    const [B, T] = dimsOf(evaluateShape(first.shape, bindings), 3);
+    const C = dimAt(evaluateShape(cache[0]!.shape, bindings), 2);
+    const { numHeads, headWidth: width } = attributes;
+    return pairWork(FORWARD_WORK, { numPairs: B * numHeads * T * C, width });
   },
   vjp: "not-differentiable",
 };

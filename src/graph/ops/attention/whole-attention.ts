@@ -9,9 +9,15 @@
 import { DTYPES, FLOAT_BYTES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
-import { dimsOf, evaluateShape, sameShape, showShape } from "../../shape.ts";
+import { dimAt, dimsOf, evaluateShape, sameShape, showShape } from "../../shape.ts";
 import { emitMask } from "./attention-mask.ts";
-import { type AttentionAttributes, type AttentionValues, requireWindow } from "./attention-values.ts";
+import {
+  type AttentionAttributes,
+  type AttentionValues,
+  FORWARD_WORK,
+  pairWork,
+  requireWindow,
+} from "./attention-values.ts";
 
 /** Settings of attention; heads of queries are a multiple of those of keys. */
 export interface WholeAttentionAttributes
@@ -60,6 +66,11 @@ export const wholeAttentionOp: Op<WholeAttentionAttributes, AttentionValues> = {
     });
     const attributes = { q_num_heads: numHeads, kv_num_heads: numKeyValueHeads, scale: { float: scale } };
     emitter.node("Attention", [query, key, value, mask], emitter.names(node.outputs), attributes);
+  },
+  multiplications: ({ inputs: [query, key], attributes: { numHeads } }, bindings) => {
+    const [B, T, width] = dimsOf(evaluateShape(query.shape, bindings), 3);
+    const S = dimAt(evaluateShape(key.shape, bindings), 1);
+    return pairWork(FORWARD_WORK, { numPairs: B * numHeads * T * S, width: width / numHeads });
   },
   // Scores and weights; queries, keys and values by head.
   scratchBytes: ({ inputs: [query, key], attributes: { numHeads } }, bindings) => {

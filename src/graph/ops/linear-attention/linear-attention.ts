@@ -137,6 +137,10 @@ export const cachedLinearAttentionOp: Op<
     const given = { query, key, value, decay, rate, state };
     addLinearAttention(emitter, given, emitter.names(outputs), { numHeads });
   },
+  multiplications: ({ inputs: [, ...values] }, bindings) => ({
+    kind: "float32",
+    count: costOf(values, bindings, FORWARD).count,
+  }),
   vjp: "not-differentiable",
 };
 

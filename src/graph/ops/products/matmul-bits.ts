@@ -77,6 +77,11 @@ export const matmulBitsOp: Op<BitsAttributes, Inputs> = {
   // Codes and scales, and the sum of each block.
   packedBytes: ({ inputs: [, codes, scales] }) =>
     evaluateSize(codes.shape, {}) + 2 * FLOAT_BYTES * evaluateSize(scales.shape, {}),
+  // However x is rounded, rows are multiplied about as fast as in float32: docs/log.md#costs-of-single-operators.
+  multiplications: ({ inputs: [x], outputs: [y] }, bindings) => ({
+    kind: "float32",
+    count: evaluateSize(y.shape, bindings) * sizeAt(x.shape, -1),
+  }),
   emit: (node, emitter) => {
     const { bits, activations } = node.attributes;
     const [input, matrix] = node.inputs;

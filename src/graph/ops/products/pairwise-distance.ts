@@ -61,12 +61,16 @@ export const pairwiseDistanceOp: Op<
     const [wideU, wideV] = [emitter.temporary(), emitter.temporary()];
     emitter.node("Split", [wide, emitter.int64([m, n])], [wideU, wideV], { axis: 0 });
     const back = emit("Div", [emitter.scalar(1), emit("Mul", [scale, scale])]);
-    const pairing = emitter.constant("float32", [3 * q + 4, 3 * q + 4], pairs(q));
+    const pairing = emitter.constant("float32", [widenedWidth(q), widenedWidth(q)], pairs(q));
     const left = emit("MatMul", [wideU, emit("Mul", [pairing, back])]);
     const rounded = emit("com.microsoft.FusedMatMul", [left, wideV], { transB: 1 });
     const [distance, squared] = emitter.names(node.outputs);
     emitter.node("Relu", [rounded], [squared]);
     emitter.node("Sqrt", [squared], [distance]);
+  },
+  multiplications: ({ inputs: [u, v] }) => {
+    const width = widenedWidth(sizeAt(u.shape, 1));
+    return { kind: "float32", count: sizeAt(u.shape, 0) * width * (width + sizeAt(v.shape, 0)) };
   },
   vjp: ({ inputs: [u, v], outputs: [distance, squared] }, [gradient, dSquared]) => {
     if (dSquared || !gradient)
@@ -102,12 +106,15 @@ function powerOfTwo(emitter: Emitter, largest: string, q: number): string {
   return emitter.value("Pow", [emitter.scalar(2), exponent]);
 }
 
+/** Numbers of a widened row: h, l and h + l, and four more. */
+const widenedWidth = (q: number): number => 3 * q + 4;
+
 /**
  * What of one row meets what of the other, where a row is [h, 1, |h|², l, h + l, 1, rest]:
  * -2 h·h' + |h|² + |h'|², whole numbers, before -2 h·l' - 2 l·(h' + l') + rest + rest'.
  */
 function pairs(q: number): Float32Array {
-  const width = 3 * q + 4;
+  const width = widenedWidth(q);
   const [H, ONE, HH, L, BOTH, ONE2, REST] = [0, q, q + 1, q + 2, 2 * q + 2, 3 * q + 2, 3 * q + 3] as const;
   const matrix = new Float32Array(width * width);
   const pair = (from: number, to: number, factor: number): void => {

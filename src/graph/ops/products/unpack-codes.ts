@@ -67,6 +67,11 @@ export const unpackCodesOp: Op<UnpackAttributes, readonly [Value]> = {
       );
     }
   },
+  multiplications: ({ inputs: [packed], attributes: { bits, columns } }, bindings) => {
+    if (bits === 8) return { kind: "float32", count: 0 };
+    const numUnits = evaluateDim(dimAt(packed.shape, 0), bindings) * Math.ceil(columns / UNIT);
+    return { kind: "float32", count: numUnits * (bits + UNIT) * unitMatrices(bits).numShifted };
+  },
   // Bytes as numbers, and shifted. Before they are rounded down they lie where the codes come, or else beside them.
   heldBytes: ({ inputs: [packed], attributes: { bits, columns } }, bindings) => {
     if (bits === 8) return [];
