@@ -212,9 +212,11 @@ export class Model {
     return untied;
   }
 
-  /** Builds a block: x [B, T, D] to y [B, T, D]. */
+  /** Builds a block: x [B, T, D] to y [B, T, D]. @throws RangeError for a layer that the model does not have */
   buildBlock(layer: number, options: PartOptions): BuiltPart {
-    return this.#build(this.layers[layer]?.kind ?? 0, options);
+    const found = this.layers[layer];
+    if (found) return this.#build(found.kind, options);
+    throw new RangeError(`Cannot build block ${layer}: expected 0 to ${this.layers.length - 1}`);
   }
 
   #build(kind: number, options: PartOptions): BuiltPart {

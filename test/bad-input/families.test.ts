@@ -270,6 +270,7 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   bert: [
     [{ id2label: {} }, "id2label is {} (expected at least two classes)"],
     [{ id2label: null, num_labels: 0 }, "num_labels is 0 (expected at least two classes)"],
+    [{ id2label: {}, problem_type: "regression" }, "id2label is {} (expected at least one output)"],
     [
       { id2label: { 0: "LABEL_0" }, problem_type: "single_label_classification" },
       'id2label is {"0":"LABEL_0"} (expected at least two classes)',

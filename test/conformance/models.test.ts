@@ -6,6 +6,7 @@ import type { Example } from "../../src/data/examples/example.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
 import { openTextModel } from "../../src/engine/open-text-model.ts";
 import { FAMILIES, findFamily, openModel } from "../../src/models/families.ts";
+import { PLAIN_PART } from "../../src/models/graphs/part-options.ts";
 import { Session } from "../../src/run/session.ts";
 import { full } from "../../src/peft/methods/full.ts";
 import { gradients } from "../../src/graph/autodiff.ts";
@@ -266,4 +267,9 @@ test("with longrope a row is rotated by its own length, whatever is beside it", 
     }
   }
   await passes.release();
+});
+
+test("a block of a layer that a model does not have is refused", () => {
+  const model = openModel(TINY_CONFIGS["llama"]!);
+  assert.throws(() => model.buildBlock(99, PLAIN_PART), /^RangeError: Cannot build block 99: expected 0 to /);
 });

@@ -76,7 +76,10 @@ export function numClasses(raw: RawConfig, problems: readonly ProblemType[] = PR
   const { key, found } = countOf(raw);
   const least = isOneEnough ? 1 : 2;
   if (typeof found === "number" && Number.isSafeInteger(found) && found >= least) return found;
-  throw unusable(raw, `${key} is ${showValue(raw[key])} (expected at least two classes)`);
+  throw unusable(
+    raw,
+    `${key} is ${showValue(raw[key])} (expected at least ${isOneEnough ? "one output" : "two classes"})`,
+  );
 }
 
 /** The number of classes of an encoder. @throws UsageError "usage/model" for one that does not tell classes, or as `numClasses` */
