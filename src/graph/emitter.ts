@@ -1,5 +1,5 @@
 /** @file Collects the ONNX nodes, constants and names of one program. */
-import { type DType, type TensorData, bytesOf } from "./dtype.ts";
+import { type DType, type TensorData, constantKey } from "./dtype.ts";
 import { type Shape, knownShape } from "./shape.ts";
 
 /** A value of a graph, as far as a file tells of it. */
@@ -44,9 +44,6 @@ export interface Target {
 
 /** A processor that needs no special care. */
 export const PLAIN_TARGET: Target = { bytePairsOverflow: false };
-
-/** One character for each byte: a table of 786,432 numbers is a key in 13 ms, and in 240 with its digits. */
-const BYTES = new TextDecoder("latin1");
 
 export class Emitter {
   readonly nodes: OnnxNode[] = [];
@@ -95,7 +92,7 @@ export class Emitter {
 
   /** Adds a constant, once for equal data, and returns its name. */
   constant(dtype: DType, shape: readonly number[], data: TensorData): string {
-    const key = `${dtype}[${shape.join(",")}]${BYTES.decode(bytesOf(data))}`;
+    const key = constantKey(dtype, shape, data);
     let name = this.#constantNames.get(key);
     if (name === undefined) {
       name = `%c${this.constants.length}`;

@@ -46,8 +46,10 @@ test("constant() makes equal constants once and others apart", () => {
     graph.constant("float32", [1], Float32Array.of(2)),
     graph.constant("int32", [], Int32Array.of(2)),
     graph.constant("float32", [2], Float32Array.of(2, 2)),
+    graph.scalar(0),
+    graph.scalar(-0),
   ];
-  assert.equal(new Set([two, ...others]).size, 5);
+  assert.equal(new Set([two, ...others]).size, 7);
 });
 
 test("a value's inputs have smaller ids, and an input knows its name", () => {

@@ -4,9 +4,9 @@
  * An operation is its shape rule, ONNX emission and vector-Jacobian product, in one file; two that are each other's gradient
  * share one. Forward and gradient of a function live in one graph; a program is a cut through it (`program.ts`).
  */
-import type { DType, TensorData } from "./dtype.ts";
+import { type DType, type TensorData, constantKey } from "./dtype.ts";
 import type { Emitter, Target } from "./emitter.ts";
-import { type Bindings, type Shape, knownShape, showShape } from "./shape.ts";
+import { type Bindings, type Shape, knownShape } from "./shape.ts";
 
 /** Element type and shape. */
 export interface TensorType {
@@ -129,7 +129,7 @@ export class Graph {
 
   /** Makes a small constant that is written into the program; equal ones are one value. */
   constant(dtype: DType, shape: readonly number[], data: TensorData): Value {
-    const key = `${dtype}${showShape(shape)}${data.join(",")}`;
+    const key = constantKey(dtype, shape, data);
     let value = this.#constants.get(key);
     if (!value) {
       value = this.#value({ dtype, shape }, null, null);
