@@ -21,8 +21,19 @@ if (formats.length === 0) {
   );
   process.exit(2);
 }
-const seed = values.seed === undefined ? Date.now() % 1_000_000 : Number(values.seed);
-const endMs = performance.now() + Number(values.minutes) * 60_000;
+
+/** Reads the number of a flag; ends with status 2 where it is none. */
+function numberOf(flag: string, text: string): number {
+  const number = text.trim() === "" ? Number.NaN : Number(text);
+  if (!Number.isFinite(number) || number < 0) {
+    console.error(`--${flag} is "${text}", expected a number from 0 on`);
+    process.exit(2);
+  }
+  return number;
+}
+
+const seed = values.seed === undefined ? Date.now() % 1_000_000 : numberOf("seed", values.seed);
+const endMs = performance.now() + numberOf("minutes", values.minutes) * 60_000;
 /** Cases of a format before the next has its turn. */
 const ROUND = 2000;
 let numFailures = 0;
@@ -42,5 +53,5 @@ async function run(from: number, numCases: number, isOver: () => boolean): Promi
 if (values.case === undefined) {
   for (let from = 0; performance.now() < endMs; from += ROUND)
     await run(from, ROUND, () => performance.now() >= endMs);
-} else await run(Number(values.case), 1, () => false);
+} else await run(numberOf("case", values.case), 1, () => false);
 process.exitCode = numFailures > 0 ? 1 : 0;
