@@ -4,6 +4,7 @@ import { createReadStream } from "node:fs";
 import { stat } from "node:fs/promises";
 import { createServer } from "node:http";
 import { extname } from "node:path";
+import { pipeline } from "node:stream";
 import { fileURLToPath } from "node:url";
 
 const here = (path: string): string => fileURLToPath(new URL(path, import.meta.url));
@@ -41,15 +42,22 @@ const port = Number(process.argv[2] ?? 8000);
 createServer((request, response) => {
   const path = fileAt(new URL(request.url ?? "/", "http://localhost").pathname);
   stat(path).then(
-    ({ size }) => {
+    (found) => {
+      if (!found.isFile()) {
+        response.writeHead(404).end();
+        return;
+      }
       response.writeHead(200, {
         "content-type": TYPES[extname(path)] ?? "application/octet-stream",
-        "content-length": size,
+        "content-length": found.size,
         "cross-origin-opener-policy": "same-origin",
         "cross-origin-embedder-policy": "require-corp",
       });
-      createReadStream(path).pipe(response);
+      // A reader who leaves ends the file too, and nothing else.
+      pipeline(createReadStream(path), response, () => {});
     },
-    () => response.writeHead(404).end(),
+    () => {
+      response.writeHead(404).end();
+    },
   );
 }).listen(port, "127.0.0.1", () => process.stdout.write(`http://localhost:${port}\n`));
