@@ -30,7 +30,7 @@ export interface OperandSpec {
 
 /** Where the numbers of a tensor come from. */
 export interface TensorReader {
-  /** As it is kept; not to be changed. Planes come to lie in those of `memory` that have their name, type and length. */
+  /** As it is kept; not to be changed. Planes may come to lie in those of `memory` that have their name, type and length. */
   stored(memory?: Planes): Promise<StoredTensor>;
   /** Writes as many of its values as fit into memory of the caller, from that of a number on, else from the first. */
   readInto(into: Float32Array, start?: number): Promise<void>;

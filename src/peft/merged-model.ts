@@ -30,8 +30,8 @@ export async function mergedModel(
   const merged = new BaseModel(name, changed.has(model.headTensor.name) ? model.untied() : model, {
     storageOf: (tensor) => (changed.has(tensor) ? "f32" : source.storageOf(tensor)),
     groupSizeOf: (tensor) => (changed.has(tensor) ? null : source.groupSizeOf(tensor)),
-    stored: async (tensor) => {
-      if (!changed.has(tensor)) return await source.stored(tensor);
+    stored: async (tensor, memory) => {
+      if (!changed.has(tensor)) return await source.stored(model.storedName(tensor), memory);
       const data = zeros("float32", merger.shapeOf(tensor));
       await readInto(tensor, data.data);
       return storedFloats(data);

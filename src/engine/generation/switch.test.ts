@@ -130,4 +130,12 @@ describe("mergedModel()", () => {
     assert.notDeepEqual(await idsOf(adapter), await idsOf(null));
     await merged.release();
   });
+
+  test("has what it leaves as its base has it, a head that is the embedding's too", async () => {
+    const adapter = await moved(lora, { rank: 2 }, 1);
+    const merged = await mergedModel(createEngine({ threads: 1 }), base, adapter);
+    const [[head, table] = ["", ""]] = base.model.ties;
+    assert.deepEqual(await merged.model.source.stored(head), await base.source.stored(table));
+    await merged.release();
+  });
 });

@@ -60,7 +60,7 @@ export interface Checkpoint {
   /** Names of those that no file has: of a head that was made anew. */
   readonly freshTensors?: readonly string[];
   /**
-   * Reads one tensor, which others may be given too: only to be read. Planes come to lie in those of `memory` that have their name, type and length.
+   * Reads one tensor, which others may be given too: only to be read. Planes may come to lie in those of `memory` that have their name, type and length.
    * @throws FormatError format/tensor, format/file
    */
   read(name: string, memory?: Planes): Promise<StoredTensor>;

@@ -15,7 +15,7 @@ export interface WeightSource {
   storageOf(name: string): StorageName;
   /** Columns of a matrix that share a scale, of a kind that leaves that to each tensor; else null. */
   groupSizeOf(name: string): number | null;
-  /** A tensor as it is kept; the caller must not change it. Planes come to lie in those of `memory` that have their name, type and length. */
+  /** A tensor as it is kept; the caller must not change it. Planes may come to lie in those of `memory` that have their name, type and length. */
   stored(name: string, memory?: Planes): Promise<StoredTensor>;
   /** A tensor that is kept as float32, without a copy; null: it must be read. Only to be read. */
   view(name: string): HostTensor<"float32"> | null;
