@@ -10,7 +10,7 @@ import { RESIDENT, type VectorMemory, whileHeld } from "../runtime/memory/vector
 import { type AdapterView, type BoundTensor, viewAdapter } from "./adapter-view.ts";
 import { type AdaptedSite, type AttachRequest, layOut } from "./layout.ts";
 import { A_METHOD } from "./define-method.ts";
-import { type Method, configFileOf } from "./method.ts";
+import { type Method, makesModel } from "./method.ts";
 import { type Parameter, type ParameterGroup, lengthOf, makeParameters } from "./parameters.ts";
 import { SiteTensorSet } from "./site-tensors.ts";
 import type { Targets } from "./sites/targets.ts";
@@ -88,7 +88,7 @@ export async function attach(
   const { model } = base;
   const layout = layOut(model, base.source, request);
   const { options, targets, sites } = layout;
-  const own = configFileOf(method) === null ? memory : RESIDENT;
+  const own = makesModel(method) ? memory : RESIDENT;
   const { parameters, groups } = makeParameters(layout, own);
   const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
   if (random !== null) await readTrainedBase(base, parameters, own);
@@ -157,7 +157,7 @@ async function readRows(
  * so a head stays when the embedding that it is tied to is trained. `trained`: names of parameters.
  */
 export function copiedTensors(model: Model, method: Method, trained: ReadonlySet<string>): string[] {
-  if (configFileOf(method) === null) return [];
+  if (makesModel(method)) return [];
   return [...model.ties].flatMap(([own, tied]) => (trained.has(tied) && !trained.has(own) ? [own] : []));
 }
 

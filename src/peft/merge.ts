@@ -14,7 +14,7 @@ import { madeOnce, releaseMade } from "../runtime/made-once.ts";
 import { type Adapter, AN_ADAPTER } from "./attach.ts";
 import type { AdaptedSite } from "./layout.ts";
 import { type MergePlace, buildMerge, compileMerge } from "./merge-program.ts";
-import { configFileOf } from "./method.ts";
+import { makesModel } from "./method.ts";
 import { feedSite } from "./sites/site-inputs.ts";
 import { trainedRowsIn } from "./trained-base/token-rows.ts";
 import { type TrainedRows, putRows } from "./trained-base/trained-rows.ts";
@@ -82,7 +82,7 @@ export class Merger {
     );
     const names = new Set([...trained, ...this.#places.keys()]);
     for (const [own, tied] of model.ties) {
-      if (names.has(tied) && configFileOf(this.#adapter.method) !== null) names.add(own);
+      if (names.has(tied) && !makesModel(this.#adapter.method)) names.add(own);
     }
     // Of rows of a table, a head that is tied to it has the same, or others of its own.
     return [...new Set([...names, ...this.#rows.keys()])];

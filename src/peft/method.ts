@@ -167,6 +167,11 @@ export function configFileOf(method: Method): ConfigFile<unknown, unknown> | nul
   return method.result === "model" ? null : method.result;
 }
 
+/** Whether what it trains becomes an ordinary model, and no adapter. */
+export function makesModel(method: Method): boolean {
+  return configFileOf(method) === null;
+}
+
 /** Experts that are modules of their own here; transformers has those of a layer as one tensor. */
 const SINGLE_EXPERT = /\.experts\.\d+\./;
 

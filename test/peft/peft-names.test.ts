@@ -8,10 +8,11 @@ import {
   writeAdapter,
   writeAdapterFolder,
 } from "../../src/format/by-path.ts";
+import { makesModel } from "../../src/peft/method.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
 import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
-import { adapterFiles, isAdapterMethod } from "../../src/format/adapters/adapter.ts";
+import { adapterFiles } from "../../src/format/adapters/adapter.ts";
 import { writeFolderAtomic } from "../../src/format/files/atomic.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { relativeDifference } from "../golden/golden-files.ts";
@@ -89,7 +90,7 @@ for (const method of ["lora", "full"]) {
     const adapter = await attachTo(base, findMethod(method));
     perturb(adapter, 0.1);
     const path = `${folder}/text-${method}`;
-    if (isAdapterMethod(adapter))
+    if (!makesModel(adapter.method))
       await writeMergedModel({ engine, base, checkpoint, adapter, path, to: "hf", kind: null });
     else await writeFolderAtomic(path, adapterFiles(adapter, origin));
     const text = await loadModel(path);

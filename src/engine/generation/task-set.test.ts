@@ -5,7 +5,7 @@ import { after, describe, test } from "node:test";
 import { arrayBytes } from "../../../test/process/array-bytes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { GraftError } from "../../errors.ts";
-import { configFileOf } from "../../peft/method.ts";
+import { makesModel } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
 import { openTextModel } from "../open-text-model.ts";
 import type { TextModel } from "../text-model.ts";
@@ -47,7 +47,7 @@ async function assertRefused(run: () => Promise<unknown>, message: RegExp, hint:
 const base = await trace(await open());
 
 for (const method of METHODS) {
-  if (configFileOf(method) === null) continue;
+  if (makesModel(method)) continue;
   test(`two tasks of method ${method.name} and the base take turns, bit for bit as alone`, async () => {
     const paths = [];
     for (const seed of [1, 2]) paths.push(await writeTask(`${method.name}-${seed}`, method.name, seed));

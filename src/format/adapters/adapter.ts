@@ -37,11 +37,6 @@ export const TEMPLATE_KEY = "chat_template_sha256";
 /** Key of the kind to which the base was rounded. */
 export const BASE_KEY = "base_rounded_to";
 
-/** Whether the method's result is an adapter folder; else it is a whole model. */
-export function isAdapterMethod(adapter: Adapter): boolean {
-  return configFileOf(adapter.method) !== null;
-}
-
 /** Facts for a file that are not the adapter's own. */
 export interface AdapterOrigin {
   readonly base: BaseModel;

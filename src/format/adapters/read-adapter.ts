@@ -11,7 +11,7 @@ import { type Adapter, attach } from "../../peft/attach.ts";
 import { requireAdapterSize } from "../../untrusted/limits.ts";
 import type { AttachRequest } from "../../peft/layout.ts";
 import { type Preview, previewAttach } from "../../peft/preview.ts";
-import type { Method } from "../../peft/method.ts";
+import { type Method, makesModel } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import { requireHead } from "./adapter-classes.ts";
@@ -29,7 +29,7 @@ import { checkCodes } from "./codes-hash.ts";
 import type { JsonObject } from "../files/json-file.ts";
 import { unstacked } from "../files/safetensors/expert-stacks.ts";
 import { openSafetensors } from "../files/safetensors/safetensors.ts";
-import { BASE_KEY, TEMPLATE_KEY, isAdapterMethod } from "./adapter.ts";
+import { BASE_KEY, TEMPLATE_KEY } from "./adapter.ts";
 import { readSettings } from "./adapter-settings.ts";
 
 /** An adapter that was read, with what its file says beside the numbers. */
@@ -132,7 +132,7 @@ function requireTransposed(path: string, { sites }: Adapter): void {
 
 /** Puts the numbers of a saved run, adapter folder or model, back into an adapter of the same settings. */
 export async function restoreAdapter(folder: Folder, adapter: Adapter): Promise<void> {
-  if (isAdapterMethod(adapter)) {
+  if (!makesModel(adapter.method)) {
     // A run's own folder leaves nothing to be made from weights.
     const { tensors } = tensorsByOwnNames(
       folder.path,

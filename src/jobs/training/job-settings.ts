@@ -5,7 +5,7 @@
 import { UsageError } from "../../errors.ts";
 import { nearestName } from "../../messages/setting-names.ts";
 import { findOptimizer } from "../../optim/optimizers.ts";
-import { configFileOf } from "../../peft/method.ts";
+import { makesModel } from "../../peft/method.ts";
 import { METHODS, findMethod } from "../../peft/methods.ts";
 import type { Objective } from "../../train/objective.ts";
 import { suitableLearningRate } from "../../train/settings/learning-rate.ts";
@@ -179,8 +179,8 @@ function requireFactor(factor: number, key: string): void {
 
 /** What a job trains is served beside the base. @throws UsageError "usage/flag" for a method whose result is a model of its own */
 function requireAdapter({ method }: TrainOptions): void {
-  if (configFileOf(findMethod(method)) !== null) return;
-  const others = METHODS.filter((each) => configFileOf(each) !== null).map(({ name }) => name);
+  if (!makesModel(findMethod(method))) return;
+  const others = METHODS.filter((each) => !makesModel(each)).map(({ name }) => name);
   throw new UsageError(
     "usage/flag",
     `Cannot use method "${method}" in a job: its result is a model of its own, expected an adapter`,

@@ -10,7 +10,7 @@ import { join } from "node:path";
 import { FailedError, UsageError } from "../../errors.ts";
 import { checkpointFolder } from "../../format/run-checkpoints.ts";
 import type { Contribution } from "../../peft/algebra/outer-step.ts";
-import { configFileOf } from "../../peft/method.ts";
+import { makesModel } from "../../peft/method.ts";
 import {
   A_COUNT,
   A_FUNCTION,
@@ -80,7 +80,7 @@ function requireAlike(input: AveragedInput): void {
     const setting = `${key} ${JSON.stringify(options[key])}`;
     throw new UsageError("usage/flag", `Cannot use ${setting} in an averaged training: ${found}`, { hint });
   };
-  if (configFileOf(findMethod(options.method)) === null)
+  if (makesModel(findMethod(options.method)))
     refuse("method", "its result is a model of its own, expected an adapter", "Choose another method.");
   if (options.overwrite)
     refuse(

@@ -2,6 +2,7 @@
 import { countLabels, exampleLength, sequencesOf } from "../../data/examples/training-unit.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { Adapter } from "../../peft/attach.ts";
+import { makesModel } from "../../peft/method.ts";
 import type { DoneEvent, ResumeEvent, StartEvent } from "../events.ts";
 import { entriesOf, lossOf } from "../logs/log-format.ts";
 import type { TrainingSetup } from "./setup/setup.ts";
@@ -57,7 +58,7 @@ export function tellResume(setup: TrainingSetup, checkpoint: string, saved: RunS
 
 /** What the folder of a run holds in the end. */
 export function resultOf({ method }: Pick<Adapter, "method">): DoneEvent["result"] {
-  return method.kind === "base" && method.result === "model" ? "model" : "adapter";
+  return makesModel(method) ? "model" : "adapter";
 }
 
 /** Tells what a run ended with. */

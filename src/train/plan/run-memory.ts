@@ -13,7 +13,7 @@ import type { Compute } from "../../nn/compute.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { KeptAs, Layout } from "../../peft/layout.ts";
 import type { Preview } from "../../peft/preview.ts";
-import { type Method, configFileOf } from "../../peft/method.ts";
+import { type Method, makesModel } from "../../peft/method.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import { outlineAdapter } from "../../peft/outline.ts";
 import type { Residency } from "../../run/weights/weights.ts";
@@ -158,7 +158,7 @@ function parameterParts(
   }
   // As many blocks stay as there is room for.
   const weights = storedBytes + outer + blocks("float32");
-  if (configFileOf(method) !== null) return { weights: Math.min(weights, budgetBytes), ...ofTraining };
+  if (!makesModel(method)) return { weights: Math.min(weights, budgetBytes), ...ofTraining };
   return {
     weights: Math.min(weights + (2 + numSlots) * trained, budgetBytes),
     trained: preview.frozenBytes,

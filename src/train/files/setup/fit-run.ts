@@ -8,7 +8,7 @@ import { canRoundBase, withQuantizedBase } from "../../../format/checkpoint/quan
 import { parseByteSize, showByteSize } from "../../../messages/byte-size.ts";
 import { formatCount } from "../../../messages/numbers.ts";
 import { kebabCase } from "../../../messages/setting-names.ts";
-import { configFileOf } from "../../../peft/method.ts";
+import { makesModel } from "../../../peft/method.ts";
 import { findMethod } from "../../../peft/methods.ts";
 import type { TrainOptions } from "../../settings/options.ts";
 import { AUTO_MEMORY } from "../../settings/setting-groups.ts";
@@ -166,8 +166,7 @@ function* withParametersOnDisk(
   const { options, method } = prepared;
   const isStored = residencyOf(options) === "stored";
   const isMany = (options.dataParallel ?? 1) > 1;
-  if (!isStored || isMany || configFileOf(method) !== null || options.residentMemory !== undefined)
-    return null;
+  if (!isStored || isMany || !makesModel(method) || options.residentMemory !== undefined) return null;
   const plan = function* (budgetBytes: number): Generator<void, Candidate, void> {
     const settings = { residentMemory: showByteSize(budgetBytes) };
     const made = yield* planAlternative({ ...opened, options }, { settings, isExact }, limitBytes);

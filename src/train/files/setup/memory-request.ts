@@ -5,7 +5,7 @@ import { keptIn } from "../../../format/checkpoint/load-model.ts";
 import { parseByteSize } from "../../../messages/byte-size.ts";
 import { COMPUTES } from "../../../nn/computes.ts";
 import { NO_ADAPTER } from "../../../peft/adapter-view.ts";
-import { configFileOf } from "../../../peft/method.ts";
+import { makesModel } from "../../../peft/method.ts";
 import { outlineAdapter } from "../../../peft/outline.ts";
 import { findActivationForm } from "../../activations/forms.ts";
 import { findEvalMetric } from "../../eval-metrics.ts";
@@ -29,7 +29,7 @@ export function memoryRequest(run: PreparedRun): MemoryRequest {
   const budgetBytes = parseByteSize(options.residentMemory ?? "");
   requireFrozenShards(options.shardDtype, {
     hasBudget: budgetBytes !== null,
-    trainsAll: configFileOf(run.method) === null,
+    trainsAll: makesModel(run.method),
   });
   if (budgetBytes !== null) requireResidentBudget(budgetBytes, budgetRequest(run));
   return {
@@ -76,7 +76,7 @@ export function budgetRequest(run: PreparedRun): BudgetRequest {
   return {
     model,
     trained: layout.trainedBase,
-    waits: configFileOf(method) === null,
+    waits: makesModel(method),
     hasPlainPasses: readers.includes(NO_ADAPTER),
     numSlots: optimizer.slots.length,
     residency,
