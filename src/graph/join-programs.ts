@@ -2,7 +2,7 @@
  * @file Several programs as one, in which what they multiply with a matrix that they share is one product: rows of unlike
  * work in one pass over the weights. All else of a program is computed as it was.
  */
-import { type AnyNode, type Attributes, Graph, type Value, isNodeOf, placeIn } from "./graph.ts";
+import { type AnyNode, type Attributes, Graph, type NodeOf, type Value, isNodeOf, placeIn } from "./graph.ts";
 import { matmulParts } from "./ops/products/matmul-parts.ts";
 import { matmulOp } from "./ops/products/matmul.ts";
 import { type ProgramSpec, nodesOf } from "./program.ts";
@@ -19,10 +19,13 @@ export function inPart(part: number, name: string): string {
   return part === 0 ? name : `${part}/${name}`;
 }
 
+type MatmulNode = NodeOf<typeof matmulOp>;
+
 /** Products of several parts with the same matrix, which become one product. */
 interface Product {
   readonly matrix: Value;
-  readonly members: { readonly part: PartCopy; readonly node: AnyNode }[];
+  readonly transB: boolean;
+  readonly members: { readonly part: PartCopy; readonly node: MatmulNode }[];
 }
 
 /** What parts have in common. */
@@ -77,7 +80,7 @@ class PartCopy {
       const count = counts.get(matrix) ?? 0;
       counts.set(matrix, count + 1);
       const key = JSON.stringify([matrix.name, node.attributes, count]);
-      const product = products.get(key) ?? { matrix, members: [] };
+      const product = products.get(key) ?? { matrix, transB: node.attributes.transB, members: [] };
       product.members.push({ part: this, node });
       products.set(key, product);
       this.#products.set(node, product);
@@ -98,9 +101,9 @@ class PartCopy {
   #apply(node: AnyNode): void {
     const product = this.#products.get(node);
     if (product && product.members.length > 1) {
-      const { matrix, members } = product;
+      const { matrix, members, transB } = product;
       const rows = members.map((member) => member.part.place(member.node.inputs[0]));
-      const made = matmulParts(rows, matrix, { transB: node.attributes["transB"] === true });
+      const made = matmulParts(rows, matrix, { transB });
       for (const [i, { part, node: own }] of members.entries()) part.#places.set(own.outputs[0], made[i]!);
       return;
     }
@@ -114,10 +117,9 @@ class PartCopy {
 }
 
 /** Whether a product is one of rows with a matrix of known sizes, or its transpose, and nothing else. */
-function isPlain({ inputs: [, b], attributes: { transA, alpha } }: AnyNode): boolean {
-  const shape: Shape = b?.shape ?? [];
+function isPlain({ inputs: [, { shape }], attributes: { transA, alpha } }: MatmulNode): boolean {
   const isKnown = shape.length === 2 && shape.every((dim) => typeof dim === "number");
-  return transA === false && alpha === 1 && isKnown;
+  return !transA && alpha === 1 && isKnown;
 }
 
 /** Makes the symbols of a program's sizes others, in a shape or in attributes: two parts have unlike numbers of rows. */

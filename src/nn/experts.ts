@@ -32,7 +32,7 @@ interface ExpertPlace {
 /** Builds an expert of x [N, D]. */
 export type ExpertBuilder = (b: Builder, x: Value, place: ExpertPlace) => Value;
 
-/** What a router does. */
+/** How experts are chosen, and what each of them is. */
 interface ExpertsOptions {
   readonly numExperts: number;
   /** Experts of a token. */

@@ -3,7 +3,7 @@
  *
  *   node tools/small-model/make-model.ts OUT [--steps N] [--seed N]
  *
- * Tokenizer and weights start from the text of make-small-model-text.ts and a seed; the weights are trained through
+ * Tokenizer and weights start from the text of make-text.ts and a seed; the weights are trained through
  * `train()` with the method `full`, rounded to bfloat16, measured on text of another seed, and written to the folder OUT
  * with a README.md that says all this with numbers.
  */

@@ -107,9 +107,9 @@ export function gemmaDecoder(
   { hasNormsBehind = true, ...attention }: GemmaBlocks,
   isWindowed: (layer: number) => boolean,
 ): ModelDefinition {
-  const [full, windowed] = [attention.full, attention.windowed].map((options) =>
-    gemmaBlock(rmsNormPlusOne(c.rms_norm_eps), options, gemmaMlp(c), { hasNormsBehind }),
-  ) as [Layer, Layer];
+  const block = (options: SelfAttentionOptions): Layer =>
+    gemmaBlock(rmsNormPlusOne(c.rms_norm_eps), options, gemmaMlp(c), { hasNormsBehind });
+  const [full, windowed] = [block(attention.full), block(attention.windowed)];
   return decoder(raw, c, layersByWindow(raw, c, { full, windowed }, isWindowed), gemmaEnds(c));
 }
 

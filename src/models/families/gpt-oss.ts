@@ -45,9 +45,9 @@ export const gptOss: Family = {
     const expert = clampedExpert({ intermediateSize, limit, alpha });
     const options = { ...readExperts(raw, c), normalizes: true, router: ROUTER, expert };
     const attention = { ...plainAttention(withRotation(raw), c), sinks: SINKS };
-    const [full, windowed] = [null, c.sliding_window].map((window) =>
-      llamaBlock(c, { ...attention, window }, (b, x) => experts(b, x, "mlp.", options)),
-    ) as [Layer, Layer];
+    const block = (window: number | null): Layer =>
+      llamaBlock(c, { ...attention, window }, (b, x) => experts(b, x, "mlp.", options));
+    const [full, windowed] = [block(null), block(c.sliding_window)];
     const layers = layersByWindow(raw, c, { full, windowed }, (layer) => layer % 2 === 0);
     const { checkpoint, ...definition } = plainDecoder(raw, c, layers);
     return { ...definition, checkpoint: { ...checkpoint, inFolder } };

@@ -73,7 +73,7 @@ export function widenBfloat16(bits: Uint16Array, into: Float32Array): void {
 }
 
 /** Rounds float32 to bfloat16 bits, ties to even; the caller owns the result. */
-export function float32ToBfloat16(values: Float32Array): DataOf<"float16"> {
+export function float32ToBfloat16(values: Float32Array): DataOf<"bfloat16"> {
   const words = new Uint32Array(values.buffer, values.byteOffset, values.length);
   const bits = new Uint16Array(values.length);
   for (let i = 0; i < bits.length; i++) {
