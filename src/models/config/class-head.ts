@@ -1,6 +1,6 @@
 /** @file The configuration of the classifier that a base without classes becomes, as transformers writes it. */
 import { UsageError } from "../../errors.ts";
-import type { RawConfig } from "../family.ts";
+import type { RawConfig } from "./raw-config.ts";
 import { PROBLEM_TYPE, classOf, isClassifier, problemOf, type ProblemType } from "./classifier-config.ts";
 
 /** The task at the end of a model's class name. */

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { findProblems, listProblems } from "../../messages/problems.ts";
 import type { RopeConfig } from "../../nn/rope/rope-tables.ts";
 import { type RopeScaling, yarnAttention } from "../../nn/rope/rope-scaling.ts";
-import type { RawConfig } from "../family.ts";
+import type { RawConfig } from "./raw-config.ts";
 import { unusable } from "./hf-config.ts";
 
 const positive = z.number().positive();

@@ -1,9 +1,9 @@
 /** @file Models that also read images: the part of them that reads text, as a model of its own; images are not read. */
-import type { ModelDefinition, RawConfig } from "../family.ts";
+import type { ModelDefinition } from "../family.ts";
 import { type CheckpointRules, withoutTensors } from "./checkpoint-rules.ts";
 import { isClassifier } from "./classifier-config.ts";
 import { unusable } from "./hf-config.ts";
-import { without } from "./raw-config.ts";
+import { type RawConfig, without } from "./raw-config.ts";
 
 /** Settings beside `text_config` that say something of the text part. */
 const SHARED_KEYS =
