@@ -3,13 +3,12 @@ import { FormatError, UsageError } from "../errors.ts";
 import type { GGUF_ENDING } from "../format/checkpoint/checkpoint.ts";
 import type { LoadedModel } from "../format/by-path.ts";
 import type { Provenance } from "../format/cards/model-card.ts";
-import { dimsOf, showShape } from "../graph/shape.ts";
-import { transposed } from "../linalg/transposed.ts";
+import { showShape } from "../graph/shape.ts";
 import { moduleOf } from "../models/module-path.ts";
 import type { Model } from "../models/model.ts";
 import type { SiteSpec } from "../models/graphs/sites.ts";
 import type { FactorPair } from "../peft/algebra/contract.ts";
-import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
 
 export type FloatMatrix = HostTensor<"float32">;
 
@@ -91,10 +90,4 @@ export function unlikeModel(path: string, found: string, expected: string): Form
 /** The table of tokens that a model reads its head from too, where an adapter sits on it; undefined: nowhere. */
 export function tableOfHead(factors: ModuleFactors, { ties }: Model): string | undefined {
   return [...ties.values()].map(moduleOf).find((module) => factors.has(module));
-}
-
-/** The transpose of a matrix; fresh memory. */
-export function turned({ shape, data }: FloatMatrix): FloatMatrix {
-  const [numRows, numColumns] = dimsOf(shape, 2);
-  return hostTensor("float32", [numColumns, numRows], transposed(data, numRows, numColumns));
 }

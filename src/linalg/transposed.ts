@@ -1,5 +1,7 @@
 /** @file The transpose of a matrix in host memory, some rows at a time, which stay in the cache of a processor. */
-import type { TensorData } from "../graph/dtype.ts";
+import type { DType, TensorData } from "../graph/dtype.ts";
+import { dimsOf } from "../graph/shape.ts";
+import type { HostTensor } from "../runtime/host-tensor.ts";
 
 const ROWS = 32;
 
@@ -26,4 +28,10 @@ export function transposed<T extends TensorData>(matrix: T, numRows: number, num
   const into = matrix.slice() as T;
   transposeInto(matrix, into, numRows, numColumns);
   return into;
+}
+
+/** A matrix [rows, columns] of any type as [columns, rows], in fresh memory. */
+export function turned<D extends DType>({ dtype, shape, data }: HostTensor<D>): HostTensor<D> {
+  const [numRows, numColumns] = dimsOf(shape, 2);
+  return { dtype, shape: [numColumns, numRows], data: transposed(data, numRows, numColumns) };
 }

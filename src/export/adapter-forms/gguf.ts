@@ -21,6 +21,7 @@ import {
 import { encodeSettings } from "../../format/files/gguf/gguf-setting-bytes.ts";
 import type { GgufFile } from "../../format/files/gguf/gguf.ts";
 import type { GgufSource } from "../../format/files/gguf/gguf-writer.ts";
+import { turned } from "../../linalg/transposed.ts";
 import type { GgufChange, GgufRules } from "../../models/config/gguf-rules.ts";
 import type { Model } from "../../models/model.ts";
 import type { FactorPair } from "../../peft/algebra/contract.ts";
@@ -35,7 +36,6 @@ import {
   cannotHold,
   requireOwnHead,
   requireSite,
-  turned,
   unlikeModel,
 } from "../adapter-form.ts";
 

@@ -12,6 +12,7 @@ import { formatJson } from "../../format/files/json-file.ts";
 import type { Safetensors } from "../../format/files/safetensors/safetensors.ts";
 import { safetensorsFile } from "../../format/files/safetensors/safetensors-writer.ts";
 import { dimsOf, sizeAt } from "../../graph/shape.ts";
+import { turned } from "../../linalg/transposed.ts";
 import type { Model } from "../../models/model.ts";
 import { moduleOf } from "../../models/module-path.ts";
 import type { FactorPair } from "../../peft/algebra/contract.ts";
@@ -25,7 +26,6 @@ import {
   requireOwnHead,
   requireSite,
   tableOfHead,
-  turned,
   unlikeModel,
 } from "../adapter-form.ts";
 

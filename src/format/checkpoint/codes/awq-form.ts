@@ -12,7 +12,7 @@ import type { JsonObject } from "../../files/json-file.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import { damagedCodes, refusedVariant, showPart, showSetting } from "./codes-errors.ts";
 import type { CodesForm, CodesTensor } from "./codes-form.ts";
-import { turned } from "./gptq-tensors.ts";
+import { turned } from "../../../linalg/transposed.ts";
 import { groupSizeOf, HALF_BYTES, heldCodes } from "./held-codes.ts";
 import { partsIn } from "./named-modules.ts";
 

@@ -10,6 +10,7 @@
 import { UsageError } from "../../../errors.ts";
 import type { CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import { dimsOf } from "../../../graph/shape.ts";
+import { turned } from "../../../linalg/transposed.ts";
 import { roundScale } from "../../../quant/storages/packed-codes.ts";
 import { packRow } from "../../../quant/codes/pack-codes.ts";
 import { plane } from "../../../quant/planes.ts";
@@ -19,7 +20,7 @@ import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import { bitsOf, outlineGptq } from "./gptq-settings.ts";
 import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
 import { type CodesForm, type FormWriting, lazyParts } from "./codes-form.ts";
-import { findGptqTensors, transposedWords, turned, WORD_BITS, zeroOffset } from "./gptq-tensors.ts";
+import { findGptqTensors, transposedWords, WORD_BITS, zeroOffset } from "./gptq-tensors.ts";
 
 /** What the settings say of groups that are whole rows. */
 const WHOLE_ROW = -1;

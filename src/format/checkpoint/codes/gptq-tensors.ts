@@ -1,8 +1,8 @@
 /** @file Reading a folder in GPTQ's form: how the parts of a layer become codes, scales and zeros. */
 import type { CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import { bytesOf } from "../../../graph/dtype.ts";
-import { dimsOf, showShape, sizeAt } from "../../../graph/shape.ts";
-import { transposed } from "../../../linalg/transposed.ts";
+import { showShape, sizeAt } from "../../../graph/shape.ts";
+import { transposed, turned } from "../../../linalg/transposed.ts";
 import { unpackRow } from "../../../quant/codes/pack-codes.ts";
 import type { StorageName } from "../../../quant/storages.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
@@ -125,12 +125,6 @@ export function transposedWords(bytes: Uint8Array, numRows: number): HostTensor<
   const words = new Int32Array(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / 4);
   const numColumns = words.length / numRows;
   return hostTensor("int32", [numColumns, numRows], transposed(words, numRows, numColumns));
-}
-
-/** Scales [groups, out] as [out, groups], in their own type, or the reverse. */
-export function turned({ dtype, shape, data }: HostTensor): HostTensor {
-  const [numRows, numColumns] = dimsOf(shape, 2);
-  return { dtype, shape: [numColumns, numRows], data: transposed(data, numRows, numColumns) };
 }
 
 /** How zeros are packed, and what their tensor is called in errors. */
