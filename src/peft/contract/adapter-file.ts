@@ -1,6 +1,11 @@
 /** @file Part of the contract of a method: how adapter files hold its options and tensors. */
 import type { PeftTakes } from "../../models/config/checkpoint-rules.ts";
 import type { SiteStart, SiteTensors } from "../sites/site.ts";
+import {
+  type WholeModules,
+  wholeModulesFromConfig,
+  wholeModulesToConfig,
+} from "../trained-base/whole-modules.ts";
 
 /** A module in an adapter file. */
 export interface FileSite<S> {
@@ -36,6 +41,29 @@ export interface ConfigFile<O, S> {
    * is set is refused.
    */
   fromConfig(take: (key: string) => unknown, raw: Readonly<Record<string, unknown>>): unknown;
+}
+
+/** Writes options of a method under keys of their own, and reads them. */
+export interface ConfigKeys<O> {
+  toConfig(options: O): Readonly<Record<string, unknown>>;
+  fromConfig(take: (key: string) => unknown): Readonly<Record<string, unknown>>;
+}
+
+/** Options that stand in a configuration as they are, each under the key that is given for it, and the whole modules. */
+export function configKeys<O extends WholeModules>(keys: {
+  readonly [Name in Exclude<keyof O, keyof WholeModules>]: string;
+}): ConfigKeys<O> {
+  const entries = Object.entries(keys) as [keyof O & string, string][];
+  return {
+    toConfig: (options) => ({
+      ...Object.fromEntries(entries.map(([name, key]) => [key, options[name]])),
+      ...wholeModulesToConfig(options),
+    }),
+    fromConfig: (take) => ({
+      ...Object.fromEntries(entries.map(([name, key]) => [name, take(key)])),
+      ...wholeModulesFromConfig(take),
+    }),
+  };
 }
 
 /** How adapters stand in files. */

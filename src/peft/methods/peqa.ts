@@ -18,14 +18,9 @@ import { SCALE_STARTS, quantizeAffine } from "../../quant/affine/affine-quantize
 import { startAlgebra } from "../algebra/contract.ts";
 import { defineMethod } from "../define-method.ts";
 import { ALL_LINEAR } from "../method.ts";
-import { PLAIN_FILE } from "../contract/adapter-file.ts";
+import { PLAIN_FILE, configKeys } from "../contract/adapter-file.ts";
 import type { SiteValues } from "../sites/site.ts";
-import {
-  MODULES_TO_SAVE,
-  WHOLE_MODULES,
-  configKeys,
-  joinWholeModules,
-} from "../trained-base/whole-modules.ts";
+import { MODULES_TO_SAVE, WHOLE_MODULES, joinWholeModules } from "../trained-base/whole-modules.ts";
 import { BLOCKS, blocksShape, projectBlocks, toBlocks } from "./peqa/blocks.ts";
 import { peqaRows } from "./peqa/rows.ts";
 import {

@@ -12,11 +12,11 @@ import { type SiteGraph, withProjector } from "../../models/graphs/site-graph.ts
 import { LOW_RANK_FIELDS } from "../low-rank/low-rank.ts";
 import { defineMethod } from "../define-method.ts";
 import { ALL_LINEAR, type AdapterMethod, NOTHING_FROZEN } from "../method.ts";
-import { PLAIN_FILE } from "../contract/adapter-file.ts";
+import { PLAIN_FILE, configKeys } from "../contract/adapter-file.ts";
 import type { MergeRule } from "../contract/merge-rule.ts";
 import type { RowForm, StackedBatch } from "../contract/batch-rule.ts";
 import type { SiteValues } from "../sites/site.ts";
-import { MODULES_TO_SAVE, WHOLE_MODULES, configKeys } from "../trained-base/whole-modules.ts";
+import { MODULES_TO_SAVE, WHOLE_MODULES } from "../trained-base/whole-modules.ts";
 import { ROAD_FIELDS } from "./road/fields.ts";
 
 const OPTIONS = z.strictObject({

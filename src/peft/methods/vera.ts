@@ -20,15 +20,10 @@ import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { SiteState } from "../algebra/contract.ts";
 import { defineMethod } from "../define-method.ts";
 import { ALL_LINEAR, NOTHING_FROZEN } from "../method.ts";
-import { PLAIN_FILE, takesAll, areTransposed } from "../contract/adapter-file.ts";
+import { PLAIN_FILE, areTransposed, configKeys, takesAll } from "../contract/adapter-file.ts";
 import { perToken } from "../contract/batch-rule.ts";
 import type { SiteValues } from "../sites/site.ts";
-import {
-  MODULES_TO_SAVE,
-  WHOLE_MODULES,
-  configKeys,
-  joinWholeModules,
-} from "../trained-base/whole-modules.ts";
+import { MODULES_TO_SAVE, WHOLE_MODULES, joinWholeModules } from "../trained-base/whole-modules.ts";
 import { torchUniform } from "./vera/torch-uniform.ts";
 
 const OPTIONS = z.strictObject({

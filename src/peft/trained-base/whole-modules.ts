@@ -12,7 +12,7 @@ export const MODULES_TO_SAVE = {
     ),
 };
 const FIELDS = z.object(MODULES_TO_SAVE);
-type WholeModules = z.output<typeof FIELDS>;
+export type WholeModules = z.output<typeof FIELDS>;
 
 /** The option, where the rest of the program asks for it. */
 export const WHOLE_MODULES = {
@@ -32,27 +32,4 @@ export function wholeModulesToConfig({ modulesToSave }: WholeModules): Readonly<
 /** The option by PEFT's key: what a file does not name was not trained. */
 export function wholeModulesFromConfig(take: (key: string) => unknown): Readonly<Record<string, unknown>> {
   return { modulesToSave: take("modules_to_save") ?? [] };
-}
-
-/** Writes options of a method under keys of their own, and reads them. */
-export interface ConfigKeys<O> {
-  toConfig(options: O): Readonly<Record<string, unknown>>;
-  fromConfig(take: (key: string) => unknown): Readonly<Record<string, unknown>>;
-}
-
-/** Options that stand in a configuration as they are, each under the key that is given for it, and the whole modules. */
-export function configKeys<O extends WholeModules>(keys: {
-  readonly [Name in Exclude<keyof O, keyof WholeModules>]: string;
-}): ConfigKeys<O> {
-  const entries = Object.entries(keys) as [keyof O & string, string][];
-  return {
-    toConfig: (options) => ({
-      ...Object.fromEntries(entries.map(([name, key]) => [key, options[name]])),
-      ...wholeModulesToConfig(options),
-    }),
-    fromConfig: (take) => ({
-      ...Object.fromEntries(entries.map(([name, key]) => [name, take(key)])),
-      ...wholeModulesFromConfig(take),
-    }),
-  };
 }

@@ -1,8 +1,9 @@
 /** @file The options of SNELL, their keys in a configuration, and the check for sites that are too small for them. */
 import { z } from "zod";
 import { UsageError } from "../../../errors.ts";
+import { configKeys } from "../../contract/adapter-file.ts";
 import type { SitePlace } from "../../sites/site.ts";
-import { MODULES_TO_SAVE, configKeys } from "../../trained-base/whole-modules.ts";
+import { MODULES_TO_SAVE } from "../../trained-base/whole-modules.ts";
 import { KERNELS, type KernelName, type KernelShape, kernelOf } from "./kernels.ts";
 import { SPARSIFIERS, type Sparsity, THROUGH, numZeros } from "./sparsify.ts";
 
