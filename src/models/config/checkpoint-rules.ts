@@ -22,14 +22,19 @@ export interface CheckpointRules {
   readonly peftTakes: (path: string) => PeftTakes;
 }
 
-/**
- * Which adapters PEFT takes on a module.
- *
- *   no-lora          all but LoRA and DoRA
- *   lora-on-weight   LoRA alone, which it turns into one on the module's weight
- *   on-weight-alone  none on the module, but LoRA on its weight, as `target_parameters`
- */
-export type PeftTakes = "any" | "no-lora" | "lora-on-weight" | "on-weight-alone" | "none";
+/** Which adapters PEFT takes on a module. */
+export interface PeftTakes {
+  /** LoRA on the module, and DoRA unless `byWeight`. */
+  readonly onModule: boolean;
+  /** LoRA on the module's weight, as `target_parameters` have it, and which one on the module becomes. */
+  readonly byWeight: boolean;
+  /** Methods but LoRA and DoRA. */
+  readonly others: boolean;
+}
+
+/** A module like any other. */
+export const TAKES_ANY: PeftTakes = { onModule: true, byWeight: false, others: true };
+const WEIGHT_ALONE: PeftTakes = { onModule: false, byWeight: true, others: false };
 
 /**
  * Which adapters PEFT takes where a family says nothing else: transformers has routers as classes of their own, which PEFT has no adapters
@@ -37,12 +42,16 @@ export type PeftTakes = "any" | "no-lora" | "lora-on-weight" | "on-weight-alone"
  *
  * Source: peft/utils/transformers_weight_conversion.py; tried with peft 0.21.
  */
-export const usualPeftTakes = (path: string): PeftTakes =>
-  path.endsWith(".router") ? "on-weight-alone" : path.endsWith(".gate") ? "lora-on-weight" : "any";
+export function usualPeftTakes(path: string): PeftTakes {
+  if (path.endsWith(".router")) return WEIGHT_ALONE;
+  return path.endsWith(".gate") ? { ...WEIGHT_ALONE, onModule: true } : TAKES_ANY;
+}
 
 /** The same in families that it does not know so: neither their routers nor their single experts. */
-export const peftTakesNoExperts = (path: string): PeftTakes =>
-  path.endsWith(".gate") ? "on-weight-alone" : /\.experts\.\d+\.\w+$/.test(path) ? "none" : "any";
+export function peftTakesNoExperts(path: string): PeftTakes {
+  if (path.endsWith(".gate")) return WEIGHT_ALONE;
+  return /\.experts\.\d+\.\w+$/.test(path) ? { onModule: false, byWeight: false, others: false } : TAKES_ANY;
+}
 
 /** A tensor of a folder, and where in it another lies. */
 export interface FolderPlace {

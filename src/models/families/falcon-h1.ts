@@ -23,7 +23,7 @@ import {
   repeat,
   siluMlp,
 } from "../blocks/decoder-blocks.ts";
-import { type PeftTakes, mlxWithout } from "../config/checkpoint-rules.ts";
+import { type PeftTakes, TAKES_ANY, mlxWithout } from "../config/checkpoint-rules.ts";
 import { FALCON_H1_FIELDS, FALCON_H1_GGUF, FALCON_H1_NAMES } from "./falcon-h1/config.ts";
 import type { Family } from "../family.ts";
 import { parseConfig } from "../config/hf-config.ts";
@@ -33,7 +33,7 @@ const SCHEMA = z.object(FALCON_H1_FIELDS);
 const OF_OTHERS = {
   // It multiplies matrices with some of the factors.
   mlx: mlxWithout(() => true),
-  peftTakes: (path: string): PeftTakes => (path.endsWith(".out_proj") ? "no-lora" : "any"),
+  peftTakes: (path: string): PeftTakes => ({ ...TAKES_ANY, onModule: !path.endsWith(".out_proj") }),
 };
 const NORMS = { attention: "input_layernorm", mlp: "pre_ff_layernorm" };
 

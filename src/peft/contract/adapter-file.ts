@@ -89,7 +89,7 @@ export function areNumbered(paths: readonly string[]): boolean {
 
 /** Whether PEFT has adapters that are not of LoRA's kind on modules of these paths. */
 export function takesAll(paths: readonly string[], takes: (path: string) => PeftTakes): boolean {
-  return !areNumbered(paths) && paths.every((path) => ["any", "no-lora"].includes(takes(path)));
+  return !areNumbered(paths) && paths.every((path) => takes(path).others);
 }
 
 /** The only method of its type, a folder for graft alone, and a file that holds the tensors as they are. */

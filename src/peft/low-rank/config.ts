@@ -22,7 +22,7 @@ export function lowRankFile(mark: { readonly use_dora: boolean }): AdapterFile<L
     peftType: "LORA",
     readBy: (options, paths, takes) => {
       const reads = mark.use_dora
-        ? !areNumbered(paths) && paths.every((path) => takes(path) === "any")
+        ? !areNumbered(paths) && paths.every((path) => takes(path).onModule && !takes(path).byWeight)
         : readsExperts(options, paths) && readsModules(options, paths, takes);
       return reads ? "peft" : "graft";
     },

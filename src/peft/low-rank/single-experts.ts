@@ -28,10 +28,9 @@ export function readsModules(
   const isNamed = (path: string): boolean =>
     targetParameters.some((name) => matchSuffix(name, `${path}.weight`));
   return paths.every((path) => {
-    const taken = takes(path);
-    if (taken === "any") return true;
-    if (taken === "no-lora" || taken === "none") return false;
-    return isNamed(path) || (taken === "lora-on-weight" && isPlain && haveOneSize(options, [path]));
+    const { onModule, byWeight } = takes(path);
+    if (!byWeight) return onModule;
+    return isNamed(path) || (onModule && isPlain && haveOneSize(options, [path]));
   });
 }
 

@@ -1,7 +1,7 @@
 /** @file What a run says at its start of the programs that will not read what comes of it. */
 import { programThatReadsAdapter } from "../../../format/adapters/adapter.ts";
 import { autoClassesOf } from "../../../models/auto-classes.ts";
-import type { PeftTakes } from "../../../models/config/checkpoint-rules.ts";
+import { type PeftTakes, TAKES_ANY } from "../../../models/config/checkpoint-rules.ts";
 import { MODEL_TASKS, noClassFor } from "../../../models/model-tasks.ts";
 import { lastNames } from "../../../models/module-path.ts";
 import type { Adapter } from "../../../peft/attach.ts";
@@ -25,10 +25,8 @@ export function describeReaders(adapter: Adapter): string[] {
 /** Says what PEFT reads on modules on which it has LoRA by their weight alone, where nothing else keeps it from the adapter. */
 function describeRouters(adapter: Adapter): string[] {
   const { peftTakes } = adapter.model.checkpoint;
-  const isByWeight = (path: string): boolean =>
-    ["lora-on-weight", "on-weight-alone"].includes(peftTakes(path));
-  const paths = [...adapter.sites.keys()].filter(isByWeight);
-  const takesOthers = (path: string): PeftTakes => (isByWeight(path) ? "any" : peftTakes(path));
+  const paths = [...adapter.sites.keys()].filter((path) => peftTakes(path).byWeight);
+  const takesOthers = (path: string): PeftTakes => (peftTakes(path).byWeight ? TAKES_ANY : peftTakes(path));
   if (paths.length === 0 || programThatReadsAdapter(adapter, takesOthers) !== "peft") return [];
   const names = lastNames(paths);
   const parameters = names.map((name) => `${name}.weight`).join(",");
