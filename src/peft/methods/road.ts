@@ -26,6 +26,7 @@ import type { SitePlace } from "../sites/site.ts";
 import { type RoadLayout, coefficientValues, toAllGroups, trainedRange } from "./road/coefficients.ts";
 import { ROAD_FIELDS, type RoadOptions } from "./road/fields.ts";
 import { ALPHA, START, THETA, coefficientsOf } from "./road/numbers.ts";
+import { matchSuffix } from "../../models/module-path.ts";
 import {
   WHOLE_MODULES,
   wholeModulesFromConfig,
@@ -167,8 +168,8 @@ function atPositions(site: SiteGraph, h: Value, z: Value, { positions }: RoadSit
 }
 
 /** @throws UsageError "usage/flag" anywhere but on the residual stream */
-function refuseProjection({ path, spec }: SitePlace): void {
-  if (spec.kind === "residual") return;
+function refuseProjection({ path }: SitePlace): void {
+  if (matchSuffix("residual", path)) return;
   throw new UsageError(
     "usage/flag",
     `Cannot turn "${path}" at the ends of prompts alone: it is a projection, expected the residual stream`,
