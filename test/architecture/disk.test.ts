@@ -13,9 +13,10 @@ const LOOKS = ["existsSync", "fstatSync", "readdirSync", "realpathSync", "statSy
 
 /** What else is called without the seam, and why. */
 const OWN_CALLS = [
-  // Gives a lock back while the process exits, when nothing can be waited for.
+  // What gives a lock back and takes folders away while the process exits, when nothing can be waited for.
   "format/files/disk/folder-lock.ts renameSync",
   "format/files/disk/folder-lock.ts rmSync",
+  "format/files/disk/make-folders.ts rmdirSync",
   // What the system tells of processes and processors, below /proc.
   "format/files/disk/owner.ts readFileSync",
   "train/files/processor.ts readFileSync",

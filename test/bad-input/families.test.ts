@@ -537,27 +537,3 @@ describe("texts longer than the model's positions", () => {
     });
   }
 });
-
-test("a text that longrope would rotate anew while it is written", async () => {
-  const factors = { short_factor: [1, 1.5], long_factor: [2, 3] };
-  const config = {
-    original_max_position_embeddings: 16,
-    rope_scaling: { type: "longrope", ...factors },
-  };
-  const model = await writeTinyModel(`${folder}/longrope`, { modelType: "phi3", config });
-  const { base, checkpoint } = await loadModel(model);
-  const session = new Session(engine, base);
-  const generator = await Generator.create({ session, adapter: null });
-  const promptIds = Array<number>(17).fill(3);
-  await assert.rejects(generator.complete({ promptIds, maxNewTokens: 1 }), (error) => {
-    const says = [
-      "17 tokens, expected at most 16, after which it rotates all positions otherwise (longrope)",
-    ];
-    assertSays(error, { code: "usage/length", says, hint: /[Ss]horten/ });
-    return true;
-  });
-  const { ids } = await generator.complete({ promptIds: promptIds.slice(5), maxNewTokens: 40 });
-  assert.equal(ids.length, 5);
-  await session.release();
-  await checkpoint.close();
-});

@@ -10,7 +10,7 @@ import { FormatError, UsageError } from "../../errors.ts";
 import { writeTextAtomic } from "../../format/files/atomic.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { lockFolder } from "../../format/files/disk/folder-lock.ts";
-import { makeFolders, removeFolders } from "../../format/files/disk/make-folders.ts";
+import { makeFolders, removeFolders, removeFoldersNow } from "../../format/files/disk/make-folders.ts";
 import { formatJson, parseJsonObject } from "../../format/files/json-file.ts";
 import { didYouMean } from "../../messages/nearest.ts";
 import { shellWords } from "../../messages/shell-words.ts";
@@ -147,10 +147,14 @@ export class KeyFile {
           },
         );
       }
+      // The process ends at once where nobody reads the key; the lock goes then too, before the folders.
+      const onExit = (): void => removeFoldersNow(made);
+      process.once("exit", onExit);
       try {
         const keys = await change((await this.read()) ?? []);
         await writeTextAtomic(this.#path, formatJson({ version: VERSION, keys }), OWNER_ONLY);
       } finally {
+        process.off("exit", onExit);
         await lock.release();
       }
     } finally {

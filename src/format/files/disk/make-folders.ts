@@ -1,4 +1,5 @@
 /** @file Makes a folder and those above it. Node's own way never ends below /proc, where nothing can be made. */
+import { rmdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { systemCode } from "../../../messages/system-error.ts";
 import { disk } from "./calls.ts";
@@ -36,6 +37,17 @@ export async function removeFolders(folders: readonly string[]): Promise<void> {
     await disk()
       .rmdir(folder)
       .catch(() => {});
+}
+
+/** The same at once, as a process does that exits. */
+export function removeFoldersNow(folders: readonly string[]): void {
+  for (const folder of folders) {
+    try {
+      rmdirSync(folder);
+    } catch {
+      return;
+    }
+  }
 }
 
 /** Whether a folder is there. @throws the system's error for a file in its place or above it */
