@@ -46,6 +46,7 @@ test("nearest() finds a slip and leaves unlike words alone", () => {
   assert.equal(nearest("rnak", ["rank", "alpha"]), "rank");
   assert.equal(nearest("zzzz", ["rank", "alpha"]), null);
   assert.equal(nearest("rank", ["r", "ranking-of", "rankin"]), "rankin");
+  assert.equal(nearest("RANK", ["tank", "rank", "RAM"]), "rank", "case is no slip");
 });
 
 test("nearestName() finds a slip of one letter before what a name may be short for", () => {

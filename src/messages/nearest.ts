@@ -26,11 +26,12 @@ export function editDistance(a: string, b: string, most = Infinity): number {
   return old[b.length] ?? 0;
 }
 
-/** Finds the candidate with the fewest edits; `null` when all differ in more than a third of the word. */
+/** Finds the candidate with the fewest edits, whatever their case; `null` when all differ in more than a third of the word. */
 export function nearest(word: string, candidates: readonly string[]): string | null {
+  const plain = word.toLowerCase();
   let [best, bestDistance] = [null as string | null, Math.max(2, Math.ceil(word.length / 3)) + 1];
   for (const candidate of candidates) {
-    const distance = editDistance(word, candidate, bestDistance - 1);
+    const distance = editDistance(plain, candidate.toLowerCase(), bestDistance - 1);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
   return best;
