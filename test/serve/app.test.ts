@@ -112,6 +112,23 @@ test("more new tokens than there is room for are told alone, whatever the prompt
   assert.match(error.message, /^1000000000 new tokens are asked for, expected at most \d+ with the prompt$/);
 });
 
+test("a text whose length nobody asked for ends with the room that is left", async () => {
+  const { maxTokens } = server.state.model;
+  const ask = (numTokens: number): Promise<Answer> =>
+    post("/v1/completions", { model: "tiny", prompt: Array(numTokens).fill(5), ignore_eos: true });
+  for (const [room, numNew] of [
+    [20, 16],
+    [2, 2],
+  ] as const) {
+    const { status, body } = await ask(maxTokens - room);
+    assert.deepEqual([status, body.usage["completion_tokens"]], [200, numNew]);
+    assert.equal(body.choices[0]?.finish_reason, "length");
+  }
+  const { status, body } = await ask(maxTokens);
+  assert.equal(status, 400);
+  assert.match(body.error.message, new RegExp(`at most ${maxTokens - 1}, so that one may follow$`));
+});
+
 test("a prompt that is far too long is refused by what it has at least, before it is encoded", async () => {
   const long = "ka lo ".repeat(12_000);
   const messages = [{ role: "user", content: long }];

@@ -14,8 +14,8 @@ import { REFUSED_IN_COMPLETIONS, refuse } from "../unserved-keys.ts";
 import { COMPLETION_REQUEST, type CompletionRequest } from "../wire.ts";
 import { type NumberedPiece, writeTexts } from "../texts/write-texts.ts";
 
-/** New tokens unless a request says how many: OpenAI's own default. */
-const DEFAULT_TOKENS = 16;
+/** New tokens at most where a request does not say how many: OpenAI's own default. */
+const USUAL_TOKENS = 16;
 
 const NO_BEST_OF = { best_of: "texts are not compared here: send n instead" };
 
@@ -30,11 +30,12 @@ export const completions = defineRoute({
     refuse(body, REFUSED_IN_COMPLETIONS);
     if (body.best_of != null && body.best_of !== (body.n ?? 1)) refuse(body, NO_BEST_OF);
     const adapter = await state.models.writerOf(body.model);
-    const maxTokens = body.max_tokens ?? DEFAULT_TOKENS;
+    const maxTokens = body.max_tokens ?? null;
     const prompts = await readPrompts(body.prompt, maxTokens, state);
     const shared = {
       adapter,
       maxTokens,
+      usualTokens: USUAL_TOKENS,
       topLogProbs: body.logprobs ?? null,
       grammar: await grammarOf(body.response_format, state),
       writtenIds: resumed?.written_ids,
@@ -122,7 +123,7 @@ async function stream(
 
 async function readPrompts(
   prompt: CompletionRequest["prompt"],
-  maxTokens: number,
+  maxTokens: number | null,
   state: ServerState,
 ): Promise<Prompt[]> {
   const { model } = state;

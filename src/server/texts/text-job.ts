@@ -16,8 +16,9 @@ interface TextPrompt {
   /** The key of the request that the prompt comes from. */
   readonly param: string;
   readonly adapter: string | null;
-  /** Null: as many as there is room for. */
+  /** Null: as many as there is room for, up to `usualTokens`. */
   readonly maxTokens: number | null;
+  readonly usualTokens?: number;
   readonly topLogProbs: number | null;
   /** What it is held to; null: nothing. */
   readonly grammar: Grammar | null;
@@ -38,8 +39,8 @@ function stopIdsOf(
 
 /** The texts that a request asks for, with seeds that follow one another. @throws ApiError 400 when nothing fits behind the prompt */
 export function textJobs(settings: TextSettings, prompt: TextPrompt, state: ServerState): TextJob[] {
-  const { promptIds, param, adapter, maxTokens, topLogProbs, grammar, shown = [] } = prompt;
-  const { writtenIds, writtenLogProbs } = prompt;
+  const { promptIds, param, adapter, topLogProbs, grammar, shown = [] } = prompt;
+  const { maxTokens, usualTokens = Infinity, writtenIds, writtenLogProbs } = prompt;
   requireIds(promptIds, param, state);
   requireRoom(prompt, state);
   requireStream(settings);
@@ -48,7 +49,7 @@ export function textJobs(settings: TextSettings, prompt: TextPrompt, state: Serv
     Math.floor((state.limits.maxRequestTokens ?? Infinity) / (settings.n ?? 1)) - promptIds.length;
   const stop = settings.stop ?? [];
   const seed = settings.seed ?? state.newSeed();
-  const maxNewTokens = maxTokens ?? Math.max(1, Math.min(room, share));
+  const maxNewTokens = maxTokens ?? Math.max(1, Math.min(room, share, usualTokens));
   requireWritten(prompt, maxNewTokens, state);
   const job: TextJob = {
     promptIds,
@@ -110,7 +111,9 @@ function requireRoomFor(
     throw new ApiError(400, code, message, { param: maxKey });
   }
   const asked = maxTokens === null ? "" : ` and ${maxTokens} new ones are asked for`;
-  const message = `The prompt has ${told} tokens${asked}, expected at most ${model.maxTokens} in all`;
+  const most =
+    maxTokens === null ? `${model.maxTokens - 1}, so that one may follow` : `${model.maxTokens} in all`;
+  const message = `The prompt has ${told} tokens${asked}, expected at most ${most}`;
   throw new ApiError(400, code, message, { param });
 }
 
