@@ -3,7 +3,7 @@ import { type TrainOptions, objectiveOptions } from "../../train/settings/option
 import { type JobPlaces, objectiveOf, usualRate } from "./job-settings.ts";
 import type { Hyperparameters, Job } from "../job.ts";
 
-/** Makes the numbers of a training. `epochs`: passes over the data; null: not known yet. */
+/** Makes the numbers of a training. `epochs`: passes over the data, shown where the job does not say it; null: not known yet. */
 export function usedHyperparameters(
   { hyperparameters: asked }: Job,
   options: TrainOptions,
@@ -14,7 +14,7 @@ export function usedHyperparameters(
   const usual = usualRate(options, width);
   const { beta } = Object(objectiveOptions(options, objectiveOf(options))) as { readonly beta?: unknown };
   return {
-    n_epochs: epochs === null ? asked.n_epochs : short(epochs),
+    n_epochs: asked.n_epochs === "auto" && epochs !== null ? short(epochs) : asked.n_epochs,
     batch_size: batchSize,
     learning_rate_multiplier: short((learningRate ?? usual) / usual),
     ...(typeof beta === "number" ? { beta } : {}),
