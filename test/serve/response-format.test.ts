@@ -98,3 +98,17 @@ test("a keyword that cannot be held is refused with its path", async () => {
     param: "response_format.json_schema.schema",
   });
 });
+
+test("a number beyond those that JavaScript has is refused by its path, and not taken for null", async () => {
+  const ask = (schema: string): ReturnType<typeof server.post> => {
+    const format = `{"type":"json_schema","json_schema":{"name":"a","schema":${schema}}}`;
+    const body = `{"model":"tiny","prompt":"ka","max_tokens":40,"response_format":${format}}`;
+    return server.post("/v1/completions", body);
+  };
+  assert.equal((await ask('{"const":null}')).status, 200);
+  const { status, body } = await ask('{"const":1e400}');
+  assert.equal(status, 400);
+  const { message, param } = (body as { error: { message: string; param: string } }).error;
+  assert.match(message, /\/const is a number beyond 1\.797/);
+  assert.equal(param, "response_format.json_schema.schema.const");
+});

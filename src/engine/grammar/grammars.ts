@@ -25,12 +25,13 @@ export class Grammars {
 
   /** JSON that satisfies a schema. @throws SchemaError; as `vocabulary` */
   ofSchema(schema: unknown): Promise<TokenGrammar> {
-    return this.of(JSON.stringify(schema), (book) => schemaRule(book, schema));
+    return this.of(schema, (book) => schemaRule(book, schema));
   }
 
-  /** Texts of other rules; `name` is all that tells them apart. @throws as `build`, `vocabulary` */
-  async of(name: string, build: (book: RuleBook) => Place): Promise<TokenGrammar> {
+  /** Texts of other rules; JSON of `key` is all that tells them apart. @throws as `build`, `vocabulary` */
+  async of(key: unknown, build: (book: RuleBook) => Place): Promise<TokenGrammar> {
     const vocabulary = await this.vocabulary();
+    const name = JSON.stringify(key, keepInfinite);
     const grammar = this.#known.get(name) ?? new TokenGrammar(vocabulary, build);
     this.#known.delete(name);
     this.#known.set(name, grammar);
@@ -38,6 +39,11 @@ export class Grammars {
     if (this.#known.size > MAX_GRAMMARS && oldest !== undefined) this.#known.delete(oldest);
     return grammar;
   }
+}
+
+/** JSON has null for a number that no schema may have: it would be taken for a schema with null. */
+function keepInfinite(_key: string, value: unknown): unknown {
+  return typeof value === "number" && !Number.isFinite(value) ? { [value]: "no number of JSON" } : value;
 }
 
 /** Lets what else waits in this thread have its turn. */

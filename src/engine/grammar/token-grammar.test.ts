@@ -18,6 +18,7 @@ import {
 import { z } from "zod";
 import { byteTokenizerFiles } from "../../../test/tiny/byte-tokenizer.ts";
 import { readRealTokenizer } from "../../../test/golden/real-tokenizers.ts";
+import { LongInteger } from "../../data/formats/long-integer.ts";
 import { createTokenizer } from "../../data/tokenizer/tokenizer.ts";
 import { Random } from "../../random.ts";
 import { findCollector } from "../../runtime/memory/find-collector.ts";
@@ -512,6 +513,8 @@ test("what cannot be held is refused with its path, soon", () => {
     [{ type: "array", items: { enum: [...Array(13).keys()] }, uniqueItems: true }, "/uniqueItems"],
     [{ type: "array", items: { type: "boolean" }, uniqueItems: true, minItems: 3 }, ""],
     [{ uniqueItems: 1 }, "/uniqueItems"],
+    [{ properties: { "a/b": { enum: [1, { c: Infinity }] } } }, "/properties/a~1b/enum/1/c"],
+    [{ const: new LongInteger(`1${"0".repeat(400)}`) }, "/const"],
     [{ type: "object", patternProperties: { "(?=a)b": {} } }, "/patternProperties/(?=a)b"],
     [{ type: "object", patternProperties: manyPatterns(17) }, "/patternProperties/q"],
     [{ type: "object", patternProperties: manyPatterns(16) }, ""],

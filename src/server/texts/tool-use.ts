@@ -119,7 +119,7 @@ async function heldGrammar(
         ...(schema ? [(from: Place) => addForm(book, from)] : []),
       ]),
     );
-  const key = JSON.stringify(["held", functions, isParallel, schema]);
+  const key = ["held", functions, isParallel, schema];
   const param = functions.length > 0 ? "tools" : SCHEMA_PARAM;
   return await model.grammars.of(key, build).catch((error: unknown) => refuseSchema(param, error));
 }
@@ -138,7 +138,7 @@ async function begunGrammar(
   const rules = { isParallel: isParallel && format.hasEnd, specialTokens };
   const build = (book: RuleBook): number =>
     book.rule("begun calls", (start) => format.addCalls(book, start, choices, rules));
-  const key = JSON.stringify(["begun calls", functions, rules.isParallel]);
+  const key = ["begun calls", functions, rules.isParallel];
   const begins = format.begins(choices.map(({ name }) => name)).map((mark) => markText(mark, specialTokens));
   try {
     const inner = await model.grammars.of(key, build);

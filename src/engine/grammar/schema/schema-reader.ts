@@ -2,8 +2,9 @@
  * @file Reads JSON schemas as shapes. A keyword that is not held is refused with its path, so that whatever is written by a
  * schema satisfies it.
  */
+import { rounded } from "../../../data/formats/long-integer.ts";
 import { areDisjoint } from "./disjoint.ts";
-import { decodeStep } from "./json-pointer.ts";
+import { decodeStep, encodeStep } from "./json-pointer.ts";
 import { MemberReader, onlyNames } from "./member-reader.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
 import {
@@ -45,10 +46,10 @@ export class SchemaReader {
   readonly #known = new Map<string, readonly ValueShape[]>();
   readonly #members = new MemberReader();
 
-  /** @throws SchemaError for a schema that is too large */
+  /** @throws SchemaError for a schema that is too large, or has a number that is */
   constructor(root: unknown) {
     this.#root = root;
-    requireSmall(root);
+    requireReadable(root);
   }
 
   /** All shapes of what satisfies some schemas. @throws SchemaError */
@@ -197,15 +198,22 @@ function meetAll(a: readonly ValueShape[], b: readonly ValueShape[], path: strin
 }
 
 /** Holds a schema against limits before anything calls itself for its levels. @throws SchemaError */
-function requireSmall(root: unknown): void {
-  let level: unknown[] = [root];
+function requireReadable(root: unknown): void {
+  let level: readonly LocatedSchema[] = [{ schema: root, path: "" }];
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > MAX_DEPTH)
       throw new SchemaError("", `has more than ${MAX_DEPTH} levels`, "Make it flatter, with $defs.");
-    level = level.flatMap((value) =>
-      typeof value === "object" && value !== null ? Object.values(value) : [],
-    );
+    level = level.flatMap(partsIn);
   }
   const { length } = JSON.stringify(root) ?? "";
   if (length > MAX_TEXT) throw new SchemaError("", `has ${length} characters`, `Keep it below ${MAX_TEXT}.`);
+}
+
+/** What lies in a value of a schema. @throws SchemaError for a number that JavaScript reads as infinite */
+function partsIn({ schema, path }: LocatedSchema): LocatedSchema[] {
+  const value = rounded(schema);
+  if (typeof value === "number" && !Number.isFinite(value))
+    throw new SchemaError(path, `is a number beyond ${Number.MAX_VALUE}`, "Give one nearer to 0.");
+  if (typeof value !== "object" || value === null) return [];
+  return Object.entries(value).map(([key, part]) => ({ schema: part, path: `${path}/${encodeStep(key)}` }));
 }
