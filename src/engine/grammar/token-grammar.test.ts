@@ -416,6 +416,33 @@ test("a string is held to all that is said of it", () => {
   );
 });
 
+test("patterns are JavaScript's: pairs of surrogates, named groups and classes of Unicode are read", () => {
+  const cases: readonly [string, string][] = [
+    ["^\\uD83D\\uDE00$", "\u{1f600}"],
+    ["^[\\uD83D\\uDE00-\\u{1F602}]$", "\u{1f601}"],
+    ["^(?<year>\\d{4})-(?:\\d\\d)$", "2024-05"],
+    ["^\\p{Lu}\\p{L}+\\P{L}$", "Öl1"],
+    ["^[\\p{Script=Greek}\\d]{2}$", "λ2"],
+  ];
+  for (const [pattern, text] of cases) {
+    const grammar = ofSchema(BYTES, { type: "string", pattern });
+    const bytes = String.fromCharCode(...new TextEncoder().encode(JSON.stringify(text)));
+    assert.deepEqual([takes(grammar, bytes), takes(grammar, '"??"')], [true, false], pattern);
+    assert.match(drawJson({ type: "string", pattern }, 1) as string, new RegExp(pattern, "u"));
+  }
+  for (const [pattern, found] of [
+    ["^(x|^y)z$", '"(x|^y)", which is not read here'],
+    ["^(?!a)b$", '"(?!", which looks ahead or behind'],
+    ["^(a", "a group that does not end"],
+    ["^\\p{Nope}$", 'the class "Nope" of characters, which Unicode has not'],
+  ] as const) {
+    assert.throws(
+      () => ofSchema(BYTES, { type: "string", pattern }),
+      ({ message }: Error) => message.endsWith(`has a pattern with ${found}`),
+    );
+  }
+});
+
 test("tuples of both drafts, names out of a list, and what says nothing of a value are read", () => {
   const tuple = [{ type: "integer" }, { enum: ["a", "b"] }];
   const closed = ofSchema(BYTES, { type: "array", prefixItems: tuple, items: false });
@@ -491,6 +518,10 @@ test("strings of a format are what it says, wherever no pattern or length says w
     [true, true, false, false, false, true],
   );
   assert.equal(drawJson({ type: "string", format: "date", pattern: "^x$" }, 1), "x");
+  for (const own of [z.iso.duration(), z.hostname()]) {
+    const text = drawJson(z.toJSONSchema(own), 1);
+    assert.ok(own.safeParse(text).success, String(text));
+  }
   assert.equal(String(drawJson({ format: "date", minLength: 2, maxLength: 2, type: "string" }, 1)).length, 2);
   assert.equal(typeof drawJson({ type: "string", format: "color" }, 1), "string");
 });

@@ -1,6 +1,6 @@
 /**
- * @file Regular expressions of JSON schemas as rules of JSON's strings. What is not regular in them, and marks inside of
- * them, is refused.
+ * @file Regular expressions of JSON schemas, which are JavaScript's with the flag u, as rules of JSON's strings. What is not
+ * regular in them, what looks ahead or behind, and marks inside of them, is refused.
  */
 import { Automaton, type Place, RuleBook, type Way } from "./automaton.ts";
 import { utf8 } from "../../../data/tokenizer/token-bytes.ts";
@@ -13,6 +13,7 @@ import {
   otherCodes,
 } from "./characters.ts";
 import { ANY_TIMES, JsonRules, either, escapeOf, repeat } from "./json-rules.ts";
+import { unicodeClass } from "./unicode-classes.ts";
 
 /** What a pattern cannot have. */
 export class PatternFault extends Error {}
@@ -46,6 +47,15 @@ const CLASSES: Readonly<Record<string, readonly CodeRange[]>> = {
   s: SPACES,
   S: otherCodes(SPACES),
 };
+/** How a character is written by its code; a pair of surrogates is one character. */
+const CODED: Readonly<Record<string, RegExp>> = {
+  x: /^[0-9a-f]{2}/i,
+  u: /^(?:d[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|[0-9a-f]{4}|\{[0-9a-f]{1,6}\})/i,
+};
+/** What may stand behind the bracket of a group: nothing, or that it is not counted, or its name. */
+const GROUP_HEAD = /^(?!\?)|^\?(?::|<[^>]*>)/;
+/** The longest head of a group, range, code or class. */
+const MAX_HEAD = 64;
 const CONTROLS: Readonly<Record<string, number>> = { n: 10, r: 13, t: 9, f: 12, v: 11, "0": 0 };
 /** What JSON cannot have as it is. */
 const ESCAPED: readonly CodeRange[] = [
@@ -140,9 +150,8 @@ class PatternReader {
     if (this.#take("*")) return [0, null];
     if (this.#take("+")) return [1, null];
     if (this.#take("?")) return [0, 1];
-    const found = /^\{(\d+)(,(\d*))?\}/.exec(this.#signs.slice(this.#at, this.#at + 24).join(""));
+    const found = this.#read(/^\{(\d+)(,(\d*))?\}/);
     if (!found) return [1, 1];
-    this.#at += found[0].length;
     const least = Number(found[1]);
     if (found[2] === undefined) return [least, least];
     return [least, found[3] === "" ? null : Number(found[3])];
@@ -150,9 +159,12 @@ class PatternReader {
 
   #atom(depth: number): Way {
     if (this.#take("(")) {
-      if (this.#take("?") && !this.#take(":")) throw this.#fault();
+      const looks = this.#read(/^\?<?[=!]/);
+      if (looks) throw new PatternFault(`"(${looks[0]}", which looks ahead or behind`);
+      if (!this.#read(GROUP_HEAD)) throw this.#fault();
       const choice = this.#choice(depth + 1);
-      if (!this.#take(")")) throw new PatternFault("a group that does not end");
+      if (this.#at === this.#signs.length) throw new PatternFault("a group that does not end");
+      if (!this.#take(")")) throw this.#fault();
       return choice;
     }
     if (this.#take("[")) return this.#oneOf(this.#set());
@@ -195,18 +207,24 @@ class PatternReader {
     const sign = this.#signs[this.#at++] ?? "";
     if (Object.hasOwn(CLASSES, sign)) return CLASSES[sign]!;
     if (Object.hasOwn(CONTROLS, sign)) return [[CONTROLS[sign]!, CONTROLS[sign]!]];
-    const rest = this.#signs.slice(this.#at, this.#at + 10).join("");
-    const coded =
-      sign === "x" ? /^([0-9a-f]{2})/i : sign === "u" ? /^([0-9a-f]{4})|^\{([0-9a-f]{1,6})\}/i : null;
-    const found = coded?.exec(rest);
-    if (found) {
-      this.#at += found[0].length;
-      const code = Number.parseInt(found[1] ?? found[2] ?? "", 16);
+    if (sign === "p" || sign === "P") return this.#class(sign === "P");
+    const coded = Object.hasOwn(CODED, sign) ? this.#read(CODED[sign]!) : null;
+    if (coded) {
+      const units = coded[0].match(/[0-9a-f]+/gi)!.map((digits) => Number.parseInt(digits, 16));
+      const code = units.length === 2 ? String.fromCharCode(...units).codePointAt(0)! : units[0]!;
       if (code > LAST_CODE) throw this.#fault();
       return [[code, code]];
     }
     if (sign === "" || /[A-Za-z0-9]/.test(sign)) throw this.#fault();
     return single(sign);
+  }
+
+  #class(isOther: boolean): readonly CodeRange[] {
+    const name = this.#read(/^\{([^}]*)\}/)?.[1];
+    if (name === undefined) throw this.#fault();
+    const ranges = unicodeClass(name);
+    if (!ranges) throw new PatternFault(`the class "${name}" of characters, which Unicode has not`);
+    return isOther ? otherCodes(ranges) : ranges;
   }
 
   /** One character of some, as JSON writes it. */
@@ -223,6 +241,13 @@ class PatternReader {
       return end;
     });
     return (from) => this.#book.call(from, rule);
+  }
+
+  /** Goes on behind what follows; null: it is something else. */
+  #read(head: RegExp): RegExpExecArray | null {
+    const found = head.exec(this.#signs.slice(this.#at, this.#at + MAX_HEAD).join(""));
+    this.#at += found ? Array.from(found[0]).length : 0;
+    return found;
   }
 
   #take(sign: string): boolean {

@@ -6,7 +6,7 @@ import { rounded } from "../../../data/formats/long-integer.ts";
 import { areDisjoint } from "./disjoint.ts";
 import { decodeStep, encodeStep } from "./json-pointer.ts";
 import { MemberReader, onlyNames } from "./member-reader.ts";
-import { STRING_FORMATS } from "./string-formats.ts";
+import { STRING_FORMATS, patternBeside } from "./string-formats.ts";
 import {
   type Fields,
   SchemaError,
@@ -160,7 +160,7 @@ export class SchemaReader {
       multiples: multiplesOf(fields, path),
       minLength: count("minLength", 0),
       maxLength: count("maxLength", Infinity),
-      patterns: pattern === undefined ? [] : [pattern],
+      patterns: pattern === undefined ? [] : [patternBeside(pattern, format)],
       formats: format !== undefined && Object.hasOwn(STRING_FORMATS, format) ? [format] : [],
       firstItems: partsOf(fields, first, path).map((part) => [part]),
       items: fields[rest] === undefined ? [] : [under(rest)],

@@ -158,7 +158,7 @@ class SchemaRules {
       return addPattern(this.#json, from, source);
     } catch (error) {
       if (!(error instanceof PatternFault)) throw error;
-      throw this.#fault(view, `has a pattern with ${error.message}`);
+      throw this.#fault(view, `has a pattern with ${error.message}`, "Say it with another pattern.");
     }
   }
 
@@ -212,8 +212,8 @@ class SchemaRules {
     return [...new Set(texts)];
   }
 
-  #fault(view: View, found: string): SchemaError {
-    return new SchemaError(view.at(-1)?.path ?? "", found, "Say it with one of the keywords alone.");
+  #fault(view: View, found: string, hint = "Say it with one of the keywords alone."): SchemaError {
+    return new SchemaError(view.at(-1)?.path ?? "", found, hint);
   }
 }
 

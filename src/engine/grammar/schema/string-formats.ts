@@ -39,3 +39,17 @@ export const STRING_FORMATS: Readonly<Record<string, string>> = {
   ipv6: `^(?:${IPV6})$`,
   uuid: `^${HEX}{8}-${HEX}{4}-[1-8]${HEX}{3}-[89abAB]${HEX}{3}-${HEX}{12}$`,
 };
+
+/**
+ * Patterns that zod writes beside a format, and that look ahead, by its name. The pattern of the format stands for them: every text
+ * that matches it matches them too.
+ */
+const LOOKING_AHEAD: Readonly<Record<string, string>> = {
+  duration: String.raw`^P(?:(\d+W)|(?!.*W)(?=\d|T\d)(\d+Y)?(\d+M)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+([.,]\d+)?S)?)?)$`,
+  hostname: String.raw`^(?=.{1,253}\.?$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[-0-9a-zA-Z]{0,61}[0-9a-zA-Z])?)*\.?$`,
+};
+
+/** The pattern to which a text is held where a schema has one, and perhaps a format. */
+export function patternBeside(pattern: string, format: string | undefined): string {
+  return format !== undefined && LOOKING_AHEAD[format] === pattern ? STRING_FORMATS[format]! : pattern;
+}
