@@ -5,7 +5,7 @@ import { processorMs } from "../train/power/processor-ms.ts";
 import { editDistance, nearest } from "./nearest.ts";
 import { nearestName } from "./setting-names.ts";
 
-test("editDistance() counts insertions, deletions, changes and swaps", () => {
+test("editDistance() counts insertions, deletions, changes and swaps, and no change of case", () => {
   assert.deepEqual(
     [
       ["", ""],
@@ -15,8 +15,9 @@ test("editDistance() counts insertions, deletions, changes and swaps", () => {
       ["abc", "acb"],
       ["kitten", "sitting"],
       ["", "abc"],
+      ["ABC", "abd"],
     ].map(([a = "", b = ""]) => editDistance(a, b)),
-    [0, 0, 1, 1, 1, 3, 3],
+    [0, 0, 1, 1, 1, 3, 3, 1],
   );
 });
 

@@ -1,10 +1,12 @@
 /** @file The nearest spelling of a mistyped name. */
 
 /**
- * Counts the single-letter edits between two words (Levenshtein, with swaps of neighbours); any number above `most` where they are more.
- * Only cells within `most` of the diagonal are looked at (Ukkonen), as others take more, and only as long as one of a row is.
+ * Counts the single-letter edits between two words, whatever their case (Levenshtein, with swaps of neighbours); any number above `most`
+ * where they are more. Only cells within `most` of the diagonal are looked at (Ukkonen), as others take more, and only as long as one
+ * of a row is.
  */
-export function editDistance(a: string, b: string, most = Infinity): number {
+export function editDistance(one: string, other: string, most = Infinity): number {
+  const [a, b] = [one.toLowerCase(), other.toLowerCase()];
   if (Math.abs(a.length - b.length) > most) return Infinity;
   const newRow = () => new Float64Array(b.length + 2).fill(Infinity);
   let [older, old, row] = [newRow(), newRow().map((_, j) => (j <= b.length ? j : Infinity)), newRow()];
@@ -26,12 +28,11 @@ export function editDistance(a: string, b: string, most = Infinity): number {
   return old[b.length] ?? 0;
 }
 
-/** Finds the candidate with the fewest edits, whatever their case; `null` when all differ in more than a third of the word. */
+/** Finds the candidate with the fewest edits; `null` when all differ in more than a third of the word. */
 export function nearest(word: string, candidates: readonly string[]): string | null {
-  const plain = word.toLowerCase();
   let [best, bestDistance] = [null as string | null, Math.max(2, Math.ceil(word.length / 3)) + 1];
   for (const candidate of candidates) {
-    const distance = editDistance(plain, candidate.toLowerCase(), bestDistance - 1);
+    const distance = editDistance(word, candidate, bestDistance - 1);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
   return best;
