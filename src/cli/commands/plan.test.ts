@@ -32,6 +32,15 @@ function sizeFor(bytes: number): string {
   return `${Math.ceil(sizeToAsk(bytes) / 1e3)}KB`;
 }
 
+/** What is told where a plan of so many bytes does not fit: its bytes as a plan tells them, and what is left beside. */
+function refusalOf(bytes = NaN, memory: string): RegExp {
+  const [planned, aside] = [bytes, sizeToAsk(bytes) - bytes].map((each) => Math.ceil(each / 1e6));
+  return new RegExp(
+    `Cannot train with this plan: it needs about ${planned} MB and ${aside} MB for what no plan foresees, expected at most --memory ${memory}$`,
+    "m",
+  );
+}
+
 async function run(...words: readonly string[]): ReturnType<typeof runMain> {
   return await runMain(words, { GRAFT_HOME: folder });
 }
@@ -169,7 +178,8 @@ test("a size chooses what fits, and never changes what is given", async () => {
   ];
   const { status, stderr } = await run("plan", ...SETTINGS, ...given, "--memory", tight);
   assert.equal(status, 1);
-  assert.match(stderr, /capacity\/memory.*Cannot train with this plan: it needs about/);
+  assert.match(stderr, /capacity\/memory/);
+  assert.match(stderr, refusalOf(bytes["peak"], tight));
   assert.match(stderr, /Give --(gradient-checkpointing (keep-attention|on)|batch-size|weights|compute)/);
 });
 
@@ -266,7 +276,7 @@ test("a run keeps what was chosen for it, and goes on with it; too little is ref
   assert.equal(refused.status, 1);
   assert.match(
     refused.stderr,
-    /Cannot train with this plan: it needs about [\d,]+ MB, expected at most --memory 1MB$/m,
+    /Cannot train with this plan: it needs about [\d,]+ MB and [\d,]+ MB for .*, expected at most --memory 1MB$/m,
   );
   assert.throws(() => readFileSync(join(folder, "none", "config.yaml")), /ENOENT/);
 });

@@ -203,34 +203,42 @@ interface Limit {
   readonly asked: string | null;
 }
 
-/** Says what does not fit, and the smallest changes that do; where a size was asked for, as sizes to ask for. */
+/** Says what does not fit, and the smallest changes that do: as plans tell their bytes, what is left alone beside them. */
 function tooLarge(
   tried: readonly Candidate[],
   others: readonly Candidate[],
   { limitBytes, asked }: Limit,
 ): CapacityError {
-  const sizeOf = ({ memory }: Candidate): number =>
-    asked === null ? memory.totalBytes : sizeToAsk(memory.totalBytes);
   const fitting = others
     .filter(({ memory }) => memory.totalBytes <= limitBytes)
     .toSorted((a, b) => numChanges(a) - numChanges(b) || b.memory.totalBytes - a.memory.totalBytes);
   const fewest = fitting[0] && numChanges(fitting[0]);
   const told = fitting.filter((each) => numChanges(each) === fewest).slice(0, MAX_TOLD);
   const describe = (each: Candidate): string =>
-    `${describeSettings(each.chosen)} (about ${megabytes(sizeOf(each))})`;
-  const smallest = leastOf(others);
+    `${describeSettings(each.chosen)} (about ${megabytes(each.memory.totalBytes)})`;
+  const [least, smallest] = [leastOf(tried), leastOf(others)];
   const settings = describeSettings(smallest.chosen);
   const less = `${hasLargeAdapter(smallest) ? "fewer target modules, " : ""}a smaller max length or a smaller model`;
-  const least =
+  const sizes = [askFor(least)];
+  if (askFor(smallest) !== askFor(least)) sizes.push(`${askFor(smallest)} with ${settings}`);
+  const elsewise =
     asked === null
-      ? `Choose ${less}: this one needs about ${megabytes(sizeOf(smallest))} at least, with ${settings || "these settings"}.`
-      : `Give --memory ${Math.ceil(sizeOf(smallest) / 1e6)}MB${settings === "" ? "" : ` with ${settings}`}, or choose ${less}.`;
+      ? `Choose ${less}: this one needs about ${megabytes(smallest.memory.totalBytes)} at least, with ${settings || "these settings"}.`
+      : `Give ${sizes.join(", ")}, or choose ${less}.`;
+  const { totalBytes } = least.memory;
+  const aside =
+    asked === null ? "" : ` and ${megabytes(sizeToAsk(totalBytes) - totalBytes)} for what no plan foresees`;
   const limit = asked === null ? `${megabytes(limitBytes)}, which are free` : `--memory ${asked}`;
   return new CapacityError(
     "capacity/memory",
-    `Cannot train with this plan: it needs about ${megabytes(sizeOf(leastOf(tried)))}, expected at most ${limit}`,
-    { hint: told.length > 0 ? `Give ${told.map(describe).join(", or ")}.` : least },
+    `Cannot train with this plan: it needs about ${megabytes(totalBytes)}${aside}, expected at most ${limit}`,
+    { hint: told.length > 0 ? `Give ${told.map(describe).join(", or ")}.` : elsewise },
   );
+}
+
+/** The flag with a size that is enough for a plan. */
+function askFor({ memory }: Candidate): string {
+  return `--memory ${Math.ceil(sizeToAsk(memory.totalBytes) / 1e6)}MB`;
 }
 
 /** Whether an adapter with its gradients and moments takes much of the memory, as one on every expert does. */
