@@ -29,9 +29,9 @@ export interface LogFormat {
   /** What it is, in the help of `--log`. */
   readonly summary: string;
   readonly file: string;
-  /** What stands in a log without events. */
-  head(): Uint8Array;
-  /** The log without the events that are not kept, and without one that was half written. */
+  /** What stands in a log without events. `nowMs`: the time of day. */
+  head(nowMs: number): Uint8Array;
+  /** The log without the events that are not kept, and without one that was half written; empty where not even its head is whole. */
   cut(log: Uint8Array, isKept: IsKept): Uint8Array;
   /** Makes what writes events to a log that is empty or was cut. `nowMs`: the time of day. */
   open(log: LogFile, nowMs: () => number): (entry: LogEntry) => Promise<void>;

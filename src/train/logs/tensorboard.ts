@@ -27,7 +27,8 @@ export const tensorboard: LogFormat = {
   summary: "an event file of TensorBoard",
   // TensorBoard takes every file with "tfevents" in its name.
   file: "events.out.tfevents.graft",
-  head: () => recordOf({ wallTime: 0, fileVersion: VERSION }),
+  // TensorBoard orders runs by the time of their first event.
+  head: (nowMs) => recordOf({ wallTime: nowMs / 1000, fileVersion: VERSION }),
   cut(log, isKept) {
     let end = 0;
     for (const { data, endAt } of readRecords(log)) {
@@ -35,7 +36,7 @@ export const tensorboard: LogFormat = {
       if (end > 0 && !isKept(eventIn(data), step)) break;
       end = endAt;
     }
-    return end === 0 ? tensorboard.head() : log.slice(0, end);
+    return log.slice(0, end);
   },
   open: (log, nowMs) => (entry) => {
     const value = scalarsOf(entry);

@@ -29,7 +29,7 @@ export class RunLogs {
 
   /** Makes logs without events. @throws FailedError "failed/write" */
   async begin(): Promise<void> {
-    for (const { format, file } of this.#logs) await file.append(format.head());
+    for (const { format, file } of this.#logs) await file.append(format.head(Date.now()));
   }
 
   /**
@@ -44,7 +44,8 @@ export class RunLogs {
       const { format, file, write } = each;
       const log = await file.read();
       if (log === null && this.#others.includes(each)) continue;
-      await file.replace(log === null ? format.head() : format.cut(log, isKept));
+      const kept = log && format.cut(log, isKept);
+      await file.replace(kept?.length ? kept : format.head(Date.now()));
       if (log === null) for (const entry of history) await write(entry);
       goOn.push(each);
     }
