@@ -1,7 +1,9 @@
 /** @file Training by battery and temperature: a simulated phone, real sources, and runs that pause. */
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
+import { once } from "node:events";
 import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { type AddressInfo, type Socket, createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
 import { SimulatedPhone, trainOnPhone } from "./simulated-phone.ts";
@@ -187,6 +189,29 @@ describe("sources", () => {
     await assert.rejects(run('process.stdout.write("x".repeat(1e6))'), /prints more than/);
     await assert.rejects(run('console.log("warm")'), /says "warm/);
     assert.deepEqual(splitWords(`a "b c" d'e f'g  h`), ["a", "b c", "de fg", "h"]);
+  });
+
+  test("what a command has started ends with it", async () => {
+    let socket: Socket | undefined;
+    const server = createServer().listen(0, "127.0.0.1");
+    await once(server, "listening");
+    const fate = new Promise<string>((resolve) => {
+      server.once("connection", (own) => {
+        socket = own.on("error", () => {});
+        own.on("data", () => resolve("answers")).on("close", () => resolve("has ended"));
+      });
+    });
+    const { port } = server.address() as AddressInfo;
+    // The second process prints too much, and echoes what it is told.
+    const inner = `const s = require(\\"net\\").connect(${port}, () => process.stdout.on(\\"error\\", () => {}).write(\\"x\\".repeat(1e6))); s.pipe(s)`;
+    const outer = `require("child_process").spawn(process.execPath, ["-e", "${inner}"], { stdio: "inherit" }); setInterval(() => {}, 1000)`;
+    await assert.rejects(
+      commandPower(`"${process.execPath}" -e '${outer}'`, 600_000).read(),
+      /prints more than/,
+    );
+    socket?.write("Are you there?");
+    assert.equal(await fate, "has ended");
+    server.close();
   });
 
   test("a name is that of a file to read, a program to run, or auto", async () => {

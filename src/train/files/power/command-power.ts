@@ -1,10 +1,12 @@
 /** @file The state of a device from a command that prints JSON, such as `termux-battery-status`; run without a shell. */
-import { execFile } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
+import { once } from "node:events";
 import { existsSync } from "node:fs";
-import { promisify } from "node:util";
 import { PowerProblem, type PowerSource, parseReading } from "../../power/reading.ts";
 
 const [TIMEOUT_MS, MAX_BYTES] = [10_000, 1 << 16];
+/** Where a command is the first of a group of its own, what it has started ends with it. */
+const HAS_GROUPS = process.platform !== "win32";
 
 /** Runs a command anew each time: a program with its words, or one whose path may hold spaces. */
 export function commandPower(command: string, timeoutMs = TIMEOUT_MS): PowerSource {
@@ -21,25 +23,55 @@ export function commandPower(command: string, timeoutMs = TIMEOUT_MS): PowerSour
 
 async function run(program: string, words: readonly string[], timeoutMs: number): Promise<string> {
   try {
-    const { stdout } = await promisify(execFile)(program, words, {
-      timeout: timeoutMs,
-      killSignal: "SIGKILL",
-      maxBuffer: MAX_BYTES,
+    const child = spawn(program, words, {
+      stdio: ["ignore", "pipe", "ignore"],
+      detached: HAS_GROUPS,
       windowsHide: true,
     });
-    return stdout;
+    return await printedBy(child, timeoutMs);
   } catch (error) {
-    throw new PowerProblem(describe(error as ExecError, timeoutMs));
+    if (error instanceof PowerProblem) throw error;
+    const { code, message } = error as NodeJS.ErrnoException;
+    throw new PowerProblem(code === "ENOENT" ? "is no file and no program" : `cannot be run (${message})`);
   }
 }
 
-type ExecError = Error & { readonly code?: string | number | null; readonly killed?: boolean };
+/** Waits for a command, but not for ever, and reads what it prints. @throws PowerProblem; the error of one that does not start */
+async function printedBy(child: ChildProcess, timeoutMs: number): Promise<string> {
+  const printed: Uint8Array[] = [];
+  let [numBytes, problem] = [0, ""];
+  const stop = (why: string): void => {
+    problem = why;
+    kill(child);
+    child.stdout?.destroy();
+  };
+  child.stdout?.on("data", (bytes: Uint8Array) => {
+    printed.push(bytes);
+    if ((numBytes += bytes.length) > MAX_BYTES) stop(`prints more than ${MAX_BYTES} bytes`);
+  });
+  const timer = setTimeout(() => stop(`does not end within ${timeoutMs / 1000} s`), timeoutMs);
+  // A group of its own does not hear what ends graft from the terminal.
+  const killNow = (): void => kill(child);
+  process.once("exit", killNow);
+  try {
+    const [status, signal] = (await once(child, "close")) as [number | null, string | null];
+    if (problem === "" && status !== 0) problem = `ends with ${signal ?? `status ${status}`}`;
+  } finally {
+    clearTimeout(timer);
+    process.off("exit", killNow);
+  }
+  if (problem !== "") throw new PowerProblem(problem);
+  return Buffer.concat(printed).toString();
+}
 
-function describe({ code, killed, message }: ExecError, timeoutMs: number): string {
-  if (code === "ENOENT") return "is no file and no program";
-  if (typeof code === "number") return `ends with status ${code}`;
-  if (code === "ERR_CHILD_PROCESS_STDIO_MAXBUFFER") return `prints more than ${MAX_BYTES} bytes`;
-  return killed === true ? `does not end within ${timeoutMs / 1000} s` : `cannot be run (${message})`;
+/** Kills a command with what it has started. */
+function kill(child: ChildProcess): void {
+  if (child.pid === undefined) return;
+  try {
+    process.kill(HAS_GROUPS ? -child.pid : child.pid, "SIGKILL");
+  } catch {
+    // All of them have ended.
+  }
 }
 
 /** Splits at spaces, but for those within quotes. */
