@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { existsSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import { parse } from "yaml";
+import { type Disk, disk, withDisk } from "../../src/format/files/disk/calls.ts";
 import { loadModel, readAdapter, openSafetensors } from "../../src/format/by-path.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import type { EvalEvent, StepEvent, TrainEvent } from "../../src/train/events.ts";
@@ -28,6 +29,22 @@ async function adapterValues(path: string): Promise<number[]> {
 }
 
 describe("the training loop", () => {
+  test("a disk that takes the result but no report has the result, and is told of the rest", async () => {
+    const output = `${folder}/no-report`;
+    const own = disk();
+    const open: Disk["open"] = async (path, ...rest) => {
+      if (!String(path).includes("report.html")) return await own.open(path, ...rest);
+      throw Object.assign(new Error("full"), { code: "ENOSPC", syscall: "open" });
+    };
+    const run = (): ReturnType<typeof runTiny> => runTiny({ ...SETTINGS, output });
+    const { events } = await withDisk({ ...own, open }, run);
+    assert.equal(events.at(-1)?.event, "done");
+    const notes = events.flatMap((event) => (event.event === "note" ? [event.message] : []));
+    assert.match(notes.join("\n"), /Warning: Cannot write file ".*report\.html": ENOSPC/);
+    assert.ok((await adapterValues(output)).length > 0);
+    assert.ok(existsSync(`${output}/loss.svg`) && !existsSync(`${output}/report.html`));
+  });
+
   test("one batch of eight, two of four and eight of one train alike", async () => {
     const runs = await Promise.all(
       [

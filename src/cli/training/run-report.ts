@@ -1,7 +1,7 @@
 /** @file What `graft train` says to people at the start of a run, where it goes on, and at its end. */
 import { MODEL_TASKS } from "../../models/model-tasks.ts";
+import { existsSync } from "node:fs";
 import { join } from "node:path";
-
 import { EVAL_METRICS, LOSS } from "../../train/eval-metrics.ts";
 import type { DoneEvent, EvalEvent, ResumeEvent, StartEvent } from "../../train/events.ts";
 import { RUN_FILES } from "../../train/files/folder/run-files.ts";
@@ -91,6 +91,7 @@ export function doneLines(done: DoneEvent, next: string): string[] {
     held_out_loss: after,
   } = done;
   const { first_loss: first, last_loss: last } = done;
+  const page = join(output, RUN_FILES.report);
   const chosen = step === steps ? "" : ` of step ${formatCount(step)}, the best`;
   return [
     row("Done", `${formatCountOf(steps, "step")} in ${formatDuration(done.seconds * 1000)}`),
@@ -101,7 +102,7 @@ export function doneLines(done: DoneEvent, next: string): string[] {
       ? []
       : [row("Held out", `loss ${formatLoss(before)} -> ${formatLoss(after)}`)]),
     ...powerLines(done),
-    row("Result", `${result} in ${output}${chosen}; report in ${join(output, RUN_FILES.report)}`),
+    row("Result", `${result} in ${output}${chosen}${existsSync(page) ? `; report in ${page}` : ""}`),
     row("Next", next),
   ];
 }

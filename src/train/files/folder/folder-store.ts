@@ -1,5 +1,5 @@
 /** @file A run that is kept in a folder, with the settings and the loss curve beside the result. */
-import { UsageError } from "../../../errors.ts";
+import { GraftError, UsageError } from "../../../errors.ts";
 import { restoreAdapter } from "../../../format/by-path.ts";
 import type { Session } from "../../../run/session.ts";
 import type { TrainEvent } from "../../events.ts";
@@ -46,6 +46,15 @@ export function folderStore(
     if (step < from.step) throw tooEarly(folder.path, step, from.step);
     if (step === from.step) await restoreAdapter(from.adapter, adapter);
   };
+  /** Writes what only shows the run: without it the run is whole. */
+  const show = async (name: string, text: string): Promise<void> => {
+    try {
+      await folder.write(name, text);
+    } catch (error) {
+      if (!(error instanceof GraftError)) throw error;
+      tell(`Warning: ${error.message}. The run goes on without it.`);
+    }
+  };
   return {
     async resume(optimizer) {
       const state = options.resume
@@ -61,19 +70,17 @@ export function folderStore(
       await folder.checkpoints.save(trainedAt(state), optimizer, options.keepLast);
       onCheckpoint();
       if (reporter.isDueAt(state) || signal?.aborted === true)
-        await folder.write(RUN_FILES.report, await reporter.write(state, { isDone: false }));
+        await show(RUN_FILES.report, await reporter.write(state, { isDone: false }));
     },
     restore: (step) => restoreAdapter(folder.checkpoints.at(step), adapter),
     async finish(state) {
       // Nothing is computed any more, and what draws charts takes memory.
       await session.release();
+      await folder.finish(trainedAt(state), { [RUN_FILES.config]: configText(options) });
       const { dropBpChart, lossChart } = await loadReports();
-      await folder.finish(trainedAt(state), {
-        [RUN_FILES.config]: configText(options),
-        [RUN_FILES.chart]: lossChart(title, state.log_history),
-        [RUN_FILES.report]: await reporter.write(state, { isDone: true }),
-        ...(state.dropbp === null ? {} : { [RUN_FILES.branches]: dropBpChart(title, state.dropbp) }),
-      });
+      await show(RUN_FILES.chart, lossChart(title, state.log_history));
+      await show(RUN_FILES.report, await reporter.write(state, { isDone: true }));
+      if (state.dropbp !== null) await show(RUN_FILES.branches, dropBpChart(title, state.dropbp));
     },
     newestCheckpoint: async () => {
       const step = await folder.checkpoints.newest();
