@@ -210,10 +210,20 @@ describe("createTokenizer()", () => {
     assert.equal(ids.map((id) => stream.push(id)).join("") + stream.end(), "\uFEFF a");
   });
 
-  test("refuses an added token that stands for whole words alone, which would be found within words", () => {
-    const added = [{ id: 300, content: "word", single_word: true }];
+  test("refuses a text in which a token for whole words is a part of one, alone between other tokens", () => {
+    const added = ["word", "[x"].map((content, i) => ({ id: 300 + i, content, single_word: i === 0 }));
     const whole = { ...files, tokenizer: { ...files.tokenizer, added_tokens: added } };
-    assert.throws(() => createTokenizer(whole), /added_tokens has "word" with single_word true/);
+    const tokenizer = createTokenizer(whole);
+    assert.deepEqual(tokenizer.encode("[x word[x").slice(0, 1), [301]);
+    assert.throws(() => tokenizer.encode("[xword"), /"word" stands alone where it is text/);
+  });
+
+  test("says of a step that graft does not have that the file is not at fault", () => {
+    const normalizer = { type: "Nmt" };
+    assert.throws(() => createTokenizer({ ...files, tokenizer: { ...files.tokenizer, normalizer } }), {
+      message: /Unknown Normalizer type: Nmt/,
+      hint: /Choose a model whose tokenizer does without it/,
+    });
   });
 
   test("puts bos and eos around a text as add_bos_token and add_eos_token say", () => {

@@ -98,12 +98,12 @@ function tokenBytesOf(
 ): Tokenizer["tokenBytes"] {
   const readBytes = byteReader(tokenizer["decoder"]);
   // Made once: the library makes a table of all added tokens whenever it is asked.
-  const addedIds = new Set(hub.get_added_tokens_decoder().keys());
+  const added = hub.get_added_tokens_decoder();
   return (id) => {
     const token = hub.id_to_token(id);
     if (token === undefined) return null;
     // Words that are put together are told as the text that each is alone.
-    const isText = readBytes === null || addedIds.has(id);
+    const isText = readBytes === null || added.get(id)?.content === token;
     return isText
       ? new TextEncoder().encode(decode([id]))
       : Uint8Array.from(readBytes(token), (byte) => byte.charCodeAt(0));
@@ -133,7 +133,9 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
   const added = [...hub.get_added_tokens_decoder()];
   const special = added.filter(([, token]) => token.special);
   const specialTokens = new Map(special.map(([id, { content }]) => [content, id]));
-  const wholeTokens = added.filter(([, token]) => !token.special).map(([, { content }]) => content);
+  const wholeTokens = added
+    .filter(([, token]) => !token.special && !token.single_word)
+    .map(([, { content }]) => content);
   const specialIds = new Set(specialTokens.values());
   const affixes = readAffixes(hub);
   const prefix = applySetting(affixes.prefix, bosId, config["add_bos_token"]);

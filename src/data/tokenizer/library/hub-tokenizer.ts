@@ -10,12 +10,14 @@ import { useCharacterMaps } from "./character-map.ts";
 import { withConfiguredPrefix } from "./configured-prefix.ts";
 import { withConfiguredTokens } from "./configured-tokens.ts";
 import { markFirstAlone } from "./first-mark.ts";
+import { writeNormalized } from "./normalized-tokens.ts";
 import { splitAtMarks } from "./split-marks.ts";
 import { requireTokenizerForm } from "./tokenizer-form.ts";
 import { guardSteps, requireSteps } from "./tokenizer-guards.ts";
 import type { SplittingTokenizer } from "./tokenizer-step.ts";
 import { speedUp, type TokenizerModel } from "./tokenizer-speed.ts";
 import { type UnknowingModel, useUnknownParts } from "./unknown-parts.ts";
+import { keepWholeWords } from "./whole-words.ts";
 
 interface EncodeOptions {
   readonly add_special_tokens?: boolean;
@@ -31,7 +33,7 @@ interface HubTokenizer extends SplittingTokenizer {
   decode(ids: number[], options: { clean_up_tokenization_spaces: boolean }): string;
   token_to_id(token: string): number | undefined;
   id_to_token(id: number): string | undefined;
-  get_added_tokens_decoder(): Map<number, { content: string; special: boolean }>;
+  get_added_tokens_decoder(): Map<number, { content: string; special: boolean; single_word: boolean }>;
   readonly model: TokenizerModel & BytePairs & UnknowingModel;
   /** What it is made of. */
   tokenizer?: object;
@@ -79,7 +81,9 @@ function withFile<T>(verb: string, work: () => T): T {
       hint:
         cause instanceof OutOfTime
           ? "Divide the text into shorter ones, or take a tokenizer whose patterns need less time."
-          : "Take tokenizer.json and tokenizer_config.json unchanged from the model's folder.",
+          : /^Unknown \w+ type/.test(found)
+            ? "Choose a model whose tokenizer does without it: graft has no such part."
+            : "Take tokenizer.json and tokenizer_config.json unchanged from the model's folder.",
       cause,
     });
   }
@@ -121,6 +125,8 @@ export function openHubTokenizer(given: TokenizerFiles, budget: TimeBudget): Ope
     useUnknownParts(hub, files);
     useCharacterMaps(hub.normalizer);
     const withinLimits = guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder, budget);
+    writeNormalized(hub, hub.model.vocab);
+    keepWholeWords(hub);
     stripAddedSpaces(hub);
     markFirstAlone(hub);
     splitAtMarks(hub.pre_tokenizer, preTokenizer);

@@ -19,18 +19,8 @@ export function requireTokenizerForm({ tokenizer, tokens }: TokenizerFiles): voi
     throw wrong("model.merges", findOdd(merges, isMerge), "pairs of tokens");
   if (!Array.isArray(added) || !added.every(isAdded))
     throw wrong("added_tokens", findOdd(added, isAdded), "objects with content and id");
-  requireNoWholeWords(added);
   requireOwnIds(added);
   if (!tokens) requireFreeIds(added, model["vocab"] as Vocabulary);
-}
-
-/** The library finds a token that stands for whole words alone inside of other words as well. */
-function requireNoWholeWords(added: readonly AddedToken[]): void {
-  const odd = added.find(({ single_word: isWord }) => isWord === true);
-  if (odd === undefined) return;
-  throw new Error(
-    `added_tokens has ${JSON.stringify(odd.content)} with single_word true, expected tokens that may stand within words`,
-  );
 }
 
 /** Two texts of one id are read as the same token, and written as the last of them. */
@@ -101,7 +91,6 @@ function isMerge(merge: unknown): boolean {
 interface AddedToken {
   readonly content: string;
   readonly id?: unknown;
-  readonly single_word?: unknown;
 }
 
 function isAdded(token: unknown): token is AddedToken {

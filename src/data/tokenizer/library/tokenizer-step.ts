@@ -22,8 +22,14 @@ export interface TokenizerStep {
   convert_tokens_to_string?(tokens: string[]): string;
 }
 
-/** What a token that was added takes away of the text beside it. */
+/** A token that was added: where it is found, and what it takes away of the text beside it. */
 interface AddedToken {
+  readonly id: number;
+  readonly content: string;
+  /** Found in text that is normalized. */
+  readonly normalized: boolean;
+  /** Found as a whole word alone. */
+  readonly single_word: boolean;
   lstrip: boolean;
   rstrip: boolean;
 }

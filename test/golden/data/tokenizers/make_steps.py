@@ -74,6 +74,28 @@ def added_spaces(normalized):
     return case(f"white space beside added tokens{', normalized' if normalized else ''}", tokenizer, SPACED)
 
 
+def whole_words(normalized):
+    """Tokens that were added for whole words alone, beside others of which some end in a letter."""
+    signs = ["<unk>", "a", "b", " ", "-", "é", "_", "1", "²", "𝐚", "🙂", "▁"]
+    tokenizer = Tokenizer(models.WordLevel({sign: i for i, sign in enumerate(signs)}, unk_token="<unk>"))
+    tokenizer.normalizer = normalizers.Lowercase()
+    tokenizer.pre_tokenizer = pre_tokenizers.Split(Regex(r"[\s\S]"), "isolated")
+    tokens = [AddedToken("ab", single_word=True, normalized=normalized), AddedToken("aba", single_word=True, lstrip=True, rstrip=True, normalized=normalized)]
+    tokenizer.add_tokens([*tokens, AddedToken("[x", normalized=normalized), AddedToken("y]", normalized=not normalized)])
+    return case(f"whole words{', normalized' if normalized else ''}", tokenizer, WORDS)
+
+
+def normalized_tokens():
+    """Tokens that were added to normalized text, as they are written."""
+    words = {word: i for i, word in enumerate(["<unk>", "▁", "x", "y", "▁x", "<tool>"])}
+    for name, normalizer in [("marks", normalizers.Sequence([normalizers.Prepend("▁"), normalizers.Replace(" ", "▁")])), ("small letters", normalizers.Lowercase())]:
+        tokenizer = Tokenizer(models.BPE(words, [("▁", "x")], unk_token="<unk>", fuse_unk=True))
+        tokenizer.normalizer = normalizer
+        tokenizer.decoder = decoders.Sequence([decoders.Replace("▁", " "), decoders.Fuse(), decoders.Strip(" ", 1, 0)])
+        tokenizer.add_tokens([AddedToken("<tool>", normalized=True, lstrip=True, rstrip=True), AddedToken("<A>", normalized=True), AddedToken("<E>", normalized=False)])
+        yield case(f"tokens of normalized text, {name}", tokenizer, CALLS)
+
+
 def unknown_parts():
     """What is unknown within words, and in words next to each other."""
     pieces = ["<unk>", "a", "b", "▁a", "ab"]
@@ -95,6 +117,8 @@ UNKNOWN = ["xx yy", "axx yb", "a x  y b", "xaxy", "x", "ab xyab yx", "a  b", "  
 SPACED = [around.replace("#", token) for token in ["[L]", "[R]", "[B]"] for around in [
     "a#a", "a # a", "a\ufeff#\ufeffa", "a\u0085#\u0085a", " \u3000\ufeff #\u00a0 \ufeff a", "\u200b#\u200b", "\t\t#\t\ta", " # # ", "a\u0085",
 ]]
+WORDS = ["ab", "ab ab", "abab", "a ab b", "-ab-", "éab", "ab_", "ab1", "ab²", "𝐚ab", "ab𝐚", "🙂ab🙂", "aba", "a aba b", "abaab", " aba  ab ", "[x ab", "ab y]", "ab[x", "y]ab"]
+CALLS = ["x <tool> y", "x<tool>y", "<tool>", "x  <tool>  y", "x <A>y", " <E> x<E>x", "<a> X"]
 MARKED = ["a[N]b", "[N]a", "a[P]b[N]a", "[P]a", "Q", "[N][N]Q", "a b", "\u3000a", " a", "b[N]", "[N]", "[a"]
 
 if __name__ == "__main__":
@@ -104,6 +128,8 @@ if __name__ == "__main__":
     cases += [each | {"texts": MARKED} for each in marks]
     cases += [added_spaces(normalized) | {"texts": SPACED} for normalized in [False, True]]
     cases += [each | {"texts": UNKNOWN} for each in unknown_parts()]
+    cases += [whole_words(normalized) | {"texts": WORDS} for normalized in [False, True]]
+    cases += [each | {"texts": CALLS} for each in normalized_tokens()]
     texts = {"texts": TEXTS, "metaspace": [" a", "  b", "a b", " c d", "   a", "c d"]}
     lines = ",\n".join(json.dumps(each, separators=(",", ":")) for each in cases)
     (HERE / "steps.json").write_text('{"texts":' + json.dumps(texts["texts"]) + ',\n"metaspace":' + json.dumps(texts["metaspace"]) + ',\n"cases":[\n' + lines + "]}\n")
