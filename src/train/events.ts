@@ -20,8 +20,8 @@ export interface StartEvent {
   readonly examples: number;
   /** Tokens of all examples, once; positions where the model reads images. */
   readonly tokens: number;
-  /** Tokens that are learned. */
-  readonly trained_tokens: number;
+  /** Those of them that are learned. */
+  readonly learned_tokens: number;
   /** Examples that lost tokens to `max_length`. */
   readonly truncated_examples: number;
   /** Examples left out, as `max_length` tokens left nothing to learn. */

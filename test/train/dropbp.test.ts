@@ -271,7 +271,10 @@ describe("graft train --dropbp", () => {
     await assert.rejects(run({ dropbp: 0.95 }), { code: "usage/flag" });
     await assert.rejects(run({ dropbp: 0.8 }), { code: "usage/flag", message: /all 4 branches/ });
     await assert.rejects(run({ dropbp: -0.1 }), { code: "usage/flag" });
-    await assert.rejects(run({ dropbpRates: "norm" }), { code: "usage/flag", message: /no dropbp is given/ });
+    await assert.rejects(run({ dropbpRates: "norm" }), {
+      code: "usage/flag",
+      message: /--dropbp-rates norm: no --dropbp is given/,
+    });
     await assert.rejects(run({ dropbp: 0.5, targetModules: ["lm_head"] }), {
       code: "usage/flag",
       message: /none of them/,

@@ -337,5 +337,9 @@ describe("a run that pauses", async () => {
         setting,
       );
     }
+    const output = `${folder}/no-source`;
+    await assert.rejects(runTiny({ ...SETTINGS, output, powerBatteryRates: [3, 1] }), {
+      message: "Cannot use --power-battery-rates 3,1: no --power is given",
+    });
   });
 });

@@ -62,7 +62,9 @@ describe("samples", () => {
         ...(method === "lora" ? { dropout: 0.1 } : { rank: undefined, learningRate: 1 }),
       };
       const [plain, output] = [`${folder}/plain-${method}`, `${folder}/told-${method}`];
-      await runTiny({ ...settings, output: plain });
+      const without = await runTiny({ ...settings, output: plain });
+      const notes = without.events.flatMap((event) => (event.event === "note" ? [event.message] : []));
+      assert.ok(notes.includes("Samples of 6 tokens are not written: no prompts are given (--samples)"));
       const { events } = await runTiny({ ...settings, output, samples: rows }, HOOKS);
       assert.ok(bytesOf(output, ADAPTER).equals(bytesOf(plain, ADAPTER)));
       const samples = samplesOf(events);

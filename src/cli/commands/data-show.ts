@@ -97,7 +97,7 @@ function showSummary({ report, maxLength, numCutTokens }: Summary, io: CommandIO
     event: "summary",
     examples: numExamples,
     tokens: numTokens,
-    trained_tokens: numTrainedTokens,
+    learned_tokens: numTrainedTokens,
     cut_examples: numTruncated,
     cut_tokens: numCutTokens,
     dropped_examples: numDropped,

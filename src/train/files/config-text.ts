@@ -14,7 +14,7 @@ export function withoutRows(options: SettledOptions): SettledOptions {
   return { ...options, ...(Object.fromEntries(told) as Pick<TrainOptions, "data">) };
 }
 
-/** The settings as they took effect, as a file that a new run can be started with. */
+/** The settings as they took effect, as a file that a new run can be started with; of options of method, optimizer and objective, those that were given. */
 export function configText(options: SettledOptions): string {
   const { resume: _resume, overwrite: _overwrite, ...settings } = withoutRows(options);
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);

@@ -2,6 +2,7 @@
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import { NAME_OR_PATH } from "../../messages/paths.ts";
+import { kebabCase } from "../../messages/setting-names.ts";
 import { readPauseSchedule } from "./pause-schedule.ts";
 
 const RATES = z.array(z.number().min(0)).refine((rates) => rates.length === 2 && isFalling(rates), {
@@ -64,11 +65,9 @@ export function requireSource(
 ): void {
   if (options.power !== undefined) return;
   for (const name of OF_SOURCE) {
-    const [found, usual] = [options[name], POWER_OPTIONS[name].parse(undefined)].map((value) =>
-      JSON.stringify(value),
-    );
+    const [found, usual] = [options[name], POWER_OPTIONS[name].parse(undefined)].map(String);
     if (found === usual) continue;
-    throw new UsageError("usage/flag", `Cannot use ${name} ${found}: no power is given`, {
+    throw new UsageError("usage/flag", `Cannot use --${kebabCase(name)} ${found}: no --power is given`, {
       hint: "Give --power, where battery and temperature are read.",
     });
   }

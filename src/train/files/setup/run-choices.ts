@@ -22,6 +22,7 @@ import {
   optimizerOptions,
 } from "../../settings/options.ts";
 import { keysOf } from "../../settings/own-options.ts";
+import { SETTINGS } from "../../settings/setting-groups.ts";
 import type { RunData } from "../data/run-data.ts";
 import type { ChosenObjective } from "../../step/objective-step.ts";
 
@@ -82,11 +83,19 @@ export function idleComputeNotes(
 
 /** Says of evaluations that are asked for that nothing is to be done at them. */
 export function idleEvaluationNotes(
-  { evalEvery, samples }: TrainOptions,
+  { evalEvery, samples, sampleTokens }: TrainOptions,
   { heldOut }: Pick<RunData, "heldOut">,
 ): string[] {
-  if (evalEvery === undefined || heldOut !== null || samples !== undefined) return [];
+  if (samples !== undefined) return [];
+  const idle =
+    sampleTokens === SETTINGS.sampleTokens.parse(undefined)
+      ? []
+      : [
+          `Samples of ${formatCountOf(sampleTokens, "token")} are not written: no prompts are given (--samples)`,
+        ];
+  if (evalEvery === undefined || heldOut !== null) return idle;
   return [
+    ...idle,
     `Evaluations every ${formatCountOf(evalEvery, "step")} change nothing here: there is no held-out data, and no samples are asked for`,
   ];
 }
@@ -104,7 +113,7 @@ export function optimizerOf(options: TrainOptions): {
 /** How branches are dropped; null: they are not. @throws UsageError "usage/flag" */
 export function dropPlan({ dropbp, dropbpRates, maxLength }: SizedOptions, model: Model): DropPlan | null {
   if (dropbp === undefined && dropbpRates !== undefined) {
-    throw new UsageError("usage/flag", `Cannot use dropbpRates "${dropbpRates}": no dropbp is given`, {
+    throw new UsageError("usage/flag", `Cannot use --dropbp-rates ${dropbpRates}: no --dropbp is given`, {
       hint: "Give --dropbp, the share of the backward pass that is left out.",
     });
   }
