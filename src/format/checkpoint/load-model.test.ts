@@ -80,3 +80,15 @@ test("codes of a folder are held once their values were read, and read again aft
   assert.ok(opened.heldBytes > 0);
   await opened.close();
 });
+
+test("a model whose configuration names a head that graft does not know is told of", async () => {
+  for (const [name, isTold] of [
+    ["LlamaForCausalLM", false],
+    ["LlamaForTokenClassification", true],
+  ] as const) {
+    const config = { ...checkpoint.config, architectures: [name] };
+    const notes = (await loadWeights("model", { ...checkpoint, config })).takeNotes();
+    const note = `Model "model" is a ${name} by its config.json, a kind that graft does not know: it is taken for writing text`;
+    assert.deepEqual(notes, isTold ? [note] : []);
+  }
+});

@@ -6,8 +6,10 @@
 import { z } from "zod";
 import { numElements, sameShape, showShape } from "../../graph/shape.ts";
 import { FormatError } from "../../errors.ts";
+import { classOf, hasForeignHead } from "../../models/config/classifier-config.ts";
 import { openModel } from "../../models/families.ts";
 import { FAMILY_LIST, type Family } from "../../models/family.ts";
+import { MODEL_TASKS } from "../../models/model-tasks.ts";
 import type { Model } from "../../models/model.ts";
 import { BaseModel, type WeightSource } from "../../models/base/base-model.ts";
 import { watchNumbers } from "../../models/base/watch-numbers.ts";
@@ -51,6 +53,11 @@ export async function loadWeights(
   await requireEqualTies(path, model, renamed);
   const source = watchNumbers(path, openSource(renamed), (note) => base.addNote(note));
   const base = new BaseModel(options.name ?? path, model, source, checkpoint);
+  // Without a matrix of logits it would be refused; with one, it may still not be what was trained.
+  if (hasForeignHead(checkpoint.config))
+    base.addNote(
+      `Model "${path}" is a ${classOf(checkpoint.config)} by its config.json, a kind that graft does not know: it is taken for ${MODEL_TASKS[model.task].words}`,
+    );
   return base;
 }
 

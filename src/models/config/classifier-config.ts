@@ -98,6 +98,11 @@ export function classOf({ architectures }: RawConfig): string | null {
   return typeof name === "string" ? name : null;
 }
 
+/** Whether a configuration is of a model with outputs for which there is no head here: those of tokens, answers or choices. */
+export function hasForeignHead(raw: RawConfig): boolean {
+  return /For(TokenClassification|QuestionAnswering|MultipleChoice)$/.test(classOf(raw) ?? "");
+}
+
 /** Whether a configuration is of a model that tells the class of a text. */
 export function isClassifier(raw: RawConfig): boolean {
   return classOf(raw)?.endsWith("ForSequenceClassification") === true;
