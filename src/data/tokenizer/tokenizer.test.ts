@@ -218,6 +218,17 @@ describe("createTokenizer()", () => {
     assert.throws(() => tokenizer.encode("[xword"), /"word" stands alone where it is text/);
   });
 
+  test("tells the bytes of a token that is found in normalized text as it is written behind others", () => {
+    const byteFallback = byteFallbackFiles();
+    const normalizer = { type: "Prepend", prepend: "▁" };
+    const added = [{ id: 300, content: "<tool>", normalized: true, special: false }];
+    const tokenizer = createTokenizer({
+      ...byteFallback,
+      tokenizer: { ...byteFallback.tokenizer, normalizer, added_tokens: added },
+    });
+    assert.equal(new TextDecoder().decode(tokenizer.tokenBytes(300)!), " <tool>");
+  });
+
   test("says of a step that graft does not have that the file is not at fault", () => {
     const normalizer = { type: "Nmt" };
     assert.throws(() => createTokenizer({ ...files, tokenizer: { ...files.tokenizer, normalizer } }), {

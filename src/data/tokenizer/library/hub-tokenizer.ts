@@ -125,7 +125,8 @@ export function openHubTokenizer(given: TokenizerFiles, budget: TimeBudget): Ope
     useUnknownParts(hub, files);
     useCharacterMaps(hub.normalizer);
     const withinLimits = guardSteps(hub.normalizer, hub.pre_tokenizer, hub.decoder, budget);
-    writeNormalized(hub, hub.model.vocab);
+    const addedLength = hub.added_tokens.reduce((sum, { content }) => sum + content.length, 0);
+    withinLimits(addedLength, () => writeNormalized(hub, hub.model.vocab));
     keepWholeWords(hub);
     stripAddedSpaces(hub);
     markFirstAlone(hub);
