@@ -16,7 +16,7 @@ export function utf8(text: string): string {
  */
 export function byteReader(decoder: unknown): ((token: string) => string) | null {
   const { type, decoders } = (decoder ?? {}) as Fields;
-  const steps = type === "Sequence" ? (decoders as Fields[]) : [(decoder ?? {}) as Fields];
+  const steps = type === "Sequence" ? ((decoders ?? []) as Fields[]) : [(decoder ?? {}) as Fields];
   if (steps.some((step) => step["type"] === "ByteLevel")) {
     const byteOf = symbolBytes();
     return (token) => {

@@ -226,7 +226,13 @@ describe("createTokenizer()", () => {
       ...byteFallback,
       tokenizer: { ...byteFallback.tokenizer, normalizer, added_tokens: added },
     });
-    assert.equal(new TextDecoder().decode(tokenizer.tokenBytes(300)!), " <tool>");
+    assert.equal(new TextDecoder().decode(tokenizer.tokenBytes(300) ?? undefined), " <tool>");
+  });
+
+  test("takes a decoder that lists steps of another kind alone for one without steps, as the library does", () => {
+    const decoder = { type: "Sequence", normalizers: [] };
+    const odd = createTokenizer({ ...files, tokenizer: { ...files.tokenizer, decoder } });
+    assert.equal(odd.decode(odd.encode("h")), "h");
   });
 
   test("says of a step that graft does not have that the file is not at fault", () => {
