@@ -21,7 +21,7 @@ export interface StartEvent {
   /** Tokens of all examples, once; positions where the model reads images. */
   readonly tokens: number;
   /** Those of them that are learned. */
-  readonly learned_tokens: number;
+  readonly trained_tokens: number;
   /** Examples that lost tokens to `max_length`. */
   readonly truncated_examples: number;
   /** Examples left out, as `max_length` tokens left nothing to learn. */

@@ -97,7 +97,7 @@ function showSummary({ report, maxLength, numCutTokens }: Summary, io: CommandIO
     event: "summary",
     examples: numExamples,
     tokens: numTokens,
-    learned_tokens: numTrainedTokens,
+    trained_tokens: numTrainedTokens,
     cut_examples: numTruncated,
     cut_tokens: numCutTokens,
     dropped_examples: numDropped,

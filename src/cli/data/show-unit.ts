@@ -105,7 +105,7 @@ export function showUnit(unit: CutUnit, { tokenizer, classes }: UnitOptions, io:
       ...("role" in kept ? { role: kept.role } : {}),
       ...(className === null ? {} : { class: className }),
       tokens: whole.ids.length,
-      learned_tokens: numTrained,
+      trained_tokens: numTrained,
       cut_tokens: numLost(lost),
       dropped: unit.isDropped,
       pieces,

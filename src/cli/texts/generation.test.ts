@@ -344,7 +344,7 @@ test("data show --json gives one object an example and a summary, and counts wha
   const [example, summary, ...rest] = jsonLines((await run(words)).stdout);
   assert.deepEqual(rest, []);
   assert.deepEqual(
-    [example?.["line"], example?.["tokens"], example?.["learned_tokens"], example?.["cut_tokens"]],
+    [example?.["line"], example?.["tokens"], example?.["trained_tokens"], example?.["cut_tokens"]],
     [1, 26, 1, 4],
   );
   assert.deepEqual((example?.["pieces"] as unknown[] | undefined)?.at(-1), { text: "a", trained: true });

@@ -40,7 +40,7 @@ function describeData(start: StartEvent): string {
   const { task, truncated_examples: numCut, dropped_examples: numDropped } = start;
   const examples = formatCountOf(start.examples, "example");
   if (task === "image-classification") return examples;
-  const trained = MODEL_TASKS[task].writesText ? ` (${formatCount(start.learned_tokens)} trained)` : "";
+  const trained = MODEL_TASKS[task].writesText ? ` (${formatCount(start.trained_tokens)} trained)` : "";
   const limit = formatCountOf(start.max_length, "token");
   return [
     `${examples}, ${formatCountOf(start.tokens, "token")}${trained}`,

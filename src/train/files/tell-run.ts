@@ -25,7 +25,7 @@ export function tellStart({ options, base, adapter, data, plan, totalSteps }: Tr
     trainable_share: adapter.numTrained / parameters,
     examples: data.train.length,
     tokens: sequences.reduce((sum, sequence) => sum + exampleLength(sequence), 0),
-    learned_tokens: sequences.reduce((sum, sequence) => sum + countLabels(sequence), 0),
+    trained_tokens: sequences.reduce((sum, sequence) => sum + countLabels(sequence), 0),
     truncated_examples: data.numTruncated,
     dropped_examples: data.numDropped,
     max_length: options.maxLength,

@@ -26,7 +26,7 @@ const START: StartEvent = {
   trainable_share: 0.1,
   examples: 12,
   tokens: 3456,
-  learned_tokens: 789,
+  trained_tokens: 789,
   truncated_examples: 1,
   dropped_examples: 2,
   max_length: 64,

@@ -142,7 +142,7 @@ function dataFacts({ start, inputs }: ReportParts): Fact[] {
   const { held_out_examples: heldOut } = start;
   return [
     ["examples", formatCount(start.examples)],
-    ["tokens", `${formatCount(start.tokens)}, of which ${formatCount(start.learned_tokens)} are learned`],
+    ["tokens", `${formatCount(start.tokens)}, of which ${formatCount(start.trained_tokens)} are learned`],
     ["cut", `${formatCount(start.truncated_examples)} at ${formatCount(start.max_length)} tokens`],
     ["left out", formatCount(start.dropped_examples)],
     ["held out", heldOut === null ? "none" : formatCount(heldOut)],
