@@ -118,7 +118,7 @@ describe("parameters on disk", () => {
       assert.ok(share > 0.45 && share < 0.55, `${share}`);
     }
     assert.ok(first!.shards_written_mb! >= 0);
-    const refused = { code: "usage/flag", message: /Cannot use shardDtype "float16"/ };
+    const refused = { code: "usage/flag", message: /Cannot use --shard-dtype float16/ };
     const output = `${folder}/no-halves`;
     await assert.rejects(runTiny({ ...FULL, output, residentMemory: "1MB", shardDtype: "float16" }), refused);
     const { residentMemory: _none, ...resident } = settings;

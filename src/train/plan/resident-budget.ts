@@ -51,7 +51,7 @@ export function requireFrozenShards(
   if (shardDtype === undefined || (hasBudget && (shardDtype === "float32" || !trainsAll))) return;
   throw new UsageError(
     "usage/flag",
-    `Cannot use shardDtype "${shardDtype}": ${hasBudget ? "the blocks are trained, and small updates would be rounded away" : "no residentMemory is given"}`,
+    `Cannot use --shard-dtype ${shardDtype}: ${hasBudget ? "the blocks are trained, and small updates would be rounded away" : "no --resident-memory is given"}`,
     { hint: hasBudget ? "Leave --shard-dtype out." : "Give --resident-memory too." },
   );
 }
