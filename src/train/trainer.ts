@@ -14,6 +14,7 @@ import { describeSkipped } from "./dropbp/branch-dropper.ts";
 import type { DoneEvent, TrainEvent } from "./events.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
 import { describeFit, fitRun } from "./files/setup/fit-run.ts";
+import { HeapGrowth } from "./files/setup/heap-growth.ts";
 import { openRun } from "./files/setup/prepare.ts";
 import { residencyOf } from "./files/setup/run-choices.ts";
 import { lockRun } from "./files/folder/run-lock.ts";
@@ -196,8 +197,13 @@ class Training {
         }
       };
       try {
+        // A server's heap is large, and its texts would wait.
+        const heap = shared ? null : new HeapGrowth();
         let next = await step();
-        for (; !next.done; next = await step()) this.#emit(next.value);
+        for (; !next.done; next = await step()) {
+          this.#emit(next.value);
+          heap?.collect();
+        }
         const { state, evaluation } = next.value;
         if (state.dropbp) describeSkipped(state.dropbp).forEach(this.#tell);
         const done = tellDone(setup, state, (performance.now() - this.#startedMs) / 1000);
