@@ -390,6 +390,16 @@ describe("arithmetic of models that were fine-tuned whole", async () => {
     assertSame(await values(path), expected, normOf(expected));
   });
 
+  test("has no product, which is told", async () => {
+    await assert.rejects(
+      combineAdapters({ expression: "0.5*a + 0.5*b", type: "product", adapters: { a, b } }),
+      {
+        code: "usage/combine",
+        message: /method is "full", whose changes do not turn/,
+      },
+    );
+  });
+
   test("refuses models of other shapes", async () => {
     const other = await writeTinyModel(`${folder}/deeper`, { config: { num_hidden_layers: 3 } });
     await assert.rejects(combineAdapters({ expression: "0.5*a + 0.5*o", adapters: { a, o: other } }), {
@@ -533,6 +543,14 @@ describe("arithmetic of turns", () => {
         assertSame(await inTurn(await pathOf("2*c + 0*d")), await inTurn(c, c), size);
         const half = await pathOf("0.5*c + 0*d");
         assertSame(await inTurn(half, half), await inTurn(c), size);
+        // An adapter that comes twice, and groups with a number: multiplied out they would be other turns.
+        const back = await pathOf("-c + 0*d");
+        assertSame(await inTurn(await pathOf("c + d + c")), await inTurn(c, d, c), size);
+        assertSame(await inTurn(await pathOf("c + d - c")), await inTurn(c, d, back), size);
+        assertSame(await inTurn(c, d, await pathOf("-(c + d)")), start, size);
+        assertSame(await inTurn(await pathOf("d + 2*(c + d)")), await inTurn(d, c, d, c, d), size);
+        const halfOfBoth = await pathOf("0.5*(c + d)");
+        assertSame(await inTurn(halfOfBoth, halfOfBoth), await inTurn(c, d), size);
       });
     }
 
@@ -557,6 +575,12 @@ describe("arithmetic of turns", () => {
       for (const [path, expression, message, hint] of [
         [scaler, "2*a", /method is "ia3"/, /type cat.*road/],
         [mirror, "0.5*a", /_proj" turns a plane over.* no power of 0\.5/, /whole numbers/],
+        [
+          mirror,
+          "0.5*(a + 2*a)",
+          /"a \+ 2\*a": .*_proj" turns a plane over.* no power of 0\.5/,
+          /whole numbers/,
+        ],
       ] as const) {
         const input = { expression, type: "product", adapters: { a: path } } as const;
         await assert.rejects(combineAdapters(input), { code: "usage/combine", message, hint });

@@ -14,7 +14,7 @@ import {
   toPlan,
 } from "../../peft/algebra/plan.ts";
 import { refuseFisher } from "../../peft/algebra/fisher.ts";
-import { refuseCut } from "../../peft/algebra/refusals.ts";
+import { refuseCut, refuseProduct } from "../../peft/algebra/refusals.ts";
 import { type Sum, formatExpression } from "../../peft/algebra/expression.ts";
 import { autoClassesOf } from "../../models/auto-classes.ts";
 import { openModel } from "../../models/families.ts";
@@ -71,6 +71,7 @@ export async function combineModels(
   const plan = toPlan(sum, weights, options, startOf);
   if (byFisher) refuseFisher(plan.members, algebraOf(WHOLE_MODEL));
   refuseCut(plan.members, algebraOf(WHOLE_MODEL), plan.combination);
+  if (plan.combination.multiplies) refuseProduct(plan.members, algebraOf(WHOLE_MODEL));
   const names = plan.members.map(({ name }) => name);
   const expression = formatExpression(sum);
   const open = <T>(use: (models: readonly Checkpoint[]) => Promise<T>): Promise<T> =>

@@ -14,6 +14,7 @@ import type { SiteTensors } from "../sites/site.ts";
 import { type AdapterWeights, type Plan, type StartOf, algebraOf, toPlan } from "./plan.ts";
 import type { Truncation } from "./truncate.ts";
 import { weightedSum } from "./mixing.ts";
+import { multiplySite } from "./product.ts";
 import { refuseCut, refuseProduct, refuseUnlike, refuseUnlikeSites } from "./refusals.ts";
 
 type Tensor = HostTensor<"float32">;
@@ -57,6 +58,7 @@ export async function combineWeights(
   const algebra = algebraOf(method);
   refuseCut(members, algebra, combination);
   if (combination.byFisher) refuseFisher(members, algebra);
+  if (combination.multiplies) refuseProduct(members, algebra);
 
   const cuts = new Map<string, Truncation>();
   const paths = [...new Set(members.flatMap(({ adapter }) => [...adapter.sites.keys()]))];
@@ -65,7 +67,6 @@ export async function combineWeights(
     await beforeSite?.();
     const here = members.filter(({ adapter }) => adapter.sites.has(path));
     refuseUnlikeSites(path, here, algebra, combination);
-    if (combination.multiplies) refuseProduct(path, here, algebra);
     const { state, cut } = await combineSite(path, { ...plan, members: here }, algebra, position);
     sites.set(path, state);
     if (cut) cuts.set(path, cut);
@@ -101,6 +102,10 @@ async function combineSite(
     const { pair, cut } = plan.combination.factors(terms, plan.options, position);
     return { state: algebra.join(pair, like), cut };
   }
+  if (plan.combination.multiplies && algebra.kind === "vectors" && algebra.product !== "none") {
+    const named = new Map(plan.members.map(({ name }, i) => [name, states[i]!]));
+    return { state: multiplySite(path, plan.sum, named, algebra.product)!, cut: null };
+  }
   if (algebra.kind === "vectors" && !byFisher) {
     const tensors = changeVectors(plan, states, algebra, position);
     return { state: { tensors, options: like.options }, cut: null };
@@ -123,8 +128,6 @@ function changeVectors(
   algebra: VectorAlgebra<unknown>,
   position: number,
 ): SiteTensors {
-  if (plan.combination.multiplies && algebra.product !== "none")
-    return algebra.product.multiply(states.map((state, i) => ({ state, weight: plan.members[i]!.weight })));
   if (plan.combination.sumsParameters) return sumParameters(plan, states);
   return sumChanges(plan, states, algebra, position);
 }

@@ -44,6 +44,8 @@ export type StartOf = (name: string) => Promise<Tensor>;
 
 /** How the members are brought together. */
 export interface Plan {
+  /** The expression as it was written. */
+  readonly sum: Sum;
   readonly members: readonly Member[];
   readonly combination: Combination;
   readonly options: CombineOptions;
@@ -51,7 +53,8 @@ export interface Plan {
 }
 
 /**
- * The adapters with their weights; those of weight 0 are left out of an exact sum, as far as others remain.
+ * The adapters with their weights; those of weight 0 are left out of an exact sum, as far as others remain, not of a
+ * product: in `a + b - a` an adapter is undone only after another was applied.
  * @throws UsageError "usage/combine" for settings that do not fit the way of combining.
  */
 export function toPlan(
@@ -67,8 +70,8 @@ export function toPlan(
     return { name, adapter: adapters.get(name)!, weight, coefficient };
   });
   const moving = members.filter(({ weight }) => weight !== 0);
-  const isWhole = combination.mixesFactors || moving.length === 0;
-  return { members: isWhole ? members : moving, combination, options, startOf };
+  const isWhole = combination.mixesFactors || combination.multiplies || moving.length === 0;
+  return { sum, members: isWhole ? members : moving, combination, options, startOf };
 }
 
 /** The arithmetic of a method. @throws UsageError "usage/combine" when it has none. */

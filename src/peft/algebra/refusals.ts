@@ -27,28 +27,26 @@ export function refuseCut(
   );
 }
 
-/** Refuses changes at a site that cannot be applied one after another as one of their kind. */
-export function refuseProduct(
-  path: string,
-  members: readonly Member[],
-  algebra: Algebra<unknown, unknown>,
-): void {
-  const product = algebra.kind === "vectors" ? algebra.product : "none";
-  for (const member of members) {
-    const state = member.adapter.sites.get(path)!;
-    const found = product === "none" ? null : product.refuses(state, member.weight);
-    if (product !== "none" && found === null) continue;
-    throw refusal(
-      [member],
-      found === null
-        ? `its method is "${member.adapter.method.name}", whose changes do not turn`
-        : `"${path}" ${found}`,
-      "turns with a scale",
-      found === null
-        ? `Choose type cat, which adds changes, or train with ${TURNING.join(" or ")}.`
-        : "Choose type cat, which adds changes, or whole numbers as weights.",
-    );
-  }
+/** Refuses adapters of a method whose changes cannot be applied one after another as one of their kind. */
+export function refuseProduct(members: readonly Member[], algebra: Algebra<unknown, unknown>): void {
+  const [first] = members;
+  if (!first || (algebra.kind === "vectors" && algebra.product !== "none")) return;
+  throw refusal(
+    [first],
+    `its method is "${first.adapter.method.name}", whose changes do not turn`,
+    "turns with a scale",
+    `Choose type cat, which adds changes, or train with ${TURNING.join(" or ")}.`,
+  );
+}
+
+/** What to throw for an adapter or a sum in parentheses whose change at a site has no such power; `found` follows the site's path. */
+export function refuseTerm(name: string, path: string, found: string): UsageError {
+  return refusal(
+    [{ name }],
+    `"${path}" ${found}`,
+    "turns with a scale",
+    "Choose type cat, which adds changes, or whole numbers as weights.",
+  );
 }
 
 /** Refuses adapters of several methods, with other frozen tensors, or on other modules where all must have the same. */
@@ -210,7 +208,12 @@ function refuseUnlikeFactors(
   }
 }
 
-function refusal(members: readonly Member[], found: string, expected: string, hint: string): UsageError {
+function refusal(
+  members: readonly Pick<Member, "name">[],
+  found: string,
+  expected: string,
+  hint: string,
+): UsageError {
   const names = members.map(({ name }) => `"${name}"`).join(" and ");
   const noun = members.length === 1 ? "adapter" : "adapters";
   return new UsageError("usage/combine", `Cannot combine ${noun} ${names}: ${found}, expected ${expected}`, {

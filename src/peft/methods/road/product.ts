@@ -2,7 +2,7 @@
  * @file RoAd's turns one after another: the product of the 2×2 blocks, each to the power of its weight.
  *
  * The blocks of road_1 are turns of the plane with a scale, which come in any order: θ = Σ wᵢ θᵢ, α = Π |αᵢ|^wᵢ. Those of road_2 and
- * road_4 are any matrices M = [c₁ −s₁; s₂ c₂], so that their order matters: the first adapter of an expression turns first.
+ * road_4 are any matrices M = [c₁ −s₁; s₂ c₂], so that their order matters: what comes first in an expression turns first.
  *
  *   M^w = f I + g (M − t I)    t = tr M / 2    q² = t² − det M    f, g: (λ₁^w ± λ₂^w) / 2 over 1 and q    λ = t ± q
  */
