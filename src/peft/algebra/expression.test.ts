@@ -96,6 +96,8 @@ describe("parseExpression() refuses", () => {
 
   test("a difference without spaces, with how to write it", () => {
     assert.throws(() => parseExpression("a-b", ["a", "b"]), { hint: /with spaces: a - b\.$/ });
+    assert.throws(() => parseExpression("0.3*a-0.7*b", ["a", "b"]), { hint: /with spaces: a - 0\.7\.$/ });
+    assert.throws(() => parseExpression("run-2", ["run", "run-1"]), { hint: /nearest name is "run-1"/ });
   });
 
   test("adapters that are given and not used", () => {

@@ -181,7 +181,11 @@ class Parser {
           ? names[0]!
           : `one of ${names.join(", ")}`;
     const parts = text.split("-");
-    const isDifference = parts.length > 1 && parts.every((part) => this.#names.includes(part));
+    const isFactor = (part: string): boolean =>
+      part !== "" && Number.isFinite(Number(part)) && this.#nextIs("*");
+    const isDifference =
+      parts.length > 1 &&
+      parts.every((part, i) => names.includes(part) || (i === parts.length - 1 && isFactor(part)));
     const match = nearest(text, this.#names);
     throw new UsageError(
       "usage/combine",
