@@ -253,7 +253,7 @@ describe("modules to save, and starts from the weight", () => {
   test("a start that does not exist there", async () => {
     await assertRefused(
       { model, data, output, init: "pissa", rank: 33, targetModules: "q_proj" },
-      { code: "usage/flag", says: ['"pissa"', "rank 33", "at most 32"], hint: /init/ },
+      { code: "usage/flag", says: ['"pissa"', "rank 33", "at most 32"], hint: /rank of at most 32.*init/ },
     );
     await assertRefused(
       { model, data, output, init: "olora", targetModules: "embed_tokens" },

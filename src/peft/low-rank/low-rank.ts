@@ -102,17 +102,16 @@ function lowRankSite(
   }
   if (startsFromWeight(init)) {
     const { inFeatures, outFeatures, kind } = spec;
-    const found =
-      kind === "embedding"
-        ? "an embedding, expected projections"
-        : rank > Math.min(inFeatures, outFeatures)
-          ? `rank ${rank}, expected at most ${Math.min(inFeatures, outFeatures)}`
-          : null;
-    if (found) {
-      throw new UsageError("usage/flag", `Cannot start "${path}" from its weight ("${init}"): ${found}`, {
-        hint: "Choose another init, or other target modules.",
-      });
-    }
+    const largest = Math.min(inFeatures, outFeatures);
+    const refusal = (found: string, hint: string): UsageError =>
+      new UsageError("usage/flag", `Cannot start "${path}" from its weight ("${init}"): ${found}`, { hint });
+    if (kind === "embedding")
+      throw refusal("an embedding, expected projections", "Choose another init, or other target modules.");
+    if (rank > largest)
+      throw refusal(
+        `rank ${rank}, expected at most ${largest}`,
+        `Choose a rank of at most ${largest}, another init, or other target modules.`,
+      );
   }
   return { rank, scale: alpha / (rslora ? Math.sqrt(rank) : rank), dropout, init, ownBias };
 }
