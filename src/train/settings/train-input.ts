@@ -154,7 +154,7 @@ export type TrainInput = {
   readonly groupSize?: number | null | undefined;
   /** road: the pairs that are turned; adapters of the two halves share no number, so they add up exactly; default "all" */
   readonly pairs?: "all" | "lower" | "upper" | undefined;
-  /** road: tokens whose residual stream is turned: all, or the last of a prompt; default "all" */
+  /** road: tokens whose residual stream is turned: all, or the last of a prompt (in training before every answer that is learned); default "all" */
   readonly positions?: "all" | "prompt-end" | undefined;
   /** vera: start of the vector d between the shared matrices; default 0.1 */
   readonly dInitial?: number | undefined;

@@ -25,7 +25,9 @@ export const ROAD_FIELDS = {
   positions: z
     .enum(["all", "prompt-end"])
     .default("all")
-    .describe("tokens whose residual stream is turned: all, or the last of a prompt"),
+    .describe(
+      "tokens whose residual stream is turned: all, or the last of a prompt (in training before every answer that is learned)",
+    ),
   ...MODULES_TO_SAVE,
 };
 const FIELDS = z.object(ROAD_FIELDS);
