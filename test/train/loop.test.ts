@@ -371,4 +371,33 @@ describe("the training loop", () => {
     );
     assert.ok(!existsSync(`${folder}/third`));
   });
+
+  test("it starts from one by the settings that it was made with, whatever its file calls its modules", async () => {
+    for (const [i, [settings, other]] of (
+      [
+        [
+          {
+            method: "ia3",
+            rank: undefined,
+            targetModules: "all-linear",
+            feedforwardModules: ["o_proj", "mlp.down_proj"],
+          },
+          { feedforwardModules: ["o_proj"] },
+        ],
+        [
+          { rank: 2, rankPattern: { q_proj: 4, "layers.0.self_attn.q_proj": 1 } },
+          { rankPattern: { q_proj: 3 } },
+        ],
+      ] as const
+    ).entries()) {
+      const [initAdapter, output] = [`${folder}/by-name-${i}`, `${folder}/by-name-${i}-further`];
+      const own = { ...SETTINGS, ...settings, steps: 1 };
+      await runTiny({ ...own, output: initAdapter });
+      await runTiny({ ...own, output, initAdapter });
+      await assert.rejects(runTiny({ ...own, ...other, output: `${output}-not`, initAdapter }), {
+        code: "usage/adapter",
+        message: /other settings: (feedforwardModules|rankPattern) is/,
+      });
+    }
+  });
 });

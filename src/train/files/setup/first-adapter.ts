@@ -4,7 +4,7 @@ import { UsageError } from "../../../errors.ts";
 import { readAdapter } from "../../../format/by-path.ts";
 import type { BaseModel } from "../../../models/base/base-model.ts";
 import { type Adapter, attach } from "../../../peft/attach.ts";
-import type { AttachRequest } from "../../../peft/layout.ts";
+import { type AttachRequest, layOut } from "../../../peft/layout.ts";
 import { previewAttach } from "../../../peft/preview.ts";
 import type { Method } from "../../../peft/method.ts";
 import { namesSameRows } from "./token-ids.ts";
@@ -57,6 +57,24 @@ function requireSameMethod({ method, initAdapter }: TrainOptions, { method: own 
   );
 }
 
+/** Whether an option that names modules says of each what the adapter's own does: its file may have other names for them. */
+function saysSameOfModules(
+  key: string,
+  value: unknown,
+  { method, options, targets }: Adapter,
+  { model, source }: BaseModel,
+): boolean {
+  if (!/(Modules|Pattern)$/.test(key)) return false;
+  const asked = { ...(options as object), [key]: value };
+  const [own, other] = [options, asked].map((each) =>
+    [...layOut(model, source, { method, options: each, targets }).sites].map(([path, site]) => [
+      path,
+      site.options,
+    ]),
+  );
+  return isDeepStrictEqual(own, other);
+}
+
 /** An adapter brings its options along: others beside it would be passed over. @throws UsageError "usage/adapter" */
 function requireSameOptions(
   options: TrainOptions,
@@ -66,7 +84,9 @@ function requireSameOptions(
 ): void {
   const own = adapter.options as Readonly<Record<string, unknown>>;
   const others = Object.entries(ofMethod as object).flatMap(([key, value]) =>
-    isDeepStrictEqual(own[key], value) || namesSameRows(key, value, adapter)
+    isDeepStrictEqual(own[key], value) ||
+    namesSameRows(key, value, adapter) ||
+    saysSameOfModules(key, value, adapter, base)
       ? []
       : [`${key} is ${JSON.stringify(own[key])} there, ${JSON.stringify(value)} is asked for`],
   );
