@@ -258,6 +258,23 @@ describe("one factor a row", () => {
   });
 });
 
+for (const kind of ["q8_0", "iq4_nl", "q5_0"] as const) {
+  test(`${kind} goes into folders of codes of 8 bits, signed codes and all`, async () => {
+    const { base, checkpoint } = await openUntilEnd(join(root, `${kind}.gguf`));
+    const adapter = await attachTo(base, peqa);
+    await train(base, adapter);
+    const expected = await logitsOf(engine, base, adapter, batch);
+    for (const to of ["packed", "gptq"] as const) {
+      const merged = await write({ base, checkpoint }, adapter, join(root, `${kind}-${to}`), to);
+      const name = "model.layers.0.mlp.down_proj.weight";
+      assert.equal(merged.checkpoint.tensors.get(name)?.storage, "u8");
+      const apart = largestDifference(await logitsOf(engine, merged.base, null, batch), expected);
+      const most = (to === "packed" ? 4e-6 : 5e-3) * Math.max(...expected.map(Math.abs));
+      assert.ok(apart <= most, `${to}: logits are ${apart} apart`);
+    }
+  });
+}
+
 test("a folder from before k-quants were trained on their own codes is read as it was written", async () => {
   const { base, checkpoint } = await openUntilEnd(join(root, "q6_k.gguf"));
   const adapter = await attachTo(base, peqa, { ownCodes: "written", init: "rtn" });

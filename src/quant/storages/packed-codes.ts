@@ -30,13 +30,18 @@ export function packedCodes<N extends string>(name: N, bits: CodeBits): Storage 
 function affineOfPacked(bits: CodeBits): AffineKind {
   const hold: HoldCodes = {
     fits: ({ bits: own, codes, zero, factor }) =>
-      own === bits && codes === "uint8" && factor === null && zero !== "float32",
-    pack: ({ zero: common }, { codes, scale, zero }) => ({
-      codes,
-      scale,
-      zero:
-        zero ?? hostTensor("uint8", scale.shape, new Uint8Array(scale.data.length).fill(common as number)),
-    }),
+      own === bits && factor === null && (codes === "uint8" ? zero !== "float32" : zero === 0),
+    pack: ({ zero: common }, { codes, scale, zero }) => {
+      // Signed codes become bytes, and their zero of 0 moves along.
+      const isSigned = codes.dtype === "int8";
+      const moved = isSigned ? hostTensor("uint8", codes.shape, Uint8Array.from(codes.data, toByte)) : codes;
+      const same = isSigned ? toByte(0) : (common as number);
+      return {
+        codes: moved,
+        scale,
+        zero: zero ?? hostTensor("uint8", scale.shape, new Uint8Array(scale.data.length).fill(same)),
+      };
+    },
   };
   return {
     format: { bits, codes: "uint8", groupSize: "of-each-tensor", zero: "uint8", factor: null },
@@ -50,6 +55,8 @@ function affineOfPacked(bits: CodeBits): AffineKind {
     hold,
   };
 }
+
+const toByte = (code: number): number => code + 128;
 
 /** Rounds scales to a float type. @throws UsageError "usage/scale" when one does not fit */
 export function roundScale(
