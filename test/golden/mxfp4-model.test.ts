@@ -56,7 +56,7 @@ test("its settings alone tell its sizes; an adapter sits on it, and is merged as
     floats.push([name, hostTensor("float32", shape, dequantize(await checkpoint.read(name)))]);
   const batch = batchFromRows({ input_ids: [[5, 9, 33, 17, 64, 2, 90, 11, 47]] });
   await checkCodesModel(engine, { base, checkpoint }, { config: checkpoint.config, floats, batch }, root);
-  const file = await openSafetensors(join(root, "merged", "model.safetensors"));
+  const file = await openSafetensors(join(root, "merged-lora", "model.safetensors"));
   assert.deepEqual(file.tensors.get("model.layers.0.mlp.experts.gate_up_proj")?.shape, [3, 32, 64]);
   assert.equal(file.tensors.get("model.layers.0.mlp.experts.down_proj")?.fileDtype, "F32");
   await file.close();

@@ -21,7 +21,7 @@ import type { Adapter } from "../../src/peft/attach.ts";
 import { previewAttach } from "../../src/peft/preview.ts";
 import { peqa } from "../../src/peft/methods/peqa.ts";
 import { FLOAT16_VALUES, float32ToFloat16 } from "../../src/quant/codes/half.ts";
-import { type StorageName, STORAGES } from "../../src/quant/storages.ts";
+import { type StorageName, STORAGE_NAMES, STORAGES } from "../../src/quant/storages.ts";
 import { packStored, quantizeTo } from "../../src/quant/stored-tensor.ts";
 import { Random } from "../../src/random.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
@@ -61,10 +61,13 @@ const KINDS = {
   iq4_xs: [256, 0, 2, 0],
 } as const satisfies Partial<Record<StorageName, Kind>>;
 
+const isTrained = (kind: StorageName): kind is keyof typeof KINDS => kind in KINDS;
+
 type Kind = readonly [groupSize: number, from: number, end: number, minimum: number];
 
 /** Random blocks whose values have a mean of about zero, as weights have, so that attention is not all on one token. */
-function centred(tensor: RawTensor, kind: keyof typeof KINDS): RawTensor {
+function centred(tensor: RawTensor, kind: StorageName): RawTensor {
+  if (!isTrained(kind)) return tensor;
   const [, from, end, minimum] = KINDS[kind];
   if (end - from === 2) return tensor;
   const bytes = Buffer.from(tensor.bytes);
@@ -81,7 +84,7 @@ function floats(name: string, shape: readonly number[], value: (i: number) => nu
 }
 
 /** A model of one block whose projections are all of a kind. */
-async function writeKind(kind: keyof typeof KINDS): Promise<LoadedModel & { readonly path: string }> {
+async function writeKind(kind: StorageName): Promise<LoadedModel & { readonly path: string }> {
   const random = new Random(3);
   const shapes = { attn_q: WIDTH, attn_k: KEY_WIDTH, attn_v: KEY_WIDTH, attn_output: WIDTH };
   const rows = { ...shapes, ffn_gate: WIDTH, ffn_up: WIDTH, ffn_down: WIDTH };
@@ -274,6 +277,47 @@ for (const kind of ["q8_0", "iq4_nl", "q5_0"] as const) {
     }
   });
 }
+
+describe("numbers in few bits that are no codes with a scale and a zero", () => {
+  const others = STORAGE_NAMES.filter(
+    (name) => STORAGES[name].blockSize > 1 && STORAGES[name].affine === "not-affine",
+  );
+
+  test("are scaled by rows as they are, refused by name for what would round them, and rounded where that is asked for", () => {
+    assert.deepEqual(others, ["mxfp4", "nf4", "f8_e4m3", "m2", "m3", "m8"]);
+    const model = openModel({ ...tinyModelParts().config, hidden_size: 64, intermediate_size: 128 });
+    for (const kind of others) {
+      const preview = (options: object) =>
+        previewAttach(model, { storageOf: () => kind, groupSizeOf: () => null }, { method: peqa, options });
+      assert.equal(preview({ scales: "row" }).frozenBytes, 0, "nothing is held beside the base");
+      for (const options of [{}, { scales: "row", bits: 4 }, { scales: "row", groupSize: 0 }]) {
+        assert.throws(() => preview(options), {
+          code: "usage/quantization",
+          message: new RegExp(`kept as ${kind}, whose scales are not trained`),
+          hint: /scales "row"/,
+        });
+      }
+      assert.ok(preview({ ownCodes: "written" }).frozenBytes > 0, "codes are made");
+    }
+  });
+
+  test("of a GGUF file: a factor a row starts as the file, is read back, and is merged exactly into floats", async () => {
+    const { base, checkpoint } = await writeKind("mxfp4");
+    const adapter = await attachTo(base, peqa, { scales: "row" });
+    const plain = await logitsOf(engine, base, null, batch);
+    assert.deepEqual(await logitsOf(engine, base, adapter, batch), plain);
+    await train(base, adapter);
+    const expected = await logitsOf(engine, base, adapter, batch);
+    assert.ok(largestDifference(expected, plain) > 1e-3);
+    const folder = join(root, "mxfp4-rows");
+    await saveAdapter(folder, adapter, { base, checkpoint });
+    const { adapter: read } = await readAdapter(folder, base);
+    assert.deepEqual(await logitsOf(engine, base, read, batch), expected);
+    const merged = await write({ base, checkpoint }, adapter, join(root, "mxfp4-floats"), "hf");
+    const apart = largestDifference(await logitsOf(engine, merged.base, null, batch), expected);
+    assert.ok(apart <= 2e-5, `logits are ${apart} apart`);
+  });
+});
 
 test("a folder from before k-quants were trained on their own codes is read as it was written", async () => {
   const { base, checkpoint } = await openUntilEnd(join(root, "q6_k.gguf"));

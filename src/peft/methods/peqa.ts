@@ -5,9 +5,9 @@
  *
  * Paper: "Memory-Efficient Fine-Tuning of Compressed Large Language Models via sub-4-bit Integer Quantization",
  * arXiv:2305.14152, eq. 1 and 2. Nothing is rounded in training, so the gradient of s is exact. A base that is kept as
- * such codes is trained on its own ones and starts as it is; another is quantized first (quant/affine/affine-quantize).
+ * such codes is trained on its own ones and starts as it is; one of floats is quantized first (quant/affine/affine-quantize).
  * Differs from the paper: s is stored whole, not as its change. With `scales: "row"`, ours, all s of a row change by one
- * factor, W = (1 + δ[i]) W₀: on a base of codes that is the output of its projection, scaled, and nothing is held beside it.
+ * factor, W = (1 + δ[i]) W₀: on any quantized base that is the output of its projection, scaled, and nothing is held beside it.
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
@@ -22,18 +22,15 @@ import { PLAIN_FILE, configKeys } from "../contract/adapter-file.ts";
 import type { SiteValues } from "../sites/site.ts";
 import { MODULES_TO_SAVE, WHOLE_MODULES, joinWholeModules } from "../trained-base/whole-modules.ts";
 import { BLOCKS, blocksShape, projectBlocks, toBlocks } from "./peqa/blocks.ts";
+import { chooseCodes, DEFAULT_BITS, OWN_CODES } from "./peqa/chosen-codes.ts";
 import { peqaRows } from "./peqa/rows.ts";
 import {
   CODES,
-  DEFAULT_BITS,
   DELTA,
   FACTOR,
   frozenSpecs,
   groupShape,
   isOnBase,
-  madeFormat,
-  OWN_CODES,
-  ownFormat,
   type PeqaSite,
   readAffine,
   SCALE,
@@ -73,7 +70,7 @@ const OPTIONS = z.strictObject({
     .enum(OWN_CODES)
     .default("all")
     .describe(
-      "quantized weights that keep their own codes: all, or those of kinds that graft writes, as once; others are quantized anew",
+      "quantized weights that are trained as they are: all, or, as once, those in codes of kinds that graft writes; others are quantized anew",
     ),
   ...MODULES_TO_SAVE,
 });
@@ -100,14 +97,7 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
   options: OPTIONS,
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
 
-  configure:
-    ({ scales, init, ...wanted }) =>
-    (place) => {
-      const own = ownFormat(wanted, place);
-      return own === null
-        ? { format: madeFormat(wanted, place), start: init, scales }
-        : { format: own, start: null, scales };
-    },
+  configure: (wanted) => (place) => chooseCodes(wanted, place),
 
   trained: {
     specs: (site, { format, scales }) =>
@@ -148,10 +138,12 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
       return frozen;
     },
     bound: (site, options) => {
-      const shape = isOnBase(options) ? null : blocksShape({ ...site, format: options.format });
+      if (isOnBase(options)) return null;
+      const coded = { ...site, format: options.format };
+      const shape = blocksShape(coded);
       if (!shape) return null;
       const spec = { suffix: BLOCKS, shape, dtype: "uint8" as const };
-      return { of: CODES, spec, make: (codes) => toBlocks(codes, { ...site, format: options.format }) };
+      return { of: CODES, spec, make: (codes) => toBlocks(codes, coded) };
     },
   },
 

@@ -184,7 +184,7 @@ export type TrainInput = {
   readonly bits?: number | null | undefined;
   /** peqa: what is trained: the scale of every group, or one factor for all scales of a row; default "group" */
   readonly scales?: "group" | "row" | undefined;
-  /** peqa: quantized weights that keep their own codes: all, or those of kinds that graft writes, as once; others are quantized anew; default "all" */
+  /** peqa: quantized weights that are trained as they are: all, or, as once, those in codes of kinds that graft writes; others are quantized anew; default "all" */
   readonly ownCodes?: "all" | "written" | undefined;
   /** adamw: decay of the running mean of gradients; default 0.9. lion: share of the momentum in the update direction; default 0.9 */
   readonly beta1?: number | undefined;

@@ -2,7 +2,7 @@
  * @file The whole numbers on which PEQA trains: those of a base that has some, or new ones; the weight that they make in a
  * graph, and the tuned weight in storages that hold them as they are.
  */
-import { assertInternal, UsageError } from "../../../errors.ts";
+import { assertInternal } from "../../../errors.ts";
 import type { Value } from "../../../graph/graph.ts";
 import { cast } from "../../../graph/ops/shapes/cast.ts";
 import { mul, sub } from "../../../graph/ops/pointwise/elementwise.ts";
@@ -10,19 +10,16 @@ import { reshape } from "../../../graph/ops/shapes/reshape.ts";
 import { packedBytes, unpackCodes } from "../../../graph/ops/products/unpack-codes.ts";
 import type { SiteSpec } from "../../../models/graphs/sites.ts";
 import type { AffineFormat, AffineKind, AffineWeight } from "../../../quant/affine/affine.ts";
-import { quantizedFormat, type ScaleStart } from "../../../quant/affine/affine-quantize.ts";
+import type { ScaleStart } from "../../../quant/affine/affine-quantize.ts";
 import { STORAGE_NAMES, STORAGES } from "../../../quant/storages.ts";
 import type { Storage } from "../../../quant/storage.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor, type Tensors } from "../../../runtime/host-tensor.ts";
 import type { ExactKind, StoredMerge } from "../../contract/merge-rule.ts";
-import type { FrozenSpec, SitePlace, SiteValues } from "../../sites/site.ts";
+import type { FrozenSpec, SiteValues } from "../../sites/site.ts";
 
 /** What trains: the scale of every group, or a change of all scales of a row in proportion. */
 export const TRAINED_SCALES = ["group", "row"] as const;
-
-/** Quantized weights that are trained on their own codes. */
-export const OWN_CODES = ["all", "written"] as const;
 
 /** Suffixes of a site's tensors. */
 export const SCALE = "peqa_scale";
@@ -32,60 +29,28 @@ export const ZERO = "peqa_zero";
 export const FACTOR = "peqa_factor";
 export const START = "peqa_start";
 
-/** The options of one site. */
-export interface PeqaSite {
+/** The options of one site that has codes. */
+interface OnCodes {
   readonly format: AffineFormat;
   /** How codes are made; null: they are the base's own. */
   readonly start: ScaleStart | null;
   readonly scales: (typeof TRAINED_SCALES)[number];
 }
 
-/** Bits of codes that are made without a wish. */
-export const DEFAULT_BITS = 4;
-
-/** What a user asks of the codes. */
-interface Wanted {
-  readonly bits: number | null;
-  readonly groupSize: number | null;
-  readonly ownCodes: (typeof OWN_CODES)[number];
+/** The options of one site that needs the base's projection alone. */
+interface OnBase {
+  /** Of the base's own codes; null: the numbers that it keeps are none. */
+  readonly format: AffineFormat | null;
+  readonly start: null;
+  readonly scales: "row";
 }
+
+/** The options of one site. */
+export type PeqaSite = OnCodes | OnBase;
 
 /** Whether a site needs the base's projection and nothing beside it. */
-export function isOnBase({ start, scales }: PeqaSite): boolean {
-  return start === null && scales === "row";
-}
-
-/** The format of codes that are to be made. @throws UsageError "usage/quantization" for groups that do not divide */
-export function madeFormat(
-  { bits, groupSize: wanted }: Omit<Wanted, "ownCodes">,
-  place: SitePlace,
-): AffineFormat {
-  const { inFeatures } = place.spec;
-  const groupSize = wanted || inFeatures;
-  if (inFeatures % groupSize !== 0) {
-    throw refused(
-      place,
-      `${inFeatures} inputs in groups of ${groupSize}, expected groups that divide them`,
-      `Choose a group size that divides ${inFeatures}, or 0 for one scale a row.`,
-    );
-  }
-  return quantizedFormat({ bits: (bits ?? DEFAULT_BITS) as 2 | 3 | 4, groupSize });
-}
-
-/** The format of a base's own codes, null when it has none. @throws UsageError "usage/quantization" when another is asked for */
-export function ownFormat({ bits, groupSize, ownCodes }: Wanted, place: SitePlace): AffineFormat | null {
-  const { affine, quantize }: Storage = STORAGES[place.storage];
-  if (affine === "not-affine" || (ownCodes === "written" && quantize === "read-only")) return null;
-  const own = affine.format.groupSize === "of-each-tensor" ? place.groupSize : affine.format.groupSize;
-  assertInternal(own != null, `${place.storage} "${place.path}" without a size of its groups`);
-  const format = { ...affine.format, groupSize: own };
-  const wanted = groupSize === 0 ? place.spec.inFeatures : groupSize;
-  if ((bits ?? format.bits) === format.bits && (wanted ?? own) === own) return format;
-  throw refused(
-    place,
-    `its weight is kept as ${place.storage}, ${format.bits} bits in groups of ${own}, expected ${bits ?? format.bits} bits in groups of ${wanted ?? own}`,
-    "Leave bits and group size out to train on the base's own codes, or take a base of floats.",
-  );
+export function isOnBase(options: PeqaSite): options is OnBase {
+  return options.start === null && options.scales === "row";
 }
 
 /** What a scale is multiplied by to be trained: those over factors become about as large as those of groups. */
@@ -149,6 +114,7 @@ export function readAffine({ storage, planes }: StoredTensor): AffineWeight {
 /** The tuned weight in storages that hold its codes: that of the base, and others that have room for them. */
 export const storedMerge: StoredMerge<PeqaSite> = {
   kinds: ({ spec, storage, groupSize }, { format, start }) => {
+    if (format === null) return [];
     const own: ExactKind[] = start === null ? [{ storage, groupSize: groupSize ?? null }] : [];
     // Codes of [out, in] are not those of a matrix that files have the other way round.
     if (spec.storedTransposed) return own;
@@ -161,6 +127,7 @@ export const storedMerge: StoredMerge<PeqaSite> = {
   },
 
   make: (kind, kept, { site: { path, spec }, tensors, options: { format, start, scales } }) => {
+    assertInternal(format !== null, `${kept.storage} "${path}" is not kept as codes`);
     const own = start === null ? readAffine(kept) : null;
     const scale =
       scales === "row"
@@ -201,8 +168,4 @@ function multiplied(
   const numGroups = shape.at(-1)!;
   const values = data.map((value, i) => value * factorOf(Math.floor(i / numGroups)));
   return hostTensor("float32", shape, values);
-}
-
-function refused({ path }: SitePlace, problem: string, hint: string): UsageError {
-  return new UsageError("usage/quantization", `Cannot take codes for "${path}": ${problem}`, { hint });
 }

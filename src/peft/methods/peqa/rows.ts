@@ -23,10 +23,8 @@ export const peqaRows: StackedBatch<PeqaSite> = {
   added: null,
 
   form: ({ [SCALE]: scale, [DELTA]: change }, site, options) => {
-    const { format, scales } = options;
-    const isRow = scales === "row";
-    if (!isRow && !isOneScale({ ...site, format })) return null;
-    const data = isRow ? change!.data.map((value) => 1 + value) : scale!.data;
+    if (options.scales === "group" && !isOneScale({ ...site, format: options.format })) return null;
+    const data = options.scales === "row" ? change!.data.map((value) => 1 + value) : scale!.data;
     return { tensors: { [ROW]: hostTensor("float32", [site.outFeatures], data) }, options };
   },
 
@@ -48,8 +46,8 @@ export const peqaRows: StackedBatch<PeqaSite> = {
 /** What is the same for all tasks: the product with the base's weight, or with codes. */
 function commonProduct(site: SiteGraph, x: Value, values: SiteValues, options: PeqaSite): Value {
   const { spec, bias } = site;
-  const { format, scales } = options;
   if (isOnBase(options)) return bias ? sub(site.project(x), bias) : site.project(x);
+  const { format, scales } = options;
   const isBound = BLOCKS in values;
   if (scales === "group") {
     if (isBound) return projectSteps(x, values, { ...spec, format });
