@@ -273,6 +273,11 @@ describe("what a run is compared with", () => {
       const reward = 0.5 * (after[side] - before[side]);
       assert.ok(Math.abs(Number(end[`rewards/${side}`]) - reward) < 1e-4, `${side}: ${reward}`);
     }
+    await runTiny({ ...first, steps: 9, overwrite: true });
+    await assert.rejects(runTiny({ ...settings, resume: true }), {
+      code: "usage/resume",
+      message: /settings: initAdapterContents was \["reference-first, sha256 \w+"\], is/,
+    });
   });
 });
 

@@ -5,7 +5,7 @@ import { describe, test } from "node:test";
 import type { ResumeEvent, TrainEvent } from "../../src/train/events.ts";
 import type { TrainInput } from "../../src/train/settings/train-input.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
-import { bytesOf, flagsFor, lossesOf, runTiny, startProgram } from "./tiny-run.ts";
+import { bytesOf, flagsFor, lossesOf, runTiny, snapshot, startProgram } from "./tiny-run.ts";
 import { readJson } from "../files/read-json.ts";
 
 const RESULT = "adapter_model.safetensors";
@@ -323,6 +323,52 @@ describe("making a complete run longer", () => {
     writeTinyChats(own, 6);
     const { result } = await runTiny({ ...SETTINGS, data: own, output, steps: 5, resume: true });
     assert.equal(result.steps, 5);
+  });
+
+  test("it does not go on with another model, tokenizer or template under the same path; a run that is older does not know", async () => {
+    const [own, output] = [await writeTinyModel(`${folder}/other-model`), `${folder}/other-run`];
+    const settings = { ...SETTINGS, model: own, output };
+    await runTiny({ ...settings, steps: 3 });
+    const rewrite = (name: string, change: (text: string) => string): void => {
+      writeFileSync(`${own}/${name}`, change(readFileSync(`${own}/${name}`, "utf8")));
+    };
+    const cases: readonly [RegExp, () => unknown][] = [
+      [/settings: modelContents was "\w+-\w+", is "\w+-\w+"$/, () => writeTinyModel(own, { seed: 2 })],
+      [/settings: modelContents was/, () => writeTinyModel(own, { config: { rope_theta: 77 } })],
+      [
+        /settings: chatTemplateHash was "\w+", is "\w+"$/,
+        () =>
+          rewrite("tokenizer_config.json", (text) =>
+            text.replace("'<|im_start|>assistant", "'<|im_start|>model"),
+          ),
+      ],
+      [
+        /settings: tokenizerHash was "\w+", is "\w+"$/,
+        () =>
+          rewrite("tokenizer.json", (text) =>
+            text.replace('"normalizer":null', '"normalizer":{"type":"NFC"}'),
+          ),
+      ],
+    ];
+    for (const [message, change] of cases) {
+      await change();
+      const before = snapshot(output);
+      const code = "usage/resume";
+      await assert.rejects(runTiny({ ...settings, steps: 4, resume: true }), { code, message });
+      assert.deepEqual(snapshot(output), before);
+      await writeTinyModel(own);
+    }
+    const again = await runTiny({ ...settings, steps: 4, resume: true });
+    assert.equal(again.result.steps, 4);
+    const path = `${output}/checkpoint-4`;
+    rmSync(`${path}/manifest.json`);
+    const state = readJson(`${path}/trainer_state.json`) as { settings: Record<string, unknown> };
+    for (const key of ["modelContents", "tokenizerHash", "chatTemplateHash"])
+      assert.ok(delete state.settings[key]);
+    writeFileSync(`${path}/trainer_state.json`, JSON.stringify(state));
+    await writeTinyModel(own, { seed: 2 });
+    const older = await runTiny({ ...settings, steps: 5, resume: true });
+    assert.equal(older.result.steps, 5);
   });
 
   test("it goes on with the same data under another path, and with no other held-out data", async () => {

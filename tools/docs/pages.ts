@@ -78,8 +78,8 @@ npx graft train --data answers.jsonl --output runs/preferred --objective dpo --s
   "## What a run is compared with",
   "`dpo` and `kto` compare the model with what the run started from. That is the base as it was loaded, also where `full`, " +
     "`bitfit` or `--modules-to-save` trains tensors of the base. With `--init-adapter` it is the base with that adapter, which stays " +
-    "as it is while the run trains a copy; TRL does the same for a model that comes with an adapter. The folder must be there again " +
-    "when the run is resumed. A method that changes the model before anything is learned (`peqa` quantizes it) does not start at a reward of 0.",
+    "as it is while the run trains a copy; TRL does the same for a model that comes with an adapter. The folder must be there again, " +
+    "and hold the same, when the run is resumed. A method that changes the model before anything is learned (`peqa` quantizes it) does not start at a reward of 0.",
   `\`\`\`sh
 npx graft train --data examples/quickstart/train.jsonl --output runs/learned --steps 5
 npx graft train --data answers.jsonl --output runs/then-preferred --objective dpo --init-adapter runs/learned --steps 5

@@ -2,25 +2,25 @@
  * @file Describes for the model card how a run made its result. It holds no dates and no speeds, so that a resumed run ends
  * with an equal card.
  */
-import { createHash } from "node:crypto";
-import { basename, join, resolve } from "node:path";
-import { namesBelow } from "../../data/files/data-folder.ts";
+import { basename, resolve } from "node:path";
+import { ADAPTER_FILES } from "../../format/adapters/adapter-folder.ts";
 import type { Fact, Provenance } from "../../format/cards/model-card.ts";
-import { disk } from "../../format/files/disk/calls.ts";
 import { formatCount } from "../../messages/numbers.ts";
-import { systemCode, toFailedRead } from "../../messages/system-error.ts";
-import { readThrough } from "../../format/files/disk/read-through.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { fingerprintOf } from "../../models/base/fingerprint.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { TrainOptions } from "../settings/options.ts";
 import { type LogEntry, entriesOf, lossOf } from "../logs/log-format.ts";
 import { describeRows, namesOf } from "./data/data-names.ts";
+import type { RunData } from "./data/run-data.ts";
 import type { RunState } from "../loop/run-state.ts";
-import { DATA_CONTENTS } from "../settings/saved-settings.ts";
+import { hashData, hashFiles } from "./data/file-hashes.ts";
+import { CONTENTS } from "../settings/saved-settings.ts";
 
 /** Settings whose values are paths of one machine; the facts name what lies there. */
 const PATHS = ["model", "data", "evalData", "initAdapter", "chatTemplate"];
+/** The fact of the adapter that a run begins with. */
+const STARTED = "started from adapter";
 /** Where the hub's own program keeps a data set. */
 const CACHED_SET = /[/\\]datasets--([\w.-]+?)--([\w.-]+)[/\\]snapshots[/\\]/;
 
@@ -55,16 +55,20 @@ export async function describeInputs(
       if (owner !== undefined && set !== undefined) datasets.add(`${owner}/${set}`);
     }
   }
-  if (initAdapter !== undefined) facts.push(["started from adapter", basename(resolve(initAdapter))]);
+  if (initAdapter !== undefined) {
+    const sha256 = await hashFiles(initAdapter, [ADAPTER_FILES[0], ADAPTER_FILES[1]], known);
+    facts.push([STARTED, `${basename(resolve(initAdapter))}, sha256 ${sha256}`]);
+  }
   return { datasets: [...datasets], facts };
 }
 
-/** Under one path there may be other data when a run goes on, and the same under another: what it holds, as settings. */
-export function dataContents({ facts }: Inputs): Record<string, unknown> {
-  const heldOut = factsOf(facts, "held-out data");
+/** Under one path there may be other files when a run goes on, and the same under another: what they hold, as settings. */
+export function fileContents({ facts }: Inputs): Record<string, unknown> {
+  const [heldOut, started] = [factsOf(facts, "held-out data"), factsOf(facts, STARTED)];
   return {
-    [DATA_CONTENTS.data]: factsOf(facts, "data"),
-    ...(heldOut.length > 0 && { [DATA_CONTENTS.evalData]: heldOut }),
+    [CONTENTS.data]: factsOf(facts, "data"),
+    ...(heldOut.length > 0 && { [CONTENTS.evalData]: heldOut }),
+    ...(started.length > 0 && { [CONTENTS.initAdapter]: started }),
   };
 }
 
@@ -72,56 +76,30 @@ function factsOf(facts: Inputs["facts"], what: string): readonly unknown[] {
   return facts.filter(([name]) => name === what).map(([, value]) => value);
 }
 
-/** What a run reads, by what it holds: settings that are the same on any machine. */
-export async function namesByContent({
+/** Says, as settings, by what the model is known again that a run learns on, and what made examples of its data. @throws as reading tensors */
+export async function learnerContents({
   base,
-  inputs: { facts },
-  options: { evalData, initAdapter },
+  data: { tokenizerHash, chatTemplateHash },
 }: {
   readonly base: BaseModel;
-  readonly inputs: Inputs;
-  readonly options: Pick<TrainOptions, "evalData" | "initAdapter">;
-}): Promise<Record<string, unknown>> {
+  readonly data: Pick<RunData, "tokenizerHash" | "chatTemplateHash">;
+}) {
+  return { modelContents: await fingerprintOf(base), tokenizerHash, chatTemplateHash };
+}
+
+/** What a run reads, by what it holds: settings that are the same on any machine. */
+export function namesByContent(
+  { modelContents }: { readonly modelContents: string },
+  { facts }: Inputs,
+  { evalData, initAdapter }: Pick<TrainOptions, "evalData" | "initAdapter">,
+): Record<string, unknown> {
   const named = (what: string): readonly unknown[] => factsOf(facts, what);
   return {
-    model: await fingerprintOf(base),
+    model: modelContents,
     data: named("data"),
     ...(evalData === undefined ? {} : { evalData: named("held-out data") }),
-    ...(initAdapter === undefined ? {} : { initAdapter: named("started from adapter") }),
+    ...(initAdapter === undefined ? {} : { initAdapter: [basename(resolve(initAdapter))] }),
   };
-}
-
-/** Hashes a file, or the names and hashes of the files in a folder. */
-async function hashData(path: string, known: ReadonlyMap<string, string>): Promise<string> {
-  const hashOne = async (file: string): Promise<string> => {
-    const before = known.get(file);
-    if (before !== undefined) return before;
-    const hash = createHash("sha256");
-    await readThrough(file, (piece) => void hash.update(piece));
-    return hash.digest("hex");
-  };
-  const stats = await disk()
-    .stat(path)
-    .catch((error: unknown) => {
-      throw toFailedRead(error, path);
-    });
-  if (!stats.isDirectory()) return await hashOne(path);
-  const hash = createHash("sha256");
-  for (const name of namesBelow(path).toSorted()) {
-    if (!(await isFile(join(path, name)))) continue;
-    hash.update(`${name}\0${await hashOne(join(path, name))}\n`);
-  }
-  return hash.digest("hex");
-}
-
-/** Links to nothing are no files. */
-async function isFile(path: string): Promise<boolean> {
-  try {
-    return (await disk().stat(path)).isFile();
-  } catch (error) {
-    if (systemCode(error) === "ENOENT") return false;
-    throw toFailedRead(error, path);
-  }
 }
 
 /** What a run's state adds to what it was given. */

@@ -14,7 +14,7 @@ import type { TrainOptions } from "../settings/options.ts";
 import { numericSettings } from "../settings/saved-settings.ts";
 import { type RunPlace, folderStore } from "./folder/folder-store.ts";
 import { withoutRows } from "./config-text.ts";
-import { dataContents, namesByContent } from "./provenance.ts";
+import { fileContents, learnerContents, namesByContent } from "./provenance.ts";
 import { openPacer } from "./power/run-pacer.ts";
 import type { TrainingSetup } from "./setup/setup.ts";
 
@@ -23,9 +23,10 @@ export async function requestOf(setup: TrainingSetup, place: RunPlace): Promise<
   const { session, activations, hooks, tell } = place;
   const { signal, shared, mayWrite } = hooks;
   const { options, adapter, plan, totalSteps, memory, objective, reference } = setup;
-  const names = hooks.namesByContent ? await namesByContent(setup) : {};
+  const learner = await learnerContents(setup);
+  const names = hooks.namesByContent ? namesByContent(learner, setup.inputs, options) : {};
   const numeric = numericSettings({ ...withoutRows(options), weights: numericWeights(options, session) });
-  const settings = { ...numeric, ...dataContents(setup.inputs), ...names };
+  const settings = { ...numeric, ...fileContents(setup.inputs), ...learner, ...names };
   return {
     session,
     adapter,

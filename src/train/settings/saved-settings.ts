@@ -21,24 +21,32 @@ const FREE_VALUES: Readonly<Record<string, readonly unknown[]>> = {
 /** Settings that say how long a run is: it can be made longer. */
 const LENGTH_SETTINGS = ["steps", "epochs"];
 
-/** Settings that name data, and the settings that say what is in these; runs that are older do not have the latter. */
-export const DATA_CONTENTS = { data: "dataContents", evalData: "evalDataContents" } as const;
+/** Settings that name files of a run, and the settings that say what is in these; runs that are older do not have the latter. */
+export const CONTENTS = {
+  data: "dataContents",
+  evalData: "evalDataContents",
+  initAdapter: "initAdapterContents",
+} as const;
 
-/** A setting that is kept where it changes numbers; runs that are older do not have it. */
-const KEPT_WHERE_IT_MATTERS = "weights";
+/** Settings that runs do not have which are older, or where they change no number. */
+const OPTIONAL_SETTINGS = ["weights", "modelContents", "tokenizerHash", "chatTemplateHash"];
 
-/** Names of the settings that must be the same when a run goes on, and are not, by the names of today. Data may have moved. */
+/** Settings that may name a base by its fingerprint. */
+const BASES = ["model", "modelContents"];
+
+/** Names of the settings that must be the same when a run goes on, and are not, by the names of today. Files may have moved. */
 export function changedSettings(
   saved: Readonly<Record<string, unknown>>,
   given: Readonly<Record<string, unknown>>,
 ): string[] {
   const free = new Set(LENGTH_SETTINGS);
-  for (const [name, contents] of Object.entries(DATA_CONTENTS))
-    free.add(saved[contents] === undefined || given[contents] === undefined ? contents : name);
-  if (saved[KEPT_WHERE_IT_MATTERS] === undefined || given[KEPT_WHERE_IT_MATTERS] === undefined)
-    free.add(KEPT_WHERE_IT_MATTERS);
-  if (typeof saved["model"] === "string" && mayBeOneBase(saved["model"], String(given["model"])))
-    free.add("model");
+  const isTold = (name: string): boolean => saved[name] !== undefined && given[name] !== undefined;
+  for (const [name, contents] of Object.entries(CONTENTS)) free.add(isTold(contents) ? name : contents);
+  for (const name of OPTIONAL_SETTINGS) if (!isTold(name)) free.add(name);
+  for (const name of BASES) {
+    const [before, now] = [saved[name], given[name]];
+    if (typeof before === "string" && mayBeOneBase(before, String(now))) free.add(name);
+  }
   return Object.keys({ ...saved, ...given }).filter(
     (key) => !free.has(key) && JSON.stringify(saved[key]) !== JSON.stringify(given[key]),
   );

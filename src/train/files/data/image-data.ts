@@ -26,6 +26,7 @@ export function readImageData(options: TrainOptions, model: Model): RunData {
         : readImageFile(evalData, model),
     fileHashes: new Map(),
     chatTemplateHash: null,
+    tokenizerHash: null,
     numTruncated: 0,
     numDropped: 0,
     notes: [],

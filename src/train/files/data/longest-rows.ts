@@ -31,6 +31,7 @@ export function longestRows(options: SizedOptions, model: Model, objective: Obje
     numDropped: 0,
     fileHashes: new Map(),
     chatTemplateHash: null,
+    tokenizerHash: null,
     notes: [`Without data: every row is taken to have ${model.image ? "an image" : `${maxLength} tokens`}`],
   };
 }

@@ -33,6 +33,8 @@ export interface RunData {
   readonly fileHashes: ReadonlyMap<string, string>;
   /** Hash of the chat template that the examples were written with; null: none. */
   readonly chatTemplateHash: string | null;
+  /** Hash of the tokenizer that the examples were made with; null: none. */
+  readonly tokenizerHash: string | null;
   /** Sentences that the caller should see. */
   readonly notes: readonly string[];
 }

@@ -19,6 +19,7 @@ import { requireReadable } from "../../loop/checks.ts";
 import type { Objective } from "../../objective.ts";
 import type { SizedOptions } from "../../settings/options.ts";
 import { namesOf } from "./data-names.ts";
+import { hashTokenizer } from "./tokenizer-hash.ts";
 import { type Learner, type ReadingHooks, type RunData, joinHeldOut, sourcesOf } from "./run-data.ts";
 
 /** Reads the texts of a run. @throws as `readRunData` */
@@ -29,6 +30,8 @@ export async function readTextData(
 ): Promise<RunData> {
   const { maxLength, evalData } = options;
   const tools = openTextTools(options.model, tokenizerFiles, { tokenizer });
+  // Now, while the files are parsed: opening them did that.
+  const tokenizerHash = hashTokenizer(tools.origin.files);
   requireFit(options, model, objective);
   const fileHashes = new Map<string, string>();
   const how: ReadOptions<DataKindName> = {
@@ -60,6 +63,7 @@ export async function readTextData(
     numDropped: counts.numDropped,
     fileHashes,
     chatTemplateHash: tools.template.hash,
+    tokenizerHash,
     notes: [
       ...noteTroubles(counts, maxLength),
       ...notePlainPrompts(counts, objective.rows),
