@@ -41,6 +41,8 @@ export class Conversation {
   #system: string | null;
   /** Questions and answers in turn. */
   #turns: readonly Message[] = [];
+  /** Ends when all that was asked is answered, or has failed. */
+  #lastAsked: Promise<unknown> = Promise.resolve();
 
   /** `system` null: none but what the template puts there itself. */
   constructor(model: TextModel, system: string | null = null) {
@@ -66,13 +68,19 @@ export class Conversation {
   }
 
   /**
-   * Answers a message; `onText` is told of each piece. An answer that was stopped stays in the conversation as far as it
+   * Answers a message, after those that were asked before it; `onText` is told of each piece. An answer that was stopped stays in the conversation as far as it
    * went; a question that failed, or was stopped before the first word, does not.
    * @throws UsageError "usage/length" when system and question alone are longer than the model's positions,
    * "usage/chat-template".
    */
   async ask(question: string, request: TextRequest, onText?: (piece: string) => void): Promise<Answer> {
     checkArguments("ask", QUESTION, { question, request });
+    const answering = this.#lastAsked.then(() => this.#answer(question, request, onText));
+    this.#lastAsked = answering.catch(() => {});
+    return await answering;
+  }
+
+  async #answer(question: string, request: TextRequest, onText?: (piece: string) => void): Promise<Answer> {
     const asked: Message[] = [...this.#turns, { role: "user", content: question }];
     const { turns, ids } = this.#fit(asked, request.maxNewTokens);
     const answer = await this.#model.write(ids, request, onText);

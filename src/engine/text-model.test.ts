@@ -326,6 +326,25 @@ test("ask() keeps the conversation, and each turn runs only what is new", async 
   await model.close();
 });
 
+test("what is asked at once is answered in turn, whatever becomes of the questions before", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  const conversation = new Conversation(model);
+  const request = { maxNewTokens: 2 };
+  const answers = await Promise.allSettled(
+    ["first", "x".repeat(600), "second"].map((question) => conversation.ask(question, request)),
+  );
+  assert.deepEqual(
+    answers.map(({ status }) => status),
+    ["fulfilled", "rejected", "fulfilled"],
+  );
+  const questions = conversation.messages.filter(({ role }) => role === "user");
+  assert.deepEqual(
+    questions.map(({ content }) => content),
+    ["first", "second"],
+  );
+  await model.close();
+});
+
 test("a stopped answer stays as far as it went; a question without an answer does not", async () => {
   const model = await openTextModel(modelPath, { threads: 1 });
   const conversation = new Conversation(model);
