@@ -156,6 +156,24 @@ test("a model in several files opens by its index", async () => {
   await checkpoint.close();
 });
 
+test("what is asked of a checkpoint after it was closed is refused, in every form of files", async () => {
+  const gguf = join(root, "closed.gguf");
+  writeFileSync(gguf, buildTinyGguf());
+  const closed = { code: "usage/state", message: /^Cannot read file ".*closed.*": it is closed/ };
+  const safetensors = join(root, "closed");
+  await writeModel(safetensors, PARTS);
+  for (const path of [gguf, safetensors]) {
+    const checkpoint = await openCheckpoint(path);
+    await checkpoint.close();
+    for (const name of [...checkpoint.tensors.keys()].slice(0, 2)) {
+      await assert.rejects(checkpoint.read(name), closed);
+      await assert.rejects(checkpoint.readInto(name, new Float32Array(1)), closed);
+      // Matrices in few bits have no view as float32.
+      if (path === safetensors) assert.throws(() => checkpoint.view(name), closed);
+    }
+  }
+});
+
 test("the chat template is that of chat_template.jinja, else that of tokenizer_config.json", async () => {
   const named = [
     { name: "tool_use", template: "T" },

@@ -1,6 +1,6 @@
 /** @file A file of the disk, opened for reading by byte range; every failure is a FormatError that names the file. */
 import type { FileHandle } from "node:fs/promises";
-import { FormatError } from "../../errors.ts";
+import { FormatError, UsageError } from "../../errors.ts";
 import { mapFile } from "../../runtime/memory/mapped-file.ts";
 import { describeFileProblem, toFailedRead } from "../../messages/system-error.ts";
 import { disk } from "./disk/calls.ts";
@@ -15,6 +15,7 @@ export class ByteFile implements ByteSource {
   readonly sizeBytes: number;
   #handle: FileHandle;
   #mapping: ArrayBuffer | null = null;
+  #isClosed = false;
 
   private constructor(path: string, sizeBytes: number, handle: FileHandle) {
     this.path = path;
@@ -48,6 +49,7 @@ export class ByteFile implements ByteSource {
   }
 
   async readInto(offset: number, bytes: Uint8Array): Promise<void> {
+    this.#requireOpen();
     const numBytes = bytes.length;
     if (offset + numBytes > this.sizeBytes) throw truncated(this.path, this.sizeBytes, offset + numBytes);
     let done = 0;
@@ -70,6 +72,7 @@ export class ByteFile implements ByteSource {
   }
 
   view(offset: number, numBytes: number): Uint8Array<ArrayBuffer> | null {
+    this.#requireOpen();
     this.#mapping ??= mapFile(this.#handle.fd);
     if (this.#mapping === null) return null;
     const foundBytes = Math.min(this.sizeBytes, this.#mapping.byteLength);
@@ -78,6 +81,19 @@ export class ByteFile implements ByteSource {
   }
 
   async close(): Promise<void> {
+    this.#isClosed = true;
     await this.#handle.close();
+  }
+
+  /** @throws UsageError "usage/state" after `close` */
+  #requireOpen(): void {
+    if (!this.#isClosed) return;
+    throw new UsageError(
+      "usage/state",
+      `Cannot read file "${this.path}": it is closed, expected an open one`,
+      {
+        hint: "Close a checkpoint after all that reads it, or open it again.",
+      },
+    );
   }
 }
