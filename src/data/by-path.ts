@@ -17,6 +17,7 @@ import { type DataPart, DATASET_OPTIONS, IN_MEMORY, requireExamples } from "./da
 import type { Example } from "./examples/example.ts";
 import { FILE_KINDS } from "./formats/file-kinds.ts";
 import { type DataContent, hashBytes, openContent } from "./files/data-content.ts";
+import { rowLine } from "./rows/row-line.ts";
 import { findDataFiles } from "./files/data-folder.ts";
 import { type ReadOptions, readFiles } from "./files/read-files.ts";
 import { readLabels } from "./files/read-labels.ts";
@@ -152,7 +153,7 @@ export async function readLabelSet(
 
 /** Rows in memory as if they were lines of a file. */
 function contentOf(rows: readonly unknown[]): DataContent {
-  const text = rows.map((row) => `${JSON.stringify(row) ?? "null"}\n`).join("");
+  const text = rows.map((row, i) => `${rowLine(row, i)}\n`).join("");
   const [lines] = FILE_KINDS;
   const bytes = new TextEncoder().encode(text);
   return { bytes, sha256: hashBytes(bytes), file: IN_MEMORY, kind: lines!.name };

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
+import { rowLine } from "../../src/data/rows/row-line.ts";
 import { parseArgv } from "../../src/cli/flags/argv.ts";
 import { flagsOf } from "../../src/cli/flags/flags.ts";
 import { readOptions } from "../../src/cli/flags/options.ts";
@@ -177,6 +178,20 @@ describe("rows in memory", () => {
     assert.match(config, /^data: 4 rows in memory, sha256\s+[0-9a-f]{64}$/m);
     await assert.rejects(runTiny({ model, data: rows.slice(1), output, resume: true }), {
       code: "usage/resume",
+    });
+  });
+
+  test("of a database train as the same rows, with ids of 64 bits; one that refers to itself is refused", async () => {
+    const plain = await runTiny({ model, data: rows, steps: 2, output: `${folder}/without-ids` });
+    const withIds = rows.map((row, i) => ({ ...(row as object), id: 2n ** 60n + BigInt(i), few: 5n }));
+    const { events } = await runTiny({ model, data: withIds, steps: 2, output: `${folder}/with-ids` });
+    assert.deepEqual(lossesOf(events), lossesOf(plain.events));
+    assert.ok(rowLine(withIds[1], 1).endsWith(',"id":1152921504606846977,"few":5}'));
+    const own: Record<string, unknown> = { text: "a" };
+    own["self"] = own;
+    await assert.rejects(runTiny({ model, data: [{ text: "a" }, own], output: `${folder}/x` }), {
+      code: "usage/data",
+      message: /^Cannot read data row 2: it has no form in JSON \(Converting circular/,
     });
   });
 

@@ -16,6 +16,11 @@ export class LongInteger {
 /** What Node has from 21 on; before, numbers are rounded. */
 const EXACT = JSON as { readonly rawJSON?: (text: string) => unknown };
 
+/** A whole number as files of JSON give it. */
+export function fromBigint(value: bigint): number | LongInteger {
+  return Number.isSafeInteger(Number(value)) ? Number(value) : new LongInteger(String(value));
+}
+
 /** The nearest number that JavaScript has; other values as they are. */
 export function rounded(value: unknown): unknown {
   return value instanceof LongInteger ? Number(value.digits) : value;

@@ -2,7 +2,7 @@
 import { FormatError } from "../../errors.ts";
 import type { FileMetaData, SchemaTree } from "hyparquet";
 import { keepPages } from "./kept-pages.ts";
-import { LongInteger } from "./long-integer.ts";
+import { fromBigint } from "./long-integer.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 import type { Column } from "./parquet-pages.ts";
 
@@ -85,8 +85,7 @@ function rowToJson(row: Readonly<Record<string, unknown>>): unknown {
 
 /** 64-bit integers are bigint in Parquet. An object in a column has every field that any of the column has: what is null was not there. */
 function toJson(value: unknown): unknown {
-  if (typeof value === "bigint")
-    return Number.isSafeInteger(Number(value)) ? Number(value) : new LongInteger(String(value));
+  if (typeof value === "bigint") return fromBigint(value);
   if (Array.isArray(value)) return value.map((each) => toJson(each));
   if (typeof value !== "object" || value === null || ArrayBuffer.isView(value) || value instanceof Date)
     return value;

@@ -1,5 +1,6 @@
 /** @file How settings name data: as files and folders with weights, or as rows in memory. */
 import { existsSync } from "node:fs";
+import { rowLine } from "../../../data/rows/row-line.ts";
 import { readWeightedName } from "../../../data/weighted-name.ts";
 import { Sha256 } from "../../../sha256.ts";
 import type { TrainOptions } from "../../settings/options.ts";
@@ -18,7 +19,7 @@ export function namesOf(
 /** Says which rows a run was given, by what they are. */
 export function describeRows(rows: readonly object[]): string {
   const hash = new Sha256();
-  for (const row of rows) hash.update(`${JSON.stringify(row)}\n`);
+  for (const [i, row] of rows.entries()) hash.update(`${rowLine(row, i)}\n`);
   return `${rows.length} rows in memory, sha256 ${hash.digest()}`;
 }
 

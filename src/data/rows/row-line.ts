@@ -1,0 +1,38 @@
+/** @file Rows in memory as lines of a file, so that they are read like any other. */
+import { UsageError } from "../../errors.ts";
+import { LongInteger, fromBigint } from "../formats/long-integer.ts";
+
+/**
+ * Writes a row as JSON, without the end of its line. Databases give whole numbers as `bigint`, which JSON writes as numbers.
+ * @throws UsageError "usage/data" for a row that JSON has no form for, as one that refers to itself
+ */
+export function rowLine(row: unknown, index: number): string {
+  try {
+    // Most rows hold none, and a function that looks at each value takes several times as long.
+    return JSON.stringify(row) ?? "null";
+  } catch {
+    return exactLine(row, index);
+  }
+}
+
+function exactLine(row: unknown, index: number): string {
+  const withNumbers = (_key: string, value: unknown): unknown => {
+    if (typeof value !== "bigint") return value;
+    const whole = fromBigint(value);
+    // What this gives is not asked for its form any more.
+    return whole instanceof LongInteger ? whole.toJSON() : whole;
+  };
+  try {
+    return JSON.stringify(row, withNumbers) ?? "null";
+  } catch (cause) {
+    const found = cause instanceof Error ? cause.message.split("\n")[0]! : String(cause);
+    throw new UsageError(
+      "usage/data",
+      `Cannot read data row ${index + 1}: it has no form in JSON (${found}), expected texts, numbers, lists and objects of these`,
+      {
+        hint: "Give rows as they would stand in a file: plain objects that do not refer to themselves.",
+        cause,
+      },
+    );
+  }
+}
