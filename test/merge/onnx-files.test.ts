@@ -239,6 +239,18 @@ describe("what such files cannot hold is refused, and nothing is written", () =>
     });
   }
 
+  test("an adapter at the ends of prompts, which cannot be merged either", async () => {
+    const { base, checkpoint } = await openUntilEnd(join(root, "llama"));
+    const adapter = await attachTo(base, findMethod("road"), { positions: "prompt-end" }, ["residual"]);
+    const path = join(root, "ends-never");
+    await assert.rejects(writeOnnxModel({ engine, base, checkpoint, adapter, path }), {
+      code: "usage/model",
+      message: /its adapter reads where prompts end/,
+      hint: /graft generate/,
+    });
+    assert.ok(!existsSync(path));
+  });
+
   test("a folder that holds files", async () => {
     const { stderr } = await exported("--model", join(root, "llama"), "--output", root);
     assert.match(stderr, /it holds files, expected an empty or new folder/);

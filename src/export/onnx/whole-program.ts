@@ -152,7 +152,10 @@ class ProgramBuilder {
   #ofPass(input: PassInput): Value {
     const make = this.#texts.ofPass.get(input.whereKept ?? input);
     if (make) return make();
-    throw unexportable(this.#session.base, `it reads ${input.name}`, "ids, positions and a mask alone");
+    const [found, hint] = input.perPrompt
+      ? (["its adapter reads where prompts end", "Use it with graft: graft generate, graft serve."] as const)
+      : ([`it reads ${input.name}`] as const);
+    throw unexportable(this.#session.base, found, "ids, positions and a mask alone", hint);
   }
 
   /** A table of as many positions as a text may have. */
