@@ -113,6 +113,16 @@ export function maxDecompressedBytes(compressedBytes: number): number {
   return Math.max(SMALL_BYTES, MAX_EXPANSION * compressedBytes);
 }
 
+/** A compressed file would become more than it may; it need not be damaged. */
+export class ExpandsTooFar extends Error {
+  constructor(mostBytes: number, options?: ErrorOptions) {
+    super(
+      `it would become more than ${mostBytes} bytes, expected at most 64 MiB or ${MAX_EXPANSION} times its own size`,
+      options,
+    );
+  }
+}
+
 /**
  * Holds the nesting of a text in YAML or JSON against what people write, before a parser calls itself for each level.
  * @throws FormatError "format/file"

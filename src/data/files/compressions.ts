@@ -3,16 +3,24 @@
  * lists, which their types ask for.
  */
 import * as zlib from "node:zlib";
-import { maxDecompressedBytes } from "../../untrusted/limits.ts";
+import { ExpandsTooFar, maxDecompressedBytes } from "../../untrusted/limits.ts";
+import { systemCode } from "../../messages/system-error.ts";
 import type { CompressedEnding } from "../formats/file-kinds.ts";
 
-/** Files of little that would become all memory are refused. */
-function limitOf({ length }: Uint8Array): { maxOutputLength: number } {
-  return { maxOutputLength: maxDecompressedBytes(length) };
+/** Files of little that would become all memory are refused, as such and not in Node's words, which tell of its buffers. */
+function withinLimit(decompress: (bytes: Uint8Array, mostBytes: number) => Uint8Array): Decompress {
+  return (bytes) => {
+    const mostBytes = maxDecompressedBytes(bytes.length);
+    try {
+      return decompress(bytes, mostBytes);
+    } catch (cause) {
+      throw systemCode(cause) === "ERR_BUFFER_TOO_LARGE" ? new ExpandsTooFar(mostBytes, { cause }) : cause;
+    }
+  };
 }
 
 /** Decompresses frames one behind the other, of which Node reads the first alone. */
-function unzstd(bytes: Uint8Array, { maxOutputLength: mostBytes }: ReturnType<typeof limitOf>): Uint8Array {
+function unzstd(bytes: Uint8Array, mostBytes: number): Uint8Array {
   const parts: Uint8Array[] = [];
   let [at, numMade] = [0, 0];
   do {
@@ -29,13 +37,15 @@ function unzstd(bytes: Uint8Array, { maxOutputLength: mostBytes }: ReturnType<ty
   return parts.length === 1 ? parts[0]! : Buffer.concat(parts);
 }
 
+const unzstdWithinLimit = withinLimit(unzstd);
+
 type Decompress = (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 
 export const DECOMPRESS: Readonly<Record<CompressedEnding, Decompress>> = {
-  ".gz": (bytes) => zlib.gunzipSync(bytes, limitOf(bytes)),
+  ".gz": withinLimit((bytes, maxOutputLength) => zlib.gunzipSync(bytes, { maxOutputLength })),
   // Node has it from 22.15 on; the library is read where it is needed alone.
   ".zst": async (bytes) => {
-    if (typeof zlib.zstdDecompressSync === "function") return unzstd(bytes, limitOf(bytes));
+    if (typeof zlib.zstdDecompressSync === "function") return unzstdWithinLimit(bytes);
     const { decompressZst } = await import("./zstd.ts");
     return decompressZst(bytes, maxDecompressedBytes(bytes.length));
   },
@@ -69,7 +79,7 @@ const SLICES: Readonly<Record<CompressedEnding, (bytes: Uint8Array) => AsyncIter
 
 /**
  * Decompresses a file slice by slice, off the caller's thread; before Node 22.15 a .zst file is one slice, made on it.
- * @throws Error when it is damaged, or would become more than it may
+ * @throws Error when it is damaged, ExpandsTooFar when it would become more than it may
  */
 export async function* decompressInSlices(
   bytes: Uint8Array,
@@ -79,7 +89,7 @@ export async function* decompressInSlices(
   let numMade = 0;
   for await (const slice of SLICES[ending](bytes)) {
     numMade += slice.length;
-    if (numMade > mostBytes) throw new Error(`it would become more than ${mostBytes} bytes`);
+    if (numMade > mostBytes) throw new ExpandsTooFar(mostBytes);
     yield slice;
   }
 }

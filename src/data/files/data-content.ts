@@ -17,6 +17,7 @@ import {
 import type { ParsedRow } from "../formats/parsed-row.ts";
 import { decodeUtf8, SPLIT_HINT } from "../formats/utf8.ts";
 import { Breath } from "./breath.ts";
+import { ExpandsTooFar } from "../../untrusted/limits.ts";
 import { DECOMPRESS } from "./compressions.ts";
 
 /** Bytes of data, not compressed any more. */
@@ -49,6 +50,7 @@ export async function openContent(path: string): Promise<DataContent> {
   try {
     return { bytes: await DECOMPRESS[compression](bytes), ...facts };
   } catch (cause) {
+    if (cause instanceof ExpandsTooFar) throw expandsTooFar(path, cause);
     const found = cause instanceof Error ? cause.message : String(cause);
     throw unreadable(path, found, "Check that the file was copied whole.", cause);
   }
@@ -71,6 +73,14 @@ function unreadable(path: string, found: string, hint: string, cause: unknown): 
   const expected = `expected a file (${DATA_ENDINGS.join(", ")}; also ${COMPRESSED_ENDINGS.join(", ")}) or a folder`;
   return new FormatError("format/file", `Cannot read data set "${path}": ${found}, ${expected}`, {
     hint,
+    cause,
+  });
+}
+
+/** Told from a damaged file, which would have to be copied again. */
+function expandsTooFar(path: string, cause: ExpandsTooFar): FormatError {
+  return new FormatError("format/file", `Cannot read data set "${path}": ${cause.message}`, {
+    hint: "Decompress it first, if you trust it: files that are not compressed have no such limit.",
     cause,
   });
 }

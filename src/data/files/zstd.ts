@@ -6,6 +6,7 @@
  * about that. A frame that does not say its size moves its whole window for every block.
  */
 import { decompressZstd } from "hyparquet-compressors";
+import { ExpandsTooFar } from "../../untrusted/limits.ts";
 
 const [MAGIC, SKIPPABLE, SKIPPABLE_MASK] = [0xfd2fb528, 0x184d2a50, 0xfffffff0];
 const MOST_OF_BLOCK = 1 << 17;
@@ -75,11 +76,11 @@ class Frames {
   }
 }
 
-/** Decompresses a whole file. @throws Error when it is damaged, or would become more than `mostBytes` */
+/** Decompresses a whole file. @throws Error when it is damaged, ExpandsTooFar when it would become more than `mostBytes` */
 export function decompressZst(bytes: Uint8Array, mostBytes: number): Uint8Array {
   const { madeBytes, movedBytes } = new Frames(bytes).addUp();
   // The last block of a frame may be shorter than is known.
   if (madeBytes > mostBytes + MOST_OF_BLOCK || movedBytes > MOVED_PER_MADE * mostBytes)
-    throw new Error(`it would become more than ${mostBytes} bytes`);
+    throw new ExpandsTooFar(mostBytes);
   return decompressZstd(bytes);
 }

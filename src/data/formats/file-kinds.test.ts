@@ -135,6 +135,20 @@ describe("kinds of files", () => {
     });
   });
 
+  for (const [ending, compress] of [
+    [".gz", gzipSync],
+    [".zst", zstdCompressSync],
+  ] as const) {
+    test(`tells a ${ending} that would become too much from a damaged one`, async () => {
+      const path = write(`much.txt${ending}`, compress(new Uint8Array((1 << 26) + 1)));
+      await assert.rejects(readDataset(path, options), {
+        code: "format/file",
+        message: /would become more than 67108864 bytes, expected at most 64 MiB or 64 times its own size$/,
+        hint: /^Decompress it first/,
+      });
+    });
+  }
+
   test("says how files of other programs become data", async () => {
     const hints = [
       ["book.xlsx", /^Save the sheet as CSV/],
