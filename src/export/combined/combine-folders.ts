@@ -10,7 +10,8 @@ import { COMBINATIONS, type Combination, type CombineOptions } from "../../peft/
 import { combineWeights } from "../../peft/algebra/combine.ts";
 import { LOW_COSINE, type StartCosine } from "../../peft/algebra/cosine.ts";
 import { type Sum, formatExpression } from "../../peft/algebra/expression.ts";
-import type { AdapterWeights, StartOf } from "../../peft/algebra/plan.ts";
+import { refuseFisherOf } from "../../peft/algebra/fisher.ts";
+import { type AdapterWeights, type StartOf, algebraOf } from "../../peft/algebra/plan.ts";
 import { type Adapter, attach } from "../../peft/attach.ts";
 import type { AttachRequest } from "../../peft/layout.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
@@ -83,6 +84,8 @@ async function withFisher(
 ): Promise<Map<string, AdapterWeights>> {
   const weights = new Map<string, AdapterWeights>();
   for (const [name, { adapter }] of folders) {
+    // Before an estimate is asked for, which of such a method there is none.
+    if (byFisher) refuseFisherOf(adapter.method.name, algebraOf(adapter.method));
     const fisher = byFisher ? await readFisher(paths[name]!, name) : null;
     weights.set(name, { ...adapter, fisher });
   }

@@ -1,6 +1,7 @@
 /** @file Averages by Fisher information, estimated here, against the formula written out. */
 import assert from "node:assert/strict";
 import { cpSync } from "node:fs";
+import { rm } from "node:fs/promises";
 import { after, describe, test } from "node:test";
 import { loadModel, openSafetensors, readAdapter } from "../../format/by-path.ts";
 import { attach } from "../../peft/attach.ts";
@@ -151,8 +152,9 @@ describe("--type fisher refuses", () => {
     });
   });
 
-  test("numbers that do not average", async () => {
+  test("numbers that do not average, before an estimate is asked for", async () => {
     const turns = await written("road", 1);
+    await rm(`${turns}/${FISHER_FILE}`);
     await assert.rejects(combineAdapters({ expression: "r", type: "fisher", adapters: { r: turns } }), {
       code: "usage/combine",
       message: /method "road".*not linear/,
