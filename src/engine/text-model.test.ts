@@ -256,13 +256,13 @@ test("two texts at once are written one after another, also when the first fails
   await model.close();
 });
 
-test("a stop id of the generation settings ends the text, and its own text is left out", async () => {
+test("a stop id of the generation settings ends the text, and its own text is left out; -1 is none", async () => {
   const path = await writeTinyModel(join(folder, "stopping"));
   const free = await openTextModel(path, { threads: 1 });
   const written = await free.write(free.encodePrompt("hello"), { maxNewTokens: 8 });
   await free.close();
   const stopId = written.ids[4]!;
-  writeFileSync(join(path, "generation_config.json"), JSON.stringify({ eos_token_id: [stopId, 3] }));
+  writeFileSync(join(path, "generation_config.json"), JSON.stringify({ eos_token_id: [stopId, 3, -1] }));
   const model = await openTextModel(path, { threads: 1 });
   assert.deepEqual(model.stopIds, [stopId, 3, IM_END]);
   const stopped = await model.write(model.encodePrompt("hello"), { maxNewTokens: 8 });
