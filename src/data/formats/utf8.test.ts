@@ -63,6 +63,7 @@ describe("decodeUtf8()", () => {
         });
       }
     }
+    assert.equal(decodeUtf8(new TextEncoder().encode("a\0b\n"), "a.txt"), "a\0b\n");
   });
 });
 

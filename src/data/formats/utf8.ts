@@ -84,6 +84,7 @@ function findUtf16(bytes: Uint8Array): "UTF-16LE" | "UTF-16BE" | null {
   if (bytes[0] === 0xff && bytes[1] === 0xfe) return "UTF-16LE";
   if (bytes[0] === 0xfe && bytes[1] === 0xff) return "UTF-16BE";
   const probe = bytes.subarray(0, PROBE_BYTES);
+  if (probe.includes(LINE_END) && !hasWideLineEnd(probe)) return null;
   let [even, odd] = [0, 0];
   for (let i = 0; i < probe.length; i += 2) if (probe[i] === 0) even++;
   for (let i = 1; i < probe.length; i += 2) if (probe[i] === 0) odd++;
@@ -91,6 +92,11 @@ function findUtf16(bytes: Uint8Array): "UTF-16LE" | "UTF-16BE" | null {
   if (odd > even * 4 && odd * 20 > probe.length) return "UTF-16LE";
   if (even > odd * 4 && even * 20 > probe.length) return "UTF-16BE";
   return null;
+}
+
+/** Tells whether a line ends as in UTF-16: text in one byte a character may hold zeros too, but not beside all line ends. */
+function hasWideLineEnd(probe: Uint8Array): boolean {
+  return probe.some((byte, i) => byte === LINE_END && probe[i % 2 === 0 ? i + 1 : i - 1] === 0);
 }
 
 /** Offset of the first byte that begins no character. */
