@@ -121,7 +121,9 @@ export function compileSafe(source: string, flags: "" | "u", budget: TimeBudget)
     const pattern = RE2JS.compile(RE2JS.translateRegExp(source.replaceAll(/(\\[pP]\{)Script=/g, "$1")));
     return new SafePattern((text) => searchLinearly(pattern, text, budget));
   } catch (cause) {
-    const found = cause instanceof Error ? cause.message : String(cause);
-    throw new Error(`it may search without end, and cannot be rewritten (${found})`, { cause });
+    // What the library misses may stand in no file: tokenizers write "$" as lookahead.
+    throw new Error("it may search without end, and cannot be made linear, as lookahead never can", {
+      cause,
+    });
   }
 }

@@ -56,6 +56,16 @@ function tooLong(length: number, most: number): Error {
   return new Error(`its replacements make a text of ${length} characters, expected at most ${most}`);
 }
 
+/** Compiles the pattern of a step, which is named as the file has it. @throws Error as `compileSafe` */
+function compileStep({ config }: TokenizerStep, source: string, budget: TimeBudget): unknown {
+  try {
+    return compileSafe(source, "u", budget);
+  } catch (cause) {
+    const found = cause instanceof Error ? cause.message : String(cause);
+    throw new Error(`the pattern ${showValue(config?.pattern)} cannot be searched for: ${found}`, { cause });
+  }
+}
+
 /** Does the work on a text, or on tokens, of so many characters within limits of time and of what is made of it. */
 type WithinLimits = <T>(length: number, work: () => T) => T;
 
@@ -81,7 +91,7 @@ export function guardSteps(
     useOriginal(step);
     if (!(step.pattern instanceof RegExp)) return;
     const source = isSplit ? withUnicodeClasses(step.pattern) : step.pattern.source;
-    step.pattern = compileSafe(source, "u", budget);
+    step.pattern = compileStep(step, source, budget);
     if (typeof step.config?.content !== "string") return;
     const normalize = step.normalize?.bind(step);
     const preTokenize = step.pre_tokenize_text?.bind(step);

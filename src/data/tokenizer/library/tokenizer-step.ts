@@ -3,7 +3,8 @@
 /** A step that normalizes, splits or decodes, or a list of such steps: as much of the library's classes as is used. */
 export interface TokenizerStep {
   pattern?: unknown;
-  config?: { content?: unknown };
+  /** As the file has it. */
+  config?: { content?: unknown; pattern?: unknown };
   /** Characters that stand for bytes. */
   byte_encoder?: Readonly<Record<number, string>>;
   byte_decoder?: Readonly<Record<string, number>>;
