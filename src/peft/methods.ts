@@ -43,7 +43,8 @@ export function findMethodOfConfig(
   config: Readonly<Record<string, unknown>>,
   methods: readonly Method[] = METHODS,
 ): Method {
-  const peftType = String(config["peft_type"]);
+  const given = config["peft_type"];
+  const peftType = String(given);
   const found = methods.find((method) => {
     const file = configFileOf(method);
     return file?.peftType === peftType && file.claims(config);
@@ -52,7 +53,7 @@ export function findMethodOfConfig(
   const types = new Set(methods.flatMap((method) => configFileOf(method)?.peftType ?? []));
   throw new UsageError(
     "usage/adapter",
-    `Cannot use adapter "${path}": its type is "${peftType}", expected one of ${[...types].join(", ")}`,
+    `Cannot use adapter "${path}": ${given === undefined ? "it names no type (peft_type)" : `its type is "${peftType}"`}, expected one of ${[...types].join(", ")}`,
     { hint: "Merge it into its model with the program that made it, or train one of these." },
   );
 }

@@ -443,5 +443,6 @@ describe("the list of methods", () => {
       code: "usage/adapter",
       message: /"a folder".*"PROMPT".*LORA/,
     });
+    assert.throws(() => findMethodOfConfig("a folder", {}), { message: /it names no type \(peft_type\)/ });
   });
 });
