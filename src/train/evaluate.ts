@@ -12,7 +12,7 @@ import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import { A_SESSION, type Session } from "../run/session.ts";
 import { requireReadable } from "./loop/checks.ts";
 import { layUnits } from "./step/micro-batch.ts";
-import { type ChosenObjective, addMetrics, divergenceOf } from "./step/objective-step.ts";
+import { type ChosenObjective, addMetrics, divergenceOf, outcomeOf } from "./step/objective-step.ts";
 import { metricsOf } from "./eval-metrics.ts";
 import { Scorer } from "./step/scorer.ts";
 import { crossEntropy } from "./objectives/cross-entropy.ts";
@@ -100,7 +100,7 @@ export class Evaluator {
   async evaluate(units: readonly TrainingUnit[], options: EvaluateOptions = {}): Promise<Evaluation> {
     checkArguments("evaluate", EXAMPLES, { units, options });
     requireReadable(units, this.#session.model);
-    const { objective, options: ofObjective } = this.#chosen;
+    const { objective } = this.#chosen;
     const { onProgress, withPredictions = false } = options;
     const passes = passesOf(units);
     const batches = passes.map(layUnits);
@@ -114,7 +114,7 @@ export class Evaluator {
     const counts = withPredictions || problem !== null ? ofOutputs : null;
     let [loss, tokens, numDone] = [0, 0, 0];
     for (const [pass, batch] of batches.entries()) {
-      const outcome = objective.evaluate(await this.#scorer.scores(batch, counts), totals, ofObjective);
+      const outcome = outcomeOf(this.#chosen, await this.#scorer.scores(batch, counts), totals);
       loss += outcome.loss;
       addMetrics(metrics, outcome.metrics);
       tokens += batch.numLabels;

@@ -9,7 +9,7 @@
 import { objectWith } from "../messages/arguments.ts";
 import { z } from "zod";
 import type { ComparedRole } from "../data/examples/comparison.ts";
-import type { DataKindName } from "../data/examples/data-kinds.ts";
+import { DATA_KINDS, type DataKindName } from "../data/examples/data-kinds.ts";
 
 /** Which labelled positions of a micro-batch belong together; a `Batch` is one. N positions, S sequences. */
 export interface LabelLayout {
@@ -82,5 +82,14 @@ export interface Objective<O = unknown> {
 }
 
 /** What callers give as an objective. */
-export const AN_OBJECTIVE = objectWith<Objective>("an objective", "name", "options", "rows", "evaluate");
+export const AN_OBJECTIVE = objectWith<Objective>(
+  "an objective",
+  "name",
+  "options",
+  "rows",
+  "evaluate",
+).refine(
+  ({ rows }) => Object.hasOwn(DATA_KINDS, rows),
+  `its rows are of no kind, expected one of ${Object.keys(DATA_KINDS).join(", ")}`,
+);
 export const OBJECTIVE_LIST = z.array(AN_OBJECTIVE);

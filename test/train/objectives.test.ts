@@ -14,7 +14,7 @@ import { createEngine } from "../../src/runtime/create-engine.ts";
 import { unitsToBatch } from "../../src/train/step/micro-batch.ts";
 import { Scorer } from "../../src/train/step/scorer.ts";
 import { OBJECTIVES, findObjective } from "../../src/train/objectives.ts";
-import type { Objective } from "../../src/train/objective.ts";
+import type { Objective, Outcome } from "../../src/train/objective.ts";
 import type { TrainInput } from "../../src/train/settings/train-input.ts";
 import { scoreSequences } from "../../src/train/step/sequence-scores.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
@@ -190,6 +190,30 @@ test("an objective of one's own learns, with an option of its own", async () => 
   await assert.rejects(runTiny({ ...settings, output: `${folder}/unknown` }), {
     code: "usage/flag",
     message: /own/,
+  });
+});
+
+test("an objective of one's own that breaks its contract is named, with what it returned", async () => {
+  const crossEntropy = findObjective("cross-entropy");
+  for (const [change, message] of [
+    [() => undefined, /"own": its loss is undefined, expected a number/],
+    [(outcome: object) => ({ ...outcome, gradient: [1] }), /its gradient is .*expected a Float32Array/],
+    [
+      (outcome: object) => ({ ...outcome, gradient: new Float32Array(0) }),
+      /gradient has 0 numbers, expected/,
+    ],
+    [(outcome: object) => ({ ...outcome, metrics: undefined }), /its metrics is undefined/],
+  ] as const) {
+    const evaluate = (...given: Parameters<Objective["evaluate"]>): Outcome =>
+      change(crossEntropy.evaluate(...given)) as unknown as Outcome;
+    const objectives = [...OBJECTIVES, { ...crossEntropy, name: "own", evaluate }];
+    const settings = { ...settingsFor("cross-entropy", "lora", "broken"), objective: "own", overwrite: true };
+    await assert.rejects(runTiny(settings, { objectives }), { code: "usage/flag", message });
+  }
+  const ofNoRows = { ...crossEntropy, name: "own", rows: "rows" } as unknown as Objective;
+  await assert.rejects(runTiny(settingsFor("cross-entropy", "lora", "no-rows"), { objectives: [ofNoRows] }), {
+    code: "usage/flag",
+    message: /its rows are of no kind, expected one of/,
   });
 });
 

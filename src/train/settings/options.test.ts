@@ -158,6 +158,17 @@ test("an option of one's own that is called as another setting is refused: a val
   }
 });
 
+test("a method or objective of one's own that is called as another is refused: the other would be taken", () => {
+  for (const choices of [
+    { methods: [...METHODS, METHODS[1]!] },
+    { objectives: [...OBJECTIVES, OBJECTIVES[0]!] },
+  ])
+    assert.throws(() => parseTrainOptions(NEEDED, choicesOf(choices)), {
+      code: "usage/flag",
+      message: /two of the list have that name/,
+    });
+});
+
 describe("options of the chosen kind", () => {
   test("only those that were given are passed on", () => {
     const options = parseTrainOptions({ ...NEEDED, rank: 3, beta2: 0.5 });

@@ -24,9 +24,17 @@ const OPTIMIZER_FLAGS = optionFlags(OPTIMIZERS);
 
 /**
  * Schema of a run with one of some methods and objectives.
- * @throws UsageError "usage/flag" for an option of one's own that is called as another setting is: a value would be that of both
+ * @throws UsageError "usage/flag" for a method or objective that is called as another is, and for an option of one's own that is
+ * called as another setting is: a value would be that of both
  */
 function schemaOf({ methods, objectives }: Choices) {
+  for (const kinds of [methods, objectives]) {
+    const double = kinds.find(({ name }, i) => kinds.findIndex((kind) => kind.name === name) < i);
+    if (double === undefined) continue;
+    throw new UsageError("usage/flag", `Cannot choose "${double.name}": two of the list have that name`, {
+      hint: "Give the method or objective of your own another name.",
+    });
+  }
   const parts = [SETTINGS, optionFlags(methods), OPTIMIZER_FLAGS, optionFlags(objectives)];
   const names = parts.flatMap(Object.keys);
   const twice = names.find((name, i) => names.indexOf(name) < i);

@@ -8,7 +8,9 @@
  */
 import type { Batch } from "../../data/batches/batch.ts";
 import type { TrainingUnit } from "../../data/examples/training-unit.ts";
-import type { Objective, Outcome, Scores } from "../objective.ts";
+import { UsageError } from "../../errors.ts";
+import { showValue } from "../../messages/expected.ts";
+import type { Objective, Outcome, Scores, StepTotals } from "../objective.ts";
 import type { Lane, Lanes } from "./lanes.ts";
 import { type MicroBatchKey, mismatchedBatches } from "./micro-batch.ts";
 import type { Scorer } from "./scorer.ts";
@@ -19,6 +21,34 @@ export interface ChosenObjective {
   readonly objective: Objective;
   /** The options of the objective, parsed by its schema. */
   readonly options: unknown;
+}
+
+/**
+ * Asks an objective for its share of a step, and holds it to what is read of it: one of somebody's own may return anything.
+ * @throws UsageError "usage/flag" for an outcome of another form
+ */
+export function outcomeOf(
+  { objective, options }: ChosenObjective,
+  scores: Scores,
+  totals: StepTotals,
+): Outcome {
+  const outcome: Partial<Record<keyof Outcome, unknown>> = objective.evaluate(scores, totals, options) ?? {};
+  const { loss, gradient, metrics } = outcome;
+  const { length } = scores.logProbs;
+  const wrong =
+    typeof loss !== "number"
+      ? `loss is ${showValue(loss)}, expected a number`
+      : !(gradient instanceof Float32Array)
+        ? `gradient is ${showValue(gradient)}, expected a Float32Array`
+        : gradient.length !== length
+          ? `gradient has ${gradient.length} numbers, expected ${length}, one for each log-probability`
+          : typeof metrics !== "object" || metrics === null
+            ? `metrics is ${showValue(metrics)}, expected an object of numbers`
+            : null;
+  if (wrong === null) return outcome as Outcome;
+  throw new UsageError("usage/flag", `Cannot use objective "${objective.name}": its ${wrong}`, {
+    hint: "Let evaluate() return { loss, gradient, metrics }, as Outcome has them.",
+  });
 }
 
 /** What runs at a time. */
@@ -71,10 +101,11 @@ export async function divergenceOf(
  */
 export async function runStep(
   lanes: Lanes<MicroBatchRunner>,
-  { objective, options }: ChosenObjective,
+  chosen: ChosenObjective,
   { step, microBatches, maxLength }: StepWork,
   begin: (key: MicroBatchKey, lane: number) => void = () => {},
 ): Promise<StepOutcome> {
+  const { objective } = chosen;
   const [{ steps: first, scorer }, ...others] = lanes;
   for (const { steps } of lanes) steps.gradients.begin();
   const units = microBatches.map((each) => each.units);
@@ -91,7 +122,7 @@ export async function runStep(
       begin(key, lane);
       const reference = await scorer.reference(batch);
       const evaluate = (logProbs: Float32Array): Outcome =>
-        objective.evaluate({ ...batch, logProbs, reference }, totals, options);
+        outcomeOf(chosen, { ...batch, logProbs, reference }, totals);
       const before = objective.isSeparable
         ? new Float32Array(batch.numLabels)
         : await steps.logProbs(batch, key);
