@@ -9,6 +9,8 @@ import { createChatTemplate } from "./chat/chat-template.ts";
 import { type DatasetOptions } from "./dataset.ts";
 import { readDataset } from "./by-path.ts";
 import { DATA_ENDINGS } from "./formats/file-kinds.ts";
+import { createTokenizer } from "./tokenizer/tokenizer.ts";
+import { TimeBudget } from "../untrusted/time-budget.ts";
 import { noteReport } from "./reports/report-notes.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "graft-data-"));
@@ -332,6 +334,27 @@ describe("readDataset()", () => {
     );
     const all = write("all.jsonl", lines({ b: 1 }));
     await assert.rejects(readDataset(all, { ...options, skipFaulty: true }), /all 1 rows are faulty/);
+  });
+
+  test("never leaves out rows for which there was no time: how many they are hangs on the machine", async () => {
+    let ms = 0;
+    const files = byteTokenizerFiles();
+    const pattern = { Regex: "[\\s\\S]+\\u0001" };
+    const split = { type: "Split", pattern, behavior: "Isolated", invert: false };
+    const slow = createTokenizer(
+      { ...files, tokenizer: { ...files.tokenizer, pre_tokenizer: split } },
+      new TimeBudget(() => (ms += 500)),
+    );
+    const path = write("slow.jsonl", lines({ text: "x".repeat(400_000) }, { text: "short" }, { b: 1 }));
+    for (const [skipFaulty, numFaulty, hint] of [
+      [true, "1 faulty row", /^Divide the text [^-]*$/],
+      [false, "2 faulty rows", /^Divide the text .*--skip-faulty/],
+    ] as const)
+      await assert.rejects(readDataset(path, { ...options, tokenizer: slow, skipFaulty }), {
+        code: "format/file",
+        message: new RegExp(`${numFaulty}\n.*slow\\.jsonl:1: Cannot encode .*it goes on without end`),
+        hint,
+      });
   });
 
   test("tells the faulty rows of all files of a folder together", async () => {

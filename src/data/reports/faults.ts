@@ -6,6 +6,7 @@
  */
 import { type ErrorCode, FormatError, UsageError, errorOf } from "../../errors.ts";
 import { formatCount } from "../../messages/numbers.ts";
+import { OutOfTime } from "../../untrusted/time-budget.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
 import { describePlaces } from "./places.ts";
 
@@ -20,6 +21,8 @@ export interface FaultKind {
   /** The message of the first row. */
   readonly message: string;
   readonly hint: string | null;
+  /** Whether the time for a text was over, of which another machine has more. */
+  readonly isLate: boolean;
   numRows: number;
   /** Places of the first rows. */
   readonly places: RowSource[];
@@ -32,8 +35,9 @@ export class Faults {
   /** Counts a row. @throws `error` itself when it is none of graft's for a row */
   add(source: RowSource, error: unknown): void {
     if (!(error instanceof UsageError || error instanceof FormatError)) throw error;
-    const { code, message, hint } = error;
-    this.#merge({ code, message, hint, numRows: 1, places: [source] });
+    const { code, message, hint, cause } = error;
+    const isLate = cause instanceof OutOfTime;
+    this.#merge({ code, message, hint, isLate, numRows: 1, places: [source] });
   }
 
   /** Adds what was counted elsewhere. */
@@ -53,6 +57,13 @@ export class Faults {
 
   get kinds(): readonly FaultKind[] {
     return [...this.#kinds.values()];
+  }
+
+  /** Those that are never left out: a run without them would be another where a machine is slower. */
+  get late(): Faults {
+    const late = new Faults();
+    late.addAll(this.kinds.filter(({ isLate }) => isLate));
+    return late;
   }
 
   get numRows(): number {
@@ -85,7 +96,10 @@ export class Faults {
       .map((line) => `  ${line}`)
       .join("\n")}`;
     const mend = first.hint === null ? "" : `${first.hint} `;
-    const hint = `${mend}Or leave faulty rows out: --skip-faulty, skipFaulty in the library.`;
+    const isSkipped = this.kinds.every(({ isLate }) => isLate);
+    const hint = isSkipped
+      ? first.hint
+      : `${mend}Or leave faulty rows out: --skip-faulty, skipFaulty in the library.`;
     throw errorOf(first.code, message, hint);
   }
 }
