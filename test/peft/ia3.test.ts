@@ -91,15 +91,20 @@ describe("the file of an (IA)³ adapter", () => {
     assert.deepEqual(scalesInput({}), [false, true]);
     assert.deepEqual(scalesInput({ feedforwardModules: ["qkv_x"] }), [true, false]);
     assert.deepEqual(scalesInput({ feedforwardModules: [] }), [false, false]);
-    assert.deepEqual(scalesInput({ feedforwardModules: "qkv_x,other" }), [true, false]);
+    assert.deepEqual(scalesInput({ feedforwardModules: "qkv_x,mlp.qkv_x" }), [true, false]);
+    assert.throws(() => scalesInput({ feedforwardModules: "qkv_x,other" }), {
+      code: "usage/target-modules",
+      message: /input of other: none of the targets is called so, expected some of qkv_x, down_x/,
+    });
     assert.deepEqual(scalesInput({ feedforwardModules: "h\\.\\d\\.mlp\\.(qkv|gate)_x" }), [true, false]);
   });
 
   test("an expression of peft's is for the whole path", () => {
-    const isScaled = (feedforward_modules: string): unknown => {
-      const raw: Record<string, unknown> = { feedforward_modules, init_ia3_weights: true };
+    const isScaled = (feedforward_modules: string | readonly string[]): unknown => {
+      const others = { target_modules: ".*_proj" };
+      const raw: Record<string, unknown> = { ...others, feedforward_modules, init_ia3_weights: true };
       const options = ia3.options.parse(ia3.file.fromConfig(takeFrom(raw), raw));
-      assert.deepEqual(raw, {});
+      assert.deepEqual(raw, others);
       const spec = linearSite("mlp.down_proj", 4, 4);
       const place = {
         path: `h.0.${spec.name}`,
@@ -112,6 +117,11 @@ describe("the file of an (IA)³ adapter", () => {
     };
     assert.deepEqual(
       [isScaled(".*down_proj"), isScaled("down_proj"), isScaled(".*down")],
+      [true, false, false],
+    );
+    // Beside one, peft takes names of modules that are no targets.
+    assert.deepEqual(
+      [isScaled(["down_proj", "other"]), isScaled(["other"]), isScaled([])],
       [true, false, false],
     );
   });

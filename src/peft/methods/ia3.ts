@@ -7,6 +7,7 @@
  * section 3.3. l starts at 1, so the output starts as the base's.
  */
 import { z } from "zod";
+import { UsageError } from "../../errors.ts";
 import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
@@ -16,7 +17,8 @@ import { defineMethod } from "../define-method.ts";
 import { ALL_LINEAR, NOTHING_FROZEN } from "../method.ts";
 import { PLAIN_FILE, takesAll, areTransposed } from "../contract/adapter-file.ts";
 import { perToken } from "../contract/batch-rule.ts";
-import { matchSuffix } from "../../models/module-path.ts";
+import { lastNames, matchSuffix } from "../../models/module-path.ts";
+import { MAX_PATTERN_LENGTH } from "../../untrusted/limits.ts";
 import { matcher, readModules } from "../sites/targets.ts";
 import {
   MODULES_TO_SAVE,
@@ -58,8 +60,10 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
 
   // Chosen by name in either case, as in PEFT: a module whose path ends like a feed-forward module counts as one.
   configure: ({ feedforwardModules: given }) => {
-    const isGiven = given === null ? null : matcher(typeof given === "string" ? readModules(given) : given);
+    const modules = typeof given === "string" ? readModules(given) : given;
+    const isGiven = modules === null ? null : matcher(modules);
     return ({ path, sites }) => {
+      if (modules !== null && typeof modules !== "string") requireTargets(modules, sites);
       const isMeant = isGiven ?? matcher(sites.filter(({ role }) => role === "down").map(({ name }) => name));
       return { feedforward: isMeant(path) };
     };
@@ -146,15 +150,41 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
       fan_in_fan_out: areTransposed(sites),
       init_ia3_weights: true,
     }),
-    fromConfig: (take) => {
+    fromConfig: (take, { target_modules: targets, exclude_modules: excluded }) => {
       take("init_ia3_weights");
       const given = take("feedforward_modules") ?? [];
+      // Only beside a list of targets does peft hold names to be some of them, and it excludes after that.
+      const mayBeOthers = typeof targets === "string" || excluded != null;
       // A string is an expression, even without special characters.
-      const feedforwardModules = typeof given === "string" ? `(?:${given})` : given;
+      const feedforwardModules =
+        typeof given === "string" ? `(?:${given})` : mayBeOthers ? expressionOf(given) : given;
       return { feedforwardModules, ...wholeModulesFromConfig(take) };
     },
   },
 });
+
+/** Refuses names of modules that are no targets, as peft does: others would be scaled at their outputs unnoticed. */
+function requireTargets(names: readonly string[], sites: readonly SiteSpec[]): void {
+  const others = names.filter(
+    (given) => !sites.some(({ name }) => matchSuffix(given, name) || matchSuffix(name, given)),
+  );
+  if (others.length === 0) return;
+  const targets = lastNames(sites.map(({ name }) => name)).join(", ");
+  throw new UsageError(
+    "usage/target-modules",
+    `Cannot scale the input of ${others.join(", ")}: none of the targets is called so, expected some of ${targets}`,
+    { hint: "Name them among the target modules too, or leave them out of the feed-forward modules." },
+  );
+}
+
+/** Names as an expression, which may match nothing; what is no list of names stays as it is, to be refused. */
+function expressionOf(names: unknown): unknown {
+  if (!Array.isArray(names) || names.length === 0 || !names.every((name) => typeof name === "string"))
+    return names;
+  // Too long for an expression, of which each character may take two: graft alone writes such, of whole paths of targets.
+  if (2 * names.join("|").length + 16 > MAX_PATTERN_LENGTH) return names;
+  return `(?:.*\\.)?(?:${names.map((name) => name.replaceAll(/\W/g, "\\$&")).join("|")})`;
+}
 
 function shapeOf({ inFeatures, outFeatures }: SiteSpec, { feedforward }: Ia3Site): [number, number] {
   return feedforward ? [1, inFeatures] : [outFeatures, 1];
