@@ -6,6 +6,7 @@ import type { ReadingProgress, ReadOptions } from "../../data/files/read-files.t
 import { COLUMNS, readColumns } from "../../data/rows/columns.ts";
 import type { CommandIO } from "../command.ts";
 import { LateBar } from "../terminal/late-bar.ts";
+import type { Bar } from "../terminal/progress.ts";
 
 /** Flags of every command that reads rows. */
 export const ROW_FLAGS = {
@@ -17,16 +18,14 @@ export const ROW_FLAGS = {
 export class ReadingBar {
   readonly #io: CommandIO;
   readonly #bar = new LateBar();
-  #file = "";
 
   constructor(io: CommandIO) {
     this.#io = io;
   }
 
   update({ file, numRows, totalRows }: ReadingProgress): void {
-    if (file !== this.#file) this.stop();
-    this.#file = file;
-    this.#bar.update(numRows, () => this.#io.progress(`reading ${basename(file)}`, totalRows, "steps"));
+    const begin = (): Bar => this.#io.progress(`reading ${basename(file)}`, totalRows, "steps");
+    this.#bar.update(numRows, begin, { of: file });
   }
 
   stop(): void {

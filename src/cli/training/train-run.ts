@@ -83,7 +83,7 @@ class TrainTeller {
   }
 
   #draw(step: number, totalSteps: number, notes?: Record<string, string>): void {
-    this.#bar.update(step, () => this.#io.progress("training", totalSteps, "steps"), notes);
+    this.#bar.update(step, () => this.#io.progress("training", totalSteps, "steps"), notes && { notes });
   }
 }
 
