@@ -11,11 +11,10 @@ import type { Work } from "../../graph/program-work.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { Compute } from "../../nn/compute.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
-import type { KeptAs, Layout } from "../../peft/layout.ts";
+import type { KeptAs } from "../../peft/layout.ts";
 import type { Preview } from "../../peft/preview.ts";
 import { type Method, makesModel } from "../../peft/method.ts";
 import type { Parameter } from "../../peft/parameters.ts";
-import { outlineAdapter } from "../../peft/outline.ts";
 import type { Residency } from "../../run/weights/weights.ts";
 import { measuredIn } from "../dropbp/branch-dropper.ts";
 import type { Recompute } from "../recompute.ts";
@@ -53,7 +52,7 @@ export interface MemoryRequest extends PassesRequest {
   /** Queries that attention processes at once; null: by the length of the rows. */
   readonly attentionChunk: number | null;
   readonly method: Method;
-  readonly layout: Layout;
+  readonly outline: AdapterView;
   readonly preview: Preview;
   readonly numSlots: number;
   readonly numTokens: number;
@@ -87,8 +86,7 @@ export interface MemoryPlan {
 
 /** Plans a run that computes activations again, or keeps them; stops between passes. */
 export function* planMemory(request: MemoryRequest, recompute: Recompute): Generator<void, MemoryPlan, void> {
-  const { residency, method, layout } = request;
-  const adapter = outlineAdapter(layout, method);
+  const { residency, outline: adapter } = request;
   const session = plannedSession(request);
   const passes = yield* walkPasses(request, session, adapter, recompute);
   const { programs, lentBytes, scratchBytes, stepWork, stepWalks } = passes;

@@ -4,7 +4,7 @@
  */
 import { breathing } from "../../../data/files/breath.ts";
 import { CapacityError } from "../../../errors.ts";
-import { canRoundBase, withQuantizedBase } from "../../../format/checkpoint/quantized-base.ts";
+import { canRoundBase } from "../../../format/checkpoint/quantized-base.ts";
 import { parseByteSize, showByteSize } from "../../../messages/byte-size.ts";
 import { formatCount } from "../../../messages/numbers.ts";
 import { kebabCase } from "../../../messages/setting-names.ts";
@@ -26,7 +26,8 @@ import { RECOMPUTES } from "../../recompute.ts";
 import { smallestBudget } from "../../plan/resident-budget.ts";
 import { budgetRequest, memoryRequest } from "./memory-request.ts";
 import { HeapGrowth } from "./heap-growth.ts";
-import { type OpenedRun, type PreparedRun, settleRun } from "./prepare.ts";
+import type { OpenedRun, PreparedRun } from "./prepare.ts";
+import { RunBases } from "./run-bases.ts";
 import { keepsBaseFrozen, residencyOf } from "./run-choices.ts";
 
 export interface FittedRun {
@@ -38,9 +39,7 @@ export interface FittedRun {
   readonly limitBytes: number;
 }
 
-interface Candidate extends FittedRun {
-  readonly isExact: boolean;
-}
+interface Candidate extends FittedRun, Alternative {}
 
 /** Share of the free memory that automatic choices leave alone: other programs may want some. */
 const RESERVE = 0.15;
@@ -96,10 +95,11 @@ export async function fitRun(
     signal?.throwIfAborted();
     if (performance.now() - beganMs > TOLD_AFTER_MS) onProgress?.(progress);
   };
+  const bases = new RunBases(opened);
   const planAll = (all: readonly Alternative[]): Promise<Candidate[]> =>
-    breathing(each(all, (one) => planAlternative(opened, one, limitBytes), tell));
+    breathing(each(all, (one) => planAlternative(bases, one, limitBytes), tell));
   const onDisk = async (all: readonly Candidate[]): Promise<Candidate[]> =>
-    (await breathing(each(all, (one) => withParametersOnDisk(opened, one, usable), tell))).filter(
+    (await breathing(each(all, (one) => withParametersOnDisk(bases, one, usable), tell))).filter(
       (made) => made !== null,
     );
   const canRound = (kind: NonNullable<TrainOptions["base"]>): boolean =>
@@ -140,39 +140,36 @@ function* each<T, R>(
 }
 
 function* planAlternative(
-  opened: OpenedRun,
+  bases: RunBases,
   { settings, isExact }: Alternative,
   limitBytes: number,
 ): Generator<void, Candidate, void> {
-  const { options } = opened;
-  const base = settings.base === options.base ? undefined : settings.base;
-  const checkpoint = withQuantizedBase(opened.checkpoint, base);
-  const prepared = settleRun({ ...opened, checkpoint, options: { ...options, ...settings } });
+  const { options } = bases.opened;
+  const prepared = bases.settle(settings);
   const recompute = RECOMPUTES[prepared.options.gradientCheckpointing];
   const memory = yield* planMemory(memoryRequest(prepared), recompute);
   // A choice that nobody asked for may be another when the run goes on.
   const { gradientCheckpointing } = options.memory === undefined ? options : prepared.options;
   const kept = { ...prepared, options: { ...prepared.options, gradientCheckpointing } };
-  return { prepared: kept, memory, chosen: changesOf(options, settings), limitBytes, isExact };
+  return { prepared: kept, memory, chosen: changesOf(options, settings), limitBytes, settings, isExact };
 }
 
 /** The same plan with parameters that wait on the disk, as many in memory as there is room for; null: they cannot. */
 function* withParametersOnDisk(
-  opened: OpenedRun,
+  bases: RunBases,
   candidate: Candidate,
   usable: number,
 ): Generator<void, Candidate | null, void> {
-  const { prepared, limitBytes, isExact, chosen } = candidate;
-  const { options, method } = prepared;
+  const { limitBytes, isExact } = candidate;
+  const { options, method } = candidate.prepared;
   const isStored = residencyOf(options) === "stored";
   const isMany = (options.dataParallel ?? 1) > 1;
   if (!isStored || isMany || !makesModel(method) || options.residentMemory !== undefined) return null;
-  const plan = function* (budgetBytes: number): Generator<void, Candidate, void> {
-    const settings = { residentMemory: showByteSize(budgetBytes) };
-    const made = yield* planAlternative({ ...opened, options }, { settings, isExact }, limitBytes);
-    return { ...made, chosen: { ...chosen, ...settings } };
+  const plan = (budgetBytes: number): Generator<void, Candidate, void> => {
+    const settings = { ...candidate.settings, residentMemory: showByteSize(budgetBytes) };
+    return planAlternative(bases, { settings, isExact }, limitBytes);
   };
-  const least = smallestBudget(budgetRequest(prepared)).sizeBytes;
+  const least = smallestBudget(budgetRequest(candidate.prepared)).sizeBytes;
   const room = usable - (yield* plan(least)).memory.totalBytes;
   // In whole megabytes, in which sizes are written.
   return yield* plan(least + Math.max(0, Math.floor(room / 1e6) - 1) * 1e6);

@@ -2,9 +2,11 @@
 import type { Checkpoint } from "../../../format/checkpoint/checkpoint.ts";
 import { keptIn } from "../../../format/checkpoint/load-model.ts";
 import type { Model } from "../../../models/model.ts";
+import type { AdapterView } from "../../../peft/adapter-view.ts";
 import { type AttachRequest, type Layout, layOut } from "../../../peft/layout.ts";
 import type { Method } from "../../../peft/method.ts";
 import { findMethod } from "../../../peft/methods.ts";
+import { outlineAdapter } from "../../../peft/outline.ts";
 import { type Preview, previewLayout } from "../../../peft/preview.ts";
 import { requireMatchedPatterns } from "../../../peft/sites/targets.ts";
 import { type TrainOptions, methodOptions } from "../../settings/options.ts";
@@ -18,6 +20,8 @@ export interface RunLayout {
   readonly method: Method;
   readonly request: AttachRequest;
   readonly layout: Layout;
+  /** The adapter without numbers, by which programs are planned. */
+  readonly outline: AdapterView;
   readonly preview: Preview;
 }
 
@@ -37,5 +41,5 @@ export function layOutRun(
   const preview = previewLayout(layout);
   requireSomethingTrained(options, method, preview.numTrained);
   requireMatchedPatterns(layout.options, preview.paths);
-  return { method, request, layout, preview };
+  return { method, request, layout, outline: outlineAdapter(layout, method), preview };
 }

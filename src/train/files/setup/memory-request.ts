@@ -6,7 +6,6 @@ import { parseByteSize } from "../../../messages/byte-size.ts";
 import { COMPUTES } from "../../../nn/computes.ts";
 import { NO_ADAPTER } from "../../../peft/adapter-view.ts";
 import { makesModel } from "../../../peft/method.ts";
-import { outlineAdapter } from "../../../peft/outline.ts";
 import { findActivationForm } from "../../activations/forms.ts";
 import { findEvalMetric } from "../../eval-metrics.ts";
 import type { Objective } from "../../objective.ts";
@@ -64,7 +63,7 @@ function looksAtLogits({ evalMetric }: Pick<TrainOptions, "evalMetric">, objecti
 
 /** What decides how much memory its parameters need at least. */
 export function budgetRequest(run: PreparedRun): BudgetRequest {
-  const { options, model, layout, method, optimizer, checkpoint } = run;
+  const { options, model, layout, outline, method, optimizer, checkpoint } = run;
   const residency = residencyOf(options);
   const compute = COMPUTES[options.compute];
   const session = plannedSession({ model, kept: keptIn(checkpoint), compute, residency });
@@ -72,7 +71,7 @@ export function budgetRequest(run: PreparedRun): BudgetRequest {
     objective: run.objective.objective,
     startsFromAdapter: options.initAdapter !== undefined,
   };
-  const readers = readersOf(comparison, outlineAdapter(layout, method));
+  const readers = readersOf(comparison, outline);
   return {
     model,
     trained: layout.trainedBase,

@@ -131,17 +131,11 @@ export async function openRun(
   }
 }
 
-/** Settles the settings of an opened run. @throws errors of settings */
-export function settleRun({
-  options,
-  checkpoint,
-  model,
-  methods,
-  objectives,
-  data,
-  target,
-}: OpenedRun): PreparedRun {
-  const placed = layOutRun(options, checkpoint, model, methods);
+/** Settles the settings of an opened run. `placed`: what it puts on its model, where that is known. @throws errors of settings */
+export function settleRun(
+  { options, checkpoint, model, methods, objectives, data, target }: OpenedRun,
+  placed: RunLayout = layOutRun(options, checkpoint, model, methods),
+): PreparedRun {
   const { optimizer, optimizerOptions } = optimizerOf(options);
   const objective = chooseObjective(options, model, objectives);
   const plan = planSteps({ ...options, examples: data.train, sources: data.sources });
