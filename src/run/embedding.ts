@@ -7,7 +7,8 @@ import type { HostTensor, Tensors } from "../runtime/host-tensor.ts";
 import type { PassContext } from "./context.ts";
 import type { GradientBuffer } from "./gradients/gradient-buffer.ts";
 import { bindGradients } from "./gradients/gradient-outputs.ts";
-import type { Compiled, Session } from "./session.ts";
+import type { Session } from "./session.ts";
+import type { Compiled } from "./session-programs.ts";
 import { GRADIENT_OF_LAYERS, LAYERS, type StemProgram, stemProgram, trainsStem } from "./stem-program.ts";
 
 /** Ids int64 [B, T] of tokens, or pixels [B, C, H, W] of images: what the model's stem reads. */
@@ -38,11 +39,15 @@ export class Embedding {
     const trained = adapter.trained(null).map(({ input }) => input);
     const key = (kind: string): string =>
       JSON.stringify([kind, adapter.signature(null), Object.keys(own), trained]);
-    const forward = await session.compile(key("stem"), () => stemProgram(session, adapter, "forward"));
+    const forward = await session.compile(
+      key("stem"),
+      () => stemProgram(session, adapter, "forward"),
+      adapter,
+    );
     const { part } = forward.made;
     const isTrained = trainsStem(part, trained);
     const backward = isTrained
-      ? await session.compile(key("stem-backward"), () => stemProgram(session, adapter, "backward"))
+      ? await session.compile(key("stem-backward"), () => stemProgram(session, adapter, "backward"), adapter)
       : null;
     const frozen = Object.keys(part.tensors).filter((name) => !(name in own));
     const tensors = await session.weights.readOutsideBlocks(frozen);

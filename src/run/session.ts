@@ -4,7 +4,6 @@
  * Training, evaluation and generation share it: programs of equal structure are compiled once.
  */
 import { UsageError } from "../errors.ts";
-import type { ProgramSpec } from "../graph/program.ts";
 import {
   A_COUNT,
   AN_AMOUNT,
@@ -16,9 +15,8 @@ import {
 import { findNamed } from "../messages/find-named.ts";
 import { A_BASE, type BaseModel } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
-import { allDone } from "../runtime/memory/all-done.ts";
 import { BufferPool } from "../runtime/memory/buffer-pool.ts";
-import { AN_ENGINE, type Engine, type Program, onThreads } from "../runtime/engine.ts";
+import { AN_ENGINE, type Engine, onThreads } from "../runtime/engine.ts";
 import type { HostTensor, Tensors } from "../runtime/host-tensor.ts";
 import type { TensorRead } from "../models/graphs/part-tensors.ts";
 import type { Compute } from "../nn/compute.ts";
@@ -30,6 +28,7 @@ import { LastingTensors } from "../runtime/memory/program-memory.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts";
 import type { Riders } from "./blocks/riders.ts";
 import type { Loan } from "./weights/loan.ts";
+import { type Compiled, type ProgramSource, type ProgramUse, SessionPrograms } from "./session-programs.ts";
 import { RESIDENCIES, type Residency, type Smoothing, Weights } from "./weights/weights.ts";
 
 const ARGUMENTS = lazily(() =>
@@ -43,12 +42,6 @@ const ARGUMENTS = lazily(() =>
     }),
   }),
 );
-
-/** A compiled program with what it was made from. */
-export interface Compiled<T> {
-  readonly program: Program;
-  readonly made: T;
-}
 
 /** How a session holds and computes. */
 export interface SessionOptions {
@@ -68,26 +61,6 @@ export interface SessionOptions {
   readonly measureMany?: () => Promise<Smoothing>;
   /** A session whose weights and memory of activations are used, and which ends later; its own unless given. */
   readonly lender?: Pick<Session, "pool" | "weights">;
-}
-
-/** A program, not compiled, with what it was made from. */
-export interface MadeProgram<T> {
-  readonly spec: ProgramSpec;
-  readonly made: T;
-}
-
-/** What a program is compiled from. */
-interface ProgramSource<T> extends MadeProgram<T> {
-  /** Reads the inputs that never change, which stay as they are as long as the session. */
-  readonly constants?: () => Promise<Tensors>;
-  /** As the engine has it. */
-  readonly foldsConstants?: boolean;
-}
-
-/** A program that can be made, under the key that tells it from all others of a session. */
-export interface Makeable<T> {
-  readonly key: string;
-  readonly make: () => MadeProgram<T>;
 }
 
 /** One base model with the engine that runs it. Whoever makes it releases it. */
@@ -110,9 +83,7 @@ export class Session {
   riders: Riders | null = null;
   /** Blocks whose tensors are bound in programs. */
   readonly #pinned: Loan[] = [];
-  /** By programs: each ends that it is dropped with a tensor that it binds, and holds that tensor until then. */
-  readonly #listening = new Map<string, (() => void)[]>();
-  readonly #programs = new Map<string, Promise<Compiled<unknown>>>();
+  readonly #programs: SessionPrograms;
   /** Numbers of tensors, for the keys of programs that bind them. */
   readonly #ids = new WeakMap<HostTensor, number>();
   #numIds = 0;
@@ -137,6 +108,7 @@ export class Session {
     findNamed("weights", forms, residency);
     this.engine = engine;
     this.base = base;
+    this.#programs = new SessionPrograms({ engine, derived: base.derived });
     this.#lender = lender;
     this.pool = new BufferPool(lender?.pool ?? engine.makeMemory);
     this.maxTableBytes = maxTableBytes;
@@ -227,40 +199,25 @@ export class Session {
     });
   }
 
-  /** Compiles a program, or returns the one of this key. Keys of unlike programs must differ. */
-  compile<T>(key: string, make: () => ProgramSource<T>): Promise<Compiled<T>> {
-    return madeOnce(this.#programs, key, () => this.#compile(key, make)) as Promise<Compiled<T>>;
-  }
-
-  async #compile<T>(key: string, make: () => ProgramSource<T>): Promise<Compiled<T>> {
+  /**
+   * Compiles a program, or returns the one of this key. Keys of unlike programs must differ. `user`: whose use may end before
+   * the session does. @throws UsageError "usage/state" after `release`
+   */
+  async compile<T>(key: string, make: () => ProgramSource<T>, user?: object): Promise<Compiled<T>> {
     this.requireOpen(`compile a program for model "${this.base.name}"`);
-    const { spec, made, constants, ...how } = make();
-    const bound = (await constants?.()) ?? {};
-    const program = await this.engine.compile(spec, { ...how, constants: bound });
-    // Tensors that adapters share are freed with the last adapter, so programs that bind them must not keep them alive.
-    const drop = (): void => {
-      this.#stopListening(key);
-      // Nobody waits for it, and a program that cannot be freed is memory alone.
-      if (this.#programs.delete(key)) program.release().catch(() => {});
-    };
-    const stops = Object.values(bound).map((tensor) => this.base.derived.whenFreed(tensor, drop));
-    this.#listening.set(key, stops);
-    return { program, made };
+    return await this.#programs.compile(key, make, user);
   }
 
-  #stopListening(key: string): void {
-    for (const stop of this.#listening.get(key) ?? []) stop();
-    this.#listening.delete(key);
+  /** The programs that a user has compiled. */
+  useOf(user: object): ProgramUse {
+    return this.#programs.useOf(user);
   }
 
   /** Frees all programs, and the memory that nobody has borrowed; what is asked of it then is refused. Once is enough. */
   async release(): Promise<void> {
     this.#isReleased = true;
-    const compiled = [...this.#programs.values()];
-    this.#programs.clear();
-    for (const key of this.#listening.keys()) this.#stopListening(key);
     try {
-      await allDone(compiled.map(async (each) => await (await each.catch(() => null))?.program.release()));
+      await this.#programs.release();
     } finally {
       for (const loan of this.#pinned.splice(0)) loan.release();
       // What failed or was stopped may have left some lent, and the lender goes on.

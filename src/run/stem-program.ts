@@ -6,7 +6,8 @@ import type { PartGraph } from "../models/graphs/part-graph.ts";
 import type { GatheredRows } from "../models/graphs/part-look-ups.ts";
 import { type AdapterView, partWith } from "../peft/adapter-view.ts";
 import { type GradientOutput, gradientName, writeGradients } from "./gradients/gradient-outputs.ts";
-import type { MadeProgram, Session } from "./session.ts";
+import type { Session } from "./session.ts";
+import type { MadeProgram } from "./session-programs.ts";
 
 /** The output of what each layer is given, [L, B, T, W], and the input that is its gradient. */
 export const LAYERS = "layers";

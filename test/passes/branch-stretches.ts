@@ -4,7 +4,8 @@ import type { PartGraph } from "../../src/models/graphs/part-graph.ts";
 import type { HostTensor } from "../../src/runtime/host-tensor.ts";
 import type { BlockPass, BlockRunner } from "../../src/run/blocks/block-runner.ts";
 import { type BlockStructure, compileOfBlock, programOfBlock } from "../../src/run/blocks/block-structure.ts";
-import type { Compiled, Session } from "../../src/run/session.ts";
+import type { Session } from "../../src/run/session.ts";
+import type { Compiled } from "../../src/run/session-programs.ts";
 
 /** A stretch of a block's residual stream as a program from `x` to `y`: a branch, with what follows before the next. */
 interface StretchProgram {

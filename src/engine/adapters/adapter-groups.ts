@@ -54,7 +54,7 @@ export class AdapterGroups {
   mixed(groups: ReadonlySet<RowGroup | null>): readonly RowSet[] | null {
     const slots = this.#mixable(groups);
     const { programs } = this.#options;
-    const views = slots.length > 1 ? programs.findReady(slots.map(({ view }) => view)) : null;
+    const views = slots.length > 0 ? programs.findReady(slots.map(({ view }) => view)) : null;
     return views && this.#slots.filter(({ view }) => views.includes(view));
   }
 
@@ -104,7 +104,12 @@ export class AdapterGroups {
     if (group.slots) this.#budget.add(adapter);
     // What was there before may need other programs now.
     await (group.slots ? programs.ofRows([group.slots.view]) : programs.ofOne(adapter));
-    programs.keep(new Set(this.#slots.map(({ view }) => view)));
+    this.#keepPrograms();
+  }
+
+  /** Lets go of programs of rows that are no more. */
+  #keepPrograms(): void {
+    this.#options.programs.keep(new Set(this.#slots.map(({ view }) => view)));
   }
 
   /** Says why texts with an adapter take turns, once: it may have to make room, and be read again, many times. */
@@ -129,7 +134,9 @@ export class AdapterGroups {
       group.slots?.remove(held.adapter);
       this.#budget.remove(held.adapter);
     }
-    if (group.members.size === 0) this.#groups.splice(this.#groups.indexOf(group), 1);
+    if (group.members.size > 0) return;
+    this.#groups.splice(this.#groups.indexOf(group), 1);
+    this.#keepPrograms();
   }
 
   /** Forgets all; nothing runs any more. */

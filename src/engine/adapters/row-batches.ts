@@ -30,10 +30,10 @@ export class RowBatches {
     const isShared = held !== null && !this.#options.isOwnFirst;
     if (isShared) await this.#options.join(held);
     const slots = isShared ? this.#options.groups.of(held)?.slots : null;
-    const stages = slots
-      ? this.#options.programs.ofRows([slots.view])
-      : this.#options.programs.ofOne(held?.adapter ?? null);
-    return await (await stages).blocks.isPerPrompt();
+    const { programs } = this.#options;
+    return await (slots
+      ? programs.isPerPrompt(slots.view)
+      : programs.isPerPromptOfOne(held?.adapter ?? null));
   }
 
   /**

@@ -12,7 +12,8 @@ import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
 import { type Amount, type Arithmetic, arithmeticOf, boundOf, constantsOf } from "../../run/arithmetic.ts";
 import type { PassContext } from "../../run/context.ts";
-import type { Makeable, Session } from "../../run/session.ts";
+import type { Session } from "../../run/session.ts";
+import type { Makeable } from "../../run/session-programs.ts";
 import type { WeightWalk } from "../../run/weights/weight-walk.ts";
 import type { Program } from "../../runtime/engine.ts";
 import type { HostTensor, Tensors } from "../../runtime/host-tensor.ts";
@@ -63,16 +64,20 @@ export async function compileGroups(
   let read: Promise<unknown> = Promise.resolve();
   const groups = groupLayers(session, arithmetics).map(async (layers): Promise<CompiledGroup> => {
     const { key, make } = groupProgram(request, layers, arithmetics);
-    const { program, made } = await session.compile(key, () => {
-      const { spec, made } = make();
-      const bind = (): Promise<Tensors> => bindConstants(request, layers, { spec, made });
-      const constants = (): Promise<Tensors> => {
-        const bound = read.then(bind);
-        read = bound;
-        return bound;
-      };
-      return { spec, made, constants };
-    });
+    const { program, made } = await session.compile(
+      key,
+      () => {
+        const { spec, made } = make();
+        const bind = (): Promise<Tensors> => bindConstants(request, layers, { spec, made });
+        const constants = (): Promise<Tensors> => {
+          const bound = read.then(bind);
+          read = bound;
+          return bound;
+        };
+        return { spec, made, constants };
+      },
+      adapter,
+    );
     return { ...groupOf(adapter, layers, { key, spec: program.spec, made }), program };
   });
   // A failure is told when they run.

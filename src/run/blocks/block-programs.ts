@@ -18,7 +18,8 @@ import {
   joinProducts,
 } from "./block-gradients.ts";
 import type { GradientOutput } from "../gradients/gradient-outputs.ts";
-import type { Compiled, MadeProgram, Makeable, Session } from "../session.ts";
+import type { Session } from "../session.ts";
+import type { Compiled, MadeProgram, Makeable } from "../session-programs.ts";
 
 /** The activations that a forward program saves: none, the output of attention alone, or all that the backward program reads. */
 export type Saves = "nothing" | "attention" | "all";

@@ -8,7 +8,8 @@ import type { PartOptions } from "../../models/graphs/part-options.ts";
 import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
 import { type SessionOutline, arithmeticOf, constantsOf } from "../arithmetic.ts";
 import { cutAttention } from "../attention-chunk.ts";
-import type { Compiled, MadeProgram, Makeable, Session } from "../session.ts";
+import type { Session } from "../session.ts";
+import type { Compiled, MadeProgram, Makeable } from "../session-programs.ts";
 
 /** What makes the programs of a block differ from those of another. */
 export interface BlockStructure {

@@ -8,7 +8,8 @@ import { type HostTensor, zeros } from "../../runtime/host-tensor.ts";
 import type { BlockPass, BlockRunner } from "./block-runner.ts";
 import { givenOf } from "./block-gradients.ts";
 import { type BlockStructure, compileOfBlock, programOfBlock } from "./block-structure.ts";
-import type { Compiled, Session } from "../session.ts";
+import type { Session } from "../session.ts";
+import type { Compiled } from "../session-programs.ts";
 import type { Smoothing } from "../weights/weights.ts";
 
 /** What a program that measures factors was made from. */

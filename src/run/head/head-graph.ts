@@ -20,7 +20,8 @@ import {
 } from "../arithmetic.ts";
 import { type GradientOutput, writeGradients } from "../gradients/gradient-outputs.ts";
 import { targetLoss } from "./target-loss.ts";
-import type { Compiled, MadeProgram, Makeable, Session } from "../session.ts";
+import type { Session } from "../session.ts";
+import type { Compiled, MadeProgram, Makeable } from "../session-programs.ts";
 
 export type HeadProgramKind = "normed" | "logits" | "loss" | "lossAndGradients";
 
@@ -76,11 +77,15 @@ export function compileHead(
   variant: HeadVariant,
 ): Promise<Compiled<HeadProgram>> {
   const { key, make } = headProgram(session.model, adapter, variant);
-  return session.compile(key, () => {
-    const source = make();
-    const bound = boundOf(source.made.part.readsOf(source.spec.inputs));
-    return { ...source, constants: () => prepareAll(session, bound) };
-  });
+  return session.compile(
+    key,
+    () => {
+      const source = make();
+      const bound = boundOf(source.made.part.readsOf(source.spec.inputs));
+      return { ...source, constants: () => prepareAll(session, bound) };
+    },
+    adapter,
+  );
 }
 
 /** What a part reads of tensors: the names of those in float32, and the others, in an arithmetic. */

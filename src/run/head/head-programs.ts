@@ -4,7 +4,8 @@ import { moduleOf } from "../../models/module-path.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { Amount, HeadArithmetic } from "../arithmetic.ts";
-import type { Compiled, Session } from "../session.ts";
+import type { Session } from "../session.ts";
+import type { Compiled } from "../session-programs.ts";
 import {
   type HeadProgram,
   type HeadProgramKind,

@@ -9,7 +9,8 @@ import { sizeAt } from "../../graph/shape.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { GradientBuffer } from "../gradients/gradient-buffer.ts";
-import type { MadeProgram, Makeable, Session } from "../session.ts";
+import type { Session } from "../session.ts";
+import type { MadeProgram, Makeable } from "../session-programs.ts";
 
 /** The factors of the gradient: p, and s ∘ h. */
 interface TableGradient extends Record<string, HostTensor> {

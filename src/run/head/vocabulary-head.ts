@@ -11,7 +11,8 @@ import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import type { Program } from "../../runtime/engine.ts";
 import { type HostTensor, hostTensor, type Tensors } from "../../runtime/host-tensor.ts";
 import type { BetweenBlocks } from "../blocks/forward-blocks.ts";
-import type { Compiled, Session } from "../session.ts";
+import type { Session } from "../session.ts";
+import type { Compiled } from "../session-programs.ts";
 import { type Slice, matrixSlices } from "./matrix-slices.ts";
 import {
   type VocabularyProgram,

@@ -9,7 +9,7 @@ import { type ProgramSpec, neededInputs } from "../../graph/program.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import { type HeadProduct, PLAIN_PART } from "../../models/graphs/part-options.ts";
 import type { Model } from "../../models/model.ts";
-import type { MadeProgram, Makeable } from "../session.ts";
+import type { MadeProgram, Makeable } from "../session-programs.ts";
 
 export type VocabularyProgramKind = "logits" | "log-sum" | "log-sum-gradient" | "label" | "label-gradient";
 

@@ -4,7 +4,7 @@ import { peakBytes } from "../../../graph/peak-memory.ts";
 import { type ProgramSpec, nodesOf } from "../../../graph/program.ts";
 import { NO_WORK, type Work, addWork, workOf } from "../../../graph/program-work.ts";
 import type { Bindings } from "../../../graph/shape.ts";
-import type { Makeable } from "../../../run/session.ts";
+import type { Makeable } from "../../../run/session-programs.ts";
 
 /** A program as it was built. */
 interface Built<T> {
