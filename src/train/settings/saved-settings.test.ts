@@ -11,3 +11,11 @@ test("a base that is named by what it holds is the same where its settings are, 
   assert.deepEqual(changed("models/a", "models/a"), []);
   assert.deepEqual(changed("models/a-1", "models/a-2"), ["model"]);
 });
+
+test("a setting that a run does not tell, as one that is older, is its default", () => {
+  const changed = (saved: object, given: object): string[] => changedSettings({ ...saved }, { ...given });
+  assert.deepEqual(changed({ seed: 1 }, { seed: 1, weightDecay: 0, schedule: "linear" }), []);
+  assert.deepEqual(changed({ seed: 1 }, { seed: 1, weightDecay: 0.1 }), ["weightDecay"]);
+  assert.deepEqual(changed({ maxLength: 9 }, { dropbp: 0.5 }), ["maxLength", "dropbp"]);
+  assert.deepEqual(changed({}, { ofAMethod: 3 }), ["ofAMethod"], "a method's may be any");
+});

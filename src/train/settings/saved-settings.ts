@@ -1,8 +1,8 @@
 /** @file The settings that a run keeps with its checkpoints, to be the same when it goes on. */
 import { mayBeOneBase } from "../../models/base/fingerprint.ts";
 import { ACTIVATION_FORMS } from "../activations/forms.ts";
-import { SETTING_GROUPS } from "./setting-groups.ts";
 import { RENAMED_SETTINGS } from "./renamed-settings.ts";
+import { SETTINGS, SETTING_GROUPS } from "./setting-groups.ts";
 
 /** Settings that may differ when a run goes on, as they do not change its numbers: all of output and power, and these. */
 const FREE_SETTINGS: readonly string[] = [
@@ -34,6 +34,11 @@ const OPTIONAL_SETTINGS = ["weights", "modelContents", "tokenizerHash", "chatTem
 /** Settings that may name a base by its fingerprint. */
 const BASES = ["model", "modelContents"];
 
+/** Setting → its default: so went a run that is older than the setting. */
+const DEFAULTS: Readonly<Record<string, unknown>> = Object.fromEntries(
+  Object.entries(SETTINGS).map(([key, schema]) => [key, schema.safeParse(undefined).data]),
+);
+
 /** Names of the settings that must be the same when a run goes on, and are not, by the names of today. Files may have moved. */
 export function changedSettings(
   saved: Readonly<Record<string, unknown>>,
@@ -47,8 +52,10 @@ export function changedSettings(
     const [before, now] = [saved[name], given[name]];
     if (typeof before === "string" && mayBeOneBase(before, String(now))) free.add(name);
   }
+  const before = { ...DEFAULTS, ...saved };
+  const now = { ...DEFAULTS, ...given };
   return Object.keys({ ...saved, ...given }).filter(
-    (key) => !free.has(key) && JSON.stringify(saved[key]) !== JSON.stringify(given[key]),
+    (key) => !free.has(key) && JSON.stringify(before[key]) !== JSON.stringify(now[key]),
   );
 }
 
