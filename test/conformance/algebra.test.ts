@@ -621,7 +621,7 @@ describe("arithmetic of turns", () => {
 test("docs/algebra.md has a row for every way of combining and every method", () => {
   const page = readFileSync(new URL("../../docs/algebra.md", import.meta.url), "utf8");
   for (const name of [...Object.keys(COMBINATIONS), ...METHODS.map((method) => method.name)]) {
-    assert.match(page, new RegExp(`^\\| (.*, )?\`${name}\`.* \\|$`, "m"), name);
+    assert.match(page, new RegExp(`^\\| (.*, )?\`${name}\`.* \\|$`, "m"), `add a row for ${name}`);
   }
 });
 

@@ -35,11 +35,10 @@ after(async () => {
   await checkpoint.close();
 });
 
-/** Other options and targets than a method's own. */
+/** Other options and targets than a method's own, where it has some. */
 const OTHERS: Readonly<Record<string, readonly [object, string[] | null]>> = {
   lora: [{ rank: 5, loraBias: true }, ["q_proj", "down_proj"]],
   dora: [{ rank: 3, bias: "all" }, ["k_proj", "up_proj"]],
-  bitfit: [{}, null],
   snell: [{ rank: 3, kernel: "rbf", sparsify: "hard" }, ["k_proj", "up_proj"]],
   vera: [{ rank: 8, projectionSeed: 3 }, ["k_proj", "up_proj"]],
   road: [{ variant: "road_4", pairs: "upper", groupSize: 4 }, ["q_proj", "up_proj"]],
@@ -90,8 +89,9 @@ const METHODS_THAT_MIX = METHODS.filter(
 ).map(({ name }) => name);
 const rows = new Map<string, Row[]>([["", [await makeRow("", {}, null, 0)]]]);
 for (const [i, method] of METHODS_THAT_MIX.entries()) {
-  const [options, modules] = OTHERS[method] ?? [{}, ["v_proj", "down_proj"]];
-  rows.set(method, [await makeRow(method, {}, null, i + 1), await makeRow(method, options, modules, i + 5)]);
+  const modules = findMethod(method).kind === "base" ? null : ["v_proj", "down_proj"];
+  const [options, targets] = OTHERS[method] ?? [{}, modules];
+  rows.set(method, [await makeRow(method, {}, null, i + 1), await makeRow(method, options, targets, i + 5)]);
 }
 
 /** Passes of each method by itself, while programs of several are compiled. */

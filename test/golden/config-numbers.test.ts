@@ -22,6 +22,17 @@ interface Kinds {
 const KINDS = goldenJson<Record<string, Kinds>>("configs", "numbers.json");
 const root = temporaryFolder();
 
+/** The kinds of a configuration's numbers. */
+function kindsOf(config: RawConfig): Kinds {
+  const modelType = String(config["model_type"]);
+  const kinds = KINDS[modelType];
+  assert.ok(
+    kinds,
+    `Cannot check ${modelType}: run make.py in test/golden/data/configs, which lists its kinds`,
+  );
+  return kinds;
+}
+
 /** A configuration as Python writes it: some of its settings are floats. */
 const asPython = (config: RawConfig, floats: readonly string[]): string =>
   JSON.stringify(config).replace(/"(\w+)":(-?\d+)(?=[,}])/g, (found, name: string) =>
@@ -60,7 +71,7 @@ function assertKinds(text: string, { floats, lists, integers }: Kinds): number {
 for (const [name, config] of Object.entries(TINY_CONFIGS)) {
   test(`${name} is written with floats where its configuration takes them alone`, async () => {
     const own = openModel(config).checkpoint.ownConfig(config);
-    const kinds = KINDS[String(own["model_type"])]!;
+    const kinds = kindsOf(own);
     const settings = kinds.floats.map((key) => [key, 2] as const);
     const lists = kinds.lists.map((key) => [key, [1, 1]] as const);
     const whole = { ...own, ...Object.fromEntries(settings), ...Object.fromEntries(lists) };
@@ -82,7 +93,7 @@ describe("read of a GGUF file, it is written with floats as well:", () => {
       const checkpoint = await openCheckpoint(goldenPath("gguf", file));
       await checkpoint.close();
       const { config } = checkpoint;
-      assertKinds(await written(config, undefined), KINDS[String(config["model_type"])]!);
+      assertKinds(await written(config, undefined), kindsOf(config));
     });
   }
 });
