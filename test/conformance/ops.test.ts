@@ -1,5 +1,6 @@
 /** @file Every operation of the list: shape rule, forward, and gradient against float64 references and differences. */
 import assert from "node:assert/strict";
+import { readdirSync } from "node:fs";
 import { describe, test } from "node:test";
 import { type Seed, gradients } from "../../src/graph/autodiff.ts";
 import { Emitter, PLAIN_TARGET } from "../../src/graph/emitter.ts";
@@ -101,6 +102,10 @@ for (const op of OPS) {
       assert.ok(suite.cases.length > 0);
     });
     if (!suite) return;
+    test("has a case that holds its gradient, if there is one", () => {
+      const isHeld = suite.cases.some((testCase) => buildCase(op, suite, testCase).differentiable);
+      assert.equal(isHeld, op.vjp !== "not-differentiable");
+    });
     test("takes what the benchmark runs", () => {
       assert.equal(buildCase(op, suite, suite.realistic).outputs.length > 0, true);
     });
@@ -179,6 +184,22 @@ for (const op of OPS) {
     }
   });
 }
+
+test("each operation that a file exports is of the list", async () => {
+  const folder = new URL("../../src/graph/ops/", import.meta.url);
+  const listed = new Set<unknown>(OPS);
+  const names = readdirSync(folder, { recursive: true }).map((name) => String(name).replaceAll("\\", "/"));
+  let numFound = 0;
+  for (const name of names.filter((each) => each.endsWith(".ts") && !each.endsWith(".test.ts"))) {
+    const exported = (await import(new URL(name, folder).href)) as Readonly<Record<string, unknown>>;
+    for (const [key, value] of Object.entries(exported)) {
+      if (typeof value !== "object" || value === null || !("emit" in value)) continue;
+      assert.ok(listed.has(value), `Cannot test ${key} of ${name}: add it to src/graph/ops.ts`);
+      numFound++;
+    }
+  }
+  assert.ok(numFound > 50, `${numFound} found`);
+});
 
 test("each suite belongs to an operation of the list", () => {
   const listed = new Set(OPS.map((op) => op.name));
