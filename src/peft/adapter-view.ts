@@ -3,6 +3,7 @@
  * bound to the names of their inputs once. `layer` null: outside the blocks.
  */
 import type { Value } from "../graph/graph.ts";
+import { requireValue } from "../graph/require-value.ts";
 import { PLAIN_PART, type PartOptions } from "../models/graphs/part-options.ts";
 import type { Model } from "../models/model.ts";
 import { isOutside } from "../models/module-path.ts";
@@ -163,11 +164,15 @@ function projectorsOf(
   };
   return (layer) => (graph, x) => {
     const { name, stack } = graph.spec;
-    const site = siteAt(layer, name);
-    if (site) return method.adapt(graph, x, addInputs(site, graph), site.options);
-    const whole = stack && siteAt(layer, stack.name);
-    if (!whole) return graph.project(x);
-    return method.adapt(graph, x, valuesInStack(whole, graph), whole.options);
+    const own = siteAt(layer, name);
+    const site = own ?? (stack && siteAt(layer, stack.name));
+    if (!site) return graph.project(x);
+    const values = own ? addInputs(own, graph) : valuesInStack(site, graph);
+    return requireValue(
+      method.adapt(graph, x, values, site.options),
+      { like: x, shape: [...x.shape.slice(0, -1), graph.spec.outFeatures] },
+      `method "${method.name}" at "${site.path}": adapt() returns`,
+    );
   };
 }
 

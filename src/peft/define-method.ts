@@ -1,6 +1,16 @@
 /** @file What callers give as a method, held to the contract when it is defined, named or used. */
 import { z } from "zod";
-import { A_FUNCTION, A_NAME, argument, checkArguments, lazily, objectWith } from "../messages/arguments.ts";
+import {
+  A_CHOICE,
+  A_FUNCTION,
+  A_NAME,
+  A_TEXT,
+  argument,
+  checkArguments,
+  lazily,
+  objectWith,
+  withMembers,
+} from "../messages/arguments.ts";
 import type { AdapterMethod, BaseMethod, Method } from "./method.ts";
 
 /** What callers give as a method. */
@@ -14,41 +24,91 @@ export const A_METHOD = objectWith<Method>(
 /** What callers give as the methods to choose from. */
 export const METHOD_LIST = z.array(A_METHOD);
 
+/** What callers give as the schema of options, each of which has a name. */
+export const AN_OPTIONS_SCHEMA = objectWith<z.ZodObject>(
+  "an object schema of zod 4",
+  "_zod",
+  "shape",
+  "safeParse",
+);
+
 /** What is there, whatever it is. */
 const SOMETHING = argument<unknown>("something", (value) => value !== undefined && value !== null);
-const COMMON = {
-  name: A_NAME,
-  paper: SOMETHING,
-  learningRate: SOMETHING,
-  options: objectWith<z.ZodType>("a schema of zod", "parse", "safeParse"),
-  batch: SOMETHING,
+const A_LIST = argument<readonly unknown[]>("a list", Array.isArray);
+
+/** A word, or members of these kinds. Unlike with a union, what is wrong inside is told by its own name. */
+function wordOr(word: string, members: Readonly<Record<string, z.ZodType>>): z.ZodType {
+  const schema = withMembers(members);
+  return z.unknown().superRefine((value, context) => {
+    if (value === word) return;
+    for (const { path, message } of schema.safeParse(value).error?.issues ?? []) {
+      const wanted = path.length === 0 ? `expected "${word}", or an object` : message;
+      context.addIssue({ code: "custom", path, message: wanted });
+    }
+  });
+}
+
+const CONFIG_FILE = {
+  peftType: argument<string>("a name", (value) => typeof value === "string" && value !== ""),
+  readBy: A_FUNCTION,
+  claims: A_FUNCTION,
+  toConfig: A_FUNCTION,
+  fromConfig: A_FUNCTION,
 };
+const common = () => ({
+  name: A_NAME,
+  paper: withMembers({ title: A_TEXT, arxiv: A_TEXT }),
+  learningRate: argument("a number or a function", (value) => /^(number|function)$/.test(typeof value)),
+  options: AN_OPTIONS_SCHEMA,
+  batch: wordOr("not-batchable", { form: A_FUNCTION }),
+});
 const ADAPTER_METHOD = lazily(() =>
   z.strictObject({
-    method: z.looseObject({
-      ...COMMON,
+    method: withMembers({
+      ...common(),
       kind: z.literal("adapter"),
-      targets: SOMETHING,
+      targets: withMembers({
+        roles: SOMETHING,
+        residual: A_CHOICE,
+        modulesToSave: A_FUNCTION,
+        trainedBiases: A_FUNCTION,
+        trainedTokens: A_FUNCTION,
+        parameters: wordOr("modules-only", { names: A_FUNCTION, split: A_FUNCTION }),
+      }),
       configure: A_FUNCTION,
-      trained: SOMETHING,
-      frozen: SOMETHING,
+      trained: withMembers({ specs: A_FUNCTION, init: A_FUNCTION, initialChange: SOMETHING }),
+      frozen: withMembers({
+        specs: A_FUNCTION,
+        freeze: A_FUNCTION,
+        bound: A_FUNCTION,
+        share: A_FUNCTION,
+      }),
       adapt: A_FUNCTION,
       materializesWeight: A_FUNCTION,
-      lookup: SOMETHING,
-      merge: SOMETHING,
-      algebra: SOMETHING,
-      file: SOMETHING,
+      lookup: argument(
+        '"not-on-embeddings" or a function',
+        (value) => value === "not-on-embeddings" || typeof value === "function",
+      ),
+      merge: wordOr("not-mergeable", { graph: A_FUNCTION, stored: SOMETHING }),
+      algebra: wordOr("not-composable", {
+        kind: SOMETHING,
+        refuses: A_FUNCTION,
+        suffixes: A_LIST,
+        sizeOf: A_FUNCTION,
+        optionsOf: A_FUNCTION,
+      }),
+      file: withMembers({ ...CONFIG_FILE, toTensors: A_FUNCTION, fromTensors: A_FUNCTION }),
     }),
   }),
 );
 const BASE_METHOD = lazily(() =>
   z.strictObject({
-    method: z.looseObject({
-      ...COMMON,
+    method: withMembers({
+      ...common(),
       kind: z.literal("base"),
       trains: SOMETHING,
       trainedTokens: A_FUNCTION,
-      result: SOMETHING,
+      result: wordOr("model", CONFIG_FILE),
     }),
   }),
 );

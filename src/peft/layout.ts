@@ -111,6 +111,7 @@ function placeSites(model: Model, kept: KeptAs, chosen: ChosenSites): Map<string
       const siteOptions = configure(place);
       const parameters = method.trained.specs(spec, siteOptions);
       const frozen = method.frozen.specs(spec, siteOptions);
+      refuseDoubleNames(method, path, [...parameters, ...frozen]);
       return [path, { ...place, layer, options: siteOptions, parameters, frozen }];
     }),
   );
@@ -138,6 +139,18 @@ export function placesOf(model: Model, layer: number | null): readonly SiteSpec[
   if (layer === null) return model.sitesOutsideBlocks;
   const { sites } = model.layers[layer] ?? { sites: [] };
   return [...sites, ...stackSites(sites), residualSite(model.width)];
+}
+
+/** Refuses tensors of a site that programs and files could not tell apart, or not from the base's own. */
+function refuseDoubleNames(method: Method, path: string, tensors: readonly ParameterSpec[]): void {
+  const names = ["weight", "bias", ...tensors.map(({ suffix }) => suffix)];
+  const double = names.find((name, i) => names.indexOf(name) < i);
+  if (double === undefined) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot use method "${method.name}" at "${path}": two tensors are called "${double}", expected a name for each`,
+    { hint: "Give each a suffix of its own, other than weight and bias." },
+  );
 }
 
 function refuseLookup(method: AdapterMethod, path: string, { kind }: SiteSpec): void {

@@ -1,5 +1,6 @@
 /** @file The program that makes the merged weight, or bias, of one projection: a method says how these change. */
 import type { Value } from "../graph/graph.ts";
+import { requireValue } from "../graph/require-value.ts";
 import { transpose } from "../graph/ops/shapes/transpose.ts";
 import { neededInputs } from "../graph/program.ts";
 import type { SiteSpec } from "../models/graphs/sites.ts";
@@ -33,7 +34,13 @@ export function buildMerge(
   if (method.kind === "base" || method.merge === "not-mergeable") return null;
   const { weights, values, inputs } = inputSite({ ...site, spec });
   const own = spec === site.spec ? values : splitStack(method, values, site.spec)[spec.stack!.index]!;
-  return { weights, merged: method.merge.graph(weights, own, spec, site.options), inputs };
+  const made: Partial<SiteWeights> = method.merge.graph(weights, own, spec, site.options) ?? {};
+  const isWhat = (part: Part): string =>
+    `method "${method.name}" at "${site.path}": the ${part} that merge.graph() returns is`;
+  const like = weights.weight;
+  const weight = requireValue(made.weight, { like, shape: like.shape }, isWhat("weight"));
+  const bias = made.bias && requireValue(made.bias, { like, shape: [spec.outFeatures] }, isWhat("bias"));
+  return { weights, merged: { weight, bias: bias ?? null }, inputs };
 }
 
 /** Compiles the program of a place; null: its tensor stays as it is. */
