@@ -6,10 +6,11 @@
  * held to numbers, it is minus their loss (`run/head/target-loss`). Every number of an
  * outcome is a share of the step: over the micro-batches of a step they add up, however it is cut into micro-batches.
  */
-import { objectWith } from "../messages/arguments.ts";
+import { A_CHOICE, A_FUNCTION, A_NAME, AN_AMOUNT, argument, withMembers } from "../messages/arguments.ts";
 import { z } from "zod";
 import type { ComparedRole } from "../data/examples/comparison.ts";
 import { DATA_KINDS, type DataKindName } from "../data/examples/data-kinds.ts";
+import { AN_OPTIONS_SCHEMA } from "../peft/define-method.ts";
 
 /** Which labelled positions of a micro-batch belong together; a `Batch` is one. N positions, S sequences. */
 export interface LabelLayout {
@@ -82,14 +83,15 @@ export interface Objective<O = unknown> {
 }
 
 /** What callers give as an objective. */
-export const AN_OBJECTIVE = objectWith<Objective>(
-  "an objective",
-  "name",
-  "options",
-  "rows",
-  "evaluate",
-).refine(
-  ({ rows }) => Object.hasOwn(DATA_KINDS, rows),
-  `its rows are of no kind, expected one of ${Object.keys(DATA_KINDS).join(", ")}`,
-);
+export const AN_OBJECTIVE = withMembers({
+  name: A_NAME,
+  options: AN_OPTIONS_SCHEMA,
+  rateFactor: AN_AMOUNT,
+  rows: argument<DataKindName>(`one of ${Object.keys(DATA_KINDS).join(", ")}`, (rows) =>
+    Object.hasOwn(DATA_KINDS, String(rows)),
+  ),
+  needs: z.array(z.enum(["reference", "mismatched"])),
+  isSeparable: A_CHOICE,
+  evaluate: A_FUNCTION,
+});
 export const OBJECTIVE_LIST = z.array(AN_OBJECTIVE);

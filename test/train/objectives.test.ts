@@ -207,11 +207,16 @@ test("an objective of one's own that breaks its contract is named, with what it 
     const settings = { ...settingsFor("cross-entropy", "lora", "broken"), objective: "own", overwrite: true };
     await assert.rejects(runTiny(settings, { objectives }), { code: "usage/flag", message });
   }
-  const ofNoRows = { ...crossEntropy, name: "own", rows: "rows" } as unknown as Objective;
-  await assert.rejects(runTiny(settingsFor("cross-entropy", "lora", "no-rows"), { objectives: [ofNoRows] }), {
-    code: "usage/flag",
-    message: /its rows are of no kind, expected one of/,
-  });
+  for (const [change, message] of [
+    [{ rows: "rows" }, /objectives\.0\.rows is "rows", expected one of text, /],
+    [{ needs: undefined }, /objectives\.0\.needs is missing/],
+    [{ rateFactor: undefined }, /objectives\.0\.rateFactor is missing/],
+    [{ options: { parse: () => {}, safeParse: () => {} } }, /expected an object schema of zod 4/],
+  ] as const) {
+    const broken = { ...crossEntropy, name: "own", ...change } as unknown as Objective;
+    const settings = settingsFor("cross-entropy", "lora", "never");
+    await assert.rejects(runTiny(settings, { objectives: [broken] }), { code: "usage/flag", message });
+  }
 });
 
 /** Mean log-probability of the chosen and of the rejected answers of the held-out pairs by a model. */
