@@ -5,7 +5,7 @@
  */
 import { z } from "zod";
 import type { Value } from "../graph/graph.ts";
-import { objectWith } from "../messages/arguments.ts";
+import { A_COUNT, A_FUNCTION, lazily, objectWith, withMembers } from "../messages/arguments.ts";
 import type { Builder } from "../nn/builder.ts";
 import type { CheckpointRules } from "./config/checkpoint-rules.ts";
 import type { GgufRules } from "./config/gguf-rules.ts";
@@ -55,6 +55,20 @@ export interface ModelDefinition {
   readonly classPosition: "first" | "last" | null;
   readonly checkpoint: CheckpointRules;
 }
+
+/** What is read of a definition before anything is built. */
+export const DEFINITION = lazily(() =>
+  withMembers({
+    width: A_COUNT,
+    numOutputs: A_COUNT,
+    maxPositions: A_COUNT,
+    layers: z.array(objectWith<Layer>("a layer", "build")),
+    blockPrefix: A_FUNCTION,
+    stem: A_FUNCTION,
+    head: A_FUNCTION,
+    checkpoint: withMembers({}),
+  }),
+);
 
 /** A family of models: what their configurations mean. */
 export interface Family {

@@ -4,8 +4,19 @@
  * Layers of one definition are equal: `kind` tells them apart, and programs are shared by it.
  */
 import { assertInternal } from "../errors.ts";
+import type { Value } from "../graph/graph.ts";
+import { requireValue } from "../graph/require-value.ts";
+import type { Shape } from "../graph/shape.ts";
+import { parseSettings } from "../messages/problems.ts";
 import { numAlikePositions } from "../nn/rope/rope-scaling.ts";
-import type { Family, ImageConfig, Layer, ModelDefinition, RawConfig } from "./family.ts";
+import {
+  DEFINITION,
+  type Family,
+  type ImageConfig,
+  type Layer,
+  type ModelDefinition,
+  type RawConfig,
+} from "./family.ts";
 import { MODEL_TASKS, type ModelTask } from "./model-tasks.ts";
 import { factsOf, problemOf, type ProblemType } from "./config/classifier-config.ts";
 import { requireModelSize } from "../untrusted/limits.ts";
@@ -42,14 +53,19 @@ export class Model {
     this.raw = raw;
     requireModelSize(raw);
     this.#definition = family.open(raw);
+    parseSettings(DEFINITION(), this.#definition, `what open() of family "${family.modelType}" returns`);
     this.#kinds = [...new Set(this.#definition.layers)];
     const kinds = this.#kinds.map((_, kind) => declaredLayer(kind, this.#build(kind, PLAIN_PART).part));
     this.layers = withKeys(
       this.#definition.layers.map((layer) => kinds[this.#kinds.indexOf(layer)]!),
       this.#definition.keysFrom ?? (() => null),
     );
-    const { part: stem, x: ids } = this.buildStem(PLAIN_PART);
-    const head = this.buildHead(PLAIN_PART).part;
+    const { part: stem, x: ids, y: embedded } = this.buildStem(PLAIN_PART);
+    // How many positions an image has is for the family to say.
+    const length = this.image ? (embedded?.shape?.[1] ?? "T") : "T";
+    this.#requireBuilt("stem()", embedded, ids, ["B", length, this.width]);
+    const { part: head, x: hidden, y: logits } = this.buildHead(PLAIN_PART);
+    this.#requireBuilt("head()", logits, hidden, ["N", this.numOutputs]);
     this.ties = head.ties;
     this.embedding = stem.lookUps.get(ids) ?? null;
     this.givesLayers = stem.links.layers !== null;
@@ -222,7 +238,8 @@ export class Model {
   #build(kind: number, options: PartOptions): BuiltPart {
     return buildPart(options, (part) => {
       const x = part.graph.input("x", "float32", ["B", "T", this.width]);
-      return { x, y: part.residual(this.#kinds[kind]!.build(part, x)) };
+      const y = this.#requireBuilt("build() of a layer", this.#kinds[kind]!.build(part, x), x, x.shape);
+      return { x, y: part.residual(y) };
     });
   }
 
@@ -243,6 +260,11 @@ export class Model {
       const x = part.graph.input("hidden", "float32", ["N", this.width]);
       return { x, y: this.#definition.head(part, x) };
     });
+  }
+
+  /** Returns what a function of the family has built. @throws UsageError "usage/flag" for anything of another shape */
+  #requireBuilt(by: string, built: Value, like: Value, shape: Shape): Value {
+    return requireValue(built, { like, shape }, `family "${this.modelType}": ${by} returns`);
   }
 }
 

@@ -385,6 +385,24 @@ describe("settings that graft does not implement", () => {
   }
 });
 
+test("a family of one's own that breaks its contract is refused by name, with what it returned", () => {
+  const llama = FAMILIES.find(({ modelType }) => modelType === "llama")!;
+  const config = TINY_CONFIGS["llama"]!;
+  const definition = llama.open(config);
+  for (const [change, message] of [
+    [null, /family "llama" returns: null, expected /],
+    [{ layers: undefined }, /family "llama" returns: layers is missing/],
+    [{ layers: [{}] }, /layers\.0 is .*expected a layer/],
+    [{ head: 3 }, /head is 3, expected a function/],
+    [{ stem: () => undefined }, /family "llama": stem\(\) returns undefined, expected \[B, T, 32\]/],
+    [{ layers: [{ build: () => undefined }] }, /build\(\) of a layer returns undefined, expected/],
+    [{ head: (_: object, x: object) => x }, /head\(\) returns \[N, 32\], expected \[N, 259\]/],
+  ] as const) {
+    const open = (): typeof definition => (change && { ...definition, ...change }) as typeof definition;
+    assert.throws(() => openModel(config, [{ ...llama, open }]), { code: "usage/flag", message });
+  }
+});
+
 test("what programs write into a configuration about themselves is no setting", () => {
   const ofPrograms = {
     _name_or_path: "here",
