@@ -16,10 +16,7 @@ const LIST: Readonly<
     "Evaluate a model on data: loss and perplexity, accuracy or correlation",
     () => import("./commands/eval.ts"),
   ],
-  classify: [
-    "Tell the classes or numbers of texts, with a model that has learned them",
-    () => import("./commands/classify.ts"),
-  ],
+  classify: ["Predict classes or scores of texts", () => import("./commands/classify.ts")],
   generate: ["Generate text from a prompt", () => import("./commands/generate.ts")],
   chat: ["Chat with a model", () => import("./commands/chat.ts")],
   serve: ["Serve a model and its adapters to OpenAI clients", () => import("./commands/serve.ts")],

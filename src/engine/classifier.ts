@@ -89,7 +89,7 @@ export class Classifier {
       });
       session.pool.release(all);
       if (results.some(({ logits }) => !logits.every(Number.isFinite))) {
-        throw new FailedError("engine/nan", "Cannot classify: what the model gave is not a number", {
+        throw new FailedError("engine/nan", "Cannot classify: the model's output is NaN or infinite", {
           hint: "The weights of the model or of its adapter may be damaged.",
         });
       }

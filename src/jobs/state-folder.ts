@@ -116,7 +116,7 @@ export class StateFolder {
     throw new UsageError(
       "usage/flag",
       `Cannot begin with jobs: ${found}, expected the folder that is --state of the servers, with what was uploaded`,
-      { hint: "Look whether it is mounted; workers wait for the first upload." },
+      { hint: "Check that it is mounted; workers wait for the first upload." },
     );
   }
 

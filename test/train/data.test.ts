@@ -239,10 +239,7 @@ describe("what is loud at the start", () => {
       completion: [{ role: "assistant", content: "b" }],
     };
     const [note, ...others] = await notesOf(model, [plain, messages, plain, { text: "c" }]);
-    assert.match(
-      note ?? "",
-      /^Warning: 2 rows of a plain prompt and answer: joined as they are, .* write messages /,
-    );
+    assert.match(note ?? "", /^Warning: 2 rows have a plain prompt and completion: .* write messages /);
     assert.deepEqual(others, []);
     assert.deepEqual(await notesOf(model, [messages, { text: "c", prompt: "a" }]), []);
     const bare = await writeTinyModel(`${folder}/without-template`);

@@ -152,7 +152,7 @@ describe("what is refused", () => {
   const data = writeTinyRows(join(folder, "some.jsonl"), "classes", 2);
   const model = ["--model", MODELS.classes];
   const CASES: Readonly<Record<string, readonly [words: readonly string[], message: RegExp]>> = {
-    "no text": [model, /there is no text, expected one of --text and --data/],
+    "no text": [model, /neither --text nor --data is given, expected one of them/],
     "a text and a file": [[...model, "--text", "ka", "--data", data], /there are --text and --data/],
     "a second text of a file": [[...model, "--data", data, "--text-pair", "ka"], /--text-pair is given/],
     "an output of one text": [
@@ -187,7 +187,7 @@ describe("what is refused", () => {
     await writeModel(path, { config, generationConfig: null, tokenizerFiles: byteTokenizerFiles(), tensors });
     const { status, last } = await graft("classify", "--model", path, "--text", "ka");
     assert.deepEqual([status, last["code"]], [1, "engine/nan"]);
-    assert.match(String(last["message"]), /Cannot classify: what the model gave is not a number/);
+    assert.match(String(last["message"]), /Cannot classify: the model's output is NaN or infinite/);
   });
 
   test("rows that are no texts, all at once, with nothing written", async () => {

@@ -23,9 +23,9 @@ export const command = defineCommand({
     text: z.string().optional().describe("Text to judge"),
     textPair: z.string().optional().describe("With --text: second text, judged together with it"),
     data: PATH.optional().describe(
-      'File with many texts: a line each (.txt), or rows with "text" and perhaps "text_pair"; what else rows have is kept',
+      'File of texts: one per line (.txt), or rows with "text" and optionally "text_pair"; other fields are kept',
     ),
-    output: PATH.optional().describe("With --data: .jsonl file for what is told, one row a text"),
+    output: PATH.optional().describe("With --data: write results to this .jsonl file, one row per text"),
     columns: COLUMNS.describe("Names of columns in the data: text=question,text_pair=answer"),
     maxLength: maxLengthSetting("Maximum tokens of a text; longer ones are cut"),
   }),
@@ -33,14 +33,19 @@ export const command = defineCommand({
   async run(options, io) {
     const { text, textPair, data, output } = options;
     if ((text === undefined) === (data === undefined)) {
-      const found = text === undefined ? "there is no text" : "there are --text and --data";
-      refuse(found, "one of --text and --data", "Give a text as --text, or a file of texts as --data.");
+      const found =
+        text === undefined ? "neither --text nor --data is given" : "--text and --data are both given";
+      refuse(found, "one of them", "Give one text as --text, or a file of texts as --data.");
     }
     if (textPair !== undefined && text === undefined) {
-      refuse("--text-pair is given", "it beside --text alone", 'Rows of --data have a column "text_pair".');
+      refuse(
+        "--text-pair is given",
+        "it only with --text",
+        'In --data, give the second text as column "text_pair".',
+      );
     }
     if (output !== undefined && data === undefined) {
-      refuse("--output is given", "it beside --data alone", "Leave it out.");
+      refuse("--output is given", "it only with --data", "Leave it out.");
     }
     if (output === undefined) io.endWhenUnread();
     else await requireFilePlace(output, data ?? null);

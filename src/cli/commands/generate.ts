@@ -50,16 +50,19 @@ function requireFit({ prompt, prompts, output, adapter, jsonSchema }: z.output<t
     throw new UsageError("usage/flag", `Cannot generate: ${found}, expected ${expected}`, { hint });
   };
   if ((prompt === undefined) === (prompts === undefined)) {
-    const found = prompt === undefined ? "there is no prompt" : "there are --prompt and --prompts";
-    refuse(found, "one of --prompt and --prompts", "Give a text as --prompt, or a file as --prompts.");
+    const found =
+      prompt === undefined
+        ? "neither --prompt nor --prompts is given"
+        : "--prompt and --prompts are both given";
+    refuse(found, "one of them", "Give a text as --prompt, or a file as --prompts.");
   }
   if (prompts !== undefined) {
     if (jsonSchema === undefined) return;
-    refuse("--json-schema is given", "it beside --prompt alone", "Leave it out.");
+    refuse("--json-schema is given", "it only with --prompt", "Leave it out.");
   }
-  if (output !== undefined) refuse("--output is given", "it beside --prompts alone", "Leave it out.");
+  if (output !== undefined) refuse("--output is given", "it only with --prompts", "Leave it out.");
   if (adapter.length > 1) {
-    refuse("there are several adapters", "one beside --prompt", "Choose one, or give --prompts.");
+    refuse("there are several adapters", "one with --prompt", "Choose one, or give --prompts.");
   }
 }
 

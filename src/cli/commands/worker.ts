@@ -44,7 +44,7 @@ const OPTIONS = z.strictObject({
   ),
   database: DATABASE.describe("URL of the PostgreSQL database of the servers"),
   files: PATH.optional().describe(
-    "Folder that is --state of the servers, shared with this machine; needed unless --store is",
+    "The servers' --state folder, shared with this machine; required unless --store is given",
   ),
   store: STORE,
   leaseSeconds: z
@@ -171,7 +171,11 @@ function misfitTeller(
 /** @throws UsageError "usage/flag" */
 function requireFiles({ files, store }: z.output<typeof OPTIONS>): void {
   if (files !== undefined || store !== undefined) return;
-  throw new UsageError("usage/flag", "Cannot work without --files or --store: jobs have files", {
-    hint: "Give the folder that is --state of the servers, or the store that they use.",
-  });
+  throw new UsageError(
+    "usage/flag",
+    "Cannot start a worker: neither --files nor --store is given, expected one of them",
+    {
+      hint: "Give the servers' --state folder as --files, or their store as --store.",
+    },
+  );
 }

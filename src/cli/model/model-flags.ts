@@ -33,7 +33,7 @@ export const MODEL_FLAGS = {
     .enum(RESIDENCIES)
     .default("float32")
     .describe(
-      "How weights are held: all ready to compute with, 4 bytes per parameter in float32; or as stored, which is slower and takes less memory",
+      "How weights are held; float32: ready to compute, 4 bytes per parameter (less unless --compute is f32); stored: as in the file, slower, less memory",
     ),
   compute: z
     .enum(COMPUTE_NAMES)

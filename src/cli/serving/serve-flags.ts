@@ -21,8 +21,6 @@ export const STORE = z
     "s3://BUCKET/PREFIX of an S3-compatible store for files and runs, instead of a shared folder; AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where and with what keys",
   );
 
-const lowerFirst = (text: string): string => text.charAt(0).toLowerCase() + text.slice(1);
-
 /** Typed as a size, read as bytes. */
 const BYTE_SIZE = sizeSetting().transform((text) => parseByteSize(text)!);
 
@@ -62,9 +60,9 @@ export const SERVE_OPTIONS = z.strictObject({
     "Name of the base for clients; default: that of the model",
   ),
   cacheMemory: BYTE_SIZE.optional().describe(
-    "Memory for keys and values; default: what one text takes that is as long as the model allows, from 512MB to 2GB",
+    "Memory for keys and values; default: enough for one text of full length, between 512MB and 2GB",
   ),
-  maxBatch: z.int().positive().default(16).describe("Texts that are written at a time; the others wait"),
+  maxBatch: z.int().positive().default(16).describe("Texts generated at once; the others wait"),
   state: PATH.optional().describe(
     "Folder for uploaded files and fine-tuning jobs; without it nothing is trained",
   ),
@@ -84,9 +82,7 @@ export const SERVE_OPTIONS = z.strictObject({
   policy: z
     .enum(TURN_POLICIES.map(({ name }) => name))
     .default(DEFAULT_POLICY)
-    .describe(
-      `How trainings share the machine with texts: ${TURN_POLICIES.map(({ name, summary }) => `${name}: ${lowerFirst(summary)}`).join("; ")}`,
-    ),
+    .describe("How training and text generation share the machine (docs/serving.md)"),
   coTraining: z
     .enum(CO_TRAININGS)
     .default("slices")
@@ -122,7 +118,7 @@ export const SERVE_OPTIONS = z.strictObject({
     .array(API_KEY)
     .default([])
     .describe(
-      "Keys that may do everything, beside those of graft keys; default: GRAFT_API_KEY. With any key, clients must send one",
+      "API keys with full access, in addition to those made by graft keys; default: GRAFT_API_KEY. If there are any keys, clients must send one",
     ),
   cors: z
     .array(z.string().refine(isOrigin, "expected an origin such as https://example.org, without a path"))

@@ -34,7 +34,7 @@ export function keyReader(
 /** Without a key whoever reaches the port may use it. @throws UsageError "usage/flag" */
 export function requireKey(host: string, keys: readonly ApiKey[] | null): void {
   if ((keys !== null && keys.length > 0) || LOOPBACK.has(host)) return;
-  throw new UsageError("usage/flag", `Cannot listen on ${host} without an API key: everybody could call`, {
+  throw new UsageError("usage/flag", `Cannot listen on ${host} without an API key: anyone could call it`, {
     hint: "Make a key with graft keys add, give --api-key, or listen on 127.0.0.1.",
   });
 }

@@ -127,7 +127,7 @@ test("generate names what is wrong: no model, an adapter for another model, a pr
     [["--model", model, "--adapter", join(folder, "none"), "--prompt", "x"], 1, /error\[format\/file\]/],
     [["--model", model, "--prompt", "x".repeat(513)], 2, /error\[usage\/length\].*513 tokens/],
     [["--model", model, "--prompt", ""], 2, /error\[usage\/flag\].*--prompt is empty/],
-    [["--model", model], 2, /there is no prompt, expected one of --prompt and --prompts/],
+    [["--model", model], 2, /neither --prompt nor --prompts is given, expected one of them/],
     [["--model", model, "--prompt", "x", "--top-p", "0"], 2, /--top-p is 0/],
   ];
   for (const [words, status, message] of cases) {

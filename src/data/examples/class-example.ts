@@ -54,7 +54,7 @@ export function encodeWhole(tokenizer: Tokenizer, { text, textPair }: WholeText)
 
 /** Labels of another form are mostly for another objective. */
 export const LABEL_HINT =
-  "Mend the row, or train for such labels: --objective classification takes a name or number, multi-label-classification a list, of which cells of a table hold none, regression a number.";
+  "Fix the row, or train for such labels: --objective classification takes a name or number, multi-label-classification a list, of which cells of a table hold none, regression a number.";
 
 export const CLASS_FORMS: readonly RowFormat<ClassRow>[] = [
   {

@@ -51,7 +51,7 @@ function parseLine(content: string, source: ParsedRow["source"]): ParsedRow {
     const fault = new FormatError(
       "format/json",
       `Cannot parse row: ${reason(cause)}, expected one JSON object a line`,
-      { hint: "Mend the line; line breaks inside strings are written \\n.", cause },
+      { hint: "Fix the line; line breaks inside strings are written \\n.", cause },
     );
     return { fault, source };
   }
@@ -66,7 +66,7 @@ export function* parseJsonArray(text: string, file: string, options?: ParseOptio
     throw new FormatError(
       "format/json",
       `Cannot parse file "${file}": ${reason(cause)}, expected a JSON array`,
-      { hint: "Mend the file, or name it .jsonl if it has one object a line.", cause },
+      { hint: "Fix the file, or name it .jsonl if it has one object per line.", cause },
     );
   }
   if (!Array.isArray(value)) {

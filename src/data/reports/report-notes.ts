@@ -34,10 +34,10 @@ export function notePlainPrompts(
 ): string[] {
   if (count === 0) return [];
   // Alpaca's form has one answer, which is learned as it is.
-  const renamed = kind === "text" ? "give --columns instruction=prompt,output=completion, or " : "";
+  const renamed = kind === "text" ? "pass --columns instruction=prompt,output=completion, or " : "";
   return [
-    `${count} ${count === 1 ? "row" : "rows"} of a plain prompt and answer: joined as they are, without the model's chat template, which a chat puts around what is said. ` +
-      `To learn the answers of a chat, ${renamed}write messages in place of the strings: ` +
+    `${count === 1 ? "1 row has" : `${count} rows have`} a plain prompt and completion: they were concatenated without the model's chat template, so a chat model will not see them as turns. ` +
+      `To train chat answers, ${renamed}write messages in place of the strings: ` +
       '[{"role": "user", "content": "…"}] and [{"role": "assistant", "content": "…"}].',
   ];
 }

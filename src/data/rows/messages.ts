@@ -77,7 +77,7 @@ export function readToolCalls(calls: unknown, what: string): unknown {
       what,
       `tool_calls ${JSON.stringify(calls)}`,
       "a list of calls, each with a function's name and arguments",
-      "Mend the calls, or leave the key out.",
+      "Fix the calls, or leave the key out.",
     );
   }
   return calls.map((call: unknown) => {
@@ -98,7 +98,7 @@ function withCallsOfValue({ value, ...others }: RawFields, what: string): RawFie
       what,
       `${CALLS} ${JSON.stringify(value)}`,
       'a call as JSON, {"name": …, "arguments": {…}}, or a list of such',
-      "Mend the call, or remove the row.",
+      "Fix the call, or remove the row.",
     );
   }
   return {
@@ -122,7 +122,7 @@ function parsedOr(value: unknown, otherwise: unknown): unknown {
 function readMessage(given: unknown, index: number): WeightedMessage {
   const what = `message ${index + 1}`;
   if (!isRecord(given))
-    throw rowError(what, jsonKind(given), "an object with role and content", "Mend the row.");
+    throw rowError(what, jsonKind(given), "an object with role and content", "Fix the row.");
   const hasCalls = given["role"] === undefined && given["from"] === CALLS;
   const value = hasCalls ? withCallsOfValue(given, what) : given;
   const isShareGpt = value["role"] === undefined && value["from"] !== undefined;

@@ -82,8 +82,7 @@ function readImplicit(row: RawFields): PreferenceRow {
 
 function readOpenAi(row: RawFields): PreferenceRow {
   const input = row["input"];
-  if (!isRecord(input))
-    throw rowError('"input"', jsonKind(input), "an object with messages", "Mend the row.");
+  if (!isRecord(input)) throw rowError('"input"', jsonKind(input), "an object with messages", "Fix the row.");
   return pair(input["messages"], row["preferred_output"], row["non_preferred_output"], input);
 }
 
@@ -124,7 +123,7 @@ export const JUDGED_FORMS: readonly RowFormat<JudgedRow>[] = [
           '"label"',
           found,
           "true or 1 for a good answer, false or 0 for a bad one",
-          "Mend the row.",
+          "Fix the row.",
         );
       }
       const answer = readAnswer(row["prompt"], row["completion"], "completion", row);

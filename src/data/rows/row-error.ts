@@ -24,7 +24,7 @@ export function jsonKind(value: unknown): string {
 /** Reads a string; `wanted` says what an empty one lacks, without it it is fine. @throws usage/data */
 export function readString(row: RawFields, key: string, wanted?: string): string {
   const value = row[key];
-  if (typeof value !== "string") throw rowError(`"${key}"`, jsonKind(value), "a string", "Mend the row.");
+  if (typeof value !== "string") throw rowError(`"${key}"`, jsonKind(value), "a string", "Fix the row.");
   if (value === "" && wanted !== undefined) {
     throw rowError(`"${key}"`, "an empty string", wanted, "Remove the row.");
   }

@@ -12,7 +12,7 @@ function chat(messages: readonly WeightedMessage[], row: RawFields): TargetRow {
     try {
       tools = parseJson(tools); // ShareGPT files write the list as a string
     } catch {
-      throw rowError('"tools"', "a string that is no JSON", "a list of functions", "Mend the row.");
+      throw rowError('"tools"', "a string that is no JSON", "a list of functions", "Fix the row.");
     }
   }
   if (tools !== null && !Array.isArray(tools)) {
@@ -86,7 +86,7 @@ function readAlpaca(row: RawFields): TargetRow {
   const history = row["history"] ?? [];
   for (const pair of Array.isArray(history) ? (history as unknown[]) : [history]) {
     if (!Array.isArray(pair) || typeof pair[0] !== "string" || typeof pair[1] !== "string") {
-      throw rowError('"history"', jsonKind(pair), "pairs of question and answer", "Mend the row.");
+      throw rowError('"history"', jsonKind(pair), "pairs of question and answer", "Fix the row.");
     }
     messages.push(say("user", pair[0]), say("assistant", pair[1]));
   }

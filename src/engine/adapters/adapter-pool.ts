@@ -154,7 +154,7 @@ export class AdapterPool {
       entry.held = null;
       this.#endUse(entry);
       throw new FailedError("engine/adapter", `Cannot use adapter "${name}": it cannot be read`, {
-        hint: "Tell who runs the server.",
+        hint: "Contact the server's operator.",
         cause: error,
       });
     }

@@ -135,7 +135,7 @@ describe("writeAll()", () => {
     await assert.rejects(model.writeAll([good, { ...good, task: "c" }]), { code: "usage/adapter" });
     await assert.rejects(model.writeAll([good, { ...good, promptIds: [] }]), { code: "usage/flag" });
     const writing = model.writeAll([{ ...good, task: "a" }]);
-    await assert.rejects(() => model.tasks.unload("a"), /a batch with it is in work/);
+    await assert.rejects(() => model.tasks.unload("a"), /a running batch uses it/);
     await writing;
     await model.tasks.unload("a");
   });

@@ -124,7 +124,7 @@ test("a reader who stops early frees the generator, and two at once are refused"
   for await (const token of generator.generate(request)) {
     if (token.index === 1) break;
     await assert.rejects(generator.complete(request), {
-      message: "Cannot generate: another generation is in work",
+      message: "Cannot generate: another generation is in progress",
     });
   }
   assert.equal((await generator.complete(request)).ids.length, 9);

@@ -116,8 +116,8 @@ export class Generator {
   #refuseBusy(what: string): void {
     const other = what === "generate" ? "another" : "a";
     if (!this.#isBusy) return;
-    throw new UsageError("usage/state", `Cannot ${what}: ${other} generation is in work`, {
-      hint: "Wait for its end, or stop reading it; `TaskSet.writeRows` and `TextModel.writeAll` write several texts at once.",
+    throw new UsageError("usage/state", `Cannot ${what}: ${other} generation is in progress`, {
+      hint: "Wait for it to end, or stop reading it; `TaskSet.writeRows` and `TextModel.writeAll` write several texts at once.",
     });
   }
 

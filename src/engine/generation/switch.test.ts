@@ -113,7 +113,10 @@ describe("switchTo()", () => {
     const generator = await Generator.create({ session: openSession(), adapter: null });
     const tokens = generator.generate(REQUEST);
     await tokens.next();
-    await assert.rejects(() => generator.switchTo(null), /Cannot switch adapters: a generation is in work/);
+    await assert.rejects(
+      () => generator.switchTo(null),
+      /Cannot switch adapters: a generation is in progress/,
+    );
     await tokens.return({ finishReason: "aborted", numReusedTokens: 0 });
     await generator.switchTo(null);
   });

@@ -137,8 +137,8 @@ describe("TaskSet", async () => {
     await model.tasks.switch("a");
     const tokens = model.generator.generate({ promptIds: PROMPT, ...REQUEST });
     await tokens.next();
-    await assert.rejects(() => model.tasks.switch(null), /a generation is in work/);
-    await assert.rejects(() => model.tasks.unload("a"), /a generation is in work/);
+    await assert.rejects(() => model.tasks.switch(null), /a generation is in progress/);
+    await assert.rejects(() => model.tasks.unload("a"), /a generation is in progress/);
     assert.equal(model.tasks.active, "a");
     await tokens.return({ finishReason: "aborted", numReusedTokens: 0 });
     await model.tasks.unload("a");

@@ -221,8 +221,8 @@ export class TaskSet {
   async unload(name: string): Promise<void> {
     const task = this.#entryOf("unload", name);
     if (task.numBatches > 0) {
-      throw new UsageError("usage/state", `Cannot unload task "${name}": a batch with it is in work`, {
-        hint: "Wait for the end of the batch, or stop it by its signal.",
+      throw new UsageError("usage/state", `Cannot unload task "${name}": a running batch uses it`, {
+        hint: "Wait for the batch to end, or abort it through its signal.",
       });
     }
     // From here on nobody finds it: a text that began while this waits would lose its adapter.

@@ -19,7 +19,7 @@ export class MeanPool implements PromptReader {
   get embedding(): Float32Array {
     const length = Math.hypot(...this.#sum);
     if (Number.isFinite(length) && length > 0) return Float32Array.from(this.#sum, (value) => value / length);
-    throw new FailedError("engine/nan", "Cannot embed a text: what the model gave is not a number", {
+    throw new FailedError("engine/nan", "Cannot embed a text: the model's output is NaN or infinite", {
       hint: "The weights of the model or of its adapter may be damaged.",
     });
   }

@@ -34,8 +34,6 @@ export interface Decider {
 /** How training and texts share the machine. */
 export interface TurnPolicy {
   readonly name: string;
-  /** One sentence, without a period. */
-  readonly summary: string;
   decider(): Decider;
 }
 
@@ -87,29 +85,28 @@ function bySlack(): Decider {
 }
 
 export const TURN_POLICIES = [
+  // Prompts run at once, a text goes on when its next token would come late otherwise, and a training has the rest.
   {
     name: "slack",
-    summary:
-      "Prompts run at once, a text goes on when its next token would come late otherwise, and a training has the rest",
     decider: bySlack,
   },
+  // The more texts there are, the more of their steps go before each block of a training: 1 to 5.
   {
     name: "adaptive",
-    summary: "The more texts there are, the more of their steps go before each block of a training: 1 to 5",
     decider: () =>
       counted(({ numRunning, numWaiting, maxRunning }) => {
         const active = Math.min(maxRunning, numRunning + numWaiting);
         return Math.max(1, Math.floor((MOST * active - 1) / maxRunning) + 1);
       }),
   },
+  // One step of texts for every four blocks of a training.
   {
     name: "train-first",
-    summary: "One step of texts for every four blocks of a training",
     decider: () => counted(() => 0.25),
   },
+  // A training goes on when no text waits for its next token, and at the latest after 50 steps.
   {
     name: "serve-first",
-    summary: "A training goes on when no text waits for its next token, and at the latest after 50 steps",
     decider: () => counted(() => 50),
   },
 ] as const satisfies readonly TurnPolicy[];

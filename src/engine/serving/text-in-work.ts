@@ -48,7 +48,7 @@ export class TextInWork {
    */
   draw(logits: Float32Array): FinishReason | null {
     if (!Number.isFinite(logits[0])) {
-      throw new FailedError("engine/nan", "Cannot go on with a text: what the model gave is not a number", {
+      throw new FailedError("engine/nan", "Cannot continue a text: the model's output is NaN or infinite", {
         hint: "The weights of the model or of its adapter may be damaged.",
       });
     }

@@ -103,7 +103,7 @@ function preview(path: string, base: BaseModel, settings: AttachRequest): Previe
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     throw new UsageError(error.code, `Cannot use adapter "${path}" with this model. ${error.message}`, {
-      hint: "Choose the base model that it was trained on, or mend its adapter_config.json.",
+      hint: "Choose the base model that it was trained on, or fix its adapter_config.json.",
       cause: error,
     });
   }

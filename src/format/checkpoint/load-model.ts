@@ -137,7 +137,7 @@ function checkTensors(path: string, model: Model, found: ReadonlyMap<string, Ten
       model.classPosition !== null &&
       missing.some((name) => model.wholeHead.tensors.some((own) => own.name === name))
         ? "The model has no head that was made for its classes: give a model without ForSequenceClassification in config.json, and a new head by --classes or --num-classes."
-        : "The tensors do not fit config.json; fetch the model again or mend the configuration.",
+        : "The tensors do not fit config.json; download the model again, or fix the configuration.",
   });
 }
 

@@ -171,12 +171,12 @@ function toFailedPush(error: unknown, { folder, name }: PushRequest, token: stri
       `the hub answers ${statusCode}${said}`,
       statusCode === 401 || statusCode === 403
         ? "Set HF_TOKEN to a token that may write to this owner's repositories."
-        : "Mend what the hub names, and push again: files that it has are not sent twice.",
+        : "Fix what the hub names, and push again: files it already has are not sent twice.",
     );
   }
   const reason = fetchReason(error);
   return fail(
     reason instanceof Error ? reason.message : String(reason),
-    "Push again: files that the hub has are not sent twice.",
+    "Push again: files the hub already has are not sent twice.",
   );
 }

@@ -23,7 +23,7 @@ const HINTS: ReadonlyMap<unknown, string> = new Map([
   ["3D000", "Make it, as with createdb, or name another in --database."],
 ]);
 const UNREACHABLE_HINT =
-  "Look whether it runs, whether --database is its URL, and whether the URL or PGPASSWORD has its password.";
+  "Check that it is running, that --database is its URL, and that the URL or PGPASSWORD has its password.";
 const LOST_MESSAGE = /connection (terminated|ended)|timeout|not queryable/i;
 
 function isLost(error: unknown): boolean {

@@ -111,7 +111,7 @@ export class SqlJobs implements JobTable {
     const found = listProblems(findProblems(ROW, values)).join("; ");
     this.#onUnreadable(
       new FailedError("failed/database", `Cannot read job "${id}" in the database: ${found}`, {
-        hint: "It is passed over; look whether another version of graft has made it.",
+        hint: "It is skipped; check whether another version of graft made it.",
       }),
     );
     return null;

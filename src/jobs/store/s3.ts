@@ -176,7 +176,7 @@ export class S3Store {
     return new Kind(
       "failed/store",
       `Cannot ${verb} "s3://${bucket}/${prefix}${key}" at ${endpoint}: ${found}`,
-      { hint: "Look at AWS_ENDPOINT_URL, the keys in AWS_*, and whether the bucket is there." },
+      { hint: "Check AWS_ENDPOINT_URL and the keys in AWS_*, and that the bucket exists." },
     );
   }
 }

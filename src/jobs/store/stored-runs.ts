@@ -237,6 +237,6 @@ async function readWhole(path: string): Promise<Uint8Array> {
 /** What the store gives for a key that is not what was put there. */
 export function damaged(key: string): FailedError {
   return new FailedError("failed/store", `Cannot read "${key}" of the store: it is not what was put there`, {
-    hint: "Look whether something else writes to the store, or removes from it.",
+    hint: "Check that nothing else writes to the store or deletes from it.",
   });
 }

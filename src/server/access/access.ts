@@ -12,7 +12,7 @@ export async function keysOf(readKeys: ReadKeys): Promise<readonly ApiKey[] | nu
   return await readKeys().catch((fault: unknown) => {
     // Whoever asks is not known yet: what is wrong with the file is for the server's own eyes.
     const cause = new Error("The keys cannot be read", { cause: fault });
-    const message = "The server cannot read its keys, and lets nobody in: who runs it is told why";
+    const message = "The server cannot read its API keys and refuses all requests; the reason is in its log";
     throw new ApiError(503, "keys_unreadable", message, { cause });
   });
 }

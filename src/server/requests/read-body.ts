@@ -44,12 +44,9 @@ export class BodyReader {
         this.#total += chunk.length;
         if (sizeBytes > this.#maxBytes) throw this.#tooLarge();
         if (this.#total > this.#maxTotal) {
-          throw new ApiError(
-            503,
-            "overloaded",
-            "The server has too many large requests in work: try again soon",
-            { retrySeconds: 1 },
-          );
+          throw new ApiError(503, "overloaded", "Too many large requests in progress; try again shortly", {
+            retrySeconds: 1,
+          });
         }
         chunks.push(chunk);
       }

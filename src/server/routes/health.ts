@@ -32,7 +32,7 @@ export const ready = defineRoute({
 export const metrics = defineRoute({
   method: "get",
   path: "/metrics",
-  summary: "Tell numbers in Prometheus's form",
+  summary: "Metrics in Prometheus format",
   access: "everybody",
   body: null,
   answer: { whole: "text/plain" },

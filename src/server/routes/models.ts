@@ -27,7 +27,7 @@ export const listModels = defineRoute({
 export const getModel = defineRoute({
   method: "get",
   path: "/v1/models/:model{.+}",
-  summary: "Tell of the base or an adapter",
+  summary: "Describe a model",
   access: "read",
   body: null,
   answer: { whole: MODEL_ANSWER },
@@ -58,7 +58,7 @@ export const deleteModel = defineRoute({
       throw new ApiError(
         400,
         "model_not_removable",
-        `The model "${id}" is none that a job has trained: it can be unloaded, not removed`,
+        `The model "${id}" was not trained by a job here; it can be unloaded but not deleted`,
         { param: "model" },
       );
     }

@@ -87,7 +87,7 @@ export function importRequest(routes: readonly Route[]): Route {
       for (const what of ["base", "adapter"] as const) {
         if (own[what] === moved[what]) continue;
         if (what === "base" && mayBeOneBase(own.base, moved.base)) continue;
-        const message = `The ${what} of the request is another than the one here: it would go on otherwise`;
+        const message = `This server has a different ${what} than the one the text was begun with`;
         throw new ApiError(400, "other_model", message, { param: what });
       }
       return await route.handle({ ...call, body, query: {}, resumed: moved });

@@ -47,7 +47,7 @@ export class TextPlaces {
       );
     }
     if (this.#numTaken + jobs.length > maxTexts) {
-      throw new ApiError(503, "overloaded", "The server has too many requests in work: try again soon", {
+      throw new ApiError(503, "overloaded", "Too many requests in progress; try again shortly", {
         retrySeconds: RETRY_SECONDS,
       });
     }

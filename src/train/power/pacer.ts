@@ -98,7 +98,7 @@ export class Pacer {
           "train/power",
           `Cannot go on training: ${found}, expected battery or temperature`,
           {
-            hint: "Mend the source and go on with --resume, or let the run go on at full speed with --power-missing run.",
+            hint: "Fix the source and continue with --resume, or let the run continue at full speed with --power-missing run.",
             cause: error,
           },
         );

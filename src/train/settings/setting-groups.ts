@@ -98,7 +98,7 @@ export const SETTING_GROUPS = {
       .enum(RESIDENCIES)
       .default("stored")
       .describe(
-        "How frozen weights are held: as stored, each block read or dequantized when it runs; or all in float32, which is faster and takes 4 bytes per parameter",
+        "How frozen weights are held; stored: as in the file, each block read or dequantized when it runs; float32: all ready to compute, faster, 4 bytes per parameter \(less unless --compute is f32\)",
       ),
     base: z
       .enum(BASE_KINDS)

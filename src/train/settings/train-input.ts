@@ -6,7 +6,7 @@ export type TrainInput = {
   readonly model: string;
   /** Adapter folder to start from */
   readonly initAdapter?: string | undefined;
-  /** How frozen weights are held: as stored, each block read or dequantized when it runs; or all in float32, which is faster and takes 4 bytes per parameter; default: "stored" */
+  /** How frozen weights are held; stored: as in the file, each block read or dequantized when it runs; float32: all ready to compute, faster, 4 bytes per parameter (less unless `compute` is f32); default: "stored" */
   readonly weights?: "stored" | "float32" | undefined;
   /** Round the matrices of a frozen base of floats to this kind on loading, and keep them so in memory (docs/storage.md) */
   readonly base?: "q8_0" | "q4_0" | "q4_1" | "q5_0" | "q5_1" | "mxfp4" | "nf4" | undefined;

@@ -52,7 +52,7 @@ function readPromptRow(row: ParsedRow): SamplePrompt {
     if (!(error instanceof GraftError)) throw error;
     const { file, line } = row.source;
     throw new UsageError("usage/data", `${file}:${line}: ${error.message}`, {
-      hint: error.hint ?? "Mend the row.",
+      hint: error.hint ?? "Fix the row.",
       cause: error,
     });
   }
