@@ -20,20 +20,20 @@ const LIST: Readonly<
   generate: ["Generate text from a prompt", () => import("./commands/generate.ts")],
   chat: ["Chat with a model", () => import("./commands/chat.ts")],
   serve: ["Serve a model and its adapters to OpenAI clients", () => import("./commands/serve.ts")],
-  "keys add": ["Make an API key for graft serve, and print it once", () => import("./commands/keys-add.ts")],
+  "keys add": [
+    "Create an API key for graft serve, and print it once",
+    () => import("./commands/keys-add.ts"),
+  ],
   "keys list": ["List API keys and their roles", () => import("./commands/keys-list.ts")],
   "keys remove": [
-    "Remove an API key, which is refused from then on",
+    "Remove an API key, so that it is refused from then on",
     () => import("./commands/keys-remove.ts"),
   ],
-  worker: [
-    "Train the jobs of servers that share a database and a folder",
-    () => import("./commands/worker.ts"),
-  ],
+  worker: ["Train jobs for servers that share a database and a folder", () => import("./commands/worker.ts")],
   merge: ["Merge an adapter into its model and write the result", () => import("./commands/merge.ts")],
   convert: ["Convert an adapter for peft, llama.cpp or mlx-lm", () => import("./commands/convert.ts")],
   export: [
-    "Write a model, with an adapter on it, as ONNX for transformers.js",
+    "Export a model, optionally with an adapter, as ONNX for transformers.js",
     () => import("./commands/export.ts"),
   ],
   combine: ["Add, scale and subtract adapters without training", () => import("./commands/combine.ts")],
@@ -46,7 +46,7 @@ const LIST: Readonly<
     "Show examples, the tokens trained on, and what is truncated",
     () => import("./commands/data-show.ts"),
   ],
-  bench: ["Run the benchmarks of a clone of the repository", () => import("./commands/bench.ts")],
+  bench: ["Run the benchmarks \(in a clone of the repository\)", () => import("./commands/bench.ts")],
 };
 
 export const COMMANDS: readonly ListedCommand[] = Object.entries(LIST).map(([name, [summary, load]]) => ({

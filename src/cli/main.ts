@@ -45,7 +45,7 @@ function unknownCommand(commands: readonly ListedCommand[], words: readonly stri
   const [first = ""] = words;
   if (first.startsWith("-"))
     return new UsageError("usage/flag", `Cannot run "graft ${first}": it is a flag, expected a command`, {
-      hint: "Write the command first, and its flags behind it; see graft --help.",
+      hint: "Write the command first, then its flags; see graft --help.",
     });
   const plain = words.filter((word) => !word.startsWith("-")).slice(0, 2);
   const names = commands.map((command) => command.name);
@@ -56,7 +56,7 @@ function unknownCommand(commands: readonly ListedCommand[], words: readonly stri
     (group.length > 0 ? group.join(" or ") : nearest(plain[0] ?? "", firsts));
   const ours = ourNameOf(plain[0] ?? "");
   let hint = "See graft --help for the commands.";
-  if (ours !== null) hint = `It is called ${ours} here; see graft --help.`;
+  if (ours !== null) hint = `Here it is called ${ours}; see graft --help.`;
   else if (match !== null) hint = `The nearest command is ${match}; see graft --help.`;
   return new UsageError("usage/flag", `Cannot run "graft ${plain.join(" ")}": there is no such command`, {
     hint,
@@ -70,8 +70,8 @@ function requireWorkingFolder(): void {
   } catch (cause) {
     throw new FormatError(
       "format/file",
-      "Cannot find the working folder: it was removed, expected one that is there",
-      { hint: "Change to a folder that is there.", cause },
+      "Cannot find the working folder: it was deleted, expected one that exists",
+      { hint: "Change to a folder that exists.", cause },
     );
   }
 }

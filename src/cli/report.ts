@@ -28,11 +28,8 @@ export const STOPPED_RUN = "train/stopped" satisfies ErrorCode;
 /** Codes that no class has, as they are the command's own: [exit status, one sentence for the documentation]. */
 export const COMMAND_CODES = {
   stopped: [INTERRUPTED_STATUS, "The command was stopped by a signal (143 by SIGTERM, 129 by SIGHUP)."],
-  internal: [1, "Something that graft did not foresee; please report it."],
-  "usage/node": [
-    2,
-    "The Node that runs the command is too old, or packages that graft is built on are not installed.",
-  ],
+  internal: [1, "An unexpected error in graft; please report it."],
+  "usage/node": [2, "Node is too old, or packages that graft depends on are not installed."],
 } as const satisfies Readonly<Record<string, readonly [status: number, meaning: string]>>;
 
 type CommandCode = keyof typeof COMMAND_CODES;

@@ -352,7 +352,7 @@ describe("readDataset()", () => {
     ] as const)
       await assert.rejects(readDataset(path, { ...options, tokenizer: slow, skipFaulty }), {
         code: "format/file",
-        message: new RegExp(`${numFaulty}\n.*slow\\.jsonl:1: Cannot encode .*it goes on without end`),
+        message: new RegExp(`${numFaulty}\n.*slow\\.jsonl:1: Cannot encode .*it does not end`),
         hint,
       });
   });

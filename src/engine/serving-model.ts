@@ -47,7 +47,7 @@ export interface OpenServingOptions
   readonly trainCompute?: ComputeName;
   /** All processors unless given. */
   readonly threads?: number | undefined;
-  /** Adapters that stay in memory although nobody uses them. */
+  /** Unused adapters that stay in memory. */
   readonly maxLoaded?: number;
   /** Folder of an adapter: if it tells classes, so does the model, by the heads of its adapters. */
   readonly headOf?: string | undefined;

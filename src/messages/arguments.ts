@@ -75,6 +75,6 @@ export function checkArguments(call: string, schema: () => z.ZodType, given: obj
     schema(),
     given,
     `the arguments of ${call}()`,
-    `See the declaration of ${call}() for what it takes.`,
+    `See the declaration of ${call}() for its arguments.`,
   );
 }

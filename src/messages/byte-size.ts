@@ -17,7 +17,7 @@ const MIN_BARE_BYTES = 1e6;
 const SIZE = /^(\d{1,15}(?:\.\d{1,9})?)\s*([KMGT]?I?B?)$/;
 
 /** What is expected of one that cannot be read. */
-export const A_SIZE = "a size such as 200MB or 1.5GB, or a million bytes or more";
+export const A_SIZE = "a size such as 200MB or 1.5GB, of at least a million bytes";
 
 /** Reads a size, as whole bytes; null: it is none, or nothing at all. */
 export function parseByteSize(text: string): number | null {

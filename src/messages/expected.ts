@@ -106,7 +106,7 @@ function describeText({ minLength = 0, maxLength }: SchemaNode): string {
   return minLength > 1
     ? `text of at least ${minLength} characters`
     : minLength > 0
-      ? "text that is not empty"
+      ? "non-empty text"
       : "text";
 }
 
@@ -139,10 +139,10 @@ function describeOne(node: SchemaNode, form: ValueForm): string {
       if (node.format === SIZE_FORMAT) return A_SIZE;
       return node.format === PATH_FORMAT ? "a path" : describeText(node);
     case "array": {
-      if (isTyped && node.items?.format === PATH_FORMAT) return "a path, the flag once for each";
+      if (isTyped && node.items?.format === PATH_FORMAT) return "a path, with the flag repeated for each";
       const count = countOf(node);
       if (isTyped)
-        return `a list ${count === null ? "" : `of ${count} `}with commas, each ${describeSchema(node.items ?? {}, form)}`;
+        return `a comma-separated list ${count === null ? "" : `of ${count}`}, each ${describeSchema(node.items ?? {}, form)}`;
       if (isAnything(node.items)) return aList(node, null);
       const items = describeItems(node.items ?? {});
       const list = aList(node, items);
@@ -222,6 +222,6 @@ function toJson(value: unknown): string | undefined {
       ArrayBuffer.isView(inner) ? kindOf(inner) : inner,
     );
   } catch {
-    return typeof value === "bigint" ? `${value}n` : "a value that JSON cannot hold";
+    return typeof value === "bigint" ? `${value}n` : "a value that JSON cannot represent";
   }
 }

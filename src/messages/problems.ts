@@ -50,7 +50,7 @@ function unknownKey(key: string, known: readonly string[]): string {
   const match = nearestName(key, known);
   if (match === null) return UNKNOWN;
   return match.isSynonym
-    ? `${UNKNOWN}: it is called ${match.text} here`
+    ? `${UNKNOWN}: here it is called ${match.text}`
     : `${UNKNOWN}, the nearest is ${match.text}`;
 }
 
@@ -106,7 +106,7 @@ export function problemsOf(
     if (issue.code === "invalid_key") {
       add(
         issue.path,
-        `is a wrong name, expected ${issue.issues.map(({ message }) => message).join(" and ")}`,
+        `is not a valid name, expected ${issue.issues.map(({ message }) => message).join(" and ")}`,
       );
       continue;
     }

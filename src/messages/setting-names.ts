@@ -84,15 +84,15 @@ merge-adapter: merge merge-lora
 
 /** What other tools have and graft has no setting for: what to do instead. */
 const WITHOUT = `
-load-in-4bit load-in-8bit quantization quantization-bit quantization-method quant-method qlora quantize bnb-4bit-quant-type: Weights are kept as they are stored: give a quantized .gguf file as --model, or let --base nf4, q4_0 or q8_0 round a base of floats (train, eval, generate, chat, serve).
+load-in-4bit load-in-8bit quantization quantization-bit quantization-method quant-method qlora quantize bnb-4bit-quant-type: Weights are kept as they are stored: give a quantized .gguf file as --model, or let --base nf4, q4_0 or q8_0 quantize a float base (train, eval, generate, chat, serve).
 bf16 fp16 tf32 fp32 precision mixed-precision dtype torch-dtype compute-dtype amp: graft computes in float32 and keeps weights as they are stored; there is nothing to set.
 gpus num-gpus gpu n-gpu devices device device-map cuda deepspeed fsdp ddp-backend flash-attn flash-attention attn-implementation use-flash-attn use-cpu no-cuda n-gpu-layers ngl: graft computes on the processor; there is nothing to set.
-report-to wandb wandb-project wandb-run-name project-name logging-dir run-name use-wandb swanlab: --log jsonl,csv,tensorboard writes logs into the output folder, and --json every event to standard output.
-warmup-ratio: Give --warmup-steps a number of steps.
+report-to wandb wandb-project wandb-run-name project-name logging-dir run-name use-wandb swanlab: --log jsonl,csv,tensorboard writes logs to the output folder, and --json writes every event to standard output.
+warmup-ratio: Give a number of steps as --warmup-steps.
 num-layers lora-layers: --layers takes the numbers of the blocks, such as --layers 28,29.
 do-train do-eval do-predict: graft train trains, graft eval evaluates.
 push-to-hub hub-model-id hub-token: graft push uploads a result to the hub.
-trust-remote-code: graft runs no code of models; there is nothing to set.
+trust-remote-code: graft runs no code from models; there is nothing to set.
 `;
 
 function readRows(table: string) {

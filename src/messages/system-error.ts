@@ -10,10 +10,10 @@ export function systemCode(error: unknown): string {
 const READING: Readonly<Record<string, string>> = {
   ENOENT: "no such file",
   EISDIR: "it is a folder",
-  ENOTDIR: "a part of the path is not a folder",
+  ENOTDIR: "part of the path is not a folder",
   EACCES: "no permission to read it",
   EPERM: "no permission to read it",
-  ELOOP: "links of the path lead back to themselves",
+  ELOOP: "links in the path form a loop",
   ENAMETOOLONG: "the path or a name in it is longer than the system allows",
 };
 
@@ -28,7 +28,7 @@ export function toFailedRead(error: unknown, path: string): unknown {
   return new FormatError(
     "format/file",
     `Cannot read file "${path}": ${describeFileProblem(error)}, expected a readable file`,
-    { hint: "Check the path, and that the disk gives what is on it.", cause: error },
+    { hint: "Check the path, and that the disk is readable.", cause: error },
   );
 }
 
@@ -43,18 +43,19 @@ const REMEDIES: Readonly<Record<string, string>> = {
   ENOSPC: "Free some space on the disk, or choose another output folder.",
   EDQUOT: "Free some of your disk quota, or choose another output folder.",
   EFBIG:
-    "No file may be so large here, by the disk's format or by ulimit -f: choose an output folder elsewhere, or raise the limit.",
-  EACCES: "Choose an output folder that you may write to.",
-  EPERM: "Choose an output folder that you may write to.",
+    "The file would exceed the limit of the file system or of ulimit -f: choose an output folder elsewhere, or raise the limit.",
+  EACCES: "Choose an output folder that you have permission to write to.",
+  EPERM: "Choose an output folder that you have permission to write to.",
   EROFS: "The disk is read-only: choose an output folder elsewhere.",
-  ENOTDIR: "A part of the path is a file: choose another output folder.",
-  EEXIST: "A file, or a link to nothing, has the name of the output folder: choose another one.",
-  ELOOP: "Links of the path lead back to themselves: remove them, or choose another output folder.",
+  ENOTDIR: "Part of the path is a file: choose another output folder.",
+  EEXIST: "A file or a broken link has the name of the output folder: choose another one.",
+  ELOOP: "Links in the path form a loop: remove them, or choose another output folder.",
   ENAMETOOLONG: "The path or a name in it is longer than the system allows: choose a shorter one.",
   EMFILE: "Let the process open more files: raise ulimit -n.",
   ENXIO: "A pipe or a device has the name of the file: remove it or choose another name.",
   EISDIR: "A folder has the name of the output file: remove it or choose another name.",
-  ERR_INVALID_ARG_VALUE: "The path holds a sign that no path can hold: choose another output folder.",
+  ERR_INVALID_ARG_VALUE:
+    "The path contains a character that no path may contain: choose another output folder.",
 };
 
 const WRITE_FAULTS: ReadonlySet<string> = new Set([...Object.keys(REMEDIES), "EIO"]);

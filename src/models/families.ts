@@ -192,7 +192,7 @@ export function openModel(raw: RawConfig, families: readonly Family[] = FAMILIES
     throw new UsageError(
       "usage/model",
       `Cannot use the configuration of this "${family.modelType}" model: its sizes do not fit each other (${error.message})`,
-      { hint: "The configuration is damaged, or of another model: get it again.", cause: error },
+      { hint: "The configuration is damaged or belongs to another model: download it again.", cause: error },
     );
   }
 }

@@ -111,7 +111,7 @@ export class Embedding {
     return x;
   }
 
-  /** Collects the gradients of what is trained from dx [B, T, D]. */
+  /** Collects the gradients of the trained parameters from dx [B, T, D]. */
   async backward(
     input: ModelInput,
     dx: HostTensor<"float32">,

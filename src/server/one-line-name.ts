@@ -7,4 +7,4 @@ export const NAME_LENGTH = 512;
 export const ONE_LINE_NAME = z
   .string()
   .max(NAME_LENGTH)
-  .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]+$/u, "a name in one line");
+  .regex(/^[^\p{Cc}\p{Zl}\p{Zp}]+$/u, "a name on one line");

@@ -52,7 +52,7 @@ function tooMany(raw: RawConfig, found: string, expected: string): UsageError {
   return new UsageError(
     "usage/model",
     `Cannot use the configuration of this "${String(raw["model_type"])}" model: ${found} (expected ${expected})`,
-    { hint: "The configuration is damaged, or of another model: get it again." },
+    { hint: "The configuration is damaged or belongs to another model: download it again." },
   );
 }
 
@@ -68,7 +68,7 @@ export function requireModelSize(raw: RawConfig, numTensors = Infinity): void {
   const layers = largestOf(raw, LAYER_KEYS);
   const most = Math.min(MAX_LAYERS, numTensors);
   if (layers.value > most) {
-    const why = most === numTensors ? "the number of tensors of the file" : "the most that are read";
+    const why = most === numTensors ? "the number of tensors of the file" : "the largest supported";
     throw tooMany(raw, `${layers.key} is ${layers.value}`, `at most ${most}, ${why}`);
   }
   const experts = largestOf(raw, EXPERT_KEYS);
@@ -93,7 +93,7 @@ export function requireAdapterSize(path: string, askedBytes: number, heldBytes: 
   throw new UsageError(
     "usage/adapter",
     `Cannot use adapter "${path}": its settings ask for ${askedBytes} bytes, its file holds ${heldBytes}`,
-    { hint: "adapter_config.json does not belong to the tensors, most likely its rank: get both again." },
+    { hint: "adapter_config.json does not match the tensors, most likely its rank: download both again." },
   );
 }
 
@@ -104,7 +104,7 @@ export function requireTokenId(token: string, id: unknown, numTokens: number): v
   throw new FormatError(
     "format/file",
     `Cannot read tokenizer "tokenizer.json": token "${token}" has id ${JSON.stringify(id)}, expected a whole number below ${most}`,
-    { hint: "Take tokenizer.json unchanged from the model's folder." },
+    { hint: "Use the unchanged tokenizer.json of the model." },
   );
 }
 
@@ -117,7 +117,7 @@ export function maxDecompressedBytes(compressedBytes: number): number {
 export class ExpandsTooFar extends Error {
   constructor(mostBytes: number, options?: ErrorOptions) {
     super(
-      `it would become more than ${mostBytes} bytes, expected at most 64 MiB or ${MAX_EXPANSION} times its own size`,
+      `it would expand to more than ${mostBytes} bytes, expected at most 64 MiB or ${MAX_EXPANSION} times its own size`,
       options,
     );
   }
@@ -138,7 +138,7 @@ export function requireShallowText(path: string, text: string): void {
   if (deepest <= MAX_NESTING && !inLine && !indented) return;
   throw new FormatError(
     "format/file",
-    `Cannot parse settings file "${path}": more than ${MAX_NESTING} levels in each other, expected a few`,
-    { hint: "Settings are keys with values, lists and few levels: see graft train --help." },
+    `Cannot parse settings file "${path}": more than ${MAX_NESTING} nested levels, expected a few`,
+    { hint: "Settings are keys with values and lists, nested a few levels at most: see graft train --help." },
   );
 }

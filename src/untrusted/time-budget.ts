@@ -53,6 +53,6 @@ export class TimeBudget {
     this.#unread = 0;
     const usedMs = this.#now() - this.#startMs;
     if (usedMs <= this.#leftMs) return;
-    throw new OutOfTime(`it goes on without end: ${(usedMs / 1000).toFixed(1)} s so far, for one text`);
+    throw new OutOfTime(`it does not end: ${(usedMs / 1000).toFixed(1)} s so far, for one text`);
   }
 }

@@ -232,7 +232,7 @@ test("what is told of a wrong argument is its kind, not its contents", () => {
   assert.throws(() => new graft.Session({ weights: new Float32Array(1e6) } as never, base), {
     message:
       'Cannot use the arguments of Session(): engine is {"weights":"a Float32Array"}, expected an engine, as createEngine() makes it',
-    hint: "See the declaration of Session() for what it takes.",
+    hint: "See the declaration of Session() for its arguments.",
   });
 });
 

@@ -66,7 +66,7 @@ describe("data that cannot be trained on", () => {
     symlinkSync(loop, loop);
     const long = `${folder}/${"x".repeat(300)}.jsonl`;
     for (const [path, found] of [
-      [loop, "lead back to themselves"],
+      [loop, "form a loop"],
       [long, "longer than the system allows"],
     ] as const) {
       const refusal = { code: "format/file", says: [found], hint: /./ };

@@ -129,7 +129,7 @@ describe("an output folder that cannot be used", () => {
     symlinkSync("circle", `${folder}/circle`);
     for (const [name, found, hint] of [
       ["dangling", "EEXIST", /a link to nothing/],
-      ["circle", "ELOOP", /Links of the path/],
+      ["circle", "ELOOP", /Links in the path form a loop/],
       ["x".repeat(300), "ENAMETOOLONG", /a shorter one/],
     ] as const) {
       await assertRefused(

@@ -199,7 +199,7 @@ test("what transformers.js reads stands beside them: settings, and the template 
 
 test("of a family that transformers.js does not know, output and card say that ONNX Runtime reads it", async () => {
   for (const [modelType, library, readers] of [
-    ["mixtral", "onnx", /ONNX Runtime; transformers\.js does not know the family mixtral\n/],
+    ["mixtral", "onnx", /ONNX Runtime; transformers\.js does not support the family mixtral\n/],
     ["qwen3_vl", "transformers.js", /for transformers\.js and ONNX Runtime\n/],
   ] as const) {
     const model = await writeTinyModel(join(root, `known-${modelType}`), { modelType });

@@ -20,14 +20,18 @@ export const command = defineCommand({
       .array(z.string())
       .default([])
       .describe(
-        "Name of a benchmark and its flags (NAME --help shows them); without any, the benchmarks are listed",
+        "Name of a benchmark and its flags (NAME --help shows them); without one, the benchmarks are listed",
       ),
   }),
   async run({ words }, { signal, env }) {
     if (!existsSync(PROGRAM)) {
-      throw new UsageError("usage/flag", `Cannot run benchmarks: there is no ${PROGRAM}, expected a clone`, {
-        hint: "Clone the repository, run npm ci there, then npx graft bench.",
-      });
+      throw new UsageError(
+        "usage/flag",
+        `Cannot run benchmarks: there is no ${PROGRAM}, expected a clone of the repository`,
+        {
+          hint: "Clone the repository, run npm ci there, then npx graft bench.",
+        },
+      );
     }
     signal.throwIfAborted();
     // With graft's own flags of Node, for what is measured in that process.

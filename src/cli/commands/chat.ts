@@ -55,7 +55,7 @@ async function answer(
   const { numDroppedTurns: numDropped } = written;
   if (numDropped > 0) {
     warn(
-      `the conversation is longer than the model's context: ${formatCountOf(numDropped, "oldest turn")} forgotten`,
+      `the conversation is longer than the model's context: ${formatCountOf(numDropped, "oldest turn")} dropped`,
       io,
     );
   }
@@ -115,7 +115,7 @@ export const command = defineCommand({
     try {
       const conversation = new Conversation(model, flags.system ?? null);
       const state = { model, conversation, width: io.width };
-      if (isTerminal) io.stderr(io.color.dim("/help shows the commands; exit or Ctrl-D leaves"));
+      if (isTerminal) io.stderr(io.color.dim("/help shows the commands; exit or Ctrl-D quits"));
       prompt();
       let isLeft = false;
       let failed = 0;

@@ -134,7 +134,7 @@ test("lines of plain text are texts, and long ones are cut as an evaluation cuts
     "--max-length",
     "12",
   );
-  assert.match(stderr, /1 text cut to 12 tokens/);
+  assert.match(stderr, /1 text truncated to 12 tokens/);
   assert.deepEqual(
     events.filter(({ event }) => event === "text").map(({ line, predicted }) => [line, predicted]),
     [
@@ -153,7 +153,7 @@ describe("what is refused", () => {
   const model = ["--model", MODELS.classes];
   const CASES: Readonly<Record<string, readonly [words: readonly string[], message: RegExp]>> = {
     "no text": [model, /neither --text nor --data is given, expected one of them/],
-    "a text and a file": [[...model, "--text", "ka", "--data", data], /there are --text and --data/],
+    "a text and a file": [[...model, "--text", "ka", "--data", data], /--text and --data are both given/],
     "a second text of a file": [[...model, "--data", data, "--text-pair", "ka"], /--text-pair is given/],
     "an output of one text": [
       [...model, "--text", "ka", "--output", join(folder, "no.jsonl")],

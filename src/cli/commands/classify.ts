@@ -20,14 +20,14 @@ export const command = defineCommand({
   positionals: [],
   options: z.strictObject({
     ...MODEL,
-    text: z.string().optional().describe("Text to judge"),
-    textPair: z.string().optional().describe("With --text: second text, judged together with it"),
+    text: z.string().optional().describe("Text to classify"),
+    textPair: z.string().optional().describe("With --text: second text, classified together with it"),
     data: PATH.optional().describe(
       'File of texts: one per line (.txt), or rows with "text" and optionally "text_pair"; other fields are kept',
     ),
     output: PATH.optional().describe("With --data: write results to this .jsonl file, one row per text"),
     columns: COLUMNS.describe("Names of columns in the data: text=question,text_pair=answer"),
-    maxLength: maxLengthSetting("Maximum tokens of a text; longer ones are cut"),
+    maxLength: maxLengthSetting("Maximum tokens per text; longer ones are truncated"),
   }),
   groups: { model: Object.keys(MODEL), data: ["text", "textPair", "data", "output", "columns", "maxLength"] },
   async run(options, io) {

@@ -227,7 +227,7 @@ describe("graft combine refuses, with a remedy and before it writes,", () => {
     [
       "a name twice",
       ["a", "--adapter", `a=${a}`, "--adapter", `a=${b}`],
-      /the name "a" is there twice/,
+      /the name "a" is given twice/,
       /name of its own/,
     ],
     [

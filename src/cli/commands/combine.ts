@@ -21,9 +21,9 @@ function toAdapters(texts: readonly string[]): Record<string, string> {
     const [, name, path] = /^([A-Za-z_][A-Za-z0-9_.-]*)=(.+)$/.exec(text) ?? [];
     if (name === undefined || path === undefined || name in adapters) {
       const found =
-        name !== undefined && name in adapters ? `the name "${name}" is there twice` : `"${text}"`;
+        name !== undefined && name in adapters ? `the name "${name}" is given twice` : `"${text}"`;
       throw new UsageError("usage/flag", `Cannot read --adapter: ${found}, expected NAME=FOLDER`, {
-        hint: "Give each adapter a name of its own: --adapter a=runs/first --adapter b=runs/second.",
+        hint: "Give each adapter its own name: --adapter a=runs/first --adapter b=runs/second.",
       });
     }
     adapters[name] = path;

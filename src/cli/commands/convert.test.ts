@@ -280,7 +280,7 @@ describe("what cannot be converted is refused by name, and nothing is written", 
     await requireDone(convert("--adapter", path, "--to", "gguf", "--output", file));
     const cases: readonly (readonly [words: readonly string[], found: RegExp])[] = [
       [["--model", other, "--to", "peft"], /general\.architecture is "llama", expected "qwen2"/],
-      [["--to", "peft"], /without its model: files of gguf do not name it/],
+      [["--to", "peft"], /without its model: gguf files do not name it/],
       [["--to", "gguf"], /it is in that form/],
     ];
     for (const [words, found] of cases) {

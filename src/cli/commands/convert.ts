@@ -22,23 +22,27 @@ export const command = defineCommand({
     to: z.enum(ADAPTER_FORM_NAMES).describe(`Form to write; ${FORMS}`),
     output: PATH.describe("Where to write: a new folder, or a new .gguf file"),
     model: MODEL_FLAGS.model.describe(
-      "Model that the adapter was made for; default: the one that its files name, as those of peft do",
+      "Model that the adapter was made for; default: the one named in its files, as in those of peft",
     ),
   }),
   async run({ adapter, to, output, model: asked }, io) {
     const found = await formAt(adapter);
     if (found === to) {
-      throw new UsageError("usage/flag", `Cannot convert adapter "${adapter}" to ${to}: it is in that form`, {
-        hint: `Choose ${ADAPTER_FORM_NAMES.filter((name) => name !== to).join(" or ")}.`,
-      });
+      throw new UsageError(
+        "usage/flag",
+        `Cannot convert adapter "${adapter}" to ${to}: it is in that form already`,
+        {
+          hint: `Choose ${ADAPTER_FORM_NAMES.filter((name) => name !== to).join(" or ")}.`,
+        },
+      );
     }
     // The reader of PEFT's folders says what another path is.
     const from = found ?? "peft";
     if (asked === undefined && !ADAPTER_FORMS[from].namesModel) {
       throw new UsageError(
         "usage/flag",
-        `Cannot convert adapter "${adapter}" without its model: files of ${from} do not name it`,
-        { hint: "Give the model that it was made for as --model." },
+        `Cannot convert adapter "${adapter}" without its model: ${from} files do not name it`,
+        { hint: "Give the model it was made for as --model." },
       );
     }
     const { name, path } = await findModel({ model: asked, adapter }, io);

@@ -67,7 +67,7 @@ async function withClassesFor(
 function requireText(name: string, { image }: Pick<Model, "image">): void {
   if (image === null) return;
   throw new UsageError("usage/model", `Cannot show data of model "${name}": it reads images, expected text`, {
-    hint: "graft train and graft plan tell how many images there are.",
+    hint: "graft train and graft plan show how many images there are.",
   });
 }
 
@@ -89,10 +89,10 @@ function showSummary({ report, maxLength, numCutTokens }: Summary, io: CommandIO
   );
   io.stdout(
     numTruncated + numDropped === 0
-      ? `Nothing is cut at ${maxLength} tokens.`
-      : `Limit of ${maxLength} tokens: ${formatCount(numTruncated)} cut (${formatCount(numCutTokens)} tokens lost).`,
+      ? `Nothing is truncated at ${maxLength} tokens.`
+      : `Limit of ${maxLength} tokens: ${formatCount(numTruncated)} truncated (${formatCount(numCutTokens)} tokens lost).`,
   );
-  if (numDropped > 0) io.stdout(`Left out, with nothing to learn in them: ${formatCount(numDropped)}.`);
+  if (numDropped > 0) io.stdout(`Skipped, with nothing to train on: ${formatCount(numDropped)}.`);
   io.emit({
     event: "summary",
     examples: numExamples,
@@ -123,7 +123,7 @@ export const command = defineCommand({
       .enum(OBJECTIVES.map(({ name }) => name))
       .optional()
       .describe(
-        "Training objective, which decides what rows are expected; default: the one that suits the model",
+        "Training objective, which determines the rows expected; default: the one that suits the model",
       ),
   }),
   async run({ file, model, chatTemplate, limit, trainOn, objective, ...flags }, io) {

@@ -25,14 +25,12 @@ export const command = defineCommand({
       .enum(UNMEASURED_COMPUTES)
       .default("f32")
       .describe(
-        "Arithmetic of the matrix products in the blocks: in others than f32 weights of few bits stay so (docs/storage.md)",
+        "Arithmetic of the matrix products in the blocks; except with f32, low-bit weights stay low-bit (docs/storage.md)",
       ),
     dtype: z
       .enum(ONNX_DTYPES)
       .default("f32")
-      .describe(
-        "Data type of the matrices that are floats: f16 takes half the room, and rounds those of f32",
-      ),
+      .describe("Data type of float matrices: f16 takes half the space, and rounds those of f32"),
     threads: MODEL_FLAGS.threads,
   }),
   async run({ adapter: adapterPath, output, compute, dtype, threads, ...flags }, io) {
@@ -61,7 +59,7 @@ export const command = defineCommand({
         onPart,
       });
       if (!opensInTransformersJs(base.model))
-        readers = `ONNX Runtime; transformers.js does not know the family ${base.model.modelType}`;
+        readers = `ONNX Runtime; transformers.js does not support the family ${base.model.modelType}`;
       tellNotes({ base }, io);
     } finally {
       bar.stop();

@@ -82,7 +82,7 @@ test("graft fisher refuses turns, a model that is nobody's folder, and one that 
   writeFileSync(gguf, "");
   const file = await run("--model", gguf);
   assert.equal(file.status, 2);
-  assert.match(file.stderr, /it is no model folder of your own[\s\S]*--adapter/);
+  assert.match(file.stderr, /it is not a local model folder[\s\S]*--adapter/);
   const rounded = await run("--model", await written("full"), "--base", "q8_0");
   assert.equal(rounded.status, 2);
   assert.match(rounded.stderr, /base q8_0 with method "full": .*expected a frozen base/);

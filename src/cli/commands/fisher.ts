@@ -29,8 +29,8 @@ async function requireOwnFolder(model: string, path: string, source: string): Pr
   if (source === "local path" && (await isModelFolder(path))) return;
   throw new UsageError(
     "usage/flag",
-    `Cannot store Fisher information beside model "${model}": it is no model folder of your own`,
-    { hint: "Give an adapter with --adapter, or the folder of a model that was fine-tuned whole." },
+    `Cannot store Fisher information beside model "${model}": it is not a local model folder`,
+    { hint: "Give an adapter with --adapter, or the folder of a fully fine-tuned model." },
   );
 }
 
@@ -40,17 +40,17 @@ export const command = defineCommand({
   options: z.strictObject({
     ...MODEL_FLAGS,
     adapter: PATH.optional().describe(
-      "Adapter folder whose parameters are measured; without it, all weights of --model, which is then a folder of your own",
+      "Adapter folder whose parameters are measured; without it, all weights of --model, which must then be a local folder",
     ),
     data: PATH.describe(
-      "Data that the adapter or model was trained on, in the forms that eval reads; of a folder the training files",
+      "Data that the adapter or model was trained on, in the forms that eval reads; from a folder, its training files",
     ),
     ...EVALUATION_FLAGS,
     maxExamples: z
       .int()
       .positive()
       .default(256)
-      .describe("Number of examples to use, from the first on; each takes one pass"),
+      .describe("Number of examples to use, from the first one on; each takes one pass"),
   }),
   groups: {
     model: Object.keys(MODEL_FLAGS),

@@ -28,18 +28,20 @@ const OPTIONS = z.strictObject({
   adapter: z
     .array(NAME_OR_PATH)
     .default([])
-    .describe("Adapter folder to apply to the model; with --prompts several, NAME=FOLDER, which rows name"),
+    .describe(
+      "Adapter folder to apply to the model; with --prompts also several, as NAME=FOLDER, which rows select by name",
+    ),
   prompt: z.string().optional().describe("Text to continue; - reads it from standard input"),
   prompts: PATH.optional().describe(
-    'File with many prompts, written at once: a line each (.txt), or rows with "prompt" or "messages", and "adapter"',
+    'File of prompts, completed in batches: one per line (.txt), or rows with "prompt" or "messages", and optionally "adapter"',
   ),
-  output: PATH.optional().describe("With --prompts: .jsonl file for the texts, one row a prompt"),
+  output: PATH.optional().describe("With --prompts: write the texts to this .jsonl file, one row per prompt"),
   chat: z
     .boolean()
     .default(false)
-    .describe("Treat the prompt as a user message, in the model's chat template"),
+    .describe("Treat the prompt as a user message, and apply the model's chat template"),
   jsonSchema: PATH.optional().describe(
-    "With --prompt: file with a JSON schema that the text satisfies (docs/serving.md)",
+    "With --prompt: file with a JSON schema that the output must satisfy (docs/serving.md)",
   ),
   ...GENERATION_FLAGS,
 });

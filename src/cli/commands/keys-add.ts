@@ -13,7 +13,9 @@ export const command = defineCommand({
     role: z
       .enum(API_ROLES)
       .default("read")
-      .describe("What it may do: read: texts; train: files and jobs too; admin: adapters and everything"),
+      .describe(
+        "What it may do: read: generate text; train: files and jobs too; admin: everything, adapters included",
+      ),
   }),
   async run({ name, role, state }, io) {
     const key = await new KeyFile(state).add(name, role, Date.now(), async (made) => {
@@ -21,7 +23,7 @@ export const command = defineCommand({
       io.emit({ event: "key", key: made });
       await io.written();
     });
-    io.stderr(`This is the only time that the key is shown: "${state}" keeps its hash.`);
+    io.stderr(`The key is shown only this once: "${state}" stores its hash.`);
     io.emit({ event: "done", name, role, key });
   },
 });

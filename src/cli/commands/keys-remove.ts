@@ -10,7 +10,7 @@ export const command = defineCommand({
   options: z.strictObject(KEY_FLAGS),
   async run({ name, state }, io) {
     await new KeyFile(state).remove(name);
-    io.stdout(`The key "${name}" is refused from now on.`);
+    io.stdout(`Removed key "${name}": it is refused from now on.`);
     io.emit({ event: "done", name });
   },
 });

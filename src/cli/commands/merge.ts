@@ -32,13 +32,13 @@ const OPTIONS = z.strictObject({
     .enum(MODEL_FORMATS)
     .optional()
     .describe(
-      "Format to write; default: gguf where the output ends in .gguf, else a folder: of the form of the model, or hf",
+      "Format to write; default: gguf if the output ends in .gguf, otherwise a folder in the format of the model, or hf",
     ),
   dtype: z
     .enum(WRITABLE_NAMES)
     .optional()
     .describe(
-      "Data type of the matrices; default: as in the model, or f32 (hf) and f16 (gguf) in another format",
+      "Data type of the matrices; default: as in the model; when the format changes, f32 (hf) or f16 (gguf)",
     ),
   evalData: PATH.optional().describe("Data on which to compute the loss before and after merging"),
   ...EVALUATION_FLAGS,
@@ -159,7 +159,7 @@ function tellReport({ numChanged, substitutes, rounding }: MergeReport, output: 
   }
   if (rounding.lostChange > WARNED_LOSS) {
     warn(
-      `rounding to the types of this output takes back ${formatPercent(rounding.lostChange)} of what the adapter changes: choose a wider --dtype`,
+      `rounding to the data types of this output undoes ${formatPercent(rounding.lostChange)} of what the adapter changes: choose a wider --dtype`,
       io,
     );
   }

@@ -28,7 +28,9 @@ export const command = defineCommand({
     ...NAMED_DATA,
     data: NAMED_DATA.data
       .optional()
-      .describe(`${NAMED_DATA.data.description}; without it, all rows are of --max-length tokens`),
+      .describe(
+        `${NAMED_DATA.data.description}; without it, all rows are assumed to have --max-length tokens`,
+      ),
   }),
   groups: TRAIN_GROUPS,
   choosers: TRAIN_CHOOSERS,

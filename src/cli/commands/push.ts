@@ -32,7 +32,7 @@ export const command = defineCommand({
       bar.stop();
       const { files, leftOut, notes, url, commit, kind } = pushed;
       const sizeBytes = files.reduce((sum, file) => sum + file.sizeBytes, 0);
-      if (leftOut.length > 0) io.stdout(`not pushed: ${leftOut.join(", ")}`);
+      if (leftOut.length > 0) io.stdout(`not uploaded: ${leftOut.join(", ")}`);
       io.stdout(`${files.length} files, ${formatBytes(sizeBytes)}, are at ${url}`);
       const names = files.map((file) => file.name);
       io.emit({

@@ -58,7 +58,7 @@ async function questionsOf(path: string): Promise<{ question: Message; reference
       const [question, reference] = row.kind === "chat" ? row.messages.map(({ message }) => message) : [];
       if (question && reference) return { question, reference: reference.content };
       throw new FormatError("format/json", `Cannot use "${path}": no question and answer`, {
-        hint: "Put the file back that came with graft.",
+        hint: "Restore the file that came with graft.",
       });
     });
 }
@@ -96,11 +96,9 @@ export const command = defineCommand({
   positionals: [],
   options: z.strictObject({
     model: NAME_OR_PATH.default(DEFAULT_MODEL).describe("Model to fine-tune"),
-    output: PATH.default("runs/quickstart").describe(
-      "Folder for the result; a run that it holds is replaced",
-    ),
+    output: PATH.default("runs/quickstart").describe("Output folder; a run already in it is replaced"),
     epochs: z.number().positive().default(SETTINGS.epochs).describe("Passes over the examples"),
-    resume: z.boolean().default(false).describe("Continue the stopped run in the folder"),
+    resume: z.boolean().default(false).describe("Resume the stopped run in the folder"),
     threads: THREADS,
   }),
   async run({ model, output, epochs, resume, threads }, io) {

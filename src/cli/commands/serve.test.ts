@@ -186,8 +186,8 @@ test("flags that could never do are refused before anything is opened", async ()
     ["--drain-seconds", "1e9", /expected a number/],
     ["--adapter", "runs/a/final,runs/b/final", /two are named "final"/],
     ["--adapter", "q=", /Cannot read --adapter: "q=", expected NAME=FOLDER or a folder/],
-    ["--adapter", "a\nb=runs/a", /expected a name in one line/],
-    ["--served-model-name", "a\nb", /served-model-name.*, expected a name in one line/],
+    ["--adapter", "a\nb=runs/a", /expected a name on one line/],
+    ["--served-model-name", "a\nb", /served-model-name.*, expected a name on one line/],
     ["--database", "mysql://db/graft", /expected a URL that begins with postgres:\/\//],
   ];
   const taken = createServer().listen(0, "127.0.0.1");
@@ -270,5 +270,5 @@ test("a model of classes, or an adapter that is, is served at /classify, and tra
   const state = join(root, "no-jobs");
   const { status, stderr } = await runMain(["serve", ...words, "--adapter", judge, "--state", state], {});
   assert.equal(status, 2);
-  assert.match(stderr, /Cannot use --state with a model that tells classes/);
+  assert.match(stderr, /Cannot use --state with a classification model/);
 });

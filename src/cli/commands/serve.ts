@@ -138,7 +138,7 @@ async function serve(
     server = await listen(app, {
       ...options,
       readTls: () => readTls(options.tlsCert, options.tlsKey),
-      onTrouble: (error) => warn(`the certificate stays as it was: ${toldWhole(error)}`, io),
+      onTrouble: (error) => warn(`the old certificate stays in use: ${toldWhole(error)}`, io),
       clientTimeoutMs: options.clientTimeout * 1000,
     });
     const { url } = server;
@@ -147,7 +147,7 @@ async function serve(
     const stopped = io.signal.aborted ? null : once(io.signal, "abort");
     await Promise.race([stopped, begun.then(() => stopped)]);
   } finally {
-    if (server) io.stderr("stopping: texts in work may go on, new requests are refused");
+    if (server) io.stderr("stopping: running requests may finish, new ones are refused");
     await drain(state, server, options.drainSeconds * 1000);
   }
   io.emit({ event: "stopped" });
@@ -189,16 +189,20 @@ async function openJobs(
 /** Jobs in a database still need a folder for their files. @throws UsageError "usage/flag" */
 function requireState({ database, state, store }: ServeOptions): void {
   if (store !== undefined && database === undefined) {
-    throw new UsageError("usage/flag", "Cannot use --store without --database: jobs would be in a folder", {
-      hint: "Give --database URL as well.",
-    });
+    throw new UsageError(
+      "usage/flag",
+      "Cannot use --store without --database: jobs would be kept in a folder",
+      {
+        hint: "Give --database URL as well.",
+      },
+    );
   }
   if (database === undefined || state !== undefined) return;
   throw new UsageError(
     "usage/flag",
     "Cannot use --database without --state: files and adapters need a folder",
     {
-      hint: "Give --state FOLDER, which workers share as their --files, or which is for copies with --store.",
+      hint: "Give --state FOLDER: workers share it as their --files; with --store it holds copies.",
     },
   );
 }
@@ -216,18 +220,30 @@ function refuseUnused({ database, state }: ServeOptions, given: ReadonlySet<stri
       throw new UsageError("usage/flag", `Cannot use --${kebabCase(key)} ${why}`, { hint });
   };
   if (state === undefined) {
-    refuse(OF_JOBS, "without --state: nothing is trained", "Give --state FOLDER as well, or leave it out.");
+    refuse(
+      OF_JOBS,
+      "without --state: this server trains nothing",
+      "Give --state FOLDER as well, or remove the flag.",
+    );
   } else if (database !== undefined) {
-    refuse(OF_TRAINING, "with --database: workers train the jobs, each one at a time", "Leave it out.");
+    refuse(
+      OF_TRAINING,
+      "with --database: workers train the jobs, each of them one at a time",
+      "Leave it out.",
+    );
   }
 }
 
 /** Jobs of a server train what writes text. @throws UsageError "usage/flag" */
 function refuseJobs({ state }: ServeOptions): void {
   if (state === undefined) return;
-  throw new UsageError("usage/flag", "Cannot use --state with a model that tells classes: jobs train texts", {
-    hint: "Leave --state out, and train by graft train.",
-  });
+  throw new UsageError(
+    "usage/flag",
+    "Cannot use --state with a classification model: jobs train models that generate text",
+    {
+      hint: "Leave --state out, and train with graft train.",
+    },
+  );
 }
 
 function tell(io: CommandIO, url: string, state: ServerState, asksForKey: boolean): void {

@@ -53,7 +53,7 @@ test("without a terminal a run says what it is about to do, and what has come of
     .split("\n");
   assert.match(lines[0] ?? "", /^Model {5}.*\/model, \d\d,\d{3} parameters$/);
   assert.match(lines[1] ?? "", /^Method {4}lora, [\d,]+ trainable parameters \(\d+(\.\d+)? %\)$/);
-  assert.match(lines[2] ?? "", /^Data {6}7 examples, \d+ tokens \(\d+ trained\); 1 cut at 64 tokens$/);
+  assert.match(lines[2] ?? "", /^Data {6}7 examples, \d+ tokens \(\d+ trained\); 1 truncated at 64 tokens$/);
   assert.equal(lines[3], "Held out  7 examples");
   assert.equal(lines[4], "Steps     2, 2 per epoch");
   assert.match(lines[5] ?? "", /^held-out loss before training: /);

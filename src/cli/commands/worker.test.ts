@@ -241,7 +241,7 @@ test("a job whose worker is killed while the store takes nothing is ended by ano
   const row = await ended(table, "ftjob-1");
   assert.equal(row.job.status, "succeeded", JSON.stringify(row.job.error));
   assert.match(row.folder, /^run-\d+$/);
-  assert.ok(other!.warnings.some((line) => line.includes("jobs go on")));
+  assert.ok(other!.warnings.some((line) => line.includes("jobs continue")));
   other!.child.kill("SIGTERM");
   await once(other!.child, "close");
   await files.fetchRun("ftjob-1", row.folder);
@@ -308,7 +308,7 @@ test("a worker that does not see the files of the servers leaves their jobs, say
   assert.equal(done.status, "succeeded", JSON.stringify(done.error));
   worker.child.kill("SIGTERM");
   await once(worker.child, "close");
-  assert.ok(worker.warnings.some((line) => line.includes("jobs go on")));
+  assert.ok(worker.warnings.some((line) => line.includes("jobs continue")));
   await database.close();
   await wire.stop();
 });

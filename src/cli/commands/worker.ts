@@ -39,9 +39,7 @@ const newId = (): string => randomUUID().replaceAll("-", "");
 
 const OPTIONS = z.strictObject({
   ...MODEL,
-  servedModelName: ONE_LINE_NAME.optional().describe(
-    "Name of the base, for people; default: that of the model",
-  ),
+  servedModelName: ONE_LINE_NAME.optional().describe("Display name of the base; default: that of the model"),
   database: DATABASE.describe("URL of the PostgreSQL database of the servers"),
   files: PATH.optional().describe(
     "The servers' --state folder, shared with this machine; required unless --store is given",
@@ -51,7 +49,7 @@ const OPTIONS = z.strictObject({
     .number()
     .min(1)
     .default(30)
-    .describe("How long a worker may be silent before another takes its job"),
+    .describe("Seconds without a sign of life after which another worker takes over a job"),
 });
 
 export const command = defineCommand({

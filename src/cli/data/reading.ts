@@ -11,7 +11,7 @@ import type { Bar } from "../terminal/progress.ts";
 /** Flags of every command that reads rows. */
 export const ROW_FLAGS = {
   columns: COLUMNS,
-  skipFaulty: z.boolean().default(false).describe("Skip rows that cannot be used, and count them"),
+  skipFaulty: z.boolean().default(false).describe("Skip unusable rows, and count them"),
 };
 
 /** A bar of the rows of one file after another; nothing is drawn before a large one is read. */

@@ -153,7 +153,7 @@ class ArgvReader {
       names: namesOf(flags),
       write: (known) => `--${known}`,
     });
-    const behind = typed.startsWith("--") ? "" : "; an argument that begins with - goes behind a word --";
+    const behind = typed.startsWith("--") ? "" : "; put arguments that begin with - after --";
     this.#problems.push(`${typed} ${problem}${behind}`);
     if (hint !== null) this.#hints.push(hint);
     if (inline === undefined && !startsFlag(this.#rest[0] ?? "--")) {
@@ -178,13 +178,13 @@ function placeArguments(
     if (takesRest || !texts.has(key)) addTexts(texts, key, own);
     else problems.push(...own.map((word) => `argument "${word}" and --${flag?.name} are the same setting`));
   }
-  return [...problems, ...left.map((word) => `argument "${word}" is one too many`)];
+  return [...problems, ...left.map((word) => `unexpected argument "${word}"`)];
 }
 
 /** Which flags take what other tools take as an argument: `serve MODEL`, `train DATA`, `generate PROMPT`. */
 function tellFlagsFor(flags: readonly Flag[]): string[] {
   const names = ["model", "data", "prompt"].filter((name) => flags.some((flag) => flag.name === name));
-  return names.length === 0 ? [] : [`Say what it is: ${names.map((name) => `--${name}`).join(" or ")}.`];
+  return names.length === 0 ? [] : [`Name its flag: ${names.map((name) => `--${name}`).join(" or ")}.`];
 }
 
 function addTexts(texts: Map<string, string[]>, key: string, added: readonly string[]): void {

@@ -18,7 +18,7 @@ export interface SettingsFile {
   readonly hints: readonly string[];
 }
 
-const SETTINGS_HINT = "Write YAML, a setting and its value a line, such as epochs: 3; or one object of JSON.";
+const SETTINGS_HINT = "Write YAML with one setting per line, such as epochs: 3, or a single JSON object.";
 
 async function readText(path: string): Promise<string> {
   try {
@@ -72,7 +72,7 @@ export async function readConfigFile(path: string, flags: readonly Flag[]): Prom
       });
       problems.push(`${name} ${problem}`);
       if (hint !== null) hints.push(hint);
-    } else if (values.has(flag.key)) problems.push(`${name} is there twice`);
+    } else if (values.has(flag.key)) problems.push(`${name} is given twice`);
     else {
       values.set(flag.key, readSetting(flag, value));
       names.set(flag.key, nameOf);

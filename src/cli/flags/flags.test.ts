@@ -290,7 +290,10 @@ test("what is wrong with a key of a settings file is said of it, with the file, 
   assert.match(message, /^ {2}--rank is "x", expected /m);
   assert.doesNotMatch(message, /many|--packing|--learning/);
   const ofItself = await problemsOf("a", "--config", writeSettings("rank: &rank [*rank]\n"));
-  assert.match(ofItself, /key "rank" of .*yaml is a value that JSON cannot hold, expected a whole number/);
+  assert.match(
+    ofItself,
+    /key "rank" of .*yaml is a value that JSON cannot represent, expected a whole number/,
+  );
 });
 
 test("what is wrong inside a value of a settings file is said of its place there, and of one alone without a number", async () => {
@@ -338,10 +341,10 @@ test("words that every JavaScript object knows are plain words", async () => {
 
 test("a surplus argument is an error", async () => {
   const argv = parseArgv(["a", "b"], FLAGS, ["inputFile"]);
-  assert.deepEqual(argv.problems, ['argument "b" is one too many']);
+  assert.deepEqual(argv.problems, ['unexpected argument "b"']);
   assert.deepEqual(argv.hints, []);
   const bare = parseArgv(["m.gguf"], FLAGS, []);
-  assert.deepEqual(bare.hints, ["Say what it is: --data."]);
+  assert.deepEqual(bare.hints, ["Name its flag: --data."]);
 });
 
 test("a list of paths is a flag that is repeated, and commas are part of a path", async () => {

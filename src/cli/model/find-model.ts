@@ -30,7 +30,7 @@ async function baseOf(adapter: string): Promise<string> {
     throw new UsageError(
       "usage/adapter",
       `Cannot find the model of adapter "${adapter}": base_model_name_or_path of adapter_config.json is ${JSON.stringify(base)}, expected a name`,
-      { hint: "Give the model that it was made for as --model." },
+      { hint: "Give the model it was made for as --model." },
     );
   }
   return typeof revision === "string" && /^[^/]+\/[^/]+$/.test(base) ? `${base}@${revision}` : base;

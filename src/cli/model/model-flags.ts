@@ -25,7 +25,7 @@ export const MODEL_FLAGS = {
     .enum(BASE_KINDS)
     .optional()
     .describe(
-      "Round the matrices of a base of floats to this kind on loading, as in training (docs/storage.md)",
+      "Quantize the matrices of a float base to this type while loading, as in training (docs/storage.md)",
     ),
   chatTemplate: CHAT_TEMPLATE,
   threads: THREADS,

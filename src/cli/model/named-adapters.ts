@@ -6,7 +6,7 @@ import { ONE_LINE_NAME } from "../../server/one-line-name.ts";
 
 const refused = (text: string): UsageError =>
   new UsageError("usage/flag", text, {
-    hint: "Give names: --adapter one=FOLDER --adapter other=FOLDER.",
+    hint: "Give each a name: --adapter one=FOLDER --adapter other=FOLDER.",
   });
 
 /** Reads `NAME=FOLDER`, or a folder that gives the name. @throws UsageError "usage/flag" */
@@ -16,7 +16,7 @@ function readNamed(text: string): NamedAdapter {
   const path = place > 0 ? text.slice(place + 1) : text;
   if (path === "") throw refused(`Cannot read --adapter: "${text}", expected NAME=FOLDER or a folder`);
   if (ONE_LINE_NAME.safeParse(name).success) return { name, path };
-  throw refused(`Cannot use --adapter: the name is "${name}", expected a name in one line`);
+  throw refused(`Cannot use --adapter: the name is "${name}", expected a name on one line`);
 }
 
 /** Reads several. @throws UsageError "usage/flag" for one without a name or folder, and when two have one name */

@@ -4,5 +4,5 @@ import { PATH } from "../../messages/paths.ts";
 
 export const KEY_FLAGS = {
   name: z.string().describe("Name of the key, for lists and messages"),
-  state: PATH.describe("State folder of graft serve, in which keys.json lies"),
+  state: PATH.describe("State folder of graft serve, which holds keys.json"),
 };

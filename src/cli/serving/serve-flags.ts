@@ -18,7 +18,7 @@ export const STORE = z
   .string()
   .optional()
   .describe(
-    "s3://BUCKET/PREFIX of an S3-compatible store for files and runs, instead of a shared folder; AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY say where and with what keys",
+    "s3://BUCKET/PREFIX in an S3-compatible store for files and runs, instead of a shared folder; AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY give its address and credentials",
   );
 
 /** Typed as a size, read as bytes. */
@@ -44,7 +44,7 @@ export const API_KEY = z
   .string()
   .meta({ format: SECRET_FORMAT })
   .trim()
-  .regex(/^\S{8,}$/, "text of at least 8 characters without blanks");
+  .regex(/^\S{8,}$/, "text of at least 8 characters without spaces");
 
 export type ServeOptions = z.output<typeof SERVE_OPTIONS>;
 export const SERVE_OPTIONS = z.strictObject({
@@ -52,32 +52,32 @@ export const SERVE_OPTIONS = z.strictObject({
   adapter: z
     .array(NAME_OR_PATH)
     .default([])
-    .describe("Adapters to serve, each NAME=FOLDER or a folder, whose name it then has"),
+    .describe("Adapters to serve: NAME=FOLDER, or a folder, whose name is then the name of the adapter"),
   adapterRoot: PATH.optional().describe(
-    "Folder of more adapters: a request whose model is the name of a folder in it loads that adapter; keys with the role admin may load any of them under another name",
+    "Folder of further adapters: a request whose model is the name of a folder in it loads that adapter; admin keys may load any of them under another name",
   ),
   servedModelName: ONE_LINE_NAME.optional().describe(
-    "Name of the base for clients; default: that of the model",
+    "Name of the base as clients see it; default: that of the model",
   ),
   cacheMemory: BYTE_SIZE.optional().describe(
     "Memory for keys and values; default: enough for one text of full length, between 512MB and 2GB",
   ),
   maxBatch: z.int().positive().default(16).describe("Texts generated at once; the others wait"),
   state: PATH.optional().describe(
-    "Folder for uploaded files and fine-tuning jobs; without it nothing is trained",
+    "Folder for uploaded files and fine-tuning jobs; without it the server trains nothing",
   ),
   database: DATABASE.optional().describe(
-    "URL of a PostgreSQL database for jobs, which graft worker processes then train; without it they are kept in the state folder and trained here",
+    "URL of a PostgreSQL database for jobs, which graft worker processes then train; without it jobs are kept in the state folder and trained by the server",
   ),
   store: STORE,
-  maxJobs: z.int().positive().default(100).describe("Fine-tuning jobs that may wait; more are refused"),
+  maxJobs: z.int().positive().default(100).describe("Fine-tuning jobs that may be queued; more are refused"),
   concurrentJobs: z
     .int()
     .positive()
     .default(1)
-    .describe("Fine-tuning jobs that train at a time, block by block in turn; the others wait"),
+    .describe("Fine-tuning jobs that train at once, taking turns block by block; the others wait"),
   trainCompute: MODEL_FLAGS.compute.describe(
-    "Arithmetic of the products of trainings, which may be another than that of texts (docs/storage.md)",
+    "Arithmetic of the matrix products in training, which may differ from that of text generation (docs/storage.md)",
   ),
   policy: z
     .enum(TURN_POLICIES.map(({ name }) => name))
@@ -87,33 +87,31 @@ export const SERVE_OPTIONS = z.strictObject({
     .enum(CO_TRAININGS)
     .default("slices")
     .describe(
-      "Forward passes of trainings, block by block in turn with texts, or flat: as one batch with what texts run next, in float32",
+      "Forward passes of training: slices: take turns with text generation, block by block; flat: run as one batch with it, in float32",
     ),
   targetQueueMs: z
     .number()
     .positive()
     .default(DEFAULT_TARGETS.queueMs)
-    .describe("Longest wait of a text for its first step beside a training, in milliseconds"),
+    .describe(
+      "Target for the longest wait of a request before its first step while training runs, in milliseconds",
+    ),
   targetFirstTokenMs: z
     .number()
     .positive()
     .default(DEFAULT_TARGETS.firstTokenMs)
-    .describe("Longest time from a request to its first token, in milliseconds"),
+    .describe("Target for the time from a request to its first token, in milliseconds"),
   targetTokenMs: z
     .number()
     .positive()
     .default(DEFAULT_TARGETS.tokenMs)
-    .describe("Longest time from one token to the next, on average over a text, in milliseconds"),
-  maxAdapters: z
-    .int()
-    .positive()
-    .default(16)
-    .describe("Adapters that stay in memory although nobody uses them"),
+    .describe("Target for the average time between two tokens of a text, in milliseconds"),
+  maxAdapters: z.int().positive().default(16).describe("Unused adapters that stay in memory"),
   updateMemory: BYTE_SIZE.prefault("2GB").describe(
-    "Memory for updates that are as large as weights, as some methods make them: texts with such adapters share a pass as long as theirs fit, and take turns beyond it",
+    "Memory for weight-sized updates, which some methods need: texts with such adapters share a pass as long as their updates fit, and take turns otherwise",
   ),
   host: z.string().default("127.0.0.1").describe("Address to listen on"),
-  port: z.int().min(0).max(65_535).default(8080).describe("Port to listen on; 0: any that is free"),
+  port: z.int().min(0).max(65_535).default(8080).describe("Port to listen on; 0: any free port"),
   apiKey: z
     .array(API_KEY)
     .default([])
@@ -123,45 +121,45 @@ export const SERVE_OPTIONS = z.strictObject({
   cors: z
     .array(z.string().refine(isOrigin, "expected an origin such as https://example.org, without a path"))
     .default([])
-    .describe("Origins of web pages that may call; *: all"),
-  tlsCert: PATH.optional().describe("Certificate chain for HTTPS, a PEM file; with --tls-key"),
+    .describe("Origins of web pages that may call the server; *: all"),
+  tlsCert: PATH.optional().describe("Certificate chain for HTTPS, a PEM file; needs --tls-key"),
   tlsKey: PATH.optional().describe("Private key of the certificate, a PEM file"),
   rateLimit: z
     .int()
     .positive()
     .optional()
-    .describe("Requests a minute of each key, or of each address where no key is asked for"),
-  maxBody: BYTE_SIZE.prefault("16MB").describe("Largest request"),
+    .describe("Requests per minute and key, or per address if no keys are in use"),
+  maxBody: BYTE_SIZE.prefault("16MB").describe("Largest request body"),
   maxRequestTokens: z
     .int()
     .positive()
     .optional()
-    .describe("Tokens that one request may ask for, prompts and new ones over all of its texts"),
+    .describe("Most tokens per request: prompts and new tokens, over all of its texts"),
   maxWaiting: z
     .int()
     .min(0)
     .default(256)
-    .describe("Texts that may wait for their turn; more are refused with status 503"),
+    .describe("Texts that may be queued; more are refused with status 503"),
   requestTimeout: z
     .number()
     .positive()
     .max(MAX_SECONDS)
     .default(600)
-    .describe("Seconds that the texts of a request may take"),
+    .describe("Most seconds that a request may take to complete"),
   clientTimeout: z
     .number()
     .positive()
     .max(MAX_SECONDS)
     .default(60)
     .describe(
-      "Seconds that a client may take to send a request, to read on, or to ask again on a connection",
+      "Most seconds that a client may take to send a request, to read the answer, or to send the next request on a connection",
     ),
   drainSeconds: z
     .number()
     .min(0)
     .max(MAX_SECONDS)
     .default(30)
-    .describe("How long texts may go on when the server is told to stop"),
+    .describe("How long running requests may continue after the server is told to stop"),
 });
 
 /** Title → flags. */

@@ -11,7 +11,7 @@ const QUIET_MS = 60_000;
 
 /** Tells of troubles with the queue of jobs on standard error, and of their end. */
 export function troublesTo(io: CommandIO): TroubleOptions {
-  return { onTrouble: (error) => warn(toldWhole(error), io), onRecovered: () => io.stderr("jobs go on") };
+  return { onTrouble: (error) => warn(toldWhole(error), io), onRecovered: () => io.stderr("jobs continue") };
 }
 
 /** How a server or a worker waits for its store and its database while it starts. */

@@ -68,9 +68,13 @@ export function openProcessTerminal(): ProcessTerminal {
   // What nobody sees any more is no reason to end a run: the pipe is closed (`graft … | head`), or the terminal gone.
   const onError = ({ code = "" }: NodeJS.ErrnoException): void => {
     if (code === "EPIPE" || code === "EIO") return;
-    const failed = new FailedError("failed/write", `Cannot write the output: ${code}, expected room for it`, {
-      hint: "Free some space on the disk, or send the output elsewhere.",
-    });
+    const failed = new FailedError(
+      "failed/write",
+      `Cannot write the output: ${code}, expected space for it`,
+      {
+        hint: "Free some space on the disk, or send the output elsewhere.",
+      },
+    );
     process.exit(reportError(failed, createIO(terminal, { json: false })));
   };
   for (const stream of [stdout, stderr]) stream.on("error", onError);
@@ -92,7 +96,7 @@ async function writtenTo(stream: NodeJS.WritableStream): Promise<void> {
     });
   } catch (cause) {
     throw new FailedError("failed/write", "Cannot write the output: nobody reads it, expected a reader", {
-      hint: "Send the output to a terminal, a file, or a program that reads it to its end.",
+      hint: "Send the output to a terminal, a file, or a program that reads all of it.",
       cause,
     });
   }

@@ -34,7 +34,7 @@ const CHAT_COMMANDS: readonly ChatCommand[] = [
   {
     name: "help",
     argument: "",
-    summary: "Show this",
+    summary: "Show this help",
     run: (_, { width }) =>
       table(
         [
@@ -42,7 +42,7 @@ const CHAT_COMMANDS: readonly ChatCommand[] = [
             ({ name, argument, summary }) => [`/${name} ${argument}`.trim(), summary] as const,
           ),
           ["exit, Ctrl-D", "Leave"] as const,
-          ["Ctrl-C", "Stop the answer; at the prompt: leave"] as const,
+          ["Ctrl-C", "Stop the answer; at the prompt: quit"] as const,
         ],
         width,
       ).join("\n"),
@@ -50,25 +50,25 @@ const CHAT_COMMANDS: readonly ChatCommand[] = [
   {
     name: "system",
     argument: "TEXT",
-    summary: "Set the system message, and keep the conversation; without a text there is none",
+    summary: "Set the system message, and keep the conversation; without text, remove it",
     run(text, { conversation }) {
       conversation.setSystem(text === "" ? null : text);
-      return text === "" ? "There is no system message now." : "The system message is set.";
+      return text === "" ? "System message removed." : "System message set.";
     },
   },
   {
     name: "reset",
     argument: "",
-    summary: "Forget the conversation, but not the system message",
+    summary: "Clear the conversation, but keep the system message",
     run(_, { conversation }) {
       conversation.reset();
-      return "The conversation is forgotten.";
+      return "The conversation is cleared.";
     },
   },
   {
     name: "save",
     argument: "FILE",
-    summary: "Add the conversation to a .jsonl file, as a row that graft train reads",
+    summary: "Append the conversation to a .jsonl file, as a row that graft train can read",
     async run(path, { conversation: { messages } }) {
       if (path === "") {
         throw new UsageError("usage/flag", 'Cannot run "/save": FILE is missing, expected a path', {
@@ -87,13 +87,13 @@ const CHAT_COMMANDS: readonly ChatCommand[] = [
       } catch (error) {
         throw toFailedWrite(error, path);
       }
-      return `${messages.length} messages are added to ${path}.`;
+      return `Added ${messages.length} messages to ${path}.`;
     },
   },
   {
     name: "adapter",
     argument: "NAME|off",
-    summary: "Switch to an adapter by name or folder, or to the model alone; without a name, list them",
+    summary: "Switch to an adapter by name or folder, or to the bare model; without a name, list them",
     async run(name, { model: { tasks } }) {
       const isLoaded = (wanted: string): boolean => tasks.list().some((task) => task.name === wanted);
       if (name === "") {
@@ -102,11 +102,11 @@ const CHAT_COMMANDS: readonly ChatCommand[] = [
       }
       if (name === "off") {
         await tasks.switch(null);
-        return "The model answers alone.";
+        return "Now answering: the bare model.";
       }
       const loaded = isLoaded(name) ? name : (await tasks.load(basename(resolve(name)), name)).name;
       await tasks.switch(loaded);
-      return `Adapter ${loaded} answers.`;
+      return `Now answering: adapter ${loaded}.`;
     },
   },
 ];
@@ -150,12 +150,12 @@ export async function runChatCommand(line: string, state: ChatState): Promise<st
     );
     const known = "Type /help for the commands.";
     throw new UsageError("usage/flag", `Cannot run "/${name}": there is no such command`, {
-      hint: match === null ? known : `The nearest is /${match}. ${known}`,
+      hint: match === null ? known : `Did you mean /${match}? ${known}`,
     });
   }
   if (argument !== "" && command.argument === "") {
     throw new UsageError("usage/flag", `Cannot run "/${name}": it takes no text, found "${argument}"`, {
-      hint: `Type /${name} alone.`,
+      hint: `Type just /${name}.`,
     });
   }
   return await command.run(argument, state);

@@ -56,7 +56,8 @@ export async function classifyTexts(
   for (const note of notes) warn(note, io);
   const texts = await readTexts(request, { tokenizer, classes }, maxLength);
   const numCut = texts.filter(({ isCut }) => isCut).length;
-  if (numCut > 0) warn(`${formatCountOf(numCut, "text")} cut to ${maxLength} tokens (--max-length)`, io);
+  if (numCut > 0)
+    warn(`${formatCountOf(numCut, "text")} truncated to ${maxLength} tokens (--max-length)`, io);
   const examples = texts.map(({ example }) => example);
   const found = await judgeAll(request, parts, examples, io);
   const judgements = found.map((logits) => judge(model, classes.names, logits));

@@ -187,8 +187,8 @@ describe("generate --prompts", () => {
   test("flags that do not go together are refused", async () => {
     const path = writePrompts("some.txt", "x\n");
     for (const [words, message] of [
-      [[], /there is no prompt/],
-      [["--prompt", "x", "--prompts", path], /one of --prompt and --prompts/],
+      [[], /neither --prompt nor --prompts is given/],
+      [["--prompt", "x", "--prompts", path], /--prompt and --prompts are both given/],
       [["--prompt", "x", "--output", path], /--output is given/],
       [["--prompt", "x", "--adapter", one, "--adapter", other], /several adapters/],
       [["--prompt", "x", "--adapter", "q="], /Cannot read --adapter: "q=", expected NAME=FOLDER/],

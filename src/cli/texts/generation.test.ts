@@ -182,7 +182,7 @@ test("chat goes on when the conversation is longer than the model's context, and
   const words = ["chat", "--model", model, "--max-new-tokens", "1"];
   const { status, stderr, stdout } = await runProcess(words, `${"x".repeat(150)}\n`.repeat(6));
   assert.equal(status, 0);
-  assert.match(stderr, /^(warning: the conversation is longer .* context: \d oldest turns? forgotten\n)+$/);
+  assert.match(stderr, /^(warning: the conversation is longer .* context: \d oldest turns? dropped\n)+$/);
   assert.ok(stdout.split("\n").length >= 7);
 });
 
@@ -220,13 +220,13 @@ test("chat has commands: help, system, save, adapters; exit leaves", async () =>
     assert.ok(told[0]?.includes(name), name);
   assert.deepEqual(told.slice(1), [
     "usage/flag",
-    "The system message is set.",
-    `3 messages are added to ${saved}.`,
-    `3 messages are added to ${cut}.`,
-    "Adapter adapter answers.",
+    "System message set.",
+    `Added 3 messages to ${saved}.`,
+    `Added 3 messages to ${cut}.`,
+    "Now answering: adapter adapter.",
     "Adapters: adapter (active)",
-    "The conversation is forgotten.",
-    "The model answers alone.",
+    "The conversation is cleared.",
+    "Now answering: the bare model.",
     "usage/flag",
     "usage/flag",
     "format/file",
@@ -318,7 +318,7 @@ test("data show marks trained and cut text with brackets, and counts", async () 
       "",
       "2 examples, 53 tokens, 10 trained (19 %)",
       "Lengths 26 to 27, median 26.5, mean 26.5",
-      "Limit of 27 tokens: 1 cut (4 tokens lost).",
+      "Limit of 27 tokens: 1 truncated (4 tokens lost).",
       "",
     ].join("\n"),
   );
@@ -336,7 +336,7 @@ test("data show tells trained and masked text apart by colour on a terminal", as
   assert.ok(stdout.includes("\u001B[32mabc<|im_end|>\u001B[39m"), stdout);
   assert.ok(stdout.includes("\u001B[2m<|im_start|>user\nhi<|im_end|>\n<|im_start|>assistant\n\u001B[22m"));
   assert.doesNotMatch(stdout, /\[\+/);
-  assert.match(stdout, /Nothing is cut at 512 tokens/);
+  assert.match(stdout, /Nothing is truncated at 512 tokens/);
 });
 
 test("data show --json gives one object an example and a summary, and counts what is left out", async () => {
@@ -385,7 +385,7 @@ test("data show --objective shows both sides of a pair, and what their prompt lo
       "",
       "2 examples, 18 tokens, 10 trained (56 %)",
       "Lengths 3 to 6, median 4.5, mean 4.5",
-      "Limit of 6 tokens: 1 cut (6 tokens lost).",
+      "Limit of 6 tokens: 1 truncated (6 tokens lost).",
       "",
     ].join("\n"),
   );

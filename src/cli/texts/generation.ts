@@ -22,7 +22,7 @@ export const WRITING_FLAGS = {
     .enum([AUTO_COMPUTE, ...COMPUTE_NAMES])
     .default(AUTO_COMPUTE)
     .describe(
-      "Arithmetic of the matrix products (docs/storage.md); auto: with the codes of a file of few bits as they are, else in float32",
+      "Arithmetic of the matrix products (docs/storage.md); auto: directly on the codes of a quantized file, otherwise float32",
     ),
 };
 

@@ -35,7 +35,7 @@ export async function readRows<T extends object>(
       const { source } = row;
       const value = renameColumns(row.value, columns, () => false);
       if (!isRecord(value)) {
-        throw rowError("row", jsonKind(value), "an object", `Write {"${key}": "…"} a line.`);
+        throw rowError("row", jsonKind(value), "an object", `Write one {"${key}": "…"} per line.`);
       }
       found.push({ line: source.line, ...read(value, source) });
     } catch (error) {
@@ -48,9 +48,13 @@ export async function readRows<T extends object>(
     throw errorOf(first.code, `Cannot use ${what} "${path}":${told.join("")}`, first.hint);
   }
   if (found.length > 0) return found;
-  throw new UsageError("usage/data", `Cannot use ${what} "${path}": there are none, expected one at least`, {
-    hint: `Write a ${key} a line.`,
-  });
+  throw new UsageError(
+    "usage/data",
+    `Cannot use ${what} "${path}": the file is empty, expected at least one`,
+    {
+      hint: `Write one ${key} per line.`,
+    },
+  );
 }
 
 /** Lines of plain text; empty ones are skipped. */

@@ -19,17 +19,17 @@ const BYTES_WIDTH = 9;
 /** Time of a step beside that of its programs' products and passes: a guess. */
 const OVERHEAD = 1.2;
 
-const DISTURBED = "or far less: other programs ran while the speed was measured";
+const DISTURBED = "or far less: other programs were running while the speed was measured";
 
 /** Part → what it is. */
 const MEANINGS = {
-  weights: "frozen weights, as held and as programs read them",
-  trained: "what is trained, and what the method keeps frozen",
-  gradients: "gradients of what is trained",
-  optimizer: "the optimizer's state",
-  activations: "what passes keep and lend",
-  scratch: "what ONNX Runtime needs inside programs",
-  samples: "what writes samples between steps",
+  weights: "frozen weights, as stored and as programs read them",
+  trained: "trained parameters, and those the method keeps frozen",
+  gradients: "gradients of the trained parameters",
+  optimizer: "optimizer state",
+  activations: "memory that passes keep and borrow",
+  scratch: "memory that ONNX Runtime needs inside programs",
+  samples: "generating samples between steps",
   process: "Node, ONNX Runtime, tokenizer and data",
 } as const;
 
@@ -51,7 +51,7 @@ function secondsOf({ fitted, measured }: ToldPlan): number {
 
 function showActivations(recompute: Recompute): string {
   if (!recompute) return "kept for the backward pass";
-  return `computed again in the backward pass${recompute === true ? "" : ", but what attention gives"}`;
+  return `computed again in the backward pass${recompute === true ? "" : ", except the outputs of attention"}`;
 }
 
 function formatStepTime(seconds: number): string {
@@ -74,7 +74,7 @@ export function planLines(plan: ToldPlan): string[] {
     "",
     `${"Chosen".padEnd(LABEL_WIDTH)}${flags === "" ? "nothing: it fits as it is" : `${flags}: the fastest that fits`}`,
     `${"Activations".padEnd(LABEL_WIDTH)}${showActivations(memory.recompute)}`,
-    `${"Time".padEnd(LABEL_WIDTH)}about ${formatStepTime(seconds)} a step, ${formatDuration(1000 * seconds * totalSteps)} for ${formatCountOf(totalSteps, "step")}`,
+    `${"Time".padEnd(LABEL_WIDTH)}about ${formatStepTime(seconds)} per step, ${formatDuration(1000 * seconds * totalSteps)} for ${formatCountOf(totalSteps, "step")}`,
     ...(plan.measured.isDisturbed ? [`${"".padEnd(LABEL_WIDTH)}${DISTURBED}`] : []),
     `${"Command".padEnd(LABEL_WIDTH)}${shellWords(plan.words)}`,
   ];

@@ -44,10 +44,10 @@ function describeData(start: StartEvent): string {
   const limit = formatCountOf(start.max_length, "token");
   return [
     `${examples}, ${formatCountOf(start.tokens, "token")}${trained}`,
-    numCut === 0 ? `none cut at ${limit}` : `${formatCount(numCut)} cut at ${limit}`,
+    numCut === 0 ? `none truncated at ${limit}` : `${formatCount(numCut)} truncated at ${limit}`,
     ...(numDropped === 0
       ? []
-      : [`${formatCount(numDropped)} more left out: nothing to train on within ${limit}`]),
+      : [`${formatCount(numDropped)} more skipped: nothing to train on within ${limit}`]),
   ].join("; ");
 }
 

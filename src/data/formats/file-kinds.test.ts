@@ -143,7 +143,8 @@ describe("kinds of files", () => {
       const path = write(`much.txt${ending}`, compress(new Uint8Array((1 << 26) + 1)));
       await assert.rejects(readDataset(path, options), {
         code: "format/file",
-        message: /would become more than 67108864 bytes, expected at most 64 MiB or 64 times its own size$/,
+        message:
+          /would expand to more than 67108864 bytes, expected at most 64 MiB or 64 times its own size$/,
         hint: /^Decompress it first/,
       });
     });

@@ -35,7 +35,7 @@ export class Meter {
   /** Takes steps. @throws Error when none are left */
   spend(steps: number): void {
     this.#left -= steps;
-    if (this.#left < 0) throw new Error("it goes on without end: too many steps for so many messages");
+    if (this.#left < 0) throw new Error("it does not end: too many steps for so many messages");
     this.#budget.spend(CHARACTERS_OF_STEP * steps);
   }
 

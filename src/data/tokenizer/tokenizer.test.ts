@@ -462,7 +462,7 @@ describe("a tokenizer.json that would run without end", () => {
       const tokenizer = createTokenizer(withSteps(steps), budget());
       assert.throws(() => tokenizer.encode("x".repeat(400_000)), {
         code: "format/file",
-        message: /Cannot encode with tokenizer "tokenizer\.json": it goes on without end: \d+\.\d s so far/,
+        message: /Cannot encode with tokenizer "tokenizer\.json": it does not end: \d+\.\d s so far/,
         hint: /Divide the text into shorter ones/,
       });
       assert.equal(tokenizer.decode(tokenizer.encode("short")), "short");

@@ -97,8 +97,8 @@ test("writing over a folder fails with failed/write and leaves the folder", asyn
 test("toFailedWrite() has a remedy for each way a disk says no, and passes other errors", () => {
   for (const [code, remedy] of [
     ["ENOSPC", /Free some space/],
-    ["EFBIG", /by the disk's format or by ulimit -f/],
-    ["EACCES", /that you may write to/],
+    ["EFBIG", /limit of the file system or of ulimit -f/],
+    ["EACCES", /that you have permission to write to/],
     ["EROFS", /read-only/],
     ["EWHAT", /another output folder/],
   ] as const) {

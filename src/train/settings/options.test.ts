@@ -88,7 +88,7 @@ describe("parseTrainOptions()", () => {
     for (const residentMemory of [200, "200"])
       assert.equal(
         message({ residentMemory }),
-        `residentMemory is ${JSON.stringify(residentMemory)}, expected a size such as 200MB or 1.5GB, or a million bytes or more`,
+        `residentMemory is ${JSON.stringify(residentMemory)}, expected a size such as 200MB or 1.5GB, of at least a million bytes`,
       );
   });
 

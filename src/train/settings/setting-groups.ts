@@ -137,10 +137,7 @@ export const SETTING_GROUPS = {
       .optional()
       .describe("Share of the training data to hold out, drawn at random"),
     columns: COLUMNS,
-    skipFaulty: z
-      .boolean()
-      .optional()
-      .describe("Skip rows that cannot be used, and count them; default: off"),
+    skipFaulty: z.boolean().optional().describe("Skip unusable rows, and count them; default: off"),
     maxLength: maxLengthSetting("Maximum tokens per example; longer ones are truncated"),
     packing: z.boolean().default(false).describe("Pack several examples into each row of max-length tokens"),
     shuffle: z.boolean().default(true).describe("Shuffle the examples anew in every epoch"),

@@ -26,7 +26,7 @@ export type TrainInput = {
   readonly evalShare?: number | undefined;
   /** Names of columns in the data: prompt=question,completion=answer */
   readonly columns?: string | Readonly<Record<string, string>> | undefined;
-  /** Skip rows that cannot be used, and count them; default: off */
+  /** Skip unusable rows, and count them; default: off */
   readonly skipFaulty?: boolean | undefined;
   /** Maximum tokens per example; longer ones are truncated; default: 512, or the model's positions if they are fewer */
   readonly maxLength?: number | undefined;
