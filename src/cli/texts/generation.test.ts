@@ -231,7 +231,7 @@ test("chat has commands: help, system, save, adapters; exit leaves", async () =>
     "usage/flag",
     "format/file",
   ]);
-  assert.match(stderr, /Cannot run "\/rest": there is no such command\nhint: The nearest is \/reset\./);
+  assert.match(stderr, /Cannot run "\/rest": there is no such command\nhint: Did you mean \/reset\?/);
   const answers = events.filter(({ event }) => event === "answer");
   assert.equal(answers.length, 3);
   const [row] = readFileSync(saved, "utf8").trimEnd().split("\n");
