@@ -39,7 +39,7 @@ export function requireClasses({ name, model }: Pick<BaseModel, "name" | "model"
     "usage/model",
     `Cannot classify with model "${name}": it is for ${model.task} (family ${model.modelType}), expected a model with classes`,
     {
-      hint: "Choose a model or an adapter that has learned classes: training with the objective classification makes one of any model that reads text.",
+      hint: "Choose a model or an adapter with classes: training with the objective classification makes one from any text model.",
     },
   );
 }

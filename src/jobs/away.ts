@@ -5,7 +5,7 @@
 import { type ErrorCode, GraftError } from "../errors.ts";
 
 const AWAY: ReadonlyMap<ErrorCode, string> = new Map([
-  ["failed/database", "The database of the server does not answer, or has no room"],
+  ["failed/database", "The database of the server does not answer, or is out of space"],
   ["failed/store", "The store of the server does not answer, or refuses"],
 ]);
 
@@ -17,5 +17,5 @@ export function whatIsAway(error: unknown): string | null {
 /** What clients are told of an error of which nothing else is for them; null: it is not of this kind. */
 export function toldOfAway(error: unknown): string | null {
   const what = whatIsAway(error);
-  return what === null ? null : `${what}: try again soon`;
+  return what === null ? null : `${what}: try again shortly`;
 }

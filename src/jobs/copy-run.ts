@@ -31,8 +31,8 @@ export async function copyRun(source: string, target: string): Promise<void> {
   try {
     for (let numCopies = 1; !(await copySame(source, copy)); numCopies++) {
       if (numCopies === MAX_COPIES) {
-        throw new FailedError("failed/write", `Cannot copy the run "${source}": it changes all the time`, {
-          hint: "Stop the worker that still writes it.",
+        throw new FailedError("failed/write", `Cannot copy the run "${source}": it keeps changing`, {
+          hint: "Stop the worker that is still writing it.",
         });
       }
       await disk().rm(copy, { recursive: true, force: true });

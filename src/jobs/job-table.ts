@@ -98,7 +98,7 @@ export interface JobTable {
   list(): Promise<JobRow[]>;
   /** Ids of those that have ended, with their removals. */
   listEnded(): Promise<ReadonlyMap<string, number>>;
-  /** What a job has told, the newest first; null: `after` is none of it. */
+  /** What a job has told, newest first; null: `after` is none of it. */
   listEvents(id: string, part?: EventPart): Promise<JobEvent[] | null>;
   /** What a job has told of steps, the oldest first. */
   listEventsOf(id: string, steps: readonly number[]): Promise<JobEvent[]>;

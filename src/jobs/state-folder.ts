@@ -115,7 +115,7 @@ export class StateFolder {
     if (found === null) return;
     throw new UsageError(
       "usage/flag",
-      `Cannot begin with jobs: ${found}, expected the folder that is --state of the servers, with what was uploaded`,
+      `Cannot start on jobs: ${found}, expected the servers' --state folder, with the uploaded files`,
       { hint: "Check that it is mounted; workers wait for the first upload." },
     );
   }
@@ -161,8 +161,8 @@ export class StateFolder {
     const name = basename(from);
     const [step] = checkpointSteps([name]);
     if (step === undefined) {
-      throw new UsageError("usage/resume", `Cannot go on from "${name}", expected a folder checkpoint-N`, {
-        hint: "Copy a folder checkpoint-N out of the run of a job, with its name.",
+      throw new UsageError("usage/resume", `Cannot resume from "${name}", expected a folder checkpoint-N`, {
+        hint: "Copy a folder checkpoint-N from the run of a job, and keep its name.",
       });
     }
     await copyCheckpoint(from, join(this.runFolder(job, FIRST_RUN), name));

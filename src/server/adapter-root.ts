@@ -18,7 +18,7 @@ export async function requireRoot(root: string): Promise<void> {
     );
   if (found === null) return;
   throw new UsageError("usage/flag", `Cannot load adapters from "${root}": ${found}, expected a folder`, {
-    hint: "Give --adapter-root a folder with those of adapters in it.",
+    hint: "Give --adapter-root a folder that contains adapter folders.",
   });
 }
 
@@ -38,7 +38,7 @@ export class AdapterRoot {
     throw new ApiError(
       404,
       "adapter_not_found",
-      `There is no adapter "${path}" in the folder of adapters${known}`,
+      `There is no adapter "${path}" in the adapter folder${known}`,
       { param },
     );
   }

@@ -9,7 +9,7 @@ import { readable } from "../printable.ts";
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
-  /** Path of the key that is wrong. */
+  /** Path of the invalid field. */
   readonly param: string | null;
   /** When the same request may do; null: never, or nobody knows. */
   readonly retrySeconds: number | null;
@@ -39,7 +39,7 @@ export function invalidValue(message: string, param: string): ApiError {
 
 /** A request does not say in a form that can be read where it goes. */
 export function noAddress(): ApiError {
-  return new ApiError(400, "invalid_request", "The request has no host or no address that can be read");
+  return new ApiError(400, "invalid_request", "The request has no valid host or URL");
 }
 
 /** When a client may ask a server again that stops: another may have taken its place. */
@@ -54,7 +54,7 @@ export const ERROR_BODY = z.strictObject({
   error: z.strictObject({
     message: z.string(),
     type: z.string(),
-    param: z.string().nullable().describe("Path of the key that is wrong"),
+    param: z.string().nullable().describe("Path of the invalid field"),
     code: z.string().nullable(),
   }),
 });

@@ -52,7 +52,7 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
     const others = routesOf(path);
     if (others.length === 0) {
       const meant = otherBases(path).find((other) => routesOf(other).length > 0);
-      const told = `There is no ${path} here: ${meant === undefined ? "/openapi.json lists what there is" : `did you mean ${meant}?`}`;
+      const told = `There is no ${path} here: ${meant === undefined ? "see /openapi.json for the routes" : `did you mean ${meant}?`}`;
       return answer(new ApiError(404, "unknown_url", told), context);
     }
     const known = others.map((route) => route.method.toUpperCase()).join(", ");

@@ -15,8 +15,8 @@ export interface AskedPart {
 /** What the address of a list may say, with the most items of a page and how many they are unless said. */
 function pageQuery(most: number, usual: number) {
   return {
-    after: z.string().optional().describe("Id of the item behind which the page begins"),
-    limit: z.coerce.number().int().min(1).max(most).default(usual).describe("Items of a page at most"),
+    after: z.string().optional().describe("Id of the item after which the page begins"),
+    limit: z.coerce.number().int().min(1).max(most).default(usual).describe("Most items per page"),
   };
 }
 
@@ -24,8 +24,8 @@ function pageQuery(most: number, usual: number) {
 export const PAGE_QUERY = z.looseObject(pageQuery(100, 20));
 export const FILE_QUERY = z.looseObject({
   ...pageQuery(10_000, 10_000),
-  purpose: z.string().optional().describe("Files of this purpose alone"),
-  order: z.enum(["asc", "desc"]).default("desc").describe("desc: the newest first"),
+  purpose: z.string().optional().describe("Only files with this purpose"),
+  order: z.enum(["asc", "desc"]).default("desc").describe("desc: newest first"),
 });
 
 /** The part of a list that a request asks for, the items behind `after`. @throws ApiError 400 */

@@ -126,7 +126,7 @@ function requireReadable(value: unknown): void {
   let level = [value];
   for (let depth = 0; level.length > 0; depth++) {
     if (depth > MAX_DEPTH) {
-      const message = `The body has values more than ${MAX_DEPTH} deep in one another`;
+      const message = `The body has values nested more than ${MAX_DEPTH} levels deep`;
       throw new ApiError(400, "invalid_json", message);
     }
     if (level.some(hasDroppedKey)) {

@@ -8,14 +8,14 @@ interface MovedRequest {
   readonly version: 1;
   readonly id: string;
   readonly created: number;
-  /** The route that it was sent to, and what was sent, with the seed that was drawn. */
+  /** Route that the request was sent to, and what was sent, with the seed that was drawn. */
   readonly path: string;
   readonly body: Readonly<Record<string, unknown>>;
-  /** What the adapter holds, by its values; null: the base alone. */
+  /** Hash of the values of the adapter; null: the base alone. */
   readonly adapter: string | null;
-  /** Ids of the new tokens that have been told. */
+  /** Ids of the new tokens that have been sent. */
   readonly written_ids: readonly number[];
-  /** And their log-probabilities, where they are asked for: the end of a response tells them once more. */
+  /** Their log-probabilities, if requested: the end of a response tells them once more. */
   readonly written_log_probs?: readonly (TokenLogProbs | null)[] | undefined;
 }
 
@@ -54,7 +54,7 @@ export class RunningRequests {
       new ApiError(
         404,
         "request_not_found",
-        `No stream with the id "${id}" that can go on elsewhere is being written`,
+        `There is no running stream with the id "${id}" that can be moved to another server`,
         { param: "id" },
       );
     if (!text) throw ended();
@@ -62,7 +62,7 @@ export class RunningRequests {
       throw new ApiError(
         400,
         "request_not_movable",
-        `The request has ${text.numTexts} texts, expected one: let it end`,
+        `The request has ${text.numTexts} texts, expected one: let it finish`,
         { param: "id" },
       );
     }

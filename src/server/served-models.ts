@@ -67,7 +67,9 @@ export class ServedModels {
   async writerOf(model: string): Promise<string | null> {
     const adapter = await this.adapterOf(model);
     if (this.#server.model.classes === null) return adapter;
-    throw otherTask(`The model "${model}" tells classes and writes no text: send texts to /classify`);
+    throw otherTask(
+      `The model "${model}" is a classification model and generates no text: send texts to /classify`,
+    );
   }
 
   /** As `adapterOf`, for classes that are to be told. @throws ApiError 400 where the model writes text instead */
@@ -78,7 +80,7 @@ export class ServedModels {
     const { classes } = this.#server.model;
     if (classes !== null) return { adapter, classes };
     throw otherTask(
-      `The model "${model}" writes text and tells no classes: start a server with a model or an adapter that does`,
+      `The model "${model}" generates text and predicts no classes: start a server with a model or an adapter that does`,
     );
   }
 
@@ -153,9 +155,13 @@ export class ServedModels {
     options: { mayReplace?: boolean; signal?: AbortSignal } = {},
   ): Promise<void> {
     if (name === this.#server.name) {
-      throw new UsageError("usage/adapter", `Cannot name an adapter "${name}": the model has that name`, {
-        hint: "Choose another name.",
-      });
+      throw new UsageError(
+        "usage/adapter",
+        `Cannot name an adapter "${name}": the model has that name, expected another`,
+        {
+          hint: "Choose another name.",
+        },
+      );
     }
     await this.#adapters.add(name, path, options);
     this.#withdrawn.delete(name);

@@ -27,7 +27,7 @@ function formsOfVllm(format: string) {
     guided_json: byJson,
     guided_regex: `${byJson}, that of a string with "pattern"; the answer is then a string of JSON, in quotes`,
     guided_choice: `${byJson}, that of a string with "enum"; the answer is then a string of JSON, in quotes`,
-    guided_grammar: `answers have no other forms than those of JSON schemas: ${byJson}`,
+    guided_grammar: `the only enforced formats are JSON schemas: ${byJson}`,
     structured_outputs: byJson,
   } as const;
 }
@@ -38,29 +38,30 @@ export const REFUSED_IN_CHATS = {
   audio: "answers are text: leave it out",
   functions: "send tools instead",
   function_call: "send tool_choice instead",
-  moderation: "nothing is moderated here: leave it out",
-  web_search_options: "nothing is searched here: leave it out, or offer a search as one of tools",
+  moderation: "this server does not moderate: leave it out",
+  web_search_options: "this server does not search: leave it out, or offer a search function in tools",
 } as const;
 
 export const REFUSED_IN_COMPLETIONS = {
   ...formsOfVllm("response_format"),
-  suffix: "texts are written behind the prompt alone: leave it out",
+  suffix: "text is only generated after the prompt: leave it out",
 } as const;
 
 /** Keys of the Responses API that are refused. Some have other names in chats. */
 export const REFUSED_IN_RESPONSES = {
   ...formsOfVllm("text.format"),
-  background: "nothing is kept to be fetched later: leave it out, and stream to see the answer come",
-  background_options: "nothing is written in the background: leave it out",
-  context_management: "nothing is left out of a conversation here: leave it out, and send less",
-  conversation: "conversations are not kept here: send the earlier items in input",
+  background:
+    "answers are not stored for later: leave it out, and stream to see the answer as it is generated",
+  background_options: "there is no background mode: leave it out",
+  context_management: "conversations are not truncated here: leave it out, and send less",
+  conversation: "conversations are not stored here: send the earlier items in input",
   logprobs: 'send include with "message.output_text.logprobs" instead',
   max_completion_tokens: "send max_output_tokens instead",
   messages: "send input instead",
-  moderation: "nothing is moderated here: leave it out",
+  moderation: "this server does not moderate: leave it out",
   previous_response_id:
-    "answers are not kept here: send the earlier items, those of the answer too, in input",
-  prompt: "no prompts are kept here: send instructions and input",
+    "answers are not stored here: send the earlier items in input, including those of the answer",
+  prompt: "prompts are not stored here: send instructions and input",
   response_format: "send text.format instead",
 } as const;
 
@@ -71,7 +72,7 @@ function anything<K extends string>(keys: readonly K[], description: string): Ke
   return Object.fromEntries(keys.map((key) => [key, schema])) as Keys<K>;
 }
 
-const IGNORED_TEXT = "Accepted, and changes nothing";
+const IGNORED_TEXT = "Accepted, and ignored";
 export const IGNORED_KEYS = anything(IGNORED, IGNORED_TEXT);
 
 /**
@@ -96,6 +97,6 @@ export function refuse(
   const found = Object.keys(refused).filter((key) => body[key] != null && body[key] !== "");
   const [first] = found;
   if (first === undefined) return;
-  const message = found.map((key) => `${key} is not served: ${refused[key]}`).join("; ");
+  const message = found.map((key) => `${key} is not supported: ${refused[key]}`).join("; ");
   throw new ApiError(400, "unsupported_parameter", message, { param: first });
 }

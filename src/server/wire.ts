@@ -18,8 +18,8 @@ const MODEL_NAME = z.string().max(NAME_LENGTH);
 
 /** Settings of a text, of all ways to ask for one. */
 export const TEXT = {
-  model: MODEL_NAME.describe("Name of the base or of an adapter"),
-  stream: z.boolean().nullish().describe("Send the text piece by piece, as server-sent events"),
+  model: MODEL_NAME.describe("Name of the base or an adapter"),
+  stream: z.boolean().nullish().describe("Stream the text as server-sent events"),
   stream_options: z
     .strictObject({
       include_usage: z.boolean().default(false),
@@ -27,17 +27,22 @@ export const TEXT = {
       include_obfuscation: z.unknown().optional(),
     })
     .nullish()
-    .describe("include_usage: count tokens in the last event; and continuous_usage_stats: in each"),
-  n: z.int().min(1).max(16).nullish().describe("How many texts"),
+    .describe("include_usage: count tokens in the last event; continuous_usage_stats: in each event"),
+  n: z.int().min(1).max(16).nullish().describe("Number of texts"),
   temperature: z.number().min(0).max(2).nullish().describe("Sampling temperature; 0: greedy; default: 1"),
-  top_p: z.number().min(0).max(1).nullish().describe("Nucleus sampling; 0: the likeliest; default: 1"),
+  top_p: z
+    .number()
+    .min(0)
+    .max(1)
+    .nullish()
+    .describe("Nucleus sampling; 0: the most likely token; default: 1"),
   top_k: z.int().min(-1).nullish().describe("Sample from the K most likely tokens; 0 or -1: from all"),
   min_p: z
     .number()
     .min(0)
     .max(1)
     .nullish()
-    .describe("Sample only from tokens with this share of the likeliest"),
+    .describe("Sample only from tokens with at least this share of the probability of the most likely one"),
   repetition_penalty: z.number().gt(0).max(2).nullish().describe("1: none"),
   presence_penalty: z.number().min(-2).max(2).nullish(),
   frequency_penalty: z.number().min(-2).max(2).nullish(),
@@ -49,7 +54,9 @@ export const TEXT = {
     .number()
     .refine(Number.isInteger, "expected a whole number")
     .nullish()
-    .describe("The same seed gives the same text, whatever is written beside it; default: one at random"),
+    .describe(
+      "The same seed gives the same text, whatever else is generated at the same time; default: random",
+    ),
   stop: z
     .union([z.string(), z.array(z.string()).max(16)])
     .nullish()
@@ -58,10 +65,10 @@ export const TEXT = {
     .array(z.int().min(0))
     .max(16)
     .nullish()
-    .describe("Ids that end the text, beside the model's own"),
-  ignore_eos: z.boolean().nullish().describe("Let the model's own ids for the end not end the text"),
-  min_tokens: z.int().min(0).nullish().describe("New tokens before which the text does not end by an id"),
-  response_format: RESPONSE_FORMAT.nullish().describe("What form the text has; it is held to that"),
+    .describe("Ids that end the text, in addition to the model's own"),
+  ignore_eos: z.boolean().nullish().describe("Ignore the model's own end-of-text ids"),
+  min_tokens: z.int().min(0).nullish().describe("Minimum number of new tokens before an id can end the text"),
+  response_format: RESPONSE_FORMAT.nullish().describe("Format of the text, which is enforced"),
 };
 
 const CALLED = z.looseObject({ name: z.string(), arguments: z.string() });
@@ -71,7 +78,7 @@ const MESSAGE = z
     content: z.union([z.string(), z.array(z.unknown())]).nullish(),
     refusal: z.string().nullish(),
     tool_calls: z.array(z.looseObject({ function: CALLED })).nullish(),
-    function_call: CALLED.nullish().describe("The older form of one call"),
+    function_call: CALLED.nullish().describe("Older form of a single call"),
   })
   .refine(({ role, content }) => role === "assistant" || content != null, {
     path: ["content"],
@@ -87,13 +94,16 @@ export const CHAT_REQUEST = z.strictObject({
   ...TEXT,
   messages: z.array(MESSAGE).min(1),
   chat_template_kwargs: TEMPLATE_VARIABLES,
-  max_tokens: TOKENS.nullish().describe("New tokens at most"),
-  max_completion_tokens: TOKENS.nullish().describe("New tokens at most"),
-  logprobs: z.boolean().nullish().describe("Tell the log-probability of each token"),
-  top_logprobs: z.int().min(0).max(20).nullish().describe("and of as many of the likeliest"),
-  tools: TOOLS.nullish().describe("Functions that the model may call; handed to the chat template"),
-  tool_choice: TOOL_CHOICE.nullish().describe("Whether it may, or must; default: auto"),
-  parallel_tool_calls: z.boolean().nullish().describe("Whether it must call one alone where it must call"),
+  max_tokens: TOKENS.nullish().describe("Maximum number of new tokens"),
+  max_completion_tokens: TOKENS.nullish().describe("Maximum number of new tokens"),
+  logprobs: z.boolean().nullish().describe("Return the log-probability of each token"),
+  top_logprobs: z.int().min(0).max(20).nullish().describe("and those of this many most likely tokens"),
+  tools: TOOLS.nullish().describe("Functions that the model may call, passed to the chat template"),
+  tool_choice: TOOL_CHOICE.nullish().describe("Whether it may or must call one; default: auto"),
+  parallel_tool_calls: z
+    .boolean()
+    .nullish()
+    .describe("If it must call a function: whether it must call exactly one"),
   modalities: z.array(z.enum(["text"])).nullish(),
   ...IGNORED_KEYS,
   ...refusedKeys(REFUSED_IN_CHATS),
@@ -109,19 +119,19 @@ export const COMPLETION_REQUEST = z.strictObject({
       z.array(z.string()).min(1),
       z.array(z.array(z.int()).min(1)).min(1),
     ])
-    .describe("Text or token ids to go on from, or several"),
-  max_tokens: z.int().min(0).nullish().describe("New tokens at most; default: 16"),
+    .describe("Text or token ids to continue, or a list of them"),
+  max_tokens: z.int().min(0).nullish().describe("Maximum number of new tokens; default: 16"),
   echo: z
     .boolean()
     .nullish()
-    .describe("Give the prompt back before the text, with log-probabilities if they are asked for"),
+    .describe("Return the prompt before the text, with log-probabilities if requested"),
   logprobs: z
     .int()
     .min(0)
     .max(20)
     .nullish()
-    .describe("Tell the log-probabilities of this many likeliest tokens"),
-  best_of: z.int().nullish().describe("Refused unless it is n"),
+    .describe("Return the log-probabilities of this many most likely tokens"),
+  best_of: z.int().nullish().describe("Refused unless equal to n"),
   ...IGNORED_KEYS,
   ...refusedKeys(REFUSED_IN_COMPLETIONS),
 });
@@ -143,24 +153,27 @@ const READ = {
     .int()
     .min(-1)
     .nullish()
-    .describe("Tokens that a longer input is cut to; -1: as many as the model reads"),
-  truncation_side: z.enum(["left", "right"]).nullish().describe("Where it is cut; default: right, its end"),
+    .describe("Number of tokens to truncate longer inputs to; -1: as many as the model reads"),
+  truncation_side: z
+    .enum(["left", "right"])
+    .nullish()
+    .describe("Which side to truncate; default: right, the end"),
   user: z.unknown().optional(),
 };
 
 export const EMBEDDING_REQUEST = z.strictObject({
   ...READ,
-  input: INPUT.describe("Text or token ids to embed, or several"),
+  input: INPUT.describe("Text or token ids to embed, or a list of them"),
   encoding_format: z
     .enum(["float", "base64"])
     .nullish()
-    .describe("base64: the numbers as 32-bit floats, the lowest byte first"),
-  dimensions: z.int().min(1).nullish().describe("Refused unless it is the model's own number"),
+    .describe("base64: the numbers as little-endian 32-bit floats"),
+  dimensions: z.int().min(1).nullish().describe("Refused unless it is the model's own"),
 });
 
 export const CLASSIFY_REQUEST = z.strictObject({
   ...READ,
-  input: INPUT.describe("Text or token ids to judge, or several"),
+  input: INPUT.describe("Text or token ids to classify, or a list of them"),
 });
 
 const DOCUMENT = z.union([z.string(), z.strictObject({ text: z.string() })]);
@@ -168,17 +181,17 @@ const DOCUMENT = z.union([z.string(), z.strictObject({ text: z.string() })]);
 export const RERANK_REQUEST = z.strictObject({
   model: TEXT.model,
   query: z.string().min(1),
-  documents: z.array(DOCUMENT).min(1).max(MAX_INPUTS).describe("Texts to put into order"),
-  top_n: z.int().min(0).nullish().describe("How many of the best are told; 0, and unless given: all"),
-  return_documents: z.boolean().nullish().describe("Tell their texts too; default: true"),
+  documents: z.array(DOCUMENT).min(1).max(MAX_INPUTS).describe("Texts to rank"),
+  top_n: z.int().min(0).nullish().describe("Number of best documents to return; default: 0, all"),
+  return_documents: z.boolean().nullish().describe("Return their texts too; default: true"),
   truncate_prompt_tokens: READ.truncate_prompt_tokens.describe(
-    "Tokens that a longer pair is cut to, at the end of its longer text; -1: as many as the model reads",
+    "Number of tokens to truncate longer pairs to, at the end of the longer text; -1: as many as the model reads",
   ),
   max_tokens_per_doc: z
     .int()
     .min(0)
     .nullish()
-    .describe("Tokens of a document that are read, the others are left out; 0, and unless given: all"),
+    .describe("Number of tokens of each document to read; default: 0, all"),
   user: READ.user,
 });
 
@@ -186,11 +199,14 @@ export const TOKENIZE_REQUEST = z.strictObject({
   model: MODEL_NAME.nullish(),
   prompt: z.string().nullish().describe("Text"),
   messages: z.array(MESSAGE).min(1).nullish().describe("or a conversation"),
-  tools: TOOLS.nullish().describe("Functions that the chat template is told of"),
+  tools: TOOLS.nullish().describe("Functions passed to the chat template"),
   chat_template_kwargs: TEMPLATE_VARIABLES,
-  add_generation_prompt: z.boolean().nullish().describe("Begin the assistant's turn; default: true"),
-  add_special_tokens: z.boolean().nullish().describe("Put the tokenizer's own around a text; default: true"),
-  return_token_strs: z.boolean().nullish().describe("Tell the text of each token as well"),
+  add_generation_prompt: z.boolean().nullish().describe("Start the assistant's turn; default: true"),
+  add_special_tokens: z
+    .boolean()
+    .nullish()
+    .describe("Add the tokenizer's special tokens to a text; default: true"),
+  return_token_strs: z.boolean().nullish().describe("Return the text of each token as well"),
 });
 
 export const DETOKENIZE_REQUEST = z.strictObject({
@@ -199,7 +215,7 @@ export const DETOKENIZE_REQUEST = z.strictObject({
 });
 
 export const LOAD_ADAPTER_REQUEST = z.strictObject({
-  lora_name: ONE_LINE_NAME.describe("Name by which requests ask for it"),
+  lora_name: ONE_LINE_NAME.describe("Name by which requests refer to it"),
   lora_path: z.string().min(1).max(4096).describe("Its folder on the server"),
   load_inplace: z.boolean().nullish().describe("Replace the adapter of that name"),
   base_model_name: z.unknown().optional(),

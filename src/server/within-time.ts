@@ -20,7 +20,7 @@ export async function withinTime<T>(
 ): Promise<T> {
   const late = new AbortController();
   const timer = setTimeout(() => {
-    const message = `The request was not done within ${requestTimeoutMs / 1000} s`;
+    const message = `The request was not completed within ${requestTimeoutMs / 1000} s`;
     late.abort(new ApiError(504, "request_timeout", message));
   }, requestTimeoutMs);
   const end = (): void => late.abort(ending.reason);

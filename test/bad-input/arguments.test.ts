@@ -182,7 +182,7 @@ for (const [subject, doors] of Object.entries(DOORS)) {
   });
 }
 
-test("draws by what is no integer are refused, and orders of what is no list", () => {
+test("draws by what is no integer are refused, and orders of what is not a list", () => {
   const random = new graft.Random(1);
   const refused = (call: () => unknown, found: RegExp): void =>
     assert.throws(call, { name: "UsageError", code: "usage/flag", message: found });

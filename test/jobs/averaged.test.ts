@@ -72,12 +72,12 @@ test("a share whose worker stalls is done by another, once; the adapter has the 
   const told = (await toldBy(table, "ftjob-1")).map(({ message }) => message);
   const of = (start: string): string[] => told.filter((message) => message.startsWith(start));
   assert.deepEqual(of("The "), [
-    "The training has begun: 2 rounds of 2 shares",
-    "The worker of share 1 was lost; the job goes on",
+    "Training has started: 2 rounds of 2 shares",
+    "The worker of share 1 was lost; the job continues",
     "The job has succeeded: ft:ftjob-1",
   ]);
   for (const [nth, step] of [2, 3].entries()) {
-    assert.equal(of(`Round ${nth + 1}/2 has ended: training loss=`).length, 1);
+    assert.equal(of(`Round ${nth + 1}/2 finished: training loss=`).length, 1);
     // What a checkpoint's metrics are made of.
     const [ofStep, ...others] = await table.listEventsOf("ftjob-1", [step]);
     assert.equal(typeof ofStep?.data?.["train_loss"], "number");

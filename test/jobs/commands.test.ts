@@ -54,7 +54,7 @@ test("a job at which one worker after another is lost fails, and says what may h
   assert.deepEqual([status, error?.code], ["failed", "worker_lost"]);
   assert.match(
     error?.message ?? "",
-    /^6 workers in a row were lost at this job\. Look at what they wrote last; .* choose a lower maxLength or batchSize\.$/,
+    /^6 workers in a row were lost at this job\. Check their last output; .* choose a lower maxLength or batchSize\.$/,
   );
   assert.equal((await toldBy(table, "ftjob-1")).at(-1)?.message, `The job has failed: ${error?.message}`);
 });

@@ -17,8 +17,8 @@ import { toldBy } from "./told.ts";
 import { ADAPTER_FILE, addTrainingFile, trainAlone } from "./train-alone.ts";
 import { HELD, queueOf, reachedUnless, startWorker, succeeded } from "./training-workers.ts";
 
-const AWAY = "The store of the server does not answer, or refuses; it is asked again until it does";
-const BACK = "The store of the server answers; the job goes on";
+const AWAY = "The store of the server does not answer, or refuses; retrying until it does";
+const BACK = "The store of the server answers; the job continues";
 /** Waits between two tries of a worker, as it asks its clock for them. */
 const WAITS_MS = [1, 2, 4, 8, 16, 32, 60, 60, 60].map((seconds) => 1000 * seconds);
 
@@ -218,7 +218,7 @@ test("a job whose worker is lost while the store is away is ended by another fro
   assert.deepEqual([row.token, row.folder], [2, "run-2"]);
   const told = await messagesOf(table, "ftjob-4");
   assert.deepEqual(
-    [BACK, "Going on after step", "The job has succeeded"].map((start) => numOf(told, start)),
+    [BACK, "Resuming after step", "The job has succeeded"].map((start) => numOf(told, start)),
     [1, 1, 1],
   );
   assert.deepEqual(

@@ -83,7 +83,10 @@ test("a file is whole or not there, also when connections are lost", async () =>
   server.drops = () => false;
   assert.equal(await two.readFile("file-4"), null);
   server.objects.set("some/where/files/file-2/data", Buffer.from("abd"));
-  await assert.rejects(two.contentOf(file("file-2")), { code: "failed/store", message: /not what was put/ });
+  await assert.rejects(two.contentOf(file("file-2")), {
+    code: "failed/store",
+    message: /not what was stored/,
+  });
   await one.removeFile("file-1");
   assert.equal(await two.readFile("file-1"), null);
 });
@@ -199,7 +202,7 @@ test("workers with folders of their own take a job over from each other through 
   );
   const told = (await toldBy(table, "ftjob-2")).map(({ message }) => message);
   assert.ok(
-    told.some((message) => message.startsWith("Going on after step")),
+    told.some((message) => message.startsWith("Resuming after step")),
     told.join("\n"),
   );
 });

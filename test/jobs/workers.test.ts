@@ -62,7 +62,7 @@ test("a worker that stalls past its lease stops at its next step and writes noth
   );
   const told = (await toldBy(table, "ftjob-1")).map(({ message }) => message);
   assert.equal(told.filter((message) => message.startsWith("The job has succeeded")).length, 1);
-  assert.ok(told.includes("Going on after step 4"), told.join("\n"));
+  assert.ok(told.includes("Resuming after step 4"), told.join("\n"));
 });
 
 test("a worker that stood still past its lease, with nobody else to take the job, goes on with it where it was", async () => {
@@ -84,7 +84,7 @@ test("a worker that stood still past its lease, with nobody else to take the job
   const told = (await toldBy(table, "ftjob-5")).map(({ message }) => message);
   assert.equal(told.filter((message) => message.startsWith("Step ")).length, 8, told.join("\n"));
   assert.ok(
-    told.includes("Going on after step 4") && !told.some((each) => each.includes("lost")),
+    told.includes("Resuming after step 4") && !told.some((each) => each.includes("lost")),
     told.join("\n"),
   );
 });
@@ -209,7 +209,7 @@ test("of a store that is damaged, clients are told that alone; the log has where
     return row?.job.status === "failed" ? row.job : null;
   });
   await worker.close();
-  const message = "The store of the server does not answer, or refuses: try again soon";
+  const message = "The store of the server does not answer, or refuses: try again shortly";
   assert.deepEqual(ended.error, { code: "failed/store", message, param: null });
   assert.equal((await toldBy(table, job.id)).at(-1)?.message, `The job has failed: ${message}`);
   assert.deepEqual(faults, [found]);

@@ -90,7 +90,7 @@ test("errors are objects of OpenAI's form that name the key", async () => {
     ["/v1/v1/completions", {}, /: did you mean \/v1\/completions\?$/],
     ["/v1/completions/", {}, /: did you mean \/v1\/completions\?$/],
     ["//v1//completions", {}, /: did you mean \/v1\/completions\?$/],
-    ["/v1/nothing", {}, /^There is no \/v1\/nothing here: \/openapi.json lists what there is$/],
+    ["/v1/nothing", {}, /^There is no \/v1\/nothing here: see \/openapi\.json for the routes$/],
   ];
   for (const [path, body, message] of misspelt) {
     assert.match((await post(path, body)).body.error.message, message);
@@ -109,7 +109,7 @@ test("more new tokens than there is room for are told alone, whatever the prompt
   const { status, body } = await post("/v1/chat/completions", asked);
   const { error } = body;
   assert.deepEqual([status, error.code, error.param], [400, "context_length_exceeded", "max_tokens"]);
-  assert.match(error.message, /^1000000000 new tokens are asked for, expected at most \d+ with the prompt$/);
+  assert.match(error.message, /^1000000000 new tokens are requested, expected at most \d+ with the prompt$/);
 });
 
 test("a text whose length nobody asked for ends with the room that is left", async () => {

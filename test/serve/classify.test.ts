@@ -180,7 +180,7 @@ test("an adapter tells classes by its own head on a model that has none, which a
   }
   const refused = await server.post("/classify", { model: "tiny", input: "ka" });
   assert.equal(refused.status, 400);
-  assert.match(JSON.stringify(refused.body), /no head of classes of its own.*Name an adapter/);
+  assert.match(JSON.stringify(refused.body), /no classification head of its own.*Name an adapter/);
   const third = join(root, "third");
   await graft(...words, "--classes", "good,bad", "--output", third);
   await assert.rejects(
@@ -203,10 +203,10 @@ test("a model is asked for what it does: classes or texts", async () => {
     const { status, body } = await judge.post(path, { model: "tiny", ...own });
     const { error } = body as { error: { param: string; message: string } };
     assert.deepEqual([status, error.param], [400, "model"], path);
-    assert.match(error.message, /tells classes and writes no text: send texts to \/classify/);
+    assert.match(error.message, /is a classification model and generates no text: send texts to \/classify/);
   }
   const cases: [TinyServer, object, number, string, RegExp][] = [
-    [writer, { model: "poet", input: "ka" }, 400, "model", /writes text and tells no classes/],
+    [writer, { model: "poet", input: "ka" }, 400, "model", /generates text and predicts no classes/],
     [judge, { model: "nobody", input: "ka" }, 404, "model", /does not exist/],
     [judge, { model: "tiny", input: [] }, 400, "input", /expected/],
     [

@@ -67,7 +67,7 @@ class Client {
     return this.#json(`/fine_tuning/jobs/${id}`);
   }
 
-  /** What a job has told, the newest first. */
+  /** What a job has told, newest first. */
   async told(id: string): Promise<string[]> {
     const path = `/fine_tuning/jobs/${id}/events?limit=100`;
     return (await this.#json<{ data: { message: string }[] }>(path)).data.map(({ message }) => message);
@@ -166,7 +166,7 @@ test("a server that is killed goes on with its job from a checkpoint, beside the
   await chatToEnd(client, expected, id);
   const told = await client.told(id);
   assert.ok(
-    told.some((message) => /^Going on after step \d+$/.test(message)),
+    told.some((message) => /^Resuming after step \d+$/.test(message)),
     told.join("\n"),
   );
   await assertTrained(state, id, NUM_STEPS_KILLED);

@@ -127,7 +127,7 @@ test("a job goes on in another server from a checkpoint, bit for bit, with the s
   await until(to, moved, hasSucceeded);
   assert.deepEqual(trained("to", moved), trained("many", ids[0]!));
   const told = await to.state.fineTuning?.queue.table.listEvents(moved);
-  assert.ok(told?.some(({ message }) => message === "Going on after step 6"));
+  assert.ok(told?.some(({ message }) => message === "Resuming after step 6"));
   // Those before were told by the job that the checkpoint is of.
   assert.equal(Math.min(...(told ?? []).flatMap(({ data }) => (data?.["step"] as number) ?? [])), 7);
   const other = await create(to, training, { resume_from: name, seed: 4 });

@@ -114,7 +114,7 @@ test("a request of the Responses API may have every key that the client knows", 
 test("what would have to show is refused, all of it at once, with what to do", async () => {
   const both = await ask("/v1/chat/completions", { ...chat, functions: [{}], web_search_options: {} });
   assert.equal(both.status, 400);
-  assert.match(both.body.error.message, /functions is not served: send tools instead; web_search_options/);
+  assert.match(both.body.error.message, /functions is not supported: send tools instead; web_search_options/);
   const cases: readonly (readonly [string, object, string])[] = [
     ["/v1/chat/completions", { ...chat, audio: { voice: "a" } }, "audio"],
     ["/v1/chat/completions", { ...chat, modalities: ["text", "audio"] }, "modalities[1]"],

@@ -159,7 +159,7 @@ test("what is not served is refused by its key, with what to do instead", async 
     [
       { tools: [{ type: "web_search" }] },
       "tools[0].type",
-      /"web_search", expected function: no tools run here/,
+      /"web_search", expected function: this server runs no tools/,
     ],
     [{ tool_choice: { type: "function", name: "go" } }, "tool_choice", /"go", which is none/],
     [{ tool_choice: "required" }, "tool_choice", /no tools/],

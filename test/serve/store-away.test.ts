@@ -66,7 +66,7 @@ async function ask(path: string): Promise<[status: number, code?: string | null,
 }
 
 const READY = "/ready";
-const AWAY = [503, "failed/store", "The store of the server does not answer, or refuses: try again soon"];
+const AWAY = [503, "failed/store", "The store of the server does not answer, or refuses: try again shortly"];
 
 test("texts are served while the store is away, /ready says so, and jobs begin when it answers", async () => {
   s3.drops = () => true;

@@ -74,7 +74,7 @@ test("a renewed certificate is taken up, once its key is there", async () => {
   const renewed = makeSelfSigned();
   renameSync(write("new.pem", renewed.cert), paths[0]);
   while (troubles.length === 0) await setTimeout(5);
-  assert.match(String(troubles[0]), /not that of certificate/);
+  assert.match(String(troubles[0]), /it does not belong to certificate/);
   assert.equal(await isTrusted(own.cert), true);
   renameSync(write("new-key.pem", renewed.key), paths[1]);
   while (!(await isTrusted(renewed.cert))) await setTimeout(5);
@@ -97,9 +97,9 @@ test("files that do not do are told before the model is opened", async () => {
     [["--tls-cert", cert], 2, /--tls-key/],
     [["--tls-key", key], 2, /--tls-cert/],
     [["--tls-cert", join(root, "none.pem"), "--tls-key", key], 1, /no such file/],
-    [["--tls-cert", cert, "--tls-key", other], 2, /not that of certificate/],
+    [["--tls-cert", cert, "--tls-key", other], 2, /it does not belong to certificate/],
     [["--tls-cert", broken, "--tls-key", key], 1, /broken\.pem": it is damaged/],
-    [["--tls-cert", cert, "--tls-key", locked], 1, /private key .*it is locked with a passphrase/],
+    [["--tls-cert", cert, "--tls-key", locked], 1, /private key .*it is encrypted with a passphrase/],
     [["--tls-cert", weak[0], "--tls-key", weak[1]], 2, /weak\.pem": .*too small, expected a stronger/],
     [["--tls-cert", cert, "--tls-key", cert], 1, /private key .*it is damaged/],
   ];

@@ -105,7 +105,7 @@ test("what is left of a job that was cancelled elsewhere can be asked for, until
     await server.app.request(`/v1/models/${name}`, { method: "DELETE" });
   const early = await remove();
   assert.equal(early.status, 409);
-  assert.match(await early.text(), /The job \\?"ftjob-2\\?" trains .*: wait for its end, or cancel it/);
+  assert.match(await early.text(), /The job \\?"ftjob-2\\?" trains .*: wait for it to end, or cancel it/);
   await queue.cancel("ftjob-2");
   assert.equal(await ask(name), 200);
   assert.equal((await remove()).status, 200);

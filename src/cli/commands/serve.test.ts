@@ -196,7 +196,7 @@ test("flags that could never do are refused before anything is opened", async ()
   const { port } = taken.address() as AddressInfo;
   const second = await runMain(["serve", "--model", join(root, "missing"), "--port", `${port}`], {});
   assert.equal(second.status, 1);
-  assert.match(second.stderr, /Cannot listen on 127\.0\.0\.1:\d+: another program listens there/);
+  assert.match(second.stderr, /Cannot listen on 127\.0\.0\.1:\d+: another program is listening there/);
   for (const [flag, value, told, ...others] of cases) {
     const words = ["serve", "--model", join(root, "missing"), flag, value, ...others];
     const { status, stderr } = await runMain(words, {});

@@ -233,7 +233,7 @@ test("a job whose worker is killed while the store takes nothing is ended by ano
   const job = newJob("ftjob-1", { graft: settings });
   await queue.submit({ job, base, baseName: "small", initAdapter: null });
   const told = async (): Promise<string[]> => (await toldBy(table, "ftjob-1")).map(({ message }) => message);
-  await waitFor(async () => (await told()).some((message) => message.includes("it is asked again")));
+  await waitFor(async () => (await told()).some((message) => message.includes("; retrying until")));
   const [killed, other] = workers[0]!.taken.length > 0 ? workers : workers.toReversed();
   killed!.child.kill("SIGKILL");
   await waitFor(() => other!.warnings.some((line) => line.includes("AccessDenied")));

@@ -48,13 +48,9 @@ export async function readRows<T extends object>(
     throw errorOf(first.code, `Cannot use ${what} "${path}":${told.join("")}`, first.hint);
   }
   if (found.length > 0) return found;
-  throw new UsageError(
-    "usage/data",
-    `Cannot use ${what} "${path}": the file is empty, expected at least one`,
-    {
-      hint: `Write one ${key} per line.`,
-    },
-  );
+  throw new UsageError("usage/data", `Cannot use ${what} "${path}": there are none, expected at least one`, {
+    hint: `Write one ${key} per line.`,
+  });
 }
 
 /** Lines of plain text; empty ones are skipped. */

@@ -132,7 +132,7 @@ test("who loads an adapter that takes turns hears why, once for what it holds", 
   after(() => pool.close());
   await pool.add("alone", "");
   const note =
-    'Texts with adapter "alone" take turns with those of others, not one pass with them: it sits on lm_head';
+    'Texts with adapter "alone" take turns with other texts instead of sharing a pass with them: it sits on lm_head';
   assert.deepEqual(notes, [note]);
   await pool.add("alone", "", { mayReplace: true });
   assert.deepEqual(notes, [note]);

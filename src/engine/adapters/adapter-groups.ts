@@ -114,7 +114,7 @@ export class AdapterGroups {
 
   /** Says why texts with an adapter take turns, once: it may have to make room, and be read again, many times. */
   #tell({ name, adapter }: HeldAdapter, reason: string): void {
-    const note = `Texts with adapter "${name}" take turns with those of others, not one pass with them: ${reason}`;
+    const note = `Texts with adapter "${name}" take turns with other texts instead of sharing a pass with them: ${reason}`;
     const hash = hashOfAdapter(adapter);
     if (this.#told.get(note) === hash) return;
     this.#told.set(note, hash);

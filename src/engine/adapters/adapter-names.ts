@@ -56,7 +56,7 @@ export class AdapterNames {
   #find(name: string): Entry {
     const entry = this.#entries.get(name);
     if (entry) return entry;
-    throw new UsageError("usage/adapter", `Cannot use adapter "${name}": it is not known`, {
+    throw new UsageError("usage/adapter", `Cannot use adapter "${name}": it is not loaded`, {
       hint: didYouMean(name, [...this.#entries.keys()]) ?? "Load it first.",
     });
   }

@@ -194,7 +194,7 @@ describe("TaskSet", async () => {
     await assertRefused(
       () => tasks.switch("a"),
       /"a": no task is loaded/,
-      /Load its adapter first, as by --adapter a=FOLDER/,
+      /Load its adapter first, for example with --adapter a=FOLDER/,
     );
     await tasks.load("summary", lora);
     await assertRefused(

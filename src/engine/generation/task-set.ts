@@ -118,7 +118,9 @@ export class TaskSet {
     throw new UsageError(
       "usage/adapter",
       `Cannot use task "${name}": ${known === "" ? "no task is loaded, expected one" : `it is not loaded, expected one of ${known}`}`,
-      { hint: didYouMean(name, names) ?? `Load its adapter first, as by --adapter ${name}=FOLDER.` },
+      {
+        hint: didYouMean(name, names) ?? `Load its adapter first, for example with --adapter ${name}=FOLDER.`,
+      },
     );
   }
 

@@ -36,7 +36,7 @@ export class TokenGrammar implements Grammar {
     this.#vocabulary = vocabulary;
     this.#automaton = new Automaton(book, build(book));
     const { start } = this.#automaton;
-    if (!start) throw new SchemaError("", "is satisfied by nothing", "Take away what contradicts itself.");
+    if (!start) throw new SchemaError("", "cannot be satisfied", "Remove the contradiction.");
     this.#start = start;
   }
 
@@ -101,11 +101,9 @@ class Cursor implements GrammarCursor {
     }
     for (const [id, logit] of stops) logits[id] = logit;
     if (isOpen) return;
-    throw new UsageError(
-      "engine/grammar",
-      "Cannot go on with a text: no token of the model is what its grammar asks for",
-      { hint: "Ask for characters that the vocabulary can write." },
-    );
+    throw new UsageError("engine/grammar", "Cannot continue a text: no token of the model fits its grammar", {
+      hint: "Use only characters that the vocabulary can produce.",
+    });
   }
 
   accept(id: number): void {

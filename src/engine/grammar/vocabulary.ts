@@ -31,8 +31,8 @@ function* readTokens({ tokenizer, config }: TokenizerFiles): Generator<void, Byt
   if (toBytes === null) {
     throw new FormatError(
       "format/file",
-      'Cannot hold texts of tokenizer "tokenizer.json" to a grammar: its tokens are put together to words, expected bytes or pieces',
-      { hint: "Ask for text without a format." },
+      'Cannot hold texts of tokenizer "tokenizer.json" to a grammar: its tokens are joined into words, expected bytes or pieces',
+      { hint: "Request text without a format." },
     );
   }
   const texts: ByteTexts = [];

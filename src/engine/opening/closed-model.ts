@@ -5,7 +5,7 @@ import { UsageError } from "../../errors.ts";
 export function closedModel(action: string, name: string): UsageError {
   return new UsageError(
     "usage/state",
-    `Cannot ${action}: model "${name}" is closed and its programs released`,
-    { hint: "Close a model when nothing is to be written any more, or open it again." },
+    `Cannot ${action}: model "${name}" is closed and its programs are released`,
+    { hint: "Close a model only when you are done with it, or open it again." },
   );
 }

@@ -7,9 +7,9 @@ export function requireText(name: string, { task, modelType, hasVocabularyHead }
   if (hasVocabularyHead) return;
   throw new UsageError(
     "usage/model",
-    `Cannot write text with model "${name}": it is for ${task} (family ${modelType}), expected causal-lm`,
+    `Cannot generate text with model "${name}": it is for ${task} (family ${modelType}), expected causal-lm`,
     {
-      hint: "Choose a language model, and no adapter of classes: graft classify tells what each text is, and graft eval how well that is told.",
+      hint: "Choose a language model, and no classification adapter: graft classify predicts the class of each text, and graft eval measures how well.",
     },
   );
 }

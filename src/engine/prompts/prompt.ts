@@ -11,7 +11,7 @@ export const PREFILL_CHUNK = 256;
 export function checkPrompt({ maxPositions, numOutputs }: Model, promptIds: readonly number[]): void {
   if (promptIds.length === 0) {
     throw new UsageError("usage/flag", "Cannot generate: the prompt is empty, expected at least one token", {
-      hint: "Give some text to go on from.",
+      hint: "Give some text to continue.",
     });
   }
   if (promptIds.length > maxPositions) {

@@ -53,8 +53,8 @@ export function exportText(request: ServeRequest, newIds: readonly number[]): Mo
   if (grammar || reader || (adapter !== null && typeof adapter !== "string")) {
     throw new UsageError(
       "usage/flag",
-      "Cannot export a text: it follows a grammar, tells of its prompt or has an adapter without a name, expected ids and a name alone",
-      { hint: "Let it end where it is." },
+      "Cannot export a text: it follows a grammar, reports on its prompt or has an unnamed adapter, expected only ids and a name",
+      { hint: "Let it finish where it is." },
     );
   }
   const given = KEPT.filter((key) => request[key] !== undefined).map((key) => [key, request[key]]);

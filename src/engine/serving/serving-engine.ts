@@ -175,8 +175,8 @@ export class ServingEngine implements Riders {
     if (needed <= this.#pages.numPages) return;
     throw new CapacityError(
       "capacity/memory",
-      `Cannot write a text of up to ${length} tokens: the cache holds ${this.#pages.numPages * PAGE_TOKENS}`,
-      { hint: "Ask for fewer new tokens, or give the cache more memory." },
+      `Cannot generate a text of up to ${length} tokens: the cache holds ${this.#pages.numPages * PAGE_TOKENS}`,
+      { hint: "Request fewer new tokens, or give the cache more memory." },
     );
   }
 

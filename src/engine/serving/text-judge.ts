@@ -21,8 +21,8 @@ export async function judgeTexts(
   if (name === null && base.freshTensors.length > 0) {
     throw new UsageError(
       "usage/model",
-      `Cannot classify with model "${base.name}" alone: it has no head of classes of its own`,
-      { hint: "Name an adapter: each has its head." },
+      `Cannot classify with model "${base.name}" alone: it has no classification head of its own`,
+      { hint: "Name an adapter: each has its own head." },
     );
   }
   const held = name === null ? null : await adapters.acquire(name, signal);

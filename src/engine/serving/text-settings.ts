@@ -39,7 +39,7 @@ export function withTextSettings({ sampling: given, ...request }: ServeRequest):
     TEXT_SETTINGS,
     given === undefined ? request : { ...request, sampling: given },
     "these settings of a text",
-    "See the declaration of `GenerateRequest` for what a text takes.",
+    "See the declaration of `GenerateRequest` for the settings of a text.",
   );
   return sampling === undefined ? request : { ...request, sampling };
 }

@@ -52,8 +52,8 @@ export class BareRules {
     if (type === "array" && schema["items"] !== undefined) return this.#list(from, schema, path);
     throw new SchemaError(
       path,
-      "has a schema that calls of this model cannot be held to",
-      "Give it one type, and arrays the schema of their items.",
+      "has a schema that cannot be enforced for calls of this model",
+      "Give it a single type, and give arrays a schema for their items.",
     );
   }
 

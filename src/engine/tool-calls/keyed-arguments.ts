@@ -150,7 +150,7 @@ export function listedTexts(schema: Schema, path: string): readonly string[] | n
   if (bound === undefined) return null;
   throw new SchemaError(
     `${path}/${bound}`,
-    "cannot be held where texts are written as they are",
+    "cannot be enforced where strings are written unquoted",
     `Leave out ${bound}.`,
   );
 }

@@ -17,7 +17,7 @@ const ROOM_BYTES = 2 ** 25;
 
 function refusal(found: string, expected: string, cause?: unknown): FailedError {
   return new FailedError("failed/database", `Cannot write to the database: ${found}, expected ${expected}`, {
-    hint: "Free some space on the disk on which it lies, then try again.",
+    hint: "Free some space on its disk, then try again.",
     cause,
   });
 }
@@ -41,7 +41,7 @@ export function toDiskFault(error: unknown): unknown {
   if (!isOfFiles && !(typeof code === "string" && OF_THE_DISK.test(code))) return error;
   const ofFiles = errno === NO_SPACE ? "no space left on device" : `error ${String(errno)} of a file`;
   const found = isOfFiles ? ofFiles : String(message);
-  return refusal(found, "room for it", error);
+  return refusal(found, "space for it", error);
 }
 
 /** The same database, whose calls fail with FailedError "failed/database" where its disk is full or fails. */

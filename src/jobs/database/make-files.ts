@@ -70,7 +70,7 @@ function toError({ message, hint }: NonNullable<MakerMessage>): FailedError {
 }
 
 function lostMaker(found: string, cause?: unknown): FailedError {
-  return new FailedError("failed/database", `Cannot make the database in a process of its own: ${found}`, {
+  return new FailedError("failed/database", `Cannot create the database in a separate process: ${found}`, {
     hint: "Close other programs if memory is short, and start again.",
     cause,
   });

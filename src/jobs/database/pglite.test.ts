@@ -95,7 +95,7 @@ test("a log that cannot be written ends the database within a transaction, and n
       assert.ok(result.status === "rejected");
       const { code, message } = result.reason as FailedError;
       assert.equal(code, "failed/database");
-      assert.match(message, /has ended by itself .*Aborted/);
+      assert.match(message, /it ended by itself .*Aborted/);
     }
   };
   await database.query("create table texts (text text)");

@@ -107,9 +107,9 @@ function toDeath(error: unknown): unknown {
   const found = error instanceof Error ? error.message : String(error);
   return new FailedError(
     "failed/database",
-    `Cannot run the database: it has ended by itself (${found}), expected an answer`,
+    `Cannot run the database: it ended by itself (${found}), expected an answer`,
     {
-      hint: "Try again: it is opened anew, with all that it had kept. If it goes on, look at the disk on which it lies.",
+      hint: "Try again: it is reopened, with everything it had stored. If this happens again, check its disk.",
       cause: error,
     },
   );
@@ -127,7 +127,7 @@ function requireDatabase(folder: string, names: readonly string[]): void {
     "format/file",
     `Cannot open the database in "${folder}": it has files but no ${MARK}, expected a whole database or nothing`,
     {
-      hint: "Put back the folder as it was, from a copy; or move it away to begin with a new one, without its jobs.",
+      hint: "Restore the folder from a copy; or move it away to start with a new one, without its jobs.",
     },
   );
 }

@@ -20,7 +20,7 @@ const LOST = /^(E[A-Z]+|08.{3}|57014|57P0[1-5]|53300|25006|55P03|40001|40P01)$/;
 const STARTING = "57P03";
 const HINTS: ReadonlyMap<unknown, string> = new Map([
   [STARTING, "Wait until it has started."],
-  ["3D000", "Make it, as with createdb, or name another in --database."],
+  ["3D000", "Create it, for example with createdb, or name another in --database."],
 ]);
 const UNREACHABLE_HINT =
   "Check that it is running, that --database is its URL, and that the URL or PGPASSWORD has its password.";

@@ -41,7 +41,7 @@ export async function prepareTables(database: Database): Promise<void> {
     });
   } catch (error) {
     if (error instanceof FailedError) throw error;
-    throw new FailedError("failed/database", `Cannot make tables in the database: ${String(error)}`, {
+    throw new FailedError("failed/database", `Cannot create tables in the database: ${String(error)}`, {
       hint: "Give a database whose user may create a schema.",
       cause: error,
     });
@@ -53,7 +53,7 @@ export async function prepareTables(database: Database): Promise<void> {
   throw new UsageError(
     "usage/database",
     `Cannot use the database: ${found}, expected version ${VERSION} of the tables`,
-    { hint: "Use another database, or the version of graft that made it." },
+    { hint: "Use another database, or the version of graft that created it." },
   );
 }
 

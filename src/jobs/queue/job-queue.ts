@@ -93,7 +93,7 @@ export class JobQueue {
   /** Lets a paused job go on. Null: it is not paused any more, as another request may have been faster. */
   async resume(id: string): Promise<Job | null> {
     const isPaused = ({ status }: Job): boolean => status === "paused";
-    const queued = await this.#change(id, { status: "queued" }, "The job goes on", isPaused);
+    const queued = await this.#change(id, { status: "queued" }, "The job continues", isPaused);
     if (queued) this.#tell(id, "waits");
     return queued;
   }
@@ -133,7 +133,7 @@ export class JobQueue {
         const isFromLost = row.leaseUntilMs !== null;
         const what = row.share === null ? "Its worker" : `The worker of share ${row.share + 1}`;
         const events = [
-          ...(isFromLost ? [{ message: `${what} was lost; the job goes on`, level: "warn" } as const] : []),
+          ...(isFromLost ? [{ message: `${what} was lost; the job continues`, level: "warn" } as const] : []),
           ...(row.shares.length === 0 ? [{ message: "Validating the files" }] : []),
         ].map((event) => this.eventOf(event));
         return { row: withPiece(whole, next), events, result: { row: next, isFromLost } };
@@ -143,8 +143,7 @@ export class JobQueue {
   }
 
   #giveUp(whole: JobRow, row: JobRow): RowDecision<"at fault"> {
-    const remedy =
-      "Look at what they wrote last; if memory was short, choose a lower maxLength or batchSize.";
+    const remedy = "Check their last output; if memory was short, choose a lower maxLength or batchSize.";
     const message = `${MAX_LOST + 1} workers in a row were lost at this job. ${remedy}`;
     const error = { code: "worker_lost", message, param: null };
     const job: Job = { ...row.job, status: "failed", finished_at: this.#options.now(), error };
@@ -215,7 +214,7 @@ export class JobQueue {
     const held = (await this.table.list()).map(heldPieces);
     for (const [first, ...others] of held) {
       if (!first) continue;
-      const message = "The server was started again; the job goes on";
+      const message = "The server was restarted; the job continues";
       await this.giveBack(first, [this.eventOf({ message })]);
       for (const other of others) await this.giveBack(other);
     }

@@ -47,14 +47,14 @@ test("a change waits for a table that cannot be reached, and is told after what 
   const { memory, place, lease, told } = await takenJob();
   place.isDown = true;
   lease.tell({ message: "Step 1", data: { step: 1 } }, 1);
-  const changed = lease.change({ status: "running" }, { message: "The training has begun" });
+  const changed = lease.change({ status: "running" }, { message: "Training has started" });
   lease.tell({ message: "Step 2", data: { step: 2 } }, 2);
   await setImmediate();
   place.isDown = false;
   await changed;
   await lease.end();
   assert.equal((await memory.read("ftjob-1"))?.job.status, "queued");
-  assert.deepEqual((await told()).slice(-3), ["Step 1", "The training has begun", "Step 2"]);
+  assert.deepEqual((await told()).slice(-3), ["Step 1", "Training has started", "Step 2"]);
 });
 
 test("a change that no other try mends is told and thrown at once, and leaves what was told before it to be heard", async () => {

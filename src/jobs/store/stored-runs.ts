@@ -236,7 +236,11 @@ async function readWhole(path: string): Promise<Uint8Array> {
 
 /** What the store gives for a key that is not what was put there. */
 export function damaged(key: string): FailedError {
-  return new FailedError("failed/store", `Cannot read "${key}" of the store: it is not what was put there`, {
-    hint: "Check that nothing else writes to the store or deletes from it.",
-  });
+  return new FailedError(
+    "failed/store",
+    `Cannot read "${key}" of the store: it is not what was stored there`,
+    {
+      hint: "Check that nothing else writes to the store or deletes from it.",
+    },
+  );
 }

@@ -111,8 +111,8 @@ async function betweenRounds({
   const data = { step, total_steps: input.steps, round: ended, train_loss: loss };
   const told =
     ended === 0
-      ? { message: `The training has begun: ${rounds.length} rounds of ${averaging.shares} shares` }
-      : { message: `Round ${ended}/${rounds.length} has ended: training loss=${loss?.toFixed(2)}`, data };
+      ? { message: `Training has started: ${rounds.length} rounds of ${averaging.shares} shares` }
+      : { message: `Round ${ended}/${rounds.length} finished: training loss=${loss?.toFixed(2)}`, data };
   const change = { status: "running", used: used(meanOf(results, "epochs")) } as const;
   if (ended === rounds.length) {
     await finish(input.output, input.steps);

@@ -5,8 +5,8 @@ import type { Job } from "../job.ts";
 
 /** How a job's training is split. */
 export const AVERAGING = z.strictObject({
-  shares: z.int().min(1).max(64).describe("Parts of the data, each trained on by itself"),
-  syncEvery: z.int().positive().describe("Steps of a round"),
+  shares: z.int().min(1).max(64).describe("Parts of the data, each trained on separately"),
+  syncEvery: z.int().positive().describe("Steps per round"),
   outerLearningRate: z.number().positive().default(1),
   outerMomentum: z.number().min(0).lt(1).default(0),
 });

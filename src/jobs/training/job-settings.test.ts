@@ -39,10 +39,13 @@ test("what only a command or the library has is left out of what is told of a jo
     ["`--dropbp-rates uniform` needs none.", "`graft.dropbpRates uniform` needs none."],
     [
       "Free some space. Then go on with the same command and --resume.",
-      "Free some space. Then make the job again.",
+      "Free some space. Then create the job again.",
     ],
-    ["Free some space. Then begin anew with the same command.", "Free some space. Then make the job again."],
-    ["Free some space. Then begin anew with --overwrite.", "Free some space. Then make the job again."],
+    [
+      "Free some space. Then begin anew with the same command.",
+      "Free some space. Then create the job again.",
+    ],
+    ["Free some space. Then begin anew with --overwrite.", "Free some space. Then create the job again."],
   ] as const)
     assert.equal(inSettings(told), expected);
 });
@@ -63,10 +66,10 @@ test("a way on from a run, and what a job says beside its own settings, are told
     }).map(({ key, hint }) => [key, hint]),
   );
   assert.deepEqual(hints, {
-    resumeFrom: "Give resume_from beside graft.",
-    resume: "Give resume_from beside graft.",
-    train_file: "Give training_file beside graft.",
-    initAdapter: "Give model beside graft.",
+    resumeFrom: "Give resume_from outside of graft.",
+    resume: "Give resume_from outside of graft.",
+    train_file: "Give training_file outside of graft.",
+    initAdapter: "Give model outside of graft.",
     output_dir: "Leave it out.",
   });
 });

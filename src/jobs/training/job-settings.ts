@@ -84,7 +84,7 @@ const OF_OTHERS = [
     / of graft train\b|`graft data show` prints what is learned\. | \(\w+ in the library\)|, \w+ in the library/g,
     "",
   ],
-  [/(go on|begin anew) with (the same command( and --resume)?|--overwrite)/g, "make the job again"],
+  [/(go on|begin anew) with (the same command( and --resume)?|--overwrite)/g, "create the job again"],
 ] as const;
 
 /** A text about flags of `graft train`, in the words of who makes a job; flags of the server stay. */
@@ -110,7 +110,7 @@ export function foreignSettings(given: object): SettingProblem[] {
     const own = ownName(key);
     if (SERVERS.has(own)) {
       const beside = KEYS_BESIDE[own];
-      const hint = beside === undefined ? "Leave it out." : `Give ${beside} beside graft.`;
+      const hint = beside === undefined ? "Leave it out." : `Give ${beside} outside of graft.`;
       return [{ key, found: "the server sets it", hint }];
     }
     // A path would be one of the server's disk.
@@ -173,7 +173,7 @@ function requireFactor(factor: number, key: string): void {
   throw new UsageError(
     "usage/flag",
     `Cannot use ${key} in a job: the learning rate is ${factor} times what suits method and model, expected 0 or from ${LEAST_FACTOR} to ${MOST_FACTOR} times`,
-    { hint: "Leave it out, or give one between 0.1 and 10 times as high as what suits." },
+    { hint: "Leave it out, or give a rate 0.1 to 10 times the suitable one." },
   );
 }
 
@@ -183,8 +183,8 @@ function requireAdapter({ method }: TrainOptions): void {
   const others = METHODS.filter((each) => !makesModel(each)).map(({ name }) => name);
   throw new UsageError(
     "usage/flag",
-    `Cannot use method "${method}" in a job: its result is a model of its own, expected an adapter`,
-    { hint: `Choose one of ${others.join(", ")}, or train the model by graft train.` },
+    `Cannot use method "${method}" in a job: its result is a whole model, expected an adapter`,
+    { hint: `Choose one of ${others.join(", ")}, or train the model with graft train.` },
   );
 }
 
@@ -194,8 +194,8 @@ function requireTexts({ objective }: TrainOptions): void {
   const others = TEXT_OBJECTIVES.map(({ name }) => name);
   throw new UsageError(
     "usage/flag",
-    `Cannot use objective "${objective}" in a job: it learns classes, expected one that learns texts`,
-    { hint: `Choose one of ${others.join(", ")}, or train by graft train.` },
+    `Cannot use objective "${objective}" in a job: it trains on classes, expected one that trains on texts`,
+    { hint: `Choose one of ${others.join(", ")}, or train with graft train.` },
   );
 }
 

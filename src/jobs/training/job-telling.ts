@@ -25,7 +25,7 @@ export function follow(lease: Lease, event: TrainEvent, { words, used, heard }: 
     lease
       .change(
         { status: "running", used: used(total_steps / steps_per_epoch) },
-        { message: "The training has begun", data: { total_steps, examples, trainable_parameters } },
+        { message: "Training has started", data: { total_steps, examples, trainable_parameters } },
       )
       .catch(() => {});
     return;
@@ -97,7 +97,7 @@ function tellingOf(event: TrainEvent | LoggedEvent): Telling | null {
       };
     }
     case "resume":
-      return { message: `Going on after step ${event.step}` };
+      return { message: `Resuming after step ${event.step}` };
     case "start":
     case "read":
     case "fit":

@@ -29,7 +29,9 @@ async function find(files: StateFolder, id: string): Promise<UploadedFile> {
   if (file) return file;
   throw new UsageError(
     "usage/data",
-    `Cannot read file "${id}": there is none of this id, expected one that was uploaded`,
-    { hint: "Upload it again; servers and workers must share the folder of --state and --files." },
+    `Cannot read file "${id}": no file has this id, expected that of an uploaded file`,
+    {
+      hint: "Upload it again; the --state of the servers and the --files of the workers must be the same folder.",
+    },
   );
 }

@@ -93,7 +93,7 @@ async function keepRun(row: JobRow, { files, troubles }: TrainJobOptions): Promi
     troubles.onTrouble(
       new StoreAwayError(
         "failed/store",
-        `The store has not taken what ${id} has trained: it is kept in "${path}"`,
+        `The store has not accepted the result of ${id}: it is kept in "${path}"`,
       ),
     );
   } catch (error) {

@@ -26,8 +26,7 @@ export async function untilStored<T>(lease: Lease, trouble: Trouble, work: () =>
       await lease.wait(timeMs);
       return !lease.signal.aborted && lease.isHeld();
     },
-    onAway: (error) =>
-      lease.tell({ level: "warn", message: `${whatIsAway(error)}; it is asked again until it does` }),
-    onBack: () => lease.tell({ message: "The store of the server answers; the job goes on" }),
+    onAway: (error) => lease.tell({ level: "warn", message: `${whatIsAway(error)}; retrying until it does` }),
+    onBack: () => lease.tell({ message: "The store of the server answers; the job continues" }),
   });
 }

@@ -45,7 +45,7 @@ function requireRole(role: ApiRole, access: ApiRole): void {
   throw new ApiError(
     403,
     "insufficient_permissions",
-    `The key has the role "${role}", expected "${access}" for this`,
+    `The key has the role "${role}", expected "${access}" for this request`,
   );
 }
 
@@ -69,6 +69,6 @@ function requireOrigin(origin: string | undefined, origins: readonly string[]): 
   throw new ApiError(
     403,
     "origin_not_allowed",
-    `Pages of "${origin}" may not call: the server was not started with --cors for it`,
+    `Pages from "${origin}" may not call this server: it was not started with --cors for them`,
   );
 }

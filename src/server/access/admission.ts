@@ -44,7 +44,7 @@ export class Admission {
     context.header("x-ratelimit-remaining-requests", `${remaining}`);
     context.header("x-ratelimit-reset-requests", `${resetMs / 1000}s`);
     if (isAllowed) return;
-    throw new ApiError(429, "rate_limit_exceeded", `More than ${limit} requests a minute`, {
+    throw new ApiError(429, "rate_limit_exceeded", `More than ${limit} requests per minute`, {
       retrySeconds: Math.max(1, Math.ceil(retryMs / 1000)),
     });
   }

@@ -82,7 +82,7 @@ export class KeyFile {
     throw new FormatError(
       "format/file",
       `Cannot read keys "${this.#path}": ${parsed.error.issues[0]?.path.join(".")} is wrong, expected a list of keys`,
-      { hint: "Remove the file, and add the keys again with graft keys add." },
+      { hint: "Delete the file, and add the keys again with graft keys add." },
     );
   }
 
@@ -106,9 +106,13 @@ export class KeyFile {
     const key = `graft-${randomBytes(KEY_BYTES).toString("base64url")}`;
     await this.#change(async (keys) => {
       if (keys.some((other) => other.name === name)) {
-        throw new UsageError("usage/flag", `Cannot add key "${name}": there is one of this name`, {
-          hint: `Remove it first (${shellWords(["graft", "keys", "remove", name, "--state", this.#folder])}), or choose another name.`,
-        });
+        throw new UsageError(
+          "usage/flag",
+          `Cannot add key "${name}": a key of this name exists, expected a new name`,
+          {
+            hint: `Remove it first (${shellWords(["graft", "keys", "remove", name, "--state", this.#folder])}), or choose another name.`,
+          },
+        );
       }
       await show(key);
       const stored = { name, role, sha256: hashOfKey(key), created_at: Math.floor(nowMs / 1000) };
@@ -122,9 +126,13 @@ export class KeyFile {
     await this.#change(async (keys) => {
       if (!keys.some((key) => key.name === name)) {
         const names = keys.map((key) => key.name);
-        throw new UsageError("usage/flag", `Cannot remove key "${name}": there is none of this name`, {
-          hint: didYouMean(name, names) ?? "See graft keys list.",
-        });
+        throw new UsageError(
+          "usage/flag",
+          `Cannot remove key "${name}": no key has this name, expected that of a key`,
+          {
+            hint: didYouMean(name, names) ?? "See graft keys list for the names.",
+          },
+        );
       }
       return keys.filter((key) => key.name !== name);
     });
@@ -141,9 +149,9 @@ export class KeyFile {
       if (!("release" in lock)) {
         throw new UsageError(
           "usage/state",
-          `Cannot change keys "${this.#path}": another process changes them, expected one at a time`,
+          `Cannot change keys "${this.#path}": another process is changing them, expected one at a time`,
           {
-            hint: `Try again; if that process has ended on another machine, remove "${join(this.#folder, LOCK)}".`,
+            hint: `Try again; if that process ran on another machine and has ended, delete "${join(this.#folder, LOCK)}".`,
           },
         );
       }

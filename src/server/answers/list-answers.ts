@@ -23,7 +23,7 @@ export const CHECKPOINT_ANSWER = z.strictObject({
   object: z.literal("fine_tuning.job.checkpoint"),
   created_at: z.int().describe("In seconds"),
   fine_tuning_job_id: z.string(),
-  fine_tuned_model_checkpoint: z.string().describe("Name by which requests ask for it"),
+  fine_tuned_model_checkpoint: z.string().describe("Name by which requests refer to it"),
   step_number: z.int(),
   metrics: z.record(z.string(), z.unknown()),
 });

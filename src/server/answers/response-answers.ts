@@ -9,7 +9,7 @@ const OUTPUT_TEXT = z.strictObject({
   type: z.literal("output_text"),
   text: z.string(),
   annotations: z.array(z.unknown()).max(0),
-  logprobs: LOG_PROBS.describe("Where include asks for them"),
+  logprobs: LOG_PROBS.describe("If include asks for them"),
 });
 const REASONING_TEXT = z.strictObject({ type: z.literal("reasoning_text"), text: z.string() });
 
@@ -72,7 +72,7 @@ export const RESPONSE_ANSWER = z.strictObject({
   user: z.string().nullable(),
   safety_identifier: z.string().nullable(),
   prompt_cache_key: z.string().nullable(),
-  store: z.literal(false).describe("Answers are not kept, whatever was asked"),
+  store: z.literal(false).describe("Answers are not stored, whatever the request says"),
   background: z.literal(false),
   previous_response_id: z.null(),
   max_tool_calls: z.null(),

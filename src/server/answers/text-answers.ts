@@ -112,8 +112,8 @@ export const CLASSIFY_ANSWER = z.strictObject({
   data: z.array(
     z.strictObject({
       index: z.int(),
-      label: z.string().describe("The likeliest class"),
-      probs: z.array(z.number()).describe("By class; of a model that tells numbers, these"),
+      label: z.string().describe("The most likely class"),
+      probs: z.array(z.number()).describe("By class; for a regression model, its outputs"),
       num_classes: z.int(),
     }),
   ),
@@ -131,12 +131,12 @@ export const RERANK_ANSWER = z.strictObject({
   results: z
     .array(
       z.strictObject({
-        index: z.int().describe("Which of the documents"),
+        index: z.int().describe("Index of the document"),
         document: z.strictObject({ text: z.string() }).optional(),
         relevance_score: z.number(),
       }),
     )
-    .describe("The best first"),
+    .describe("Best first"),
   usage: z.strictObject({ prompt_tokens: z.int(), total_tokens: z.int() }),
 });
 

@@ -16,13 +16,13 @@ const METHOD = z
   .object({ type: z.enum(JOB_METHODS) })
   .catchall(OWN)
   .refine((method) => Object.keys(method).every((key) => key === "type" || key === method.type), {
-    message: "expected settings of its own type alone",
+    message: "expected only settings of its own type",
   });
 
 const FIELDS = z.strictObject({
-  model: z.string().max(512).describe("Name of the base, or of an adapter to go on from"),
+  model: z.string().max(512).describe("Name of the base, or of an adapter to continue training"),
   training_file: z.string().describe("Id of an uploaded file"),
-  validation_file: z.string().nullish().describe("Id of a file that is held out"),
+  validation_file: z.string().nullish().describe("Id of an uploaded file with held-out data"),
   method: METHOD.nullish(),
   hyperparameters: ASKED_HYPERPARAMETERS.nullish(),
   suffix: z
@@ -31,16 +31,16 @@ const FIELDS = z.strictObject({
     .max(64)
     .regex(/^[\w.-]+$/, "letters, digits, - _ and .")
     .nullish()
-    .describe("Part of the name of what is trained"),
+    .describe("Part of the name of the trained model"),
   seed: z.int().min(0).nullish(),
   resume_from: z
     .string()
     .nullish()
-    .describe("Checkpoint of the same job on another server, a folder below --adapter-root, to go on from"),
-  metadata: METADATA.nullish().describe("Up to 16 pairs, by which jobs can be listed"),
+    .describe("Checkpoint of the same job on another server to resume from: a folder below --adapter-root"),
+  metadata: METADATA.nullish().describe("Up to 16 key-value pairs, by which jobs can be listed"),
   integrations: z
     .array(z.unknown())
-    .refine((list) => list.length === 0, "expected none: what a training tells is in the events of its job")
+    .refine((list) => list.length === 0, "expected none: the progress of a job is in its events")
     .nullish(),
   graft: z
     .looseObject({ averaging: AVERAGING.optional() })
@@ -79,7 +79,7 @@ function hasBoth({ hyperparameters, method }: Fields): boolean {
 
 export const JOB_REQUEST = FIELDS.superRefine((request, context) => {
   if (hasBoth(request)) {
-    const message = "stands beside those of method: give them in one place";
+    const message = "is given in addition to those of method: give them in one place";
     context.addIssue({ code: "custom", path: ["hyperparameters"], message });
   }
   const problems = averagingProblems(request.graft ?? {}, (key) => request[key] != null);

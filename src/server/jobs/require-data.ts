@@ -41,7 +41,7 @@ export async function requireData(
       ? partsOf(slices, ROW_END, (numBegun, line) => {
           if (numBegun <= maxBodyBytes) return;
           refuse(
-            `Line ${line} of "${filename}" is longer than ${maxBodyBytes} bytes, expected at most as many as a request may have`,
+            `Line ${line} of "${filename}" is longer than ${maxBodyBytes} bytes, expected at most the size of a request`,
           );
         })
       : partsOf(slices, TEXT_END);
@@ -161,5 +161,6 @@ async function requireBytes(
   }
   if (numBytes === 0) refuse(`The file "${filename}" is empty`);
   const isWhole = [first, last].every((bytes) => Buffer.from(bytes).toString("latin1") === ends);
-  if (!isWhole || numBytes <= 2 * ends.length) refuse(`The file "${filename}" is not ${name}, or cut off`);
+  if (!isWhole || numBytes <= 2 * ends.length)
+    refuse(`The file "${filename}" is not ${name}, or is truncated`);
 }

@@ -11,7 +11,7 @@ export const JOBS = "/v1/fine_tuning/jobs";
 /** Finds the fine-tuning of a server. @throws ApiError 404 for one that keeps no state */
 export function requireJobs({ fineTuning }: ServerState): FineTuning {
   if (fineTuning) return fineTuning;
-  throw new ApiError(404, "fine_tuning_disabled", "This server trains nothing: start it with --state FOLDER");
+  throw new ApiError(404, "fine_tuning_disabled", "This server does not train: start it with --state FOLDER");
 }
 
 /** Finds a job. @throws ApiError 404 */

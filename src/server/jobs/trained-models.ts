@@ -159,8 +159,8 @@ function requireUnused(name: string, rows: readonly JobRow[]): void {
   const isOf = (model: string): boolean => model === name || model.startsWith(`${name}:`);
   const user = rows.find(({ job }) => !hasEnded(job) && (isOfJob(name, job) || isOf(job.model)))?.job;
   if (user === undefined) return;
-  const use = isOfJob(name, user) ? `trains "${name}"` : `goes on from "${user.model}"`;
-  const message = `The job "${user.id}" ${use}: wait for its end, or cancel it`;
+  const use = isOfJob(name, user) ? `trains "${name}"` : `continues from "${user.model}"`;
+  const message = `The job "${user.id}" ${use}: wait for it to end, or cancel it`;
   throw new ApiError(409, "model_in_use", message, { param: "model" });
 }
 

@@ -14,8 +14,8 @@ const NO_PROXY = "CONNECT";
 /** Node's code of an error → what its client is told. */
 const FAULTS: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {
   HPE_HEADER_OVERFLOW: [431, "headers_too_large", "The headers are too large"],
-  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, "body_too_large", "The extensions of the chunks are too large"],
-  [NO_PROXY]: [405, "method_not_allowed", "No connections to other servers are made here"],
+  HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, "body_too_large", "The chunk extensions are too large"],
+  [NO_PROXY]: [405, "method_not_allowed", "This server is not a proxy"],
   ERR_HTTP_REQUEST_TIMEOUT: [408, "request_timeout", "The request did not arrive in time"],
 };
 const REASONS: Readonly<Record<number, string>> = {
@@ -82,7 +82,7 @@ function destroyUnlessMoving(socket: Socket): void {
 
 /** An answer as it stands on the wire, after which the connection ends. */
 function answerTo(fault: string): string {
-  const known = FAULTS[fault] ?? [400, "invalid_request", "The request is not HTTP that can be read"];
+  const known = FAULTS[fault] ?? [400, "invalid_request", "The request is not valid HTTP"];
   const { status, body } = errorAnswer(new ApiError(...known));
   const text = JSON.stringify(body);
   return [

@@ -59,10 +59,10 @@ function inUrl(host: string): string {
 async function listenOn(server: Server, host: string, port: number): Promise<void> {
   await new Promise<void>((done, fail) => {
     server.once("error", (cause: NodeJS.ErrnoException) => {
-      const found = cause.code === "EADDRINUSE" ? "another program listens there" : cause.message;
+      const found = cause.code === "EADDRINUSE" ? "another program is listening there" : cause.message;
       const hint = OF_PORTS.has(cause.code ?? "")
-        ? "Choose another port, or 0 for any that is free."
-        : "Give --host an address of this machine, such as 127.0.0.1 or ::1, or 0.0.0.0 for all that it has.";
+        ? "Choose another port, or 0 for any free port."
+        : "Give --host an address of this machine, such as 127.0.0.1 or ::1, or 0.0.0.0 for all of them.";
       const place = `${inUrl(host)}:${port}`;
       fail(new FailedError("server/port", `Cannot listen on ${place}: ${found}`, { hint, cause }));
     });

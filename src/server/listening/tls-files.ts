@@ -31,16 +31,16 @@ export async function readTls(certPath?: string, keyPath?: string): Promise<TlsF
   if (/\bENCRYPTED\b/.test(key)) {
     throw new FormatError(
       "format/file",
-      `Cannot read private key "${keyPath}": it is locked with a passphrase, expected one without`,
-      { hint: "Unlock it: openssl pkey -in LOCKED -out KEY." },
+      `Cannot read private key "${keyPath}": it is encrypted with a passphrase, expected a key without one`,
+      { hint: "Decrypt it: openssl pkey -in LOCKED -out KEY." },
     );
   }
   const privateKey = requirePem("private key", keyPath, () => createPrivateKey(key));
   if (!certificate.checkPrivateKey(privateKey)) {
     throw new UsageError(
       "usage/flag",
-      `Cannot serve HTTPS with key "${keyPath}": it is not that of certificate "${certPath}"`,
-      { hint: "Give the key with which the certificate was asked for." },
+      `Cannot serve HTTPS with key "${keyPath}": it does not belong to certificate "${certPath}"`,
+      { hint: "Give the key with which the certificate was requested." },
     );
   }
   requirePem("certificate", certPath, () => createStrongContext(certPath, { cert, key }));
@@ -57,7 +57,7 @@ function createStrongContext(certPath: string, files: TlsFiles): void {
     throw new UsageError(
       "usage/flag",
       `Cannot serve HTTPS with certificate "${certPath}": ${reason}, expected a stronger one`,
-      { hint: "Ask for a certificate of an elliptic key, or of an RSA key of 2048 bits." },
+      { hint: "Use a certificate for an elliptic-curve key, or for an RSA key of at least 2048 bits." },
     );
   }
 }

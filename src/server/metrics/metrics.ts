@@ -23,27 +23,27 @@ export class ServerMetrics {
   constructor(modelName: string) {
     this.#vllm = new VllmMetrics(modelName);
     const set = this.#set;
-    set.gauge("requests_running", "Texts that are being written", ({ numRunning }) => numRunning);
-    const waiting = "Texts that wait for memory or for a place";
+    set.gauge("requests_running", "Texts being generated", ({ numRunning }) => numRunning);
+    const waiting = "Texts waiting for memory or for a slot";
     set.gauge("requests_waiting", waiting, ({ numWaiting }) => numWaiting);
-    set.gauge("cache_pages", "Pages of keys and values that there are", ({ numPages }) => numPages);
-    set.gauge("cache_pages_held", "Pages that texts hold", ({ numPagesHeld }) => numPagesHeld);
-    const preemptions = "Times that a text lost its pages and started again";
+    set.gauge("cache_pages", "Pages of keys and values in total", ({ numPages }) => numPages);
+    set.gauge("cache_pages_held", "Pages in use", ({ numPagesHeld }) => numPagesHeld);
+    const preemptions = "Times that a text lost its pages and was restarted";
     set.counter("preemptions", preemptions, ({ numPreemptions }) => numPreemptions);
-    const prompts = "Tokens of prompts that have begun";
+    const prompts = "Prompt tokens of texts that have started";
     set.counter("prompt_tokens", prompts, ({ numPromptTokens }) => numPromptTokens);
-    const cached = "Tokens of prompts that did not run: they were cached";
+    const cached = "Prompt tokens found in the cache";
     set.counter("cached_prompt_tokens", cached, ({ numCachedTokens }) => numCachedTokens);
     set.counter("new_tokens", "New tokens", ({ numNewTokens }) => numNewTokens);
-    set.counter("steps", "Steps of the engine", ({ numSteps }) => numSteps);
-    this.#requests = set.labelled("requests", "Texts that have ended", ["adapter", "finished_reason"]);
-    this.#tokens = set.labelled("tokens", "Tokens of texts that have ended", ["adapter", "kind"]);
-    set.time("request_queue_time", "From the request to its first step", ({ queueMs }) => queueMs);
+    set.counter("steps", "Engine steps", ({ numSteps }) => numSteps);
+    this.#requests = set.labelled("requests", "Finished texts", ["adapter", "finished_reason"]);
+    this.#tokens = set.labelled("tokens", "Tokens of finished texts", ["adapter", "kind"]);
+    set.time("request_queue_time", "Time from the request to its first step", ({ queueMs }) => queueMs);
     const firstTokenMs = ifWritten((end) => end.firstTokenMs);
-    set.time("time_to_first_token", "From the request to its first token", firstTokenMs);
-    const perToken = "Between two tokens, on average over a text";
+    set.time("time_to_first_token", "Time from the request to its first token", firstTokenMs);
+    const perToken = "Time between two tokens, averaged over a text";
     set.time("inter_token_latency", perToken, perTokenMs, TOKEN_SECONDS);
-    set.time("e2e_request_latency", "From the request to its end", ({ totalMs }) => totalMs);
+    set.time("e2e_request_latency", "Time from the request to its end", ({ totalMs }) => totalMs);
   }
 
   get contentType(): string {

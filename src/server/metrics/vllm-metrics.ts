@@ -21,27 +21,35 @@ export class VllmMetrics {
 
   constructor(modelName: string) {
     const set = (this.#set = new MetricSet("vllm:", { model_name: modelName }));
-    set.gauge("num_requests_running", "Texts that are being written", ({ numRunning }) => numRunning);
-    set.gauge("num_requests_waiting", "Texts that wait", ({ numWaiting }) => numWaiting);
+    set.gauge("num_requests_running", "Texts being generated", ({ numRunning }) => numRunning);
+    set.gauge("num_requests_waiting", "Texts waiting", ({ numWaiting }) => numWaiting);
     const heldShare = ({ numPagesHeld, numPages }: ServingStats): number => numPagesHeld / numPages;
-    set.gauge("kv_cache_usage_perc", "Share of the cache that texts hold, 0 to 1", heldShare);
-    set.counter("prompt_tokens", "Tokens of prompts", ({ numPromptTokens }) => numPromptTokens);
+    set.gauge("kv_cache_usage_perc", "Share of the cache in use, 0 to 1", heldShare);
+    set.counter("prompt_tokens", "Prompt tokens", ({ numPromptTokens }) => numPromptTokens);
     set.counter("generation_tokens", "New tokens", ({ numNewTokens }) => numNewTokens);
-    set.counter("prefix_cache_queries", "Tokens looked for", ({ numPromptTokens }) => numPromptTokens);
-    set.counter("prefix_cache_hits", "Tokens that were cached", ({ numCachedTokens }) => numCachedTokens);
-    set.counter("num_preemptions", "Texts that started again", ({ numPreemptions }) => numPreemptions);
+    set.counter(
+      "prefix_cache_queries",
+      "Prompt tokens looked up in the cache",
+      ({ numPromptTokens }) => numPromptTokens,
+    );
+    set.counter(
+      "prefix_cache_hits",
+      "Prompt tokens found in the cache",
+      ({ numCachedTokens }) => numCachedTokens,
+    );
+    set.counter("num_preemptions", "Texts restarted", ({ numPreemptions }) => numPreemptions);
     const firstTokenMs = ifWritten((end) => end.firstTokenMs);
     const prefillMs = ifWritten((end) => end.firstTokenMs - end.queueMs);
     const decodeMs = ifWritten((end) => end.totalMs - end.firstTokenMs);
-    set.time("request_queue_time", "To the first step", ({ queueMs }) => queueMs);
-    set.time("time_to_first_token", "To the first token", firstTokenMs);
-    set.time("request_prefill_time", "From the first step to the first token", prefillMs);
-    set.time("request_decode_time", "From the first token to the end", decodeMs);
-    const perToken = "Between two tokens, on average over a text";
+    set.time("request_queue_time", "Time to the first step", ({ queueMs }) => queueMs);
+    set.time("time_to_first_token", "Time to the first token", firstTokenMs);
+    set.time("request_prefill_time", "Time from the first step to the first token", prefillMs);
+    set.time("request_decode_time", "Time from the first token to the end", decodeMs);
+    const perToken = "Time between two tokens, averaged over a text";
     set.time("inter_token_latency", perToken, perTokenMs, TOKEN_SECONDS);
-    set.time("e2e_request_latency", "To the end", ({ totalMs }) => totalMs);
-    this.#adapters = set.labelledGauge("lora_requests_info", "When this was told", ADAPTER_LABELS);
-    this.#successes = set.labelled("request_success", "Texts that have ended", ["finished_reason"]);
+    set.time("e2e_request_latency", "Time to the end", ({ totalMs }) => totalMs);
+    this.#adapters = set.labelledGauge("lora_requests_info", "When this was measured", ADAPTER_LABELS);
+    this.#successes = set.labelled("request_success", "Finished texts", ["finished_reason"]);
   }
 
   /** Counts a text that has ended. */

@@ -32,7 +32,7 @@ export class BodyReader {
       throw new ApiError(
         415,
         "unsupported_encoding",
-        `The body is encoded as "${encoding}", expected it as it is`,
+        `The body is encoded as "${encoding}", expected no content encoding`,
       );
     }
     if (Number(context.req.header("content-length") ?? 0) > this.#maxBytes) throw this.#tooLarge();
@@ -67,7 +67,7 @@ async function* chunksOf(body: ReadableStream<Uint8Array> | null): AsyncGenerato
   try {
     for (;;) {
       const step = await reader.read().catch(() => {
-        throw new ApiError(400, "body_cut_off", "The body is cut off");
+        throw new ApiError(400, "body_cut_off", "The body is truncated");
       });
       if (step.done) return;
       yield step.value;

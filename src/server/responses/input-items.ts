@@ -47,7 +47,7 @@ export function readInput(input: string | readonly object[]): ChatMessage[] {
     throw new ApiError(
       400,
       "unsupported_parameter",
-      `input[${kept}] refers to an item, but none are kept here: send the item itself, as clients do with store false`,
+      `input[${kept}] refers to a stored item, but this server stores none: send the item itself, as clients do with store false`,
       { param: `input[${kept}]` },
     );
   }

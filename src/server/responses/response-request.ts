@@ -30,7 +30,8 @@ const TOOL = z.looseObject({
   type: z
     .string()
     .refine((type) => type === "function", {
-      message: "expected function: no tools run here, so offer one of your own that does the same",
+      message:
+        "expected function: this server runs no tools, so offer a function of your own that does the same",
     })
     .meta({ enum: ["function"] }),
   ...FUNCTION,
@@ -59,30 +60,30 @@ export const RESPONSE_REQUEST = z.strictObject({
         .min(1)
         .meta(z.toJSONSchema(ITEMS, { io: "input" })),
     ])
-    .describe("What the user says, or the items of a conversation"),
-  instructions: z.string().nullish().describe("What the system says before that"),
-  max_output_tokens: z.int().min(1).nullish().describe("New tokens at most"),
+    .describe("The message of the user, or the items of a conversation"),
+  instructions: z.string().nullish().describe("The system message"),
+  max_output_tokens: z.int().min(1).nullish().describe("Maximum number of new tokens"),
   text: z
     .strictObject({ format: FLAT_FORMAT.nullish(), verbosity: z.unknown().optional() })
     .nullish()
-    .describe("What form the text has; it is held to that"),
+    .describe("Format of the text, which is enforced"),
   tools: z
     .array(TOOL)
     .max(MAX_TOOLS)
     .nullish()
-    .describe("Functions that the model may call; handed to the chat template"),
-  tool_choice: TOOL_CHOICE.nullish().describe("Whether it may, or must; default: auto"),
-  parallel_tool_calls: z.boolean().nullish().describe("Whether it may call several; false: one alone"),
+    .describe("Functions that the model may call, passed to the chat template"),
+  tool_choice: TOOL_CHOICE.nullish().describe("Whether it may or must call one; default: auto"),
+  parallel_tool_calls: z.boolean().nullish().describe("Whether it may call several; false: only one"),
   include: z
     .array(z.enum(INCLUDABLE))
     .nullish()
-    .describe(`${LOG_PROBS}: tell the log-probability of each token`),
-  top_logprobs: z.int().min(0).max(20).nullish().describe("and of as many of the likeliest"),
+    .describe(`${LOG_PROBS}: return the log-probability of each token`),
+  top_logprobs: z.int().min(0).max(20).nullish().describe("and those of this many most likely tokens"),
   chat_template_kwargs: TEMPLATE_VARIABLES,
   ...IGNORED_KEYS,
   ...IGNORED_IN_RESPONSES,
   ...refusedKeys(REFUSED_IN_RESPONSES),
-  metadata: METADATA.nullish().describe("Up to 16 pairs, which the answer has too"),
+  metadata: METADATA.nullish().describe("Up to 16 key-value pairs, which the answer repeats"),
 });
 
 export type ResponseRequest = z.output<typeof RESPONSE_REQUEST>;

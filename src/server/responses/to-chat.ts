@@ -19,7 +19,7 @@ export function toChat(body: ResponseRequest): ChatRequest {
   const { input, instructions, text, tools, tool_choice: choice, max_output_tokens, include, ...rest } = body;
   const tellsLogProbs = include?.includes(LOG_PROBS) === true;
   if (body.top_logprobs && !tellsLogProbs) {
-    throw invalidValue(`top_logprobs needs include to have "${LOG_PROBS}"`, "top_logprobs");
+    throw invalidValue(`top_logprobs requires include to contain "${LOG_PROBS}"`, "top_logprobs");
   }
   const system = instructions ? [{ role: "system" as const, content: instructions }] : [];
   return {

@@ -12,7 +12,7 @@ import { LOAD_ADAPTER_REQUEST, UNLOAD_ADAPTER_REQUEST } from "../wire.ts";
 export const loadAdapter = defineRoute({
   method: "post",
   path: "/v1/load_lora_adapter",
-  summary: "Let requests ask for an adapter",
+  summary: "Load an adapter for requests",
   access: "admin",
   body: LOAD_ADAPTER_REQUEST,
   answer: { whole: "text/plain" },
@@ -27,7 +27,7 @@ export const loadAdapter = defineRoute({
       throw new ApiError(
         403,
         "loading_disabled",
-        "This server loads no adapters for clients: start it with --adapter-root FOLDER",
+        "This server does not load adapters for clients: start it with --adapter-root FOLDER",
       );
     }
     const folder = await state.adapterRoot.find(path, "lora_path");
@@ -47,7 +47,7 @@ async function giveBack(name: string, path: string, state: ServerState): Promise
     throw new ApiError(
       400,
       "usage/adapter",
-      `The name "${name}" is that of what a job trains: choose another, or give it as lora_path too, to serve that again`,
+      `The name "${name}" belongs to a model trained by a job: choose another, or pass it as lora_path too, to serve that model again`,
       { param: "lora_name" },
     );
   }
@@ -58,7 +58,7 @@ async function giveBack(name: string, path: string, state: ServerState): Promise
 export const unloadAdapter = defineRoute({
   method: "post",
   path: "/v1/unload_lora_adapter",
-  summary: "Forget an adapter; texts that have it go on",
+  summary: "Unload an adapter; running texts that use it continue",
   access: "admin",
   body: UNLOAD_ADAPTER_REQUEST,
   answer: { whole: "text/plain" },

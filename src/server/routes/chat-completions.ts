@@ -16,7 +16,7 @@ import { type NumberedPiece, writeTexts } from "../texts/write-texts.ts";
 export const chatCompletions = defineRoute({
   method: "post",
   path: "/v1/chat/completions",
-  summary: "Write the assistant's next turn of a conversation",
+  summary: "Generate the assistant's next turn of a conversation",
   access: "read",
   body: CHAT_REQUEST,
   answer: { whole: CHAT_ANSWER, events: CHAT_EVENT },

@@ -11,7 +11,7 @@ import { CLASSIFY_REQUEST } from "../wire.ts";
 export const classify = defineRoute({
   method: "post",
   path: "/classify",
-  summary: "Tell the classes of texts, with their probabilities",
+  summary: "Classify texts, with the probability of each class",
   access: "read",
   body: CLASSIFY_REQUEST,
   answer: { whole: CLASSIFY_ANSWER },

@@ -14,7 +14,7 @@ import { REFUSED_IN_COMPLETIONS, refuse } from "../unserved-keys.ts";
 import { COMPLETION_REQUEST, type CompletionRequest } from "../wire.ts";
 import { type NumberedPiece, writeTexts } from "../texts/write-texts.ts";
 
-/** New tokens at most where a request does not say how many: OpenAI's own default. */
+/** Maximum number of new tokens where a request does not say how many: OpenAI's own default. */
 const USUAL_TOKENS = 16;
 
 const NO_BEST_OF = { best_of: "texts are not compared here: send n instead" };
@@ -22,7 +22,7 @@ const NO_BEST_OF = { best_of: "texts are not compared here: send n instead" };
 export const completions = defineRoute({
   method: "post",
   path: "/v1/completions",
-  summary: "Go on from a text",
+  summary: "Continue a text",
   access: "read",
   body: COMPLETION_REQUEST,
   answer: { whole: COMPLETION_ANSWER, events: COMPLETION_EVENT },

@@ -24,7 +24,7 @@ function refusalOf(job: Job, requireSettings: (job: Job) => void): string | null
 export const createJob = defineRoute({
   method: "post",
   path: JOBS,
-  summary: "Train an adapter on the base, beside what is written",
+  summary: "Train an adapter on the base while text is generated",
   access: "train",
   body: JOB_REQUEST,
   answer: { whole: JOB_ANSWER },
@@ -72,7 +72,7 @@ export const createJob = defineRoute({
     if (!(await queue.submit({ job, base: fingerprint, baseName: state.name, initAdapter, maxSteps }))) {
       // Nobody knows the job, so nobody would remove it; where the database was lost it may be known.
       if (from !== null) await files.removeRuns(job.id);
-      throw new ApiError(429, "too_many_jobs", "As many fine-tuning jobs wait as may");
+      throw new ApiError(429, "too_many_jobs", "The queue of fine-tuning jobs is full");
     }
     return context.json(job);
   },
@@ -84,7 +84,7 @@ async function methodOf(adapter: string, { graft }: JobRequest, state: ServerSta
   const asked = graft?.["method"] ?? name;
   if (asked === name) return name;
   throw invalidValue(
-    `The adapter "${adapter}" is of method ${name}: a job that goes on from it has that`,
+    `The adapter "${adapter}" is of method ${name}: a job that continues from it must use it too`,
     "graft.method",
   );
 }
@@ -95,7 +95,7 @@ async function foundBelow({ adapterRoot }: ServerState, path: string): Promise<s
   throw new ApiError(
     404,
     "adapters_disabled",
-    "This server reads no folders of clients: start it with --adapter-root FOLDER",
+    "This server does not read folders for clients: start it with --adapter-root FOLDER",
     { param: "resume_from" },
   );
 }

@@ -49,7 +49,7 @@ export const embeddings = defineRoute({
 function requireDimensions({ dimensions }: EmbeddingRequest, { model }: ServerState): void {
   const { width } = model.engine.session.model;
   if (dimensions == null || dimensions === width) return;
-  throw invalidValue(`Embeddings of this model have ${width} numbers: leave dimensions out`, "dimensions");
+  throw invalidValue(`Embeddings of this model have ${width} dimensions: leave dimensions out`, "dimensions");
 }
 
 function toBase64(values: Float32Array): string {

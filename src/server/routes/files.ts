@@ -29,18 +29,20 @@ export const uploadFile = defineRoute({
   handle: async ({ bytes, context, state }) => {
     const { files } = requireJobs(state);
     const form = await readForm(bytes, context.req.header("content-type"));
-    if (form === null) refuse("A multipart form with file and purpose is expected", "file");
+    if (form === null) refuse("Expected a multipart form with file and purpose", "file");
     const [file, purpose] = [form.get("file"), form.get("purpose")];
-    if (!(file instanceof File)) refuse("file is expected: a part of the form that has a file name", "file");
+    if (!(file instanceof File))
+      refuse("file is missing: expected a part of the form with a file name", "file");
     if (file.name.length > MAX_NAME) refuse(`The name of a file has at most ${MAX_NAME} characters`, "file");
     if (purpose !== DATA_PURPOSE) {
       refuse(
-        `purpose is ${JSON.stringify(purpose)}, expected "${DATA_PURPOSE}": files are kept for that alone`,
+        `purpose is ${JSON.stringify(purpose)}, expected "${DATA_PURPOSE}": files are kept only for that`,
         "purpose",
       );
     }
     const foreign = [...form.keys()].find((key) => !(key in UPLOAD.shape));
-    if (foreign !== undefined) refuse(`${foreign} is not served: files stay until they are removed`, foreign);
+    if (foreign !== undefined)
+      refuse(`${foreign} is not supported: files stay until they are deleted`, foreign);
     const content = new Uint8Array(await file.arrayBuffer());
     await requireData(file.name, content, state.limits);
     const uploaded: UploadedFile = {
@@ -60,7 +62,7 @@ export const uploadFile = defineRoute({
 export const listFiles = defineRoute({
   method: "get",
   path: "/v1/files",
-  summary: "List uploaded files, the newest first",
+  summary: "List uploaded files, newest first",
   access: "train",
   query: FILE_QUERY,
   body: null,
@@ -76,7 +78,7 @@ export const listFiles = defineRoute({
 export const getFile = defineRoute({
   method: "get",
   path: "/v1/files/:id",
-  summary: "Tell of a file",
+  summary: "Describe a file",
   access: "train",
   body: null,
   answer: { whole: FILE_ANSWER },
@@ -87,7 +89,7 @@ export const getFile = defineRoute({
 export const getFileContent = defineRoute({
   method: "get",
   path: "/v1/files/:id/content",
-  summary: "Give a file back",
+  summary: "Download a file",
   access: "train",
   body: null,
   answer: { whole: "application/octet-stream" },
@@ -104,14 +106,14 @@ async function requireUnused(id: string, table: JobTable): Promise<void> {
     ({ job }) => !hasEnded(job) && [job.training_file, job.validation_file].includes(id),
   );
   if (user === undefined) return;
-  const message = `The job "${user.job.id}" needs the file "${id}": wait for its end, or cancel it`;
+  const message = `The job "${user.job.id}" needs the file "${id}": wait for it to end, or cancel it`;
   throw new ApiError(409, "file_in_use", message, { param: "file_id" });
 }
 
 export const deleteFile = defineRoute({
   method: "delete",
   path: "/v1/files/:id",
-  summary: "Remove a file",
+  summary: "Delete a file",
   access: "train",
   body: null,
   answer: { whole: deletedAnswer("file") },

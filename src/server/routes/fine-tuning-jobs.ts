@@ -16,7 +16,7 @@ import type { ServerState } from "../server-state.ts";
 export const listJobs = defineRoute({
   method: "get",
   path: JOBS,
-  summary: "List fine-tuning jobs, the newest first",
+  summary: "List fine-tuning jobs, newest first",
   access: "train",
   query: PAGE_QUERY,
   body: null,
@@ -77,11 +77,11 @@ async function namedJob(context: Context, state: ServerState): Promise<JobRow> {
   return await requireJob(requireJobs(state), context.req.param("id") ?? "");
 }
 
-export const getJob = ofJob("get", "", "Tell of a job", async ({ job }) => shownJob(job));
+export const getJob = ofJob("get", "", "Describe a job", async ({ job }) => shownJob(job));
 
 export const listJobEvents = listOfJob(
   "/events",
-  "List what a job has told, the newest first",
+  "List the events of a job, newest first",
   JOB_EVENT_ANSWER,
   async ({ job }, state, part) => {
     const { after, limit } = part;
@@ -92,7 +92,7 @@ export const listJobEvents = listOfJob(
 
 export const listJobCheckpoints = listOfJob(
   "/checkpoints",
-  "List the checkpoints of a job, the newest first; each can be asked for as a model",
+  "List the checkpoints of a job, newest first; each can be used as a model",
   CHECKPOINT_ANSWER,
   async (row, state, part) => {
     const { job, folder } = row;
@@ -124,8 +124,7 @@ export const listJobCheckpoints = listOfJob(
 /** Why a job in this state is not changed. */
 function unchanged({ id, status }: Job): ApiError {
   const told = `The job "${id}" is ${status}`;
-  if (hasEnded({ status }))
-    return new ApiError(400, "job_has_ended", `${told}: it cannot be changed any more`);
+  if (hasEnded({ status })) return new ApiError(400, "job_has_ended", `${told}: it can no longer be changed`);
   return status === "paused"
     ? new ApiError(400, "job_is_paused", `${told} already`)
     : new ApiError(400, "job_is_not_paused", `${told}, not paused`);
@@ -141,6 +140,6 @@ function changeOfJob(action: "cancel" | "pause" | "resume", summary: string): Ro
   });
 }
 
-export const cancelJob = changeOfJob("cancel", "End a job");
-export const pauseJob = changeOfJob("pause", "Stop a job until it is resumed");
-export const resumeJob = changeOfJob("resume", "Let a paused job go on");
+export const cancelJob = changeOfJob("cancel", "Cancel a job");
+export const pauseJob = changeOfJob("pause", "Pause a job");
+export const resumeJob = changeOfJob("resume", "Resume a paused job");

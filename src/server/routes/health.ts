@@ -6,7 +6,7 @@ import { defineRoute } from "../route.ts";
 export const health = defineRoute({
   method: "get",
   path: "/health",
-  summary: "Answer 200 as long as the process lives",
+  summary: "Return 200 as long as the process lives",
   access: "everybody",
   body: null,
   answer: { whole: z.strictObject({ status: z.literal("ok") }) },
@@ -17,7 +17,7 @@ export const ready = defineRoute({
   method: "get",
   path: "/ready",
   summary:
-    "Answer 200 while requests are taken, 503 when the server stops, waits for the store of its jobs, or cannot read its keys",
+    "Return 200 while requests are accepted, and 503 while the server is stopping, waits for the store of its jobs, or cannot read its keys",
   access: "everybody",
   body: null,
   answer: { whole: z.strictObject({ status: z.literal("ready") }) },

@@ -46,7 +46,7 @@ export const getModel = defineRoute({
 export const deleteModel = defineRoute({
   method: "delete",
   path: "/v1/models/:model{.+}",
-  summary: "Remove what a job has trained, with its checkpoints",
+  summary: "Delete a model that a job has trained, with its checkpoints",
   access: "train",
   body: null,
   answer: { whole: deletedAnswer("model") },

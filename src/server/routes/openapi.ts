@@ -7,7 +7,7 @@ import { type Route, type RouteAnswer, defineRoute } from "../route.ts";
 const KEY = {
   type: "http",
   scheme: "bearer",
-  description: `Roles, each with those before: ${API_ROLES.join(", ")}`,
+  description: `Roles, each including those before it: ${API_ROLES.join(", ")}`,
 };
 
 const ERROR_REF = { $ref: "#/components/schemas/Error" };
@@ -47,7 +47,11 @@ function openApiDocument(routes: readonly Route[], asksForKey: boolean): object 
   }
   return {
     openapi: "3.1.0",
-    info: { title: "graft", version: "1", description: "Texts by one base model and its adapters" },
+    info: {
+      title: "graft",
+      version: "1",
+      description: "Text generation with one base model and its adapters",
+    },
     components: {
       schemas: { Error: answerSchema(ERROR_BODY) },
       ...(asksForKey && { securitySchemes: { key: KEY } }),
@@ -61,8 +65,8 @@ function describeAnswer({ whole, events, hasNamedEvents }: RouteAnswer): object 
   const isJson = typeof whole !== "string";
   const one = isJson ? { "application/json": { schema: answerSchema(whole) } } : { [whole]: {} };
   if (!events) return { description: "Success", content: one };
-  const form = hasNamedEvents ? "which its type names" : "[DONE] behind the last";
-  const description = `Success; of server-sent events the data of each, ${form}`;
+  const form = hasNamedEvents ? "named by its type" : "[DONE] after the last";
+  const description = `Success; for server-sent events, the data of each event, ${form}`;
   const event = { anyOf: [answerSchema(events), ERROR_REF] };
   return { description, content: { ...one, "text/event-stream": { schema: event } } };
 }

@@ -12,17 +12,17 @@ const SCORED = { id: z.int().min(0), logProb: z.number() };
 /** A request as one server gives it away to another. */
 const MOVED = z.strictObject({
   version: z.literal(1),
-  base: z.string().describe("What the base holds, as the server tells it that gives the request away"),
-  adapter: z.string().nullable().describe("What the adapter holds, by its values"),
+  base: z.string().describe("Fingerprint of the base, as reported by the server that hands the request over"),
+  adapter: z.string().nullable().describe("Hash of the values of the adapter"),
   id: z.string(),
   created: z.int(),
-  path: z.string().describe("The route that it was sent to"),
-  body: z.record(z.string(), z.unknown()).describe("What was sent there"),
-  written_ids: z.array(z.int().min(0)).describe("Ids of the new tokens that have been told"),
+  path: z.string().describe("Route that the request was sent to"),
+  body: z.record(z.string(), z.unknown()).describe("Body of the request"),
+  written_ids: z.array(z.int().min(0)).describe("Ids of the new tokens that have been sent"),
   written_log_probs: z
     .array(z.strictObject({ ...SCORED, top: z.array(z.strictObject(SCORED)) }).nullable())
     .optional()
-    .describe("And their log-probabilities, where they are asked for"),
+    .describe("Their log-probabilities, if requested"),
 });
 
 function answersOf(routes: readonly Route[]): RouteAnswer {
@@ -46,7 +46,10 @@ async function holdingsOf(
 function requireOneText(body: { readonly n?: unknown; readonly prompt?: unknown }): void {
   const { n, prompt } = body;
   const refuse = (key: keyof typeof body, found: string): never => {
-    throw invalidValue(`body.${key} ${found}: only a request of one text goes on elsewhere`, `body.${key}`);
+    throw invalidValue(
+      `body.${key} ${found}: only a request for one text can be moved to another server`,
+      `body.${key}`,
+    );
   };
   if (typeof n === "number" && n > 1) refuse("n", `is ${n}, expected 1`);
   if (!Array.isArray(prompt) || typeof prompt[0] === "number" || prompt.length === 1) return;
@@ -57,7 +60,7 @@ export const exportRequest = defineRoute({
   method: "post",
   path: "/v1/requests/:id/export",
   summary:
-    "End a stream here, with finish_reason abort, and tell all that another server needs to go on with it",
+    "End a stream here, with finish_reason abort, and return everything that another server needs to continue it",
   access: "admin",
   whileStopping: true,
   body: null,
@@ -74,7 +77,7 @@ export function importRequest(routes: readonly Route[]): Route {
     method: "post",
     path: "/v1/requests/import",
     summary:
-      "Go on with a stream that another server has given away: the events that follow those that it has told",
+      "Continue a stream that another server has handed over: the events that follow those already sent",
     access: "admin",
     body: MOVED.extend({ path: z.enum(routes.map(({ path }) => path)) }),
     answer: answersOf(routes),

@@ -29,7 +29,7 @@ export const RERANK_ROUTES: readonly Route[] = ["/v1/rerank", "/v2/rerank", "/re
   defineRoute({
     method: "post",
     path,
-    summary: "Put documents into the order of how well they answer a query",
+    summary: "Rank documents by how well they answer a query",
     access: "read",
     body: RERANK_REQUEST,
     answer: { whole: RERANK_ANSWER },
@@ -37,7 +37,10 @@ export const RERANK_ROUTES: readonly Route[] = ["/v1/rerank", "/v2/rerank", "/re
       const { adapter, classes } = await state.models.classifierOf(body.model);
       const { length } = classes.names;
       if (length !== 1) {
-        throw invalidValue(`The model "${body.model}" tells ${length} classes, expected one score`, "model");
+        throw invalidValue(
+          `The model "${body.model}" predicts ${length} classes, expected one score`,
+          "model",
+        );
       }
       const examples = await readPairs(body, classes, state);
       const found = await judgeInputs(examples, adapter, { context, state, param: "documents" });
@@ -98,7 +101,7 @@ async function readPairs(
     throw new ApiError(
       400,
       "context_length_exceeded",
-      `documents[${i}] and the query have at least ${ids.length} tokens, expected at most ${maxTokens}: send truncate_prompt_tokens to have them cut`,
+      `documents[${i}] and the query have at least ${ids.length} tokens, expected at most ${maxTokens}: send truncate_prompt_tokens to truncate them`,
       { param: `documents[${i}]` },
     );
   });

@@ -14,7 +14,7 @@ const PATH = "/v1/responses";
 export const responses = defineRoute({
   method: "post",
   path: PATH,
-  summary: "Write the assistant's next turn, as items; it is not kept",
+  summary: "Generate the assistant's next turn, as items; it is not stored",
   access: "read",
   body: RESPONSE_REQUEST,
   answer: { whole: RESPONSE_ANSWER, events: RESPONSE_EVENT, hasNamedEvents: true },

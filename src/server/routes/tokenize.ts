@@ -32,7 +32,7 @@ export const tokenize = defineRoute({
     const { model } = state;
     if (body.model != null) await state.models.adapterOf(body.model);
     if ((prompt == null) === (messages == null)) {
-      throw invalidValue("prompt or messages is needed, and only one of them", "prompt");
+      throw invalidValue("expected either prompt or messages", "prompt");
     }
     if (prompt != null) requireShort(prompt, "prompt", "characters");
     else {

@@ -11,7 +11,7 @@ export function readMessage(message: ChatRequest["messages"][number], place: num
     throw new ApiError(
       400,
       "unsupported_parameter",
-      `${what}.audio is not served: send what was said as content`,
+      `${what}.audio is not supported: send what was said as content`,
       { param: `${what}.audio` },
     );
   }

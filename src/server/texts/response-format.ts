@@ -9,12 +9,12 @@ import { ApiError } from "../api-error.ts";
 import type { ServerState } from "../server-state.ts";
 
 const FREE = z.strictObject({ type: z.literal("text") });
-const ANY_OBJECT = z.strictObject({ type: z.literal("json_object") }).describe("Any object of JSON");
+const ANY_OBJECT = z.strictObject({ type: z.literal("json_object") }).describe("Any JSON object");
 const SCHEMA = {
   name: z.string().max(64),
   description: z.string().nullish(),
   schema: z.looseObject({}).nullish(),
-  strict: z.boolean().nullish().describe("Always held, whatever is said here"),
+  strict: z.boolean().nullish().describe("Always enforced, whatever is given here"),
 };
 const BY_SCHEMA = "JSON that satisfies a schema";
 

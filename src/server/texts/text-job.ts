@@ -107,10 +107,10 @@ function requireRoomFor(
   if (numTokens + (maxTokens ?? 1) <= model.maxTokens) return;
   const code = "context_length_exceeded";
   if (maxTokens !== null && maxTokens > model.maxTokens) {
-    const message = `${maxTokens} new tokens are asked for, expected at most ${model.maxTokens} with the prompt`;
+    const message = `${maxTokens} new tokens are requested, expected at most ${model.maxTokens} with the prompt`;
     throw new ApiError(400, code, message, { param: maxKey });
   }
-  const asked = maxTokens === null ? "" : ` and ${maxTokens} new ones are asked for`;
+  const asked = maxTokens === null ? "" : ` and ${maxTokens} new ones are requested`;
   const most =
     maxTokens === null ? `${model.maxTokens - 1}, so that one may follow` : `${model.maxTokens} in all`;
   const message = `The prompt has ${told} tokens${asked}, expected at most ${most}`;
@@ -120,7 +120,7 @@ function requireRoomFor(
 /** @throws ApiError 400 for settings of a stream where there is none */
 function requireStream({ stream, stream_options: options }: TextSettings): void {
   if (!options || stream === true) return;
-  const found = "stream_options says something of streams alone: send stream true, or leave it out";
+  const found = "stream_options is for streams only: send stream true, or leave it out";
   throw invalidValue(found, "stream_options");
 }
 

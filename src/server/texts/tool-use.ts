@@ -91,7 +91,7 @@ function requireTool(name: string, offered: readonly ToolFunction[]): void {
   if (names.includes(name)) return;
   const alike = nearest(name, names);
   refuse(
-    `tool_choice names "${name}", which is none of the tools${alike === null ? "" : `: did you mean "${alike}"?`}`,
+    `tool_choice names "${name}", which is not one of the tools${alike === null ? "" : `: did you mean "${alike}"?`}`,
   );
 }
 

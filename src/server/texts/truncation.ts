@@ -30,7 +30,7 @@ export function readTruncation(
   const fewest = prefix.length + suffix.length + 1;
   if (asked !== -1 && (asked < fewest || asked > maxTokens)) {
     throw invalidValue(
-      `truncate_prompt_tokens is ${asked}, expected ${fewest} to ${maxTokens}, or -1 for as many as are read`,
+      `truncate_prompt_tokens is ${asked}, expected ${fewest} to ${maxTokens}, or -1 for as many as the model reads`,
       "truncate_prompt_tokens",
     );
   }

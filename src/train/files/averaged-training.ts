@@ -81,7 +81,7 @@ function requireAlike(input: AveragedInput): void {
     throw new UsageError("usage/flag", `Cannot use ${setting} in an averaged training: ${found}`, { hint });
   };
   if (makesModel(findMethod(options.method)))
-    refuse("method", "its result is a model of its own, expected an adapter", "Choose another method.");
+    refuse("method", "its result is a whole model, expected an adapter", "Choose another method.");
   if (options.overwrite)
     refuse(
       "overwrite",

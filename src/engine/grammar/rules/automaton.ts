@@ -183,7 +183,7 @@ export class Automaton {
 
   #spend(amount: number): void {
     this.#work += amount;
-    if (this.#work > MAX_WORK) throw tooLarge("it leaves too many ways to go on");
+    if (this.#work > MAX_WORK) throw tooLarge("it has too many possible continuations");
   }
 
   /** Follows what takes no byte. */

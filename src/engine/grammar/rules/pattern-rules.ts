@@ -121,7 +121,7 @@ class PatternReader {
   }
 
   #choice(depth: number): Way {
-    if (depth > MAX_DEPTH) throw new PatternFault(`more than ${MAX_DEPTH} groups in each other`);
+    if (depth > MAX_DEPTH) throw new PatternFault(`more than ${MAX_DEPTH} nested groups`);
     const ways = [this.#sequence(depth)];
     while (this.#take("|")) ways.push(this.#sequence(depth));
     return (from) => either(this.#book, from, ways);
@@ -163,7 +163,7 @@ class PatternReader {
       if (looks) throw new PatternFault(`"(${looks[0]}", which looks ahead or behind`);
       if (!this.#read(GROUP_HEAD)) throw this.#fault();
       const choice = this.#choice(depth + 1);
-      if (this.#at === this.#signs.length) throw new PatternFault("a group that does not end");
+      if (this.#at === this.#signs.length) throw new PatternFault("an unclosed group");
       if (!this.#take(")")) throw this.#fault();
       return choice;
     }
@@ -190,7 +190,7 @@ class PatternReader {
       const last = this.#member();
       const [low, high] = [codeOf(first), codeOf(last)];
       if (low === null || high === null || high < low)
-        throw new PatternFault("a range of characters that is none");
+        throw new PatternFault("an invalid range of characters");
       ranges.push([low, high]);
     }
     return isOther ? otherCodes(ranges) : joinRanges(ranges);
@@ -199,7 +199,7 @@ class PatternReader {
   #member(): readonly CodeRange[] {
     if (this.#take("\\")) return this.#take("b") ? [[8, 8]] : this.#escape();
     const sign = this.#signs[this.#at++];
-    if (sign === undefined) throw new PatternFault("a set of characters that does not end");
+    if (sign === undefined) throw new PatternFault("an unclosed character class");
     return single(sign);
   }
 
@@ -223,7 +223,7 @@ class PatternReader {
     const name = this.#read(/^\{([^}]*)\}/)?.[1];
     if (name === undefined) throw this.#fault();
     const ranges = unicodeClass(name);
-    if (!ranges) throw new PatternFault(`the class "${name}" of characters, which Unicode has not`);
+    if (!ranges) throw new PatternFault(`the character class "${name}", which Unicode does not have`);
     return isOther ? otherCodes(ranges) : ranges;
   }
 
@@ -258,7 +258,7 @@ class PatternReader {
 
   #fault(): PatternFault {
     const near = this.#signs.slice(Math.max(0, this.#at - 3), this.#at + 3).join("");
-    return new PatternFault(`"${near}", which is not read here`);
+    return new PatternFault(`"${near}", which is not supported`);
   }
 }
 

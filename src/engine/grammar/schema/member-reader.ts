@@ -43,7 +43,7 @@ export class MemberReader {
       return matcher;
     } catch (error) {
       if (!(error instanceof PatternFault)) throw error;
-      throw new SchemaError(path, `is a pattern with ${error.message}`, "Say it with another pattern.");
+      throw new SchemaError(path, `is a pattern with ${error.message}`, "Use a different pattern.");
     }
   }
 }

@@ -50,7 +50,7 @@ export function typesOf(fields: Fields, path: string): ReadonlySet<JsonType> {
   throw new SchemaError(
     `${path}/type`,
     `is ${JSON.stringify(unknown)}`,
-    `Choose of ${JSON_TYPES.join(", ")}.`,
+    `Choose from ${JSON_TYPES.join(", ")}.`,
   );
 }
 
@@ -58,7 +58,7 @@ export function typesOf(fields: Fields, path: string): ReadonlySet<JsonType> {
 export function literalsOf(fields: Fields, path: string): readonly unknown[] | null {
   const { enum: values, const: value } = fields;
   if (values !== undefined && !Array.isArray(values))
-    throw new SchemaError(`${path}/enum`, "is no list", "Give a list of values.");
+    throw new SchemaError(`${path}/enum`, "is not a list", "Give a list of values.");
   if (value === undefined) return values === undefined ? null : (values as unknown[]);
   const text = JSON.stringify(value);
   const isListed = values === undefined || values.some((each) => JSON.stringify(each) === text);

@@ -100,8 +100,8 @@ export class SchemaReader {
         const { path } = parts[i]!;
         throw new SchemaError(
           path,
-          `may hold together with number ${j} of oneOf`,
-          "Take anyOf, or a const that tells them apart.",
+          `can match together with number ${j} of oneOf`,
+          "Use anyOf, or a const that tells them apart.",
         );
       }
     }
@@ -116,8 +116,8 @@ export class SchemaReader {
     if (names.includes(null)) {
       throw new SchemaError(
         source.path,
-        "says more of names than which there are",
-        "Give an enum of them, or leave it out.",
+        "restricts names by more than an enum",
+        "Give an enum of the names, or leave it out.",
       );
     }
     return names.flatMap((some) => (some ?? []).filter((name) => typeof name === "string"));
@@ -213,7 +213,7 @@ function requireReadable(root: unknown): void {
 function partsIn({ schema, path }: LocatedSchema): LocatedSchema[] {
   const value = rounded(schema);
   if (typeof value === "number" && !Number.isFinite(value))
-    throw new SchemaError(path, `is a number beyond ${Number.MAX_VALUE}`, "Give one nearer to 0.");
+    throw new SchemaError(path, `is a number beyond ${Number.MAX_VALUE}`, "Give one closer to 0.");
   if (typeof value !== "object" || value === null) return [];
   return Object.entries(value).map(([key, part]) => ({ schema: part, path: `${path}/${encodeStep(key)}` }));
 }

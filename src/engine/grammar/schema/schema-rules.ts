@@ -124,7 +124,7 @@ class SchemaRules {
     const hasProperties = shape.members.length + shape.required.size > 0;
     const type = typeOf(value);
     if ((type === "array" && hasItems) || (type === "object" && hasProperties)) {
-      throw this.#fault(view, "has literals, and keywords for what is in them");
+      throw this.#fault(view, "has literals, and keywords for their contents");
     }
     return true;
   }
@@ -136,7 +136,7 @@ class SchemaRules {
     throw new SchemaError(
       path,
       `is ${multiples.join(" and ")}`,
-      "Take a step of at most 1000, or of few digits.",
+      "Use a step of at most 1000, or with fewer digits.",
     );
   }
 
@@ -158,7 +158,7 @@ class SchemaRules {
       return addPattern(this.#json, from, source);
     } catch (error) {
       if (!(error instanceof PatternFault)) throw error;
-      throw this.#fault(view, `has a pattern with ${error.message}`, "Say it with another pattern.");
+      throw this.#fault(view, `has a pattern with ${error.message}`, "Use a different pattern.");
     }
   }
 
@@ -212,7 +212,7 @@ class SchemaRules {
     return [...new Set(texts)];
   }
 
-  #fault(view: View, found: string, hint = "Say it with one of the keywords alone."): SchemaError {
+  #fault(view: View, found: string, hint = "Use only one of these keywords."): SchemaError {
     return new SchemaError(view.at(-1)?.path ?? "", found, hint);
   }
 }
@@ -221,7 +221,7 @@ function tooLong(view: View): SchemaError {
   return new SchemaError(
     view.at(-1)?.path ?? "",
     `has bounds between which all numbers have more than ${MAX_DIGITS} digits, or ${FRACTION_DIGITS} behind the point`,
-    "Choose bounds nearer to 0, or further apart.",
+    "Choose bounds closer to 0, or further apart.",
   );
 }
 
@@ -229,7 +229,7 @@ function tooManyUnique(path: string): SchemaError {
   return new SchemaError(
     path,
     `is of items that are not out of at most ${MAX_UNIQUE} strings, numbers, booleans and null`,
-    "Give items an enum of so many, or leave out uniqueItems.",
+    "Give items an enum of at most that many, or leave out uniqueItems.",
   );
 }
 
