@@ -46,7 +46,7 @@ const LIST: Readonly<
     "Show examples, the tokens trained on, and what is truncated",
     () => import("./commands/data-show.ts"),
   ],
-  bench: ["Run the benchmarks \(in a clone of the repository\)", () => import("./commands/bench.ts")],
+  bench: ["Run the benchmarks (in a clone of the repository)", () => import("./commands/bench.ts")],
 };
 
 export const COMMANDS: readonly ListedCommand[] = Object.entries(LIST).map(([name, [summary, load]]) => ({

@@ -186,7 +186,7 @@ test("what other tools call a command leads to ours", async () => {
   ] as const) {
     const { status, stderr } = await run([theirs, "--model", "x"]);
     assert.equal(status, 2);
-    assert.ok(stderr.includes(`hint: Here it is called ${ours}; see graft --help.`), stderr);
+    assert.ok(stderr.includes(`hint: It is called ${ours} here; see graft --help.`), stderr);
     assert.ok(COMMANDS.some(({ name }) => name === ours));
   }
 });

@@ -56,7 +56,7 @@ function unknownCommand(commands: readonly ListedCommand[], words: readonly stri
     (group.length > 0 ? group.join(" or ") : nearest(plain[0] ?? "", firsts));
   const ours = ourNameOf(plain[0] ?? "");
   let hint = "See graft --help for the commands.";
-  if (ours !== null) hint = `Here it is called ${ours}; see graft --help.`;
+  if (ours !== null) hint = `It is called ${ours} here; see graft --help.`;
   else if (match !== null) hint = `The nearest command is ${match}; see graft --help.`;
   return new UsageError("usage/flag", `Cannot run "graft ${plain.join(" ")}": there is no such command`, {
     hint,

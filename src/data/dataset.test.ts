@@ -103,7 +103,7 @@ describe("readDataset()", () => {
     assert.deepEqual([train.length, reports.train.numLabelled], [4, 2]);
     assert.match(
       noteReport(reports.train, 9).join(),
-      /2 rows of texts have labels, .*--objective classification/,
+      /2 text rows have labels, .*--objective classification/,
     );
   });
 
@@ -198,15 +198,15 @@ describe("readDataset()", () => {
 
   test("says of a file that is too large for one read how it is divided", async () => {
     for (const [name, hint] of [
-      ["large.jsonl", /^Split it into files of one folder, as with split/],
-      ["large.jsonl.gz", /^Write it as several files of one folder/],
-      ["large.parquet", /^Write it as several files of one folder/],
+      ["large.jsonl", /^Split it into several files in one folder, for example with split/],
+      ["large.jsonl.gz", /^Split it into several files in one folder/],
+      ["large.parquet", /^Split it into several files in one folder/],
     ] as const) {
       const path = write(name, "");
       truncateSync(path, 2 ** 31);
       await assert.rejects(readDataset(path, options), {
         code: "format/file",
-        message: `Cannot read data set "${path}": the file has 2 GiB or more, expected fewer bytes in each`,
+        message: `Cannot read data set "${path}": the file has 2 GiB or more, expected a smaller one`,
         hint,
       });
       rmSync(path);
@@ -241,7 +241,7 @@ describe("readDataset()", () => {
     await assertFails(
       write("gone.jsonl", lines({ text: "abcdef" })),
       "usage/data",
-      'Cannot use data set "FILE": nothing to learn is left of its 1 example at 3 tokens, expected at least one',
+      'Cannot use data set "FILE": at 3 tokens, nothing to train on is left of its 1 example, expected at least one',
       { maxLength: 3, overlong: "drop" },
     );
   });
@@ -268,7 +268,7 @@ describe("readDataset()", () => {
         error.message.startsWith(
           `Cannot use data set "${path}": 1 faulty row\n  ${path}:2: Cannot parse row: `,
         ) &&
-        error.message.endsWith(", expected one JSON object a line"),
+        error.message.endsWith(", expected one JSON object per line"),
     );
   });
 
@@ -306,7 +306,7 @@ describe("readDataset()", () => {
       code: "usage/data",
       message: new RegExp(
         `: 1,200 faulty rows\n  ${many}:1, 2, 3, 5, 6 and 1,194 more \\(1,199 rows\\): Cannot read message 1.*\n` +
-          `  ${many}:4: Cannot parse row: .*, expected one JSON object a line$`,
+          `  ${many}:4: Cannot parse row: .*, expected one JSON object per line$`,
       ),
       hint: /--skip-faulty/,
     });
@@ -347,8 +347,8 @@ describe("readDataset()", () => {
     );
     const path = write("slow.jsonl", lines({ text: "x".repeat(400_000) }, { text: "short" }, { b: 1 }));
     for (const [skipFaulty, numFaulty, hint] of [
-      [true, "1 faulty row", /^Divide the text [^-]*$/],
-      [false, "2 faulty rows", /^Divide the text .*--skip-faulty/],
+      [true, "1 faulty row", /^Split the text [^-]*$/],
+      [false, "2 faulty rows", /^Split the text .*--skip-faulty/],
     ] as const)
       await assert.rejects(readDataset(path, { ...options, tokenizer: slow, skipFaulty }), {
         code: "format/file",
@@ -449,7 +449,7 @@ describe("readDataset()", () => {
       `Cannot use data set "FILE": 1 faulty row\n  FILE:2: Cannot read row: keys "prompt", "chosen", "rejected", expected ${target}`,
     );
     await assert.rejects(readDataset(preference, options), {
-      hint: /^Such rows are for another objective \(two answers to a prompt, one of them better\): choose one .* by --objective of graft train, or/,
+      hint: /^Such rows are for a different objective \(two answers to a prompt, one of them better\): choose one .* with --objective of graft train, or/,
     });
     const judged = write("for-kto.jsonl", lines({ prompt: "a", completion: "b", label: false }));
     await assertFails(

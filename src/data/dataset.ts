@@ -49,13 +49,17 @@ export interface DatasetOptions<K extends DataKindName = "text"> extends Omit<
 /** What callers give as options. */
 export const DATASET_OPTIONS = z.looseObject({
   tokenizer: objectWith<Tokenizer>(
-    "a tokenizer, as createTokenizer() makes it",
+    "a tokenizer, as createTokenizer() returns it",
     "encode",
     "decode",
     "bosId",
     "eosId",
   ),
-  template: objectWith<ChatTemplate>("a chat template, as createChatTemplate() makes it", "render", "source"),
+  template: objectWith<ChatTemplate>(
+    "a chat template, as createChatTemplate() returns it",
+    "render",
+    "source",
+  ),
   maxLength: A_COUNT,
   trainOn: z.enum(TRAIN_ON).optional(),
   kind: z.enum(Object.keys(DATA_KINDS) as DataKindName[]).optional(),
@@ -128,7 +132,7 @@ export class UnitReader<K extends DataKindName = "text"> {
       throw new UsageError(
         "usage/data",
         `Cannot use data set "${file}": plain text, expected rows ${this.#kind.forms.map(({ keys }) => keys).join(" or ")}`,
-        { hint: "Name a .jsonl or .json file." },
+        { hint: "Give a .jsonl or .json file." },
       );
     }
     const { tokenizer, maxLength } = this.#options;
@@ -184,12 +188,12 @@ export function requireExamples(
     numDropped > 0
       ? longest > maxLength
         ? [
-            `nothing to learn is left of its ${formatCountOf(numDropped, "example")} at ${maxLength} tokens`,
+            `at ${maxLength} tokens, nothing to train on is left of its ${formatCountOf(numDropped, "example")}`,
             `The longest has ${longest} tokens: raise --max-length (maxLength in the library), as far as the model has positions, or shorten the texts.`,
           ]
         : [
             `no token of its ${formatCountOf(numDropped, "example")} counts in the loss`,
-            "Say what is learned by --train-on (trainOn in the library) and weights above 0; of a text the first token never is.",
+            "Choose what to train on with --train-on (trainOn in the library) and weights above 0; the first token of a text never counts.",
           ]
       : faults.numRows > 0
         ? [`all ${faults.numRows} rows are faulty`, faults.describe()[0] ?? ""]
@@ -218,8 +222,8 @@ export function readExamples<K extends DataKindName = "text">(
   else {
     throw new UsageError(
       "usage/data",
-      `Cannot read data set "${path}" as text: expected a name that ends in ${DATA_ENDINGS.filter((end) => findFileKind(end)?.parse).join(", ")}`,
-      { hint: "Name it as what the text is." },
+      `Cannot read data set "${path}" as text: its name has another ending, expected a name that ends in ${DATA_ENDINGS.filter((end) => findFileKind(end)?.parse).join(", ")}`,
+      { hint: "Give it the ending of its format." },
     );
   }
   const report = reportOn(examples, reader.counts);

@@ -19,7 +19,7 @@ async function run(words: readonly string[]): Promise<{ events: Record<string, u
   return { events: jsonLines(stdout), stderr };
 }
 
-const NOTE = /^Examples have at most 64 tokens \(--max-length\), as the model has no more positions$/m;
+const NOTE = /^Examples have at most 64 tokens \(--max-length\): the model has no more positions$/m;
 
 test("a training has as many tokens as the model has positions, and says so", async () => {
   for (const more of [[], ["--memory", "auto"]]) {

@@ -22,7 +22,7 @@ export function noteMaxLength(
   const length = maxLengthFor(model, given);
   return given !== undefined || length === USUAL
     ? []
-    : [`Examples have at most ${length} tokens (--max-length), as the model has no more positions`];
+    : [`Examples have at most ${length} tokens (--max-length): the model has no more positions`];
 }
 
 /** Tokens of an example at most; what is given stays. Of images none are cut, so that theirs is what is usual. */

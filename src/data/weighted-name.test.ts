@@ -22,7 +22,7 @@ test("a weight that draws nothing, or has no end, is refused", () => {
   for (const word of ["0", "-1", "Infinity"]) {
     assert.throws(() => readWeightedName(`b.jsonl=${word}`, nothing), {
       code: "usage/flag",
-      message: `Cannot draw data set "b.jsonl" ${word} times an epoch: expected a number above 0`,
+      message: `Cannot draw data set "b.jsonl" ${word} times per epoch: expected a number above 0`,
     });
   }
 });

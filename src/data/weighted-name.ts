@@ -18,7 +18,7 @@ export function readWeightedName(text: string, exists: (path: string) => boolean
   if (Number.isNaN(weight)) return { path: text, weight: 1 };
   throw new UsageError(
     "usage/flag",
-    `Cannot draw data set "${text.slice(0, at)}" ${word} times an epoch: expected a number above 0`,
+    `Cannot draw data set "${text.slice(0, at)}" ${word} times per epoch: expected a number above 0`,
     { hint: "Give a weight such as 2 or 0.5, or leave the data set out." },
   );
 }

@@ -18,7 +18,7 @@ const SYSTEM = lazily(() => z.strictObject({ system: z.string().nullable() }));
 const PARTS = lazily(() =>
   SYSTEM().extend({
     model: objectWith<TextModel>(
-      "a model, as openTextModel() opens it",
+      "a model, as openTextModel() returns it",
       "parts",
       "write",
       "encodeChat",

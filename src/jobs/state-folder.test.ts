@@ -105,7 +105,10 @@ test("an uploaded file is kept under the end by which its data are read, compres
   } as const;
   await state.addFile(file, bytes);
   const { bytes: read, kind } = await openContent(await state.contentOf(file));
-  assert.deepEqual([Buffer.from(read).toString(), kind], ['{"text": "ka"}\n', "JSON lines, one row a line"]);
+  assert.deepEqual(
+    [Buffer.from(read).toString(), kind],
+    ['{"text": "ka"}\n', "JSON Lines, one row per line"],
+  );
 });
 
 test("what is no folder of servers is told by what it is", async () => {

@@ -50,7 +50,7 @@ function unknownKey(key: string, known: readonly string[]): string {
   const match = nearestName(key, known);
   if (match === null) return UNKNOWN;
   return match.isSynonym
-    ? `${UNKNOWN}: here it is called ${match.text}`
+    ? `${UNKNOWN}: it is called ${match.text} here`
     : `${UNKNOWN}, the nearest is ${match.text}`;
 }
 

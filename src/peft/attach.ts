@@ -63,7 +63,7 @@ const ARGUMENTS = lazily(() =>
 
 /** What callers give as an adapter. */
 export const AN_ADAPTER = objectWith<Adapter>(
-  "an adapter, as attach() or readAdapter() gives it",
+  "an adapter, as attach() or readAdapter() returns it",
   "method",
   "sites",
   "parameters",

@@ -15,7 +15,7 @@ import type { AdapterMethod, BaseMethod, Method } from "./method.ts";
 
 /** What callers give as a method. */
 export const A_METHOD = objectWith<Method>(
-  "a method, as defineMethod() or defineBaseMethod() gives it",
+  "a method, as defineMethod() or defineBaseMethod() returns it",
   "name",
   "kind",
   "options",

@@ -70,7 +70,7 @@ export interface Engine {
 
 /** What callers give as an engine. */
 export const AN_ENGINE = objectWith<Engine>(
-  "an engine, as createEngine() makes it",
+  "an engine, as createEngine() returns it",
   "compile",
   "makeMemory",
   "target",

@@ -11,23 +11,23 @@ const CLASS_OPTIONS = z
       .min(2)
       .nullable()
       .default(null)
-      .describe("names of the classes, for a model without a head of classes; default: those of the data"),
+      .describe("class names, for a model without a classification head; default: those of the data"),
     numClasses: z
       .int()
       .min(2)
       .nullable()
       .default(null)
-      .describe("number of classes, instead of names: the data count them from 0"),
+      .describe("number of classes, instead of names: the data numbers them from 0"),
   })
   .refine(({ classes }) => new Set(classes).size === (classes?.length ?? 0), {
     path: ["classes"],
-    message: "expected names that differ",
+    message: "expected distinct names",
   })
   .refine(
     ({ classes, numClasses }) => classes === null || numClasses === null || classes.length === numClasses,
     {
       path: ["numClasses"],
-      message: "expected as many as there are classes, or none of the two",
+      message: "expected the number of classes, or only one of the two",
     },
   );
 

@@ -38,7 +38,7 @@ export async function estimateFisher(
     throw new UsageError(
       "usage/data",
       "Cannot estimate Fisher information: no example, expected one or more",
-      { hint: "Give data that the adapter was trained on." },
+      { hint: "Give the data that the adapter was trained on." },
     );
   }
   requireReadable(units, session.model);

@@ -122,7 +122,7 @@ export function compileSafe(source: string, flags: "" | "u", budget: TimeBudget)
     return new SafePattern((text) => searchLinearly(pattern, text, budget));
   } catch (cause) {
     // What the library misses may stand in no file: tokenizers write "$" as lookahead.
-    throw new Error("it could search forever, and cannot be made linear \(lookahead never can\)", {
+    throw new Error("it could search forever, and cannot be made linear (lookahead never can)", {
       cause,
     });
   }

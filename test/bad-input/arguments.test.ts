@@ -231,7 +231,7 @@ test("examples are looked at once, at the door that they come through", async ()
 test("what is told of a wrong argument is its kind, not its contents", () => {
   assert.throws(() => new graft.Session({ weights: new Float32Array(1e6) } as never, base), {
     message:
-      'Cannot use the arguments of Session(): engine is {"weights":"a Float32Array"}, expected an engine, as createEngine() makes it',
+      'Cannot use the arguments of Session(): engine is {"weights":"a Float32Array"}, expected an engine, as createEngine() returns it',
     hint: "See the declaration of Session() for its arguments.",
   });
 });

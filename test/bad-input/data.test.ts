@@ -83,7 +83,7 @@ describe("data that cannot be trained on", () => {
       { model, data: mixed, output },
       {
         code: "usage/data",
-        says: [mixed, '"small.gguf" beside the data is a model', "expected a folder of data alone"],
+        says: [mixed, '"small.gguf" next to the data is a model', "expected a folder with only data"],
         hint: /mixed.train\.jsonl, or move "small\.gguf" elsewhere/,
       },
     );
@@ -117,7 +117,7 @@ describe("data that cannot be trained on", () => {
       { model, data: file("long.jsonl", JSON.stringify(row)), output, maxLength: 32 },
       {
         code: "usage/data",
-        says: ["nothing to learn is left of its 1 example", "32 tokens"],
+        says: ["nothing to train on is left of its 1 example", "32 tokens"],
         hint: /The longest has 1\d\d tokens: raise --max-length/,
       },
     );

@@ -82,7 +82,7 @@ describe("what never ends", () => {
       assertSays(error, {
         code: "failed/write",
         says: ["expected a writable place"],
-        hint: /no path can hold/,
+        hint: /no path may contain/,
       });
       return true;
     });

@@ -317,9 +317,7 @@ describe("a model that cannot be used", () => {
       { model, data, output, memory: "50MB" },
       {
         code: "capacity/memory",
-        says: [
-          /needs about [\d,]+ MB and [\d,]+ MB for what no plan foresees, expected at most --memory 50MB$/,
-        ],
+        says: [/needs about [\d,]+ MB and [\d,]+ MB as a reserve, expected at most --memory 50MB$/],
         hint: /^Give --memory \d+MB( with --.*)?, or choose a smaller max length or a smaller model\.$/,
       },
     );

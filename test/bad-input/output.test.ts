@@ -51,7 +51,7 @@ describe("an output folder that cannot be used", () => {
     await runTiny({ model, data, output, steps: 1 });
     await assertRefused(
       { model, data, output, initAdapter: output, overwrite: true },
-      { code: "usage/output", says: ["source", "initAdapter", "lies in it"], hint: /another output folder/ },
+      { code: "usage/output", says: ["source", "initAdapter", "is in it"], hint: /another output folder/ },
     );
   });
 
@@ -68,7 +68,11 @@ describe("an output folder that cannot be used", () => {
     const initAdapter = `${folder}/told`;
     await assertRefused(
       { model, data, output: `${folder}/none`, initAdapter, rank: 3 },
-      { code: "usage/adapter", says: ["told", "rank is 4 there, 3 is asked for"], hint: /brings its own/ },
+      {
+        code: "usage/adapter",
+        says: ["told", "rank is 4 in the adapter, but 3 is requested"],
+        hint: /has its own/,
+      },
     );
     const onValues = `${folder}/on-values`;
     await runTiny({ model, data, output: onValues, steps: 1, targetModules: ["v_proj"] });
@@ -83,8 +87,8 @@ describe("an output folder that cannot be used", () => {
       },
       {
         code: "usage/adapter",
-        says: ["on-values", /not on ".*k_proj", which is asked for; it is on ".*v_proj", which is not/],
-        hint: /brings its own/,
+        says: ["on-values", /not on ".*k_proj", which is requested; it is on ".*v_proj", which is not/],
+        hint: /has its own/,
       },
     );
     for (const [settings, refusal] of [
@@ -128,7 +132,7 @@ describe("an output folder that cannot be used", () => {
     symlinkSync("nowhere", `${folder}/dangling`);
     symlinkSync("circle", `${folder}/circle`);
     for (const [name, found, hint] of [
-      ["dangling", "EEXIST", /a link to nothing/],
+      ["dangling", "EEXIST", /a broken link/],
       ["circle", "ELOOP", /Links in the path form a loop/],
       ["x".repeat(300), "ENAMETOOLONG", /a shorter one/],
     ] as const) {
@@ -195,7 +199,7 @@ describe("an output folder that cannot be used", () => {
     );
     await assert.rejects(replacing, {
       code: "failed/write",
-      hint: /space.*begin anew with the same command\.$/,
+      hint: /space.*start over with the same command\.$/,
     });
     const again = { code: "usage/output", says: ["another run"], hint: /^(?!.*--resume).*--overwrite/ };
     await assertRefused({ model, data, output }, again);
@@ -254,8 +258,8 @@ describe("a run that cannot be resumed", () => {
       { model, data, output, resume: true },
       {
         code: "usage/resume",
-        says: ["early", "it holds no checkpoint"],
-        hint: /begin it anew, in this folder with --overwrite; --save-every/,
+        says: ["early", "it contains no checkpoint"],
+        hint: /start over, in this folder with --overwrite; --save-every/,
       },
     );
   });
@@ -267,7 +271,11 @@ describe("a run that cannot be resumed", () => {
       rmSync(`${output}/${name}`, { recursive: true });
     await assertRefused(
       { model, data, output, resume: true, steps: 1 },
-      { code: "usage/resume", says: ["ended", "it holds no checkpoint"], hint: /adapter .* --init-adapter;/ },
+      {
+        code: "usage/resume",
+        says: ["ended", "it contains no checkpoint"],
+        hint: /adapter .* --init-adapter;/,
+      },
     );
   });
 

@@ -50,8 +50,8 @@ function folderWith(name: string, files: Readonly<Record<string, unknown>>): str
 }
 
 const TOKENIZER =
-  /^The tokenizer of ".*model\.gguf" and tokenizer\.json .*disagree: .*the GGUF file's own is used$/;
-const TEMPLATE = /^The chat template of ".*model\.gguf" and .*disagree: .*the GGUF file's own is used$/;
+  /^The tokenizer of ".*model\.gguf" and tokenizer\.json .*disagree: .*the one in the GGUF file is used$/;
+const TEMPLATE = /^The chat template of ".*model\.gguf" and .*disagree: .*the one in the GGUF file is used$/;
 
 describe("a damaged tokenizer.json", () => {
   const files = byteTokenizerFiles();
@@ -70,17 +70,17 @@ describe("a damaged tokenizer.json", () => {
     [
       "two texts of one id",
       { added_tokens: ["<a>", "<b>"].map((content) => ({ id: 256, content, special: true })) },
-      'added_tokens has "<a>" and "<b>" with id 256, expected one token for each id',
+      'added_tokens has "<a>" and "<b>" with id 256, expected one token per id',
     ],
     [
       "an id that a token of the vocabulary has",
       { added_tokens: [{ id: 97, content: "<a>", special: true }] },
-      'added_tokens has "<a>" with id 97 and model.vocab "a" with id 97, expected one token for each id',
+      'added_tokens has "<a>" with id 97 and model.vocab "a" with id 97, expected one token per id',
     ],
     [
       "a token of the vocabulary with another id",
       { added_tokens: [{ id: 300, content: "a", special: false }] },
-      'added_tokens has "a" with id 300 and model.vocab "a" with id 97, expected one token for each id',
+      'added_tokens has "a" with id 300 and model.vocab "a" with id 97, expected one token per id',
     ],
     ["null", { added_tokens: null }, "added_tokens is null, expected objects"],
     ["a sequence of nothing", { decoder: { type: "Sequence" } }, "a Sequence has no list of steps"],
@@ -92,12 +92,12 @@ describe("a damaged tokenizer.json", () => {
     [
       "a letter that is not in the vocabulary",
       { model: { type: "WordPiece", vocab: { b: 0 } }, added_tokens: [] },
-      "it has no id for a part of a text, nor a token for what is unknown",
+      "it has no id for a part of a text, and no unknown token",
     ],
     [
       "a special token that is not in the vocabulary",
       { post_processor: { type: "BertProcessing", sep: ["</x>", 1], cls: ["<x>", 2] } },
-      'it has no id for "<x>", nor a token for what is unknown',
+      'it has no id for "<x>", and no unknown token',
     ],
   ] as const) {
     test(`${what} is said`, () => {

@@ -214,7 +214,7 @@ for (const family of FAMILIES) {
       }
       const refusal = {
         code: "usage/model",
-        message: new RegExp(`Cannot write text .*${base.model.task}.*, expected causal-lm`),
+        message: new RegExp(`Cannot generate text .*${base.model.task}.*, expected causal-lm`),
       };
       await assert.rejects(open, refusal);
       await assert.rejects(make, refusal);

@@ -188,7 +188,7 @@ test("a job that takes more memory than there is, is told what it can choose its
   const message = ended.error?.message ?? "";
   assert.match(
     message,
-    /Cannot train with this plan.* at least, with graft\.gradientCheckpointing \S+ graft\./,
+    /Cannot train with this plan.* at least about .*, with graft\.gradientCheckpointing \S+ graft\./,
   );
   assert.doesNotMatch(message, /--/);
 });
@@ -196,7 +196,7 @@ test("a job that takes more memory than there is, is told what it can choose its
 test("of a store that is damaged, clients are told that alone; the log has where it is and what to do", async () => {
   const away = new StateFolder(join(root, "state"));
   const found = new FailedError("failed/store", 'Cannot read "s3://secret/run" at http://10.0.0.9', {
-    hint: "Look at AWS_ENDPOINT_URL.",
+    hint: "Check AWS_ENDPOINT_URL.",
   });
   away.fetchRun = () => Promise.reject(found);
   const table = new MemoryJobs();

@@ -102,7 +102,7 @@ test("what cannot be meant is refused by the key that it is in", async () => {
     ],
     ["embeddings", { model: "tiny", input: [99999] }, "input", /99999/],
     ["load_lora_adapter", { lora_name: "tiny", lora_path: "poet" }, "lora_name", /tiny/],
-    ["load_lora_adapter", { lora_name: "", lora_path: "poet" }, "lora_name", /in one line/],
+    ["load_lora_adapter", { lora_name: "", lora_path: "poet" }, "lora_name", /on one line/],
   ];
   for (const [path, body, param, message] of cases) {
     const answer = await post(`/v1/${path}`, body);

@@ -115,7 +115,7 @@ test("what cannot be put into order is refused", async () => {
     [server, { documents, max_tokens_per_doc: 1.5 }, "max_tokens_per_doc", /expected/],
     [server, { documents, model: "nobody" }, "model", /does not exist/],
     [several, { documents }, "model", /tells 2 classes, expected one score/],
-    [writer, { documents }, "model", /tells no classes/],
+    [writer, { documents }, "model", /predicts no classes/],
   ];
   for (const [asked, sent, param, message] of cases) {
     const { status, body } = await asked.post("/rerank", { model: "tiny", query: QUERY, ...sent });

@@ -78,7 +78,7 @@ test("what lies before the last rounds goes, also where it was left by one that 
   assert.deepEqual(read("rounds"), first);
   await assert.rejects(trainAveraged({ ...input, steps: 2 }, options), {
     code: "usage/flag",
-    message: `Cannot end "${whole}" after 2 steps: it has gone on, and keeps that adapter no more, expected at least 4 steps`,
+    message: `Cannot end "${whole}" after 2 steps: it has advanced further, and no longer keeps that adapter, expected at least 4 steps`,
   });
   assert.deepEqual(read("rounds"), first);
 });
@@ -240,10 +240,10 @@ test("a folder has one averaged training at a time, which a run does not go on w
   assert.deepEqual(both.map(({ status }) => status).toSorted(), ["fulfilled", "rejected"]);
   const refused = both.find((one) => one.status === "rejected");
   assert.equal(refused?.reason.code, "usage/output");
-  await assert.rejects(train(settingsOf("busy")), { code: "usage/output", hint: /by trainAveraged/ });
+  await assert.rejects(train(settingsOf("busy")), { code: "usage/output", hint: /with trainAveraged/ });
   await assert.rejects(train({ ...settingsOf("busy"), resume: true }), {
     code: "usage/resume",
-    message: /it holds an averaged training, expected a run/,
+    message: /it contains an averaged training, expected a run/,
   });
   await train({ ...settingsOf("busy"), overwrite: true });
   assert.deepEqual(readdirSync(join(root, "busy")).toSorted(), readdirSync(join(root, "plain")).toSorted());
@@ -279,12 +279,12 @@ test("a round that has ended takes the same contributions in any order, and no o
 test("a client whose folder lacks the rounds before is refused, and trains none of this one", async () => {
   const adapter = join(root, "plain");
   const later = { from: 2, until: 4, adapter };
-  const refusal = { code: "usage/resume", message: /the run stands after step 0, expected 2/ };
+  const refusal = { code: "usage/resume", message: /the run is after step 0, expected 2/ };
   await assert.rejects(trainContribution(settingsOf("new", 6), later), refusal);
   await trainContribution(settingsOf("new", 6), { from: 0, until: 2, adapter });
   await assert.rejects(trainContribution(settingsOf("new", 6), { from: 4, until: 6, adapter }), {
     code: "usage/resume",
-    message: /the run stands after step 2, expected 4/,
+    message: /the run is after step 2, expected 4/,
   });
   const { weight } = await trainContribution(settingsOf("new", 6), later);
   assert.ok(weight > 0);

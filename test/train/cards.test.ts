@@ -35,7 +35,7 @@ test("a run says at its start where graft alone reads what comes of it, and says
   const saying = async (method: string): Promise<boolean> => {
     const events = await trained(`read-${method}`, { method, dropout: undefined, steps: 1 });
     const notes = events.flatMap((event) => (event.event === "note" ? [event.message] : []));
-    return notes.some((note) => note.startsWith(`graft alone reads adapters of ${method}: graft merge `));
+    return notes.some((note) => note.startsWith(`only graft can read adapters of ${method}: graft merge `));
   };
   assert.deepEqual([await saying("snell"), await saying("lora")], [true, false]);
 });
@@ -221,7 +221,9 @@ describe("the card of a run", () => {
       assert.equal(matter["library_name"], reader, JSON.stringify([modelType, options]));
       const notes = events.flatMap((event) => (event.event === "note" ? [event.message] : []));
       const advice = notes.filter((note) =>
-        /, but LoRA on the weight, without dropout and a bias: --target-parameters \w+\.weight /.test(note),
+        /, only LoRA on the weight, without dropout and bias: use --target-parameters \w+\.weight /.test(
+          note,
+        ),
       );
       // Single experts have no weight of their own in transformers.
       const isOnExperts = String(options["targetModules"]).includes("experts");
@@ -260,7 +262,9 @@ describe("the card of a run", () => {
       assert.equal(matter["library_name"], library, `${modelType} ${method}`);
       assert.match(text, usage);
       const notes = events.flatMap((event) => (event.event === "note" ? [event.message] : []));
-      const isSaid = notes.some((note) => /^graft alone reads such .*: transformers has no class/.test(note));
+      const isSaid = notes.some((note) =>
+        /^only graft can read such .*: transformers has no class/.test(note),
+      );
       assert.equal(isSaid, library === "graft", notes.join("\n"));
     }
   });

@@ -59,7 +59,7 @@ test("an arithmetic changes nothing where no matrix is frozen, and the run says 
   assert.deepEqual(lossesOf(events), lossesOf(exact.events));
   const notes = events.flatMap((event) => (event.event === "note" ? event.message : []));
   assert.ok(
-    notes.some((note) => note.startsWith('Compute "int8" changes nothing here')),
+    notes.some((note) => note.startsWith('Compute "int8" has no effect here')),
     notes.join(),
   );
 });

@@ -64,7 +64,7 @@ describe("a damaged checkpoint", () => {
       assert.equal(notes.length, 1);
       assert.match(
         notes[0]!,
-        /Checkpoint 4 is damaged, the run goes on from 2; it is kept as ".*4\.damaged"/,
+        /Checkpoint 4 is damaged, so the run resumes from 2; the damaged one is kept as ".*4\.damaged"/,
       );
       assert.match(notes[0]!, new RegExp(found));
       assert.ok(bytesOf(output, RESULT).equals(bytesOf(whole, RESULT)));
@@ -101,7 +101,7 @@ describe("a damaged checkpoint", () => {
     await assert.rejects(resumed, {
       code: "format/file",
       message:
-        /all": none of its checkpoints is whole\n {2}".*checkpoint-4": adapter_model.*\n {2}".*checkpoint-2": adapter_model/,
+        /all": none of its checkpoints is intact\n {2}".*checkpoint-4": adapter_model.*\n {2}".*checkpoint-2": adapter_model/,
       hint: /^Start a new run in another folder/,
     });
     assert.ok(existsSync(`${output}/checkpoint-4`) && existsSync(`${output}/checkpoint-2`));

@@ -127,7 +127,7 @@ describe("graft train --data-parallel", () => {
   });
 
   const REFUSED: readonly (readonly [TrainInput | object, RegExp])[] = [
-    [{ gradientAccumulationSteps: 1 }, /a step has 1, expected as many or more/],
+    [{ gradientAccumulationSteps: 1 }, /a step has 1, expected at least as many/],
     [{ residentMemory: "1GB" }, /residentMemory/],
     [{ activations: "disk" }, /activations "disk"/],
     [{ powerSchedule: "0-:10" }, /pauses/],

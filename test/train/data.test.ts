@@ -59,7 +59,7 @@ describe("several data sets", () => {
     await assert.rejects(runTiny({ model, data: [first, `${second}=1e9`], output }), {
       code: "usage/flag",
       message:
-        /Cannot draw data set ".*b\.jsonl" 1000000000 times an epoch: it has 4 examples, expected at most 67,108,864/,
+        /Cannot draw data set ".*b\.jsonl" 1000000000 times per epoch: it has 4 examples, expected at most 67,108,864/,
     });
     assert.ok(!existsSync(output));
   });
@@ -69,7 +69,7 @@ describe("several data sets", () => {
       runTiny({ model, data: [first, `${folder}/out/b.jsonl`], output: `${folder}/out` }),
       {
         code: "usage/output",
-        message: /b\.jsonl" lies in it/,
+        message: /b\.jsonl" is in it/,
       },
     );
     const [output, link] = [`${folder}/linked`, `${folder}/link`];
@@ -80,7 +80,7 @@ describe("several data sets", () => {
     writeTinyChats(`${output}/b.jsonl`, 4);
     await assert.rejects(runTiny({ model, data: `${link}/b.jsonl`, output, overwrite: true }), {
       code: "usage/output",
-      message: /link\/b\.jsonl" lies in it/,
+      message: /link\/b\.jsonl" is in it/,
     });
   });
 });
@@ -154,14 +154,14 @@ describe("what is held out", () => {
     const output = `${folder}/refused`;
     await assert.rejects(runTiny({ model, data: first, evalData: second, evalShare: 0.1, output }), {
       code: "usage/flag",
-      message: /held-out data are given too/,
+      message: /held-out data is given too/,
     });
     const same = [{ text: "a" }, { text: "a" }];
     await assert.rejects(runTiny({ model, data: same, evalShare: 0.5, output }), {
-      message: /all examples are the same, expected two that differ/,
+      message: /all examples are the same, expected two different answers/,
     });
     await assert.rejects(runTiny({ model, data: [{ text: "a" }], evalShare: 0.5, output }), {
-      message: /there is one example, expected two that differ/,
+      message: /there is one example, expected two different answers/,
     });
   });
 });
@@ -191,7 +191,7 @@ describe("rows in memory", () => {
     own["self"] = own;
     await assert.rejects(runTiny({ model, data: [{ text: "a" }, own], output: `${folder}/x` }), {
       code: "usage/data",
-      message: /^Cannot read data row 2: it has no form in JSON \(Converting circular/,
+      message: /^Cannot read data row 2: it cannot be written as JSON \(Converting circular/,
     });
   });
 
@@ -222,8 +222,8 @@ describe("what is loud at the start", () => {
       events.flatMap((event) => (event.event === "note" ? [event.message] : [])),
       [
         'Warning: 1 faulty row was left out:\n  data row 3: Cannot read row: keys "b", expected {"messages"}, {"conversations"}, {"prompt", "completion"}, {"instruction", "output"} or {"text"}',
-        "Warning: every one of the 2 examples was cut to 64 tokens, so no end of a text or answer is learned. Raise --max-length, as far as the model has positions: the longest has 91 tokens.",
-        "Warning: every one of the 1 held-out examples was cut to 64 tokens, so no end of a text or answer is evaluated. Raise --max-length, as far as the model has positions: the longest has 71 tokens.",
+        "Warning: all 2 examples were truncated to 64 tokens, so no end of a text or answer is learned. Raise --max-length, as far as the model has positions: the longest has 91 tokens.",
+        "Warning: the only held-out example was truncated to 64 tokens, so no end of a text or answer is evaluated. Raise --max-length, as far as the model has positions: the longest has 71 tokens.",
       ],
     );
   });

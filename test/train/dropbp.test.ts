@@ -213,7 +213,7 @@ describe("graft train --dropbp", () => {
     assert.equal(dropbp?.skipped, idle.length);
     const told = events.flatMap((event) => (event.event === "note" ? [event.message] : []));
     assert.ok(
-      told.at(-1)?.startsWith(`DropBP left out all that is trained in ${idle.length} of 30 steps`),
+      told.at(-1)?.startsWith(`DropBP dropped everything that is trained in ${idle.length} of 30 steps`),
       told.join("\n"),
     );
     assert.ok(idle.every(({ grad_norm: norm }) => norm === 0));

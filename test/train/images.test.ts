@@ -98,7 +98,7 @@ describe("training on images", () => {
       assert.equal(error.code, 2);
       assert.match(
         error.stdout + error.stderr,
-        /usage\/model.*image-classification.*expected causal-lm.*no adapter of classes/s,
+        /usage\/model.*image-classification.*expected causal-lm.*no classification adapter/s,
       );
       return true;
     });
@@ -111,7 +111,7 @@ describe("training on images", () => {
     };
     await refuse({ packing: true }, "usage/flag", /Cannot pack images/);
     await refuse({ data: path("absent") }, "format/file", /absent.*no such file/);
-    await refuse({ data: join(start, "config.json") }, "format/file", /does not begin as an IDX file/);
+    await refuse({ data: join(start, "config.json") }, "format/file", /does not start like an IDX file/);
     const other = await writeTinyModel(path("other"), { modelType: "vit" });
     await refuse({ model: other }, "usage/data", /1 × 12 × 12 pixels, expected 1 × 8 × 8/);
   });

@@ -110,7 +110,7 @@ describe("the lock of an output folder", () => {
       lockOf(output, text!);
       const before = snapshot(output);
       await assert.rejects(runTiny({ ...SETTINGS, output }), (error) => {
-        assertSays(error, { code: "usage/output", says: [found!], hint: /remove ".*\.graft-lock"/ });
+        assertSays(error, { code: "usage/output", says: [found!], hint: /delete ".*\.graft-lock"/ });
         return true;
       });
       assert.deepEqual(snapshot(output), before);

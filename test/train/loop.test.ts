@@ -199,7 +199,7 @@ describe("the training loop", () => {
     const settings = { ...SETTINGS, learningRate: 1e30, warmupSteps: 2, saveEvery: 1, steps: 8, output };
     await assert.rejects(runTiny(settings), (error: Error & { code: string; hint: string }) => {
       assert.equal(error.code, "train/nan");
-      assert.match(error.message, /^Cannot go on training: .*(NaN|Infinity).* in step \d+$/);
+      assert.match(error.message, /^Cannot continue training: .*(NaN|Infinity).* in step \d+$/);
       const named = /newest checkpoint is "(.+)"\.$/.exec(error.hint)![1]!;
       assert.ok(existsSync(`${named}/adapter_model.safetensors`), error.hint);
       return true;
@@ -228,7 +228,7 @@ describe("the training loop", () => {
     for (const steps of [2, 3]) {
       await assert.rejects(runTiny({ ...settings, steps, saveEvery: 1, overwrite: steps === 3 }), {
         code: "train/nan",
-        message: "Cannot go on training: the loss is NaN after the parameters moved in step 2",
+        message: "Cannot continue training: the loss is NaN after the parameters moved in step 2",
         hint: /newest checkpoint is ".*checkpoint-1"\.$/,
       });
       assert.deepEqual(readdirSync(output).sort(), ["checkpoint-1", "config.yaml", "log.jsonl"]);
@@ -244,7 +244,7 @@ describe("the training loop", () => {
     };
     await assert.rejects(runTiny({ ...settings, steps: 8 }, { signal: stop.signal, onEvent }), {
       code: "train/nan",
-      message: "Cannot go on training: the loss is NaN after the parameters moved in step 2",
+      message: "Cannot continue training: the loss is NaN after the parameters moved in step 2",
     });
     assert.deepEqual(readdirSync(output).sort(), ["config.yaml", "log.jsonl"]);
   });
@@ -256,7 +256,7 @@ describe("the training loop", () => {
       return events.flatMap((event) => (event.event === "note" ? event.message : []));
     };
     const [note] = await notesOf({ evalEvery: 2 });
-    assert.match(note ?? "", /^Evaluations every 2 steps change nothing here: there is no held-out data/);
+    assert.match(note ?? "", /^Evaluations every 2 steps have no effect here: there is no held-out data/);
     assert.deepEqual(await notesOf({ evalEvery: 2, evalData: heldOut }), []);
     assert.deepEqual(await notesOf({}), []);
   });
@@ -281,7 +281,7 @@ describe("the training loop", () => {
     await assert.rejects(runTiny({ ...settings, undesirableWeight: 0, steps: 4, overwrite: true }), {
       code: "train/no-movement",
       message: /no parameter moved in step 2, gradient norm 0/,
-      hint: /other options of the objective/,
+      hint: /other options for the objective/,
     });
   });
 

@@ -270,7 +270,7 @@ describe("a new head", () => {
       /numClasses is 3/,
       "usage/flag",
     ],
-    ["a name twice", { classes: ["bad", "bad"] }, /names that differ/, "usage/flag"],
+    ["a name twice", { classes: ["bad", "bad"] }, /distinct names/, "usage/flag"],
     [
       "a method that does not train it",
       { method: "bitfit", rank: undefined },

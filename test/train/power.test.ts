@@ -183,7 +183,10 @@ describe("sources", () => {
       temperature: 30,
       watts: null,
     });
-    await assert.rejects(commandPower("no-such-program-of-ours --x").read(), /is no file and no program/);
+    await assert.rejects(
+      commandPower("no-such-program-of-ours --x").read(),
+      /is neither a file nor a program/,
+    );
     await assert.rejects(run("process.exit(3)"), /ends with status 3/);
     await assert.rejects(run("setInterval(() => {}, 1000)", 300), /does not end within 0.3 s/);
     await assert.rejects(run('process.stdout.write("x".repeat(1e6))'), /prints more than/);

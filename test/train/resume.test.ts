@@ -396,7 +396,7 @@ describe("making a complete run longer", () => {
     const before = bytesOf(output, RESULT);
     await assert.rejects(runTiny({ ...constant, output, steps: 2, resume: true }), {
       code: "usage/resume",
-      message: /for a run of 2 steps: it stands after step 3, expected at least as many/,
+      message: /for a run of 2 steps: it is after step 3, expected at least as many/,
       hint: /more steps or epochs/,
     });
     assert.ok(bytesOf(output, RESULT).equals(before));

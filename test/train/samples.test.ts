@@ -64,7 +64,7 @@ describe("samples", () => {
       const [plain, output] = [`${folder}/plain-${method}`, `${folder}/told-${method}`];
       const without = await runTiny({ ...settings, output: plain });
       const notes = without.events.flatMap((event) => (event.event === "note" ? [event.message] : []));
-      assert.ok(notes.includes("Samples of 6 tokens are not written: no prompts are given (--samples)"));
+      assert.ok(notes.includes("Samples of 6 tokens are not generated: no prompts are given (--samples)"));
       const { events } = await runTiny({ ...settings, output, samples: rows }, HOOKS);
       assert.ok(bytesOf(output, ADAPTER).equals(bytesOf(plain, ADAPTER)));
       const samples = samplesOf(events);
@@ -137,11 +137,11 @@ describe("samples", () => {
 
   test("files without prompts are refused with their place, before anything is written", async () => {
     const cases: readonly [name: string, text: string, RegExp][] = [
-      ["empty.txt", "\n \n", /holds no prompts/],
+      ["empty.txt", "\n \n", /contains no prompts/],
       ["broken.jsonl", '{"text": "a"}\n{', /line 2|:2/],
       ["other.jsonl", '{"text": "a"}\n{"label": 1}', /:2: /],
-      ["answers.jsonl", '{"messages": [{"role": "assistant", "content": "a"}]}', /answers alone/],
-      ["picture.png", "a", /name does not say/],
+      ["answers.jsonl", '{"messages": [{"role": "assistant", "content": "a"}]}', /only answers/],
+      ["picture.png", "a", /name does not show its format/],
     ];
     for (const [name, text, message] of cases) {
       writeFileSync(`${folder}/${name}`, text);
@@ -152,7 +152,7 @@ describe("samples", () => {
     }
     await assert.rejects(runTiny({ ...SETTINGS, output: `${folder}/alone`, samples: rows }), {
       code: "usage/flag",
-      message: /nothing is there to write them/,
+      message: /there is no sample writer/,
     });
   });
 });

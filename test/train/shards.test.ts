@@ -201,7 +201,7 @@ describe("parameters on disk", () => {
     });
     await assert.rejects(runTiny({ ...FULL, output, residentMemory: "1MB", weights: "float32" }), {
       code: "usage/flag",
-      message: /all frozen weights are to stay in memory/,
+      message: /keeps all frozen weights in memory/,
     });
     assert.ok(!existsSync(output));
   });
@@ -321,7 +321,7 @@ describe("parameters on disk", () => {
     const again = { ...FULL, output, steps: 2, resume: true };
     await assert.rejects(runTiny({ ...again, residentMemory: "140KB" }), {
       code: "usage/output",
-      message: /shards": it holds "notes.txt", expected nothing but shards/,
+      message: /shards": it contains "notes.txt", expected only shards/,
     });
     assert.deepEqual(snapshot(output), before);
     await runTiny(again);
@@ -391,6 +391,6 @@ describe("ShardFolder", () => {
     cpSync(path(0), `${folder}/kept`);
     await shards.write(0, bytes(3));
     cpSync(`${folder}/kept`, path(0));
-    await assert.rejects(shards.read(0, bytes(0)), { message: /it is not what this run wrote there last/ });
+    await assert.rejects(shards.read(0, bytes(0)), { message: /it is not what this run last wrote/ });
   });
 });

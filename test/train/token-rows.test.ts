@@ -108,7 +108,7 @@ describe("going on", () => {
     assert.ok(!bytesOf(output, RESULT).equals(bytesOf(initAdapter, RESULT)));
     await assert.rejects(runTiny({ ...own, trainableTokenIndices: [3], output: `${folder}/others` }), {
       code: "usage/adapter",
-      message: /trainableTokenIndices is \[107,256,200\] there, \[3\] is asked for/,
+      message: /trainableTokenIndices is \[107,256,200\] in the adapter, but \[3\] is requested/,
     });
   });
 
@@ -177,8 +177,8 @@ test("a text that is several tokens is refused before weights are read", async (
   });
   const alone = { method: "trainable-tokens", rank: undefined };
   for (const [given, code, message] of [
-    [{}, "usage/flag", /method "trainable-tokens": nothing is chosen that it would train/],
-    [{ trainableTokenIndices: [] }, "usage/flag", /nothing is chosen that it would train/],
+    [{}, "usage/flag", /method "trainable-tokens": nothing is selected for it to train/],
+    [{ trainableTokenIndices: [] }, "usage/flag", /nothing is selected for it to train/],
     [{ trainableTokenIndices: [3], rank: 4 }, "usage/flag", /rank/],
     [{ trainableTokenIndices: [3], targetModules: "q_proj" }, "usage/target-modules", /to modules or layers/],
     [
@@ -215,7 +215,7 @@ test("steps without the trained tokens move nothing and go on; a whole epoch of 
   await assert.rejects(runTiny(never), {
     code: "train/no-movement",
     message: "Cannot train: no parameter moved in step 2, gradient norm 0",
-    hint: /tokens that are trained occur in the data/,
+    hint: /trained tokens occur in the data/,
   });
   await assert.rejects(runTiny({ ...never, steps: 1, overwrite: true }), {
     code: "train/no-movement",

@@ -223,12 +223,12 @@ describe("graft combine refuses, with a remedy and before it writes,", () => {
 
   for (const [what, words, says, hint] of [
     ["no adapter", ["a"], /--adapter is missing/, /--help/],
-    ["a name without a folder", ["a", "--adapter", "a"], /"a", expected NAME=FOLDER/, /name of its own/],
+    ["a name without a folder", ["a", "--adapter", "a"], /"a", expected NAME=FOLDER/, /its own name/],
     [
       "a name twice",
       ["a", "--adapter", `a=${a}`, "--adapter", `a=${b}`],
       /the name "a" is given twice/,
-      /name of its own/,
+      /its own name/,
     ],
     [
       "a mistyped name",

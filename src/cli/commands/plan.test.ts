@@ -36,7 +36,7 @@ function sizeFor(bytes: number): string {
 function refusalOf(bytes = NaN, memory: string): RegExp {
   const [planned, aside] = [bytes, sizeToAsk(bytes) - bytes].map((each) => Math.ceil(each / 1e6));
   return new RegExp(
-    `Cannot train with this plan: it needs about ${planned} MB and ${aside} MB for what no plan foresees, expected at most --memory ${memory}$`,
+    `Cannot train with this plan: it needs about ${planned} MB and ${aside} MB as a reserve, expected at most --memory ${memory}$`,
     "m",
   );
 }
@@ -137,7 +137,7 @@ test("a configuration is enough: neither weights nor data need be there", async 
   assert.match(command, /^npx graft train --data FILE --output \S+ --model .+--steps 5$/);
   assert.ok(command.includes(` ${shellWords(["--model", outline])} `), command);
   const { stderr } = await run("plan", "--model", outline);
-  assert.match(stderr, /^Without data: every row is taken to have 512 tokens$/m);
+  assert.match(stderr, /^Without data, every row is assumed to have 512 tokens$/m);
   rmSync(join(outline, "tokenizer.json"));
   const { bytes: bare } = await planOf(["--model", outline, "--max-length", "64"]);
   assert.ok(Math.abs((bare["process"] ?? 0) - (bytes["process"] ?? 0)) < 1e6);
@@ -191,7 +191,7 @@ test("a configuration of a model for images is enough as well", async () => {
   const { bytes } = await planOf(["--model", outline]);
   assert.deepEqual(bytes, (await planOf(["--model", whole])).bytes);
   const { stderr } = await run("plan", "--model", outline);
-  assert.match(stderr, /^Without data: every row is taken to have an image$/m);
+  assert.match(stderr, /^Without data, every row is assumed to have an image$/m);
   assert.match(
     (await run("plan", "--model", outline, "--packing")).stderr,
     /usage\/flag.*Cannot pack images/,
@@ -288,6 +288,9 @@ test("DropBP that would leave nothing to train in any step is refused, as by a r
     ),
   );
   assert.equal(planned?.status, 2, planned?.stdout);
-  assert.match(planned.stderr, /Cannot drop 0\.9 of the backward pass: that is all 4 branches in every step/);
+  assert.match(
+    planned.stderr,
+    /Cannot drop 0\.9 of the backward pass: that would drop all 4 branches in every step/,
+  );
   assert.equal(planned.stderr, trained?.stderr);
 });

@@ -31,7 +31,7 @@ test("a quickstart that was stopped goes on with --resume, as its error says", a
   const terminal = { env: process.env, interactive: false, hasColor: false, now: () => 0 };
   const stopped = await main(words, { ...terminal, stdout, stderr, signal: controller.signal });
   assert.equal(stopped, 130);
-  assert.match(text, /"hint":"Go on with the same command and --resume\."/);
+  assert.match(text, /"hint":"Continue with the same command and --resume\."/);
 
   const { status, stdout: resumed, stderr: problems } = await runMain([...words, "--resume"], process.env);
   assert.equal(status, 0, problems);

@@ -215,7 +215,7 @@ test("keys are held to the same wherever they are given, and no message shows on
       "",
       /--api-key is text of 6 characters \(not shown\), expected text of at least 8/,
     ],
-    [["--api-key", "s3cret and more"], "", /--api-key is text of 15 .* without blanks/],
+    [["--api-key", "s3cret and more"], "", /--api-key is text of 15 .* without spaces/],
     [["--config", settings], "", /key "apiKey" of .*keys\.yaml is a number \(not shown\), expected text/],
     [["--database", database], "", /--database is text of 30 characters \(not shown\), expected a URL/],
     [["--database", database, "--database", database], "", /--database is given twice, expected one value/],

@@ -53,7 +53,7 @@ test("a model without a template is refused with the flag that mends it", async 
   const { status, stderr } = await run("data", "show", data, "--model", model);
   assert.equal(status, 2);
   assert.match(stderr, /no chat template/);
-  assert.match(stderr, /hint: .*--chat-template: chatml, plain, alpaca or a file of Jinja/);
+  assert.match(stderr, /hint: .*--chat-template: chatml, plain, alpaca or a Jinja file/);
 });
 
 test("--chat-template takes a name or a file, in data show, train, eval and generate", async () => {
@@ -107,7 +107,7 @@ test("a template that is neither is refused with the names there are", async () 
   assert.equal(status, 2);
   assert.match(
     stderr,
-    /Cannot read chat template "chatlm": no such file, expected chatml, plain, alpaca or a file of Jinja/,
+    /Cannot read chat template "chatlm": no such file, expected chatml, plain, alpaca or a Jinja file/,
   );
   assert.match(stderr, /hint: The nearest name is chatml\./);
 });

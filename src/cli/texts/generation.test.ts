@@ -276,7 +276,7 @@ test("eval of conversations counts the answers alone, and says what it cut", asy
   const words = ["eval", "--model", model, "--data", data, "--json"];
   assert.equal(jsonLines((await run(words)).stdout)[0]?.["tokens"], 4);
   const cut = await run([...words, "--max-length", "23"]);
-  assert.match(cut.stderr, /^warning: every one of the 1 examples was cut to 23 tokens.* Raise --max-length/);
+  assert.match(cut.stderr, /^warning: the only example was truncated to 23 tokens.* Raise --max-length/);
   assert.equal(jsonLines(cut.stdout)[0]?.["tokens"], 2);
 });
 

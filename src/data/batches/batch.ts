@@ -120,7 +120,7 @@ function targetsOf(examples: readonly (Example | ClassExample)[]): Float32Array 
   if (targets.length < examples.length || targets.some(({ length }) => length !== first.length)) {
     throw new UsageError(
       "usage/shape",
-      "Cannot batch examples: they have targets of unlike lengths, or none",
+      "Cannot batch examples: they have targets of different lengths, or none",
       { hint: "Give every example as many numbers as the model has outputs." },
     );
   }

@@ -120,7 +120,7 @@ function requirePlannable<E extends TrainingUnit>(options: PlanOptions<E>): void
   if (!packing || !examples.some((unit) => "sequences" in unit)) return;
   throw new UsageError(
     "usage/data",
-    "Cannot plan steps: packs of comparisons, expected one comparison a row",
+    "Cannot plan steps: packs of comparisons, expected one comparison per row",
     { hint: "Leave packing out." },
   );
 }

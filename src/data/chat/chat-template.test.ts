@@ -175,23 +175,23 @@ describe("createChatTemplate()", () => {
 
 /** Templates that would run without end or fill the memory, by what is said of them. */
 const ENDLESS: Record<string, RegExp> = {
-  "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}": /without end/,
-  "{% set r = range(9999) %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}": /without end/,
+  "{% for i in range(100000) %}{% for j in range(100000) %}{% endfor %}{% endfor %}": /it does not end/,
+  "{% set r = range(9999) %}{% for i in r %}{% for j in r %}{% endfor %}{% endfor %}": /it does not end/,
   "{% for i in range(1000000000) %}x{% endfor %}": /a list of 1000000000 items/,
   '{% set ns = namespace(x="a") %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}':
     /a text of/,
   "{% set ns = namespace(x=[1]) %}{% for i in range(60) %}{% set ns.x = ns.x + ns.x %}{% endfor %}":
     /a list of/,
   "{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = [ns.x, ns.x] %}{% endfor %}{{ ns.x|tojson }}":
-    /values in each other/,
+    /nested values/,
   '{% set ns = namespace(x=[1]) %}{% for i in range(40) %}{% set ns.x = {"a": ns.x, "b": ns.x} %}{% endfor %}{{ ns.x }}':
-    /values in each other/,
-  "{% set l = range(49999) %}{% for i in range(3000) %}{% set y = l|sort %}{% endfor %}": /without end/,
+    /nested values/,
+  "{% set l = range(49999) %}{% for i in range(3000) %}{% set y = l|sort %}{% endfor %}": /it does not end/,
   '{% set ns = namespace(x="ab") %}{% for i in range(22) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}{% for i in range(4000) %}{% set y = ns.x|upper %}{% endfor %}':
-    /without end/,
+    /it does not end/,
   "{% set l = range(90000) %}{% for i in range(90000) %}{% if 'x' in l %}{% endif %}{% endfor %}":
-    /without end/,
-  "{{ range(90000) | unique | list | length }}": /values in each other|without end/,
+    /it does not end/,
+  "{{ range(90000) | unique | list | length }}": /nested values|does not end/,
   "{{ messages|tojson(indent=400000000) }}": /a text of 400000000 characters/,
   "{% macro f() %}{{ self.f() }}{% endmacro %}{{ f() }}": /./,
 };

@@ -49,7 +49,7 @@ interface ChatTemplateOptions {
 }
 
 const NO_TEMPLATE_HINT =
-  "Give one as --chat-template: chatml, plain, alpaca or a file of Jinja; or use rows of prompt and completion, or of text.";
+  "Give one as --chat-template: chatml, plain, alpaca or a Jinja file; or use rows with prompt and completion, or with text.";
 /** Reads templates by name: tokenizer_config.json may hold one string or a list of {name, template}. */
 function readSources(files: TokenizerFiles): Map<string, string> {
   const sources = new Map<string, string>();
@@ -81,7 +81,7 @@ function rejected(messages: readonly Message[], cause: unknown): UsageError {
   return new UsageError(
     "usage/chat-template",
     `Cannot render ${messages.length} messages (${messages.map(({ role }) => role).join(", ")}): the chat template says "${found}"`,
-    { hint: "Order the messages as the model's template demands, or name another template.", cause },
+    { hint: "Order the messages as the model's template requires, or choose another template.", cause },
   );
 }
 

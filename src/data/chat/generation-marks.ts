@@ -35,7 +35,7 @@ export function parseMarked(source: string): (...variables: Parameters<Template>
   } catch (cause) {
     const found = cause instanceof Error ? cause.message : String(cause);
     throw new FormatError("format/file", `Cannot parse chat template: ${found}`, {
-      hint: "Fix the template in tokenizer_config.json or chat_template.jinja, or name another one.",
+      hint: "Fix the template in tokenizer_config.json or chat_template.jinja, or choose another one.",
       cause,
     });
   }

@@ -32,7 +32,7 @@ export const TEMPLATE_NAMES: string = [...NAMED_TEMPLATES.keys()].join(", ");
 
 /** Setting: a template that takes the place of the model's own. */
 export const CHAT_TEMPLATE = NAME_OR_PATH.optional().describe(
-  `Chat template instead of the model's own: ${TEMPLATE_NAMES}, or a file of Jinja`,
+  `Chat template instead of the model's own: ${TEMPLATE_NAMES}, or a Jinja file`,
 );
 
 /** The name of the template with a hash; null: it has none. */

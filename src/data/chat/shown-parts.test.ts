@@ -80,14 +80,14 @@ describe("tools in conversations", () => {
     ] as const) {
       assert.throws(() => read(row, bytes), {
         code: "usage/chat-template",
-        message: new RegExp(`rows\\.jsonl:1: Cannot show ${what}: the chat template leaves them out`),
+        message: new RegExp(`rows\\.jsonl:1: Cannot show ${what}: the chat template drops them`),
       });
     }
     const deaf =
       "{% for m in messages if m.role != 'tool' %}{{ m.role }}:{{ m.content }}<|im_end|>{% endfor %}";
     const template = createChatTemplate(byteTokenizerFiles(), { template: deaf });
     assert.throws(() => read({ messages: [asked, answer, result, answer] }, { ...bytes, template }), {
-      message: /Cannot show what a tool gave in message 3/,
+      message: /Cannot show the tool result in message 3/,
     });
   });
 
@@ -126,7 +126,7 @@ describe("answers", () => {
     for (const content of ["", " \n"]) {
       assert.throws(() => read({ messages: [asked, { role: "assistant", content }] }), {
         code: "usage/data",
-        message: /rows\.jsonl:1: Cannot read message 2: an empty answer, expected an answer to learn/,
+        message: /rows\.jsonl:1: Cannot read message 2: an empty answer, expected an answer to train on/,
       });
       assert.throws(() => read({ instruction: "a", output: content }), /an empty answer/);
     }

@@ -47,7 +47,7 @@ export function requireShown(
     message.role === "tool" || message.role === "function" ? { ...message, content: MARKER } : message,
   );
   if (result >= 0 && messages[result]!.content !== "" && isSame(marked, tools)) {
-    throw notShown(`what a tool gave in message ${result + 1}`, "tool messages");
+    throw notShown(`the tool result in message ${result + 1}`, "tool messages");
   }
 }
 
@@ -85,7 +85,7 @@ export function calledNames({ tool_calls: calls }: Message): string[] {
 export function notShown(what: string, key: string): UsageError {
   return new UsageError(
     "usage/chat-template",
-    `Cannot show ${what}: the chat template leaves them out, expected one that prints ${key}`,
-    { hint: "Choose a model whose template knows tools, or leave such rows out." },
+    `Cannot show ${what}: the chat template drops them, expected one that prints ${key}`,
+    { hint: "Choose a model whose template supports tools, or leave such rows out." },
   );
 }

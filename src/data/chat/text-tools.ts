@@ -42,7 +42,7 @@ export function openTextTools(
 export function requireTokenizer(modelName: string, files: TokenizerFiles | null): TokenizerFiles {
   if (files) return files;
   throw new UsageError("usage/model", `Cannot use model "${modelName}" on text: it has no tokenizer.json`, {
-    hint: "Put it into the model's folder; of other files of a tokenizer transformers writes it: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER).",
+    hint: "Put it into the model's folder; transformers can create it from other tokenizer files: AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER).",
   });
 }
 

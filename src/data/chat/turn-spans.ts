@@ -119,8 +119,8 @@ function requireFewTurns(numTurns: number): void {
   if (numTurns <= MAX_RENDERED_TURNS) return;
   throw new UsageError(
     "usage/chat-template",
-    `Cannot find ${numTurns} messages in a rendered conversation: each is found by rendering all before it, expected at most ${MAX_RENDERED_TURNS}`,
-    { hint: "Divide the conversation, or train on the last assistant turn alone." },
+    `Cannot find ${numTurns} messages in a rendered conversation: each is found by rendering all those before it, expected at most ${MAX_RENDERED_TURNS}`,
+    { hint: "Split the conversation, or train only on the last assistant turn." },
   );
 }
 
@@ -158,7 +158,7 @@ export function renderTurns(rendering: Rendering, wanted: (messageIndex: number)
     const names = calledNames(messages[index]!);
     if (span !== null && names.every((name) => text.slice(span.start, span.end).includes(name))) return span;
     if (span !== null) throw notShown(`the tool calls of message ${index + 1}`, "tool_calls");
-    throw notFound("assistant message", index, "Train on the last assistant turn alone");
+    throw notFound("assistant message", index, "Train only on the last assistant turn");
   });
   return { text, spans };
 }
@@ -171,7 +171,7 @@ export function messageSpans(chat: RenderedChat, indexes: readonly number[]): re
   requireFewTurns(indexes.length);
   return indexes.map((index) => {
     const span = spanByReplacement(chat, index);
-    if (span === null) throw notFound("message", index, "Leave out its weight");
+    if (span === null) throw notFound("message", index, "Remove its weight");
     return span;
   });
 }
@@ -180,6 +180,6 @@ function notFound(what: string, index: number, remedy: string): UsageError {
   return new UsageError(
     "usage/chat-template",
     `Cannot find ${what} ${index + 1} in the rendered conversation: the chat template writes it differently, expected its content`,
-    { hint: `${remedy}, or name another template.` },
+    { hint: `${remedy}, or choose another template.` },
   );
 }

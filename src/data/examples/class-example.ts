@@ -41,7 +41,7 @@ export function readWholeText(row: RawFields): WholeText {
   const { text_pair: second } = row;
   const hasSecond = second !== undefined && second !== null && second !== "";
   return {
-    text: readString(row, "text", "text to judge"),
+    text: readString(row, "text", "text to classify"),
     textPair: hasSecond ? readString(row, "text_pair") : null,
   };
 }
@@ -54,7 +54,7 @@ export function encodeWhole(tokenizer: Tokenizer, { text, textPair }: WholeText)
 
 /** Labels of another form are mostly for another objective. */
 export const LABEL_HINT =
-  "Fix the row, or train for such labels: --objective classification takes a name or number, multi-label-classification a list, of which cells of a table hold none, regression a number.";
+  "Fix the row, or choose the objective for such labels: --objective classification takes a name or number, multi-label-classification a list (which table cells cannot hold), regression a number.";
 
 export const CLASS_FORMS: readonly RowFormat<ClassRow>[] = [
   {
@@ -111,7 +111,7 @@ export function unknownClass(label: string | number, names: readonly string[]): 
     "usage/data",
     `Cannot use label ${JSON.stringify(label)}: the model has no such class, expected ${showClasses(names)}`,
     {
-      hint: "Name a class as id2label of the model's config.json does, or give its number; a new head has the classes of --classes.",
+      hint: "Use a class name from id2label in the model's config.json, or its number; a new head has the classes of --classes.",
     },
   );
 }

@@ -24,7 +24,7 @@ export function inferClassNames(labels: ReadonlySet<string | number>): readonly 
     const hint = `${columnsHint([JUDGED_KEYS])} Or name the classes with --classes.`;
     throw unclear("no row has one", `rows of ${JUDGED_KEYS.keys}`, hint);
   }
-  if (labels.size === 1) throw unclear("one label", "two at least");
+  if (labels.size === 1) throw unclear("one label", "at least two");
   if (names.length > 0) {
     const areNumbers = names.every((name) => /^\d+$/.test(name));
     return areNumbers ? names.sort((a, b) => Number(a) - Number(b)) : names.sort();
@@ -32,7 +32,7 @@ export function inferClassNames(labels: ReadonlySet<string | number>): readonly 
   const wrong = numbers.find((label) => !Number.isSafeInteger(label) || label < 0);
   if (wrong !== undefined) {
     const hint =
-      "Name the classes with --classes. Numbers that stand for no class are learned by --objective regression.";
+      "Name the classes with --classes. To train on numbers that are not classes, use --objective regression.";
     throw unclear(`a label is ${JSON.stringify(wrong)}`, "whole numbers from 0", hint);
   }
   const count = numbers.reduce((most, label) => Math.max(most, label), 0) + 1;
@@ -57,7 +57,7 @@ function isText(label: string | number): label is string {
 function unclear(
   found: string,
   expected: string,
-  hint = "Name the classes with --classes, or say how many there are with --num-classes.",
+  hint = "Name the classes with --classes, or give their number with --num-classes.",
 ): UsageError {
   return new UsageError(
     "usage/data",

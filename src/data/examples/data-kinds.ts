@@ -125,7 +125,7 @@ function rowOf<R>(value: unknown, forms: readonly RowFormat<R>[]): R {
 
 export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> } = {
   text: {
-    summary: "texts and conversations that are learned as they are",
+    summary: "texts and conversations",
     forms: TARGET_FORMS,
     toUnit: (value, options, source) => toExample(rowOf(value, TARGET_FORMS), options, source),
     isCompared: false,
@@ -156,7 +156,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
     ofText: comparisonOf(["chosen", "rejected"]),
   },
   unpaired: {
-    summary: "answers that are each called good or bad",
+    summary: "answers that are each labelled good or bad",
     forms: JUDGED_FORMS,
     toUnit: (value, options, source) => {
       const { answer, isDesirable } = rowOf(value, JUDGED_FORMS);
@@ -167,7 +167,7 @@ export const DATA_KINDS: { readonly [K in DataKindName]: DataKind<DataUnits[K]> 
   },
   classes: judged("texts and the class of each", PROBLEM_TYPE.oneClass, CLASS_FORMS, toClassExample),
   labels: judged(
-    "texts and the classes of each, none, one or several",
+    "texts and the classes of each: none, one or several",
     PROBLEM_TYPE.anyClasses,
     LABELS_FORMS,
     toLabelsExample,

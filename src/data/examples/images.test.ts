@@ -51,11 +51,11 @@ describe("readIdxFile()", () => {
   test("names the file and what is wrong with it", () => {
     const cases: [string, Uint8Array | null, RegExp][] = [
       ["absent", null, /absent": no such file/],
-      ["text", Buffer.from("label,pixel\n"), /text": it does not begin as an IDX file/],
-      ["empty", Buffer.alloc(0), /empty": it does not begin/],
+      ["text", Buffer.from("label,pixel\n"), /text": it does not start like an IDX file/],
+      ["empty", Buffer.alloc(0), /empty": it does not start/],
       ["floats", idx([1], [0, 0, 0, 0], 13), /floats": 1 axes of type 13, expected 1 of type 8/],
       ["rank", idx([1, 1], [0]), /rank": 2 axes of type 8, expected 1/],
-      ["header", idx([1], []).subarray(0, 6), /header": its header is cut off/],
+      ["header", idx([1], []).subarray(0, 6), /header": its header is truncated/],
       ["short", idx([5], [1, 2, 3]), /short": 3 bytes after its header, expected 5 \(5\)/],
       ["long", idx([1], [1, 2]), /long": 2 bytes after its header, expected 1/],
       ["torn.gz", gzipSync(idx([5], [1, 2, 3, 4, 5])).subarray(0, 20), /torn.gz": unexpected end/],

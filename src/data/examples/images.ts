@@ -26,7 +26,7 @@ export type ImageModel = Pick<Model, "image" | "maxPositions" | "numOutputs">;
 
 /** What callers give as such a model. */
 export const AN_IMAGE_MODEL = objectWith<ImageModel>(
-  "a model, as `base.model` is one",
+  "a model, such as `base.model`",
   "image",
   "maxPositions",
   "numOutputs",
@@ -61,15 +61,15 @@ export function pairImages(images: NamedIdx, labels: NamedIdx, model: ImageModel
   if (labels.data.length !== numImages || numImages === 0) {
     throw new UsageError(
       "usage/data",
-      `Cannot use images "${path}": ${numImages} images and ${labels.data.length} labels, expected one label an image`,
-      { hint: "Put the two files of one set beside each other." },
+      `Cannot use images "${path}": ${numImages} images and ${labels.data.length} labels, expected one label per image`,
+      { hint: "Put the two files of a set next to each other." },
     );
   }
   if (image.channels !== 1 || image.size !== height || image.size !== width) {
     throw new UsageError(
       "usage/data",
       `Cannot use images "${path}": 1 × ${height} × ${width} pixels, expected ${image.channels} × ${image.size} × ${image.size}`,
-      { hint: "Choose a model of this image size with one channel, or convert the images." },
+      { hint: "Choose a model with this image size and one channel, or convert the images." },
     );
   }
   const unknown = labels.data.findIndex((label) => label >= model.numOutputs);

@@ -53,5 +53,5 @@ function isUnit(value: unknown): boolean {
 
 /** What callers give as examples. */
 export const UNIT_LIST = z.array(
-  argument<TrainingUnit>("an example, as readDataset() or readExamples() makes it", isUnit),
+  argument<TrainingUnit>("an example, as readDataset() or readExamples() returns it", isUnit),
 );

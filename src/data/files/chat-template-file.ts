@@ -16,7 +16,7 @@ function readChatTemplate(nameOrPath: string): string {
     const alike = nearestTemplate(nameOrPath);
     throw new UsageError(
       "usage/chat-template",
-      `Cannot read chat template "${nameOrPath}": ${describeFileProblem(cause)}, expected ${TEMPLATE_NAMES} or a file of Jinja`,
+      `Cannot read chat template "${nameOrPath}": ${describeFileProblem(cause)}, expected ${TEMPLATE_NAMES} or a Jinja file`,
       { hint: alike === null ? "Check the path." : `The nearest name is ${alike}.`, cause },
     );
   }

@@ -52,7 +52,7 @@ export async function openContent(path: string): Promise<DataContent> {
   } catch (cause) {
     if (cause instanceof ExpandsTooFar) throw expandsTooFar(path, cause);
     const found = cause instanceof Error ? cause.message : String(cause);
-    throw unreadable(path, found, "Check that the file was copied whole.", cause);
+    throw unreadable(path, found, "Check that the file was copied completely.", cause);
   }
 }
 
@@ -63,9 +63,9 @@ export function hashBytes(bytes: Uint8Array): string {
 
 /** What to do where there is no file of this path. */
 function hintForPath(path: string): string {
-  if (/^[a-z][a-z\d+]+:\/\//i.test(path)) return "Data are read on this machine: download the file first.";
+  if (/^[a-z][a-z\d+]+:\/\//i.test(path)) return "Data is read from this machine: download the file first.";
   if (/\s/.test(path) && findFileKind(path) === null)
-    return "Check the path. What is text itself goes into a .txt file, or in as a row, { text }.";
+    return "Check the path. To train on the text itself, put it into a .txt file, or pass it as a row, { text }.";
   return "Check the path.";
 }
 
@@ -91,8 +91,8 @@ function tooLarge(path: string, cause: unknown): FormatError {
   const isText = compressionOf(path) === null && (form === "text" || form === "json-lines");
   return new FormatError(
     "format/file",
-    `Cannot read data set "${path}": the file has 2 GiB or more, expected fewer bytes in each`,
-    { hint: isText ? SPLIT_HINT : "Write it as several files of one folder, and give the folder.", cause },
+    `Cannot read data set "${path}": the file has 2 GiB or more, expected a smaller one`,
+    { hint: isText ? SPLIT_HINT : "Split it into several files in one folder, and give the folder.", cause },
   );
 }
 
@@ -101,25 +101,28 @@ function requireKind(path: string): FileKind {
   if (kind) return kind;
   throw new UsageError(
     "usage/data",
-    `Cannot read data set "${path}": its name does not say what it holds, expected one that ends in ${DATA_ENDINGS.join(", ")}`,
+    `Cannot read data set "${path}": its name does not show its format, expected one that ends in ${DATA_ENDINGS.join(", ")}`,
     { hint: hintForEnding(path) },
   );
 }
 
 /** How files of other programs become data: another name would not do. */
 const EXPORTS: readonly (readonly [RegExp, string])[] = [
-  [/\.(xlsx?|xlsm|xlsb|ods|numbers)$/i, "Save the sheet as CSV in UTF-8, one with a line of column names."],
+  [
+    /\.(xlsx?|xlsm|xlsb|ods|numbers)$/i,
+    "Save the sheet as CSV in UTF-8, with a header line of column names.",
+  ],
   [/\.(docx?|odt|rtf|pages|pdf|epub|html?)$/i, "Save its text as a .txt or .md file in UTF-8."],
   [
     /\.(arrow|feather)$/i,
-    "Write it as Parquet in Python, with to_parquet of a Dataset of datasets or of a DataFrame of pandas.",
+    "Convert it to Parquet in Python, with to_parquet of a datasets Dataset or a pandas DataFrame.",
   ],
   [/\.(zip|tar|tgz|7z|rar|bz2|xz|tar\.gz|tar\.zst)$/i, "Unpack it, and give the folder or one of its files."],
 ];
 
 function hintForEnding(path: string): string {
   const known = EXPORTS.find(([ending]) => ending.test(path));
-  return known?.[1] ?? "Rename the file; also with .gz or .zst behind the ending.";
+  return known?.[1] ?? "Rename the file; the ending may be followed by .gz or .zst.";
 }
 
 /** The rows of some content; null: it holds plain text. @throws FormatError for what is no fault of single rows */

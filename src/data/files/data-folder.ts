@@ -54,14 +54,14 @@ export function findDataFiles(path: string): DataFiles {
     throw new UsageError(
       "usage/data",
       `Cannot read data set "${path}": it holds ${sets.length} data sets, ${sets.map((set) => `"${set}"`).join(", ")}, expected one`,
-      { hint: "Name the folder of one of them." },
+      { hint: "Give the folder of one of them." },
     );
   }
   if (of("train").length > 0) return { train: of("train"), valid: of("valid"), test: of("test") };
   throw new UsageError(
     "usage/data",
     `Cannot read data set "${path}": the folder has no training file, expected train.jsonl or other files that end in ${DATA_ENDINGS.join(", ")}`,
-    { hint: "Name the file itself, or rename it." },
+    { hint: "Give the file itself, or rename it." },
   );
 }
 
@@ -88,8 +88,8 @@ function refuseStrayModel(path: string, names: readonly string[]): void {
   if (data === undefined) return;
   throw new UsageError(
     "usage/data",
-    `Cannot read data set "${path}": "${stray}" beside the data is a model, expected a folder of data alone`,
-    { hint: `Name the file of data itself, such as ${join(path, data)}, or move "${stray}" elsewhere.` },
+    `Cannot read data set "${path}": "${stray}" next to the data is a model, expected a folder with only data`,
+    { hint: `Give the data file itself, such as ${join(path, data)}, or move "${stray}" elsewhere.` },
   );
 }
 
@@ -180,9 +180,9 @@ function refuseArrow(path: string, entries: readonly Dirent[]): void {
   if (arrow === undefined || !entries.some(({ name }) => name === "state.json")) return;
   throw new UsageError(
     "usage/data",
-    `Cannot read data set "${path}": it is a folder of Arrow files by Python's datasets, with ${arrow.name}, expected files that end in ${DATA_ENDINGS.join(", ")}`,
+    `Cannot read data set "${path}": it is a folder of Arrow files from Python's datasets, with ${arrow.name}, expected files that end in ${DATA_ENDINGS.join(", ")}`,
     {
-      hint: `Write it as Parquet in Python: datasets.load_from_disk("${path}").to_parquet("train.parquet").`,
+      hint: `Convert it to Parquet in Python: datasets.load_from_disk("${path}").to_parquet("train.parquet").`,
     },
   );
 }

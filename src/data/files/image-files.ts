@@ -45,7 +45,7 @@ export function readIdxFile(path: string, rank: number): IdxArray {
     if (bytes[0] === 0x1f && bytes[1] === 0x8b)
       bytes = gunzipSync(bytes, { maxOutputLength: maxDecompressedBytes(bytes.length) });
   } catch (cause) {
-    const hint = "Check the path, and that the file was copied whole.";
+    const hint = "Check the path, and that the file was copied completely.";
     throw unusableIdx(path, describeFileProblem(cause), hint, cause);
   }
   return decodeIdx(bytes, rank, path);
@@ -77,7 +77,7 @@ export function readImages(path: string, model: ImageModel): ImageSet {
     throw new UsageError(
       "usage/data",
       `Cannot use images "${path}": the folder has no training images, expected train-images-idx3-ubyte or the same with .gz`,
-      { hint: "Name the file itself, or rename it." },
+      { hint: "Give the file itself, or rename it." },
     );
   }
   const [heldOutPath] = isFolder(path) ? HELD_OUT.flatMap((part) => findImages(part) ?? []) : [];

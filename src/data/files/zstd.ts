@@ -33,7 +33,7 @@ class Frames {
       const magic = this.#number(4);
       if ((magic & SKIPPABLE_MASK) >>> 0 === SKIPPABLE) this.#skip(this.#number(4));
       else if (magic === MAGIC) this.#addFrame(cost);
-      else throw new Error("it is no zstd file");
+      else throw new Error("it is not a zstd file");
     }
     return cost;
   }
@@ -43,7 +43,7 @@ class Frames {
     let value = 0;
     for (let i = 0; i < numBytes; i++) {
       const byte = this.#bytes[this.#at++];
-      if (byte === undefined) throw new Error("it ends in the middle");
+      if (byte === undefined) throw new Error("it is truncated");
       value += byte * 2 ** (8 * i);
     }
     return value;

@@ -74,7 +74,7 @@ function readRows(
       on_skip: (error: CsvError | undefined) => {
         // Everything behind it is lost, not one row.
         if (error?.code === "CSV_QUOTE_NOT_CLOSED")
-          throw new Error("a quote is not closed", { cause: error });
+          throw new Error("a quote is never closed", { cause: error });
         onFault(faultOf(error, file, lineOf));
       },
     }) as unknown as TableRow[];
@@ -82,7 +82,7 @@ function readRows(
     if (cause instanceof FormatError) throw cause;
     const found = cause instanceof Error ? cause.message : String(cause);
     throw new FormatError("format/file", `Cannot read table "${file}": ${found}`, {
-      hint: "Write cells with line breaks or quotes as other programs do: in double quotes, with quotes inside doubled.",
+      hint: "Put cells with line breaks or quotes into double quotes, and double the quotes inside.",
       cause,
     });
   }
@@ -133,7 +133,7 @@ function checkNames(names: readonly string[], file: string): (string | false)[] 
   if (twice === undefined) return names.map((name) => (name === "" ? false : name));
   throw new FormatError(
     "format/file",
-    `Cannot read table "${file}": two columns are named ${JSON.stringify(twice)}, expected names that differ`,
+    `Cannot read table "${file}": two columns are named ${JSON.stringify(twice)}, expected distinct names`,
     { hint: "Rename one of them." },
   );
 }
@@ -147,7 +147,7 @@ function faultOf(
   const line = typeof error?.["lines"] === "number" ? lineOf(error["lines"], cells) : 1;
   const found = error?.message ?? "it cannot be read";
   const fault = new FormatError("format/file", `Cannot parse row: ${found.replace(/ on line \d+$/, "")}`, {
-    hint: "Give the row as many cells as the header has.",
+    hint: "Give the row as many cells as the header.",
   });
   return { fault, source: { file, line } };
 }

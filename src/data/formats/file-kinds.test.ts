@@ -127,7 +127,7 @@ describe("kinds of files", () => {
   test("refuses names that do not say what is in them", async () => {
     await assert.rejects(readDataset(write("rows.xyz", "{}"), options), {
       code: "usage/data",
-      message: /rows\.xyz": its name does not say what it holds, expected one that ends in \.jsonl/,
+      message: /rows\.xyz": its name does not show its format, expected one that ends in \.jsonl/,
     });
     await assert.rejects(readDataset(write("short.jsonl.gz", gzipSync("{}").subarray(0, 15)), options), {
       code: "format/file",
@@ -239,7 +239,7 @@ describe("tables", () => {
     ]);
     await assert.rejects(readDataset(write("same.csv", "text,text\na,b\n"), options), {
       code: "format/file",
-      message: /same\.csv": two columns are named "text", expected names that differ/,
+      message: /same\.csv": two columns are named "text", expected distinct names/,
       hint: /Rename/,
     });
   });
@@ -248,7 +248,7 @@ describe("tables", () => {
     const path = write("open.csv", 'text\n"a\nb\n');
     await assert.rejects(readDataset(path, { ...options, skipFaulty: true }), {
       code: "format/file",
-      message: /open\.csv": a quote is not closed/,
+      message: /open\.csv": a quote is never closed/,
     });
   });
 });

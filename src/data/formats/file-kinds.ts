@@ -38,7 +38,7 @@ export type CompressedEnding = (typeof COMPRESSED_ENDINGS)[number];
 /** The likeliest first: of files that differ in their ending alone, the first is read. */
 export const FILE_KINDS: readonly FileKind[] = [
   {
-    name: "JSON lines, one row a line",
+    name: "JSON Lines, one row per line",
     endings: [".jsonl", ".ndjson"],
     form: "json-lines",
     counts: "line",
@@ -62,7 +62,7 @@ export const FILE_KINDS: readonly FileKind[] = [
     parseBytes: readParquetRows,
   },
   {
-    name: "CSV, with a header; parted by commas, semicolons or tabs",
+    name: "CSV with a header, separated by commas, semicolons or tabs",
     endings: [".csv"],
     form: "text",
     counts: "line",
@@ -70,7 +70,7 @@ export const FILE_KINDS: readonly FileKind[] = [
     parseBytes: null,
   },
   {
-    name: "TSV, with a header; parted by tabs",
+    name: "TSV with a header, separated by tabs",
     endings: [".tsv"],
     form: "text",
     counts: "line",

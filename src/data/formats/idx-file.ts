@@ -49,7 +49,7 @@ export function decodeIdx(bytes: Uint8Array, rank: number, path: string): IdxArr
   checkArguments("decodeIdx", ARGUMENTS, { bytes, rank, path });
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   if (bytes.length < 4 || view.getUint16(0) !== 0) {
-    throw unusableIdx(path, "it does not begin as an IDX file", "Give an idx3-ubyte or idx1-ubyte file.");
+    throw unusableIdx(path, "it does not start like an IDX file", "Give an idx3-ubyte or idx1-ubyte file.");
   }
   const [type, found] = [view.getUint8(2), view.getUint8(3)];
   if (type !== UNSIGNED_BYTE || found !== rank) {
@@ -61,7 +61,7 @@ export function decodeIdx(bytes: Uint8Array, rank: number, path: string): IdxArr
   }
   const start = 4 + 4 * rank;
   if (bytes.length < start)
-    throw unusableIdx(path, "its header is cut off", "Copy or download the file again.");
+    throw unusableIdx(path, "its header is truncated", "Copy or download the file again.");
   const shape = Array.from({ length: rank }, (_, axis) => view.getUint32(4 + 4 * axis));
   const size = numElements(shape);
   if (bytes.length !== start + size) {

@@ -50,7 +50,7 @@ function parseLine(content: string, source: ParsedRow["source"]): ParsedRow {
   } catch (cause) {
     const fault = new FormatError(
       "format/json",
-      `Cannot parse row: ${reason(cause)}, expected one JSON object a line`,
+      `Cannot parse row: ${reason(cause)}, expected one JSON object per line`,
       { hint: "Fix the line; line breaks inside strings are written \\n.", cause },
     );
     return { fault, source };

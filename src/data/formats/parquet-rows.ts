@@ -25,7 +25,7 @@ export async function* readParquetRows(
     } catch (cause) {
       const found = cause instanceof Error ? cause.message : String(cause);
       throw new FormatError("format/file", `Cannot read Parquet file "${file}": ${found}`, {
-        hint: "Check that the file was copied whole, or write it anew as .jsonl.",
+        hint: "Check that the file was copied completely, or write it again as .jsonl.",
         cause,
       });
     }

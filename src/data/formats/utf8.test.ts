@@ -42,7 +42,7 @@ describe("decodeUtf8()", () => {
     assert.throws(() => decodeUtf8(sheet, "sheet.csv"), {
       code: "format/file",
       message: 'Cannot read data set "sheet.csv": it is not text, expected UTF-8',
-      hint: /have the program that made it save it as text/,
+      hint: /export it as text from the program that made it/,
     });
   });
 

@@ -12,7 +12,8 @@ const PROBE_BYTES = 4096;
 const LONG_BYTES = 2 ** 29 - 24;
 
 /** What to do with text that is too long. */
-export const SPLIT_HINT = "Split it into files of one folder, as with split -C 256M, and give the folder.";
+export const SPLIT_HINT =
+  "Split it into several files in one folder, for example with split -C 256M, and give the folder.";
 
 /** Decodes UTF-8, without a byte order mark. @throws FormatError "format/file" for another encoding, naming the first wrong byte */
 export function decodeUtf8(bytes: Uint8Array, file: string): string {
@@ -68,7 +69,7 @@ function tooLong(file: string, numBytes: number, cause: unknown): FormatError {
 
 function notText(file: string, cause: unknown): FormatError {
   return new FormatError("format/file", `Cannot read data set "${file}": it is not text, expected UTF-8`, {
-    hint: "A new name does not change what a file holds: have the program that made it save it as text, or give it back its ending.",
+    hint: "Renaming a file does not convert it: export it as text from the program that made it, or restore its ending.",
     cause,
   });
 }

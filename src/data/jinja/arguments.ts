@@ -68,7 +68,7 @@ export class Arguments {
     throw new Error(
       typeof unread === "number"
         ? `argument ${unread + 1} is one too many`
-        : `the argument "${unread}" is not known`,
+        : `the argument "${unread}" is unknown`,
     );
   }
 }

@@ -59,7 +59,7 @@ export class Expressions {
       case "KeywordSpreadExpression":
         break;
     }
-    throw new Error(`${expression.type} stands where a value should be`);
+    throw new Error(`${expression.type} is where a value should be`);
   }
 
   /** Calls a function or macro; `more`: what it is given besides its arguments. */
@@ -123,7 +123,7 @@ export class Expressions {
     if (operator.value === "and") return isTrue(first) ? this.evaluate(right, scope) : first;
     if (operator.value === "or") return isTrue(first) ? first : this.evaluate(right, scope);
     const operation = BINARY[operator.value];
-    if (!operation) throw new Error(`the operator ${operator.value} is not known`);
+    if (!operation) throw new Error(`the operator ${operator.value} is unknown`);
     return operation(first, this.evaluate(right, scope), this.meter);
   }
 }

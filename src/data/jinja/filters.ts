@@ -71,7 +71,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
 
 /** Runs a filter. @throws Error for a name that graft does not know, and for arguments that it does not take */
 export function filtered(name: string, value: JinjaValue, call: FilterCall): JinjaValue {
-  if (!Object.hasOwn(FILTERS, name)) throw new Error(`the filter "${name}" is not known`);
+  if (!Object.hasOwn(FILTERS, name)) throw new Error(`the filter "${name}" is unknown`);
   const made = FILTERS[name]!(value, call);
   call.args.requireAllRead();
   return made;

@@ -104,7 +104,7 @@ export class Interpreter extends Expressions {
     if (assignee.type !== "MemberExpression") return this.#unpack(assignee, given, scope);
     const holder = this.evaluate(assignee.object, scope);
     if (!(holder instanceof Namespace) || assignee.property.type !== "Identifier")
-      throw new Error(`${kindOf(holder)} has no fields that can be set`);
+      throw new Error(`fields of ${kindOf(holder)} cannot be set`);
     holder.fields.set(assignee.property.value, given);
   }
 
@@ -142,7 +142,7 @@ export class Interpreter extends Expressions {
 function parameterName(parameter: Expression): string {
   const target = parameter.type === "KeywordArgumentExpression" ? parameter.key : parameter;
   if (target.type === "Identifier") return target.value;
-  throw new Error(`${target.type} is no name of a parameter`);
+  throw new Error(`${target.type} is not a parameter name`);
 }
 
 /** The `loop` variable of a turn. */

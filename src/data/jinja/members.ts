@@ -48,7 +48,7 @@ export function itemsOf(value: JinjaValue): readonly JinjaValue[] {
   if (value instanceof Map) return [...value.keys()];
   if (typeof value === "string") return charactersOf(value);
   if (value instanceof Undefined) return [];
-  throw new Error(`${kindOf(value)} cannot be gone through`);
+  throw new Error(`${kindOf(value)} cannot be iterated`);
 }
 
 /** Whether a value is in another one. @throws Error for what holds nothing */
@@ -94,7 +94,7 @@ export function sliceOf(
 
 /** The item that was looked for, or an `Undefined` that names it. */
 function found(item: JinjaValue | undefined, holder: JinjaValue, name: string): JinjaValue {
-  return item === undefined ? new Undefined(`"${name}", which ${kindOf(holder)} has not,`) : item;
+  return item === undefined ? new Undefined(`"${name}", which ${kindOf(holder)} does not have,`) : item;
 }
 
 /** @throws Error for what there is not */

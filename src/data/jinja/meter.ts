@@ -56,7 +56,7 @@ export class Meter {
     let [count, unspent] = [0, 0];
     return (values) => {
       [count, unspent] = [count + values, unspent + values];
-      if (count > MAX_NESTED) throw new Error(`more than ${MAX_NESTED} values in each other`);
+      if (count > MAX_NESTED) throw new Error(`more than ${MAX_NESTED} nested values`);
       if (unspent < VALUES_OF_STEP) return;
       this.spend(Math.floor(unspent / VALUES_OF_STEP));
       unspent %= VALUES_OF_STEP;

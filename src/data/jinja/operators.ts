@@ -29,7 +29,7 @@ const ARITHMETIC: Readonly<Record<string, Arithmetic>> = {
   "**": {
     whole: (a, b) => {
       if (b < 0n) return Number(a) ** Number(b);
-      if (b > MAX_BITS) throw new Error("a power beyond all bounds");
+      if (b > MAX_BITS) throw new Error("a power that is too large");
       return bounded(a ** b);
     },
     float: (a, b) => a ** b,
@@ -43,7 +43,7 @@ function modulo(a: bigint, b: bigint): bigint {
 
 function bounded(value: bigint): bigint {
   if (BigInt.asIntN(Number(MAX_BITS), value) === value) return value;
-  throw new Error("a whole number beyond all bounds");
+  throw new Error("a whole number that is too large");
 }
 
 function calculate(operator: string, left: bigint | number, right: bigint | number): JinjaValue {
@@ -72,7 +72,7 @@ function between(operator: string): Operator {
     }
     if (operator === "%" && typeof left === "string")
       return formatText(left, Array.isArray(right) ? right : [right], meter);
-    throw new Error(`${kindOf(left)} ${operator} ${kindOf(right)} is no operation`);
+    throw new Error(`${kindOf(left)} ${operator} ${kindOf(right)} is not defined`);
   };
 }
 
@@ -107,7 +107,7 @@ export const BINARY: Readonly<Record<string, Operator>> = {
 /** Computes `not`, `-` or `+` of one value. @throws Error for what is no number */
 export function negate(operator: string, value: JinjaValue): JinjaValue {
   if (operator === "not") return !isTrue(value);
-  if (!isNumber(value)) throw new Error(`${operator}${kindOf(value)} is no operation`);
+  if (!isNumber(value)) throw new Error(`${operator}${kindOf(value)} is not defined`);
   return operator === "-" ? -asNumber(value) : asNumber(value);
 }
 
@@ -121,7 +121,7 @@ export function formatText(text: string, values: readonly JinjaValue[], meter: M
     if (kind === "s") return writeText(value, meter.counter());
     if (kind === "r") return writeWithin(value, meter.counter());
     if ((kind === "d" || kind === "i") && isNumber(value)) return String(Math.trunc(Number(value)));
-    throw new Error(`format ${directive} of ${kindOf(value)} is not known`);
+    throw new Error(`format ${directive} of ${kindOf(value)} is unknown`);
   });
   meter.text(written.length);
   return written;

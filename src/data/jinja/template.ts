@@ -65,7 +65,7 @@ export function parseTemplate(source: string, budget = new TimeBudget()): Templa
   if (source.length > MAX_TEMPLATE_LENGTH)
     throw new Error(`${source.length} characters, expected at most ${MAX_TEMPLATE_LENGTH}`);
   const squares = (source.match(/\s{64,}/g) ?? []).reduce((sum, { length }) => sum + length ** 2, 0);
-  if (squares > MAX_SPACE_SQUARES) throw new Error("more white space than text, expected a template");
+  if (squares > MAX_SPACE_SQUARES) throw new Error("mostly white space, expected a template");
   const parsed = parseSyntax(source);
   const meter = new Meter(budget);
   const globals = globalsOf(meter);

@@ -58,5 +58,5 @@ const TESTS: Readonly<Record<string, Test>> = {
 /** @throws Error for a name that graft does not know */
 export function findTest(name: string): Test {
   if (Object.hasOwn(TESTS, name)) return TESTS[name]!;
-  throw new Error(`the test "${name}" is not known`);
+  throw new Error(`the test "${name}" is unknown`);
 }

@@ -134,7 +134,7 @@ function format(text: string, args: Arguments): string {
   let place = 0;
   return text.replace(/\{\{|\}\}|\{([^{}]*)\}/g, (directive, name: string | undefined) => {
     if (name === undefined) return directive[0]!;
-    if (!/^\w*$/.test(name)) throw new Error(`format ${directive} is not known`);
+    if (!/^\w*$/.test(name)) throw new Error(`format ${directive} is unknown`);
     const isPlace = /^\d*$/.test(name);
     const value = isPlace ? places[Number(name || place++)] : named.get(name);
     if (value === undefined) throw new Error(`no value for ${directive}`);

@@ -71,7 +71,7 @@ export function charactersOf(text: string): string[] {
 /** A name, which keys of named arguments are. @throws Error for another value */
 export function nameOf(value: JinjaValue | undefined): string {
   if (typeof value === "string") return value;
-  throw new Error(`${value === undefined ? "nothing" : kindOf(value)} stands where a name should be`);
+  throw new Error(`${value === undefined ? "nothing" : kindOf(value)} is where a name should be`);
 }
 
 /** The word that Python has for the kind of a value. */
@@ -132,7 +132,7 @@ export function compare(a: JinjaValue, b: JinjaValue): number {
     }
     return a.length - b.length;
   }
-  throw new Error(`${kindOf(a)} and ${kindOf(b)} have no order`);
+  throw new Error(`${kindOf(a)} and ${kindOf(b)} cannot be ordered`);
 }
 
 /** Compares texts by code points: those beyond U+FFFF come after all others, although their surrogates do not. */

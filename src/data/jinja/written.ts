@@ -107,7 +107,7 @@ export function writeJson(value: JinjaValue, form: JsonForm, count: Count, paddi
       "]",
     );
   }
-  if (!(value instanceof Map)) throw new Error(`${kindOf(value)} has no JSON`);
+  if (!(value instanceof Map)) throw new Error(`${kindOf(value)} cannot be written as JSON`);
   const entries = [...value].map(([key, each]) => [keyText(key), each] as const);
   if (form.sortKeys) entries.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0));
   const parts = entries.map(
@@ -120,7 +120,7 @@ function keyText(key: JinjaValue): string {
   if (typeof key === "string") return key;
   if (typeof key === "number") return writeJsonFloat(key);
   if (key === null || typeof key === "boolean" || typeof key === "bigint") return String(key);
-  throw new Error(`${kindOf(key)} is no key of JSON`);
+  throw new Error(`${kindOf(key)} cannot be a JSON key`);
 }
 
 function writeJsonFloat(value: number): string {

@@ -99,7 +99,7 @@ export class Faults {
     const isSkipped = this.kinds.every(({ isLate }) => isLate);
     const hint = isSkipped
       ? first.hint
-      : `${mend}Or leave faulty rows out: --skip-faulty, skipFaulty in the library.`;
+      : `${mend}Or skip faulty rows: --skip-faulty, skipFaulty in the library.`;
     throw errorOf(first.code, message, hint);
   }
 }

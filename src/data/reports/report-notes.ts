@@ -18,9 +18,9 @@ export function noteTroubles(counts: Counts, maxLength: number, what = "", use =
   const faults = new Faults();
   faults.addAll(counts.faults);
   const lines = faults.describe().map((line) => `  ${line}`);
-  const all = `every one of the ${numExamples} ${what}examples was cut to ${maxLength} tokens, so no end of a text or answer is ${use}`;
+  const all = `${numExamples === 1 ? `the only ${what}example was` : `all ${numExamples} ${what}examples were`} truncated to ${maxLength} tokens, so no end of a text or answer is ${use}`;
   return [
-    ...(faults.numRows > 0 ? [[`${countRows(faults.numRows, what)} left out:`, ...lines].join("\n")] : []),
+    ...(faults.numRows > 0 ? [[`${countRows(faults.numRows, what)} skipped:`, ...lines].join("\n")] : []),
     ...(isAllCut(counts) && numTruncated > 0
       ? [`${all}. Raise --max-length, as far as the model has positions: the longest has ${longest} tokens.`]
       : []),
@@ -46,9 +46,9 @@ export function notePlainPrompts(
 export function noteUnshown({ numUnshown: count }: Pick<Counts, "numUnshown">): string[] {
   if (count === 0) return [];
   return [
-    `${count} ${count === 1 ? "conversation has" : "conversations have"} answers of which the model's chat template leaves out a part, which is not learned: ` +
-      "most templates drop what was thought before all answers but the last, some what is said beside calls of tools, or thoughts at all. " +
-      "`graft data show` prints what is learned. To learn thoughts of each answer, write a row for each that ends with it, or give --chat-template.",
+    `${count} ${count === 1 ? "conversation has" : "conversations have"} answers of which the model's chat template drops a part, which is not trained on: ` +
+      "most templates drop the reasoning of all answers but the last, some drop text next to tool calls, or all reasoning. " +
+      "`graft data show` prints what is trained on. To train on the reasoning of each answer, write a row that ends with that answer, or pass --chat-template.",
   ];
 }
 
@@ -56,8 +56,8 @@ export function noteUnshown({ numUnshown: count }: Pick<Counts, "numUnshown">): 
 export function noteLabelled({ numLabelled: count }: Pick<Counts, "numLabelled">): string[] {
   if (count === 0) return [];
   return [
-    `${count} ${count === 1 ? "row of a text has a label, which is" : "rows of texts have labels, which are"} not learned: the texts are, as they stand. ` +
-      "Training with --objective classification, multi-label-classification or regression learns labels.",
+    `${count} ${count === 1 ? "text row has a label, which is" : "text rows have labels, which are"} not trained on: the texts are, as they stand. ` +
+      "To train on labels, use --objective classification, multi-label-classification or regression.",
   ];
 }
 
@@ -79,9 +79,9 @@ export function noteReport(
     ...noteUnshown(counts),
     ...noteLabelled(counts),
     ...(numTruncated > 0 && !isAllCut(counts)
-      ? [`examples cut to ${maxLength} tokens: ${numTruncated}`]
+      ? [`examples truncated to ${maxLength} tokens: ${numTruncated}`]
       : []),
-    ...(numDropped > 0 ? [`examples left out, as no token of theirs counts: ${numDropped}`] : []),
+    ...(numDropped > 0 ? [`examples skipped, since none of their tokens count: ${numDropped}`] : []),
   ];
 }
 

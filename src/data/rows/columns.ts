@@ -27,9 +27,9 @@ export function readColumns(given: string | Readonly<Record<string, string>> | u
     return new Map(pairs);
   throw new UsageError(
     "usage/flag",
-    `Cannot rename columns by ${JSON.stringify(given)}: ${twice === undefined ? "a name is missing" : `"${twice}" is there twice`}, expected NAME=COLUMN,...`,
+    `Cannot rename columns by ${JSON.stringify(given)}: ${twice === undefined ? "a name is missing" : `"${twice}" is given twice`}, expected NAME=COLUMN,...`,
     {
-      hint: "Write the name that graft knows, =, and the column of the file: prompt=question,completion=answer.",
+      hint: "Write the name graft uses, =, and the column of the file: prompt=question,completion=answer.",
     },
   );
 }
@@ -57,7 +57,7 @@ export function renameColumns(
       "row",
       `no column ${missing.map((column) => JSON.stringify(column)).join(", ")}`,
       `one of ${keys.join(", ")}`,
-      "Name columns that the file has.",
+      "Use columns that the file has.",
     );
   }
   const named = Object.fromEntries([...columns].map(([name, column]) => [name, row[column]]));

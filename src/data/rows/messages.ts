@@ -47,7 +47,7 @@ const CALLS = "function_call";
 function readContent(content: unknown, hasToolCalls: boolean, what: string): string {
   if (typeof content === "string") return content;
   if (content == null && hasToolCalls) return "";
-  const hint = "Write the content as one string; images and audio cannot be trained on.";
+  const hint = "Write the content as one string; images and audio are not supported.";
   if (!Array.isArray(content)) throw rowError(what, `content is ${jsonKind(content)}`, "a string", hint);
   return content
     .map((part: unknown) => {
@@ -97,7 +97,7 @@ function withCallsOfValue({ value, ...others }: RawFields, what: string): RawFie
     throw rowError(
       what,
       `${CALLS} ${JSON.stringify(value)}`,
-      'a call as JSON, {"name": …, "arguments": {…}}, or a list of such',
+      'a call as JSON, {"name": …, "arguments": {…}}, or a list of them',
       "Fix the call, or remove the row.",
     );
   }
@@ -133,7 +133,7 @@ function readMessage(given: unknown, index: number): WeightedMessage {
       what,
       `role ${JSON.stringify(named) ?? "is absent"}`,
       `${ROLES.slice(0, -1).join(", ")} or ${ROLES.at(-1)}`,
-      "Call it assistant where the model is to speak, and user where it is spoken to.",
+      "Use assistant for what the model should say, and user for what is said to it.",
     );
   }
   const { role: _role, from: _from, value: _value, content: _content, weight: ofRow, ...others } = value;
@@ -146,7 +146,7 @@ function readMessage(given: unknown, index: number): WeightedMessage {
       what,
       `weight ${typeof weight === "number" ? weight : JSON.stringify(weight)}`,
       "a number from 0",
-      "Leave the weight out to train on it like on any other.",
+      "Remove the weight to train on it like on any other message.",
     );
   }
   const calls = rest["tool_calls"];
@@ -178,7 +178,7 @@ export function checkTurns(messages: readonly WeightedMessage[]): void {
       "conversation",
       `roles ${roles.join(", ")}`,
       "an assistant turn",
-      "Add the answer to learn, or remove the row.",
+      "Add the answer to train on, or remove the row.",
     );
   }
   if (!messages.some(({ message, weight }) => weight > 0 && message.role === "assistant")) {
@@ -194,7 +194,7 @@ export function checkTurns(messages: readonly WeightedMessage[]): void {
     throw rowError(
       `message ${empty + 1}`,
       "an empty answer",
-      "an answer to learn",
+      "an answer to train on",
       "Add the answer, remove the row, or give the message weight 0.",
     );
   }

@@ -115,17 +115,17 @@ describe("readRow() of preferences", () => {
     [
       "the same answer twice",
       { prompt: [user], chosen: [good], rejected: [good] },
-      'Cannot read "chosen" and "rejected": the same answer twice, expected two that differ',
+      'Cannot read "chosen" and "rejected": the same answer twice, expected two different answers',
     ],
     [
       "the same text twice",
       { chosen: "Q A", rejected: "Q A" },
-      'Cannot read "chosen" and "rejected": the same answer twice, expected two that differ',
+      'Cannot read "chosen" and "rejected": the same answer twice, expected two different answers',
     ],
     [
       "answers that have no beginning in common",
       { chosen: [user, good], rejected: [bad] },
-      'Cannot read "chosen" and "rejected": no common beginning, expected one that is the prompt, or "prompt" beside them',
+      'Cannot read "chosen" and "rejected": no common beginning, expected a common prompt, or a separate "prompt"',
     ],
     [
       "answers of two forms",
@@ -140,12 +140,12 @@ describe("readRow() of preferences", () => {
     [
       "an answer that is empty",
       { prompt: "Q", chosen: "A", rejected: "" },
-      'Cannot read "rejected": an empty string, expected text to learn',
+      'Cannot read "rejected": an empty string, expected text to train on',
     ],
     [
       "a weight that is neither 0 nor 1",
       { prompt: [user], chosen: [{ ...good, weight: 0.5 }], rejected: [bad] },
-      'Cannot read "chosen": a message of weight 0.5, expected 0 or 1 where answers are compared',
+      'Cannot read "chosen": a message of weight 0.5, expected 0 or 1 when answers are compared',
     ],
     [
       "an input without messages",

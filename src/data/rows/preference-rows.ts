@@ -16,8 +16,8 @@ function checkWeights(row: TargetRow, key: string): TargetRow {
   throw rowError(
     `"${key}"`,
     `a message of weight ${odd.weight}`,
-    "0 or 1 where answers are compared",
-    "Leave the weight out.",
+    "0 or 1 when answers are compared",
+    "Remove the weight.",
   );
 }
 
@@ -30,7 +30,7 @@ function pair(prompt: unknown, chosen: unknown, rejected: unknown, row: RawField
     throw rowError(
       '"chosen" and "rejected"',
       "the same answer twice",
-      "two that differ",
+      "two different answers",
       "Change one, or remove the row.",
     );
   }
@@ -73,7 +73,7 @@ function readImplicit(row: RawFields): PreferenceRow {
     throw rowError(
       '"chosen" and "rejected"',
       "no common beginning",
-      'one that is the prompt, or "prompt" beside them',
+      'a common prompt, or a separate "prompt"',
       "Add the prompt to the row.",
     );
   }

@@ -28,9 +28,9 @@ function exactLine(row: unknown, index: number): string {
     const found = cause instanceof Error ? cause.message.split("\n")[0]! : String(cause);
     throw new UsageError(
       "usage/data",
-      `Cannot read data row ${index + 1}: it has no form in JSON (${found}), expected texts, numbers, lists and objects of these`,
+      `Cannot read data row ${index + 1}: it cannot be written as JSON (${found}), expected strings, numbers, lists and objects of them`,
       {
-        hint: "Give rows as they would stand in a file: plain objects that do not refer to themselves.",
+        hint: "Give rows as they would be in a file: plain objects without circular references.",
         cause,
       },
     );

@@ -89,7 +89,7 @@ export function readRow<R>(
   const names = forms.map(({ keys }) => keys);
   const expected = names.length === 1 ? names[0]! : `${names.slice(0, -1).join(", ")} or ${names.at(-1)}`;
   if (!isRecord(value)) {
-    throw rowError("row", jsonKind(value), `an object: ${expected}`, "Write one object a row.");
+    throw rowError("row", jsonKind(value), `an object: ${expected}`, "Write one object per row.");
   }
   // Tables have every column in every row.
   const given = Object.fromEntries(Object.entries(value).filter(([, cell]) => cell !== null));
@@ -102,7 +102,7 @@ export function readRow<R>(
     keys.length === 0 ? "no keys" : `keys ${keys.map((key) => JSON.stringify(key)).join(", ")}`,
     expected,
     other
-      ? `Such rows are for another objective (${other.summary}): choose one that learns from them by --objective of graft train, or other data.`
+      ? `Such rows are for a different objective (${other.summary}): choose one that trains on them with --objective of graft train, or other data.`
       : columnsHint(forms),
   );
 }
@@ -121,5 +121,5 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
 export function columnsHint(forms: readonly Pick<RowFormat<unknown>, "keys">[]): string {
   const keys = forms.map(({ keys }) => [...keys.matchAll(/\w+/g)].map(([key]) => key));
   const example = keys.find(({ length }) => length > 1)?.map((key) => `${key}=${OTHER_NAMES[key] ?? key}`);
-  return `Say which columns these are, such as --columns ${example?.join(",")} (columns in the library).`;
+  return `Name these columns, for example --columns ${example?.join(",")} (columns in the library).`;
 }

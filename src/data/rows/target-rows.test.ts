@@ -228,9 +228,9 @@ describe("readTargetRow()", () => {
     [
       "an empty completion",
       { prompt: "a", completion: "" },
-      'Cannot read "completion": an empty string, expected text to learn',
+      'Cannot read "completion": an empty string, expected text to train on',
     ],
-    ["an empty text", { text: "" }, 'Cannot read "text": an empty string, expected text to learn'],
+    ["an empty text", { text: "" }, 'Cannot read "text": an empty string, expected text to train on'],
     [
       "tools that are no list",
       { tools: {}, messages: [user, assistant] },
@@ -260,7 +260,7 @@ describe("readTargetRow()", () => {
   test("says which role names of people become", () => {
     for (const message of [{ role: "Anna", content: "x" }, { content: "x" }])
       assert.throws(() => readTargetRow({ messages: [message] }), {
-        hint: /^Call it assistant where the model is to speak, and user/,
+        hint: /^Use assistant for what the model should say, and user/,
       });
   });
 });

@@ -12,7 +12,7 @@ function chat(messages: readonly WeightedMessage[], row: RawFields): TargetRow {
     try {
       tools = parseJson(tools); // ShareGPT files write the list as a string
     } catch {
-      throw rowError('"tools"', "a string that is no JSON", "a list of functions", "Fix the row.");
+      throw rowError('"tools"', "a string that is not JSON", "a list of functions", "Fix the row.");
     }
   }
   if (tools !== null && !Array.isArray(tools)) {
@@ -49,7 +49,7 @@ export function promptWith(prompt: unknown, completion: unknown, key: string, ro
   }
   if (typeof prompt === "string" && typeof completion === "string") {
     if (completion === "") {
-      throw rowError(`"${key}"`, "an empty string", "text to learn", "Add it, or remove the row.");
+      throw rowError(`"${key}"`, "an empty string", "text to train on", "Add it, or remove the row.");
     }
     return { kind: "completion", prompt, completion };
   }
@@ -124,7 +124,7 @@ export const TARGET_FORMS: readonly RowFormat<TargetRow>[] = [
     matches: (row) => "text" in row,
     read: (row) => ({
       kind: "text",
-      text: readString(row, "text", "text to learn"),
+      text: readString(row, "text", "text to train on"),
       ...((row["label"] ?? null) !== null && { hasLabel: true }),
     }),
   },

@@ -20,7 +20,7 @@ export function compareTokenizerFiles({
   if (!others) return notes;
   const tell = (what: string, file: string, found: string): void =>
     void notes.push(
-      `The ${what} of "${path}" and ${file} beside it disagree: ${found}; the GGUF file's own is used`,
+      `The ${what} of "${path}" and ${file} next to it disagree: ${found}; the one in the GGUF file is used`,
     );
   if (others.tokenizer) {
     const found = unlike(createTokenizer(own), readOther({ ...others, tokenizer: others.tokenizer }));
@@ -51,7 +51,7 @@ function noteUnknownTokens(path: string, { tokenizer, config, tokens }: Tokenize
     const text = tokenText(config[key]);
     if (text === null || text === "" || isKnown(text)) return [];
     return [
-      `The tokenizer of "${path}" has no token ${JSON.stringify(text)}, which tokenizer_config.json names as its ${key}: texts are read without it`,
+      `The tokenizer of "${path}" has no token ${JSON.stringify(text)}, which tokenizer_config.json names as its ${key}: texts are tokenized without it`,
     ];
   });
 }
@@ -66,7 +66,7 @@ function readOther(files: Parameters<typeof createTokenizer>[0]): Tokenizer | nu
 }
 
 function unlike(own: Tokenizer, other: Tokenizer | null): string | null {
-  if (other === null) return "that one cannot be read";
+  if (other === null) return "the latter cannot be read";
   const plain = { addSpecialTokens: false };
   const [a, b] = [own.encode(PROBE, plain), other.encode(PROBE, plain)];
   const at = Array.from({ length: Math.max(a.length, b.length) }, (_, i) => i).find((i) => a[i] !== b[i]);

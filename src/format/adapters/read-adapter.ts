@@ -154,7 +154,7 @@ export async function restoreAdapter(folder: Folder, adapter: Adapter): Promise<
         throw new FormatError(
           "format/tensor",
           `Cannot read tensor "${inFile}" of "${file.path}": ${dtype} ${showShape(shape)}, expected ${value.dtype} ${showShape(value.shape)}`,
-          { hint: "Remove this checkpoint to go on from the one before." },
+          { hint: "Delete this checkpoint to resume from the one before." },
         );
       }
       await whileHeld(adapter.memory, [value.data], "change", () => file.readInto(inFile, value.data));

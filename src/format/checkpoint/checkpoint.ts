@@ -103,7 +103,7 @@ export function withTensorNames(
 
 /** What callers give as a checkpoint. */
 export const A_CHECKPOINT = objectWith<Checkpoint>(
-  "a checkpoint, as openCheckpoint() opens it",
+  "a checkpoint, as openCheckpoint() returns it",
   "config",
   "tensors",
   "read",

@@ -58,7 +58,7 @@ export async function readJson(folder: Folder, name: string): Promise<JsonObject
 
 /** What callers give as a folder. */
 export const A_FOLDER = objectWith<Folder>(
-  "a Folder, such as memoryFolder() makes",
+  "a Folder, such as memoryFolder() returns",
   "path",
   "names",
   "open",

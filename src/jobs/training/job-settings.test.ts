@@ -31,21 +31,21 @@ test("flags of a training are told as settings of a job; those of the server, an
 test("what only a command or the library has is left out of what is told of a job", () => {
   for (const [told, expected] of [
     [
-      "Choose by --objective of graft train. Or leave faulty rows out: --skip-faulty, skipFaulty in the library.",
-      "Choose by graft.objective. Or leave faulty rows out: graft.skipFaulty.",
+      "Choose by --objective of graft train. Or skip faulty rows: --skip-faulty, skipFaulty in the library.",
+      "Choose by graft.objective. Or skip faulty rows: graft.skipFaulty.",
     ],
     ["Raise --max-length (maxLength in the library), or not", "Raise graft.maxLength, or not"],
-    ["`graft data show` prints what is learned. To learn more, write rows.", "To learn more, write rows."],
-    ["`--dropbp-rates uniform` needs none.", "`graft.dropbpRates uniform` needs none."],
+    ["`graft data show` prints what is trained on. To learn more, write rows.", "To learn more, write rows."],
+    ["`--dropbp-rates uniform` needs no measurements.", "`graft.dropbpRates uniform` needs no measurements."],
     [
-      "Free some space. Then go on with the same command and --resume.",
+      "Free some space. Then continue with the same command and --resume.",
       "Free some space. Then create the job again.",
     ],
     [
-      "Free some space. Then begin anew with the same command.",
+      "Free some space. Then start over with the same command.",
       "Free some space. Then create the job again.",
     ],
-    ["Free some space. Then begin anew with --overwrite.", "Free some space. Then create the job again."],
+    ["Free some space. Then start over with --overwrite.", "Free some space. Then create the job again."],
   ] as const)
     assert.equal(inSettings(told), expected);
 });

@@ -94,7 +94,7 @@ export class BaseModel {
 
 /** What callers give as a base. */
 export const A_BASE = objectWith<BaseModel>(
-  "a base model, as loadModel() or loadWeights() gives it",
+  "a base model, as loadModel() or loadWeights() returns it",
   "model",
   "source",
   "derived",

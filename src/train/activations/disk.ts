@@ -22,14 +22,14 @@ interface Entry {
 
 export const disk: ActivationForm = {
   name: "disk",
-  summary: "in files of the output folder",
+  summary: "in files in the output folder",
   bytesPerNumber: 0,
   // The last one stays in memory while the one before it is written.
   numWhole: 2,
   usesDisk: true,
   isExact: true,
   begin: ({ pool }, folder) => {
-    if (!folder) throw new TypeError("Cannot keep activations on disk: no place for them was given");
+    if (!folder) throw new TypeError("Cannot keep activations on disk: no folder for them was given");
     return new OnDisk(pool, folder);
   },
 };

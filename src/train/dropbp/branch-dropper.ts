@@ -50,8 +50,8 @@ export function describeMeasuring(
   const numPasses = Math.ceil(numBackwardPasses(branchesOf(model, plan.length), model.numLayers));
   if (measuredIn(plan, run.totalSteps) === null || numPasses <= numMicroBatches) return [];
   return [
-    `Sensitivities of branches take ${numPasses} backward passes over a micro-batch with nothing left out, in a run of ${numMicroBatches} micro-batches: ` +
-      "`--dropbp-rates uniform` needs none.",
+    `Measuring the sensitivity of branches takes ${numPasses} full backward passes over a micro-batch, in a run of ${numMicroBatches} micro-batches: ` +
+      "`--dropbp-rates uniform` needs no measurements.",
   ];
 }
 
@@ -59,8 +59,8 @@ export function describeMeasuring(
 export function describeSkipped({ steps, skipped }: DropState): string[] {
   if (skipped === 0) return [];
   return [
-    `DropBP left out all that is trained in ${skipped} of ${steps} steps, in which nothing moved: ` +
-      "a smaller --dropbp or more --gradient-accumulation-steps keep something of each.",
+    `DropBP dropped everything that is trained in ${skipped} of ${steps} steps, so these steps changed nothing: ` +
+      "use a smaller --dropbp or more --gradient-accumulation-steps.",
   ];
 }
 

@@ -43,7 +43,7 @@ export function requireKeptBranch({ layers }: Model, rate: number): void {
   if (Math.ceil(rate * numBranches) < numBranches || numBranches === 0) return;
   throw new UsageError(
     "usage/flag",
-    `Cannot drop ${rate} of the backward pass: that is all ${numBranches} branches in every step, expected less`,
+    `Cannot drop ${rate} of the backward pass: that would drop all ${numBranches} branches in every step, expected less`,
     { hint: `Give at most --dropbp ${Math.floor((100 * (numBranches - 1)) / numBranches) / 100}.` },
   );
 }

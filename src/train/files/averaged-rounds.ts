@@ -189,7 +189,7 @@ function requireUsable(numbers: ReadonlyMap<string, Float32Array>, step: number)
   for (const [name, values] of numbers) {
     const bad = findUnusable(values);
     if (bad === null) continue;
-    throw new FailedError("train/nan", `Cannot go on training: ${name} is ${bad} in step ${step}`, {
+    throw new FailedError("train/nan", `Cannot continue training: ${name} is ${bad} in step ${step}`, {
       hint: "Choose a lower outer learning rate or outer momentum.",
     });
   }
@@ -203,8 +203,8 @@ export async function finish(output: string, steps: number): Promise<void> {
     const newest = checkpointSteps(names).at(-1);
     throw new UsageError(
       "usage/flag",
-      `Cannot end "${output}" after ${steps} steps: it has gone on, and keeps that adapter no more, expected at least ${newest} steps`,
-      { hint: "Give as many steps, or another output." },
+      `Cannot end "${output}" after ${steps} steps: it has advanced further, and no longer keeps that adapter, expected at least ${newest} steps`,
+      { hint: "Give that many steps, or another output." },
     );
   }
   await writeNumbers(output, adapter, new Map());

@@ -85,13 +85,13 @@ function requireAlike(input: AveragedInput): void {
   if (options.overwrite)
     refuse(
       "overwrite",
-      "it replaces nothing, expected an empty or new folder",
+      "an averaged training replaces nothing, expected an empty or new folder",
       "Remove the folder, or choose another.",
     );
   const own = OF_ONE_TRAINING.find((key) => options[key] !== undefined);
   if (own === undefined) return;
-  const found = "each worker would decide by its own evaluations, expected the same steps of all";
-  refuse(own, found, `Leave ${own} out: what all have after the last step is the result.`);
+  const found = "each worker would decide by its own evaluations, expected the same steps for all";
+  refuse(own, found, `Leave ${own} out: the result is what all workers have after the last step.`);
 }
 
 const ARGUMENTS = lazily(() =>
@@ -262,7 +262,11 @@ export async function partsOf(
 ): Promise<readonly Data[]> {
   if (numParts === 1) return [data];
   if (typeof data === "string") return await writeShards(data, partsFolder(output), numParts, seed);
-  throw new UsageError("usage/flag", `Cannot part the data among ${numParts} workers: expected one file`, {
-    hint: "Give one file, or the data of each client.",
-  });
+  throw new UsageError(
+    "usage/flag",
+    `Cannot split the data among ${numParts} workers: there are several files, expected one`,
+    {
+      hint: "Give one file, or the data of each client.",
+    },
+  );
 }

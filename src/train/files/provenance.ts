@@ -49,7 +49,7 @@ export async function describeInputs(
         facts.push([what, describeRows(name)]);
         continue;
       }
-      const drawn = weight === 1 ? "" : `, drawn ${weight} times an epoch`;
+      const drawn = weight === 1 ? "" : `, drawn ${weight} times per epoch`;
       facts.push([what, `${basename(resolve(name))}${drawn}, sha256 ${await hashData(name, known)}`]);
       const [, owner, set] = CACHED_SET.exec(resolve(name)) ?? [];
       if (owner !== undefined && set !== undefined) datasets.add(`${owner}/${set}`);

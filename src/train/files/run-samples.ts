@@ -16,11 +16,14 @@ export async function openSamples(
 ): Promise<NonNullable<FineTuneHooks["samples"]> | null> {
   if (options.samples === undefined) return null;
   if (!base.model.hasVocabularyHead || make === undefined) {
-    const found =
-      make === undefined ? "nothing is there to write them" : `the model is for ${base.model.task}`;
-    throw new UsageError("usage/flag", `Cannot write samples: ${found}, expected a model that writes text`, {
-      hint: "Leave the samples out, or pass makeSampleWriter in.",
-    });
+    const found = make === undefined ? "there is no sample writer" : `the model is for ${base.model.task}`;
+    throw new UsageError(
+      "usage/flag",
+      `Cannot write samples: ${found}, expected a model that generates text`,
+      {
+        hint: "Leave the samples out, or pass makeSampleWriter in.",
+      },
+    );
   }
   const { checkpoint } = origin;
   const tools = openTextTools(options.model, checkpoint.tokenizerFiles);

@@ -44,10 +44,10 @@ export function tellResume(setup: TrainingSetup, checkpoint: string, saved: RunS
   const notes: string[] = [];
   if (options.earlyStopping !== undefined && idle >= options.earlyStopping) {
     notes.push(
-      `The run has stopped early, after ${idle} evaluations without a better ${options.evalMetric ?? "loss"}: nothing is left to do.`,
+      `The run stopped early, after ${idle} evaluations without a better ${options.evalMetric ?? "loss"}: nothing is left to do.`,
     );
   } else if (step === totalSteps) {
-    notes.push("The run is complete: nothing is left to do. More steps or epochs make it longer.");
+    notes.push("The run is complete: nothing is left to do. Give more steps or epochs to extend it.");
   } else if (before !== totalSteps) {
     const measuresBranches = setup.dropBp !== null && setup.dropBp.sensitivity !== null;
     const length = { step, before, now: totalSteps, measuresBranches };

@@ -3,7 +3,7 @@ import { type LogFormat, bytesOfText, wholeLines } from "./log-format.ts";
 
 export const jsonl: LogFormat = {
   name: "jsonl",
-  summary: "lines of JSON",
+  summary: "JSON Lines",
   file: "log.jsonl",
   head: () => new Uint8Array(0),
   cut(log, isKept) {

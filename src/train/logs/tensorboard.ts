@@ -1,5 +1,5 @@
 /**
- * @file The log as an event file of TensorBoard: records of a length, its checksum, an Event of protobuf, its checksum. The
+ * @file The log as a TensorBoard event file: records of a length, its checksum, an Event of protobuf, its checksum. The
  * fields below are those of the public schema (event.proto, summary.proto) that graft writes.
  */
 import { encodeMessage, type MessageFields, readInteger } from "../../graph/protobuf-writer.ts";
@@ -24,7 +24,7 @@ const NO_NUMBERS: ReadonlySet<string> = new Set(["step", "total_steps"]);
 
 export const tensorboard: LogFormat = {
   name: "tensorboard",
-  summary: "an event file of TensorBoard",
+  summary: "a TensorBoard event file",
   // TensorBoard takes every file with "tfevents" in its name.
   file: "events.out.tfevents.graft",
   // TensorBoard orders runs by the time of their first event.

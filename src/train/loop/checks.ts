@@ -15,8 +15,8 @@ const LARGEST = Math.sqrt(2 ** 128);
 export async function divergence(store: RunStore, found: string, step: number): Promise<FailedError> {
   const kept = await store.newestCheckpoint();
   const checkpoint = kept === null ? "" : `; the newest checkpoint is "${kept}"`;
-  return new FailedError("train/nan", `Cannot go on training: ${found} in step ${step}`, {
-    hint: `Choose a lower learning rate or clip gradients${checkpoint}.`,
+  return new FailedError("train/nan", `Cannot continue training: ${found} in step ${step}`, {
+    hint: `Choose a lower learning rate, or clip gradients${checkpoint}.`,
   });
 }
 
@@ -40,8 +40,8 @@ export async function withWayOn(
 ): Promise<unknown> {
   if (!(failure instanceof FailedError) || failure.code !== "failed/write") return failure;
   const isBegun = (await store.newestCheckpoint().catch(() => null)) !== null;
-  const anew = overwrite ? "begin anew with the same command" : "begin anew with --overwrite";
-  const way = isBegun ? "go on with the same command and --resume" : anew;
+  const anew = overwrite ? "start over with the same command" : "start over with --overwrite";
+  const way = isBegun ? "continue with the same command and --resume" : anew;
   const hint = `${failure.hint ?? ""} Then ${way}.`.trimStart();
   return new FailedError(failure.code, failure.message, { hint, cause: failure });
 }
@@ -74,8 +74,8 @@ export function findUnusable(values: Float32Array): string | null {
  */
 export function noMovement(step: number, gradientNorm: number, isFlat: boolean): FailedError {
   const tokens = isFlat
-    ? "The loss is the same whatever the model says: choose other options of the objective."
-    : "Check that the target modules are used, and that tokens that are trained occur in the data.";
+    ? "The loss does not depend on the output of the model: choose other options for the objective."
+    : "Check that the target modules are used, and that the trained tokens occur in the data.";
   return new FailedError(
     "train/no-movement",
     `Cannot train: no parameter moved in step ${step}, gradient norm ${gradientNorm}`,
@@ -123,7 +123,7 @@ export function requireReadable(
       throw new UsageError(
         "usage/data",
         `Cannot use example "${describeSource(example.source)}": it has no tokens, expected at least one`,
-        { hint: "Leave the text out: the tokenizer has no token for what is in it." },
+        { hint: "Leave the text out: the tokenizer has no tokens for it." },
       );
     }
     if ("label" in example && !(example.labelIndex >= 0 && example.labelIndex < ids.length)) {
@@ -131,7 +131,7 @@ export function requireReadable(
         "usage/shape",
         `Cannot use example "${describeSource(example.source)}": labelIndex ${example.labelIndex}, expected 0 to ${ids.length - 1}, one of its tokens`,
         {
-          hint: "It is the token whose position tells the class: the first in encoders, the last in decoders.",
+          hint: "It is the token from which the class is predicted: the first in encoders, the last in decoders.",
         },
       );
     }

@@ -20,7 +20,7 @@ import type { FineTuneRequest } from "./fine-tune-request.ts";
 import type { RunStore } from "./run-store.ts";
 
 const A_PLAN = objectWith<FineTuneRequest["plan"]>(
-  "a plan, as planSteps() makes it",
+  "a plan, as planSteps() returns it",
   "microBatches",
   "stepsPerEpoch",
 );
@@ -108,6 +108,6 @@ function optionsOf(
     options,
     given,
     `options of ${kind} "${name}"`,
-    "Leave out what is to have its default.",
+    "Leave out options that should keep their defaults.",
   );
 }

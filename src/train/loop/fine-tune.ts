@@ -227,7 +227,7 @@ class Run {
 
   async #stop(): Promise<never> {
     await this.#checkpoints.save(this.#state);
-    const hint = "Go on with the same command and --resume.";
+    const hint = "Continue with the same command and --resume.";
     throw stopped(this.#state.global_step, this.#request.totalSteps, hint);
   }
 

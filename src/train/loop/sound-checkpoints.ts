@@ -51,7 +51,7 @@ export class SoundCheckpoints {
   requireOwn({ global_step: step }: RunState): void {
     const { hooks, totalSteps } = this.#request;
     if (hooks.mayWrite?.() ?? true) return;
-    throw stopped(step, totalSteps, "Somebody else goes on with the run.");
+    throw stopped(step, totalSteps, "Another process has taken over the run.");
   }
 
   /** Saves the last step and makes the adapter what the run is to give. @throws as `save` */

@@ -4,6 +4,6 @@ import { type ClassObjective, OF_CLASSES } from "../class-objective.ts";
 export const classification: ClassObjective = {
   ...OF_CLASSES,
   name: "classification",
-  summary: "Learn to name the class of a text: mean of the negative log-probabilities of the classes",
+  summary: "Predict the class of a text: mean of the negative log-probabilities of the classes",
   rows: "classes",
 };

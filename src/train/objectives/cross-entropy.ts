@@ -10,7 +10,7 @@ import type { Objective } from "../objective.ts";
 
 export const crossEntropy: Objective = {
   name: "cross-entropy",
-  summary: "Learn to write the trained tokens: mean of their negative log-probabilities",
+  summary: "Predict the trained tokens: mean of their negative log-probabilities",
   paper: null,
   options: z.strictObject({}),
   rows: "text",

@@ -39,7 +39,7 @@ const options = z
       .number()
       .positive()
       .default(0.1)
-      .describe("strength of the penalty for leaving the reference model"),
+      .describe("strength of the penalty for straying from the reference model"),
     labelSmoothing: z
       .number()
       .min(0)
@@ -53,13 +53,13 @@ const options = z
   })
   .refine(({ labelSmoothing, lossType }) => labelSmoothing === 0 || lossType === "sigmoid", {
     path: ["labelSmoothing"],
-    message: "expected 0, as the loss is not sigmoid",
+    message: "expected 0 unless the loss is sigmoid",
   });
 type DpoOptions = z.infer<typeof options>;
 
 export const dpo: Objective<DpoOptions> = {
   name: "dpo",
-  summary: "Learn to prefer chosen over rejected answers, held to the base model",
+  summary: "Prefer chosen over rejected answers, without straying far from the base model",
   paper: {
     title: "Direct Preference Optimization: Your Language Model is Secretly a Reward Model",
     url: "https://arxiv.org/abs/2305.18290",

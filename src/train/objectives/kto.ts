@@ -1,5 +1,5 @@
 /**
- * @file Kahneman-Tversky optimization: answers that are each called good or bad, without pairs.
+ * @file Kahneman-Tversky optimization: answers that are each labelled good or bad, without pairs.
  *
  *   r = log π(y|x)/π₀(y|x)      z = max(0, mean of log π(y'|x)/π₀(y'|x)), y' the answer to another prompt
  *   good  w₊ (1 - σ(β(r - z)))      bad  w₋ (1 - σ(β(z - r)))      loss: the mean over all answers of the step
@@ -17,7 +17,7 @@ const options = z.strictObject({
     .number()
     .positive()
     .default(0.1)
-    .describe("strength of the penalty for leaving the reference model"),
+    .describe("strength of the penalty for straying from the reference model"),
   desirableWeight: z.number().min(0).default(1).describe("weight of good answers"),
   undesirableWeight: z.number().min(0).default(1).describe("weight of bad answers"),
 });
@@ -25,7 +25,7 @@ type KtoOptions = z.infer<typeof options>;
 
 export const kto: Objective<KtoOptions> = {
   name: "kto",
-  summary: "Learn from answers that are each called good or bad, held to the base model",
+  summary: "Learn from answers that are each labelled good or bad, without straying far from the base model",
   paper: {
     title: "KTO: Model Alignment as Prospect Theoretic Optimization",
     url: "https://arxiv.org/abs/2402.01306",

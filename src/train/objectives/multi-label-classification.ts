@@ -4,6 +4,6 @@ import { type ClassObjective, OF_CLASSES } from "../class-objective.ts";
 export const multiLabelClassification: ClassObjective = {
   ...OF_CLASSES,
   name: "multi-label-classification",
-  summary: "Learn to name the classes of a text, none, one or several: mean of the log losses of the classes",
+  summary: "Predict the classes of a text (none, one or several): mean of the log losses of the classes",
   rows: "labels",
 };

@@ -30,7 +30,7 @@ function oddsOf({ logProb, numLabels }: SequenceScore): { mean: number; odds: nu
 
 export const orpo: Objective<OrpoOptions> = {
   name: "orpo",
-  summary: "Learn chosen answers and to prefer them over rejected ones, in one run without a reference",
+  summary: "Learn chosen answers and prefer them over rejected ones, without a reference model",
   paper: {
     title: "ORPO: Monolithic Preference Optimization without Reference Model",
     url: "https://arxiv.org/abs/2403.07691",

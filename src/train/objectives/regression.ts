@@ -5,7 +5,7 @@ import type { Objective } from "../objective.ts";
 
 export const regression: Objective = {
   name: "regression",
-  summary: "Learn to tell a number of a text, such as a score: mean of the squared errors",
+  summary: "Predict a number for a text, such as a score: mean of the squared errors",
   paper: null,
   options: z.strictObject({}),
   rows: "numbers",

@@ -61,7 +61,7 @@ export function requireResidentBudget(budgetBytes: number, request: BudgetReques
   if (request.residency === "float32") {
     throw new UsageError(
       "usage/flag",
-      "Cannot keep within residentMemory: all frozen weights are to stay in memory, by weights float32 or by compute, expected them as stored",
+      "Cannot keep within residentMemory: weights float32 or compute keeps all frozen weights in memory, expected weights as stored",
       { hint: "Leave --weights and --compute out, or --resident-memory." },
     );
   }
@@ -69,13 +69,13 @@ export function requireResidentBudget(budgetBytes: number, request: BudgetReques
   if (sizeBytes <= budgetBytes) return;
   const always = [
     [request.outsideBytes, "are frozen outside the blocks"],
-    [request.storedBytes, "are the base as it is kept"],
+    [request.storedBytes, "are the base as stored"],
   ] as const;
   const told = always.flatMap(([bytes, what]) => (bytes > 0 ? [`${showByteSize(bytes)} ${what}`] : []));
   const ofThese = told.length > 0 ? `, of which ${told.join(" and ")}` : "";
   throw new CapacityError(
     "capacity/memory",
-    `Cannot train within a resident memory of ${showByteSize(budgetBytes)}: ${what} needs ${showByteSize(sizeBytes)} at once${ofThese}, expected no more than that`,
+    `Cannot train within a resident memory of ${showByteSize(budgetBytes)}: ${what} needs ${showByteSize(sizeBytes)} at once${ofThese}, expected that much or less`,
     { hint: `Give --resident-memory ${showByteSize(sizeBytes)} or more.` },
   );
 }

@@ -6,7 +6,7 @@ import { kebabCase } from "../../messages/setting-names.ts";
 import { readPauseSchedule } from "./pause-schedule.ts";
 
 const RATES = z.array(z.number().min(0)).refine((rates) => rates.length === 2 && isFalling(rates), {
-  message: "expected two rates, the higher first",
+  message: "expected two rates, the higher one first",
 });
 
 /** Whether the first rate is the higher, or has no limit. */
@@ -18,17 +18,17 @@ export const POWER_OPTIONS = {
   power: NAME_OR_PATH.min(1)
     .optional()
     .describe(
-      "Pause as battery and temperature ask for: auto (sensors of Linux), a JSON file, or a command that prints JSON (docs/power.md)",
+      "Pause according to battery and temperature, as read from: auto (Linux sensors), a JSON file, or a command that prints JSON (docs/power.md)",
     ),
   powerBattery: z
     .number()
     .min(0)
     .max(100)
     .default(20)
-    .describe("Battery charge in per cent below which training is slow"),
-  powerTemperature: z.number().default(42).describe("Temperature in °C above which training is slow"),
+    .describe("Battery charge in percent below which training slows down"),
+  powerTemperature: z.number().default(42).describe("Temperature in °C above which training slows down"),
   powerBatteryRates: RATES.default([2, 0.5]).describe(
-    "Steps per second with a charged and a low battery; 0: no limit",
+    "Steps per second with a charged and with a low battery; 0: no limit",
   ),
   powerTemperatureRates: RATES.default([2, 0.5]).describe(
     "Steps per second when cool and when hot; 0: no limit",
@@ -41,12 +41,12 @@ export const POWER_OPTIONS = {
     })
     .optional()
     .describe(
-      "Pauses set by hand, which take precedence: 0-99:300,100-:100 is 300 ms in the first 100 steps, then 100 ms",
+      "Fixed pauses, which take precedence: 0-99:300,100-:100 is 300 ms in the first 100 steps, then 100 ms",
     ),
   powerMissing: z
     .enum(["run", "stop"])
     .default("run")
-    .describe("Without battery and temperature: run at full speed, or stop with a checkpoint"),
+    .describe("If battery and temperature cannot be read: run at full speed, or stop with a checkpoint"),
 };
 
 /** What says something of a source of power alone. */
@@ -68,7 +68,7 @@ export function requireSource(
     const [found, usual] = [options[name], POWER_OPTIONS[name].parse(undefined)].map(String);
     if (found === usual) continue;
     throw new UsageError("usage/flag", `Cannot use --${kebabCase(name)} ${found}: no --power is given`, {
-      hint: "Give --power, where battery and temperature are read.",
+      hint: "Give --power, the source of battery and temperature.",
     });
   }
 }

@@ -96,14 +96,14 @@ export class Pacer {
       if (this.#parts.missing === "stop") {
         throw new FailedError(
           "train/power",
-          `Cannot go on training: ${found}, expected battery or temperature`,
+          `Cannot continue training: ${found}, expected battery or temperature`,
           {
             hint: "Fix the source and continue with --resume, or let the run continue at full speed with --power-missing run.",
             cause: error,
           },
         );
       }
-      if (!this.#hasTold) this.#parts.tell(`The ${found}: the run goes on at full speed`);
+      if (!this.#hasTold) this.#parts.tell(`The ${found}: the run continues at full speed`);
       this.#hasTold = true;
       return null;
     }

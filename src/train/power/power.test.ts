@@ -234,7 +234,7 @@ describe("the pacer", () => {
     const pauses: number[] = [];
     for (let i = 0; i < 5; i++) pauses.push((await step(i, 400)).pauseMs);
     assert.deepEqual(pauses.map(Math.round), [1600, 0, 0, 1600, 0]);
-    assert.deepEqual(clock.notes, ['The power source "test" is gone: the run goes on at full speed']);
+    assert.deepEqual(clock.notes, ['The power source "test" is gone: the run continues at full speed']);
   });
 
   test("or it ends the run, where that is asked for", async () => {

@@ -40,9 +40,9 @@ export function dropBpChart(title: string | null, state: DropState, palette: Pal
         splitLine: { lineStyle: { color: grid } },
       },
       series: [
-        { name: "rate of being left out", type: "bar", data: rates, itemStyle: { color: pale } },
+        { name: "drop rate", type: "bar", data: rates, itemStyle: { color: pale } },
         {
-          name: "left out, whole run",
+          name: "dropped, whole run",
           type: "scatter",
           symbolSize: 6,
           data: realised,
@@ -52,7 +52,7 @@ export function dropBpChart(title: string | null, state: DropState, palette: Pal
           ? []
           : [
               {
-                name: "sensitivity, of the largest",
+                name: "sensitivity, relative to the largest",
                 type: "scatter",
                 symbol: "diamond",
                 symbolSize: 9,

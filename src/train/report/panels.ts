@@ -23,7 +23,7 @@ const PANELS: readonly Panel[] = [
     unit: "tokens/s",
     numbers: { tokens_per_second: "at work", tokens_per_second_with_pauses: "with pauses" },
   },
-  { title: "Memory, largest so far", unit: "MB", numbers: { peak_mb: "memory" } },
+  { title: "Peak memory so far", unit: "MB", numbers: { peak_mb: "memory" } },
   { title: "Battery", unit: "%", numbers: { battery: "battery" } },
   { title: "Temperature", unit: "°C", numbers: { temperature: "temperature" } },
   { title: "Pause in each step", unit: "ms", numbers: { pause_ms: "pause" } },
@@ -35,10 +35,10 @@ const PANELS: readonly Panel[] = [
       resident_mb: "in memory",
       shards_read_mb: "read",
       shards_written_mb: "written",
-      evicted_mb: "made room",
+      evicted_mb: "evicted",
     },
   },
-  { title: "Backward pass left out by DropBP", unit: "share", numbers: { drop_rate: "left out" } },
+  { title: "Backward pass skipped by DropBP", unit: "share", numbers: { drop_rate: "left out" } },
   // Beside rewards, which have no bounds, a share would be a flat line.
   { title: "Reward accuracy", unit: "share", numbers: { "rewards/accuracies": "reward accuracy" } },
 ];

@@ -87,7 +87,7 @@ test("a run of very many steps has a report", () => {
   const state = stateOf();
   const [step] = state.log_history.filter(({ event }) => event === "step");
   const log_history = Array.from({ length: 150_000 }, (_, i) => ({ ...step, step: i + 1 }));
-  assert.match(writeReport(partsOf({ state: { ...state, log_history } })), /largest of the process/);
+  assert.match(writeReport(partsOf({ state: { ...state, log_history } })), /peak of the process/);
 });
 
 test("the page tells numbers, settings, data, environment and commands", () => {
@@ -101,7 +101,7 @@ test("the page tells numbers, settings, data, environment and commands", () => {
     "6 s",
     "50.0 tokens/s",
     "100 trainable parameters, 10 %",
-    "3,456, of which 789 are learned",
+    "3,456, of which 789 are trained on",
     "[&quot;q_proj&quot;]",
     "chats.jsonl, sha256 abc",
     "24.0.0",
@@ -182,7 +182,7 @@ test("numbers that no panel names get one of their own, together where their nam
     "Learning rate",
     "Gradient norm, before clipping",
     "Speed",
-    "Memory, largest so far",
+    "Peak memory so far",
     "rewards",
     "entropy",
     "accuracy, held-out",

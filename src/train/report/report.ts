@@ -134,7 +134,7 @@ function evaluationsOf(evaluations: readonly LogEntry[], best: number | null): H
 
 function branchesOf({ dropbp }: RunState): Html {
   if (dropbp === null) return html``;
-  return html`<h2>Branches left out by DropBP</h2>
+  return html`<h2>Branches skipped by DropBP</h2>
     <figure class="card scroll">${new Html(dropBpChart(null, dropbp, PAGE))}</figure>`;
 }
 
@@ -142,7 +142,7 @@ function dataFacts({ start, inputs }: ReportParts): Fact[] {
   const { held_out_examples: heldOut } = start;
   return [
     ["examples", formatCount(start.examples)],
-    ["tokens", `${formatCount(start.tokens)}, of which ${formatCount(start.trained_tokens)} are learned`],
+    ["tokens", `${formatCount(start.tokens)}, of which ${formatCount(start.trained_tokens)} are trained on`],
     ["cut", `${formatCount(start.truncated_examples)} at ${formatCount(start.max_length)} tokens`],
     ["left out", formatCount(start.dropped_examples)],
     ["held out", heldOut === null ? "none" : formatCount(heldOut)],

@@ -66,7 +66,7 @@ function timeInSteps(steps: readonly LogEntry[]): Tile {
 
 function memory(steps: readonly LogEntry[]): Tile {
   const peak = steps.reduce((most, entry) => Math.max(most, Number(entry["peak_mb"])), 0);
-  return { label: "Memory", value: formatBytes(1e6 * peak), note: "largest of the process" };
+  return { label: "Memory", value: formatBytes(1e6 * peak), note: "peak of the process" };
 }
 
 function energyTiles({ log_history: history }: RunState, steps: readonly LogEntry[]): Tile[] {

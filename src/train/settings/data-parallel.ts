@@ -12,7 +12,7 @@ export const DATA_PARALLEL = z
   .max(MAX_LANES)
   .optional()
   .describe(
-    "Micro-batches of a step that run at once, each on its share of the threads and with activations of its own (docs/training.md); default: 1",
+    "Micro-batches of a step that run at once, each with its share of the threads and its own activations (docs/training.md); default: 1",
   );
 
 /** What decides whether several can run at once. */
@@ -36,17 +36,17 @@ export function requireManyAtOnce(options: StepSettings): void {
   };
   if (gradientAccumulationSteps < dataParallel) {
     refuse(
-      `a step has ${gradientAccumulationSteps}, expected as many or more`,
-      `Give --gradient-accumulation-steps ${dataParallel}, with as much smaller a --batch-size.`,
+      `a step has ${gradientAccumulationSteps}, expected at least as many`,
+      `Give --gradient-accumulation-steps ${dataParallel}, and reduce --batch-size accordingly.`,
     );
   }
   if (options.residentMemory !== undefined)
-    refuse("residentMemory holds the blocks of one", "Leave out --data-parallel or --resident-memory.");
+    refuse("residentMemory supports only one", "Leave out --data-parallel or --resident-memory.");
   if (findActivationForm(options.activations).usesDisk)
     refuse(
-      `activations "${options.activations}" have files for one`,
+      `activations "${options.activations}" supports only one`,
       "Leave out --data-parallel or --activations.",
     );
   if ((options.power ?? options.powerSchedule) !== undefined)
-    refuse("pauses are made between the blocks of one", "Leave out --data-parallel or --power.");
+    refuse("power control supports only one", "Leave out --data-parallel or --power.");
 }

@@ -81,7 +81,7 @@ describe("parseTrainOptions()", () => {
     );
     assert.equal(
       message({ objective: "dpo", lossType: "ipo", labelSmoothing: 0.1 }),
-      "labelSmoothing is 0.1, expected 0, as the loss is not sigmoid",
+      "labelSmoothing is 0.1, expected 0 unless the loss is sigmoid",
     );
     assert.equal(message({ load_in_4bit: true }), "load_in_4bit is not a setting");
     assert.equal(message({ output: "" }), 'output is "", expected a path');
@@ -165,7 +165,7 @@ test("a method or objective of one's own that is called as another is refused: t
   ])
     assert.throws(() => parseTrainOptions(NEEDED, choicesOf(choices)), {
       code: "usage/flag",
-      message: /two of the list have that name/,
+      message: /two in the list have that name/,
     });
 });
 

@@ -31,8 +31,8 @@ function schemaOf({ methods, objectives }: Choices) {
   for (const kinds of [methods, objectives]) {
     const double = kinds.find(({ name }, i) => kinds.findIndex((kind) => kind.name === name) < i);
     if (double === undefined) continue;
-    throw new UsageError("usage/flag", `Cannot choose "${double.name}": two of the list have that name`, {
-      hint: "Give the method or objective of your own another name.",
+    throw new UsageError("usage/flag", `Cannot choose "${double.name}": two in the list have that name`, {
+      hint: "Give your own method or objective another name.",
     });
   }
   const parts = [SETTINGS, optionFlags(methods), OPTIMIZER_FLAGS, optionFlags(objectives)];
@@ -40,7 +40,7 @@ function schemaOf({ methods, objectives }: Choices) {
   const twice = names.find((name, i) => names.indexOf(name) < i);
   if (twice !== undefined) {
     throw new UsageError("usage/flag", `Cannot take option "${twice}": another setting has that name`, {
-      hint: "Give the option of the method or objective of your own another name.",
+      hint: "Give the option of your own method or objective another name.",
     });
   }
   return z.strictObject({

@@ -40,7 +40,7 @@ export function objectiveChoice(objectives: readonly Objective[]) {
     .enum(names(objectives))
     .optional()
     .describe(
-      `Training objective; default: ${defaultObjective({ problem: null }).name}, or what a head of classes or numbers is for`,
+      `Training objective; default: ${defaultObjective({ problem: null }).name}, or the one that suits a classification or regression head`,
     );
 }
 
@@ -73,7 +73,7 @@ const ROWS = z
   .readonly();
 
 const PATHS = z.union([PATH, z.array(PATH).min(1)]);
-const DATA = `Training data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst) or a folder of them; images: IDX files, or a folder of them; PATH=2 counts twice per epoch`;
+const DATA = `Training data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst) or a folder of them; images: IDX files, or a folder of them; PATH=2 is used twice per epoch`;
 const EVAL_DATA = "Held-out data: a file or a folder";
 const SAMPLES = "File of prompts, one per line or row, to continue at each evaluation";
 /** Prompts in memory: as lines of a file, or as rows. */
@@ -98,13 +98,13 @@ export const SETTING_GROUPS = {
       .enum(RESIDENCIES)
       .default("stored")
       .describe(
-        "How frozen weights are held; stored: as in the file, each block read or dequantized when it runs; float32: all ready to compute, faster, 4 bytes per parameter \(less unless --compute is f32\)",
+        "How frozen weights are held; stored: as in the file, each block read or dequantized when it runs; float32: all ready to compute, faster, 4 bytes per parameter (less unless --compute is f32)",
       ),
     base: z
       .enum(BASE_KINDS)
       .optional()
       .describe(
-        "Round the matrices of a frozen base of floats to this kind on loading, and keep them so in memory (docs/storage.md)",
+        "Quantize the matrices of a frozen float base to this type while loading, and keep them quantized in memory (docs/storage.md)",
       ),
     compute: z
       .enum(COMPUTE_NAMES)
@@ -113,18 +113,18 @@ export const SETTING_GROUPS = {
     memory: sizeSetting(AUTO_MEMORY)
       .optional()
       .describe(
-        "Memory that the run may take, such as 2GB, or auto for what is free: chooses what is not given of checkpointing, batch size and accumulation, weights, compute and resident memory (docs/memory.md)",
+        "Memory limit of the run, such as 2GB, or auto for all free memory: sets checkpointing, batch size and accumulation, weights, compute and resident memory where they are not given (docs/memory.md)",
       ),
     residentMemory: sizeSetting()
       .optional()
       .describe(
-        "Memory for parameters, their gradients and optimizer state, such as 200MB; the rest waits on the disk (docs/parameters-on-disk.md)",
+        "Memory for parameters, their gradients and optimizer state, such as 200MB; the rest is kept on disk (docs/parameters-on-disk.md)",
       ),
     shardDtype: z
       .enum(SHARD_DTYPES)
       .optional()
       .describe(
-        "Where --resident-memory reads frozen blocks again: from the model's files (float32, the default), or from copies on the disk that are rounded to float16",
+        "Where --resident-memory rereads frozen blocks from: float32 (default): the model's files; float16: rounded copies on disk",
       ),
   },
   data: {
@@ -135,12 +135,12 @@ export const SETTING_GROUPS = {
       .gt(0)
       .lt(1)
       .optional()
-      .describe("Share of the training data to hold out, drawn at random"),
+      .describe("Share of the training data to hold out, chosen at random"),
     columns: COLUMNS,
     skipFaulty: z.boolean().optional().describe("Skip unusable rows, and count them; default: off"),
     maxLength: maxLengthSetting("Maximum tokens per example; longer ones are truncated"),
     packing: z.boolean().default(false).describe("Pack several examples into each row of max-length tokens"),
-    shuffle: z.boolean().default(true).describe("Shuffle the examples anew in every epoch"),
+    shuffle: z.boolean().default(true).describe("Reshuffle the examples in every epoch"),
     chatTemplate: CHAT_TEMPLATE,
     trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation to train on"),
   },
@@ -176,13 +176,13 @@ export const SETTING_GROUPS = {
       .min(0)
       .optional()
       .describe(
-        `Warm-up steps, in which the learning rate rises from 0; default: ${100 * WARMUP_SHARE} % of the run, none with the ${oneOf.format(names(SCHEDULES.filter(({ warmupShare }) => warmupShare === 0)))} schedule`,
+        `Warm-up steps, during which the learning rate rises from 0; default: ${100 * WARMUP_SHARE} % of the run, none with the ${oneOf.format(names(SCHEDULES.filter(({ warmupShare }) => warmupShare === 0)))} schedule`,
       ),
     weightDecay: z
       .number()
       .min(0)
       .default(0)
-      .describe("Decoupled weight decay, of norms and biases that are trained too"),
+      .describe("Decoupled weight decay, also of trained norms and biases"),
     maxGradNorm: z.number().min(0).default(1).describe("Clip gradients to this norm; 0: no clipping"),
     dropbp: z
       .number()
@@ -197,12 +197,12 @@ export const SETTING_GROUPS = {
         `How DropBP spreads the share over the branches once 10 % of the run is done: by how sensitive ${summaries(SENSITIVITIES).join(" or ")} are to each branch, or evenly; default: ${DEFAULT_SENSITIVITY.name}`,
       ),
     seed: z.int().min(0).default(0).describe("Random seed"),
-    evalEvery: z.int().positive().optional().describe("Steps between evaluations; default: an epoch"),
+    evalEvery: z.int().positive().optional().describe("Steps between evaluations; default: one epoch"),
     evalMetric: z
       .enum(names(EVAL_METRICS))
       .optional()
       .describe(
-        "Metric that the best checkpoint is chosen by; if given, that checkpoint is the result instead of the last; default: loss",
+        "Metric that selects the best checkpoint; if given, that checkpoint is the result instead of the last one; default: loss",
       ),
     earlyStopping: z
       .int()
@@ -225,7 +225,7 @@ export const SETTING_GROUPS = {
       .int()
       .min(LEAST_ATTENTION_CHUNK)
       .optional()
-      .describe(`Queries of a row that attention computes at a time; default: ${CHUNKS.join(", ")} tokens`),
+      .describe(`Queries of a row that attention processes at a time; default: ${CHUNKS.join(", ")} tokens`),
     threads: THREADS,
   },
   power: POWER_OPTIONS,
@@ -249,7 +249,7 @@ export const SETTING_GROUPS = {
       .boolean()
       .default(false)
       .describe(
-        "Resume from the newest checkpoint in the output folder; with more steps or epochs this extends a finished run",
+        "Resume from the newest checkpoint in the output folder; with more steps or epochs, this extends a finished run",
       ),
     overwrite: z.boolean().default(false).describe("Replace the run in the output folder"),
   },

@@ -8,21 +8,21 @@ export type TrainInput = {
   readonly initAdapter?: string | undefined;
   /** How frozen weights are held; stored: as in the file, each block read or dequantized when it runs; float32: all ready to compute, faster, 4 bytes per parameter (less unless `compute` is f32); default: "stored" */
   readonly weights?: "stored" | "float32" | undefined;
-  /** Round the matrices of a frozen base of floats to this kind on loading, and keep them so in memory (docs/storage.md) */
+  /** Quantize the matrices of a frozen float base to this type while loading, and keep them quantized in memory (docs/storage.md) */
   readonly base?: "q8_0" | "q4_0" | "q4_1" | "q5_0" | "q5_1" | "mxfp4" | "nf4" | undefined;
   /** Arithmetic of the products with frozen weights (docs/storage.md); default: "f32" */
   readonly compute?: "f32" | "int8" | "w4" | "direct" | undefined;
-  /** Memory that the run may take, such as 2GB, or auto for what is free: chooses what is not given of checkpointing, batch size and accumulation, weights, compute and resident memory (docs/memory.md) */
+  /** Memory limit of the run, such as 2GB, or auto for all free memory: sets checkpointing, batch size and accumulation, weights, compute and resident memory where they are not given (docs/memory.md) */
   readonly memory?: string | undefined;
-  /** Memory for parameters, their gradients and optimizer state, such as 200MB; the rest waits on the disk (docs/parameters-on-disk.md) */
+  /** Memory for parameters, their gradients and optimizer state, such as 200MB; the rest is kept on disk (docs/parameters-on-disk.md) */
   readonly residentMemory?: string | undefined;
-  /** Where `residentMemory` reads frozen blocks again: from the model's files (float32, the default), or from copies on the disk that are rounded to float16 */
+  /** Where `residentMemory` rereads frozen blocks from: float32 (default): the model's files; float16: rounded copies on disk */
   readonly shardDtype?: "float32" | "float16" | undefined;
-  /** Training data: a file (.jsonl, .ndjson, .json, .parquet, .csv, .tsv, .txt, .md, .markdown, also .gz or .zst) or a folder of them; images: IDX files, or a folder of them; PATH=2 counts twice per epoch; or rows */
+  /** Training data: a file (.jsonl, .ndjson, .json, .parquet, .csv, .tsv, .txt, .md, .markdown, also .gz or .zst) or a folder of them; images: IDX files, or a folder of them; PATH=2 is used twice per epoch; or rows */
   readonly data: string | readonly string[] | readonly object[];
   /** Held-out data: a file or a folder; or rows */
   readonly evalData?: string | readonly object[] | undefined;
-  /** Share of the training data to hold out, drawn at random */
+  /** Share of the training data to hold out, chosen at random */
   readonly evalShare?: number | undefined;
   /** Names of columns in the data: prompt=question,completion=answer */
   readonly columns?: string | Readonly<Record<string, string>> | undefined;
@@ -32,9 +32,9 @@ export type TrainInput = {
   readonly maxLength?: number | undefined;
   /** Pack several examples into each row of max-length tokens; default: false */
   readonly packing?: boolean | undefined;
-  /** Shuffle the examples anew in every epoch; default: true */
+  /** Reshuffle the examples in every epoch; default: true */
   readonly shuffle?: boolean | undefined;
-  /** Chat template instead of the model's own: chatml, plain, alpaca, or a file of Jinja */
+  /** Chat template instead of the model's own: chatml, plain, alpaca, or a Jinja file */
   readonly chatTemplate?: string | undefined;
   /** Turns of a conversation to train on; default: "assistant" */
   readonly trainOn?: "assistant" | "last-assistant" | "all" | undefined;
@@ -44,7 +44,7 @@ export type TrainInput = {
   readonly targetModules?: string | readonly string[] | undefined;
   /** Layers to adapt, by number from 0; default: all */
   readonly layers?: readonly number[] | undefined;
-  /** Training objective; default: cross-entropy, or what a head of classes or numbers is for */
+  /** Training objective; default: cross-entropy, or the one that suits a classification or regression head */
   readonly objective?: "cross-entropy" | "classification" | "multi-label-classification" | "regression" | "dpo" | "orpo" | "kto" | (string & {}) | undefined;
   /** Passes over the data; default: 3, unless steps are given */
   readonly epochs?: number | undefined;
@@ -54,7 +54,7 @@ export type TrainInput = {
   readonly batchSize?: number | undefined;
   /** Micro-batches per optimizer step; default: 1 */
   readonly gradientAccumulationSteps?: number | undefined;
-  /** Micro-batches of a step that run at once, each on its share of the threads and with activations of its own (docs/training.md); default: 1 */
+  /** Micro-batches of a step that run at once, each with its share of the threads and its own activations (docs/training.md); default: 1 */
   readonly dataParallel?: number | undefined;
   /** Optimizer; default: "adamw" */
   readonly optimizer?: "adamw" | "sgd" | "lion" | (string & {}) | undefined;
@@ -62,9 +62,9 @@ export type TrainInput = {
   readonly learningRate?: number | undefined;
   /** Learning-rate schedule; default: "linear" */
   readonly schedule?: "constant" | "linear" | "cosine" | "cosine-to-tenth" | (string & {}) | undefined;
-  /** Warm-up steps, in which the learning rate rises from 0; default: 5 % of the run, none with the constant schedule */
+  /** Warm-up steps, during which the learning rate rises from 0; default: 5 % of the run, none with the constant schedule */
   readonly warmupSteps?: number | undefined;
-  /** Decoupled weight decay, of norms and biases that are trained too; default: 0 */
+  /** Decoupled weight decay, also of trained norms and biases; default: 0 */
   readonly weightDecay?: number | undefined;
   /** Clip gradients to this norm; 0: no clipping; default: 1 */
   readonly maxGradNorm?: number | undefined;
@@ -74,35 +74,35 @@ export type TrainInput = {
   readonly dropbpRates?: "uniform" | "norm" | "gradient" | undefined;
   /** Random seed; default: 0 */
   readonly seed?: number | undefined;
-  /** Steps between evaluations; default: an epoch */
+  /** Steps between evaluations; default: one epoch */
   readonly evalEvery?: number | undefined;
-  /** Metric that the best checkpoint is chosen by; if given, that checkpoint is the result instead of the last; default: loss */
+  /** Metric that selects the best checkpoint; if given, that checkpoint is the result instead of the last one; default: loss */
   readonly evalMetric?: "loss" | "perplexity" | "token-accuracy" | "accuracy" | "macro-f1" | "micro-f1" | "mse" | "pearson" | "spearman" | "reward-accuracy" | undefined;
   /** Stop after this many evaluations without improvement; the best checkpoint is the result */
   readonly earlyStopping?: number | undefined;
   /** Recompute activations in the backward pass instead of keeping them; keep-attention: all but the outputs of attention, for long rows; auto: only when memory is short; default: "auto" */
   readonly gradientCheckpointing?: "auto" | "on" | "keep-attention" | "off" | undefined;
-  /** How activations are kept for the backward pass: as they are, rounded to half the memory, or in files of the output folder; default: "float32" */
+  /** How activations are kept for the backward pass: as they are, rounded to float16, in half the memory, or in files in the output folder; default: "float32" */
   readonly activations?: "float32" | "float16" | "disk" | undefined;
-  /** Queries of a row that attention computes at a time; default: 64, 128 in rows of more than 512, 256 in rows of more than 2048 tokens */
+  /** Queries of a row that attention processes at a time; default: 64, 128 in rows of more than 512, 256 in rows of more than 2048 tokens */
   readonly attentionChunk?: number | undefined;
   /** CPU threads; default: all */
   readonly threads?: number | undefined;
-  /** Pause as battery and temperature ask for: auto (sensors of Linux), a JSON file, or a command that prints JSON (docs/power.md) */
+  /** Pause according to battery and temperature, as read from: auto (Linux sensors), a JSON file, or a command that prints JSON (docs/power.md) */
   readonly power?: string | undefined;
-  /** Battery charge in per cent below which training is slow; default: 20 */
+  /** Battery charge in percent below which training slows down; default: 20 */
   readonly powerBattery?: number | undefined;
-  /** Temperature in °C above which training is slow; default: 42 */
+  /** Temperature in °C above which training slows down; default: 42 */
   readonly powerTemperature?: number | undefined;
-  /** Steps per second with a charged and a low battery; 0: no limit; default: [2,0.5] */
+  /** Steps per second with a charged and with a low battery; 0: no limit; default: [2,0.5] */
   readonly powerBatteryRates?: readonly number[] | undefined;
   /** Steps per second when cool and when hot; 0: no limit; default: [2,0.5] */
   readonly powerTemperatureRates?: readonly number[] | undefined;
   /** Steps between readings of battery and temperature; default: 1 */
   readonly powerEvery?: number | undefined;
-  /** Pauses set by hand, which take precedence: 0-99:300,100-:100 is 300 ms in the first 100 steps, then 100 ms */
+  /** Fixed pauses, which take precedence: 0-99:300,100-:100 is 300 ms in the first 100 steps, then 100 ms */
   readonly powerSchedule?: string | undefined;
-  /** Without battery and temperature: run at full speed, or stop with a checkpoint; default: "run" */
+  /** If battery and temperature cannot be read: run at full speed, or stop with a checkpoint; default: "run" */
   readonly powerMissing?: "run" | "stop" | undefined;
   /** Folder for the result */
   readonly output: string;
@@ -114,11 +114,11 @@ export type TrainInput = {
   readonly sampleTokens?: number | undefined;
   /** Number of checkpoints to keep, besides the best; default: 2 */
   readonly keepLast?: number | undefined;
-  /** Formats of the log in the output folder: lines of JSON, a table, an event file of TensorBoard; default: ["jsonl"] */
+  /** Formats of the log in the output folder: JSON Lines, a table, a TensorBoard event file; default: ["jsonl"] */
   readonly log?: readonly ("jsonl" | "csv" | "tensorboard")[] | undefined;
   /** Steps between lines of the log; default: 1 */
   readonly logEvery?: number | undefined;
-  /** Resume from the newest checkpoint in the output folder; with more steps or epochs this extends a finished run; default: false */
+  /** Resume from the newest checkpoint in the output folder; with more steps or epochs, this extends a finished run; default: false */
   readonly resume?: boolean | undefined;
   /** Replace the run in the output folder; default: false */
   readonly overwrite?: boolean | undefined;
@@ -196,11 +196,11 @@ export type TrainInput = {
   readonly momentum?: number | undefined;
   /** sgd: use Nesterov momentum; default false */
   readonly nesterov?: boolean | undefined;
-  /** classification, multi-label-classification: names of the classes, for a model without a head of classes; default: those of the data */
+  /** classification, multi-label-classification: class names, for a model without a classification head; default: those of the data */
   readonly classes?: readonly string[] | null | undefined;
-  /** classification, multi-label-classification: number of classes, instead of names: the data count them from 0 */
+  /** classification, multi-label-classification: number of classes, instead of names: the data numbers them from 0 */
   readonly numClasses?: number | null | undefined;
-  /** dpo, kto: strength of the penalty for leaving the reference model; default 0.1. orpo: weight of the preference term; default 0.1 */
+  /** dpo, kto: strength of the penalty for straying from the reference model; default 0.1. orpo: weight of the preference term; default 0.1 */
   readonly beta?: number | undefined;
   /** dpo: label smoothing: assumed share of pairs whose preference is reversed; default 0 */
   readonly labelSmoothing?: number | undefined;

@@ -43,11 +43,11 @@ export function outcomeOf(
         : gradient.length !== length
           ? `gradient has ${gradient.length} numbers, expected ${length}, one for each log-probability`
           : typeof metrics !== "object" || metrics === null
-            ? `metrics is ${showValue(metrics)}, expected an object of numbers`
+            ? `metrics is ${showValue(metrics)}, expected an object with numbers`
             : null;
   if (wrong === null) return outcome as Outcome;
   throw new UsageError("usage/flag", `Cannot use objective "${objective.name}": its ${wrong}`, {
-    hint: "Let evaluate() return { loss, gradient, metrics }, as Outcome has them.",
+    hint: "Have evaluate() return { loss, gradient, metrics }, as in Outcome.",
   });
 }
 

@@ -69,7 +69,8 @@ function endOf(value: JinjaValue, place: number): JinjaValue {
 }
 
 function lengthFilter(value: JinjaValue): JinjaValue {
-  if (value instanceof Stream) throw new Error("what a filter gives has no length, before it is made a list");
+  if (value instanceof Stream)
+    throw new Error("the result of a filter has no length until it is made a list");
   return BigInt(lengthOf(value));
 }
 

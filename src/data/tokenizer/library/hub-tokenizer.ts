@@ -80,10 +80,10 @@ function withFile<T>(verb: string, work: () => T): T {
     throw new FormatError("format/file", `Cannot ${verb} tokenizer "tokenizer.json": ${found}`, {
       hint:
         cause instanceof OutOfTime
-          ? "Divide the text into shorter ones, or take a tokenizer whose patterns need less time."
+          ? "Split the text into shorter ones, or use a tokenizer whose patterns need less time."
           : /^Unknown \w+ type/.test(found)
-            ? "Choose a model whose tokenizer does without it: graft has no such part."
-            : "Take tokenizer.json and tokenizer_config.json unchanged from the model's folder.",
+            ? "Choose a model whose tokenizer does not need it: graft has no such component."
+            : "Use the unchanged tokenizer.json and tokenizer_config.json of the model.",
       cause,
     });
   }
@@ -103,7 +103,7 @@ function requireKnown({ ids, tokens }: ReturnType<HubTokenizer["encode"]>): { id
   const unknown = ids.indexOf(undefined);
   if (unknown >= 0) {
     const what = tokens[unknown] == null ? "a part of a text" : JSON.stringify(tokens[unknown]);
-    throw new Error(`it has no id for ${what}, nor a token for what is unknown`);
+    throw new Error(`it has no id for ${what}, and no unknown token`);
   }
   return { ids: ids as number[] };
 }

@@ -30,7 +30,7 @@ function requireOwnIds(added: readonly AddedToken[]): void {
     const other = contents.get(id) ?? content;
     if (other !== content) {
       const both = `${JSON.stringify(other)} and ${JSON.stringify(content)}`;
-      throw new Error(`added_tokens has ${both} with id ${showValue(id)}, expected one token for each id`);
+      throw new Error(`added_tokens has ${both} with id ${showValue(id)}, expected one token per id`);
     }
     contents.set(id, content);
   }
@@ -58,7 +58,7 @@ function requireFreeIds(added: readonly AddedToken[], vocab: Vocabulary): void {
     const [own, given] = [other, { content: token, id }].map(
       ({ content, id }) => `${JSON.stringify(content)} with id ${showValue(id)}`,
     );
-    throw new Error(`added_tokens has ${own} and model.vocab ${given}, expected one token for each id`);
+    throw new Error(`added_tokens has ${own} and model.vocab ${given}, expected one token per id`);
   };
   if (isListed(vocab)) for (const [id, [token]] of vocab.entries()) check(token, id);
   else for (const token in vocab) check(token, vocab[token]);

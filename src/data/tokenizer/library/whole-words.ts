@@ -40,7 +40,7 @@ export function keepWholeWords(hub: SplittingTokenizer): void {
       // The library tells tokens by their text, and would take it for one.
       if (odd)
         throw new Error(
-          `${JSON.stringify(odd.text)} stands alone where it is text, and not the token for whole words`,
+          `${JSON.stringify(odd.text)} is a separate token as text, but not as the token for whole words`,
         );
       return parts.map((part) => part.text);
     };

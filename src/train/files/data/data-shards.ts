@@ -32,7 +32,7 @@ export async function writeShards(
   if (parts.some((part) => part === "")) {
     throw new UsageError(
       "usage/data",
-      `Cannot part "${path}" among ${numShards} trainings: it holds too little`,
+      `Cannot split "${path}" among ${numShards} workers: it has too few rows`,
       { hint: "Use fewer workers." },
     );
   }

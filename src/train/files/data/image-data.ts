@@ -13,7 +13,7 @@ export function readImageData(options: TrainOptions, model: Model): RunData {
   const { evalData } = options;
   if (areRows(options.data) || areRows(evalData)) {
     throw new UsageError("usage/data", "Cannot train on rows: the model reads images", {
-      hint: "Name IDX files, or a folder with such.",
+      hint: "Give IDX files, or a folder with them.",
     });
   }
   const sets = names.map(({ name }) => readImages(name as string, model));
@@ -36,7 +36,7 @@ export function readImageData(options: TrainOptions, model: Model): RunData {
 /** @throws UsageError "usage/flag" for images that are to be packed */
 export function requireUnpacked({ packing }: Pick<TrainOptions, "packing">): void {
   if (!packing) return;
-  throw new UsageError("usage/flag", "Cannot pack images: each takes a row of its own", {
+  throw new UsageError("usage/flag", "Cannot pack images: each takes a whole row", {
     hint: "Leave packing out.",
   });
 }

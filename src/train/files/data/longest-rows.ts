@@ -32,7 +32,7 @@ export function longestRows(options: SizedOptions, model: Model, objective: Obje
     fileHashes: new Map(),
     chatTemplateHash: null,
     tokenizerHash: null,
-    notes: [`Without data: every row is taken to have ${model.image ? "an image" : `${maxLength} tokens`}`],
+    notes: [`Without data, every row is assumed to have ${model.image ? "an image" : `${maxLength} tokens`}`],
   };
 }
 

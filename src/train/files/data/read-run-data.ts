@@ -27,7 +27,7 @@ export async function readRunData(
     return options.evalShare === undefined ? data : holdOut(data, options.evalShare, options);
   } catch (cause) {
     if (hooks.signal?.aborted !== true || cause !== hooks.signal.reason) throw cause;
-    throw new FailedError("train/stopped", "Cannot train: the run was stopped while its data were read", {
+    throw new FailedError("train/stopped", "Cannot train: the run was stopped while reading its data", {
       hint: "Start the same command again.",
       cause,
     });
@@ -42,7 +42,7 @@ function holdOut(data: RunData, share: number, options: TrainOptions): RunData {
     const found = data.train.length === 1 ? "there is one example" : "all examples are the same";
     throw new UsageError(
       "usage/flag",
-      `Cannot hold out a share of the data: ${found}, expected two that differ`,
+      `Cannot hold out a share of the data: ${found}, expected two different answers`,
       { hint: "Leave the share out, or give other data." },
     );
   }
@@ -70,7 +70,7 @@ function requireOneHeldOut(
   if (evalShare === undefined || (evalData === undefined && !hasFiles)) return;
   throw new UsageError(
     "usage/flag",
-    `Cannot hold out a share of the data: ${hasFiles ? "the folder has held-out files" : "held-out data are given too"}, expected one of them`,
+    `Cannot hold out a share of the data: ${hasFiles ? "the folder has held-out files" : "held-out data is given too"}, expected one of them`,
     { hint: "Leave the share out." },
   );
 }
@@ -81,7 +81,7 @@ export function requireTask(model: Model, { name, rows }: Objective): void {
   if (problem === DATA_KINDS[rows].problem) return;
   const [found, expected] =
     problem === null
-      ? [task, "an objective of texts"]
+      ? [task, "an objective for text"]
       : [`${task}, its problem_type ${problem}`, `"${defaultObjective(model).name}"`];
   throw new UsageError(
     "usage/flag",

@@ -65,8 +65,8 @@ export function sourcesOf(
     if (numExamples * weight <= MAX_EPOCH_EXAMPLES) return { numExamples, weight };
     throw new UsageError(
       "usage/flag",
-      `Cannot draw data set "${String(name)}" ${weight} times an epoch: it has ${formatCountOf(numExamples, "example")}, expected at most ${formatCount(MAX_EPOCH_EXAMPLES)} drawn`,
-      { hint: "Give a smaller weight, and a longer run by --epochs or --steps." },
+      `Cannot draw data set "${String(name)}" ${weight} times per epoch: it has ${formatCountOf(numExamples, "example")}, expected at most ${formatCount(MAX_EPOCH_EXAMPLES)} drawn`,
+      { hint: "Give a smaller weight, and a longer run with --epochs or --steps." },
     );
   });
 }

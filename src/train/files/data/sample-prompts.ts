@@ -35,8 +35,8 @@ async function readPromptFile(path: string, hasTemplate: boolean): Promise<Sampl
   if (prompts.length > 0) return prompts;
   throw new UsageError(
     "usage/data",
-    `Cannot write samples: "${path}" holds no prompts, expected at least one`,
-    { hint: "Write one prompt a line." },
+    `Cannot write samples: "${path}" contains no prompts, expected at least one`,
+    { hint: "Write one prompt per line." },
   );
 }
 
@@ -61,7 +61,7 @@ function readPromptRow(row: ParsedRow): SamplePrompt {
 /** @throws UsageError "usage/data" for a row without a prompt */
 function promptOf(row: unknown): SamplePrompt {
   if (!isRecord(row))
-    throw rowError("prompt", "no object", "messages, prompt or text", "Give a prompt a row.");
+    throw rowError("prompt", "not an object", "messages, prompt or text", "Give one prompt per row.");
   const messages =
     row["messages"] ?? row["conversations"] ?? (Array.isArray(row["prompt"]) ? row["prompt"] : null);
   if (messages === null || messages === undefined) {
@@ -71,6 +71,6 @@ function promptOf(row: unknown): SamplePrompt {
   // The answers are what is to be written.
   const numKept = all.findLastIndex(({ role }) => role !== "assistant") + 1;
   if (numKept === 0)
-    throw rowError("messages", "answers alone", "a turn of a user", "Begin with what is asked.");
+    throw rowError("messages", "only answers", "a user turn", "Start with what the user asks.");
   return { kind: "chat", messages: all.slice(0, numKept) };
 }

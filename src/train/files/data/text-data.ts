@@ -106,7 +106,7 @@ export function requireFit(
   if (packing && DATA_KINDS[objective.rows].isCompared) {
     throw new UsageError(
       "usage/flag",
-      `Cannot pack rows for objective "${objective.name}": what is compared stays together`,
+      `Cannot pack rows for objective "${objective.name}": answers that are compared must stay together`,
       { hint: "Leave packing out." },
     );
   }

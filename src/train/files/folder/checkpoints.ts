@@ -51,7 +51,7 @@ function anewFrom(names: readonly string[]): string {
   const elsewhere = "Start a new run in another folder, from";
   if (names.includes(ADAPTER_FILES[0])) return `${elsewhere} the adapter in this one with --init-adapter`;
   if (names.includes("config.json")) return `${elsewhere} the model in this one with --model`;
-  return "Leave resume out and begin it anew, in this folder with --overwrite";
+  return "Leave resume out and start over, in this folder with --overwrite";
 }
 
 export class Checkpoints {
@@ -83,18 +83,18 @@ export class Checkpoints {
     if (names.includes(AVERAGED_FILE)) {
       throw new UsageError(
         "usage/resume",
-        `Cannot resume "${this.#folder}": it holds an averaged training, expected a run`,
-        { hint: "Go on with it by trainAveraged, or choose another folder." },
+        `Cannot resume "${this.#folder}": it contains an averaged training, expected a run`,
+        { hint: "Continue it with trainAveraged, or choose another folder." },
       );
     }
     if (checkpointSteps(names).length > 0) return;
     if (names.length === 0) {
       throw new UsageError("usage/resume", `Cannot resume "${this.#folder}": there is no run`, {
-        hint: "Check the path, or leave resume out to begin a run there.",
+        hint: "Check the path, or leave resume out to start a run there.",
       });
     }
-    throw new UsageError("usage/resume", `Cannot resume "${this.#folder}": it holds no checkpoint`, {
-      hint: `${anewFrom(names)}; --save-every makes checkpoints on the way.`,
+    throw new UsageError("usage/resume", `Cannot resume "${this.#folder}": it contains no checkpoint`, {
+      hint: `${anewFrom(names)}; --save-every saves checkpoints during the run.`,
     });
   }
 
@@ -139,9 +139,9 @@ export class Checkpoints {
     const found = damaged.map(({ error }) => error.message.replace(/^Cannot resume /, ""));
     throw new FormatError(
       "format/file",
-      `Cannot resume "${this.#folder}": none of its checkpoints is whole\n  ${found.join("\n  ")}`,
+      `Cannot resume "${this.#folder}": none of its checkpoints is intact\n  ${found.join("\n  ")}`,
       {
-        hint: "Start a new run in another folder, or put a whole copy of a checkpoint here.",
+        hint: "Start a new run in another folder, or put an intact copy of a checkpoint here.",
         cause: damaged[0]?.error,
       },
     );
@@ -156,6 +156,6 @@ export class Checkpoints {
     } catch (error) {
       throw toFailedWrite(error, aside);
     }
-    return `Checkpoint ${step} is damaged, the run goes on from ${taken}; it is kept as "${aside}" (${message})`;
+    return `Checkpoint ${step} is damaged, so the run resumes from ${taken}; the damaged one is kept as "${aside}" (${message})`;
   }
 }

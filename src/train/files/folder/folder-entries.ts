@@ -16,7 +16,7 @@ export async function entriesOf(folder: string): Promise<string[]> {
     if (code !== "ENOTDIR") throw toFailedWrite(error, folder);
     throw new UsageError(
       "usage/output",
-      `Cannot write to output "${folder}": it is a file or lies in one, expected an empty or new folder`,
+      `Cannot write to output "${folder}": it is a file or is inside one, expected an empty or new folder`,
       { hint: "Choose another folder." },
     );
   }

@@ -52,7 +52,7 @@ export function folderStore(
       await folder.write(name, text);
     } catch (error) {
       if (!(error instanceof GraftError)) throw error;
-      tell(`Warning: ${error.message}. The run goes on without it.`);
+      tell(`Warning: ${error.message}. The run continues without it.`);
     }
   };
   return {
@@ -93,9 +93,9 @@ export function folderStore(
 function tooEarly(path: string, step: number, from: number): UsageError {
   return new UsageError(
     "usage/resume",
-    `Cannot go on in "${path}" with the adapter after step ${from}: the run stands after step ${step}, expected ${from}`,
+    `Cannot continue in "${path}" with the adapter after step ${from}: the run is after step ${step}, expected ${from}`,
     {
-      hint: "Give the folder in which all steps before were trained: a round that was left out cannot be made up for.",
+      hint: "Give the folder in which all earlier steps were trained: a skipped round cannot be made up for.",
     },
   );
 }

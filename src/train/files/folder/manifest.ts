@@ -35,7 +35,7 @@ export function badCheckpoint(folder: string, found: string): FormatError {
 export async function checkManifest(folder: string, step: number): Promise<void> {
   if (!(await nodeFolder(folder).names()).includes(MANIFEST_FILE)) return;
   const parsed = MANIFEST.safeParse(await readJson(join(folder, MANIFEST_FILE)));
-  if (!parsed.success) throw badCheckpoint(folder, `${MANIFEST_FILE} does not say what it holds`);
+  if (!parsed.success) throw badCheckpoint(folder, `${MANIFEST_FILE} does not list any files`);
   const { global_step: own, files } = parsed.data;
   if (own !== step) throw badCheckpoint(folder, `${MANIFEST_FILE} is of step ${own}, expected ${step}`);
   for (const { name, size_bytes: sizeBytes, sha256 } of files) {

@@ -133,7 +133,7 @@ function requireNames(file: Safetensors, expected: readonly string[]): void {
   const missing = expected.find((name) => !file.tensors.has(name));
   if (missing !== undefined) throw unlike(file, missing, "not there", "it");
   const surplus = [...file.tensors.keys()].find((name) => !names.has(name));
-  if (surplus !== undefined) throw unlike(file, surplus, "nothing that is trained has it", "no such tensor");
+  if (surplus !== undefined) throw unlike(file, surplus, "no trained parameter has it", "no such tensor");
 }
 
 function requireTensor(file: Safetensors, name: string, dtype: DType, shape: readonly number[]): void {
@@ -146,7 +146,7 @@ function unlike({ path }: Safetensors, name: string, found: string, expected: st
   return new FormatError(
     "format/tensor",
     `Cannot read optimizer state "${name}" of "${path}": ${found}, expected ${expected}`,
-    { hint: "Remove this checkpoint to go on from the one before." },
+    { hint: "Delete this checkpoint to resume from the one before." },
   );
 }
 

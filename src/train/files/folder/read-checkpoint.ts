@@ -36,7 +36,7 @@ export async function readCheckpoint(folder: string, step: number, into: Resumed
 export async function readRunState(folder: string, step: number): Promise<RunState> {
   await checkManifest(folder, step);
   const parsed = RUN_STATE.safeParse(await readJson(join(folder, STATE_FILE)));
-  if (!parsed.success) throw badCheckpoint(folder, `${STATE_FILE} does not say where the run stands`);
+  if (!parsed.success) throw badCheckpoint(folder, `${STATE_FILE} does not contain the state of the run`);
   if (parsed.data.global_step !== step) {
     throw badCheckpoint(folder, `${STATE_FILE} is of step ${parsed.data.global_step}, expected ${step}`);
   }
@@ -52,7 +52,7 @@ export function requireSameSettings(
   const changed = changedSettings(saved, given);
   if (changed.length === 0) return;
   const show = (value: unknown): string => (value === undefined ? "not given" : JSON.stringify(value));
-  const found = changed.map((key) => `${key} was ${show(saved[key])}, is ${show(given[key])}`);
+  const found = changed.map((key) => `${key} was ${show(saved[key])}, is now ${show(given[key])}`);
   throw new UsageError("usage/resume", `Cannot resume "${folder}" with other settings: ${found.join("; ")}`, {
     hint: "Give the same settings, or start a new run from it with --init-adapter.",
   });
@@ -62,7 +62,7 @@ function requireLonger(folder: string, step: number, totalSteps: number): void {
   if (step <= totalSteps) return;
   throw new UsageError(
     "usage/resume",
-    `Cannot resume "${folder}" for a run of ${totalSteps} steps: it stands after step ${step}, expected at least as many`,
+    `Cannot resume "${folder}" for a run of ${totalSteps} steps: it is after step ${step}, expected at least as many`,
     { hint: "Give more steps or epochs, or start a new run in another folder." },
   );
 }

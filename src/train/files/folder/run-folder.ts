@@ -67,10 +67,10 @@ export class RunFolder {
           !isRun || !canGoOn
             ? "Choose another folder."
             : found.includes(AVERAGED_FILE)
-              ? "Choose another folder, go on with it by trainAveraged, or replace it with --overwrite."
+              ? "Choose another folder, continue it with trainAveraged, or replace it with --overwrite."
               : found.some(isCheckpointFolder)
-                ? "Choose another folder, go on with --resume, or replace it with --overwrite."
-                : "Choose another folder, or replace it with --overwrite: it has no checkpoint to go on from.",
+                ? "Choose another folder, continue with --resume, or replace it with --overwrite."
+                : "Choose another folder, or replace it with --overwrite: it has no checkpoint to resume from.",
       },
     );
   }
@@ -82,7 +82,7 @@ export class RunFolder {
     if (!liesIn(resolve) && !liesIn(realPath)) return;
     throw new UsageError(
       "usage/output",
-      `Cannot write to output "${this.path}": ${what} "${path}" lies in it, expected another folder`,
+      `Cannot write to output "${this.path}": ${what} "${path}" is in it, expected another folder`,
       { hint: "Choose another output folder." },
     );
   }

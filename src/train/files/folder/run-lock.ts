@@ -15,9 +15,9 @@ function inUse(output: string, { owner }: Held): UsageError {
   const found = owner === null ? "another run" : `another run, ${describe(owner)},`;
   return new UsageError(
     "usage/output",
-    `Cannot write to output "${output}": ${found} is working in it, expected a folder of its own`,
+    `Cannot write to output "${output}": ${found} is working in it, expected a folder for this run alone`,
     {
-      hint: `Wait for that run, stop it, or choose another folder; if it has ended on another machine, remove "${output}/${LOCK_NAME}".`,
+      hint: `Wait for that run, stop it, or choose another folder; if it ran on another machine and has ended, delete "${output}/${LOCK_NAME}".`,
     },
   );
 }
@@ -35,7 +35,7 @@ export async function lockRun(output: string, tell: (note: string) => void): Pro
     if (!("release" in lock)) throw inUse(output, lock);
     if (lock.takenFrom) {
       tell(
-        `The run of ${describe(lock.takenFrom)} has ended without a word; its folder "${output}" is taken over`,
+        `The run of ${describe(lock.takenFrom)} ended without releasing its folder "${output}", which is taken over`,
       );
     }
     return {

@@ -75,12 +75,13 @@ export class RunReporter {
     const { start, options } = this.#tell();
     const { output } = options;
     const result = resultOf(this.#setup.adapter);
-    if (!isDone) return [["Go on from the newest checkpoint", resumeCommand(join(output, RUN_FILES.config))]];
+    if (!isDone)
+      return [["Resume from the newest checkpoint", resumeCommand(join(output, RUN_FILES.config))]];
     return [
       ["Try it", nextCommand(start, { output, result }, options, existsSync)],
       ...(result === "model"
         ? []
-        : [["Make a model of its own", mergeCommand(start, { output, result })] as const]),
+        : [["Merge it into a model", mergeCommand(start, { output, result })] as const]),
     ];
   }
 }

@@ -52,7 +52,7 @@ export class ShardFolder implements ShardDisk {
       if (!isNeeded) return;
       throw new UsageError(
         "usage/output",
-        `Cannot write shards to "${this.path}": it holds "${foreign.name}", expected nothing but shards`,
+        `Cannot write shards to "${this.path}": it contains "${foreign.name}", expected only shards`,
         { hint: "Move it elsewhere, or choose another output folder." },
       );
     }
@@ -103,13 +103,9 @@ export class ShardFolder implements ShardDisk {
       throw toFailedRead(error, path);
     }
     if (isWhole && this.#seal(index, this.#numWrites.get(index) ?? 0, into.length).equals(seal)) return;
-    throw new FormatError(
-      "format/file",
-      `Cannot read shard "${path}": it is not what this run wrote there last`,
-      {
-        hint: "Leave the folder of a run alone while it works; go on from its newest checkpoint with --resume.",
-      },
-    );
+    throw new FormatError("format/file", `Cannot read shard "${path}": it is not what this run last wrote`, {
+      hint: "Do not change the folder of a running run; resume from its newest checkpoint with --resume.",
+    });
   }
 
   /** Makes a file without a name; null where the folder's system does not let go of names of open files. */

@@ -32,7 +32,9 @@ async function run(program: string, words: readonly string[], timeoutMs: number)
   } catch (error) {
     if (error instanceof PowerProblem) throw error;
     const { code, message } = error as NodeJS.ErrnoException;
-    throw new PowerProblem(code === "ENOENT" ? "is no file and no program" : `cannot be run (${message})`);
+    throw new PowerProblem(
+      code === "ENOENT" ? "is neither a file nor a program" : `cannot be run (${message})`,
+    );
   }
 }
 

@@ -86,14 +86,14 @@ export async function classNamesOf(
   if (count === null || names.length === count) return names;
   throw new UsageError(
     "usage/data",
-    `Cannot make a head of ${count} classes: the labels of the data are ${showClasses(names)}`,
+    `Cannot create a head with ${count} classes: the labels of the data are ${showClasses(names)}`,
     { hint: `Name all classes with --classes, or give --num-classes ${names.length}.` },
   );
 }
 
 function requireCount({ count }: GivenClasses): number {
   if (count !== null) return count;
-  throw new UsageError("usage/flag", "Cannot make a head: neither classes nor data are given", {
+  throw new UsageError("usage/flag", "Cannot create a head: neither classes nor data are given", {
     hint: "Give --num-classes, --classes or --data.",
   });
 }
@@ -107,7 +107,7 @@ function requireOwnClasses({ config }: Checkpoint, { names, count }: GivenClasse
   throw new UsageError(
     "usage/flag",
     `Cannot learn ${found}: the model has ${own.length}, expected ${showClasses(own)}`,
-    { hint: "Leave the classes out, or take a base without a head of classes." },
+    { hint: "Leave the classes out, or use a base without a classification head." },
   );
 }
 
@@ -136,9 +136,9 @@ export function requireTrainedHead(
   if (lost.length === 0) return;
   throw new UsageError(
     "usage/flag",
-    `Cannot train a new head of classes with method "${method}": it does not train ${lost.join(", ")}`,
+    `Cannot train a new classification head with method "${method}": it does not train ${lost.join(", ")}`,
     {
-      hint: "Choose a method that trains modules whole beside its adapters, or one that trains the whole model.",
+      hint: "Choose a method that can train whole modules in addition to its adapters, or one that trains the whole model.",
     },
   );
 }

@@ -13,12 +13,12 @@ export function describeReaders(adapter: Adapter): string[] {
   const { found, written } = autoClassesOf(model);
   const loader = program === null ? written : found;
   if (loader === null) {
-    const merging = written === null ? "" : " graft merge makes models of them for other programs.";
+    const merging = written === null ? "" : " graft merge turns them into models for other programs.";
     const results = program === null ? "models" : `adapters of ${method.name}`;
-    return [`graft alone reads such ${results}: ${noClassFor(MODEL_TASKS[model.task])}.${merging}`];
+    return [`only graft can read such ${results}: ${noClassFor(MODEL_TASKS[model.task])}.${merging}`];
   }
   if (program !== "graft") return [];
-  const note = `graft alone reads adapters of ${method.name}: graft merge makes models of them for other programs.`;
+  const note = `only graft can read adapters of ${method.name}: graft merge turns them into models for other programs.`;
   return [[note, ...describeRouters(adapter)].join(" ")];
 }
 
@@ -31,6 +31,6 @@ function describeRouters(adapter: Adapter): string[] {
   const names = lastNames(paths);
   const parameters = names.map((name) => `${name}.weight`).join(",");
   return [
-    `PEFT has no such adapters on ${names.join(", ")}, but LoRA on the weight, without dropout and a bias: --target-parameters ${parameters} instead.`,
+    `PEFT has no such adapters on ${names.join(", ")}, only LoRA on the weight, without dropout and bias: use --target-parameters ${parameters} instead.`,
   ];
 }

@@ -88,7 +88,7 @@ function requireSameOptions(
     namesSameRows(key, value, adapter) ||
     saysSameOfModules(key, value, adapter, base)
       ? []
-      : [`${key} is ${JSON.stringify(own[key])} there, ${JSON.stringify(value)} is asked for`],
+      : [`${key} is ${JSON.stringify(own[key])} in the adapter, but ${JSON.stringify(value)} is requested`],
   );
   const modules = targetModules(options.targetModules);
   if (modules !== null || options.layers !== undefined) {
@@ -97,13 +97,13 @@ function requireSameOptions(
     const { paths: asked } = previewAttach(base.model, base.source, request);
     const lacking = asked.find((path) => !adapter.sites.has(path));
     const surplus = [...adapter.sites.keys()].find((path) => !asked.includes(path));
-    if (lacking !== undefined) others.push(`it is not on "${lacking}", which is asked for`);
-    if (surplus !== undefined) others.push(`it is on "${surplus}", which is not asked for`);
+    if (lacking !== undefined) others.push(`it is not on "${lacking}", which is requested`);
+    if (surplus !== undefined) others.push(`it is on "${surplus}", which is not requested`);
   }
   if (others.length === 0) return;
   throw new UsageError(
     "usage/adapter",
     `Cannot start from adapter "${options.initAdapter}" with other settings: ${others.join("; ")}`,
-    { hint: "Leave the method's options and target modules out: the adapter brings its own." },
+    { hint: "Leave out the method's options and target modules: the adapter has its own." },
   );
 }

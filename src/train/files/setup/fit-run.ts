@@ -220,11 +220,10 @@ function tooLarge(
   if (askFor(smallest) !== askFor(least)) sizes.push(`${askFor(smallest)} with ${settings}`);
   const elsewise =
     asked === null
-      ? `Choose ${less}: this one needs about ${megabytes(smallest.memory.totalBytes)} at least, with ${settings || "these settings"}.`
+      ? `Choose ${less}: this one needs at least about ${megabytes(smallest.memory.totalBytes)}, with ${settings || "these settings"}.`
       : `Give ${sizes.join(", ")}, or choose ${less}.`;
   const { totalBytes } = least.memory;
-  const aside =
-    asked === null ? "" : ` and ${megabytes(sizeToAsk(totalBytes) - totalBytes)} for what no plan foresees`;
+  const aside = asked === null ? "" : ` and ${megabytes(sizeToAsk(totalBytes) - totalBytes)} as a reserve`;
   const limit = asked === null ? `${megabytes(limitBytes)}, which are free` : `--memory ${asked}`;
   return new CapacityError(
     "capacity/memory",
@@ -255,7 +254,7 @@ export function describeFit({ prepared, memory, chosen, limitBytes }: FittedRun)
   if (prepared.options.memory === undefined) return [];
   const flags = describeSettings(chosen);
   const size = `about ${megabytes(memory.totalBytes)} of ${megabytes(limitBytes)}`;
-  return [`Memory: ${size}, ${flags === "" ? "with the settings as they are" : `chosen ${flags}`}`];
+  return [`Memory: ${size}, ${flags === "" ? "with the current settings" : `chosen ${flags}`}`];
 }
 
 /** Writes settings as flags. */

@@ -46,7 +46,7 @@ export function requireSomethingTrained(
   const own = keysOf(method).map((key) => `--${kebabCase(key)}`);
   throw new UsageError(
     "usage/flag",
-    `Cannot train with method "${method.name}": nothing is chosen that it would train, expected some`,
+    `Cannot train with method "${method.name}": nothing is selected for it to train, expected some modules`,
     { hint: own.length > 0 ? `Its options are ${own.join(", ")}.` : "Choose another method." },
   );
 }
@@ -62,7 +62,7 @@ export function requireFrozenBase(
   const trainsMatrices = trainsRole(method, "weight");
   const found = trainsMatrices
     ? "the method trains its matrices"
-    : "the method makes codes of its own, or trains the scales of those that files have";
+    : "the method quantizes by itself, or trains the scales of quantized files";
   throw new UsageError(
     "usage/flag",
     `Cannot use base ${base} with method "${name}": ${found}, expected a frozen base`,
@@ -77,7 +77,7 @@ export function idleComputeNotes(
 ): string[] {
   if (isExact(compute) || !trainsRole(findMethod(name, methods), "weight")) return [];
   return [
-    `Compute "${compute}" changes nothing here: it is for products with frozen matrices, and method "${name}" trains them all in float32`,
+    `Compute "${compute}" has no effect here: it applies to frozen matrices, and method "${name}" trains all of them in float32`,
   ];
 }
 
@@ -91,12 +91,12 @@ export function idleEvaluationNotes(
     sampleTokens === SETTINGS.sampleTokens.parse(undefined)
       ? []
       : [
-          `Samples of ${formatCountOf(sampleTokens, "token")} are not written: no prompts are given (--samples)`,
+          `Samples of ${formatCountOf(sampleTokens, "token")} are not generated: no prompts are given (--samples)`,
         ];
   if (evalEvery === undefined || heldOut !== null) return idle;
   return [
     ...idle,
-    `Evaluations every ${formatCountOf(evalEvery, "step")} change nothing here: there is no held-out data, and no samples are asked for`,
+    `Evaluations every ${formatCountOf(evalEvery, "step")} have no effect here: there is no held-out data, and no samples are requested`,
   ];
 }
 
@@ -114,7 +114,7 @@ export function optimizerOf(options: TrainOptions): {
 export function dropPlan({ dropbp, dropbpRates, maxLength }: SizedOptions, model: Model): DropPlan | null {
   if (dropbp === undefined && dropbpRates !== undefined) {
     throw new UsageError("usage/flag", `Cannot use --dropbp-rates ${dropbpRates}: no --dropbp is given`, {
-      hint: "Give --dropbp, the share of the backward pass that is left out.",
+      hint: "Give --dropbp, the share of the backward pass to skip.",
     });
   }
   if (dropbp === undefined || dropbp === 0) return null;

@@ -42,7 +42,7 @@ test("a text that the tokenizer does not know is refused: the row of all such te
   assert.throws(() => idsOf("lamp", "cat"), {
     code: "usage/flag",
     message:
-      'Cannot train the row of "cat": the tokenizer does not know it, and reads token 0, expected one of its own',
+      'Cannot train the row of "cat": the tokenizer does not have it, and reads token 0, expected a token of its own',
   });
   assert.throws(() => idsOf("lamps"), { message: /"lamps": it is 2 tokens \(1, 3\), expected one/ });
 });

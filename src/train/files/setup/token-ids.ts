@@ -53,11 +53,11 @@ function idOf(tokenizer: Tokenizer, text: string): number {
   const isUnknown = id !== own && [...tokenizer.specialTokens.values()].some((special) => special === id);
   if (id !== null && !isUnknown) return id;
   const found = isUnknown
-    ? `the tokenizer does not know it, and reads token ${id}`
+    ? `the tokenizer does not have it, and reads token ${id}`
     : `it is ${ids.length} tokens (${ids.join(", ")})`;
   throw new UsageError(
     "usage/flag",
-    `Cannot train the row of ${JSON.stringify(text)}: ${found}, expected one of its own`,
+    `Cannot train the row of ${JSON.stringify(text)}: ${found}, expected a token of its own`,
     { hint: "Give a text that is one token of the model's tokenizer, or ids." },
   );
 }
