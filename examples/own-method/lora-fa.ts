@@ -3,7 +3,7 @@ import { z } from "zod";
 import { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE, defineMethod, ops } from "../../src/index.ts";
 
 const OPTIONS = z.strictObject({
-  rank: z.int().min(1).default(8).describe("width R of the two thin matrices"),
+  rank: z.int().min(1).default(8).describe("rank R of the two thin matrices"),
   alpha: z.number().positive().default(16).describe("scale; the update is multiplied by alpha/R"),
 });
 type Options = z.output<typeof OPTIONS>;

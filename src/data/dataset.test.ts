@@ -459,7 +459,7 @@ describe("readDataset()", () => {
     );
     await assert.rejects(
       readDataset(judged, options),
-      (error: unknown) => error instanceof GraftError && /another objective/.test(error.hint ?? ""),
+      (error: unknown) => error instanceof GraftError && /different objective/.test(error.hint ?? ""),
     );
     const text = write("plain.txt", "abc");
     await assert.rejects(

@@ -236,7 +236,7 @@ test("ways to keep weights that there are not, and models without a name, are re
   });
   await assert.rejects(openTextModel(undefined as unknown as string), {
     code: "usage/model",
-    message: "Cannot open a model by undefined: expected its name or path, a text",
+    message: "Cannot open a model by undefined: expected its name or path as a string",
   });
 });
 

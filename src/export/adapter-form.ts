@@ -48,7 +48,7 @@ export function requireOwnHead(form: string, factors: ModuleFactors, model: Mode
   const table = tableOfHead(factors, model);
   if (table === undefined) return;
   const hint = "Merge the adapter into the model (graft merge), or leave the module out in training.";
-  throw cannotHold(form, `it sits on "${table}", which is the model's head there too`, hint);
+  throw cannotHold(form, `it is on "${table}", which is the model's head there too`, hint);
 }
 
 /** The error for an adapter whose files say what graft does not do. */

@@ -42,22 +42,27 @@ export async function requireNewOutput(
       ? [
           `its name ends in ${GGUF_ENDING}`,
           "a folder",
-          `Take the ending off, or ask for a file with --to gguf.`,
+          `Remove the ending, or request a file with --to gguf.`,
         ]
       : [
           "it has another name",
           `a file whose name ends in ${GGUF_ENDING}`,
-          `Put ${GGUF_ENDING} behind it, or ask for a folder: merge --to hf, convert --to peft.`,
+          `Append ${GGUF_ENDING}, or request a folder: merge --to hf, convert --to peft.`,
         ];
     throw refuse(path, found, expected, hint);
   }
   for (const [what, input] of Object.entries(inputs)) {
     if (!`${resolve(path)}${sep}`.startsWith(`${resolve(input)}${sep}`)) continue;
-    throw refuse(path, `it lies in the ${what} "${input}"`, "a place of its own", "Choose another output.");
+    throw refuse(
+      path,
+      `it is inside the ${what} "${input}"`,
+      "a separate location",
+      "Choose another output.",
+    );
   }
   const found = await look(path);
   if (found === null || (format !== "gguf" && Array.isArray(found) && found.length === 0)) return;
-  const there = found === "file" ? "a file is there or in the way" : "it holds files";
+  const there = found === "file" ? "a file already exists or is in the way" : "it is not empty";
   if (format !== "gguf") throw notNew(path, there);
-  throw refuse(path, there, "a new file", "Choose another output, or remove what is there.");
+  throw refuse(path, there, "a new file", "Choose another output, or delete the existing one.");
 }

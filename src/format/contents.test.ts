@@ -32,7 +32,7 @@ test("an adapter is told with its kind and its base", async () => {
   const config = JSON.stringify({ peft_type: "LORA", base_model_name_or_path: "o/base" });
   const { what, hint } = await describeFolder(memoryFolder("given", { "adapter_config.json": config }));
   assert.equal(what, "an adapter (LORA)");
-  assert.equal(hint, 'Give it as adapter (--adapter), beside its model "o/base" (--model).');
+  assert.equal(hint, 'Give it as adapter (--adapter), together with its model "o/base" (--model).');
 });
 
 test("a file is told by its name", () => {

@@ -29,7 +29,7 @@ export function describeNames(path: string, names: readonly string[]): Contents 
     return {
       kind: "adapter",
       what: "an adapter",
-      hint: "Give it as adapter (--adapter), beside the model that it was made for.",
+      hint: "Give it as adapter (--adapter), together with the model it was made for.",
     };
   if (names.some((name) => name.startsWith("adapter_model.")))
     return { kind: "adapter", what: `an adapter without ${ADAPTER_CONFIG}`, hint: CHECK_DOWNLOAD };
@@ -37,7 +37,7 @@ export function describeNames(path: string, names: readonly string[]): Contents 
     return {
       kind: "adapter",
       what: "an adapter of mlx-lm",
-      hint: "Make a folder of peft of it by graft convert --to peft.",
+      hint: "Convert it to a peft folder with graft convert --to peft.",
     };
   if (names.includes("config.json") || names.some((name) => name.endsWith(".gguf"))) {
     if (!names.some((name) => WEIGHTS.test(name)))
@@ -45,7 +45,7 @@ export function describeNames(path: string, names: readonly string[]): Contents 
     return {
       kind: "model",
       what: "a whole model",
-      hint: `${AS_MODEL}; a whole model takes no merging and runs without an adapter.`,
+      hint: `${AS_MODEL}; a whole model needs no merging and runs without an adapter.`,
     };
   }
   const run = describeRun(path, names);
@@ -56,7 +56,7 @@ export function describeNames(path: string, names: readonly string[]): Contents 
   return {
     kind: "other",
     what: `a folder with ${listFirst(names, MAX_LISTED)}`,
-    hint: inner === undefined ? CHECK_PATH : "Check that the download is complete: there is no config.json.",
+    hint: inner === undefined ? CHECK_PATH : "Check that the download is complete: config.json is missing.",
   };
 }
 
@@ -69,7 +69,7 @@ function describeRun(path: string, names: readonly string[]): Contents | null {
   return {
     kind: "run",
     what: `a run without a result, with ${steps.length} ${steps.length === 1 ? "checkpoint" : "checkpoints"}`,
-    hint: `Go on with it by graft train --resume, or give its newest checkpoint, ${newest}.`,
+    hint: `Continue it with graft train --resume, or give its newest checkpoint, ${newest}.`,
   };
 }
 
@@ -85,7 +85,7 @@ export async function describeFolder(folder: Folder): Promise<Contents> {
     what: typeof type === "string" ? `an adapter (${type})` : described.what,
     hint:
       typeof base === "string"
-        ? `Give it as adapter (--adapter), beside its model "${base}" (--model).`
+        ? `Give it as adapter (--adapter), together with its model "${base}" (--model).`
         : described.hint,
   };
 }
@@ -99,7 +99,7 @@ export function describeFileName(path: string): Contents {
       return {
         kind: "model",
         what: "a GGUF file",
-        hint: `${AS_MODEL}; one of an adapter becomes a folder by graft convert.`,
+        hint: `${AS_MODEL}; graft convert turns one of an adapter into a folder.`,
       };
     case "jsonl":
     case "txt":
@@ -119,7 +119,7 @@ export function describeFileName(path: string): Contents {
   }
   return isAdapter
     ? { kind: "adapter", what: "a file of an adapter", hint: "Give its folder as adapter (--adapter)." }
-    : { kind: "other", what: "a file", hint: "Give the folder that holds it." };
+    : { kind: "other", what: "a file", hint: "Give the folder that contains it." };
 }
 
 /** The error of something that is not what was expected; `action` begins the sentence: `open model`. */

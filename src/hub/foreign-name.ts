@@ -35,14 +35,14 @@ export function explainForeignName(given: string): ForeignName | null {
     return {
       what: `a file of "${file[1]}" on the hub`,
       hint: /\.gguf$/i.test(file[2] ?? "")
-        ? "Fetch the file and give its path, or give the name of the model's safetensors repository."
+        ? "Download the file and give its path, or give the name of the model's safetensors repository."
         : `Give the name of the repository, ${file[1]}.`,
     };
   }
   if (/^[a-z]+:\/\//i.test(given)) {
     return {
       what: "an address",
-      hint: `Fetch it and give its path, or a name on the hub such as ${EXAMPLE}.`,
+      hint: `Download it and give its path, or a name on the hub such as ${EXAMPLE}.`,
     };
   }
   const [, model = "", tag = ""] = /^([^\s:]+):([^\s:/]+)$/.exec(name) ?? [];
@@ -51,7 +51,7 @@ export function explainForeignName(given: string): ForeignName | null {
     const plain = model.replace(/-GGUF$/i, "");
     return {
       what: `the name of a ${tag} file for Ollama or llama.cpp`,
-      hint: `Fetch the .gguf file and give its path, or give the model's own name, such as ${plain}.`,
+      hint: `Download the .gguf file and give its path, or give the model's own name, such as ${plain}.`,
     };
   }
   if (model.includes("/"))
@@ -60,7 +60,7 @@ export function explainForeignName(given: string): ForeignName | null {
   const size = /^(\d+(?:\.\d+)?[bm])\b/i.exec(tag)?.[1] ?? known?.size ?? "";
   const repository = known?.repository.replace("#", size.toUpperCase()).replace("%", size);
   return {
-    what: "a name of Ollama",
+    what: "an Ollama name",
     hint: `Give the model's name on the hub, such as ${repository ?? EXAMPLE}.`,
   };
 }

@@ -63,5 +63,5 @@ export async function modelInFolder(folder: string): Promise<Found | Unreachable
   }
   const [gguf, ...others] = files.filter((file) => file.endsWith(".gguf"));
   if (gguf !== undefined && others.length === 0) return { kind: "found", path: join(folder, gguf) };
-  return unreachable(`${folder} holds neither config.json with *.safetensors nor one .gguf file`);
+  return unreachable(`${folder} contains neither config.json with *.safetensors nor a single .gguf file`);
 }

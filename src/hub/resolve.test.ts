@@ -109,15 +109,15 @@ test("addresses of the hub are names", () => {
 
 test("names of other tools say what to type instead", async () => {
   const cases: readonly [given: string, what: RegExp, hint: RegExp][] = [
-    ["llama3.2:1b", /a name of Ollama/, /such as meta-llama\/Llama-3\.2-1B-Instruct\.$/],
-    ["qwen2.5:0.5b-instruct-q4_K_M", /a name of Ollama/, /such as Qwen\/Qwen2\.5-0\.5B-Instruct\.$/],
-    ["gemma3:latest", /a name of Ollama/, /such as google\/gemma-3-4b-it\.$/],
-    ["some:thing", /a name of Ollama/, /SmolLM2/],
+    ["llama3.2:1b", /an Ollama name/, /such as meta-llama\/Llama-3\.2-1B-Instruct\.$/],
+    ["qwen2.5:0.5b-instruct-q4_K_M", /an Ollama name/, /such as Qwen\/Qwen2\.5-0\.5B-Instruct\.$/],
+    ["gemma3:latest", /an Ollama name/, /such as google\/gemma-3-4b-it\.$/],
+    ["some:thing", /an Ollama name/, /SmolLM2/],
     ["o/n-GGUF:Q4_K_M", /the name of a Q4_K_M file/, /such as o\/n\.$/],
     ["hf.co/o/n-GGUF:Q4_K_M", /the name of a Q4_K_M file/, /such as o\/n\.$/],
     ["https://huggingface.co/o/n/resolve/main/x.gguf", /a file of "o\/n" on the hub/, /give its path/],
     ["https://huggingface.co/o/n/blob/main/config.json", /a file of "o\/n"/, /the repository, o\/n\.$/],
-    ["https://example.org/model.gguf", /an address/, /Fetch it/],
+    ["https://example.org/model.gguf", /an address/, /Download it/],
   ];
   for (const [given, message, hint] of cases) {
     await assert.rejects(resolveModel(given, { env }), { code: "format/file", message, hint });

@@ -66,7 +66,7 @@ export async function resolveModel(name: string, options: ResolveOptions = {}): 
   const env = options.env ?? process.env;
   // What comes from JavaScript may be anything.
   if (typeof name !== "string") {
-    const found = `Cannot open a model by ${showValue(name)}: expected its name or path, a text`;
+    const found = `Cannot open a model by ${showValue(name)}: expected its name or path as a string`;
     throw new UsageError("usage/model", found, { hint: "Give OWNER/NAME, a folder or a .gguf file." });
   }
   const model = parseModelName(name);

@@ -191,7 +191,7 @@ export function openModel(raw: RawConfig, families: readonly Family[] = FAMILIES
     // Each setting is possible, but the graph that they describe together is not.
     throw new UsageError(
       "usage/model",
-      `Cannot use the configuration of this "${family.modelType}" model: its sizes do not fit each other (${error.message})`,
+      `Cannot use the configuration of this "${family.modelType}" model: its sizes do not match (${error.message})`,
       { hint: "The configuration is damaged or belongs to another model: download it again.", cause: error },
     );
   }

@@ -16,7 +16,7 @@ export const MODEL_TASKS = {
   "causal-lm": {
     peftWord: "CAUSAL_LM",
     loader: "AutoModelForCausalLM",
-    words: "writing text",
+    words: "generating text",
     writesText: true,
   },
   "sequence-classification": {

@@ -71,7 +71,7 @@ export function layOut(model: Model, kept: KeptAs, request: AttachRequest): Layo
     throw new UsageError(
       "usage/target-modules",
       `Cannot restrict method "${method.name}" to modules or layers: it trains tensors of the base, not modules`,
-      { hint: "Leave target modules and layers out, or choose a method of adapters." },
+      { hint: "Leave target modules and layers out, or choose an adapter method." },
     );
   }
   return { model, options, targets, sites, trainedBase };
@@ -157,7 +157,7 @@ function refuseLookup(method: AdapterMethod, path: string, { kind }: SiteSpec): 
   if (kind !== "embedding" || method.lookup !== "not-on-embeddings") return;
   throw new UsageError(
     "usage/target-modules",
-    `Cannot put method "${method.name}" on "${path}": an embedding, expected projections`,
+    `Cannot put method "${method.name}" on "${path}": it is an embedding, expected a projection`,
     { hint: `Leave "${path}" out of the target modules.` },
   );
 }

@@ -39,16 +39,16 @@ export class Merger {
     if (method.kind === "adapter" && method.merge === "not-mergeable") {
       throw new UsageError(
         "usage/adapter",
-        `Cannot merge an adapter of method "${method.name}": its result is not a change of weights`,
-        { hint: "Use the adapter beside its base model." },
+        `Cannot merge an adapter of method "${method.name}": its result is not a change of the weights`,
+        { hint: "Use the adapter together with its base model." },
       );
     }
     const residual = [...adapter.sites.values()].find(({ spec }) => spec.kind === "residual");
     if (residual) {
       throw new UsageError(
         "usage/adapter",
-        `Cannot merge an adapter on "${residual.path}": it changes the stream between blocks, which has no weight`,
-        { hint: "Use the adapter beside its base model." },
+        `Cannot merge an adapter on "${residual.path}": it changes the residual stream, which has no weight`,
+        { hint: "Use the adapter together with its base model." },
       );
     }
     this.#engine = engine;
@@ -180,7 +180,7 @@ function refuseNewBiases({ method, sites }: Adapter): void {
     throw new UsageError(
       "usage/adapter",
       `Cannot merge an adapter on "${site.path}": it adds a bias, and the module has none`,
-      { hint: "Use the adapter beside its base model." },
+      { hint: "Use the adapter together with its base model." },
     );
   }
 }

@@ -54,6 +54,6 @@ export function findMethodOfConfig(
   throw new UsageError(
     "usage/adapter",
     `Cannot use adapter "${path}": ${given === undefined ? "it names no type (peft_type)" : `its type is "${peftType}"`}, expected one of ${[...types].join(", ")}`,
-    { hint: "Merge it into its model with the program that made it, or train one of these." },
+    { hint: "Merge it into its model with the program that made it, or train one of these types." },
   );
 }

@@ -56,7 +56,7 @@ export interface Storage {
   readonly affine: "not-affine" | AffineKind;
 }
 
-const noRawLayout = (): never => assertInternal(false, "the kind has no raw layout") as never;
+const noRawLayout = (): never => assertInternal(false, "the type has no raw layout") as never;
 
 /** What a kind says that is not of ggml. */
 export const NOT_OF_GGML = { ggmlTypes: [], unpack: noRawLayout, pack: noRawLayout };

@@ -130,7 +130,7 @@ test("quantizeTo() refuses kinds that are only read, and writableKind() names an
   for (const name of GGML_NAMES.filter((other) => !WRITABLE_NAMES.includes(other))) {
     assert.throws(() => quantizeTo(name, new Float32Array(256), [1, 256]), {
       code: "usage/quantization",
-      message: /only reads it, expected f32, .*q5_1, mxfp4$/,
+      message: /can only read it, expected f32, .*q5_1, mxfp4$/,
     });
   }
   for (const name of WRITABLE_NAMES) assert.equal(writableKind(name), name);

@@ -93,7 +93,7 @@ export function quantizeTo(
   if (quantize === "read-only") {
     throw new UsageError(
       "usage/quantization",
-      `Cannot write a tensor as ${name}: graft only reads it, expected ${WRITABLE_NAMES.join(", ")}`,
+      `Cannot write a tensor as ${name}: graft can only read it, expected ${WRITABLE_NAMES.join(", ")}`,
       { hint: "Choose one of these." },
     );
   }

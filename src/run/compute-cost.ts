@@ -63,7 +63,7 @@ export function costOf(engine: Engine, compute: Compute): Promise<ComputeCost> {
 export function describeCost({ name }: Pick<Compute, "name">, { time, error }: ComputeCost): string | null {
   const facts: string[] = [];
   if (time > SLOW) facts.push(`take ${time.toFixed(1)} times as long as in float32`);
-  if (error > WRONG) facts.push(`are wrong by ${Math.round(100 * error)} % on average`);
+  if (error > WRONG) facts.push(`are off by ${Math.round(100 * error)} % on average`);
   if (facts.length === 0) return null;
   return `${name} products of many rows ${facts.join(" and ")} on this processor: --compute ${f32.name} is the better choice`;
 }

@@ -155,7 +155,7 @@ export class Session {
   requireOpen(action: string): void {
     if (!this.#isReleased) return;
     throw new UsageError("usage/state", `Cannot ${action}: its session is released, expected an open one`, {
-      hint: "Release a session when nothing runs on it any more, or make another.",
+      hint: "Release a session only when nothing runs on it any more, or create another.",
     });
   }
 

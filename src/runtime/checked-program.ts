@@ -184,5 +184,5 @@ function borrow<N>(
 }
 
 function lend(isLent: boolean, action: string, found: string): void {
-  if (!isLent) throw new RangeError(`${action}: ${found}, expected memory of its own`);
+  if (!isLent) throw new RangeError(`${action}: ${found}, expected separate memory`);
 }

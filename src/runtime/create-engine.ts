@@ -20,7 +20,7 @@ export function createEngine(options: EngineOptions = {}): Engine {
     throw new UsageError(
       "usage/flag",
       `Cannot compute on ${showValue(threads)} threads: expected a whole number from 1 to ${MAX_THREADS}`,
-      { hint: "Leave it out for all processors; more threads than processors make nothing faster." },
+      { hint: "Leave it out for all processors; more threads than processors are not faster." },
     );
   }
   try {
@@ -38,7 +38,7 @@ function warnOnce(reason: unknown): void {
   if (isWarned) return;
   isWarned = true;
   const { message } = reason as Error;
-  process.emitWarning(`ONNX Runtime's C API cannot be called, its slower binding computes: ${message}`, {
+  process.emitWarning(`ONNX Runtime's C API cannot be called, so its slower binding is used: ${message}`, {
     code: "graft/engine",
   });
 }

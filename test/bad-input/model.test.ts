@@ -114,7 +114,7 @@ describe("a model that cannot be used", () => {
       { model, data, output },
       {
         code: "format/file",
-        says: ["no-index", "2 files of weights", "model.safetensors.index.json"],
+        says: ["no-index", "2 weight files", "model.safetensors.index.json"],
         hint: /index/,
       },
     );
@@ -122,7 +122,7 @@ describe("a model that cannot be used", () => {
 
   for (const [what, text, hint] of [
     [
-      "a pointer of Git LFS",
+      "a Git LFS pointer",
       "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n",
       /lfs pull/,
     ],

@@ -123,7 +123,7 @@ describe("an output folder that cannot be used", () => {
     for (const overwrite of [false, true]) {
       await assertRefused(
         { model, data, output, overwrite },
-        { code: "usage/output", says: ["precious", "it holds files"], hint: /another folder/ },
+        { code: "usage/output", says: ["precious", "it is not empty"], hint: /another folder/ },
       );
     }
   });

@@ -358,7 +358,7 @@ describe("arithmetic of models that were fine-tuned whole", async () => {
     const inside = (await combineAdapters({ expression: "a - 0.5*b", adapters: { a, b }, base })).write(
       `${a}/in`,
     );
-    await assert.rejects(inside, { code: "usage/output", message: /it lies in the adapter a "/ });
+    await assert.rejects(inside, { code: "usage/output", message: /it is inside the adapter a "/ });
   });
 
   test("needs no base for an average, and says so for other sums before it writes", async () => {
@@ -395,7 +395,7 @@ describe("arithmetic of models that were fine-tuned whole", async () => {
       combineAdapters({ expression: "0.5*a + 0.5*b", type: "product", adapters: { a, b } }),
       {
         code: "usage/combine",
-        message: /method is "full", whose changes do not turn/,
+        message: /method is "full", whose changes are not rotations/,
       },
     );
   });
@@ -574,11 +574,11 @@ describe("arithmetic of turns", () => {
       );
       for (const [path, expression, message, hint] of [
         [scaler, "2*a", /method is "ia3"/, /type cat.*road/],
-        [mirror, "0.5*a", /_proj" turns a plane over.* no power of 0\.5/, /whole numbers/],
+        [mirror, "0.5*a", /_proj" reflects a plane.* to the power 0\.5/, /whole numbers/],
         [
           mirror,
           "0.5*(a + 2*a)",
-          /"a \+ 2\*a": .*_proj" turns a plane over.* no power of 0\.5/,
+          /"a \+ 2\*a": .*_proj" reflects a plane.* to the power 0\.5/,
           /whole numbers/,
         ],
       ] as const) {
@@ -631,7 +631,7 @@ describe("the base model in arithmetic", () => {
     const [a, b] = [await written(bitfit, 1), await written(bitfit, 2)];
     await assert.rejects(combineAdapters({ expression: "a + b", adapters: { a, b } }), {
       code: "usage/combine",
-      message: /without the base model: .* 1, 1, expected a sum of 1/,
+      message: /without the base model: .* 1, 1, expected them to sum to 1/,
       hint: /--model/,
     });
   });

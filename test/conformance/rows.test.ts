@@ -134,7 +134,7 @@ describe("rows of a batch", () => {
     assert.deepEqual(reasons, [
       "its method is full",
       "it sits on lm_head",
-      "it has more of the base than vectors",
+      "it trains more of the base than vectors",
       "its settings at model.layers.0.self_attn.q_proj are its own",
     ]);
   });
@@ -149,7 +149,7 @@ describe("rows of a batch", () => {
       await reasonFor("lora", alone, ["key_proj"]),
       "it sits on deberta.encoder.layer.0.attention.self.key_proj",
     );
-    assert.equal(await reasonFor("bitfit", {}, null), "it has more of the base than vectors");
+    assert.equal(await reasonFor("bitfit", {}, null), "it trains more of the base than vectors");
     assert.equal(typeof (await reasonFor("lora", alone, ["value_proj"])), "object");
   });
 

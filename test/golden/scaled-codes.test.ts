@@ -216,11 +216,11 @@ testRefusals([
     /format nvfp4-pack-quantized, float weights of 4 bits/,
   ],
   [
-    "activations alone",
+    "only activations",
     "usage/quantization",
     compressed("int-quantized", null),
     () => partsOf("int8"),
-    /activations alone/,
+    /only activations/,
   ],
   [
     "rotated weights",

@@ -70,7 +70,11 @@ for (const [name, { model, ids }] of Object.entries(batches)) {
         [[3, 17], "usage/adapter", /embed_tokens\S+ is \[3, 32\], expected \[2, 32\]/],
         [{ embed_tokens: [3, 17] }, "usage/adapter", /embed_tokens\S+ is \[3, 32\], expected \[2, 32\]/],
         [[3, 17, 1_000_000], "usage/target-modules", /no token 1000000/],
-        [{ norm: [3, 17] }, "usage/target-modules", /"norm" is no table of tokens, expected embed_tokens or/],
+        [
+          { norm: [3, 17] },
+          "usage/target-modules",
+          /"norm" is not a token embedding, expected embed_tokens or/,
+        ],
         [{ lm_head: [3, 17, 40] }, hasBoth ? "usage/adapter" : "format/tensor", /lm_head/],
         ["all", "usage/adapter", /trainableTokenIndices/],
       ] as const) {
@@ -125,7 +129,7 @@ describe("single rows and nothing else, as peft's TRAINABLE_TOKENS", async () =>
       [{ token_indices: [3, 17] }, "", "usage/adapter", /is \[3, 32\], expected \[2, 32\]/],
       [{ token_indices: [3, 17, 96] }, "", "usage/target-modules", /no token 96/],
       [{ token_indices: null }, "", "usage/adapter", /trainableTokenIndices/],
-      [{}, "embed_tokenz", "usage/target-modules", /"model.embed_tokenz" is no table of tokens/],
+      [{}, "embed_tokenz", "usage/target-modules", /"model.embed_tokenz" is not a token embedding/],
     ] as const) {
       writeFileSync(join(path, "adapter_config.json"), JSON.stringify({ ...config, ...changes }));
       writeFileSync(tensors, module === "" ? bytes : bytes.replace("embed_tokens", module), "latin1");

@@ -198,7 +198,7 @@ async function textIsOfTheWholePass({ engine, adapted }: Subject, t: TestContext
 async function mergedIsAdapted({ engine, adapted }: Subject, t: TestContext): Promise<void> {
   const { base, adapter } = await adapted();
   if (adapter.method.kind === "adapter" && adapter.method.merge === "not-mergeable")
-    return t.skip("its result is not a change of weights");
+    return t.skip("its result is not a change of the weights");
   const batch = batchOf(base);
   const merged = await withTensors(base, await mergeAdapter(engine, base, adapter));
   const [expected, plain] = [

@@ -175,12 +175,12 @@ const REFUSED: readonly [string, TokenizerFiles, RegExp][] = [
   [
     "pieces of text that is cut",
     tokenizerWith({ model: { ...model, byte_fallback: true } }),
-    /its pieces come from text changed by ByteLevel/,
+    /its pieces come from text modified by ByteLevel/,
   ],
   [
     "another way to cut text",
     tokenizerWith({ pre_tokenizer: { type: "Sequence", pretokenizers: [{ type: "Whitespace" }] } }),
-    /it cuts text by Whitespace with settings of its own, expected the way of gpt-2, smollm, llama-bpe, qwen2/,
+    /it splits text by Whitespace with custom settings, expected the way of gpt-2, smollm, llama-bpe, qwen2/,
   ],
   ["another normalizer", tokenizerWith({ normalizer: { type: "Lowercase" } }), /Lowercase, ByteLevel/],
   [
@@ -209,7 +209,7 @@ test("as many ids end a text as there are names for them, and more are refused",
   assert.deepEqual(ends([259, 257, 260, 259]), [257, 259, 260]);
   assert.throws(() => ends([257, 259, 260, 261]), {
     code: "usage/model",
-    message: /the ids 259, 260, 261 end a text beside eos, expected at most 2 of them/,
+    message: /the ids 259, 260, 261 end a text in addition to eos, expected at most 2 of them/,
   });
 });
 

@@ -189,7 +189,7 @@ test("numbers that are none, or too large for the type, are refused, and nothing
   for (const [type, factor, code, message, hint] of [
     ["f16", 1e8, "usage/scale", /"model\..*\.weight" as f16: .* too large/, /f32/],
     ["q8_0", 1e9, "usage/scale", /"model\..*\.weight" as q8_0: .* too large/, /f32/],
-    ["f32", NaN, "usage/adapter", /"model\..*\.weight": it would hold NaN/, /earlier checkpoint/],
+    ["f32", NaN, "usage/adapter", /"model\..*\.weight": it would contain NaN/, /earlier checkpoint/],
   ] as const) {
     const path = join(root, `infinite-${type}.gguf`);
     const large: Put = async (base) => {
@@ -313,13 +313,13 @@ test("requireNewOutput() refuses taken places, wrong endings and places inside o
   await requireNewOutput(join(root, "empty"), "hf", { model: gguf });
   await requireNewOutput(join(root, "fresh.gguf"), "gguf", { model: gguf });
   for (const [path, to, says] of [
-    [folder, "hf", /lies in the model/],
-    [join(folder, "inside"), "hf", /lies in the model/],
-    [gguf, "gguf", /a file is there/],
+    [folder, "hf", /is inside the model/],
+    [join(folder, "inside"), "hf", /is inside the model/],
+    [gguf, "gguf", /a file already exists/],
     [join(root, "to-f16.gguf"), "hf", /name ends in \.gguf, expected a folder/],
     [join(root, "plain"), "gguf", /expected a file whose name ends in \.gguf/],
-    [root, "hf", /it holds files/],
-    [join(gguf, "below"), "hf", /a file is there or in the way/],
+    [root, "hf", /it is not empty/],
+    [join(gguf, "below"), "hf", /a file already exists or is in the way/],
   ] as const) {
     await assert.rejects(requireNewOutput(path, to, { model: folder }), (error: unknown) => {
       assert.match((error as Error).message, says);

@@ -155,7 +155,7 @@ test("matrices of 16 bits stay so, in files that transformers.js calls fp16; wha
   const never = join(root, "large-never");
   await assert.rejects(
     writeOnnxModel({ engine, base: large, checkpoint, adapter: null, path: never, dtype: "f16" }),
-    { code: "usage/scale", message: /as f16: a number of it is too large for 16-bit floats/ },
+    { code: "usage/scale", message: /as f16: one of its numbers is too large for 16-bit floats/ },
   );
   assert.ok(!existsSync(never));
 });
@@ -221,7 +221,7 @@ describe("what such files cannot hold is refused, and nothing is written", () =>
       ["vit", /it is for image-classification, expected one that reads text/],
       [
         "lfm2",
-        /its convolutions tell classes, expected attention, or a model that writes text/,
+        /its convolutions are used for classification, expected attention, or a model that generates text/,
         {
           architectures: ["Lfm2ForSequenceClassification"],
           id2label: { 0: "bad", 1: "good" },
@@ -245,7 +245,7 @@ describe("what such files cannot hold is refused, and nothing is written", () =>
     const path = join(root, "ends-never");
     await assert.rejects(writeOnnxModel({ engine, base, checkpoint, adapter, path }), {
       code: "usage/model",
-      message: /its adapter reads where prompts end/,
+      message: /its adapter depends on where prompts end/,
       hint: /graft generate/,
     });
     assert.ok(!existsSync(path));

@@ -253,7 +253,7 @@ test("a folder of codes is refused where nothing would be in codes", async () =>
     () => write(floats, adapter, join(root, "none"), "packed"),
     (error) => {
       assert.ok(error instanceof UsageError);
-      assert.match(error.message, /as packed: no matrix of it is in codes/);
+      assert.match(error.message, /as packed: none of its matrices is in codes/);
       assert.ok(error.hint);
       return true;
     },

@@ -145,7 +145,7 @@ test("a kind that graft only reads is refused as the type to write", () => {
     assert.ok(!WRITABLE_NAMES.includes(kind));
     assert.throws(() => chooseKind("gguf", "gguf", kind), {
       code: "usage/flag",
-      message: /of type (q4_k|iq4_xs): graft only reads it, expected f32/,
+      message: /of type (q4_k|iq4_xs): graft can only read it, expected f32/,
     });
   }
 });

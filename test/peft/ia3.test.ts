@@ -94,7 +94,7 @@ describe("the file of an (IA)³ adapter", () => {
     assert.deepEqual(scalesInput({ feedforwardModules: "qkv_x,mlp.qkv_x" }), [true, false]);
     assert.throws(() => scalesInput({ feedforwardModules: "qkv_x,other" }), {
       code: "usage/target-modules",
-      message: /input of other: none of the targets is called so, expected some of qkv_x, down_x/,
+      message: /input of other: no target has this name, expected some of qkv_x, down_x/,
     });
     assert.deepEqual(scalesInput({ feedforwardModules: "h\\.\\d\\.mlp\\.(qkv|gate)_x" }), [true, false]);
   });

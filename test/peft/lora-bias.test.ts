@@ -142,7 +142,7 @@ describe("a bias of LoRA's own", () => {
     });
     await assert.rejects(on(lora, { loraBias: true, init: "pissa" }, "q_proj"), {
       code: "usage/flag",
-      message: /loraBias is true, expected it with init default/,
+      message: /loraBias is true, expected it only with init default/,
     });
     await assert.rejects(on(dora, { loraBias: true }, "q_proj"), { code: "usage/flag", message: /loraBias/ });
   });

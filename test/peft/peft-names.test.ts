@@ -152,7 +152,7 @@ test("an adapter of a Vision Transformer has the names of transformers' class, a
   await writeAdapterFolder(`${folder}/both`, { config, tensors: both, metadata: {} });
   await assert.rejects(readAdapter(`${folder}/both`, vit.base), {
     code: "format/tensor",
-    message: /"[^"]*both": .*lora_A.* under another name too, expected one/,
+    message: /"[^"]*both": .*lora_A.* also occurs under another name, expected it once/,
   });
   await vit.checkpoint.close();
 });

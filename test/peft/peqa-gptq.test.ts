@@ -313,7 +313,7 @@ describe("folders in GPTQ's form", () => {
     assert.equal(gradients.size, 28);
     await assert.rejects(() => write(loaded, adapter, join(root, "lora-gptq"), "gptq"), {
       code: "usage/quantization",
-      message: /as gptq: no matrix of it is in codes|would be in f32/,
+      message: /as gptq: none of its matrices is in codes|would be in f32/,
       hint: /--to hf/,
     });
     await write(loaded, adapter, join(root, "lora-floats"), "hf");
@@ -388,8 +388,8 @@ describe("folders in GPTQ's form", () => {
     const { writing } = gptqForm;
     assert.ok(writing !== "read-only");
     for (const [zero, settings, says] of [
-      [0, {}, /"m\.weight" as gptq: a zero of it is 0, expected 1 to 16 in version 1/],
-      [16, { checkpoint_format: "gptq_v2" }, /a zero of it is 16, expected 0 to 15 in version 2/],
+      [0, {}, /"m\.weight" as gptq: one of its zeros is 0, expected 1 to 16 in version 1/],
+      [16, { checkpoint_format: "gptq_v2" }, /one of its zeros is 16, expected 0 to 15 in version 2/],
     ] as const) {
       const planes = {
         codes: zeros("uint8", [8, 16]),
@@ -469,6 +469,6 @@ describe("folders in GPTQ's form", () => {
     const change: Changes["change"] = (tensors) =>
       void ((tensors[`${at}.scales`]!.data as Uint16Array)[3] = 0x7c00);
     const { base } = await openUntilEnd((await writeGptq("infinite", form, { change })).path);
-    await assert.rejects(() => base.values(`${at}.weight`), /a scale of it is NaN or infinite/);
+    await assert.rejects(() => base.values(`${at}.weight`), /one of its scales is NaN or infinite/);
   });
 });

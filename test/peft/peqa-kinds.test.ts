@@ -293,7 +293,7 @@ describe("numbers in few bits that are no codes with a scale and a zero", () => 
       for (const options of [{}, { scales: "row", bits: 4 }, { scales: "row", groupSize: 0 }]) {
         assert.throws(() => preview(options), {
           code: "usage/quantization",
-          message: new RegExp(`kept as ${kind}, whose scales are not trained`),
+          message: new RegExp(`kept as ${kind}, whose scales cannot be trained`),
           hint: /scales "row"/,
         });
       }

@@ -380,7 +380,7 @@ describe("SNELL on a model", async () => {
   test("names the module whose factors are narrower than the kernel's pieces", async () => {
     for (const kernel of ["piecewise-linear", "softmax"])
       await assert.rejects(() => attachTo(base, snell, { rank: 2, pieces: 3, kernel }), {
-        message: /"model\.layers\.0\.self_attn\.q_proj".* 2 numbers a row, expected at least the 3 pieces/,
+        message: /"model\.layers\.0\.self_attn\.q_proj".* 2 numbers per row, expected at least the 3 pieces/,
         hint: /pieces of at most 2/,
       });
     await attachTo(base, snell, { rank: 2, pieces: 3, kernel: "rbf" });

@@ -196,7 +196,7 @@ test("what the model does not have, has twice or trains otherwise too is refused
       /no token 259, expected ids from 0 to 258/,
     ],
     [TIED.base, { trainableTokenIndices: ["<tool>"] }, ["q_proj"], /no token "<tool>"/],
-    [TIED.base, { trainableTokenIndices: [4, 5, 4] }, ["q_proj"], /token 4 is there twice/],
+    [TIED.base, { trainableTokenIndices: [4, 5, 4] }, ["q_proj"], /token 4 is given twice/],
     [TIED.base, { trainableTokenIndices: [4] }, ["embed_tokens"], /"model.embed_tokens" has an adapter/],
     [TIED.base, { trainableTokenIndices: [4] }, ["lm_head"], /"lm_head" has an adapter/],
     [
@@ -207,14 +207,14 @@ test("what the model does not have, has twice or trains otherwise too is refused
     ],
     [TIED.base, { trainableTokenIndices: [4], modulesToSave: ["lm_head"] }, ["q_proj"], /trained whole/],
     [TIED.base, { trainableTokenIndices: { lm_head: [4] } }, ["lm_head"], /"lm_head" has an adapter/],
-    [TIED.base, { trainableTokenIndices: { q_proj: [4] } }, ["v_proj"], /"q_proj" is no table of tokens/],
+    [TIED.base, { trainableTokenIndices: { q_proj: [4] } }, ["v_proj"], /"q_proj" is not a token embedding/],
     [
       TIED.base,
       { trainableTokenIndices: { embed_tokens: [4], "model.embed_tokens": [5] } },
       ["q_proj"],
-      /"model.embed_tokens" is named twice/,
+      /"model.embed_tokens" is given twice/,
     ],
-    [images, { trainableTokenIndices: [4] }, ["query"], /no table of tokens/],
+    [images, { trainableTokenIndices: [4] }, ["query"], /no token embedding/],
   ] as const) {
     const code = "usage/target-modules";
     await assert.rejects(attachTo(base, lora, options, modules), { code, message: says });

@@ -337,7 +337,7 @@ test("what is wrong with a job is told by the job, with the line", async () => {
     await assert.rejects(refused, { status: 400, param: "graft", message: /Cannot use/ });
   }
   for (const [wrong, message] of [
-    [{ targetModules: ["q_prj"] }, /target modules "q_prj": no module matches, nearest is "q_proj"/],
+    [{ targetModules: ["q_prj"] }, /target modules "q_prj": no module matches, the nearest is "q_proj"/],
     [{ method: "road", targetModules: ["embed_tokens"] }, /method "road" on "model.embed_tokens"/],
     [{ method: "lora", rankPattern: { o_prj: 2 } }, /"o_prj": no module matches/],
     [{ layers: [7] }, /the model has layers 0 to/],

@@ -161,7 +161,7 @@ test("what is not served is refused by its key, with what to do instead", async 
       "tools[0].type",
       /"web_search", expected function: this server runs no tools/,
     ],
-    [{ tool_choice: { type: "function", name: "go" } }, "tool_choice", /"go", which is none/],
+    [{ tool_choice: { type: "function", name: "go" } }, "tool_choice", /"go", which is not one/],
     [{ tool_choice: "required" }, "tool_choice", /no tools/],
     [{ text: { format: { type: "xml" } } }, "text.format.type", /json_schema/],
     [
@@ -227,5 +227,5 @@ test("who goes away frees what it held, and a text that fails in the middle says
   const last = events.at(-1);
   assert.ok(last?.type === "response.failed");
   assert.deepEqual([last.response.status, last.response.error?.code], ["failed", "server_error"]);
-  assert.match(last.response.error?.message ?? "", /not done within/);
+  assert.match(last.response.error?.message ?? "", /not completed within/);
 });

@@ -86,7 +86,10 @@ describe("the card of a run", () => {
       await trained(method, { method, rank: undefined, dropout: undefined });
       const { text, matter } = cardIn(`${folder}/${method}`);
       assert.equal(matter["library_name"], "graft");
-      assert.match(text, /graft alone reads this folder: PEFT does not have what it says\. .*`graft merge`/);
+      assert.match(
+        text,
+        /only graft can read this folder: PEFT does not support its settings\. .*`graft merge`/,
+      );
       assert.ok(!text.includes("PeftModel"));
     }
   });

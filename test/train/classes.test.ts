@@ -164,7 +164,7 @@ describe("classes of texts", () => {
     await assert.rejects(runTiny({ model: headless, data, output }), {
       code: "format/tensor",
       message: /missing score\.weight/,
-      hint: /no head that was made for its classes: .*--num-classes/,
+      hint: /no head for its classes: .*--num-classes/,
     });
   });
 

@@ -89,8 +89,8 @@ describe("a run on a rounded base", async () => {
     assert.ok(Number.isFinite(trained));
     assert.equal(new Set(losses).size, 3);
     assert.deepEqual(notes[0], []);
-    assert.match(notes[1]!.join(), /rounded to nf4 \(--base nf4\), and this one is as its files keep it/);
-    assert.match(notes[2]!.join(), /rounded to nf4 \(--base nf4\), and this one is q4_0/);
+    assert.match(notes[1]!.join(), /rounded to nf4 \(--base nf4\), but this one is as stored in its files/);
+    assert.match(notes[2]!.join(), /rounded to nf4 \(--base nf4\), but this one is q4_0/);
     const card = readFileSync(`${output}/README.md`, "utf8");
     assert.match(card, / --base nf4 --adapter FOLDER\n/);
     assert.match(card, /\| base \| nf4 \|/);

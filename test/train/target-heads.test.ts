@@ -137,7 +137,7 @@ describe("what is refused", () => {
     assert.equal(refused["code"], "usage/target-modules");
     assert.match(
       String(refused["message"]),
-      /it tells classes or numbers, and the model is open for causal-lm/,
+      /it is for classification or regression, but the model is open for causal-lm/,
     );
   });
 
@@ -151,7 +151,7 @@ describe("what is refused", () => {
     assert.equal(refused["code"], "usage/combine");
     assert.match(
       String(refused["message"]),
-      /outputs are \{"0":"bad","1":"good"\} of multi_label_classification and \{"0":"good",.*, expected the same in one order/,
+      /outputs are \{"0":"bad","1":"good"\} of multi_label_classification and \{"0":"good",.*, expected the same in the same order/,
     );
   });
 

@@ -173,7 +173,7 @@ test("a text that is several tokens is refused before weights are read", async (
     message: /Cannot train the row of "ka": it is 2 tokens \(107, 97\), expected one/,
   });
   await assert.rejects(refused({ trainableTokenIndices: ["k", 107] }), {
-    message: /token 107 is there twice/,
+    message: /token 107 is given twice/,
   });
   const alone = { method: "trainable-tokens", rank: undefined };
   for (const [given, code, message] of [

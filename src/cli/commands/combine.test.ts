@@ -82,7 +82,7 @@ test("graft combine tells of numbers that half precision cannot hold, and where 
   assert.equal(status, 0, stderr);
   assert.match(
     stderr,
-    /Tensor "base_model\..*lora_[AB]\.weight" has numbers up to \d\.\d+e\+\d+: more than 65504 is infinite in float16/,
+    /Tensor "base_model\..*lora_[AB]\.weight" has values up to \d\.\d+e\+\d+: values above 65504 are infinite in float16/,
   );
   const sane = await run("2*a", "--adapter", `a=${a}`, "--output", join(folder, "sane"));
   assert.equal(sane.stderr, "");
@@ -115,7 +115,7 @@ test("graft combine writes an adapter folder and tells what it did", async () =>
 
   const again = await run(...words);
   assert.equal(again.status, 2);
-  assert.match(again.stderr, /usage\/output.*it holds files/);
+  assert.match(again.stderr, /usage\/output.*it is not empty/);
 });
 
 test("graft combine --type svd tells what was cut off", async () => {
@@ -190,7 +190,10 @@ test("graft combine warns when the A's of averaged adapters are far apart, with 
     event.start_cosine.adapters.includes("far") && event.start_cosine.value < 0.5,
     JSON.stringify(event.start_cosine),
   );
-  assert.match(stderr, /warning: The A's of "\w+" and "far" have a cosine of -?0\.\d\d, .*type cat or svd/);
+  assert.match(
+    stderr,
+    /warning: The A's of "\w+" and "far" have a cosine similarity of -?0\.\d\d, .*type cat or svd/,
+  );
   assert.equal(event.warnings.length, 1);
 
   const exact = await combined({ near, far });
@@ -270,7 +273,7 @@ describe("graft combine refuses, with a remedy and before it writes,", () => {
     [
       "other modules where parameters are averaged",
       ["a + c", "--type", "paper", "--adapter", `a=${a}`, "--adapter", `c=${c}`],
-      /only one of them sits on "model\.layers\.0\.self_attn\.q_proj"/,
+      /only one of them is on "model\.layers\.0\.self_attn\.q_proj"/,
       /type cat/,
     ],
     ["a rank that is not asked for", ["a", "--rank", "3", "--adapter", `a=${a}`], /with rank/, /type svd/],
@@ -286,7 +289,12 @@ describe("graft combine refuses, with a remedy and before it writes,", () => {
       /no rank of their own/,
       /type cat/,
     ],
-    ["a start that the file lacks", ["p", "--adapter", `p=${started}`], /file lacks the start/, /conversion/],
+    [
+      "a start that the file lacks",
+      ["p", "--adapter", `p=${started}`],
+      /file lacks the initial values/,
+      /conversion/,
+    ],
     [
       "a configuration that does not fit",
       ["r", "--adapter", `r=${wrongRank}`],
@@ -328,7 +336,7 @@ describe("graft combine refuses, with a remedy and before it writes,", () => {
   test("an output inside of an adapter", async () => {
     const { status, stderr } = await run("a", "--adapter", `a=${a}`, "--output", join(a, "sum"));
     assert.equal(status, 2);
-    assert.match(stderr, /it lies in the adapter a/);
+    assert.match(stderr, /it is inside the adapter a/);
   });
 });
 

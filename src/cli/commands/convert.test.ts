@@ -199,7 +199,7 @@ describe("what cannot be converted is refused by name, and nothing is written", 
       "deepseek_v2",
       "lora",
       "gguf",
-      /"model\.layers\.0\.self_attn\.kv_b_proj", which has no matrix of its own in such files/,
+      /"model\.layers\.0\.self_attn\.kv_b_proj", which has no separate matrix in such files/,
     ],
     "gate and up that are apart there": [
       "granitemoehybrid",
@@ -231,7 +231,7 @@ describe("what cannot be converted is refused by name, and nothing is written", 
       "mlx",
       /"model\.layers\.0\.self_attn\.q_proj" has another name or form/,
     ],
-    "a family without GGUF files": ["bert", "lora", "gguf", /Cannot convert|no such files of family bert/],
+    "a family without GGUF files": ["bert", "lora", "gguf", /Cannot convert|no such files for family bert/],
   };
   for (const [what, [modelType, method, to, found]] of Object.entries(refusals)) {
     test(what, async () => {
@@ -270,7 +270,10 @@ describe("what cannot be converted is refused by name, and nothing is written", 
     const words = ["--adapter", `${path}-mlx`, "--model", tied, "--to", "peft", "--output", output];
     const { status, stderr } = await convert(...words);
     assert.equal(status, 2, stderr);
-    assert.match(stderr, /factors of "model\.embed_tokens", expected none on what is the model's head too/);
+    assert.match(
+      stderr,
+      /factors of "model\.embed_tokens", expected none on a module that is also the model's head/,
+    );
   });
 
   test("an adapter of another architecture, one without its model, and one that is in the form", async () => {

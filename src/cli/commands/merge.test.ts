@@ -75,9 +75,9 @@ test("graft merge into a .gguf file with --dtype q4_0 says what rounding costs, 
 
 test("graft merge refuses outputs and types before any work", async () => {
   for (const [output, flags, says] of [
-    ["merged", [], /usage\/output.*it holds files/],
-    ["model/inside", [], /usage\/output.*lies in the model/],
-    ["adapter/inside", [], /usage\/output.*lies in the adapter/],
+    ["merged", [], /usage\/output.*it is not empty/],
+    ["model/inside", [], /usage\/output.*is inside the model/],
+    ["adapter/inside", [], /usage\/output.*is inside the adapter/],
     ["new", ["--to", "gguf"], /usage\/output.*name ends in \.gguf\nhint: .* merge --to hf/],
     ["new.gguf", ["--to", "hf"], /usage\/output.*name ends in \.gguf, expected a folder\nhint: .* --to gguf/],
     ["new", ["--dtype", "q8_0"], /usage\/flag.*folder of type q8_0/],

@@ -149,7 +149,7 @@ export const command = defineCommand({
 function tellReport({ numChanged, substitutes, rounding }: MergeReport, output: string, io: CommandIO): void {
   io.stdout(`${formatCountOf(numChanged, "tensor")} merged; the model is in ${output}`);
   for (const { from, to: written, numTensors } of substitutes) {
-    io.stdout(`${numTensors} tensors of type ${from}, which graft only reads, are written as ${written}`);
+    io.stdout(`${numTensors} tensors of type ${from}, which graft can only read, are written as ${written}`);
   }
   if (rounding.numTensors > 0) {
     const { meanError, worstError, worstTensor } = rounding;

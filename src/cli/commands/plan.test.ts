@@ -72,7 +72,7 @@ test("a plan says bytes by what they are for, time, and the command that trains 
     assert.match(stdout, new RegExp(`^${part} +\\d+(\\.\\d)? [KM]?B  .`, "m"));
   for (const line of stdout.split("\n"))
     assert.ok(line.length <= 80 || /^(Command|Time)/.test(line), `${line.length} columns: ${line}`);
-  assert.match(stdout, /^Time +about (?!0(\.0)? )\d+(\.\d+)? m?s a step, .* for 2 steps$/m);
+  assert.match(stdout, /^Time +about (?!0(\.0)? )\d+(\.\d+)? m?s per step, .* for 2 steps$/m);
   const { bytes, step_seconds: seconds, command } = await plan();
   const { peak = 0, ...parts } = bytes;
   assert.equal(
@@ -276,7 +276,7 @@ test("a run keeps what was chosen for it, and goes on with it; too little is ref
   assert.equal(refused.status, 1);
   assert.match(
     refused.stderr,
-    /Cannot train with this plan: it needs about [\d,]+ MB and [\d,]+ MB for .*, expected at most --memory 1MB$/m,
+    /Cannot train with this plan: it needs about [\d,]+ MB and [\d,]+ MB as a reserve, expected at most --memory 1MB$/m,
   );
   assert.throws(() => readFileSync(join(folder, "none", "config.yaml")), /ENOENT/);
 });

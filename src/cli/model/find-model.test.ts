@@ -99,7 +99,7 @@ test("folders and files in the wrong place are told with what they are and where
     [
       ["eval", "--model", adapter, "--data", data],
       /it is an adapter \(LORA\)/,
-      /--adapter\), beside its model ".*model"/,
+      /--adapter\), together with its model ".*model"/,
     ],
     [["eval", "--model", model, "--data", adapter], /it is an adapter/, /--adapter/],
     [["eval", "--model", data, "--data", data], /it is a data file/, /--data/],

@@ -28,7 +28,7 @@ const WORDS: Readonly<Record<string, readonly string[] | null>> = {
 };
 
 for (const [key, words, told] of [
-  ["base", ["--base", "q8_0"], /Cannot round base ".*" to q8_0: no matrix/],
+  ["base", ["--base", "q8_0"], /Cannot quantize base ".*" to q8_0: no matrix/],
   ["chatTemplate", ["--chat-template", join(folder, "none")], /Cannot read chat template ".*none"/],
 ] as const) {
   test(`no command takes ${words[0]} for nothing`, async () => {

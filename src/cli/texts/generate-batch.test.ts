@@ -149,7 +149,7 @@ describe("generate --prompts", () => {
     for (const [output, message] of [
       [folder, /it is a folder, expected a file/],
       [path, /it is what is read, expected another file/],
-      ["/dev/null", /no file but a device/],
+      ["/dev/null", /not a file but a device/],
       [`${path}/texts.jsonl`, /Cannot write file/],
     ] as const) {
       const { status, stderr } = await generate("--prompts", path, "--output", output);

@@ -123,8 +123,8 @@ describe("what Python refuses", () => {
   const refused: Readonly<Record<string, RegExp>> = {
     "{{ 'a' + messages[1].calls[0].arguments }}": /str \+ dict is not defined/,
     "{{ missing.name }}": /"missing" is undefined/,
-    "{{ messages[0].name.first }}": /"name", which dict has not, is undefined/,
-    "{{ messages[0].update({}) }}": /"update", which dict has not, is undefined/,
+    "{{ messages[0].name.first }}": /"name", which dict does not have, is undefined/,
+    "{{ messages[0].update({}) }}": /"update", which dict does not have, is undefined/,
     "{{ missing | tojson }}": /"missing" cannot be written as JSON/,
     "{{ [1] | select | length }}": /has no length/,
     "{{ 1 / 0 }}": /division by zero/,

@@ -46,7 +46,7 @@ const KEPT_AS = { "general.type": "adapter", "adapter.type": "lora" } as const;
 function rulesOf(model: Model): GgufRules {
   const rules = ggufRulesOf(model);
   if (rules !== null) return rules;
-  throw cannotHold("gguf", `there are no such files of family ${model.modelType}`, "Choose another form.");
+  throw cannotHold("gguf", `there are no such files for family ${model.modelType}`, "Choose another form.");
 }
 
 /** Moves the rows of B, or the columns of A, as those of the matrix lie in the model's file, or back. */
@@ -119,7 +119,7 @@ async function readHalves(file: GgufFile): Promise<Map<string, { down: FloatMatr
   for (const tensor of file.tensors.values()) {
     const { of, half } = /^(?<of>.+)\.lora_(?<half>[ab])$/.exec(tensor.name)?.groups ?? {};
     if (of === undefined)
-      throw unlikeModel(file.path, `tensor "${tensor.name}"`, "X.lora_a and X.lora_b alone");
+      throw unlikeModel(file.path, `tensor "${tensor.name}"`, "only X.lora_a and X.lora_b");
     const matrix = hostTensor("float32", tensor.shape, dequantize(await file.read(tensor)));
     halves.set(of, { ...halves.get(of), [half as "a" | "b"]: matrix });
   }
@@ -133,7 +133,7 @@ async function readHalves(file: GgufFile): Promise<Map<string, { down: FloatMatr
 
 export const gguf: AdapterForm = {
   name: "gguf",
-  summary: "a file for llama.cpp and what is built on it",
+  summary: "a file for llama.cpp and programs built on it",
   keptIn: GGUF_ENDING,
   namesModel: false,
   isAt: (path, names) => names === null && path.endsWith(GGUF_ENDING),
@@ -148,7 +148,7 @@ export const gguf: AdapterForm = {
       for (const [name, { down, up }] of await readHalves(file)) {
         const found = translateName(rules, name);
         if (found === null || isStacked(found.change) || isOfHeads(found.change))
-          throw unlikeModel(path, `tensor "${name}"`, "matrices that the model has, experts aside");
+          throw unlikeModel(path, `tensor "${name}"`, "matrices that the model has, except experts");
         const module = found.hfName(0).replace(/\.weight$/, "");
         const isLookup = model.base.model.siteOf(module)?.kind === "embedding";
         const own = { down: isLookup ? turned(down) : down, up };
@@ -180,8 +180,8 @@ export const gguf: AdapterForm = {
       const found = model.tensors.has(weight) ? toGgufName(rules, weight) : null;
       if (found === null || isStacked(found.change) || isOfHeads(found.change)) {
         const what =
-          found && isStacked(found.change) ? "an expert" : "which has no matrix of its own in such files";
-        throw cannotHold("gguf", `it sits on "${module}", ${what}`, "Leave the module out in training.");
+          found && isStacked(found.change) ? "an expert" : "which has no separate matrix in such files";
+        throw cannotHold("gguf", `it is on "${module}", ${what}`, "Leave the module out in training.");
       }
       const scaled = alpha === null ? pair.up.data.map((value) => value * pair.scale) : pair.up.data;
       const written = { ...pair, up: hostTensor("float32", pair.up.shape, scaled) };

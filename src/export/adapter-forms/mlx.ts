@@ -87,7 +87,7 @@ async function readScale(path: string): Promise<number> {
   const found = SETTINGS.safeParse(await readJson(`${path}/${CONFIG_FILE}`));
   if (found.success) return found.data.lora_parameters.scale;
   const wrong = found.error.issues.map((issue) => issue.path.join(".")).join(", ");
-  throw cannotConvert(path, `${wrong} of ${CONFIG_FILE}`, "LoRA with a scale", "graft converts LoRA alone.");
+  throw cannotConvert(path, `${wrong} of ${CONFIG_FILE}`, "LoRA with a scale", "graft converts only LoRA.");
 }
 
 export const mlx: AdapterForm = {
@@ -106,7 +106,7 @@ export const mlx: AdapterForm = {
       for (const name of file.tensors.keys()) {
         const module = /^(.+)\.lora_a$/.exec(name)?.[1];
         const isKnown = module !== undefined || file.tensors.has(name.replace(/\.lora_b$/, ".lora_a"));
-        if (!isKnown) throw unlikeModel(path, `tensor "${name}"`, "X.lora_a and X.lora_b alone");
+        if (!isKnown) throw unlikeModel(path, `tensor "${name}"`, "only X.lora_a and X.lora_b");
         if (module === undefined) continue;
         const [a, b] = [await readMatrix(file, name), await readMatrix(file, `${module}.lora_b`)];
         const isMatrix = a.shape.length === 2 && b.shape.length === 2;
@@ -119,12 +119,12 @@ export const mlx: AdapterForm = {
       }
       const table = tableOfHead(factors, model.base.model);
       if (table === undefined) return factors;
-      const wanted = "none on what is the model's head too";
+      const wanted = "none on a module that is also the model's head";
       throw cannotConvert(
         path,
         `factors of "${table}"`,
         wanted,
-        "In peft such factors leave the head alone.",
+        "In peft such factors do not change the head.",
       );
     } finally {
       await file.close();

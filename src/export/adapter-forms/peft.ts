@@ -10,8 +10,8 @@ import { findMethodOfConfig } from "../../peft/methods.ts";
 import type { SiteTensors } from "../../peft/sites/site.ts";
 import { type AdapterForm, type ModuleFactors, cannotConvert } from "../adapter-form.ts";
 
-const EXPECTED = "a product of two matrices for each module, as LoRA's";
-const HINT = "Merge it into its model by graft merge, which programs read that know no adapters.";
+const EXPECTED = "a product of two matrices for each module, as in LoRA";
+const HINT = "Merge it into its model with graft merge, for programs that do not support adapters.";
 
 /** How changes of a method are split into factors; null: they are no such products. */
 function factorAlgebraOf(method: Method) {
@@ -25,10 +25,10 @@ function splitAll(path: string, adapter: Adapter): ModuleFactors {
   const algebra = factorAlgebraOf(method);
   if (algebra === null) throw cannotConvert(path, `what ${method.name} changes`, EXPECTED, HINT);
   const refusal = algebra.refuses(options);
-  if (refusal !== null) throw cannotConvert(path, refusal, "an adapter without", HINT);
+  if (refusal !== null) throw cannotConvert(path, refusal, "an adapter without that", HINT);
   const whole = parameters.find(({ owner }) => owner.kind === "base");
   if (whole)
-    throw cannotConvert(path, `it trains ${whole.name} of the base`, "adapters on modules alone", HINT);
+    throw cannotConvert(path, `it trains ${whole.name} of the base`, "adapters on modules only", HINT);
   const held = heldTensors(adapter);
   const factors = new Map<string, FactorPair>();
   for (const site of sites.values()) {

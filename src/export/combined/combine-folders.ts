@@ -110,7 +110,7 @@ function warnOfStarts(start: StartCosine | null): string[] {
   if (start === null || start.value >= LOW_COSINE) return [];
   const [one, other] = start.names;
   return [
-    `The A's of "${one}" and "${other}" have a cosine of ${start.value.toFixed(2)}, but this type needs a common start: ` +
+    `The A's of "${one}" and "${other}" have a cosine similarity of ${start.value.toFixed(2)}, but this type needs a common start: ` +
       "train both with one seed and few steps, or choose type cat or svd, which are exact",
   ];
 }

@@ -57,7 +57,7 @@ export async function writeFisher(
 export async function readFisher(folder: string, name: string): Promise<FisherOf> {
   const refuse = (found: string): UsageError =>
     new UsageError("usage/combine", `Cannot average "${name}" by Fisher information: ${found}`, {
-      hint: `Estimate it on data that "${name}" was trained on: graft fisher --adapter ${folder} --data FILE; --model ${folder} when it is a whole model.`,
+      hint: `Estimate it on data that "${name}" was trained on: graft fisher --adapter ${folder} --data FILE; --model ${folder} if it is a whole model.`,
     });
   if (!(await listFolder(folder)).includes(FISHER_FILE)) throw refuse(`${folder} holds no ${FISHER_FILE}`);
   const path = join(folder, FISHER_FILE);
@@ -81,7 +81,7 @@ export async function readFisher(folder: string, name: string): Promise<FisherOf
       if (!(value >= 0 && value < Infinity)) {
         throw new FormatError(
           "format/tensor",
-          `Cannot use "${path}": ${tensor} holds ${value}, expected 0 or more`,
+          `Cannot use "${path}": ${tensor} contains ${value}, expected 0 or more`,
           { hint: "Estimate it again with graft fisher." },
         );
       }

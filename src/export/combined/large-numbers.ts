@@ -28,6 +28,6 @@ export function warnOfLarge(tensors: NamedTensors): string[] {
   }
   if (owner === "") return [];
   return [
-    `Tensor "${owner}" has numbers up to ${largest.toPrecision(3)}: more than ${LARGEST_HALF} is infinite in float16, and products of such numbers may be in float32. Choose weights near 1`,
+    `Tensor "${owner}" has values up to ${largest.toPrecision(3)}: values above ${LARGEST_HALF} are infinite in float16, and products of such values may be infinite in float32. Choose weights near 1`,
   ];
 }

@@ -26,14 +26,14 @@ const SHARED_FACTS: readonly SharedFact[] = [
     isSame: (first, other) => first.baseName === other.baseName,
     describe: (first, other) =>
       `they were made for "${first.baseName}" and "${other.baseName}", expected one base model`,
-    hint: "Choose adapters of one model; if both names mean the same one, write one of them into both files adapter_config.json.",
+    hint: "Choose adapters of one model; if both names mean the same model, write the same name into both adapter_config.json files.",
   },
   {
     // Whatever the base's name.
     isTold: ({ notes }) => notes[BASE_SAMPLE_KEY] !== undefined,
     isSame: (first, other, otherName) =>
       mayShareBase(otherName, other.notes[BASE_SAMPLE_KEY], first.notes[BASE_SAMPLE_KEY]),
-    describe: () => "they were trained on bases with other numbers, expected one base model",
+    describe: () => "they were trained on bases with different weights, expected one base model",
     hint: "Choose adapters that were trained on one model, or train one of them again.",
   },
   {
@@ -41,7 +41,7 @@ const SHARED_FACTS: readonly SharedFact[] = [
     isSame: (first, other) => first.notes[CODES_KEY] === other.notes[CODES_KEY],
     describe: (first, other) =>
       modulesOf(first) === modulesOf(other)
-        ? "they were trained on other codes of the base's weights, expected the same"
+        ? "they were trained on different codes of the base's weights, expected the same"
         : `they train scales of ${modulesOf(first)} and ${modulesOf(other)}, expected the same modules`,
     hint: "Train both on the same modules of one base model, in one file format and quantization.",
   },
@@ -49,7 +49,7 @@ const SHARED_FACTS: readonly SharedFact[] = [
     isTold: ({ notes }) => OUTPUT_KEYS.some((key) => notes[key] !== undefined),
     isSame: (first, other) => OUTPUT_KEYS.every((key) => first.notes[key] === other.notes[key]),
     describe: (first, other) =>
-      `their outputs are ${outputsOf(first)} and ${outputsOf(other)}, expected the same in one order`,
+      `their outputs are ${outputsOf(first)} and ${outputsOf(other)}, expected the same in the same order`,
     hint: "Train both for the same objective, with the same --classes.",
   },
 ];

@@ -27,7 +27,7 @@ export function refuseUnlikeModels(names: readonly string[], models: readonly Ch
     throw new UsageError(
       "usage/combine",
       `Cannot combine models "${names[0]}" and "${names[index + 1]}": their configurations or tensors differ, expected one base model`,
-      { hint: "Choose models that were fine-tuned from one base model." },
+      { hint: "Choose models that were fine-tuned from the same base model." },
     );
   }
 }
@@ -41,7 +41,7 @@ export function refuseOtherBase(modelName: string, { tensors }: Checkpoint, base
     throw new UsageError(
       "usage/combine",
       `Cannot combine model "${modelName}" on base "${base.name}": tensor "${name}" is ${show(found)}, expected ${show(shape)}`,
-      { hint: "Name the base model that all were fine-tuned from." },
+      { hint: "Give the base model that all of them were fine-tuned from." },
     );
   }
 }

@@ -129,7 +129,7 @@ export function toSources(modelName: string, model: Model, tensors: readonly Mer
     if (settingOfTensor(rules, given.name) !== null) continue;
     const found = toGgufName(rules, given.name);
     if (found === null) {
-      throw cannotWrite(modelName, `tensor "${given.name}"`, `tensors of ${model.modelType} alone`);
+      throw cannotWrite(modelName, `tensor "${given.name}"`, `only tensors of ${model.modelType}`);
     }
     const { ggufName, secondHalf, change } = found;
     const factors = folding && factorsOf(folding.factors, ggufName);
@@ -206,7 +206,7 @@ function stackOf(modelName: string, name: string, { parts, numCuts }: Stack): Me
     throw cannotWrite(
       modelName,
       `"${other.name}" of type ${other.storage}`,
-      `${storage}, as the others of its stack`,
+      `${storage}, like the others of its stack`,
     );
   }
   return {

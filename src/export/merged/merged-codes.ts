@@ -42,7 +42,7 @@ export function planCodes(
   );
   if (sources.length === 0) {
     throw refuse(
-      "no matrix of it is in codes of 2, 3, 4 or 8 bits with whole zeros",
+      "none of its matrices is in codes of 2, 3, 4 or 8 bits with integer zeros",
       `an adapter of method ${METHODS.filter(keepsCodes)
         .map((method) => method.name)
         .join(" or ")} on floats, or a base in codes`,

@@ -57,7 +57,7 @@ async function requireSameModel(
   if (difference === null) return;
   throw cannotWrite(
     modelName,
-    `such a file of a ${family.modelType} model cannot say ${difference}`,
+    `such a file of a ${family.modelType} model cannot store ${difference}`,
     "a model that it can describe",
   );
 }

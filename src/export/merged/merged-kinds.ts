@@ -36,7 +36,7 @@ export function chooseKind(
   if (type !== null && !WRITABLE_NAMES.includes(type)) {
     throw new UsageError(
       "usage/flag",
-      `Cannot write a model of type ${type}: graft only reads it, expected ${WRITABLE_NAMES.join(", ")}`,
+      `Cannot write a model of type ${type}: graft can only read it, expected ${WRITABLE_NAMES.join(", ")}`,
       { hint: "Choose one of these." },
     );
   }

@@ -120,14 +120,14 @@ function refuseInfinite(
   if (!exact.every(Number.isFinite)) {
     throw new UsageError(
       "usage/adapter",
-      `Cannot merge tensor "${name}": it would hold NaN or infinity, expected numbers`,
+      `Cannot merge tensor "${name}": it would contain NaN or infinity, expected numbers`,
       { hint: "Choose an earlier checkpoint of the run that made the adapter." },
     );
   }
   if (rounded.every(Number.isFinite)) return;
   throw new UsageError(
     "usage/scale",
-    `Cannot write tensor "${name}" as ${storage}: a number or scale of it is too large for 16-bit floats`,
+    `Cannot write tensor "${name}" as ${storage}: one of its numbers or scales is too large for 16-bit floats`,
     { hint: "Choose a wider type, such as f32." },
   );
 }

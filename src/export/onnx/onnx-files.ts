@@ -22,7 +22,7 @@ function inType(name: string, tensor: HostTensor, dtype: DType): HostTensor {
   if (areFinite16(data)) return { dtype, shape: tensor.shape, data };
   throw new UsageError(
     "usage/scale",
-    `Cannot write tensor "${name}" as f16: a number of it is too large for 16-bit floats`,
+    `Cannot write tensor "${name}" as f16: one of its numbers is too large for 16-bit floats`,
     { hint: "Choose a wider type: f32." },
   );
 }

@@ -23,12 +23,20 @@ export function requireExportable(base: Pick<BaseModel, "name" | "model">): void
   }
   const first = layers.findIndex(({ states }) => states.length > 0);
   if (first >= 0)
-    throw unexportable(base, `block ${first} keeps one state of a text`, "attention or convolutions");
+    throw unexportable(base, `block ${first} keeps one state per text`, "attention or convolutions");
   const reader = layers.findIndex(({ keysFrom }) => keysFrom !== null);
   if (reader >= 0)
-    throw unexportable(base, `block ${reader} reads the keys of another`, "blocks with keys of their own");
+    throw unexportable(base, `block ${reader} reads the keys of another`, "blocks with their own keys");
   if (givesLayers)
-    throw unexportable(base, "its blocks read embeddings of their own", "blocks that read the stream alone");
+    throw unexportable(
+      base,
+      "its blocks read their own embeddings",
+      "blocks that read only the residual stream",
+    );
   if (hasVocabularyHead || layers.every(({ recent }) => recent === null)) return;
-  throw unexportable(base, "its convolutions tell classes", "attention, or a model that writes text");
+  throw unexportable(
+    base,
+    "its convolutions are used for classification",
+    "attention, or a model that generates text",
+  );
 }

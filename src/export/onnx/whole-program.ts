@@ -153,9 +153,12 @@ class ProgramBuilder {
     const make = this.#texts.ofPass.get(input.whereKept ?? input);
     if (make) return make();
     const [found, hint] = input.perPrompt
-      ? (["its adapter reads where prompts end", "Use it with graft: graft generate, graft serve."] as const)
+      ? ([
+          "its adapter depends on where prompts end",
+          "Use it with graft: graft generate, graft serve.",
+        ] as const)
       : ([`it reads ${input.name}`] as const);
-    throw unexportable(this.#session.base, found, "ids, positions and a mask alone", hint);
+    throw unexportable(this.#session.base, found, "only ids, positions and a mask", hint);
   }
 
   /** A table of as many positions as a text may have. */

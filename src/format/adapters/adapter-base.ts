@@ -46,7 +46,7 @@ export async function withoutCopies(
     if (!isNear(copy, own, isWhole ? ROUNDING : QUANTIZATION)) {
       throw new UsageError(
         "usage/adapter",
-        `Cannot use adapter "${path}": it was trained beside other values of "${tensor}" than the model has`,
+        `Cannot use adapter "${path}": it was trained with other values of "${tensor}" than the model has`,
         { hint: "Choose the base model that the adapter was trained on." },
       );
     }

@@ -59,7 +59,7 @@ export async function withHeadOf(checkpoint: Checkpoint, folder: Folder): Promis
   if (numClasses === undefined) {
     throw new UsageError(
       "usage/adapter",
-      `Cannot use adapter "${folder.path}": it tells classes and holds no ${headTensor.name}, which its model lacks too`,
+      `Cannot use adapter "${folder.path}": it is for classification but has no ${headTensor.name}, and neither does its model`,
       { hint: "Choose the model that it was trained on, with a head for its classes." },
     );
   }
@@ -84,15 +84,15 @@ export function requireHead(
     if (named === undefined || named === own) return;
     throw new UsageError(
       "usage/adapter",
-      `Cannot use adapter "${path}" with model "${name}": it tells other classes, ${named}, expected ${own}`,
+      `Cannot use adapter "${path}" with model "${name}": it has other classes, ${named}, expected ${own}`,
       { hint: "Choose an adapter of the same classes, or open the model with this one alone." },
     );
   }
   throw new UsageError(
     "usage/target-modules",
-    `Cannot use adapter "${path}" with model "${name}": it tells classes or numbers, and the model is open for ${model.task}`,
+    `Cannot use adapter "${path}" with model "${name}": it is for classification or regression, but the model is open for ${model.task}`,
     {
-      hint: "Choose an adapter that writes text; by this one graft classify tells what each text is, and graft serve where it is the first. loadModel of the library gives a model the head of its adapter.",
+      hint: "Choose an adapter that generates text; use this one with graft classify, or as the first one with graft serve. loadModel of the library gives a model the head of its adapter.",
     },
   );
 }
@@ -104,7 +104,7 @@ function readProblem(path: string, text: string | undefined): ProblemType | null
   throw new FormatError(
     "format/tensor",
     `Cannot read adapter "${path}": its ${PROBLEM_KEY} is ${JSON.stringify(text)}, expected one of ${PROBLEM_TYPES.join(", ")}`,
-    { hint: "The file is damaged: get it again." },
+    { hint: "The file is damaged: download it again." },
   );
 }
 
@@ -122,7 +122,7 @@ function readNames(path: string, text: string | undefined, numClasses: number): 
   if (isWhole && Object.keys(named).length === numClasses && new Set(names).size === numClasses) return names;
   throw new FormatError(
     "format/tensor",
-    `Cannot read adapter "${path}": its file names other classes than the ${numClasses} of its head`,
-    { hint: "The file is damaged: get it again." },
+    `Cannot read adapter "${path}": its file lists other classes than the ${numClasses} of its head`,
+    { hint: "The file is damaged: download it again." },
   );
 }

@@ -35,7 +35,7 @@ export function refuseNonNumbers(action: string, tensors: AdapterFiles["tensors"
     if (data.every(Number.isFinite)) continue;
     throw new FormatError(
       "format/tensor",
-      `Cannot ${action}: ${name} holds NaN or infinity, expected numbers`,
+      `Cannot ${action}: ${name} contains NaN or infinity, expected numbers`,
       { hint: "Choose an earlier checkpoint of the run." },
     );
   }

@@ -79,7 +79,7 @@ function refuseUnknown(path: string, raw: Readonly<Record<string, unknown>>): vo
     "usage/adapter",
     `Cannot use adapter "${path}": ${found}, which graft does not implement`,
     {
-      hint: "Make the adapter without these settings, or merge it with the program that made it.",
+      hint: "Train the adapter without these settings, or merge it with the program that made it.",
     },
   );
 }

@@ -128,7 +128,7 @@ async function fromFile(
 
 const NO_WEIGHT = {
   weight: (): never => {
-    throw new RangeError("Cannot read a weight of the base: there is none at hand");
+    throw new RangeError("Cannot read a weight of the base: the base is not open");
   },
 };
 
@@ -171,7 +171,7 @@ function refuseUnlike(
       ...(surplus.length > 0 ? [`surplus ${list(surplus)}`] : []),
     ];
     throw new FormatError("format/tensor", `Cannot use adapter "${path}": ${parts.join("; ")}`, {
-      hint: "The adapter was made for another model, or its configuration does not say what its file holds.",
+      hint: "The adapter was made for another model, or its configuration does not match its file.",
     });
   }
 }

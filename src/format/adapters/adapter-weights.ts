@@ -140,7 +140,7 @@ function refuseSurplus(
     const module = moduleOf(name);
     if (modules.some((saved) => isWithin(saved, module))) continue;
     throw new FormatError("format/tensor", `Cannot combine adapter "${path}": surplus tensor ${name}`, {
-      hint: "Its configuration does not say what its file holds: save it again with the program that made it.",
+      hint: "Its configuration does not match its file: save it again with the program that made it.",
     });
   }
 }
@@ -148,7 +148,7 @@ function refuseSurplus(
 function startOutside(path: string, site: string): UsageError {
   return new UsageError(
     "usage/combine",
-    `Cannot combine adapter "${path}": "${site}" started from the base's weight, and its file lacks the start`,
+    `Cannot combine adapter "${path}": "${site}" started from the base's weight, but its file lacks the initial values`,
     { hint: "Save it with peft's path_initial_model_for_weight_conversion, or as graft saves it." },
   );
 }
@@ -166,7 +166,7 @@ function refuseMisshaped(
       "format/tensor",
       `Cannot combine adapter "${path}": ${site}.${suffix} is ${found ? showShape(found) : "missing"}, expected ${showShape(shape)}`,
       {
-        hint: "Its configuration does not say what its file holds: save it again with the program that made it.",
+        hint: "Its configuration does not match its file: save it again with the program that made it.",
       },
     );
   }

@@ -122,7 +122,7 @@ test("one of another base is refused with both names; without a record it is tak
   await checkBase("an adapter", base, {}, null);
   await assert.rejects(check(await open(other)), {
     code: "usage/adapter",
-    message: /"model-\d+" has numbers [0-9a-f]{12}, expected [0-9a-f]{12} of "its own base"/,
+    message: /"model-\d+" has weights [0-9a-f]{12}, expected [0-9a-f]{12} of "its own base"/,
     hint: /any form of its files/,
   });
   for (const record of ["", "{}", '{"vectors":"AAA=","matrices":"","rounded":false}']) {

@@ -66,7 +66,7 @@ export async function checkBase(
   }
   throw new UsageError(
     "usage/adapter",
-    `Cannot use adapter "${path}" with this model: "${base.name}" has numbers ${shortHash(own)}, expected ${shortHash(trained)} of ${nameOf(baseName)}, on which it was trained`,
+    `Cannot use adapter "${path}" with this model: "${base.name}" has weights ${shortHash(own)}, expected ${shortHash(trained)} of ${nameOf(baseName)}, on which it was trained`,
     {
       hint: "Choose the base model that the adapter was trained on, in any form of its files, or train the adapter again on this one.",
     },
@@ -74,7 +74,7 @@ export async function checkBase(
 }
 
 function otherSettings(path: string, name: string, baseName: unknown): string {
-  return `Adapter "${path}" was trained on this model with other settings: "${name}" has other rotations, windows, caps or factors than ${nameOf(baseName)} had, expected the same; compare their config.json`;
+  return `Adapter "${path}" was trained on this model with other settings: "${name}" has other rotary embeddings, windows, caps or factors than ${nameOf(baseName)} had, expected the same; compare their config.json`;
 }
 
 function nameOf(baseName: unknown): string {
@@ -95,7 +95,7 @@ function readRecord(path: string, text: string): Found {
   } catch (error) {
     throw new FormatError(
       "format/json",
-      `Cannot read adapter "${path}": what its file says of its base (${BASE_SAMPLE_KEY}) is damaged, expected a record of graft`,
+      `Cannot read adapter "${path}": the record of its base (${BASE_SAMPLE_KEY}) is damaged, expected a record of graft`,
       { hint: "Save the adapter again with the program that made it.", cause: error },
     );
   }

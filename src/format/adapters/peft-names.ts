@@ -42,8 +42,8 @@ export function tensorsByOwnNames(
     if (own.has(PREFIX + renamed)) {
       throw new FormatError(
         "format/tensor",
-        `Cannot use adapter "${path}": tensor "${inFile}" is there under another name too, expected one`,
-        { hint: "If it is a sum, combine adapters whose files name the modules alike." },
+        `Cannot use adapter "${path}": tensor "${inFile}" also occurs under another name, expected it once`,
+        { hint: "If it is a sum, combine adapters whose files use the same module names." },
       );
     }
     own.set(PREFIX + renamed, tensor);

@@ -64,7 +64,7 @@ export async function readAdapter(
   const { [BASE_KEY]: trainedOn = null } = metadata;
   if (trainedOn !== null && trainedOn !== base.roundedTo) {
     base.addNote(
-      `Adapter "${path}" was trained on its base rounded to ${trainedOn} (--base ${trainedOn}), and this one is ${base.roundedTo ?? "as its files keep it"}: what they compute differs a little`,
+      `Adapter "${path}" was trained on its base rounded to ${trainedOn} (--base ${trainedOn}), but this one is ${base.roundedTo ?? "as stored in its files"}: their results differ slightly`,
     );
   }
   const isByTensors = isRenamed || hasPythonSigns(config) || passesOverExperts(config, tensors, base.model);

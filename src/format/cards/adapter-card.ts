@@ -37,8 +37,8 @@ export function adapterCard(
   const usual = task?.loader ?? "AutoModel";
   const { found: loader, written } = autoClasses ?? { found: usual, written: usual };
   const readBy = loader === null ? "graft" : form;
-  const why = loader === null && task ? noClassFor(task) : "PEFT does not have what it says";
-  const merged = "For other programs, `graft merge` writes the ordinary model that base and adapter make.";
+  const why = loader === null && task ? noClassFor(task) : "PEFT does not support its settings";
+  const merged = "For other programs, `graft merge` writes base and adapter as an ordinary model.";
   return {
     title: `${type} adapter for ${baseName ?? "an unknown model"}`,
     baseName,
@@ -48,7 +48,7 @@ export function adapterCard(
     usage: [
       readBy === "peft"
         ? "Made with graft. graft and [PEFT](https://github.com/huggingface/peft) read this folder:"
-        : `Made with graft, and graft alone reads this folder: ${why}.${written === null ? "" : ` ${merged}`}`,
+        : `Made with graft; only graft can read this folder: ${why}.${written === null ? "" : ` ${merged}`}`,
       "",
       "```sh",
       ...graftLines(task, shellWord(baseName ?? "BASE"), roundedTo),
@@ -57,7 +57,7 @@ export function adapterCard(
         ? []
         : [
             "",
-            `Its base was rounded to ${roundedTo} for training; on the base as it is kept, which is what merging uses too, it computes a little differently.`,
+            `Its base was quantized to ${roundedTo} for training; on the original base, which merging also uses, its results differ slightly.`,
           ]),
       ...(readBy === "peft" && loader !== null ? ["", ...pythonLines(loader, baseName ?? "BASE")] : []),
     ],

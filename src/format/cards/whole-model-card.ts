@@ -34,7 +34,7 @@ const USAGE: Readonly<
 > = {
   transformers: (task, loader) => [
     loader === null
-      ? `Made with graft, and graft alone reads this folder: ${noClassFor(MODEL_TASKS[task])}.`
+      ? `Made with graft; only graft can read this folder: ${noClassFor(MODEL_TASKS[task])}.`
       : "Made with graft: a model folder for graft and for transformers.",
     "",
     ...shellLines(task),
@@ -48,10 +48,10 @@ const USAGE: Readonly<
     "```",
   ],
   onnx: () => [
-    "Made with graft: ONNX files for ONNX Runtime, with inputs and outputs as transformers.js has them. transformers.js itself does not know this family.",
+    "Made with graft: ONNX files for ONNX Runtime, with inputs and outputs as transformers.js has them. transformers.js itself does not support this family.",
   ],
   graft: (task) => [
-    "Made with graft, and graft alone reads this folder: its matrices are kept as packed codes.",
+    "Made with graft; only graft can read this folder: its matrices are stored as packed codes.",
     "",
     ...shellLines(task),
   ],

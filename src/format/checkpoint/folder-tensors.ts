@@ -41,8 +41,8 @@ function joined({ parts, numParts, isTurned }: Stack): StreamedTensor {
   if (other) {
     throw new UsageError(
       "usage/model",
-      `Cannot write "${other[0]}" as ${other[1].dtype}, expected ${dtype}, as the others of its stack`,
-      { hint: "Choose a type for all matrices." },
+      `Cannot write "${other[0]}" as ${other[1].dtype}, expected ${dtype}, like the others of its stack`,
+      { hint: "Choose one type for all matrices." },
     );
   }
   const [numRows = 1, ...rest] = isTurned ? shape.toReversed() : shape;

@@ -26,8 +26,8 @@ async function openWeights(folder: Folder, names: readonly string[]): Promise<Sa
   if (single.length > 1) {
     throw new FormatError(
       "format/file",
-      `Cannot open model "${folder.path}": ${single.length} files of weights, such as ${single[0]}, expected ${index} beside them`,
-      { hint: "Fetch the index too: it says which file holds which tensor." },
+      `Cannot open model "${folder.path}": ${single.length} weight files, such as ${single[0]}, expected ${index} next to them`,
+      { hint: "Download the index too: it maps tensors to files." },
     );
   }
   const pickled = names.find((name) => /^(pytorch_model|model).*\.(bin|bin\.index\.json|pt|pth)$/.test(name));
@@ -79,7 +79,7 @@ function refuseOthers(
     {
       hint: isFloat
         ? "Save the model again as float32 or bfloat16."
-        : "Numbers of few bits need quantization_config in config.json, which says how they are scaled: fetch it again, or save the model as bfloat16.",
+        : "Low-bit weights need quantization_config in config.json, which describes their scales: download it again, or save the model as bfloat16.",
     },
   );
 }
@@ -120,7 +120,7 @@ function requireNumbers(path: string, name: string, stored: StoredTensor): Store
   if (hasFiniteScales(stored)) return stored;
   throw new FormatError(
     "format/tensor",
-    `Cannot read tensor "${name}" of "${path}": a scale of it is NaN or infinite, expected numbers`,
+    `Cannot read tensor "${name}" of "${path}": one of its scales is NaN or infinite, expected numbers`,
     { hint: "The file is damaged: download or convert the model again." },
   );
 }
@@ -169,7 +169,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
         throw new FormatError(
           "format/tensor",
           `Cannot read weight "${name}" of "${path}": ${dtype}, expected a float type`,
-          { hint: "The file keeps whole numbers under the name of a weight: convert the model again." },
+          { hint: "The file stores integers under the name of a weight: convert the model again." },
         );
       },
       async readInto(name, into, start = 0) {

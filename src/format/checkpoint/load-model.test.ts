@@ -88,7 +88,7 @@ test("a model whose configuration names a head that graft does not know is told 
   ] as const) {
     const config = { ...checkpoint.config, architectures: [name] };
     const notes = (await loadWeights("model", { ...checkpoint, config })).takeNotes();
-    const note = `Model "model" is a ${name} by its config.json, a kind that graft does not know: it is taken for writing text`;
+    const note = `Model "model" is a ${name} by its config.json, a kind that graft does not know: it is treated as a model for generating text`;
     assert.deepEqual(notes, isTold ? [note] : []);
   }
 });

@@ -56,7 +56,7 @@ export async function loadWeights(
   // Without a matrix of logits it would be refused; with one, it may still not be what was trained.
   if (hasForeignHead(checkpoint.config))
     base.addNote(
-      `Model "${path}" is a ${classOf(checkpoint.config)} by its config.json, a kind that graft does not know: it is taken for ${MODEL_TASKS[model.task].words}`,
+      `Model "${path}" is a ${classOf(checkpoint.config)} by its config.json, a kind that graft does not know: it is treated as a model for ${MODEL_TASKS[model.task].words}`,
     );
   return base;
 }
@@ -136,8 +136,8 @@ function checkTensors(path: string, model: Model, found: ReadonlyMap<string, Ten
     hint:
       model.classPosition !== null &&
       missing.some((name) => model.wholeHead.tensors.some((own) => own.name === name))
-        ? "The model has no head that was made for its classes: give a model without ForSequenceClassification in config.json, and a new head by --classes or --num-classes."
-        : "The tensors do not fit config.json; download the model again, or fix the configuration.",
+        ? "The model has no head for its classes: give a model without ForSequenceClassification in config.json, and a new head with --classes or --num-classes."
+        : "The tensors do not match config.json: download the model again, or fix the configuration.",
   });
 }
 
@@ -165,7 +165,7 @@ async function requireEqualTies(path: string, model: Model, checkpoint: Checkpoi
         "format/tensor",
         `Cannot load model "${path}": ${name} and ${own} differ, expected one matrix, as config.json ties them (tie_word_embeddings)`,
         {
-          hint: `Where the head is a matrix of its own, set it to false there; else delete ${name} from the file.`,
+          hint: `If the head is a separate matrix, set it to false there; otherwise delete ${name} from the file.`,
         },
       );
     }

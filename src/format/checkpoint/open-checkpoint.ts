@@ -37,7 +37,9 @@ export async function openGgufIn(folder: Folder, name: string): Promise<Checkpoi
 export async function openCheckpoint(folder: Folder): Promise<Checkpoint> {
   if (typeof (folder as Partial<Folder> | undefined)?.names !== "function") {
     const found = `Cannot open a model by ${showValue(folder)}: expected a Folder`;
-    throw new UsageError("usage/model", found, { hint: "Make one of files in memory with memoryFolder()." });
+    throw new UsageError("usage/model", found, {
+      hint: "Create one from files in memory with memoryFolder().",
+    });
   }
   const names = await folder.names();
   const ggufNames = names.filter((name) => name.endsWith(GGUF_ENDING));

@@ -70,10 +70,10 @@ export function unknownSizes(path: string, config: JsonObject): UsageError {
   const [what, expected] =
     key === null
       ? [`dtype ${showValue(namedDtype(config))}`, Object.keys(STORAGE_OF).join(", ")]
-      : [key, "weights, whose sizes it does not tell"];
+      : [key, "weights, whose sizes it does not give"];
   return new UsageError(
     "usage/model",
     `Cannot plan with the configuration of "${path}": ${what}, expected ${expected}`,
-    { hint: "Fetch the whole model, then plan again." },
+    { hint: "Download the whole model, then plan again." },
   );
 }

@@ -55,7 +55,7 @@ export async function openOutline(folder: Folder): Promise<Checkpoint> {
   const refuse = (name: string): Promise<never> =>
     Promise.reject(
       new FormatError("format/file", `Cannot read tensor "${name}" of "${path}": there are no weights`, {
-        hint: "Fetch the whole model.",
+        hint: "Download the whole model.",
       }),
     );
   return {

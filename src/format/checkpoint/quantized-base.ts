@@ -70,8 +70,8 @@ function kindsOf(checkpoint: Checkpoint, model: Model, kind: StorageName): Reado
     if (STORAGES[storage].blockSize > 1) {
       throw new UsageError(
         "usage/quantization",
-        `Cannot round base "${checkpoint.path}" to ${kind}: "${fileName}" is ${storage} already, expected floats`,
-        { hint: "Leave base out: the model is used in the few bits that it has." },
+        `Cannot quantize base "${checkpoint.path}" to ${kind}: "${fileName}" is ${storage} already, expected floats`,
+        { hint: "Leave base out: the model is used as it is quantized." },
       );
     }
     if (shape[1]! % STORAGES[wanted].blockSize === 0) kinds.set(fileName, wanted);
@@ -79,8 +79,8 @@ function kindsOf(checkpoint: Checkpoint, model: Model, kind: StorageName): Reado
   if (kinds.size > 0) return kinds;
   throw new UsageError(
     "usage/quantization",
-    `Cannot round base "${checkpoint.path}" to ${kind}: no matrix has rows of a multiple of ${STORAGES[kind].blockSize}, expected some`,
-    { hint: "Leave base out, or choose a kind with smaller blocks (docs/storage.md)." },
+    `Cannot quantize base "${checkpoint.path}" to ${kind}: no matrix has rows of a multiple of ${STORAGES[kind].blockSize}, expected at least one`,
+    { hint: "Leave base out, or choose a type with smaller blocks (docs/storage.md)." },
   );
 }
 

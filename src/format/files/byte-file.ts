@@ -92,7 +92,7 @@ export class ByteFile implements ByteSource {
       "usage/state",
       `Cannot read file "${this.path}": it is closed, expected an open one`,
       {
-        hint: "Close a checkpoint after all that reads it, or open it again.",
+        hint: "Close a checkpoint only after everything that reads it, or open it again.",
       },
     );
   }

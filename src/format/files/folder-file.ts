@@ -17,7 +17,7 @@ export interface FolderFile {
 export function unlikeWritten(path: string, found: string): FormatError {
   return new FormatError(
     "format/file",
-    `Cannot keep file "${path}": it reads back with ${found}, expected what was written`,
+    `Cannot keep file "${path}": it reads back with ${found}, expected the bytes that were written`,
     { hint: "Check the disk and write it again; nothing has been replaced." },
   );
 }

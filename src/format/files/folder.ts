@@ -38,8 +38,8 @@ export function parseUniqueKeys(text: string, path: string): JsonObject {
   if (repeated === null) return value;
   throw new FormatError(
     "format/json",
-    `Cannot read file "${path}": key "${repeated}" comes twice, expected each key once`,
-    { hint: "Delete the one that is not meant; most programs take the last." },
+    `Cannot read file "${path}": key "${repeated}" occurs twice, expected each key once`,
+    { hint: "Delete the wrong one; most programs use the last." },
   );
 }
 

@@ -41,20 +41,20 @@ export function parseJsonObject(text: string, source: string): JsonObject {
     throw new FormatError(
       "format/json",
       `Cannot parse JSON "${source}": ${(error as Error).message}, expected an object`,
-      { hint: "The file is damaged or not JSON: get it again.", cause: error },
+      { hint: "The file is damaged or not JSON: download it again.", cause: error },
     );
   }
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     const found = value === null ? "null" : Array.isArray(value) ? "an array" : `a ${typeof value}`;
     throw new FormatError("format/json", `Cannot parse JSON "${source}": ${found}, expected an object`, {
-      hint: "The file is not what its name says: get it again.",
+      hint: "The file is not what its name says: download it again.",
     });
   }
   if (isDeeper(value, MAX_DEPTH)) {
     throw new FormatError(
       "format/json",
-      `Cannot parse JSON "${source}": more than ${MAX_DEPTH} levels in each other, expected fewer`,
-      { hint: "The file is not what its name says: get it again." },
+      `Cannot parse JSON "${source}": more than ${MAX_DEPTH} nested levels, expected fewer`,
+      { hint: "The file is not what its name says: download it again." },
     );
   }
   return value as JsonObject;

@@ -7,7 +7,7 @@ export function requireTensor<T>(tensors: ReadonlyMap<string, T>, name: string, 
   if (found !== undefined) return found;
   throw new FormatError(
     "format/tensor",
-    `Cannot read tensor "${name}" of "${path}": not in the file, expected one of its tensors`,
+    `Cannot read tensor "${name}" of "${path}": it is not in the file, expected one of its tensors`,
     { hint: "The file belongs to another model, or is incomplete." },
   );
 }

@@ -84,7 +84,7 @@ async function fetchInto(part: string, file: RemoteFile, options: DownloadOption
     for await (const chunk of chunks) {
       watchdog.feed(chunk.length);
       received += chunk.length;
-      if (received > file.sizeBytes) throw new UnreachableError(`more than ${file.sizeBytes} bytes came`);
+      if (received > file.sizeBytes) throw new UnreachableError(`more than ${file.sizeBytes} bytes arrived`);
       options.onBytes(received);
       yield chunk;
     }
@@ -112,7 +112,7 @@ async function fetchAll(part: string, file: RemoteFile, options: DownloadOptions
     if (((await sizeOf(part)) ?? 0) >= file.sizeBytes) continue;
     numBroken++;
     if (numBroken >= MAX_BROKEN_CONNECTIONS) {
-      throw new UnreachableError("the connection closed early, time and again");
+      throw new UnreachableError("the connection closed early, repeatedly");
     }
   }
 }
@@ -138,7 +138,7 @@ export async function download(path: string, file: RemoteFile, options: Download
     throw new FailedError(
       "source/corrupt",
       `Cannot accept file "${basename(path)}" from ${file.url}: its checksum differs, expected ${file.digest?.hex}`,
-      { hint: "Pull again; when it happens again, the server or a proxy alters the file." },
+      { hint: "Pull again; if it happens again, the server or a proxy is altering the file." },
     );
   }
   // A folder may be in the way of a repair.

@@ -71,7 +71,7 @@ async function findFiles(
   if (!chosen.some(isWeights)) {
     const isBelow = inFolders.some((name) => name.endsWith(".safetensors"));
     throw new UnreachableError(
-      `it has no .safetensors files there${isBelow ? ", only in folders below, which graft does not read" : ""}`,
+      `it has no .safetensors files there${isBelow ? ", only in subfolders, which graft does not read" : ""}`,
     );
   }
   return chosen;

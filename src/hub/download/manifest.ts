@@ -71,7 +71,7 @@ export async function findDamage(
       if (!found.isFile()) return `${path} is not a file`;
       if (found.size !== sizeBytes) return `${path} has ${found.size} bytes, expected ${sizeBytes}`;
       if (verifies && (await hashFile(path, digest.algorithm, sizeBytes, signal)) !== digest.hex) {
-        return `${path} has another checksum than when it was fetched`;
+        return `${path} has a different checksum than when it was downloaded`;
       }
     } catch (error) {
       signal.throwIfAborted();

@@ -88,7 +88,7 @@ export async function makeFolder(
     if (own !== null && existsSync(own)) await release(own, unfinished).catch(() => {});
     if (!isWriteFault(error)) throw error;
     throw new FailedError("failed/write", `Cannot write model folder "${target}": ${systemCode(error)}`, {
-      hint: "Free some space, or set GRAFT_HOME to a folder that can be written.",
+      hint: "Free some space, or set GRAFT_HOME to a writable folder.",
       cause: error,
     });
   }

@@ -41,8 +41,8 @@ export async function openOperandCache(
   const setting = env["GRAFT_OPERANDS"] || "on";
   if (setting === "off") return undefined;
   if (setting !== "on") {
-    throw new UsageError("usage/flag", `Cannot take GRAFT_OPERANDS as "${setting}": expected on or off`, {
-      hint: "Leave it out, or set it to off so that nothing is kept.",
+    throw new UsageError("usage/flag", `Cannot use GRAFT_OPERANDS "${setting}": expected on or off`, {
+      hint: "Unset it, or set it to off so that nothing is cached.",
     });
   }
   const found = await disk()

@@ -53,7 +53,7 @@ export async function readPublicFolder(path: string): Promise<PublicFolder> {
     else leftOut.push(name);
   }
   if (!files.some(({ name }) => name === CARD_FILE)) {
-    notes.push(`The folder has no ${CARD_FILE}: its page will say nothing of base, licence and data`);
+    notes.push(`The folder has no ${CARD_FILE}: its page will not show base, licence and data`);
   }
   return { kind, files, leftOut, notes };
 }
@@ -73,6 +73,6 @@ async function checkAdapter(path: string): Promise<string[]> {
         (error: unknown) => systemCode(error) === "EACCES",
       ));
   return isHere
-    ? [`The adapter names its base by a path of this machine, "${base}": others cannot find it there`]
+    ? [`The adapter refers to its base by a path on this machine, "${base}", which others cannot find`]
     : [];
 }

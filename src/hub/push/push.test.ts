@@ -198,9 +198,7 @@ test("pushFolder() tells what its owner should know before the hub is asked", as
     onNote: (note) => told.push([note, asked.length]),
     onProgress: () => {},
   });
-  assert.deepEqual(told, [
-    ["The folder has no README.md: its page will say nothing of base, licence and data", 0],
-  ]);
+  assert.deepEqual(told, [["The folder has no README.md: its page will not show base, licence and data", 0]]);
 });
 
 describe("graft push refuses, before anything is sent,", () => {
@@ -226,12 +224,12 @@ describe("graft push refuses, before anything is sent,", () => {
     ],
     ["a folder of data", [`${folder}/data`, "owner/name"], {}, /a data folder/, 1],
     ["a folder that is not there", [`${folder}/none`, "owner/name"], {}, /no such file/, 1],
-    ["numbers that are none", [nan, "owner/name"], {}, /holds NaN/, 1],
+    ["numbers that are none", [nan, "owner/name"], {}, /contains NaN/, 1],
     ["weights that are cut", [cut, "owner/name"], {}, /bytes, expected/, 1],
     ["a name without an owner", [own, "name"], {}, /expected OWNER\/NAME/, 2],
     ["a name that is a path", [own, "../name"], {}, /expected OWNER\/NAME/, 2],
-    ["no token", [own, "owner/name"], { HF_TOKEN: "" }, /there is no token[\s\S]*hint: Make a token/, 2],
-    ["a token that is none", [own, "owner/name"], { HF_TOKEN: `${TOKEN} x` }, /HF_TOKEN holds a space/, 2],
+    ["no token", [own, "owner/name"], { HF_TOKEN: "" }, /there is no token[\s\S]*hint: Create a token/, 2],
+    ["a token that is none", [own, "owner/name"], { HF_TOKEN: `${TOKEN} x` }, /HF_TOKEN contains a space/, 2],
     [
       "to go online when it must not",
       [own, "owner/name"],
@@ -278,7 +276,7 @@ describe("graft push says what a hub answers, without the token:", () => {
     const { url, asked } = await startHub({ exists: "public" });
     const said = await run([own, "owner/name", "--private"], { HF_ENDPOINT: url, HF_TOKEN: TOKEN });
     assert.equal(said.status, 2);
-    assert.match(said.stderr, /as private: it is there and public/);
+    assert.match(said.stderr, /as private: it exists and is public/);
     assert.ok(asked.every(({ path }) => !/commit|store/.test(path)));
   });
 

@@ -87,9 +87,9 @@ function requireEndpoint({ folder, name, env }: PushRequest): Endpoint {
     );
   if (!NAME.test(name) || /--|\.\.|\.git$/.test(name)) {
     throw refuse(
-      "it is no name of a repository",
+      "it is not a repository name",
       "OWNER/NAME",
-      "Give your user name on the hub, / and a name.",
+      "Give your user name on the hub, a / and a name.",
     );
   }
   if (isOffline(env)) {
@@ -98,15 +98,15 @@ function requireEndpoint({ folder, name, env }: PushRequest): Endpoint {
   if (tokenOf(env) === "") {
     throw refuse(
       "there is no token",
-      "one with the right to write in HF_TOKEN",
-      "Make a token in the settings of your account on the hub, and set HF_TOKEN to it.",
+      "a token with write access in HF_TOKEN",
+      "Create a token in the settings of your account on the hub, and set HF_TOKEN to it.",
     );
   }
   try {
     return readEndpoint(env);
   } catch (error) {
     if (!(error instanceof UnreachableError)) throw error;
-    throw refuse(error.message, "settings that can be used", "Set HF_ENDPOINT and HF_TOKEN anew.");
+    throw refuse(error.message, "valid settings", "Set HF_ENDPOINT and HF_TOKEN again.");
   }
 }
 
@@ -124,7 +124,7 @@ async function requireRepository(client: Client, name: string, isPrivate: boolea
   } catch (error) {
     if (!(error instanceof HubApiError && error.statusCode === 409)) throw error;
     if (!isPrivate || (await modelInfo({ ...client, name })).private) return;
-    throw new UsageError("usage/flag", `Cannot push to "${name}" as private: it is there and public`, {
+    throw new UsageError("usage/flag", `Cannot push to "${name}" as private: it exists and is public`, {
       hint: "Make it private on its page, choose another name, or leave --private out.",
     });
   }

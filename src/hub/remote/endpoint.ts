@@ -26,10 +26,10 @@ export function isOffline(env: Environment): boolean {
 function readUrl(text: string): URL {
   const url = URL.canParse(text) ? new URL(text) : null;
   if (url === null || !/^https?:$/.test(url.protocol)) {
-    throw new UnreachableError("HF_ENDPOINT is no address, expected http(s)://HOST");
+    throw new UnreachableError("HF_ENDPOINT is not an address, expected http(s)://HOST");
   }
   if (url.username !== "" || url.password !== "" || url.search !== "" || url.hash !== "") {
-    throw new UnreachableError("HF_ENDPOINT holds more than an address, expected http(s)://HOST");
+    throw new UnreachableError("HF_ENDPOINT contains more than an address, expected http(s)://HOST");
   }
   return url;
 }
@@ -42,7 +42,7 @@ export function readEndpoint(env: Environment): Endpoint {
   const { origin, pathname } = readUrl(env["HF_ENDPOINT"] || "https://huggingface.co");
   const token = tokenOf(env);
   if (token !== "" && !TOKEN.test(token)) {
-    throw new UnreachableError("HF_TOKEN holds a space, a line break or another sign that no token has");
+    throw new UnreachableError("HF_TOKEN contains a space, a line break or another invalid character");
   }
   return {
     url: (origin + pathname).replace(/\/+$/, ""),

@@ -61,13 +61,13 @@ function parsePage(bytes: Buffer, { url }: Endpoint): Page {
   try {
     value = JSON.parse(bytes.toString("utf8"));
   } catch {
-    throw new UnreachableError(`${url} does not answer as a hub`);
+    throw new UnreachableError(`${url} does not answer like a hub`);
   }
   const parsed = PAGE().safeParse(value);
   if (parsed.success) return parsed.data;
   const place = parsed.error.issues[0]?.path.map(String).join(".") ?? "";
   throw new UnreachableError(
-    `${url} does not answer as a hub: entry ${quote(place)} of its list is not that of a file`,
+    `${url} does not answer like a hub: entry ${quote(place)} of its list is not a file entry`,
   );
 }
 
@@ -77,7 +77,7 @@ function nextPage(link: string | null, from: string): string | null {
   if (target === undefined) return null;
   const url = URL.canParse(target, from) ? new URL(target, from) : null;
   const isUsable = url !== null && (url.protocol === "https:" || url.protocol === new URL(from).protocol);
-  if (!isUsable) throw new UnreachableError("its list goes on at an address that cannot be used");
+  if (!isUsable) throw new UnreachableError("its list continues at an invalid address");
   return url.href;
 }
 
@@ -85,7 +85,7 @@ function refusal(status: number, { url }: Endpoint): UnreachableError {
   if (status === 404) return new UnreachableError(`HTTP 404, no such model or revision at ${url}`);
   return new UnreachableError(
     status === 401 || status === 403
-      ? `HTTP ${status}, no such model or it needs HF_TOKEN`
+      ? `HTTP ${status}, no such model, or it needs HF_TOKEN`
       : `HTTP ${status} from ${url}`,
   );
 }

@@ -23,7 +23,7 @@ export class Watchdog implements Disposable {
     this.#stallMs = timeoutMs * STALL_FACTOR;
     this.#stop = this.#start(timeoutMs, `no answer within ${timeoutMs / 1000} s`);
     this.#stopTotal =
-      totalMs === undefined ? undefined : this.#start(totalMs, `not done within ${totalMs / 1000} s`);
+      totalMs === undefined ? undefined : this.#start(totalMs, `not finished within ${totalMs / 1000} s`);
   }
 
   get signal(): AbortSignal {

@@ -130,7 +130,7 @@ test("a download that stalls is given up", async () => {
 
 test("each kind of refusal has its own reason", async () => {
   const denied = await startHub({ token: "secret" });
-  assert.match(await unreachableMessage(denied.pull()), /HTTP 401, no such model or it needs HF_TOKEN/);
+  assert.match(await unreachableMessage(denied.pull()), /HTTP 401, no such model, or it needs HF_TOKEN/);
   assertWhole((await denied.pull({ env: { ...denied.env, HF_TOKEN: "secret" } })).path);
   const broken = await startHub({ status: 503 });
   assert.match(await unreachableMessage(broken.pull()), /HTTP 503 from/);

@@ -172,7 +172,7 @@ test("the package mirror has no revisions", async () => {
   const options = { env: { GRAFT_HOME: folder, PATH: "" }, sources: [packageMirror([MODEL])] };
   await assert.rejects(
     resolveModel(`${MODEL.repository}@v1`, options),
-    /it has no revisions, "v1" was asked for/,
+    /it has no revisions, but "v1" was requested/,
   );
 });
 

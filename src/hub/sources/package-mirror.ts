@@ -59,7 +59,8 @@ export function packageMirror(models: readonly PackageModel[]): ModelSource {
     async find(name, context) {
       const model = models.find((candidate) => candidate.repository === name.repository);
       if (model === undefined) return null;
-      if (name.revision !== null) return unreachable(`it has no revisions, "${name.revision}" was asked for`);
+      if (name.revision !== null)
+        return unreachable(`it has no revisions, but "${name.revision}" was requested`);
       const target = entryFolder(context.modelsFolder, model.repository, null);
       try {
         const damage = await findDamage(target, context);

@@ -18,8 +18,8 @@ export function withClasses(
   problem: ProblemType = PROBLEM_TYPE.oneClass,
 ): RawConfig {
   if (tellsClasses(raw)) {
-    throw new UsageError("usage/model", "Cannot give the model a head of classes: it has one", {
-      hint: "Train the head that it has, or take a base without one.",
+    throw new UsageError("usage/model", "Cannot give the model a classification head: it has one", {
+      hint: "Train its existing head, or use a base without one.",
     });
   }
   const stem = classOf(raw)?.replace(TASK, "") ?? classPrefix(String(raw["model_type"]));

@@ -88,7 +88,7 @@ export function requireClasses(raw: RawConfig): number {
   throw unusable(
     raw,
     `architectures is ${JSON.stringify(raw["architectures"])} (expected one that ends in ForSequenceClassification)`,
-    "Give this encoder a head for the classes of the data by --objective classification, or take one whose config.json names such a head.",
+    "Give this encoder a head for the classes of the data with --objective classification, or use one whose config.json names such a head.",
   );
 }
 

@@ -44,7 +44,7 @@ export function parseConfig<S extends z.ZodObject>(
 export function unusable(
   raw: RawConfig,
   found: string,
-  hint = "Check config.json; only what the message says is missing from graft.",
+  hint = "Check config.json; only what the message names is missing from graft.",
 ): UsageError {
   return new UsageError(
     "usage/model",

@@ -18,7 +18,7 @@ const productOfMany: Compute["product"] = (matrix) =>
 export const direct: Compute = {
   name: "direct",
   summary:
-    "The codes of a file of few bits as they are, with 8-bit activations, for writing text: those of 4 bits in 4, all others in 8, weights that are kept otherwise rounded to 8; the head too. Where several texts are written at once, as int8, and long prompts too from then on.",
+    "The codes of a quantized file as they are, with 8-bit activations, for generating text: 4-bit codes in 4 bits, all others in 8, other weights rounded to 8; the head too. When several texts are generated at once, as int8, and from then on long prompts too.",
   product: (matrix, storage) => blockProduct(matrix, storage, { takes: () => true, rounded: "q8_0" }),
   many: { product: productOfMany, hasHead: true, smoothing: smoothQuant },
   hasHead: true,

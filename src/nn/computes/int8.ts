@@ -10,7 +10,7 @@ import { smoothQuant } from "../products/smooth-quant.ts";
 export const int8: Compute = {
   name: "int8",
   summary:
-    "8-bit weights with a scale for each output, 8-bit activations and gradients with a scale for each row, the head of a vocabulary too: for training and for reading many tokens at once.",
+    "8-bit weights with a scale for each output, and 8-bit activations and gradients with a scale for each row; a vocabulary head too: for training and for reading many tokens at once.",
   product: int8Product,
   hasHead: true,
   smoothing: smoothQuant,

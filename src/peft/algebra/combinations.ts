@@ -33,11 +33,11 @@ const SETTINGS = {
   negate: z
     .enum(["A", "B"])
     .optional()
-    .describe("paper: the factor that a minus negates; default: B, since A's often start equal"),
+    .describe("paper: the factor that a minus negates; default: B, since A often starts out the same"),
   normalize: z
     .enum(NORMALIZATIONS)
     .optional()
-    .describe("paper: divide the weights of a sum by their sum (on, the default), or take them as written"),
+    .describe("paper: divide the weights of a sum by their total (on, the default), or use them as written"),
 };
 /** Settings of the ways of combining. */
 type CombineSettings = z.output<z.ZodObject<typeof SETTINGS>>;
@@ -101,7 +101,7 @@ export const COMBINATIONS = {
   cat: CAT,
   paper: {
     ...ORDINARY,
-    summary: "parameters are averaged (⊕), a minus turns the effect round (⊖)",
+    summary: "parameters are averaged (⊕), a minus reverses the effect (⊖)",
     takes: ["negate", "normalize"],
     mixesFactors: true,
     averages: true,
@@ -116,7 +116,7 @@ export const COMBINATIONS = {
     byFisher: true,
   },
   linear: {
-    ...mixing("factors are summed apart, with √|w|, as peft does", [], () => weightedSum),
+    ...mixing("factors are summed separately, with √|w|, as in peft", [], () => weightedSum),
     sumsParameters: true,
   },
   svd: {
@@ -132,7 +132,7 @@ export const COMBINATIONS = {
   ties: mixing("prune, elect signs, average those that agree", ["density", "majority"], (settings) =>
     tiesMix(settings.density ?? 1, settings.majority ?? "total"),
   ),
-  dare: mixing("drop random entries, enlarge the rest, sum", ["density", "seed"], (settings) =>
+  dare: mixing("drop random entries, rescale the rest, sum", ["density", "seed"], (settings) =>
     dareMix(settings.density ?? 1, settings.seed ?? 0),
   ),
   "magnitude-prune": mixing("keep the largest entries, sum", ["density"], ({ density = 1 }) =>
@@ -140,7 +140,7 @@ export const COMBINATIONS = {
   ),
   product: {
     ...CAT,
-    summary: "turns one after another, the first one first; a weight is a power",
+    summary: "rotations one after another, the first one first; a weight is a power",
     multiplies: true,
   },
 } satisfies Record<string, Combination>;
@@ -174,7 +174,7 @@ export function findCombination({ type, ...settings }: CombineOptions): Combinat
     });
     throw new UsageError(
       "usage/combine",
-      `Cannot combine by type "${type}" with ${surplus.join(", ")}: it does not take that`,
+      `Cannot combine by type "${type}" with ${surplus.join(", ")}: which it does not use`,
       {
         hint: takers.length === 0 ? "Leave it out." : `Leave it out, or choose type ${takers.join(" or ")}.`,
       },

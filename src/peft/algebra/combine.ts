@@ -182,11 +182,11 @@ export async function combineFromStart(
   if (plan.startOf === null) {
     const found = isAverage
       ? "its changes are pruned"
-      : `the weights of the adapters that train it are ${weights.join(", ")}, expected a sum of 1`;
+      : `the weights of the adapters that train it are ${weights.join(", ")}, expected them to sum to 1`;
     throw new UsageError(
       "usage/combine",
       `Cannot combine tensor "${name}" without the base model: ${found}`,
-      { hint: "Name the base model with --model." },
+      { hint: "Give the base model with --model." },
     );
   }
   const { data: start } = await plan.startOf(name);

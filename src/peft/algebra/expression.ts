@@ -175,11 +175,7 @@ class Parser {
     if (this.#names.includes(text)) return text;
     const names = this.#names;
     const expected =
-      names.length === 0
-        ? "one that is given"
-        : names.length === 1
-          ? names[0]!
-          : `one of ${names.join(", ")}`;
+      names.length === 0 ? "a given adapter" : names.length === 1 ? names[0]! : `one of ${names.join(", ")}`;
     const parts = text.split("-");
     const isFactor = (part: string): boolean =>
       part !== "" && Number.isFinite(Number(part)) && this.#nextIs("*");
@@ -192,10 +188,10 @@ class Parser {
       `Cannot find adapter "${text}" at character ${at + 1} of "${this.#text}": expected ${expected}`,
       {
         hint: isDifference
-          ? `A name may hold a minus; write a difference with spaces: ${parts.join(" - ")}.`
+          ? `A name may contain a minus; write a difference with spaces: ${parts.join(" - ")}.`
           : match === null
             ? `Give it with --adapter ${text}=FOLDER.`
-            : `The nearest name is "${match}".`,
+            : `Did you mean "${match}"?`,
       },
     );
   }

@@ -55,7 +55,7 @@ export function refuseFisherOf(name: string, algebra: Algebra<unknown, unknown>)
   if (algebra.kind !== "vectors" || algebra.isLinear) return;
   throw new UsageError(
     "usage/combine",
-    `Cannot average adapters of method "${name}" by Fisher information: their change is not linear in their numbers`,
+    `Cannot average adapters of method "${name}" by Fisher information: their changes are not linear in their parameters`,
     { hint: "Choose type paper or cat, which add changes." },
   );
 }
@@ -72,13 +72,13 @@ export function refuseFisher(members: readonly Member[], algebra: Algebra<unknow
         ? "it is subtracted, scaled as a whole or of weight 0, expected a sum of adapters with positive weights"
         : missing === undefined
           ? null
-          : `it does not train "${missing}", which another does, expected the same`;
+          : `it does not train "${missing}", which another does, expected the same parameters`;
     if (found === null) continue;
     throw new UsageError(
       "usage/combine",
       `Cannot average adapter "${name}" by Fisher information: ${found}`,
       {
-        hint: "Write a sum like 0.7*a + 0.3*b of adapters of the same modules; scale or subtract the result.",
+        hint: "Write a sum like 0.7*a + 0.3*b of adapters on the same modules; scale or subtract the result.",
       },
     );
   }

@@ -58,7 +58,7 @@ function requireAlike(current: NumbersByName, contributions: readonly Contributi
       "usage/flag",
       "Cannot make an outer step: all contributions weigh 0, expected one above 0",
       {
-        hint: "Weigh each by its examples.",
+        hint: "Weight each by its number of examples.",
       },
     );
   }
@@ -69,7 +69,7 @@ function requireAlike(current: NumbersByName, contributions: readonly Contributi
     throw new UsageError(
       "usage/shape",
       `Cannot make an outer step: a contribution has ${found} numbers of "${name}", expected ${length}`,
-      { hint: "All contributions are to begin with the same adapter." },
+      { hint: "All contributions must start from the same adapter." },
     );
   }
 }

@@ -83,7 +83,7 @@ export function algebraOf(method: Method): Algebra<unknown, unknown> {
   if (algebra !== "not-composable") return algebra;
   throw new UsageError(
     "usage/combine",
-    `Cannot combine adapters of method "${name}": the method can hold neither a sum nor the negative of changes`,
-    { hint: "Merge one of them into the model, and train the other on that." },
+    `Cannot combine adapters of method "${name}": the method can represent neither sums nor negated changes`,
+    { hint: "Merge one of them into the model, and train the other on the result." },
   );
 }

@@ -22,7 +22,7 @@ export function refuseCut(
   throw refusal(
     members.slice(0, 1),
     "its changes have no rank of their own",
-    "two matrices a module",
+    "two matrices per module",
     "Choose type cat.",
   );
 }
@@ -33,8 +33,8 @@ export function refuseProduct(members: readonly Member[], algebra: Algebra<unkno
   if (!first || (algebra.kind === "vectors" && algebra.product !== "none")) return;
   throw refusal(
     [first],
-    `its method is "${first.adapter.method.name}", whose changes do not turn`,
-    "turns with a scale",
+    `its method is "${first.adapter.method.name}", whose changes are not rotations`,
+    "rotations with a scale",
     `Choose type cat, which adds changes, or train with ${TURNING.join(" or ")}.`,
   );
 }
@@ -44,7 +44,7 @@ export function refuseTerm(name: string, path: string, found: string): UsageErro
   return refusal(
     [{ name }],
     `"${path}" ${found}`,
-    "turns with a scale",
+    "rotations with a scale",
     "Choose type cat, which adds changes, or whole numbers as weights.",
   );
 }
@@ -89,7 +89,7 @@ export function refuseUnlike(members: readonly Member[], { averages }: Combinati
     if (path !== null) {
       throw refusal(
         [first, other],
-        `only one of them sits on "${path}"`,
+        `only one of them is on "${path}"`,
         "the same modules for an average of parameters",
         "Choose type cat, which adds changes of any modules.",
       );
@@ -164,7 +164,7 @@ function refuseUnlikeOptions(
   throw refusal(
     members,
     `their options at "${path}" are ${options} and ${otherOptions}`,
-    "equal ones",
+    "equal options",
     "Train both with the same options.",
   );
 }

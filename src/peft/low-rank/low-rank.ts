@@ -22,7 +22,7 @@ import { MODULES_TO_SAVE, WHOLE_MODULES } from "../trained-base/whole-modules.ts
 
 /** Fields of an options schema. */
 export const LOW_RANK_FIELDS = {
-  rank: z.int().min(1).default(8).describe("width R of the two thin matrices"),
+  rank: z.int().min(1).default(8).describe("rank R of the two thin matrices"),
   alpha: z.number().positive().default(16).describe("scale α; the update is multiplied by α/R"),
   dropout: z.number().min(0).lt(1).default(0).describe("dropout on the inputs of the update, in training"),
   rslora: z.boolean().default(false).describe("scale by α/√R instead of α/R"),
@@ -30,16 +30,16 @@ export const LOW_RANK_FIELDS = {
     .enum(LOW_RANK_STARTS)
     .default("default")
     .describe("initialization of A and B: A uniform or normal, or both from the weight"),
-  rankPattern: z.record(z.string(), z.int().min(1)).default({}).describe("other ranks by module pattern"),
+  rankPattern: z.record(z.string(), z.int().min(1)).default({}).describe("different ranks by module pattern"),
   alphaPattern: z
     .record(z.string(), z.number().positive())
     .default({})
-    .describe("other scales by module pattern"),
+    .describe("different scales by module pattern"),
   ...MODULES_TO_SAVE,
   bias: z
     .enum(["none", "all", "lora_only"])
     .default("none")
-    .describe("biases of the base that are trained too: none, all, or those of the adapted modules"),
+    .describe("biases of the base to train as well: none, all, or those of the adapted modules"),
 };
 const FIELDS = z.strictObject(LOW_RANK_FIELDS);
 /** Options that only some methods have: `loraBias`, a bias of the second matrix; `targetParameters`, as in `stacks.ts`; tokens, as in `trained-tokens.ts`. */

@@ -22,7 +22,7 @@ export const TARGET_PARAMETERS = {
     .array(z.string())
     .default([])
     .describe(
-      "parameters that get an adapter too, by the ends of their paths: whole stacks of experts (gate_up_proj, down_proj), or a module's weight (gate.weight)",
+      "parameters that get an adapter as well, by the ends of their paths: whole stacks of experts (gate_up_proj, down_proj), or a module's weight (gate.weight)",
     ),
 };
 const [A, B] = LINEAR_NAMES;

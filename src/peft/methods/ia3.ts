@@ -34,7 +34,7 @@ const OPTIONS = z.strictObject({
     .nullable()
     .default(null)
     .describe(
-      "targets whose input is scaled instead of their output, by name or by an expression for the whole path; the last ones of a feed-forward part, unless given",
+      "targets whose input is scaled instead of their output, by name or by a regular expression for the whole path; default: the last ones of the feed-forward part",
     ),
   ...MODULES_TO_SAVE,
 });
@@ -172,8 +172,8 @@ function requireTargets(names: readonly string[], sites: readonly SiteSpec[]): v
   const targets = lastNames(sites.map(({ name }) => name)).join(", ");
   throw new UsageError(
     "usage/target-modules",
-    `Cannot scale the input of ${others.join(", ")}: none of the targets is called so, expected some of ${targets}`,
-    { hint: "Name them among the target modules too, or leave them out of the feed-forward modules." },
+    `Cannot scale the input of ${others.join(", ")}: no target has this name, expected some of ${targets}`,
+    { hint: "Add them to the target modules, or leave them out of the feed-forward modules." },
   );
 }
 

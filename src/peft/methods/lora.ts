@@ -40,11 +40,11 @@ const OPTIONS = z
     ...LOW_RANK_FIELDS,
     ...TARGET_PARAMETERS,
     ...TRAINED_TOKENS,
-    loraBias: z.boolean().default(false).describe("give the second matrix a bias of its own"),
+    loraBias: z.boolean().default(false).describe("give the second matrix its own bias"),
   })
   .refine(({ loraBias, init }) => !loraBias || init === "default", {
     path: ["loraBias"],
-    message: "expected it with init default alone, as in peft",
+    message: "expected it only with init default, as in peft",
   });
 
 /** The bias of B times s, [out], added. */

@@ -49,28 +49,28 @@ const OPTIONS = z.strictObject({
     .max(4)
     .nullable()
     .default(null)
-    .describe("bits of a code, 2, 3 or 4; without it those of a quantized base, or 4"),
+    .describe("bits of a code: 2, 3 or 4; default: those of a quantized base, or 4"),
   groupSize: z
     .int()
     .min(0)
     .nullable()
     .default(null)
-    .describe("inputs that share a scale, 0: all of a row; without it those of a quantized base, or 0"),
+    .describe(
+      "number of inputs that share a scale, 0: all of a row; default: that of a quantized base, or 0",
+    ),
   init: z
     .enum(SCALE_STARTS)
     .default("clip")
-    .describe(
-      "how a base of floats is quantized: by its whole range, or with the ends cut off where that is nearer",
-    ),
+    .describe("how a float base is quantized: over its whole range, or clipped where that is closer"),
   scales: z
     .enum(TRAINED_SCALES)
     .default("group")
-    .describe("what is trained: the scale of every group, or one factor for all scales of a row"),
+    .describe("what is trained: the scale of each group, or one factor for all scales of a row"),
   ownCodes: z
     .enum(OWN_CODES)
     .default("all")
     .describe(
-      "quantized weights that are trained as they are: all, or, as once, those in codes of kinds that graft writes; others are quantized anew",
+      "which quantized weights keep their codes: all, or, as in older versions, those of types that graft writes; the others are quantized again",
     ),
   ...MODULES_TO_SAVE,
 });
@@ -107,7 +107,7 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
     // The scales belong to the codes: both are made at once. Changes of them start at 0.
     init: () => {},
     initialChange: {
-      because: "A base of floats is quantized first; one that is quantized already starts as it is.",
+      because: "A float base is quantized first; a quantized base is used as it is.",
     },
   },
 

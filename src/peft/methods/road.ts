@@ -172,8 +172,8 @@ function refuseProjection({ path }: SitePlace): void {
   if (matchSuffix("residual", path)) return;
   throw new UsageError(
     "usage/flag",
-    `Cannot turn "${path}" at the ends of prompts alone: it is a projection, expected the residual stream`,
-    { hint: "Choose residual as target module, in some layers, or all positions." },
+    `Cannot rotate "${path}" only at the ends of prompts: it is a projection, expected the residual stream`,
+    { hint: "Choose residual as the target module, in some layers, or all positions." },
   );
 }
 

@@ -75,7 +75,7 @@ export const snell = defineMethod<SnellOptions, SnellSite>({
     },
     initialChange: {
       because:
-        "The kernel of random factors is not zero: a weight changes by about 1 % at a width of 128, by less where it is wider.",
+        "The kernel of random factors is not zero: weights change by about 1 % at a width of 128, and by less at larger widths.",
     },
   },
   frozen: {

@@ -27,14 +27,16 @@ import { MODULES_TO_SAVE, WHOLE_MODULES, joinWholeModules } from "../trained-bas
 import { torchUniform } from "./vera/torch-uniform.ts";
 
 const OPTIONS = z.strictObject({
-  rank: z.int().min(1).default(256).describe("width R of the two shared matrices"),
-  dInitial: z.number().default(0.1).describe("start of the vector d between the shared matrices"),
+  rank: z.int().min(1).default(256).describe("rank R of the two shared matrices"),
+  dInitial: z.number().default(0.1).describe("initial value of the vector d between the shared matrices"),
   dropout: z.number().min(0).lt(1).default(0).describe("dropout on the inputs of the update, in training"),
   projectionSeed: z.int().min(0).default(0).describe("seed of the shared matrices"),
   saveProjection: z
     .boolean()
     .default(true)
-    .describe("keep the shared matrices in the adapter's file; else readers draw them again of their seed"),
+    .describe(
+      "store the shared matrices in the adapter's file; otherwise readers regenerate them from the seed",
+    ),
   ...MODULES_TO_SAVE,
 });
 type VeraOptions = z.output<typeof OPTIONS>;
@@ -122,7 +124,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
   algebra: {
     kind: "factors",
     refuses: () => null,
-    notConcatenable: "the vectors of two adapters make no adapter of one pair of vectors",
+    notConcatenable: "the vectors of two adapters cannot be combined into one pair of vectors",
     suffixes: [LAMBDA_D, LAMBDA_B],
     sizeOf: ({ [LAMBDA_B]: b }) => ({ kind: "linear", inFeatures: 1, outFeatures: b?.data.length ?? 1 }),
     split: ({ tensors }: SiteState<VeraSite>) => ({

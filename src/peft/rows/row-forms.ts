@@ -44,7 +44,7 @@ export async function formRows(
   const { batch } = adapter.method;
   const vectors = vectorsOf(base, adapter);
   if (batch === "not-batchable") return `its method is ${adapter.method.name}`;
-  if (!vectors) return "it has more of the base than vectors";
+  if (!vectors) return "it trains more of the base than vectors";
   // Vectors outside the modules are not picked: all rows read those of the base.
   if (batch.added && vectors.length > 0) return `it has ${vectors[0]!.name} of its own`;
   const bias = vectors.find(

@@ -29,12 +29,12 @@ export function selectParameters<P extends Candidate>(
     const stacks = candidates.filter(({ spec }) => spec.kind === "stack").map(({ path }) => path);
     throw new UsageError(
       "usage/target-modules",
-      `Cannot find target parameters "${unmatched.join(", ")}": no stack of matrices and no module's weight is called so`,
+      `Cannot find target parameters "${unmatched.join(", ")}": no stack of matrices and no module weight has this name`,
       {
         hint:
           stacks.length > 0
             ? `Choose among ${lastNames(stacks).join(", ")}.`
-            : "Name modules as target modules: the model has no stacks of matrices.",
+            : "Use target modules instead: the model has no stacks of matrices.",
       },
     );
   }

@@ -122,7 +122,7 @@ describe("patterns", () => {
 
 test("selectTargets() says the nearest name first, and all others", () => {
   assert.throws(() => pathsOf({ ...ALL, modules: ["q_porj"] }), {
-    message: /no module matches, nearest is "q_proj"/,
+    message: /no module matches, the nearest is "q_proj"/,
     hint: /q_proj.*c_proj.*all-linear|q_proj.*o_proj.*all-linear/,
   });
 });
@@ -151,7 +151,7 @@ test("patterns that search without end are answered at once, and too long ones r
   assert.equal(selectTargets(candidates, { ...all, exclude: hard }).length, 1);
   assert.throws(() => selectTargets(candidates, { ...all, modules: "q".repeat(100_000) }), {
     code: "usage/target-modules",
-    message: /certainly ends/,
+    message: /guaranteed to end/,
   });
   assert.ok(processorMs() - started < 2000);
 });

@@ -100,8 +100,8 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
   if (selected.length === 0 && paths.some(matches)) {
     throw new UsageError(
       "usage/target-modules",
-      `Cannot adapt modules "${String(modules)}": layers and exclusions leave none of them`,
-      { hint: "Name other layers, or leave them out to adapt all." },
+      `Cannot adapt modules "${String(modules)}": none of them is left after layers and exclusions`,
+      { hint: "Give other layers, or leave them out to adapt all." },
     );
   }
   if (selected.length === 0 && modules.length > 0) throw noMatch(String(modules), paths);
@@ -134,7 +134,7 @@ export function withoutTrainedWhole<C extends Candidate>(
 function bothTrainedAndAdapted(path: string): UsageError {
   return new UsageError(
     "usage/target-modules",
-    `Cannot put an adapter on "${path}": the module is trained whole, expected one of both`,
+    `Cannot put an adapter on "${path}": the module is trained whole, expected only one of the two`,
     { hint: `Leave "${path}" out of the target modules, or out of the modules to save.` },
   );
 }
@@ -153,7 +153,7 @@ export function modulesOfRoles(
   throw new UsageError(
     "usage/target-modules",
     `Cannot choose target modules: the model has none for ${roles.join(", ")}, expected one`,
-    { hint: "Name the modules, or take all-linear." },
+    { hint: "Give the modules by name, or use all-linear." },
   );
 }
 
@@ -188,9 +188,9 @@ function compile(source: string, given: string): (path: string) => boolean {
     } catch (cause) {
       throw new UsageError(
         "usage/target-modules",
-        `Cannot read module pattern "${given}": not a regular expression that certainly ends`,
+        `Cannot read module pattern "${given}": not a regular expression that is guaranteed to end`,
         {
-          hint: "Close its brackets, write a backslash before them, or name the modules in a list.",
+          hint: "Close or escape its brackets, or list the modules by name.",
           cause,
         },
       );
@@ -208,7 +208,7 @@ function noMatch(wanted: string, paths: readonly string[]): UsageError {
     .map(({ name }) => name);
   return new UsageError(
     "usage/target-modules",
-    `Cannot find target modules "${wanted}": no module matches, nearest is "${nearest[0]}"`,
+    `Cannot find target modules "${wanted}": no module matches, the nearest is "${nearest[0]}"`,
     { hint: `Choose among ${nearest.join(", ")}, or all-linear.` },
   );
 }

@@ -72,12 +72,12 @@ function idsByModule(model: Model, tokens: TrainedTokens): Map<string, readonly 
   const odd = lists.find(([name]) => !modules.some((path) => means(name, path)));
   if (odd) {
     const names = lastNames(modules).join(" or ");
-    throw cannotTrain(`"${odd[0]}" is no table of tokens, expected ${names}`, `Choose ${names}.`);
+    throw cannotTrain(`"${odd[0]}" is not a token embedding, expected ${names}`, `Choose ${names}.`);
   }
   const found = new Map<string, readonly number[]>();
   for (const path of modules) {
     const [own, twice] = lists.filter(([name]) => means(name, path));
-    if (twice) throw cannotTrain(`"${path}" is named twice`, "Name each module once.");
+    if (twice) throw cannotTrain(`"${path}" is given twice`, "Give each module once.");
     if (own) found.set(path, requireIds(own[1], tableOf(model, path).shape[0]!));
   }
   return found;
@@ -87,7 +87,7 @@ function idsByModule(model: Model, tokens: TrainedTokens): Map<string, readonly 
 function modulesOfTokens({ embedding, hasVocabularyHead, headTensor }: Model): readonly string[] {
   if (embedding) return [embedding.name, ...(hasVocabularyHead ? [moduleOf(headTensor.name)] : [])];
   throw cannotTrain(
-    "the model has no table of tokens, expected a model that reads texts",
+    "the model has no token embedding, expected a model that reads text",
     "Leave the tokens out.",
   );
 }
@@ -104,7 +104,7 @@ function refuseOtherwiseTrained(module: string, sites: Sites, whole: readonly st
   const hasAdapter = sites.has(module);
   if (!hasAdapter && !whole.some((name) => isWithin(name, module))) return;
   throw cannotTrain(
-    `"${module}" ${hasAdapter ? "has an adapter" : "is trained whole"}, expected its rows alone`,
+    `"${module}" ${hasAdapter ? "has an adapter" : "is trained whole"}, expected only its rows to be trained`,
     "Leave the module out of the target modules and the modules to save, or the tokens out.",
   );
 }
@@ -114,12 +114,12 @@ function requireIds(tokens: readonly (number | string)[], numRows: number): read
     if (typeof token === "number" && token < numRows) return token;
     throw cannotTrain(
       `the model has no token ${JSON.stringify(token)}, expected ids from 0 to ${numRows - 1}`,
-      "Give ids of the vocabulary; texts are read by trainings alone.",
+      "Give ids of the vocabulary; only graft train accepts texts.",
     );
   });
   const twice = ids.find((id, i) => ids.indexOf(id) !== i);
   if (twice === undefined) return ids;
-  throw cannotTrain(`token ${twice} is there twice, expected each once`, "Name each token once.");
+  throw cannotTrain(`token ${twice} is given twice, expected each once`, "Give each token once.");
 }
 
 function cannotTrain(found: string, hint: string): UsageError {

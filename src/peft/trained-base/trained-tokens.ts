@@ -9,7 +9,7 @@ export const TRAINED_TOKENS = {
     .union([LIST, z.record(z.string(), LIST)])
     .default([])
     .describe(
-      'tokens whose rows of the embedding are trained too, and of a head that is tied to it: ids, or texts that are one token; or lists by module, as {embed_tokens: [5, "<tool>"], lm_head: [5]}',
+      'tokens whose embedding rows (and rows of a tied head) are trained too: ids, or texts of a single token; or lists by module, as {embed_tokens: [5, "<tool>"], lm_head: [5]}',
     ),
 };
 

@@ -8,7 +8,7 @@ export const MODULES_TO_SAVE = {
     .nullable()
     .default(null)
     .describe(
-      "modules that are trained whole and saved beside the adapter, by name or path; the head of a model that classifies texts, unless given",
+      "modules that are trained whole and saved with the adapter, by name or path; default: the head, if the model classifies texts",
     ),
 };
 const FIELDS = z.object(MODULES_TO_SAVE);

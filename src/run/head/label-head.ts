@@ -188,7 +188,7 @@ function requireTargets(model: Model, numPositions: number, targets: Float32Arra
     "usage/shape",
     `Cannot compute the loss of examples with ${found} numbers each: expected ${wanted}${problem === null ? "" : `, as the model is for ${problem}`}`,
     {
-      hint: "Read the data with the kind of rows that the model's objective names, and the model's own classes.",
+      hint: "Read the data with the kind of rows that the objective of the model names, and with the classes of the model.",
     },
   );
 }

@@ -56,7 +56,7 @@ export class Borrowed<N = unknown> implements Stretch {
   /** @throws TypeError, RangeError for what cannot be lent; `what` names the tensor. */
   constructor({ dtype, shape, data }: HostTensor, what: string) {
     const array = DTYPES[dtype]?.array;
-    if (!array) throw new TypeError(`${what} is of type "${dtype as string}", which is none of graft's`);
+    if (!array) throw new TypeError(`${what} is of type "${dtype as string}", which graft does not have`);
     const kind = types.isTypedArray(data) ? data[Symbol.toStringTag] : typeof data;
     if (kind !== array.name) throw new TypeError(`${what} is ${dtype} in ${kind}, expected ${array.name}`);
     const { buffer } = data;

@@ -10,8 +10,8 @@ export function claim<T>(what: string, sizeBytes: number, make: () => T): T {
     if (!(cause instanceof RangeError)) throw cause;
     throw new CapacityError(
       "capacity/memory",
-      `Cannot make ${what}: ${showByteSize(sizeBytes)}, expected no more than the machine has`,
-      { hint: "Choose smaller sizes; those of an adapter follow its rank.", cause },
+      `Cannot make ${what}: ${showByteSize(sizeBytes)}, expected no more than this machine has`,
+      { hint: "Choose smaller sizes; those of an adapter depend on its rank.", cause },
     );
   }
 }

@@ -143,7 +143,7 @@ describe("pages of a file", { skip: !canBringPages() }, () => {
     memory.giveBack();
     await assert.rejects(async () => await memory.take(), {
       code: "failed/write",
-      message: /what waits in "a.unnamed"/,
+      message: /what is stored in "a.unnamed"/,
       hint: /--resume/,
     });
     await pages.close();

@@ -123,8 +123,8 @@ class PagesOfFile implements Pages {
     if (isThere) return false;
     throw new FailedError(
       "failed/write",
-      `Cannot bring back what waits in "${path}": the disk does not give it, or has no room for it`,
-      { hint: "Check the disk, and go on from the newest checkpoint with --resume." },
+      `Cannot read back what is stored in "${path}": the disk cannot be read, or is full`,
+      { hint: "Check the disk, and resume from the newest checkpoint with --resume." },
     );
   }
 

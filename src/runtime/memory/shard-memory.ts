@@ -215,7 +215,7 @@ export class ShardMemory implements VectorMemory {
     const needed = this.#takenBytes + held + sizeOf(wanted);
     return new CapacityError(
       "capacity/memory",
-      `Cannot hold ${wanted.map(({ name }) => name).join(", ")}: it needs ${needed} bytes with what is used beside it, expected at most ${this.budgetBytes}`,
+      `Cannot hold ${wanted.map(({ name }) => name).join(", ")}: it needs ${needed} bytes together with what is used at the same time, expected at most ${this.budgetBytes}`,
       { hint: `Give --resident-memory ${showByteSize(needed)} or more.` },
     );
   }

@@ -122,69 +122,69 @@ export type TrainInput = {
   readonly resume?: boolean | undefined;
   /** Replace the run in the output folder; default: false */
   readonly overwrite?: boolean | undefined;
-  /** lora, dora, road-lora: width R of the two thin matrices; default 8. vera: width R of the two shared matrices; default 256. snell: width R of the two thin factors; default 8 */
+  /** lora, dora, road-lora: rank R of the two thin matrices; default 8. vera: rank R of the two shared matrices; default 256. snell: rank R of the two thin factors; default 8 */
   readonly rank?: number | undefined;
-  /** lora, dora, road-lora: scale α; the update is multiplied by α/R; default 16. snell: start of the kernel's factor α; pieces take α and -α in turn; default 1 */
+  /** lora, dora, road-lora: scale α; the update is multiplied by α/R; default 16. snell: initial value of the kernel's factor α; pieces alternate between α and -α; default 1 */
   readonly alpha?: number | undefined;
   /** lora, dora, road-lora, vera, snell: dropout on the inputs of the update, in training; default 0 */
   readonly dropout?: number | undefined;
   /** lora, dora: scale by α/√R instead of α/R; default false */
   readonly rslora?: boolean | undefined;
-  /** lora, dora: initialization of A and B: A uniform or normal, or both from the weight; default "default". peqa: how a base of floats is quantized: by its whole range, or with the ends cut off where that is nearer; default "clip" */
+  /** lora, dora: initialization of A and B: A uniform or normal, or both from the weight; default "default". peqa: how a float base is quantized: over its whole range, or clipped where that is closer; default "clip" */
   readonly init?: "default" | "gaussian" | "pissa" | "olora" | "rtn" | "clip" | undefined;
-  /** lora, dora: other ranks by module pattern; default {} */
+  /** lora, dora: different ranks by module pattern; default {} */
   readonly rankPattern?: Readonly<Record<string, number>> | undefined;
-  /** lora, dora: other scales by module pattern; default {} */
+  /** lora, dora: different scales by module pattern; default {} */
   readonly alphaPattern?: Readonly<Record<string, number>> | undefined;
-  /** lora, dora, ia3, road, road-lora, vera, snell, peqa: modules that are trained whole and saved beside the adapter, by name or path; the head of a model that classifies texts, unless given */
+  /** lora, dora, ia3, road, road-lora, vera, snell, peqa: modules that are trained whole and saved with the adapter, by name or path; default: the head, if the model classifies texts */
   readonly modulesToSave?: readonly string[] | null | undefined;
-  /** lora, dora: biases of the base that are trained too: none, all, or those of the adapted modules; default "none" */
+  /** lora, dora: biases of the base to train as well: none, all, or those of the adapted modules; default "none" */
   readonly bias?: "none" | "all" | "lora_only" | undefined;
-  /** lora: parameters that get an adapter too, by the ends of their paths: whole stacks of experts (gate_up_proj, down_proj), or a module's weight (gate.weight); default [] */
+  /** lora: parameters that get an adapter as well, by the ends of their paths: whole stacks of experts (gate_up_proj, down_proj), or a module's weight (gate.weight); default [] */
   readonly targetParameters?: readonly string[] | undefined;
-  /** lora, dora, trainable-tokens: tokens whose rows of the embedding are trained too, and of a head that is tied to it: ids, or texts that are one token; or lists by module, as {embed_tokens: [5, "<tool>"], lm_head: [5]}; default [] */
+  /** lora, dora, trainable-tokens: tokens whose embedding rows (and rows of a tied head) are trained too: ids, or texts of a single token; or lists by module, as {embed_tokens: [5, "<tool>"], lm_head: [5]}; default [] */
   readonly trainableTokenIndices?: readonly (number | string)[] | Readonly<Record<string, readonly (number | string)[]>> | undefined;
-  /** lora: give the second matrix a bias of its own; default false */
+  /** lora: give the second matrix its own bias; default false */
   readonly loraBias?: boolean | undefined;
-  /** ia3: targets whose input is scaled instead of their output, by name or by an expression for the whole path; the last ones of a feed-forward part, unless given */
+  /** ia3: targets whose input is scaled instead of their output, by name or by a regular expression for the whole path; default: the last ones of the feed-forward part */
   readonly feedforwardModules?: readonly string[] | string | null | undefined;
-  /** road, road-lora: numbers for each pair of outputs: 2, 4 or 8; default "road_1" */
+  /** road, road-lora: parameters for each pair of outputs: 2, 4 or 8; default "road_1" */
   readonly variant?: "road_1" | "road_2" | "road_4" | undefined;
-  /** road, road-lora: outputs of a group, inside which pairs are formed; the largest that fits, up to 64, unless given. peqa: inputs that share a scale, 0: all of a row; without it those of a quantized base, or 0 */
+  /** road, road-lora: outputs in a group, within which pairs are formed; default: the largest that fits, up to 64. peqa: number of inputs that share a scale, 0: all of a row; default: that of a quantized base, or 0 */
   readonly groupSize?: number | null | undefined;
-  /** road: the pairs that are turned; adapters of the two halves share no number, so they add up exactly; default "all" */
+  /** road: the pairs that are rotated; adapters of the two halves share no parameter, so they add up exactly; default "all" */
   readonly pairs?: "all" | "lower" | "upper" | undefined;
-  /** road: tokens whose residual stream is turned: all, or the last of a prompt (in training before every answer that is learned); default "all" */
+  /** road: tokens whose residual stream is rotated: all, or the last of a prompt (in training, before every answer that is trained on); default "all" */
   readonly positions?: "all" | "prompt-end" | undefined;
-  /** vera: start of the vector d between the shared matrices; default 0.1 */
+  /** vera: initial value of the vector d between the shared matrices; default 0.1 */
   readonly dInitial?: number | undefined;
   /** vera: seed of the shared matrices; default 0 */
   readonly projectionSeed?: number | undefined;
-  /** vera: keep the shared matrices in the adapter's file; else readers draw them again of their seed; default true */
+  /** vera: store the shared matrices in the adapter's file; otherwise readers regenerate them from the seed; default true */
   readonly saveProjection?: boolean | undefined;
   /** snell: function of two rows of the factors that gives an entry of the update; default "piecewise-linear" */
   readonly kernel?: "piecewise-linear" | "softmax" | "linear" | "polynomial" | "sigmoid" | "rbf" | undefined;
-  /** snell: segments of a row, in the kernels piecewise-linear and softmax; default 2 */
+  /** snell: segments of a row, for the kernels piecewise-linear and softmax; default 2 */
   readonly pieces?: number | undefined;
-  /** snell: train the kernel's own numbers too; default true */
+  /** snell: train the kernel's own parameters too; default true */
   readonly learnKernel?: boolean | undefined;
-  /** snell: what becomes of entries above the threshold: times their distance, their size, kept, those of the start kept, or no threshold; default "soft" */
+  /** snell: what happens to entries above the threshold: multiplied by their distance or by their size, kept, kept as chosen at the start, or no threshold; default "soft" */
   readonly sparsify?: "soft" | "hard-magnitude" | "hard" | "fixed" | "none" | undefined;
   /** snell: share of the update's entries that are zero; default 0.9 */
   readonly sparsity?: number | undefined;
-  /** snell: other shares by module pattern; default {} */
+  /** snell: different shares by module pattern; default {} */
   readonly sparsityPattern?: Readonly<Record<string, number>> | undefined;
-  /** snell: what soft differentiates beside the entry: its size and the threshold, its size, nothing; default "threshold" */
+  /** snell: what soft differentiates in addition to the entry: its size and the threshold, its size, or nothing; default "threshold" */
   readonly through?: "threshold" | "magnitude" | "nothing" | undefined;
-  /** snell: subtract what the start changes, so that training begins at the base; the file is twice as large; default false */
+  /** snell: subtract the initial change, so that training starts at the base; doubles the file size; default false */
   readonly zeroStart?: boolean | undefined;
-  /** snell: share of a batch's rows to which the update adds nothing, in training; default 0 */
+  /** snell: share of the rows of a batch to which the update is not applied, in training; default 0 */
   readonly dropPath?: number | undefined;
-  /** peqa: bits of a code, 2, 3 or 4; without it those of a quantized base, or 4 */
+  /** peqa: bits of a code: 2, 3 or 4; default: those of a quantized base, or 4 */
   readonly bits?: number | null | undefined;
-  /** peqa: what is trained: the scale of every group, or one factor for all scales of a row; default "group" */
+  /** peqa: what is trained: the scale of each group, or one factor for all scales of a row; default "group" */
   readonly scales?: "group" | "row" | undefined;
-  /** peqa: quantized weights that are trained as they are: all, or, as once, those in codes of kinds that graft writes; others are quantized anew; default "all" */
+  /** peqa: which quantized weights keep their codes: all, or, as in older versions, those of types that graft writes; the others are quantized again; default "all" */
   readonly ownCodes?: "all" | "written" | undefined;
   /** adamw: decay of the running mean of gradients; default 0.9. lion: share of the momentum in the update direction; default 0.9 */
   readonly beta1?: number | undefined;

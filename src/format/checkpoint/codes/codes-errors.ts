@@ -17,7 +17,7 @@ export function showSetting(value: unknown): string {
 /** A variant that graft does not read. */
 export function refusedVariant(path: string, found: string, expected: string): UsageError {
   return new UsageError("usage/quantization", `Cannot open model "${path}": ${found}, expected ${expected}`, {
-    hint: "Quantize the model again without what graft does not read, or take a GGUF file or floats of it.",
+    hint: "Quantize the model again without settings that graft does not support, or use a GGUF file or the float model.",
   });
 }
 
@@ -27,7 +27,7 @@ export function damagedCodes(path: string, name: string, found: string, expected
     "format/tensor",
     `Cannot read tensor "${name}" of "${path}": ${found}, expected ${expected}`,
     {
-      hint: "The file does not fit its quantization settings: download or convert the model again.",
+      hint: "The file does not match its quantization settings: download or convert the model again.",
     },
   );
 }

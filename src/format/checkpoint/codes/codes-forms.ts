@@ -64,6 +64,6 @@ export async function findForm(folder: Folder, config: JsonObject): Promise<Foun
   throw new UsageError(
     "usage/quantization",
     `Cannot open model "${folder.path}": its weights are quantized by ${showValue(method)}, expected floats or codes of ${CODES_FORMS.map(({ name }) => name).join(", ")}`,
-    { hint: "Take the model as it was before, in floats, or a GGUF file of it." },
+    { hint: "Use the original float model, or a GGUF file of it." },
   );
 }

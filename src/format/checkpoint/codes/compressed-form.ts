@@ -104,7 +104,7 @@ function requireKnown(path: string, settings: JsonObject): void {
 
 /** What is not read of a group of layers. */
 function problemOf({ weights }: JsonObject): string[] {
-  if (!isObject(weights)) return ["activations alone"];
+  if (!isObject(weights)) return ["only activations"];
   const { num_bits: bits, type = "int", block_structure: block = null } = weights;
   const isKnown = type === "float" ? bits === 8 : CODE_BITS.some((known) => known === bits);
   return [

@@ -45,7 +45,7 @@ const writing: FormWriting = {
           : null;
     if (problem !== null) {
       throw new UsageError("usage/quantization", `Cannot write model "${modelName}" as gptq: ${problem}`, {
-        hint: "Write a folder of graft's own with --to packed.",
+        hint: "Write a folder in graft's own format with --to packed.",
       });
     }
     if (old !== null) return { ...old, quant_method: "gptq" };
@@ -118,8 +118,8 @@ function packZeros(
     const expected = `${offset} to ${last} in version ${offset === 0 ? 2 : 1} of the form`;
     throw new UsageError(
       "usage/quantization",
-      `Cannot write "${name}" as gptq: a zero of it is ${unfit}, expected ${expected}`,
-      { hint: "Write a folder of graft's own with --to packed." },
+      `Cannot write "${name}" as gptq: one of its zeros is ${unfit}, expected ${expected}`,
+      { hint: "Write a folder in graft's own format with --to packed." },
     );
   }
   const [numRows, numGroups] = dimsOf(shape, 2);

@@ -70,7 +70,7 @@ function findOne(weights: Safetensors, key: string, name: string, storage: Stora
     throw new FormatError(
       "format/tensor",
       `Cannot read tensor "${name}" of "${weights.path}": codes ${found[0]}, scale ${found[1]}, zero ${found[2]}, expected U8 [rows, bytes], F32 and U8 [rows, groups]`,
-      { hint: "The file is damaged or was changed: write the model again with graft merge --to packed." },
+      { hint: "The file is damaged or was modified: write the model again with graft merge --to packed." },
     );
   }
   const sizeBytes = [codes, scale, zero].reduce((sum, part) => sum + part.sizeBytes, 0);

@@ -69,7 +69,7 @@ function namePreTokenizer(modelName: string, { normalizer, pre_tokenizer, model 
   const types = [...stepsOf(normalizer), ...stepsOf(pre_tokenizer)].map(({ type }) => type).join(", ");
   throw cannotWrite(
     modelName,
-    `it cuts text by ${types || "nothing"}${model.ignore_merges === true ? " ignoring merges" : ""} with settings of its own`,
+    `it splits text by ${types || "nothing"}${model.ignore_merges === true ? " ignoring merges" : ""} with custom settings`,
     `the way of ${Object.keys(PRE_TOKENIZERS).join(", ")}`,
   );
 }

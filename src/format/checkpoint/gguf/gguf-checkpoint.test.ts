@@ -287,7 +287,7 @@ const REFUSED: readonly [string, () => string, string, RegExp][] = [
       return tiny(settings, WITHOUT_NORMS);
     },
     "format/file",
-    /exaone4\.attention\.sliding_window_pattern is no list of true and false/,
+    /exaone4\.attention\.sliding_window_pattern is not a list of true and false/,
   ],
   [
     "half of the rows of a tensor alone",

@@ -62,8 +62,8 @@ function listSources(file: GgufFile, rules: GgufRules, numBlocks: number): Reado
     if (found === null || !hasFitting(found.change, tensor)) {
       throw new FormatError(
         "format/tensor",
-        `Cannot open model "${file.path}": tensor "${tensor.name}" [${tensor.shape.join(", ")}], expected tensors of ${rules.architecture} alone`,
-        { hint: "The file holds a variant of the model that graft does not know: use another." },
+        `Cannot open model "${file.path}": tensor "${tensor.name}" [${tensor.shape.join(", ")}], expected only tensors of ${rules.architecture}`,
+        { hint: "The file contains a variant of the model that graft does not support: use another file." },
       );
     }
     const change = isAsInFolders(found.change, tensor) ? null : found.change;
@@ -193,7 +193,7 @@ function undone<T>({ path }: GgufFile, name: string, undo: () => T): T {
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     throw new FormatError("format/tensor", `Cannot read tensor "${name}" of "${path}": ${error.message}`, {
-      hint: "The file's settings do not fit its tensors: convert the model to GGUF again.",
+      hint: "The settings of the file do not match its tensors: convert the model to GGUF again.",
       cause: error,
     });
   }

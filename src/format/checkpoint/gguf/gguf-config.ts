@@ -68,7 +68,7 @@ function readSetting(
   if (absent === "refused" || found !== undefined) {
     throw new FormatError(
       "format/file",
-      `Cannot read GGUF file "${file.path}": setting ${name} is ${list ? `no list of ${list.what}, expected one` : "missing or a list, expected a number"}`,
+      `Cannot read GGUF file "${file.path}": setting ${name} is ${list ? `not a list of ${list.what}, expected one` : "missing or a list, expected a number"}`,
       { hint: "Convert the model to GGUF again." },
     );
   }

@@ -25,7 +25,7 @@ describe("tensors among the settings of a GGUF file", () => {
         {
           code: "format/file",
           message:
-            'Cannot read GGUF file "x.gguf": setting xielu.alpha_p is no list of 2 numbers, expected one',
+            'Cannot read GGUF file "x.gguf": setting xielu.alpha_p is not a list of 2 numbers, expected one',
         },
       );
     }

@@ -19,7 +19,7 @@ export function tensorsOfSettings(
     if (values.length !== numBlocks || !values.every((value) => typeof value === "number")) {
       throw new FormatError(
         "format/file",
-        `Cannot read GGUF file "${file.path}": setting ${setting} is no list of ${numBlocks} numbers, expected one`,
+        `Cannot read GGUF file "${file.path}": setting ${setting} is not a list of ${numBlocks} numbers, expected one`,
         { hint: "Convert the model to GGUF again." },
       );
     }

@@ -29,7 +29,7 @@ function requirePlainTokens(modelName: string, { added_tokens = [] }: TokenizerJ
   if (odd === undefined) return;
   throw cannotWrite(
     modelName,
-    `token ${JSON.stringify(odd.content)} takes spaces or stands for whole words alone`,
+    `token ${JSON.stringify(odd.content)} strips spaces or matches whole words only`,
     "tokens without such rules",
   );
 }
@@ -100,7 +100,7 @@ function otherEnds(
   if (others.length > OTHER_ENDS.length) {
     throw cannotWrite(
       modelName,
-      `the ids ${others.join(", ")} end a text beside eos`,
+      `the ids ${others.join(", ")} end a text in addition to eos`,
       `at most ${OTHER_ENDS.length} of them`,
     );
   }

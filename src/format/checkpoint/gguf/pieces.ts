@@ -123,7 +123,7 @@ function findPrefix(modelName: string, { normalizer, pre_tokenizer, model }: Tok
   const types = [...isNormal, ...isCut].map(({ type }) => type).join(", ");
   throw cannotWrite(
     modelName,
-    `its pieces come from text changed by ${types || "nothing"}`,
-    "signs for spaces and no cuts",
+    `its pieces come from text modified by ${types || "nothing"}`,
+    "signs for spaces and no splitting",
   );
 }

@@ -96,6 +96,6 @@ export function cannotWrite(modelName: string, found: string, expected: string):
   return new UsageError(
     "usage/model",
     `Cannot write the tokenizer of "${modelName}" as GGUF: ${found}, expected ${expected}`,
-    { hint: "Write a folder instead, which takes the tokenizer's files as they are." },
+    { hint: "Write a folder instead, which includes the tokenizer's files unchanged." },
   );
 }

@@ -15,13 +15,13 @@ export async function requireFilePlace(path: string, input: string | null): Prom
   const [info, read] = [await tryStat(path), input === null ? null : await tryStat(input)];
   const isInput = info !== null && info.ino === read?.ino && info.dev === read.dev;
   if (info !== null && (isInput || !info.isFile())) {
-    const other = info.isDirectory() ? "a folder" : "no file but a device or pipe";
+    const other = info.isDirectory() ? "a folder" : "not a file but a device or pipe";
     const found = isInput ? "what is read" : other;
     throw new UsageError(
       "usage/output",
       `Cannot write to output "${path}": it is ${found}, expected ${isInput ? "another" : "a"} file`,
       {
-        hint: isInput ? "Choose another name." : "Choose another name, or move away what is there.",
+        hint: isInput ? "Choose another name." : "Choose another name, or move the existing file away.",
       },
     );
   }

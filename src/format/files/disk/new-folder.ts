@@ -8,11 +8,11 @@ import { isLock, lockFolder } from "./folder-lock.ts";
 import { isTemporary } from "./temporaries.ts";
 
 /** The error of a folder that is not new; `path` is what the user calls it. */
-export function notNew(path: string, found = "it holds files"): UsageError {
+export function notNew(path: string, found = "it is not empty"): UsageError {
   return new UsageError(
     "usage/output",
     `Cannot write to output "${path}": ${found}, expected an empty or new folder`,
-    { hint: "Choose another output, or remove what is there." },
+    { hint: "Choose another output, or delete the existing one." },
   );
 }
 
@@ -21,7 +21,7 @@ export function refuseTilde(path: string): void {
   if (path !== "~" && !path.startsWith("~/")) return;
   throw new UsageError(
     "usage/output",
-    `Cannot write to output "${path}": it begins with "~", expected a whole path`,
+    `Cannot write to output "${path}": it begins with "~", expected a full path`,
     { hint: `Write ${join(homedir(), path.slice(1))}.` },
   );
 }

@@ -42,7 +42,7 @@ async function readVersion(file: ByteSource): Promise<number> {
     throw new UsageError(
       "usage/model",
       `Cannot read GGUF file "${path}": big-endian, expected little-endian`,
-      { hint: "Get the little-endian file of the model." },
+      { hint: "Download the little-endian file of the model." },
     );
   }
   if (version < 1 || version > 3) throw damagedGguf(path, `version ${version}`, "1, 2 or 3");

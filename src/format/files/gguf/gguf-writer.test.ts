@@ -118,7 +118,7 @@ test("the writers leave nothing behind when a tensor is not what it said or cann
   );
   await assert.rejects(
     patch("nothing.weight", () => noise("f16", [8])),
-    /has none of this name/,
+    /has no tensor of this name/,
   );
   const load = (): StoredTensor => {
     throw new Error("no such weight");

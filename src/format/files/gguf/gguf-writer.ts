@@ -104,7 +104,7 @@ export async function fillPatchedGguf(
 ): Promise<void> {
   for (const name of replaced.keys()) {
     if (!file.tensors.has(name)) {
-      throw new RangeError(`Cannot replace tensor "${name}": "${file.path}" has none of this name`);
+      throw new RangeError(`Cannot replace tensor "${name}": "${file.path}" has no tensor of this name`);
     }
   }
   const inOrder = [...file.tensors.values()].toSorted((a, b) => a.offset - b.offset);

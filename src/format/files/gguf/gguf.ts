@@ -105,7 +105,7 @@ function listTensors(
         `a multiple of ${kind.blockSize} for ${storage}`,
       );
     }
-    if (tensors.has(name)) throw damagedGguf(path, `tensor "${name}" comes twice`, "each name once");
+    if (tensors.has(name)) throw damagedGguf(path, `tensor "${name}" occurs twice`, "each name once");
     const sizeBytes = storedBytes(kind, shape);
     const offset = header.dataOffset + info.offset;
     if (offset + sizeBytes > fileBytes) {
@@ -131,8 +131,7 @@ interface GgufProblem {
   readonly hint: string;
 }
 
-const TYPES_HINT =
-  "Take a file of the model whose tensors are all of these types, such as Q4_K_M, Q8_0 or F16.";
+const TYPES_HINT = "Use a file of the model whose tensors all have these types, such as Q4_K_M, Q8_0 or F16.";
 
 /**
  * Reads the header of a GGUF file and checks it; the file is closed with what is returned, or at once when that fails.

@@ -102,7 +102,7 @@ export class HeaderWalk {
   }
 
   #list(depth: number): unknown[] {
-    if (depth === MAX_DEPTH) throw damagedGguf(this.#path, `lists in lists, ${depth} levels`, "fewer");
+    if (depth === MAX_DEPTH) throw damagedGguf(this.#path, `nested lists, ${depth} levels`, "fewer");
     const type = this.uint32();
     const count = this.size();
     const isNested = type === STRING || type === LIST;

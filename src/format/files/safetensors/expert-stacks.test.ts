@@ -126,7 +126,7 @@ test("an expert that lies in a stack and by itself is refused", async () => {
   assert.throws(
     () => unstacked(file),
     (error: unknown) =>
-      error instanceof FormatError && error.message.includes(`"${own}" is a part of "${STACK}"`),
+      error instanceof FormatError && error.message.includes(`"${own}" is part of "${STACK}"`),
   );
   await file.close();
 });

@@ -106,7 +106,7 @@ export function requireFew(path: string, stacks: readonly Parted[]): void {
 function thereTwice(path: string, name: string, stack: string): FormatError {
   return new FormatError(
     "format/tensor",
-    `Cannot read experts of "${path}": "${name}" is a part of "${stack}" and there by itself, expected one of them`,
+    `Cannot read experts of "${path}": "${name}" is part of "${stack}" and also stored separately, expected one of them`,
     { hint: "Save the model again, with each tensor once." },
   );
 }

@@ -82,10 +82,10 @@ function damaged(path: string, found: string, expected: string, hint = HINT): Fo
 const STAND_INS: readonly (readonly [begins: RegExp, what: string, hint: string])[] = [
   [
     /^version https:\/\/git-lfs/,
-    "a pointer of Git LFS",
-    "Fetch the file itself with git lfs pull, or from where it lies.",
+    "a Git LFS pointer",
+    "Download the file itself with git lfs pull, or from its source.",
   ],
-  [/^\s*<(!doctype|html)/i, "a web page", "Fetch the file itself: the address may need an account."],
+  [/^\s*<(!doctype|html)/i, "a web page", "Download the file itself: the address may need an account."],
 ];
 
 /** Refuses a file that cannot begin as it does. @throws FormatError "format/file" */
@@ -131,7 +131,7 @@ export async function readSafetensorsHeader(file: ByteSource): Promise<Safetenso
   const text = decodeText(path, await file.read(8, Number(lengthField)));
   const { __metadata__: metadata, ...entries } = parseJsonObject(text, path);
   const repeated = findRepeatedKey(text);
-  if (repeated !== null) throw damaged(path, `key "${repeated}" comes twice`, "each key once");
+  if (repeated !== null) throw damaged(path, `key "${repeated}" occurs twice`, "each key once");
 
   const ranges = Object.entries(entries).map(([name, value]) => parseEntry(path, name, value, dataStart));
   const byOffset = ranges.toSorted((a, b) => a.offset - b.offset || a.sizeBytes - b.sizeBytes);

@@ -15,7 +15,7 @@ export async function openSafetensorsIndex(folder: Folder, indexName: string): P
   if (!parsed.success) {
     throw new FormatError(
       "format/file",
-      `Cannot read index "${indexPath}": no weight_map, expected names of tensors and their files`,
+      `Cannot read index "${indexPath}": it has no weight_map, expected names of tensors and their files`,
       { hint: "Download the index file again." },
     );
   }
@@ -29,7 +29,7 @@ export async function openSafetensorsIndex(folder: Folder, indexName: string): P
       if (/[/\\]/.test(name)) {
         throw new FormatError(
           "format/file",
-          `Cannot read index "${indexPath}": file name "${name}", expected a file of the same folder`,
+          `Cannot read index "${indexPath}": file name "${name}", expected a file in the same folder`,
           { hint: "Download the index file again." },
         );
       }

@@ -216,7 +216,7 @@ test("openSafetensorsIndex() reads from all files of a model and refuses missing
   writeIndex({ one: "../m-1.safetensors" });
   await assert.rejects(openSafetensorsIndex(nodeFolder(root), basename(index)), {
     code: "format/file",
-    message: /expected a file of the same/,
+    message: /expected a file in the same/,
   });
   writeIndex(3);
   await assert.rejects(openSafetensorsIndex(nodeFolder(root), basename(index)), {
@@ -271,7 +271,7 @@ test("a header with a key twice, at any depth, or with broken UTF-8 is refused",
   ].entries()) {
     await assert.rejects(openSafetensors(writeRaw(`twice-${i}`, text, 4)), {
       code: "format/file",
-      message: /key "(a|x|shape)" comes twice/,
+      message: /key "(a|x|shape)" occurs twice/,
     });
   }
   const path = writeRaw("utf8", `{"#":${entry}}`, 4);

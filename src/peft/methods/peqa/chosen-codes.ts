@@ -40,8 +40,8 @@ export function chooseCodes(wanted: Wanted, place: SitePlace): PeqaSite {
   const isKnown = (name: keyof typeof STORAGES): boolean => STORAGES[name].affine !== "not-affine";
   throw refused(
     place,
-    `its weight is kept as ${place.storage}, whose scales are not trained, expected floats or ${STORAGE_NAMES.filter(isKnown).join(", ")}`,
-    'Train one factor a row, with scales "row" and neither bits nor group size; or with ownCodes "written", which rounds the weight to new codes.',
+    `its weight is kept as ${place.storage}, whose scales cannot be trained, expected floats or ${STORAGE_NAMES.filter(isKnown).join(", ")}`,
+    'Train one factor per row, with scales "row" and neither bits nor group size; or use ownCodes "written", which rounds the weight to new codes.',
   );
 }
 
@@ -53,7 +53,7 @@ function madeFormat({ bits, groupSize: wanted }: Wanted, place: SitePlace): Affi
     throw refused(
       place,
       `${inFeatures} inputs in groups of ${groupSize}, expected groups that divide them`,
-      `Choose a group size that divides ${inFeatures}, or 0 for one scale a row.`,
+      `Choose a group size that divides ${inFeatures}, or 0 for one scale per row.`,
     );
   }
   return quantizedFormat({ bits: (bits ?? DEFAULT_BITS) as 2 | 3 | 4, groupSize });
@@ -73,10 +73,10 @@ function ownFormat(
   throw refused(
     place,
     `its weight is kept as ${place.storage}, ${format.bits} bits in groups of ${own}, expected ${bits ?? format.bits} bits in groups of ${wanted ?? own}`,
-    "Leave bits and group size out to train on the base's own codes, or take a base of floats.",
+    "Leave bits and group size out to train on the base's own codes, or use a float base.",
   );
 }
 
 function refused({ path }: SitePlace, problem: string, hint: string): UsageError {
-  return new UsageError("usage/quantization", `Cannot take codes for "${path}": ${problem}`, { hint });
+  return new UsageError("usage/quantization", `Cannot use codes for "${path}": ${problem}`, { hint });
 }

@@ -6,27 +6,25 @@ export const ROAD_FIELDS = {
   variant: z
     .enum(["road_1", "road_2", "road_4"])
     .default("road_1")
-    .describe("numbers for each pair of outputs: 2, 4 or 8"),
+    .describe("parameters for each pair of outputs: 2, 4 or 8"),
   groupSize: z
     .int()
     .min(2)
     .multipleOf(2)
     .nullable()
     .default(null)
-    .describe(
-      "outputs of a group, inside which pairs are formed; the largest that fits, up to 64, unless given",
-    ),
+    .describe("outputs in a group, within which pairs are formed; default: the largest that fits, up to 64"),
   pairs: z
     .enum(["all", "lower", "upper"])
     .default("all")
     .describe(
-      "the pairs that are turned; adapters of the two halves share no number, so they add up exactly",
+      "the pairs that are rotated; adapters of the two halves share no parameter, so they add up exactly",
     ),
   positions: z
     .enum(["all", "prompt-end"])
     .default("all")
     .describe(
-      "tokens whose residual stream is turned: all, or the last of a prompt (in training before every answer that is learned)",
+      "tokens whose residual stream is rotated: all, or the last of a prompt (in training, before every answer that is trained on)",
     ),
   ...MODULES_TO_SAVE,
 };

@@ -24,12 +24,12 @@ export const ROAD_PRODUCT: ProductAlgebra<RoadLayout> = {
     if (state.options.variant === "road_1")
       return state.tensors[ALPHA]!.data.every((size) => Number.isFinite(Math.log(Math.abs(size))))
         ? null
-        : "scales by 0, which nothing turns back";
+        : "scales by 0, which cannot be undone";
     const powers = blocksOf(state).map((block) => powerOf(block, weight));
     if (powers.every((power) => power?.every(Number.isFinite))) return null;
     return Number.isInteger(weight)
-      ? "scales by 0, which nothing turns back"
-      : `turns a plane over, or scales by 0, of which there is no power of ${weight}`;
+      ? "scales by 0, which cannot be undone"
+      : `reflects a plane or scales by 0, which cannot be raised to the power ${weight}`;
   },
   multiply(terms) {
     const like = terms[0]!.state;

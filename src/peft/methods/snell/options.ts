@@ -10,7 +10,7 @@ import { SPARSIFIERS, type Sparsity, THROUGH, numZeros } from "./sparsify.ts";
 const SHARE = z.number().min(0).lt(1);
 
 export const SNELL_OPTIONS = z.strictObject({
-  rank: z.int().min(1).default(8).describe("width R of the two thin factors"),
+  rank: z.int().min(1).default(8).describe("rank R of the two thin factors"),
   kernel: z
     .enum(Object.keys(KERNELS) as [KernelName, ...KernelName[]])
     .default("piecewise-linear")
@@ -19,34 +19,34 @@ export const SNELL_OPTIONS = z.strictObject({
     .int()
     .min(1)
     .default(2)
-    .describe("segments of a row, in the kernels piecewise-linear and softmax"),
+    .describe("segments of a row, for the kernels piecewise-linear and softmax"),
   alpha: z
     .number()
     .positive()
     .default(1)
-    .describe("start of the kernel's factor α; pieces take α and -α in turn"),
-  learnKernel: z.boolean().default(true).describe("train the kernel's own numbers too"),
+    .describe("initial value of the kernel's factor α; pieces alternate between α and -α"),
+  learnKernel: z.boolean().default(true).describe("train the kernel's own parameters too"),
   sparsify: z
     .enum(SPARSIFIERS)
     .default("soft")
     .describe(
-      "what becomes of entries above the threshold: times their distance, their size, kept, those of the start kept, or no threshold",
+      "what happens to entries above the threshold: multiplied by their distance or by their size, kept, kept as chosen at the start, or no threshold",
     ),
   sparsity: SHARE.default(0.9).describe("share of the update's entries that are zero"),
-  sparsityPattern: z.record(z.string(), SHARE).default({}).describe("other shares by module pattern"),
+  sparsityPattern: z.record(z.string(), SHARE).default({}).describe("different shares by module pattern"),
   through: z
     .enum(THROUGH)
     .default("threshold")
-    .describe("what soft differentiates beside the entry: its size and the threshold, its size, nothing"),
+    .describe(
+      "what soft differentiates in addition to the entry: its size and the threshold, its size, or nothing",
+    ),
   zeroStart: z
     .boolean()
     .default(false)
-    .describe(
-      "subtract what the start changes, so that training begins at the base; the file is twice as large",
-    ),
+    .describe("subtract the initial change, so that training starts at the base; doubles the file size"),
   dropout: SHARE.default(0).describe("dropout on the inputs of the update, in training"),
   dropPath: SHARE.default(0).describe(
-    "share of a batch's rows to which the update adds nothing, in training",
+    "share of the rows of a batch to which the update is not applied, in training",
   ),
   ...MODULES_TO_SAVE,
 });
@@ -78,7 +78,7 @@ export function siteOptions(options: SnellSite, { path, spec }: SitePlace): Snel
   if (kernelOf(kernel).cutsRows && pieces > rank) {
     throw new UsageError(
       "usage/flag",
-      `Cannot adapt "${path}": its factors have ${rank} numbers a row, expected at least the ${pieces} pieces of the kernel`,
+      `Cannot adapt "${path}": its factors have ${rank} numbers per row, expected at least the ${pieces} pieces of the kernel`,
       {
         hint: `Use pieces of at most ${rank}, or a larger rank.`,
       },

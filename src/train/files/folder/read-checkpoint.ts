@@ -52,7 +52,7 @@ export function requireSameSettings(
   const changed = changedSettings(saved, given);
   if (changed.length === 0) return;
   const show = (value: unknown): string => (value === undefined ? "not given" : JSON.stringify(value));
-  const found = changed.map((key) => `${key} was ${show(saved[key])}, is now ${show(given[key])}`);
+  const found = changed.map((key) => `${key} was ${show(saved[key])}, is ${show(given[key])}`);
   throw new UsageError("usage/resume", `Cannot resume "${folder}" with other settings: ${found.join("; ")}`, {
     hint: "Give the same settings, or start a new run from it with --init-adapter.",
   });
