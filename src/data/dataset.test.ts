@@ -280,12 +280,12 @@ describe("readDataset()", () => {
     await assertFails(
       write("one.json", "{}"),
       "format/json",
-      'Cannot read data set "FILE": the file holds one object, expected a JSON array of rows',
+      'Cannot read data set "FILE": the file contains one object, expected a JSON array of rows',
     );
     await assertFails(
       write("none.json", "null"),
       "format/json",
-      'Cannot read data set "FILE": the file holds null, expected a JSON array of rows',
+      'Cannot read data set "FILE": the file contains null, expected a JSON array of rows',
     );
   });
 

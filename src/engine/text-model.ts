@@ -161,7 +161,7 @@ export class TextModel {
     request: TextRequest,
     onText: (piece: string) => void = () => {},
   ): Promise<WrittenText> {
-    this.#requireOpen("write a text");
+    this.#requireOpen("generate text");
     checkArguments("write", ON_TEXT, { onText });
     return await this.#inTurn(() => this.#writeNow(promptIds, request, onText));
   }
@@ -204,7 +204,7 @@ export class TextModel {
     signal?: AbortSignal,
     onDone?: (completion: Completion, row: number) => void,
   ): Promise<WrittenText[]> {
-    this.#requireOpen("write texts");
+    this.#requireOpen("generate texts");
     checkArguments("writeAll", PROMPTS, { prompts });
     const { tokenizer } = this.parts;
     const asked = prompts.map((prompt) => partForm("writeAll", prompt));

@@ -55,7 +55,7 @@ export function explainForeignName(given: string): ForeignName | null {
     };
   }
   if (model.includes("/"))
-    return { what: "a name with a tag", hint: `Give OWNER/NAME alone: ${model}, or ${model}@REVISION.` };
+    return { what: "a name with a tag", hint: `Give just OWNER/NAME: ${model}, or ${model}@REVISION.` };
   const known = OLLAMA.get(model.toLowerCase());
   const size = /^(\d+(?:\.\d+)?[bm])\b/i.exec(tag)?.[1] ?? known?.size ?? "";
   const repository = known?.repository.replace("#", size.toUpperCase()).replace("%", size);

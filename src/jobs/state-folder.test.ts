@@ -116,8 +116,8 @@ test("what is no folder of servers is told by what it is", async () => {
   const file = join(folder, "file");
   writeFileSync(file, "");
   for (const [path, found] of [
-    [folder, `there are no files of jobs in "${folder}", expected the servers' --state folder`],
-    [file, `"${file}" cannot be read, part of the path is not a folder, expected the folder`],
+    [folder, `there are no job files in "${folder}", expected the servers' --state folder`],
+    [file, `"${file}" cannot be read, part of the path is not a folder, expected the servers`],
   ] as const) {
     await assert.rejects(new StateFolder(path).requireFiles(), (error: Error) =>
       error.message.startsWith(`Cannot start on jobs: ${found}`),

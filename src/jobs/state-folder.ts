@@ -109,7 +109,7 @@ export class StateFolder {
         () => null,
         (error: unknown) =>
           systemCode(error) === "ENOENT"
-            ? `there are no files of jobs in "${this.path}"`
+            ? `there are no job files in "${this.path}"`
             : `"${this.path}" cannot be read, ${describeFileProblem(error)}`,
       );
     if (found === null) return;

@@ -92,7 +92,7 @@ export function requireAdapterSize(path: string, askedBytes: number, heldBytes: 
   if (askedBytes <= SMALL_BYTES + 4 * heldBytes) return;
   throw new UsageError(
     "usage/adapter",
-    `Cannot use adapter "${path}": its settings ask for ${askedBytes} bytes, its file holds ${heldBytes}`,
+    `Cannot use adapter "${path}": its settings require ${askedBytes} bytes, but its file contains ${heldBytes}`,
     { hint: "adapter_config.json does not match the tensors, most likely its rank: download both again." },
   );
 }

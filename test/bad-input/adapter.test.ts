@@ -120,7 +120,7 @@ describe("an adapter that does not fit", () => {
     writeFileSync(config, readFileSync(config, "utf8").replace("{", '{"r": 8, '));
     await assertRefused(
       { model, data, output, initAdapter },
-      { code: "format/json", says: ["adapter_config.json", 'key "r" comes twice'], hint: /Delete/ },
+      { code: "format/json", says: ["adapter_config.json", 'key "r" occurs twice'], hint: /Delete/ },
     );
   });
 

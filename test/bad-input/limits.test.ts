@@ -115,7 +115,7 @@ describe("a number that a file cannot mean is refused at once:", () => {
       await assertQuick(
         () => readAdapter(memoryFolder("a", edited), base),
         "usage/adapter",
-        /its settings ask for \d+ bytes, its file holds \d+/,
+        /its settings require \d+ bytes, but its file contains \d+/,
       );
     });
   }

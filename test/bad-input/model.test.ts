@@ -88,7 +88,7 @@ describe("a model that cannot be used", () => {
       {
         code: "format/file",
         says: ["no-config", "expected a folder with config.json"],
-        hint: /no config\.json/,
+        hint: /config\.json is missing/,
       },
     );
   });
@@ -183,7 +183,7 @@ describe("a model that cannot be used", () => {
       writeFileSync(`${model}/${file}`, '{"model_type": "llama", "eos_token_id": 1, "model_type": "gpt2"}');
       await assertRefused(
         { model, data, output },
-        { code: "format/json", says: [file, 'key "model_type" comes twice'], hint: /Delete/ },
+        { code: "format/json", says: [file, 'key "model_type" occurs twice'], hint: /Delete/ },
       );
     });
   }
@@ -358,7 +358,7 @@ describe("a model that cannot be used", () => {
     assert.equal(notes.length, 1);
     assert.match(
       notes[0]!,
-      /Tensor "model\.layers\.0\.self_attn\.v_proj\.weight" of .* holds 2 values that are NaN/,
+      /Tensor "model\.layers\.0\.self_attn\.v_proj\.weight" of .* contains 2 values that are NaN/,
     );
   });
 });

@@ -41,7 +41,7 @@ describe("an output folder that cannot be used", () => {
   });
 
   test("one in a home folder that no shell has put in", async () => {
-    const refusal = { code: "usage/output", says: ["~/runs/mine", "whole path"], hint: /runs\/mine\.$/ };
+    const refusal = { code: "usage/output", says: ["~/runs/mine", "full path"], hint: /runs\/mine\.$/ };
     await assertRefused({ model, data, output: "~/runs/mine" }, refusal);
     await assert.rejects(requireNewOutput("~/runs/mine", "hf", {}), { code: "usage/output" });
   });
@@ -123,7 +123,7 @@ describe("an output folder that cannot be used", () => {
     for (const overwrite of [false, true]) {
       await assertRefused(
         { model, data, output, overwrite },
-        { code: "usage/output", says: ["precious", "it is not empty"], hint: /another folder/ },
+        { code: "usage/output", says: ["precious", "it contains files"], hint: /another folder/ },
       );
     }
   });

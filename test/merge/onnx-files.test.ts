@@ -253,7 +253,7 @@ describe("what such files cannot hold is refused, and nothing is written", () =>
 
   test("a folder that holds files", async () => {
     const { stderr } = await exported("--model", join(root, "llama"), "--output", root);
-    assert.match(stderr, /it holds files, expected an empty or new folder/);
+    assert.match(stderr, /it is not empty, expected an empty or new folder/);
   });
 });
 

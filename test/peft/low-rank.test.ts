@@ -157,7 +157,7 @@ describe("an adapter that starts from the weight", () => {
     for (const init of ["pissa", "olora"])
       await assert.rejects(() => attachTo(damaged, lora, { rank: 3, init }, modules), {
         code: "usage/flag",
-        message: /"mlp\.down_proj" from its weight \(".*"\): it holds values that are NaN or infinite/,
+        message: /"mlp\.down_proj" from its weight \(".*"\): it contains values that are NaN or infinite/,
         hint: /another init/,
       });
   });

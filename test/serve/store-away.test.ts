@@ -97,7 +97,7 @@ test("a folder without files of the jobs that there are is refused, as it is not
   const { queue, fingerprint } = state.fineTuning!;
   const job = newJob("ftjob-away", {});
   await queue.submit({ job, base: fingerprint, baseName: "tiny", initAdapter: null });
-  await assert.rejects(begin(s3.env, files), { code: "usage/flag", message: /there are no files of jobs/ });
+  await assert.rejects(begin(s3.env, files), { code: "usage/flag", message: /there are no job files/ });
   mkdirSync(join(files.path, "files"));
   await (
     await begin(s3.env, files)

@@ -166,7 +166,7 @@ test("an output with another run or with anything else is refused, and nothing i
     for (const steps of [3, 6]) {
       await assert.rejects(trainAveraged(settingsOf(name, steps), options), {
         code: "usage/output",
-        message: `Cannot write to output "${join(root, name)}": it holds ${found}, expected an empty or new folder`,
+        message: `Cannot write to output "${join(root, name)}": it contains ${found}, expected an empty or new folder`,
         hint: "Choose another folder.",
       });
     }

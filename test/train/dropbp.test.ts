@@ -194,7 +194,7 @@ describe("graft train --dropbp", () => {
       const output = join(folder, method);
       const run = runTiny({ ...input, ...own, ...more, method, output } as never);
       if (method === "trainable-tokens") {
-        await assert.rejects(run, { code: "usage/flag", message: /none of them holds a trained parameter/ });
+        await assert.rejects(run, { code: "usage/flag", message: /none of them has a trained parameter/ });
         continue;
       }
       const { events } = await run;

@@ -246,7 +246,7 @@ describe("a new head", () => {
     await writeAdapterFolder(`${output}-3`, { config, tensors: without });
     await assert.rejects(loadModel(model, { adapter: `${output}-3` }), {
       code: "usage/adapter",
-      message: /holds no score\.weight/,
+      message: /has no score\.weight/,
     });
     for (const open of [checkpoint, unlike.checkpoint, again.checkpoint]) await open.close();
   });

@@ -237,7 +237,7 @@ describe("graft combine refuses, with a remedy and before it writes,", () => {
       "a mistyped name",
       ["first", "--adapter", `frist=${a}`],
       /Cannot find adapter "first"/,
-      /nearest name is "frist"/,
+      /Did you mean "frist"/,
     ],
     [
       "an unused adapter",

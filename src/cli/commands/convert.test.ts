@@ -259,7 +259,7 @@ describe("what cannot be converted is refused by name, and nothing is written", 
       const ending = to === "gguf" ? ".gguf" : "";
       const { status, stderr } = await convert("--adapter", path, "--to", to, "--output", output + ending);
       assert.equal(status, 2, stderr);
-      assert.match(stderr, /it sits on "model\.embed_tokens", which is the model's head there too/);
+      assert.match(stderr, /it is on "model\.embed_tokens", which is the model's head there too/);
     });
   }
 

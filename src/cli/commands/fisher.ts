@@ -29,7 +29,7 @@ async function requireOwnFolder(model: string, path: string, source: string): Pr
   if (source === "local path" && (await isModelFolder(path))) return;
   throw new UsageError(
     "usage/flag",
-    `Cannot store Fisher information beside model "${model}": it is not a local model folder`,
+    `Cannot store Fisher information next to model "${model}": it is not a local model folder`,
     { hint: "Give an adapter with --adapter, or the folder of a fully fine-tuned model." },
   );
 }

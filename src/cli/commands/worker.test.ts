@@ -301,7 +301,7 @@ test("a worker that does not see the files of the servers leaves their jobs, say
   const job = newJob("ftjob-1", { graft: { steps: 1, batchSize: 1, maxLength: 32 } });
   await queue.submit({ job, base, baseName: "small", initAdapter: null });
   const worker = start(words);
-  await waitFor(() => worker.warnings.some((line) => line.includes("no files of jobs")));
+  await waitFor(() => worker.warnings.some((line) => line.includes("no job files")));
   assert.deepEqual([worker.taken, (await table.read("ftjob-1"))?.job.status], [[], "queued"]);
   renameSync(away, there);
   const { job: done } = await ended(table, "ftjob-1");

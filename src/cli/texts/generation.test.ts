@@ -445,9 +445,12 @@ test("weights that are no numbers are told with their tensor and how many there 
     const { stderr } = await run([...words, "--model", path, "--adapter", broken]);
     assert.match(
       stderr,
-      /warning: Tensor "model\.layers\.1\.mlp\.up_proj\.weight" of ".*" holds 3 values that are NaN/,
+      /warning: Tensor "model\.layers\.1\.mlp\.up_proj\.weight" of ".*" contains 3 values that are NaN/,
     );
-    assert.match(stderr, /warning: Tensor "base_model\..*" of ".*nan-adapter" holds 1 values that are NaN/);
+    assert.match(
+      stderr,
+      /warning: Tensor "base_model\..*" of ".*nan-adapter" contains 1 values that are NaN/,
+    );
     // And one for the adapter's other chat template.
     assert.equal(stderr.split("warning").length, 4);
     assert.doesNotMatch((await run([...words, "--model", model])).stderr, /warning/);

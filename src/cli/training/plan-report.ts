@@ -19,7 +19,7 @@ const BYTES_WIDTH = 9;
 /** Time of a step beside that of its programs' products and passes: a guess. */
 const OVERHEAD = 1.2;
 
-const DISTURBED = "or far less: other programs were running while the speed was measured";
+const DISTURBED = "or far less: other programs ran while the speed was measured";
 
 /** Part → what it is. */
 const MEANINGS = {

@@ -185,7 +185,9 @@ function toImageBatch(examples: readonly ImageExample[]): Batch {
   const labels = new Int32Array(numRows * length).fill(NO_LABEL);
   for (const [row, example] of examples.entries()) {
     if (example.pixels.length !== numPixels || example.numPositions !== length) {
-      throw new RangeError(`Cannot batch images: ${example.pixels.length} pixels beside ${numPixels}`);
+      throw new RangeError(
+        `Cannot batch images: they have ${example.pixels.length} and ${numPixels} pixels, expected the same size`,
+      );
     }
     const from = row * numPixels;
     for (let i = 0; i < numPixels; i++) pixels[from + i] = example.pixels[i]! / HALF - 1;

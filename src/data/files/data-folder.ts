@@ -53,7 +53,7 @@ export function findDataFiles(path: string): DataFiles {
   if (sets.length > 1) {
     throw new UsageError(
       "usage/data",
-      `Cannot read data set "${path}": it holds ${sets.length} data sets, ${sets.map((set) => `"${set}"`).join(", ")}, expected one`,
+      `Cannot read data set "${path}": it contains ${sets.length} data sets, ${sets.map((set) => `"${set}"`).join(", ")}, expected one`,
       { hint: "Give the folder of one of them." },
     );
   }

@@ -327,7 +327,7 @@ describe("folders", () => {
     write("two/socratic/train.jsonl", row("b"));
     await assert.rejects(readDataset(join(folder, "two"), options), {
       code: "usage/data",
-      message: /it holds 2 data sets, "main", "socratic", expected one/,
+      message: /it contains 2 data sets, "main", "socratic", expected one/,
     });
   });
 });

@@ -72,7 +72,7 @@ export function* parseJsonArray(text: string, file: string, options?: ParseOptio
   if (!Array.isArray(value)) {
     throw new FormatError(
       "format/json",
-      `Cannot read data set "${file}": the file holds ${value === null ? "null" : `one ${typeof value}`}, expected a JSON array of rows`,
+      `Cannot read data set "${file}": the file contains ${value === null ? "null" : `one ${typeof value}`}, expected a JSON array of rows`,
       { hint: "Put the rows into one array." },
     );
   }

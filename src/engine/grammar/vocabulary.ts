@@ -31,7 +31,7 @@ function* readTokens({ tokenizer, config }: TokenizerFiles): Generator<void, Byt
   if (toBytes === null) {
     throw new FormatError(
       "format/file",
-      'Cannot hold texts of tokenizer "tokenizer.json" to a grammar: its tokens are joined into words, expected bytes or pieces',
+      'Cannot constrain texts of tokenizer "tokenizer.json" to a grammar: its tokens are joined into words, expected bytes or pieces',
       { hint: "Request text without a format." },
     );
   }

@@ -166,8 +166,8 @@ export class ServingEngine implements Riders {
   }
 
   #requireOpen(): void {
-    this.session.requireOpen("write a text");
-    if (this.#isClosed) throw closedModel("write a text", this.session.base.name);
+    this.session.requireOpen("generate text");
+    if (this.#isClosed) throw closedModel("generate text", this.session.base.name);
   }
 
   #requireRoom(length: number): void {

@@ -119,7 +119,7 @@ describe("--type fisher refuses", () => {
     cpSync(a, bare, { recursive: true, filter: (name) => !name.endsWith(FISHER_FILE) });
     await assert.rejects(combineAdapters({ expression: "a + b", ...fisher, adapters: { a: bare, b } }), {
       code: "usage/combine",
-      message: /"a" by Fisher information: .*bare holds no fisher\.safetensors/,
+      message: /"a" by Fisher information: .*bare contains no fisher\.safetensors/,
       hint: /graft fisher --adapter .*bare --data/,
     });
   });

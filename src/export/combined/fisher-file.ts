@@ -59,7 +59,7 @@ export async function readFisher(folder: string, name: string): Promise<FisherOf
     new UsageError("usage/combine", `Cannot average "${name}" by Fisher information: ${found}`, {
       hint: `Estimate it on data that "${name}" was trained on: graft fisher --adapter ${folder} --data FILE; --model ${folder} if it is a whole model.`,
     });
-  if (!(await listFolder(folder)).includes(FISHER_FILE)) throw refuse(`${folder} holds no ${FISHER_FILE}`);
+  if (!(await listFolder(folder)).includes(FISHER_FILE)) throw refuse(`${folder} contains no ${FISHER_FILE}`);
   const path = join(folder, FISHER_FILE);
   const withFile = async <T>(
     use: (file: Awaited<ReturnType<typeof openSafetensors>>) => Promise<T>,

@@ -15,7 +15,7 @@ interface SharedFact {
   /** Whether a file says it; one that does not is passed over. */
   readonly isTold: (folder: WeightsFolder) => boolean;
   readonly isSame: (first: WeightsFolder, other: WeightsFolder, otherName: string) => boolean;
-  /** What is found of two different answers, and what is expected. */
+  /** What is found of two answers that must differ, and what is expected. */
   readonly describe: (first: WeightsFolder, other: WeightsFolder) => string;
   readonly hint: string;
 }

@@ -85,7 +85,7 @@ export function requireHead(
     throw new UsageError(
       "usage/adapter",
       `Cannot use adapter "${path}" with model "${name}": it has other classes, ${named}, expected ${own}`,
-      { hint: "Choose an adapter of the same classes, or open the model with this one alone." },
+      { hint: "Choose an adapter of the same classes, or open the model with only this one." },
     );
   }
   throw new UsageError(

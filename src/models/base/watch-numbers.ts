@@ -33,7 +33,7 @@ function countInStored({ planes }: StoredTensor): number {
 
 /** Says that a tensor holds what is no number. `path`: of its file or folder. */
 export function nonFiniteNote(path: string, name: string, count: number): string {
-  return `Tensor "${name}" of "${path}" holds ${count} values that are NaN or infinite: results computed with it are meaningless`;
+  return `Tensor "${name}" of "${path}" contains ${count} values that are NaN or infinite: results computed with it are meaningless`;
 }
 
 /** Gives what `source` gives; `tell` hears once of each tensor that holds what is no number. */

@@ -82,7 +82,7 @@ async function numbersOf(
   if (countNonFinite(values) === 0) return values;
   throw new UsageError(
     "usage/flag",
-    `Cannot start "${spec.name}" from its weight ("${start}"): it holds values that are NaN or infinite`,
+    `Cannot start "${spec.name}" from its weight ("${start}"): it contains values that are NaN or infinite`,
     { hint: "Choose another init, or a model whose weights are numbers." },
   );
 }

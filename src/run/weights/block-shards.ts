@@ -99,7 +99,7 @@ function requireHalves(layer: number, tensors: Tensors): void {
     if (large === undefined) continue;
     throw new UsageError(
       "usage/scale",
-      `Cannot keep "${name}" of block ${layer} as float16: it holds ${large}, expected numbers below 65520`,
+      `Cannot keep "${name}" of block ${layer} as float16: it contains ${large}, expected numbers below 65520`,
       { hint: "Leave --shard-dtype out." },
     );
   }

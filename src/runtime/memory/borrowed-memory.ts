@@ -119,7 +119,7 @@ export class Borrowed<N = unknown> implements Stretch {
 /** @throws TypeError, RangeError for memory that may shrink, and for what is not there */
 function requireFixed(buffer: ArrayBuffer, what: string): void {
   if (buffer.resizable && !hasOwnResize(buffer))
-    throw new TypeError(`${what} lies in a resizable ArrayBuffer, expected one of fixed size`);
+    throw new TypeError(`${what} is in a resizable ArrayBuffer, expected one of fixed size`);
   // Not there in Node 20; a tensor with elements is found to be detached by its length.
   if (buffer.detached) throw new RangeError(`${what} has no memory: it was transferred`);
   if (isRetracted(buffer)) throw new RangeError(`${what} has no memory: it waits on the disk`);

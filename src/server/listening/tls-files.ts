@@ -22,7 +22,7 @@ export async function readTls(certPath?: string, keyPath?: string): Promise<TlsF
   if (certPath === undefined && keyPath === undefined) return null;
   if (certPath === undefined || keyPath === undefined) {
     const [given, missing] = certPath === undefined ? ["key", "cert"] : ["cert", "key"];
-    throw new UsageError("usage/flag", `Cannot serve HTTPS with --tls-${given} alone: expected both files`, {
+    throw new UsageError("usage/flag", `Cannot serve HTTPS with only --tls-${given}: expected both files`, {
       hint: `Give --tls-${missing} as well.`,
     });
   }

@@ -34,7 +34,7 @@ export class TextPlaces {
       throw new ApiError(
         400,
         "too_many_tokens",
-        `The request asks for up to ${numTokens} tokens, prompts included, expected at most ${maxRequestTokens}`,
+        `The request asks for up to ${numTokens} tokens, including prompts, expected at most ${maxRequestTokens}`,
         { param: tokensKey },
       );
     }

@@ -53,7 +53,7 @@ export function requireTrainedBranch({ layers }: Model, adapter: Pick<Adapter, "
   if (layers.some(({ branches }, layer) => branches.length > 0 && adapter.trained(layer).length > 0)) return;
   throw new UsageError(
     "usage/flag",
-    "Cannot drop branches of the backward pass: none of them holds a trained parameter, expected at least one",
+    "Cannot drop branches of the backward pass: none of them has a trained parameter, expected at least one",
     { hint: "Leave --dropbp out, or train modules of the blocks." },
   );
 }

@@ -52,7 +52,7 @@ export interface State {
 
 /** @throws UsageError "usage/grammar" */
 function tooLarge(found: string): UsageError {
-  return new UsageError("usage/grammar", `Cannot hold a text to a grammar: ${found}`, {
+  return new UsageError("usage/grammar", `Cannot constrain a text to a grammar: ${found}`, {
     hint: "Make the schema or its patterns smaller.",
   });
 }

@@ -59,7 +59,7 @@ export function addOtherNames(
 
 function tooManyKinds(): UsageError {
   const found = `patterns make more than ${MAX_KINDS} kinds of names`;
-  return new UsageError("usage/grammar", `Cannot hold a text to a grammar: ${found}`, {
+  return new UsageError("usage/grammar", `Cannot constrain a text to a grammar: ${found}`, {
     hint: "Use fewer patterns that can match the same name.",
   });
 }

@@ -9,9 +9,13 @@ export class SchemaError extends UsageError {
   readonly path: string;
 
   constructor(path: string, found: string, hint: string) {
-    super("usage/grammar", `Cannot hold a text to the JSON schema: ${path === "" ? "/" : path} ${found}`, {
-      hint,
-    });
+    super(
+      "usage/grammar",
+      `Cannot constrain a text to the JSON schema: ${path === "" ? "/" : path} ${found}`,
+      {
+        hint,
+      },
+    );
     this.path = path;
   }
 }

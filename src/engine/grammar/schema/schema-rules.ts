@@ -220,7 +220,7 @@ class SchemaRules {
 function tooLong(view: View): SchemaError {
   return new SchemaError(
     view.at(-1)?.path ?? "",
-    `has bounds between which all numbers have more than ${MAX_DIGITS} digits, or ${FRACTION_DIGITS} behind the point`,
+    `has bounds between which all numbers have more than ${MAX_DIGITS} digits, or ${FRACTION_DIGITS} after the decimal point`,
     "Choose bounds closer to 0, or further apart.",
   );
 }

@@ -378,7 +378,7 @@ const REFUSED: readonly [string, () => string, string, RegExp][] = [
     "a name that comes twice",
     () => tiny({}, [TINY_TENSORS[1]!, TINY_TENSORS[1]!]),
     "format/file",
-    /"output_norm\.weight" comes twice/,
+    /"output_norm\.weight" occurs twice/,
   ],
   ["one part of several", () => tiny(ggufValues({ "split.count": 3 })), "usage/model", /one of 3 parts/],
   [

@@ -85,7 +85,7 @@ function findLlama3Scaling(file: GgufContents, found: Float32Array, theta: numbe
     ),
   );
   if (originalMaxPositions === undefined) {
-    throw unsupported(file, `${EACH_FACTOR} holds other frequencies`, "those of llama3 scaling");
+    throw unsupported(file, `${EACH_FACTOR} contains other frequencies`, "those of llama3 scaling");
   }
   return {
     rope_type: "llama3",

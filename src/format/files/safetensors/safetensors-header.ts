@@ -148,7 +148,8 @@ export async function readSafetensorsHeader(file: ByteSource): Promise<Safetenso
   }
   if (end !== sizeBytes) throw damaged(path, `${sizeBytes} bytes`, `${end}`);
 
-  if (!isTexts(metadata ?? {})) throw damaged(path, "__metadata__ holds something else", "strings by name");
+  if (!isTexts(metadata ?? {}))
+    throw damaged(path, "__metadata__ contains something else", "strings by name");
   return {
     metadata: (metadata ?? {}) as Record<string, string>,
     tensors: new Map(ranges.map((range) => [range.name, range])),

@@ -42,7 +42,7 @@ function holdOut(data: RunData, share: number, options: TrainOptions): RunData {
     const found = data.train.length === 1 ? "there is one example" : "all examples are the same";
     throw new UsageError(
       "usage/flag",
-      `Cannot hold out a share of the data: ${found}, expected two different answers`,
+      `Cannot hold out a share of the data: ${found}, expected at least two different ones`,
       { hint: "Leave the share out, or give other data." },
     );
   }

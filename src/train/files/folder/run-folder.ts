@@ -61,7 +61,7 @@ export class RunFolder {
     if (isRun && overwrite) return;
     throw new UsageError(
       "usage/output",
-      `Cannot write to output "${this.path}": it holds ${isRun ? "another run" : "files"}, expected an empty or new folder`,
+      `Cannot write to output "${this.path}": it contains ${isRun ? "another run" : "files"}, expected an empty or new folder`,
       {
         hint:
           !isRun || !canGoOn

@@ -15,7 +15,7 @@ function inUse(output: string, { owner }: Held): UsageError {
   const found = owner === null ? "another run" : `another run, ${describe(owner)},`;
   return new UsageError(
     "usage/output",
-    `Cannot write to output "${output}": ${found} is working in it, expected a folder for this run alone`,
+    `Cannot write to output "${output}": ${found} is working in it, expected a folder of its own`,
     {
       hint: `Wait for that run, stop it, or choose another folder; if it ran on another machine and has ended, delete "${output}/${LOCK_NAME}".`,
     },

@@ -23,7 +23,7 @@ test("a folder that is named like a shard is somebody else's: it is refused, and
   writeFileSync(`${folder.path}/000000.shard/notes.txt`, "mine");
   await assert.rejects(folder.sweep({ isNeeded: true }), {
     code: "usage/output",
-    message: /it holds "000000.shard"/,
+    message: /it contains "000000.shard"/,
   });
   await folder.sweep({ isNeeded: false });
   assert.deepEqual(readdirSync(`${folder.path}/000000.shard`), ["notes.txt"]);

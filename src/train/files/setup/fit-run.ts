@@ -224,7 +224,7 @@ function tooLarge(
       : `Give ${sizes.join(", ")}, or choose ${less}.`;
   const { totalBytes } = least.memory;
   const aside = asked === null ? "" : ` and ${megabytes(sizeToAsk(totalBytes) - totalBytes)} as a reserve`;
-  const limit = asked === null ? `${megabytes(limitBytes)}, which are free` : `--memory ${asked}`;
+  const limit = asked === null ? `the ${megabytes(limitBytes)} that are free` : `--memory ${asked}`;
   return new CapacityError(
     "capacity/memory",
     `Cannot train with this plan: it needs about ${megabytes(totalBytes)}${aside}, expected at most ${limit}`,
