@@ -27,7 +27,7 @@ import {
 } from "./tables.ts";
 import { jsonLineTable } from "./json-lines.ts";
 import { page } from "./page.ts";
-import { STEP_PICTURE, stepPicture, stepPictureLines } from "./step-picture.ts";
+import { STEP_PICTURE, stepPicture, stepPictureLines, stepSpeedLine } from "./step-picture.ts";
 import { storagePage } from "./storage-page.ts";
 
 const commands = await loadCommands();
@@ -197,5 +197,6 @@ export function readmeParts(): ReadonlyMap<string, string> {
     ["optimizers", optimizerTable()],
     ["commands", commandTable()],
     ["picture", stepPictureLines()],
+    ["speed", stepSpeedLine()],
   ]);
 }

@@ -17,10 +17,13 @@ const PROCESSORS = [
 
 interface Ratio {
   readonly median: number;
+  readonly lowest: number;
+  readonly highest: number;
 }
 
 /** What is read of a file of results: ratios are those of graft. */
 interface StepResult {
+  readonly date: string;
   readonly commit: string;
   readonly machine: { readonly cores: number; readonly memory_gb: number };
   readonly results: {
@@ -144,13 +147,29 @@ function withNight(svg: string): string {
 export function stepPictureLines(): string {
   const told = PROCESSORS.map(({ name, ending }) => {
     const results = VARIANTS.flatMap(({ file }) => readResult(`${file}${ending}`) ?? []);
-    const commits = [...new Set(results.map(({ commit }) => `\`${commit.slice(0, 8)}\``))];
+    const runs = results.map(({ date, commit }) => `${date.slice(0, 10)} at \`${commit.slice(0, 8)}\``);
     const { cores, memory_gb: memory } = results[0]!.machine;
-    return `${cores} cores of an ${name} with ${memory} GB (commit ${commits.join(", ")})`;
+    return `${cores} cores of an ${name} with ${memory} GB (${[...new Set(runs)].join(", ")})`;
   });
   return [
     `![Speed and peak memory of a training step beside PEFT's](${STEP_PICTURE})`,
     "",
     `A LoRA step of SmolLM2-135M-Instruct, 4 × 256 tokens: ${told.join("; ")}. Numbers are those of \`bench/results/train-step*.json\`.`,
   ].join("\n");
+}
+
+/** The sentence of README.md about the speed of a step, of the first two processors. */
+export function stepSpeedLine(): string {
+  const [first, second] = PROCESSORS;
+  const ratioOf = (file: string, { ending }: { readonly ending: string }): Ratio =>
+    readResult(`${file}${ending}`)!.results.speed_ratio;
+  const show = ({ median, lowest, highest }: Ratio, how: string): string =>
+    `${median.toFixed(1)} times as long as graft's ${how} (${lowest.toFixed(1)} to ${highest.toFixed(1)})`;
+  const [int8, float32] = ["train-step-int8", "train-step"].map((file) => ratioOf(file, first));
+  const others = ["train-step-int8", "train-step"].map((file) => ratioOf(file, second).median.toFixed(1));
+  return (
+    `- **Fast.** On the same two cores of an ${first.name}, a training step of PEFT and PyTorch takes ${show(int8!, "with 8-bit products")}, ` +
+    `and ${show(float32!, "in float32")}. On a ${second.name.replace("AMD ", "")} it is ${others.join(" and ")} times. ` +
+    "[More numbers](#numbers) are below."
+  );
 }
