@@ -143,6 +143,8 @@ export interface DoneEvent {
 /** Something that the caller should see. */
 export interface NoteEvent {
   readonly event: "note";
+  /** "warn": something is probably not as it was meant. */
+  readonly level: "info" | "warn";
   readonly message: string;
 }
 

@@ -69,7 +69,8 @@ class Training {
   readonly #hooks: TrainHooks;
   readonly #folder: RunFolder;
   readonly #emit = (event: TrainEvent): void => this.#hooks.onEvent?.(event);
-  readonly #tell = (message: string): void => this.#emit({ event: "note", message });
+  readonly #tell = (message: string): void => this.#emit({ event: "note", level: "info", message });
+  readonly #warn = (message: string): void => this.#emit({ event: "note", level: "warn", message });
 
   constructor(given: TrainOptions, keys: ReadonlySet<string>, hooks: TrainHooks) {
     this.#given = given;
@@ -84,7 +85,7 @@ class Training {
   async run(): Promise<TrainResult> {
     await this.#checkFolder();
     if (!this.#given.resume) this.#refuseInputs();
-    const lock = await lockRun(this.#given.output, this.#tell);
+    const lock = await lockRun(this.#given.output, this.#warn);
     try {
       // Once more: another run may have ended meanwhile.
       await this.#checkFolder();
@@ -148,7 +149,7 @@ class Training {
           async (memory) => {
             const setup = await setUp(opened, fitted, memory, shared?.session.base);
             try {
-              for (const message of describeFit(fitted)) this.#tell(message);
+              describeFit(fitted).forEach(this.#tell);
               return await this.#train(setup, memory, activations);
             } finally {
               setup.release();
@@ -167,8 +168,7 @@ class Training {
   async #train(setup: TrainingSetup, memory: VectorMemory, activations: ShardFolder): Promise<TrainResult> {
     const { shared, signal, makeSampleWriter } = this.#hooks;
     const { options } = setup;
-    const warn = (message: string): void => this.#tell(`Warning: ${message}`);
-    const session = shared?.session.withOwnPrograms() ?? (await openSessionOf(setup, memory, warn));
+    const session = shared?.session.withOwnPrograms() ?? (await openSessionOf(setup, memory, this.#warn));
     try {
       const request = await requestOf(setup, {
         folder: this.#folder,
@@ -176,16 +176,17 @@ class Training {
         activations,
         hooks: this.#hooks,
         emit: this.#emit,
-        tell: this.#tell,
+        warn: this.#warn,
       });
       const samples = await openSamples(setup, shared?.session ?? session, makeSampleWriter, {
         signal,
         betweenTokens: shared?.betweenBlocks,
       });
       if (!options.resume) await this.#folder.begin({ [RUN_FILES.config]: configText(options) });
-      for (const message of setup.notes) this.#tell(message);
+      setup.notes.forEach(this.#tell);
+      setup.data.warnings.forEach(this.#warn);
       this.#emit(tellStart(setup));
-      const tellNew = (): void => setup.base.takeNotes().forEach(this.#tell);
+      const tellNew = (): void => setup.base.takeNotes().forEach(this.#warn);
       const run = fineTune({ ...request, hooks: { ...request.hooks, samples } });
       const step = async (): ReturnType<typeof run.next> => {
         try {
@@ -205,7 +206,7 @@ class Training {
           heap?.collect();
         }
         const { state, evaluation } = next.value;
-        if (state.dropbp) describeSkipped(state.dropbp).forEach(this.#tell);
+        if (state.dropbp) describeSkipped(state.dropbp).forEach(this.#warn);
         const done = tellDone(setup, state, (performance.now() - this.#startedMs) / 1000);
         this.#emit(done);
         return { ...done, evaluation };

@@ -219,11 +219,11 @@ describe("what is loud at the start", () => {
     const output = `${folder}/loud`;
     const { events } = await runTiny({ model, data, evalData, steps: 1, skipFaulty: true, output });
     assert.deepEqual(
-      events.flatMap((event) => (event.event === "note" ? [event.message] : [])),
+      events.flatMap((event) => (event.event === "note" ? [`${event.level}: ${event.message}`] : [])),
       [
-        'Warning: 1 faulty row was left out:\n  data row 3: Cannot read row: keys "b", expected {"messages"}, {"conversations"}, {"prompt", "completion"}, {"instruction", "output"} or {"text"}',
-        "Warning: all 2 examples were truncated to 64 tokens, so no end of a text or answer is learned. Raise --max-length, as far as the model has positions: the longest has 91 tokens.",
-        "Warning: the only held-out example was truncated to 64 tokens, so no end of a text or answer is evaluated. Raise --max-length, as far as the model has positions: the longest has 71 tokens.",
+        'warn: 1 faulty row was skipped:\n  data row 3: Cannot read row: keys "b", expected {"messages"}, {"conversations"}, {"prompt", "completion"}, {"instruction", "output"} or {"text"}',
+        "warn: all 2 examples were truncated to 64 tokens, so no end of a text or answer is learned. Raise --max-length, as far as the model has positions: the longest has 91 tokens.",
+        "warn: the only held-out example was truncated to 64 tokens, so no end of a text or answer is evaluated. Raise --max-length, as far as the model has positions: the longest has 71 tokens.",
       ],
     );
   });
@@ -239,7 +239,7 @@ describe("what is loud at the start", () => {
       completion: [{ role: "assistant", content: "b" }],
     };
     const [note, ...others] = await notesOf(model, [plain, messages, plain, { text: "c" }]);
-    assert.match(note ?? "", /^Warning: 2 rows have a plain prompt and completion: .* write messages /);
+    assert.match(note ?? "", /^2 rows have a plain prompt and completion: .* write messages /);
     assert.deepEqual(others, []);
     assert.deepEqual(await notesOf(model, [messages, { text: "c", prompt: "a" }]), []);
     const bare = await writeTinyModel(`${folder}/without-template`);

@@ -40,7 +40,7 @@ describe("the training loop", () => {
     const { events } = await withDisk({ ...own, open }, run);
     assert.equal(events.at(-1)?.event, "done");
     const notes = events.flatMap((event) => (event.event === "note" ? [event.message] : []));
-    assert.match(notes.join("\n"), /Warning: Cannot write file ".*report\.html": ENOSPC/);
+    assert.match(notes.join("\n"), /Cannot write file ".*report\.html": ENOSPC/);
     assert.ok((await adapterValues(output)).length > 0);
     assert.ok(existsSync(`${output}/loss.svg`) && !existsSync(`${output}/report.html`));
   });

@@ -55,8 +55,8 @@ export const JSON_LINES: readonly JsonLine[] = [
   {
     event: "note",
     by: "train, quickstart, plan",
-    says: "something that the caller should see",
-    keys: "message",
+    says: "something that the caller should see; `level` is `info` or `warn`",
+    keys: "level, message",
   },
   {
     event: "read",

@@ -10,6 +10,7 @@ import { TRAIN_OPTIONS, type TrainOptions, findTrainProblems } from "../../train
 import { NAMED_DATA, TRAIN_GROUPS } from "../../train/settings/setting-groups.ts";
 import { defineCommand } from "../command.ts";
 import { FittingBar } from "../training/fitting-bar.ts";
+import { warn } from "../report.ts";
 import { planEvent, planLines, trainWords } from "../training/plan-report.ts";
 import { pullWithProgress } from "../model/pull-model.ts";
 import { ReadingBar } from "../data/reading.ts";
@@ -68,9 +69,14 @@ export const command = defineCommand({
       keys.delete("memory");
       const settings = { ...options, ...chosen } as TrainOptions;
       const plan = { fitted, measured, words: ["npx", "graft", "train", ...trainWords(settings, keys)] };
-      for (const message of fitted.prepared.data.notes) {
+      const { notes, warnings } = fitted.prepared.data;
+      for (const message of notes) {
         io.stderr(message);
-        io.emit({ event: "note", message });
+        io.emit({ event: "note", level: "info", message });
+      }
+      for (const message of warnings) {
+        warn(message, io);
+        io.emit({ event: "note", level: "warn", message });
       }
       for (const line of planLines(plan)) io.stdout(line);
       io.emit(planEvent(plan));

@@ -7,6 +7,7 @@ import { nextCommand } from "../../train/report/next-command.ts";
 import type { TrainInput } from "../../train/settings/train-input.ts";
 import type { TrainHooks } from "../../train/train-hooks.ts";
 import type { CommandIO } from "../command.ts";
+import { warn } from "../report.ts";
 import { pullWithProgress } from "../model/pull-model.ts";
 import { ReadingBar } from "../data/reading.ts";
 import { evaluationLine, resumeLines, sampleLines, startLines } from "./run-report.ts";
@@ -35,7 +36,7 @@ class TrainTeller {
   readonly #handlers: { readonly [E in TrainEvent as E["event"]]: (event: E) => void } = {
     read: ({ file, rows, total_rows: totalRows }) => this.#reading.update({ file, numRows: rows, totalRows }),
     fit: ({ plans, total_plans: totalPlans }) => this.#fitting.update({ numPlans: plans, totalPlans }),
-    note: ({ message }) => this.#io.stderr(message),
+    note: ({ level, message }) => (level === "warn" ? warn(message, this.#io) : this.#io.stderr(message)),
     start: (event) => {
       this.#start = event;
       this.#show(startLines(event));

@@ -88,7 +88,7 @@ function tellingOf(event: TrainEvent | LoggedEvent): Telling | null {
         },
       };
     case "note":
-      return { level: "warn", message: inSettings(event.message) };
+      return { level: event.level, message: inSettings(event.message) };
     case "sample": {
       const { step, index, prompt, text, tokens } = event;
       return {

@@ -126,7 +126,9 @@ export async function trainAveraged(
   const output = new AveragedOutput(input.output);
   const given = await bringing(input, options);
   await output.hasBegun(given);
-  const lock = await lockRun(input.output, (message) => hooks.onEvent?.({ event: "note", message }, 0));
+  const lock = await lockRun(input.output, (message) =>
+    hooks.onEvent?.({ event: "note", level: "warn", message }, 0),
+  );
   try {
     // Once more: another may have ended meanwhile.
     const hasBegun = await output.hasBegun(given);

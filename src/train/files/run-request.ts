@@ -20,7 +20,7 @@ import type { TrainingSetup } from "./setup/setup.ts";
 
 /** Says what the loop is asked for. */
 export async function requestOf(setup: TrainingSetup, place: RunPlace): Promise<FineTuneRequest> {
-  const { session, activations, hooks, tell } = place;
+  const { session, activations, hooks, warn } = place;
   const { signal, shared, mayWrite } = hooks;
   const { options, adapter, plan, totalSteps, memory, objective, reference } = setup;
   const learner = await learnerContents(setup);
@@ -53,7 +53,7 @@ export async function requestOf(setup: TrainingSetup, place: RunPlace): Promise<
       peakMegabytes,
       betweenBlocks: shared?.betweenBlocks,
       rest: shared?.rest,
-      pacer: openPacer(options, signal, tell),
+      pacer: openPacer(options, signal, warn),
     },
   };
 }

@@ -30,6 +30,7 @@ export function readImageData(options: TrainOptions, model: Model): RunData {
     numTruncated: 0,
     numDropped: 0,
     notes: [],
+    warnings: [],
   };
 }
 

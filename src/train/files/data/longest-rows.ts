@@ -33,6 +33,7 @@ export function longestRows(options: SizedOptions, model: Model, objective: Obje
     chatTemplateHash: null,
     tokenizerHash: null,
     notes: [`Without data, every row is assumed to have ${model.image ? "an image" : `${maxLength} tokens`}`],
+    warnings: [],
   };
 }
 

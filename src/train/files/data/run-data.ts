@@ -37,6 +37,8 @@ export interface RunData {
   readonly tokenizerHash: string | null;
   /** Sentences that the caller should see. */
   readonly notes: readonly string[];
+  /** Sentences about what is probably not as it was meant. */
+  readonly warnings: readonly string[];
 }
 
 /** How a caller follows and stops the reading of data. */

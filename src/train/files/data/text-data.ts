@@ -64,13 +64,14 @@ export async function readTextData(
     fileHashes,
     chatTemplateHash: tools.template.hash,
     tokenizerHash,
-    notes: [
+    notes: [],
+    warnings: [
       ...noteTroubles(counts, maxLength),
       ...notePlainPrompts(counts, objective.rows),
       ...noteUnshown(counts),
       ...noteLabelled(counts),
       ...noteTroubles(heldOutCounts, maxLength, "held-out ", "evaluated"),
-    ].map((note) => `Warning: ${note}`),
+    ],
   };
 }
 

@@ -25,13 +25,13 @@ export interface RunPlace {
   readonly activations: ShardFolder;
   readonly hooks: TrainHooks;
   readonly emit: (event: TrainEvent) => void;
-  readonly tell: (message: string) => void;
+  readonly warn: (message: string) => void;
 }
 
 /** Makes the store of a run in a folder. */
 export function folderStore(
   setup: TrainingSetup,
-  { folder, session, hooks, emit, tell }: RunPlace,
+  { folder, session, hooks, emit, warn }: RunPlace,
   settings: RunState["settings"],
 ): RunStore {
   const { signal, onCheckpoint = () => {}, goOnFrom } = hooks;
@@ -52,13 +52,13 @@ export function folderStore(
       await folder.write(name, text);
     } catch (error) {
       if (!(error instanceof GraftError)) throw error;
-      tell(`Warning: ${error.message}. The run continues without it.`);
+      warn(`${error.message}. The run continues without it.`);
     }
   };
   return {
     async resume(optimizer) {
       const state = options.resume
-        ? await folder.resume({ adapter, optimizer, settings, totalSteps }, tell)
+        ? await folder.resume({ adapter, optimizer, settings, totalSteps }, warn)
         : null;
       if (goOnFrom) await takeOver(goOnFrom, state?.global_step ?? 0);
       if (state === null) return null;
