@@ -191,7 +191,7 @@ const REFUSED: readonly [string, TokenizerFiles, RegExp][] = [
   [
     "a token that takes spaces",
     tokenizerWith({ added_tokens: [{ ...token, lstrip: true }] }),
-    /token "<\|im_start\|>" takes spaces/,
+    /token "<\|im_start\|>" strips spaces/,
   ],
   [
     "a token without a row",

@@ -216,8 +216,8 @@ test("of a family that transformers.js does not know, output and card say that O
 describe("what such files cannot hold is refused, and nothing is written", () => {
   const REFUSED: readonly (readonly [modelType: string, found: RegExp, config?: Record<string, unknown>])[] =
     [
-      ["qwen3_5_moe", /block 0 keeps one state of a text, expected attention or convolutions/],
-      ["qwen3_5", /block 0 keeps one state of a text, expected attention or convolutions/],
+      ["qwen3_5_moe", /block 0 keeps one state per text, expected attention or convolutions/],
+      ["qwen3_5", /block 0 keeps one state per text, expected attention or convolutions/],
       ["vit", /it is for image-classification, expected one that reads text/],
       [
         "lfm2",

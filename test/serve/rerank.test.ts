@@ -114,7 +114,7 @@ test("what cannot be put into order is refused", async () => {
     [server, { documents, top_n: -1 }, "top_n", /expected/],
     [server, { documents, max_tokens_per_doc: 1.5 }, "max_tokens_per_doc", /expected/],
     [server, { documents, model: "nobody" }, "model", /does not exist/],
-    [several, { documents }, "model", /tells 2 classes, expected one score/],
+    [several, { documents }, "model", /predicts 2 classes, expected one score/],
     [writer, { documents }, "model", /predicts no classes/],
   ];
   for (const [asked, sent, param, message] of cases) {

@@ -98,7 +98,7 @@ describe("graft train --dropbp", () => {
     const [note] = (await notesOf(3, {})).filter((text) => text.includes("Sensitivities"));
     assert.match(
       note ?? "",
-      /take 4 backward passes .* in a run of 3 micro-batches: `--dropbp-rates uniform`/,
+      /takes 4 full backward passes .* in a run of 3 micro-batches: `--dropbp-rates uniform`/,
     );
     for (const [steps, more] of [
       [1, {}],

@@ -255,7 +255,7 @@ describe("a new head", () => {
     [
       "fewer classes than the data",
       { numClasses: 3 },
-      /head of 3 classes: .*0 "bad", 1 "good"/,
+      /head with 3 classes: .*0 "bad", 1 "good"/,
       "usage/data",
     ],
     [

@@ -170,7 +170,7 @@ test("a text that is several tokens is refused before weights are read", async (
     runTiny({ ...SETTINGS, model, output: `${folder}/refused`, ...given });
   await assert.rejects(refused({ trainableTokenIndices: ["ka"] }), {
     code: "usage/flag",
-    message: /Cannot train the row of "ka": it is 2 tokens \(107, 97\), expected one/,
+    message: /Cannot train the row of "ka": it is 2 tokens \(107, 97\), expected a token/,
   });
   await assert.rejects(refused({ trainableTokenIndices: ["k", 107] }), {
     message: /token 107 is given twice/,

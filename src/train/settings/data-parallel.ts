@@ -48,5 +48,5 @@ export function requireManyAtOnce(options: StepSettings): void {
       "Leave out --data-parallel or --activations.",
     );
   if ((options.power ?? options.powerSchedule) !== undefined)
-    refuse("power control supports only one", "Leave out --data-parallel or --power.");
+    refuse("pauses support only one", "Leave out --data-parallel or --power.");
 }
