@@ -36,6 +36,12 @@ export const SIZE_FORMAT = "size";
 export const NAME_OR_PATH_FORMAT = "name-or-path";
 /** Format of strings that messages never show. */
 export const SECRET_FORMAT = "secret";
+/** Format of strings that are URLs. */
+export const URL_FORMAT = "url";
+/** Format of URLs that messages never show, as they may hold a password. */
+export const SECRET_URL_FORMAT = "secret-url";
+
+const SECRETS: ReadonlySet<string | undefined> = new Set([SECRET_FORMAT, SECRET_URL_FORMAT]);
 
 /** How values are written: typed behind a flag, or as values of a program or file. */
 export type ValueForm = "typed" | "written";
@@ -190,7 +196,7 @@ export function showValue(value: unknown): string {
 /** Whether a schema takes secrets, alone or in a list. */
 export function takesSecrets(node: SchemaNode): boolean {
   return membersOf(node).some(
-    ({ format, items }) => format === SECRET_FORMAT || (items !== undefined && takesSecrets(items)),
+    ({ format, items }) => SECRETS.has(format) || (items !== undefined && takesSecrets(items)),
   );
 }
 

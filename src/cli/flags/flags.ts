@@ -27,8 +27,10 @@ export interface Flag {
   readonly kinds: readonly FlagKind[];
   /** Values that a flag of kind "enum" takes. */
   readonly choices: readonly string[];
+  /** Which kind of text one of kind "string" is, a format of `messages/expected.ts`; null: any. */
+  readonly format: string | null;
   /** What the elements of an array are read as; with `isWhole`, commas do not part them: the flag is repeated. */
-  readonly element: (Pick<Flag, "kinds" | "choices"> & { readonly isWhole: boolean }) | null;
+  readonly element: (Pick<Flag, "kinds" | "choices" | "format"> & { readonly isWhole: boolean }) | null;
   /** Whether it takes paths: alone, in a list, or beside names. */
   readonly takesPaths: boolean;
   /** Whether messages are not to show what was given. */
@@ -50,12 +52,13 @@ function kindOf(node: SchemaNode): FlagKind {
   return PLAIN_KINDS.find((kind) => kind === node.type) ?? "yaml";
 }
 
-function typeOf(node: SchemaNode): Pick<Flag, "kinds" | "choices"> {
+function typeOf(node: SchemaNode): Pick<Flag, "kinds" | "choices" | "format"> {
   const members = membersOf(node);
   const choices = members.flatMap(
     (member) => member.enum ?? (member.const === undefined ? [] : [member.const]),
   );
-  return { kinds: [...new Set(members.map(kindOf))], choices: choices.map(String) };
+  const format = members.find(({ type }) => type === "string")?.format ?? null;
+  return { kinds: [...new Set(members.map(kindOf))], choices: choices.map(String), format };
 }
 
 function takesPaths(node: SchemaNode): boolean {

@@ -181,3 +181,18 @@ test("every flag of graft train is in a group or an option of a kind", () => {
   assert.match(peqa, /^Options of method peqa:\n +--bits/m);
   assert.doesNotMatch(peqa, /--rank/);
 });
+
+test("a text of a format is called so: a path, a name or a path, a size, a URL", () => {
+  const help = commandHelp(
+    commands.find(({ name }) => name === "serve")!,
+    { width: 100 },
+  );
+  for (const form of [
+    "--state PATH",
+    "--model NAME|PATH",
+    "--cache-memory SIZE",
+    "--database URL",
+    "--host TEXT",
+  ])
+    assert.ok(help.includes(`${form} `), form);
+});

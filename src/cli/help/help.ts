@@ -1,6 +1,13 @@
 /** @file Help of a command, made from its schema. */
 import type { z } from "zod";
 
+import {
+  NAME_OR_PATH_FORMAT,
+  PATH_FORMAT,
+  SECRET_URL_FORMAT,
+  SIZE_FORMAT,
+  URL_FORMAT,
+} from "../../messages/expected.ts";
 import { kebabCase } from "../../messages/setting-names.ts";
 import { keysOf } from "../../train/settings/own-options.ts";
 import { SHARED_FLAGS } from "../flags/argv.ts";
@@ -25,14 +32,23 @@ const KIND_WORDS: Readonly<Record<FlagKind, string>> = {
   array: "",
   yaml: "YAML",
 };
+/** Words for texts of a format. */
+const FORMAT_WORDS: ReadonlyMap<string, string> = new Map([
+  [PATH_FORMAT, "PATH"],
+  [NAME_OR_PATH_FORMAT, "NAME|PATH"],
+  [SIZE_FORMAT, "SIZE"],
+  [URL_FORMAT, "URL"],
+  [SECRET_URL_FORMAT, "URL"],
+]);
 /** Choices longer than this go into the description. */
 const MAX_CHOICES_LENGTH = 24;
 
-function typeWord({ kinds, choices }: Pick<Flag, "kinds" | "choices">): string {
+function typeWord({ kinds, choices, format }: Pick<Flag, "kinds" | "choices" | "format">): string {
   const joined = choices.join("|");
-  const words = kinds.map((kind) =>
-    kind === "enum" ? (joined.length > MAX_CHOICES_LENGTH ? "CHOICE" : joined) : KIND_WORDS[kind],
-  );
+  const words = kinds.map((kind) => {
+    if (kind === "enum") return joined.length > MAX_CHOICES_LENGTH ? "CHOICE" : joined;
+    return (kind === "string" && FORMAT_WORDS.get(format ?? "")) || KIND_WORDS[kind];
+  });
   return words.filter((word) => word !== "").join("|");
 }
 

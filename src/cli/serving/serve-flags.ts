@@ -4,7 +4,7 @@ import { CO_TRAININGS } from "../../engine/scheduling/co-training.ts";
 import { DEFAULT_TARGETS } from "../../engine/scheduling/service-targets.ts";
 import { DEFAULT_POLICY, TURN_POLICIES } from "../../engine/scheduling/turn-policies.ts";
 import { parseByteSize } from "../../messages/byte-size.ts";
-import { SECRET_FORMAT } from "../../messages/expected.ts";
+import { SECRET_FORMAT, SECRET_URL_FORMAT, URL_FORMAT } from "../../messages/expected.ts";
 import { sizeSetting } from "../../messages/size-setting.ts";
 import { ONE_LINE_NAME } from "../../server/one-line-name.ts";
 import { MODEL_FLAGS } from "../model/model-flags.ts";
@@ -16,6 +16,7 @@ const { adapter: _, ...MODEL } = WRITING_FLAGS;
 /** Where servers and workers keep files when they share no folder. */
 export const STORE = z
   .string()
+  .meta({ format: URL_FORMAT })
   .optional()
   .describe(
     "s3://BUCKET/PREFIX in an S3-compatible store for files and runs, instead of a shared folder; AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY give its address and credentials",
@@ -36,7 +37,7 @@ function isOrigin(text: string): boolean {
 /** Where jobs are that several processes share: its URL may hold a password. */
 export const DATABASE = z
   .string()
-  .meta({ format: SECRET_FORMAT })
+  .meta({ format: SECRET_URL_FORMAT })
   .refine((text) => /^postgres(ql)?:\/\//.test(text), "expected a URL that begins with postgres://");
 
 /** A key as requests can send it: the header has none with a blank in it. */
