@@ -1,11 +1,12 @@
 /** @file Classes of images and texts: the logits of the position that tells the class, several examples a pass. */
+import { notFinite } from "./not-finite.ts";
 import { z } from "zod";
 import { layRows } from "../data/batches/batch.ts";
 import { type TrainingExample, UNIT_LIST, exampleLength } from "../data/examples/training-unit.ts";
 import { type ClassExample, type ClassOptions, classesOf } from "../data/examples/class-example.ts";
 import type { ImageExample } from "../data/examples/images.ts";
 import { factsOf, labelledPositions } from "../data/batches/pass-facts.ts";
-import { FailedError, UsageError } from "../errors.ts";
+import { UsageError } from "../errors.ts";
 import { checkArguments, lazily } from "../messages/arguments.ts";
 import { NO_ADAPTER } from "../peft/adapter-view.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
@@ -89,9 +90,7 @@ export class Classifier {
       });
       session.pool.release(all);
       if (results.some(({ logits }) => !logits.every(Number.isFinite))) {
-        throw new FailedError("engine/nan", "Cannot classify: the model's output is NaN or infinite", {
-          hint: "The weights of the model or of its adapter may be damaged.",
-        });
+        throw notFinite("classify");
       }
       return results;
     });

@@ -43,3 +43,9 @@ export function didYouMean(word: string, candidates: readonly string[]): string 
   const match = nearest(word, candidates);
   return match === null ? null : `Did you mean "${match}"?`;
 }
+
+/** Ends a message that has no hint with that question; "": none is near. */
+export function orNearest(word: string, candidates: readonly string[]): string {
+  const match = nearest(word, candidates);
+  return match === null ? "" : `: did you mean "${match}"?`;
+}

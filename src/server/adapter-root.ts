@@ -4,7 +4,7 @@ import { UsageError } from "../errors.ts";
 import { describeNames } from "../format/contents.ts";
 import { disk } from "../format/files/disk/calls.ts";
 import { namesIn } from "../format/files/disk/names-in.ts";
-import { nearest } from "../messages/nearest.ts";
+import { orNearest } from "../messages/nearest.ts";
 import { describeFileProblem } from "../messages/system-error.ts";
 import { ApiError } from "./api-error.ts";
 
@@ -33,8 +33,7 @@ export class AdapterRoot {
   async find(path: string, param: string): Promise<string> {
     const found = await this.#inside(path);
     if (found !== null) return found;
-    const alike = nearest(path, await this.namesBeside(path));
-    const known = alike === null ? "" : `: did you mean "${alike}"?`;
+    const known = orNearest(path, await this.namesBeside(path));
     throw new ApiError(
       404,
       "adapter_not_found",

@@ -2,7 +2,7 @@
 import type { ClassOptions } from "../data/examples/class-example.ts";
 import type { ServingModel } from "../engine/serving-model.ts";
 import { FormatError, toldWhole, UsageError } from "../errors.ts";
-import { nearest } from "../messages/nearest.ts";
+import { orNearest } from "../messages/nearest.ts";
 import type { Adapter } from "../peft/attach.ts";
 import type { AdapterRoot } from "./adapter-root.ts";
 import { ApiError } from "./api-error.ts";
@@ -105,9 +105,9 @@ export class ServedModels {
     if (!adapters.has(model)) await this.#arrive(model);
     if (adapters.has(model)) return model;
     const inRoot = (await this.#server.adapterRoot?.namesBeside(model)) ?? [];
-    const alike = nearest(model, [...this.list().map(({ id }) => id), ...inRoot]);
-    const known = alike === null ? `the base is "${this.#server.name}"` : `did you mean "${alike}"?`;
-    throw new ApiError(404, "model_not_found", `The model "${model}" does not exist: ${known}`, {
+    const meant = orNearest(model, [...this.list().map(({ id }) => id), ...inRoot]);
+    const known = meant || `: the base is "${this.#server.name}"`;
+    throw new ApiError(404, "model_not_found", `The model "${model}" does not exist${known}`, {
       param: "model",
     });
   }

@@ -1,5 +1,5 @@
 /** @file Makes the embedding of a text: the mean of the model's outputs after the final norm, scaled to length 1. */
-import { FailedError } from "../../errors.ts";
+import { notFinite } from "../not-finite.ts";
 import { sizeAt } from "../../graph/shape.ts";
 import type { Head } from "../../run/head/head.ts";
 import type { PromptReader, ReadPart } from "./prompt-reader.ts";
@@ -19,8 +19,6 @@ export class MeanPool implements PromptReader {
   get embedding(): Float32Array {
     const length = Math.hypot(...this.#sum);
     if (Number.isFinite(length) && length > 0) return Float32Array.from(this.#sum, (value) => value / length);
-    throw new FailedError("engine/nan", "Cannot embed a text: the model's output is NaN or infinite", {
-      hint: "The weights of the model or of its adapter may be damaged.",
-    });
+    throw notFinite("embed a text");
   }
 }

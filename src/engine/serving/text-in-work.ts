@@ -1,5 +1,5 @@
 /** @file A text while it is written: its ids, the grammar that it follows, and how its next token is drawn. */
-import { FailedError } from "../../errors.ts";
+import { notFinite } from "../not-finite.ts";
 import { Random } from "../../random.ts";
 import type { HeldAdapter } from "../adapters/held-adapter.ts";
 import type { Sequence } from "../cache/sequence.ts";
@@ -48,9 +48,7 @@ export class TextInWork {
    */
   draw(logits: Float32Array): FinishReason | null {
     if (!Number.isFinite(logits[0])) {
-      throw new FailedError("engine/nan", "Cannot continue a text: the model's output is NaN or infinite", {
-        hint: "The weights of the model or of its adapter may be damaged.",
-      });
+      throw notFinite("continue a text");
     }
     const { sampling = GREEDY, stopIds = [], topLogProbs, onLogits } = this.request;
     onLogits?.(logits);

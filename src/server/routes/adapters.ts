@@ -2,7 +2,7 @@
  * @file POST /v1/load_lora_adapter and /v1/unload_lora_adapter, in the form that vLLM has. The adapters may be of any
  * method.
  */
-import { nearest } from "../../messages/nearest.ts";
+import { orNearest } from "../../messages/nearest.ts";
 import { ApiError } from "../api-error.ts";
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
@@ -65,11 +65,8 @@ export const unloadAdapter = defineRoute({
   handle: ({ body: { lora_name: name }, context, state }) => {
     const { adapters } = state.model.engine;
     if (!adapters.has(name)) {
-      const alike = nearest(
-        name,
-        adapters.list().map((each) => each.name),
-      );
-      const known = alike === null ? "" : `: did you mean "${alike}"?`;
+      const names = adapters.list().map((each) => each.name);
+      const known = orNearest(name, names);
       throw new ApiError(404, "model_not_found", `The adapter "${name}" is not loaded${known}`, {
         param: "lora_name",
       });

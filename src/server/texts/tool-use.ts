@@ -16,7 +16,7 @@ import {
   markText,
 } from "../../engine/tool-calls/tool-format.ts";
 import { FormatError, UsageError } from "../../errors.ts";
-import { nearest } from "../../messages/nearest.ts";
+import { orNearest } from "../../messages/nearest.ts";
 import { invalidValue } from "../api-error.ts";
 import { SCHEMA_PARAM, refuseSchema, schemaOf, withSchemaPath } from "./response-format.ts";
 import type { ServerState } from "../server-state.ts";
@@ -89,10 +89,7 @@ function refuse(message: string): never {
 function requireTool(name: string, offered: readonly ToolFunction[]): void {
   const names = offered.map((each) => each.name);
   if (names.includes(name)) return;
-  const alike = nearest(name, names);
-  refuse(
-    `tool_choice names "${name}", which is not one of the tools${alike === null ? "" : `: did you mean "${alike}"?`}`,
-  );
+  refuse(`tool_choice names "${name}", which is not one of the tools${orNearest(name, names)}`);
 }
 
 /** Answers that are calls whose arguments satisfy their schemas, or have the form that is asked for; null: there is none. */

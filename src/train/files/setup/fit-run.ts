@@ -65,7 +65,7 @@ export interface FitProgress {
   readonly totalPlans: number;
 }
 
-export interface FitHooks {
+interface FitHooks {
   /** Keys of the settings that it is not advised to change. */
   readonly fixed?: ReadonlySet<string> | undefined;
   readonly signal?: AbortSignal | undefined;
