@@ -13,9 +13,9 @@ import { findActivationForm } from "./activations/forms.ts";
 import { describeSkipped } from "./dropbp/branch-dropper.ts";
 import type { DoneEvent, TrainEvent } from "./events.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
-import { describeFit, fitRun } from "./files/setup/fit-run.ts";
+import { type FittedRun, describeFit, fitRun } from "./files/setup/fit-run.ts";
 import { HeapGrowth } from "./files/setup/heap-growth.ts";
-import { openRun } from "./files/setup/prepare.ts";
+import { type OpenedRun, openRun } from "./files/setup/prepare.ts";
 import { residencyOf } from "./files/setup/run-choices.ts";
 import { lockRun } from "./files/folder/run-lock.ts";
 import { begunWith } from "./files/folder/begun-with.ts";
@@ -28,6 +28,7 @@ import { openSamples } from "./files/run-samples.ts";
 import { type TrainingSetup, setUp } from "./files/setup/setup.ts";
 import { ACTIVATIONS_FOLDER, ShardFolder } from "./files/folder/shard-folder.ts";
 import { fineTune } from "./loop/fine-tune.ts";
+import type { FineTuneRequest } from "./loop/fine-tune-request.ts";
 import { openSession } from "./open-session.ts";
 import { choicesOf } from "./settings/choices.ts";
 import { type LooseTrainInput, type TrainOptions, parseTrainOptions } from "./settings/options.ts";
@@ -112,9 +113,8 @@ class Training {
   /** Trains with the lock of the folder in hand. */
   async #runLocked(): Promise<TrainResult> {
     const { signal, env, shared } = this.#hooks;
-    const { resume, shardDtype } = this.#given;
-    const folder = this.#folder;
-    await folder.sweep();
+    const { resume } = this.#given;
+    await this.#folder.sweep();
     const options = {
       ...this.#given,
       ...(resume ? await begunWith(this.#folder, this.#given, this.#keys) : {}),
@@ -135,32 +135,38 @@ class Training {
         onProgress: ({ numPlans, totalPlans }) =>
           this.#emit({ event: "fit", plans: numPlans, total_plans: totalPlans }),
       });
-      const shards = new ShardFolder(folder.path);
-      const activations = new ShardFolder(folder.path, ACTIVATIONS_FOLDER);
-      const { residentMemory, activations: form } = fitted.prepared.options;
-      const budgetBytes = parseByteSize(residentMemory ?? "");
-      await shards.sweep({ isNeeded: budgetBytes !== null });
-      await activations.sweep({ isNeeded: findActivationForm(form).usesDisk });
-      try {
-        const takenBytes = fitted.prepared.checkpoint.heldBytes;
-        return await withParameterMemory(
-          shards,
-          { budgetBytes, frozenDtype: shardDtype, takenBytes },
-          async (memory) => {
-            const setup = await setUp(opened, fitted, memory, shared?.session.base);
-            try {
-              describeFit(fitted).forEach(this.#tell);
-              return await this.#train(setup, memory, activations);
-            } finally {
-              setup.release();
-            }
-          },
-        );
-      } finally {
-        await shards.close().finally(() => activations.close());
-      }
+      return await this.#trainFitted(opened, fitted);
     } finally {
       await opened.checkpoint.close();
+    }
+  }
+
+  /** Trains a run that fits, with what of it waits on the disk. */
+  async #trainFitted(opened: OpenedRun, fitted: FittedRun): Promise<TrainResult> {
+    const { path } = this.#folder;
+    const shards = new ShardFolder(path);
+    const activations = new ShardFolder(path, ACTIVATIONS_FOLDER);
+    const { residentMemory, activations: form } = fitted.prepared.options;
+    const budgetBytes = parseByteSize(residentMemory ?? "");
+    await shards.sweep({ isNeeded: budgetBytes !== null });
+    await activations.sweep({ isNeeded: findActivationForm(form).usesDisk });
+    try {
+      const takenBytes = fitted.prepared.checkpoint.heldBytes;
+      return await withParameterMemory(
+        shards,
+        { budgetBytes, frozenDtype: this.#given.shardDtype, takenBytes },
+        async (memory) => {
+          const setup = await setUp(opened, fitted, memory, this.#hooks.shared?.session.base);
+          try {
+            describeFit(fitted).forEach(this.#tell);
+            return await this.#train(setup, memory, activations);
+          } finally {
+            setup.release();
+          }
+        },
+      );
+    } finally {
+      await shards.close().finally(() => activations.close());
     }
   }
 
@@ -186,36 +192,41 @@ class Training {
       setup.notes.forEach(this.#tell);
       setup.data.warnings.forEach(this.#warn);
       this.#emit(tellStart(setup));
-      const tellNew = (): void => setup.base.takeNotes().forEach(this.#warn);
-      const run = fineTune({ ...request, hooks: { ...request.hooks, samples } });
-      const step = async (): ReturnType<typeof run.next> => {
-        try {
-          return await run.next();
-        } catch (error) {
-          throw await withWayOn(error, request.store, options);
-        } finally {
-          tellNew();
-        }
-      };
-      try {
-        // A server's heap is large, and its texts would wait.
-        const heap = shared ? null : new HeapGrowth();
-        let next = await step();
-        for (; !next.done; next = await step()) {
-          this.#emit(next.value);
-          heap?.collect();
-        }
-        const { state, evaluation } = next.value;
-        if (state.dropbp) describeSkipped(state.dropbp).forEach(this.#warn);
-        const done = tellDone(setup, state, (performance.now() - this.#startedMs) / 1000);
-        this.#emit(done);
-        return { ...done, evaluation };
-      } finally {
-        // Where a hook has thrown it has not ended.
-        await run.return(null as never);
-      }
+      return await this.#runSteps(setup, { ...request, hooks: { ...request.hooks, samples } });
     } finally {
       await session.release();
+    }
+  }
+
+  /** Runs the steps of a training, and tells of each. */
+  async #runSteps(setup: TrainingSetup, request: FineTuneRequest): Promise<TrainResult> {
+    const tellNew = (): void => setup.base.takeNotes().forEach(this.#warn);
+    const run = fineTune(request);
+    const step = async (): ReturnType<typeof run.next> => {
+      try {
+        return await run.next();
+      } catch (error) {
+        throw await withWayOn(error, request.store, setup.options);
+      } finally {
+        tellNew();
+      }
+    };
+    try {
+      // A server's heap is large, and its texts would wait.
+      const heap = this.#hooks.shared ? null : new HeapGrowth();
+      let next = await step();
+      for (; !next.done; next = await step()) {
+        this.#emit(next.value);
+        heap?.collect();
+      }
+      const { state, evaluation } = next.value;
+      if (state.dropbp) describeSkipped(state.dropbp).forEach(this.#warn);
+      const done = tellDone(setup, state, (performance.now() - this.#startedMs) / 1000);
+      this.#emit(done);
+      return { ...done, evaluation };
+    } finally {
+      // Where a hook has thrown it has not ended.
+      await run.return(null as never);
     }
   }
 }
