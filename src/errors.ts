@@ -36,7 +36,7 @@ export const CODES = {
   "usage/chat-template": ["usage", "The model has no chat template, or it rejects the messages."],
   "usage/grammar": ["usage", "A JSON schema has an unsupported keyword, contradicts itself or is too large."],
   "usage/resume": ["usage", "There is nothing to resume, or the run was started with other settings."],
-  "usage/output": ["usage", "The output exists already, or is inside an input."],
+  "usage/output": ["usage", "The output exists already, is in use, or is inside an input."],
   "usage/database": ["usage", "The database belongs to another version of graft."],
   "usage/shape": ["usage", "Sizes of tensors do not match."],
   "usage/length": ["usage", "A text is longer than the model's positions, or than the rows of a batch."],
@@ -56,7 +56,7 @@ export const CODES = {
   ],
   "failed/store": [
     "failed",
-    "The file store cannot be reached, refuses, or contains other bytes than were stored.",
+    "The file store cannot be reached, refuses, or contains different bytes than were stored.",
   ],
   "server/port": ["failed", "A port cannot be listened on."],
   "engine/adapter": ["failed", "An adapter that a text requests cannot be read, or can no longer be read."],

@@ -16,7 +16,13 @@ export interface AskedPart {
 function pageQuery(most: number, usual: number) {
   return {
     after: z.string().optional().describe("Id of the item after which the page begins"),
-    limit: z.coerce.number().int().min(1).max(most).default(usual).describe("Most items per page"),
+    limit: z.coerce
+      .number()
+      .int()
+      .min(1)
+      .max(most)
+      .default(usual)
+      .describe("Maximum number of items per page"),
   };
 }
 

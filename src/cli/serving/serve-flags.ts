@@ -53,7 +53,7 @@ export const SERVE_OPTIONS = z.strictObject({
   adapter: z
     .array(NAME_OR_PATH)
     .default([])
-    .describe("Adapters to serve: NAME=FOLDER, or a folder, whose name is then the name of the adapter"),
+    .describe("Adapters to serve: NAME=FOLDER, or a folder, which gives the adapter its name"),
   adapterRoot: PATH.optional().describe(
     "Folder of further adapters: a request whose model is the name of a folder in it loads that adapter; admin keys may load any of them under another name",
   ),
@@ -88,7 +88,7 @@ export const SERVE_OPTIONS = z.strictObject({
     .enum(CO_TRAININGS)
     .default("slices")
     .describe(
-      "Forward passes of training: slices: take turns with text generation, block by block; flat: run as one batch with it, in float32",
+      "Forward passes of training; slices: take turns with text generation, block by block; flat: run as one batch with it, in float32",
     ),
   targetQueueMs: z
     .number()
@@ -135,7 +135,7 @@ export const SERVE_OPTIONS = z.strictObject({
     .int()
     .positive()
     .optional()
-    .describe("Most tokens per request: prompts and new tokens, over all of its texts"),
+    .describe("Maximum tokens per request: prompts plus new tokens, over all of its texts"),
   maxWaiting: z
     .int()
     .min(0)
@@ -146,14 +146,14 @@ export const SERVE_OPTIONS = z.strictObject({
     .positive()
     .max(MAX_SECONDS)
     .default(600)
-    .describe("Most seconds that a request may take to complete"),
+    .describe("Maximum seconds for a request to complete"),
   clientTimeout: z
     .number()
     .positive()
     .max(MAX_SECONDS)
     .default(60)
     .describe(
-      "Most seconds that a client may take to send a request, to read the answer, or to send the next request on a connection",
+      "Maximum seconds for a client to send a request, read the answer, or send the next request on a connection",
     ),
   drainSeconds: z
     .number()

@@ -19,7 +19,7 @@ const NOT_FINITE = 0x7c00;
 
 export const float16: ActivationForm = {
   name: "float16",
-  summary: "rounded to float16, in half the memory",
+  summary: "rounded to float16 (half the memory)",
   bytesPerNumber: 2,
   numWhole: 0,
   usesDisk: false,

@@ -82,7 +82,7 @@ export type TrainInput = {
   readonly earlyStopping?: number | undefined;
   /** Recompute activations in the backward pass instead of keeping them; keep-attention: all but the outputs of attention, for long rows; auto: only when memory is short; default: "auto" */
   readonly gradientCheckpointing?: "auto" | "on" | "keep-attention" | "off" | undefined;
-  /** How activations are kept for the backward pass: as they are, rounded to float16, in half the memory, or in files in the output folder; default: "float32" */
+  /** How activations are kept for the backward pass: as they are, rounded to float16 (half the memory), or in files in the output folder; default: "float32" */
   readonly activations?: "float32" | "float16" | "disk" | undefined;
   /** Queries of a row that attention processes at a time; default: 64, 128 in rows of more than 512, 256 in rows of more than 2048 tokens */
   readonly attentionChunk?: number | undefined;
