@@ -95,6 +95,7 @@ function describeNumber(node: SchemaNode): string {
 
 /** How many items a list has; null: any number, or one and more. */
 function countOf({ minItems = 0, maxItems }: SchemaNode): string | null {
+  if (maxItems === minItems) return String(maxItems);
   if (maxItems !== undefined) return minItems > 1 ? `${minItems} to ${maxItems}` : `at most ${maxItems}`;
   return minItems > 1 ? `at least ${minItems}` : null;
 }
@@ -148,7 +149,7 @@ function describeOne(node: SchemaNode, form: ValueForm): string {
       if (isTyped && node.items?.format === PATH_FORMAT) return "a path, with the flag repeated for each";
       const count = countOf(node);
       if (isTyped)
-        return `a comma-separated list ${count === null ? "" : `of ${count}`}, each ${describeSchema(node.items ?? {}, form)}`;
+        return `a comma-separated list${count === null ? "" : ` of ${count}`}, each ${describeSchema(node.items ?? {}, form)}`;
       if (isAnything(node.items)) return aList(node, null);
       const items = describeItems(node.items ?? {});
       const list = aList(node, items);

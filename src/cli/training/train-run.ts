@@ -102,7 +102,7 @@ export async function trainWithProgress(
   const teller = new TrainTeller(io, options);
   const tellStop = (): void =>
     io.stderr(
-      `Stopping${teller.hasStarted ? " after this step, with a checkpoint" : ""}; press again to quit at once.`,
+      `Stopping${teller.hasStarted ? " after this step, with a checkpoint" : ""}; interrupt again to quit at once.`,
     );
   io.signal.addEventListener("abort", tellStop);
   try {
