@@ -151,7 +151,7 @@ function objectivesPage(): string {
 function commandsPage(): string {
   return page(
     "Commands",
-    "Every command has `--help` and `--json`. With `--json` standard output carries one JSON object a line and nothing else. " +
+    "Every command has `--help` and `--json`. With `--json` standard output carries one JSON object per line and nothing else. " +
       "The exit status is 0 when the work is done, 1 when it failed, 2 when the call was wrong, 130 when Ctrl-C stopped it, 143 when SIGTERM did, 129 when its terminal was closed. " +
       "`serve` and `worker` end with 0 when a signal stops them in their work: they have finished or given back what they had.",
     commandTable(),
