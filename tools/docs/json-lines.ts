@@ -51,7 +51,7 @@ const DONE: Readonly<Record<string, string>> = {
 
 export const JSON_LINES: readonly JsonLine[] = [
   { event: "error", by: "each", says: "the command failed or was stopped", keys: "code, message, hint" },
-  { event: "help", by: "each", says: "help was asked for", keys: "text" },
+  { event: "help", by: "each", says: "help was requested", keys: "text" },
   {
     event: "note",
     by: "train, quickstart, plan",
@@ -67,19 +67,19 @@ export const JSON_LINES: readonly JsonLine[] = [
   {
     event: "fit",
     by: "train, quickstart, plan",
-    says: "plans of memory are compared, which takes long",
+    says: "memory plans are being compared, which takes a while",
     keys: "plans, total_plans",
   },
   ...["start", "resume", "step", "eval"].map((event) => ({
     event,
     by: "train, quickstart",
-    says: "a training goes on",
+    says: "the progress of a training",
     keys: A_TRAINING,
   })),
   {
     event: "sample",
     by: "train",
-    says: "a text was written after a prompt of `--samples`",
+    says: "a text was generated from a prompt of `--samples`",
     keys: "step, index, prompt, text, tokens",
   },
   {
@@ -97,7 +97,7 @@ export const JSON_LINES: readonly JsonLine[] = [
   {
     event: "text",
     by: "classify",
-    says: "what was found in a text, in their order",
+    says: "the prediction for a text, in the order of the texts",
     keys: "line, predicted, scores?",
   },
   { event: "answer", by: "chat", says: "an answer", keys: `${TEXT}, dropped_turns` },
@@ -107,7 +107,7 @@ export const JSON_LINES: readonly JsonLine[] = [
     says: "a question, before and after training",
     keys: "question, before, after, reference",
   },
-  { event: "command", by: "chat", says: "a line that begins with a slash was obeyed", keys: "line, text" },
+  { event: "command", by: "chat", says: "a command (a line that begins with a slash) was run", keys: "line, text" },
   {
     event: "example",
     by: "data show",
