@@ -52,7 +52,7 @@ describe("an adapter that does not fit", () => {
       "with this model",
       "other-of-equal-shapes",
       `"${model}"`,
-      /numbers [0-9a-f]{12}/,
+      /weights [0-9a-f]{12}/,
     ];
     await assertRefused(
       { model, data, output, initAdapter },

@@ -167,7 +167,7 @@ describe("a number that a file cannot mean is refused at once:", () => {
     test(`levels without end in a settings file: ${name}`, async () => {
       const path = `${folder}/${name}.yaml`;
       writeFileSync(path, text);
-      await assertQuick(() => readConfigFile(path, []), "format/file", /more than 64 levels/);
+      await assertQuick(() => readConfigFile(path, []), "format/file", /more than 64 nested levels/);
     });
   }
 });

@@ -95,7 +95,7 @@ describe("graft train --dropbp", () => {
       const { events } = await runTiny({ model, data, output, steps, dropbp: 0.5, ...more });
       return events.flatMap((event) => (event.event === "note" ? [event.message] : []));
     };
-    const [note] = (await notesOf(3, {})).filter((text) => text.includes("Sensitivities"));
+    const [note] = (await notesOf(3, {})).filter((text) => text.includes("sensitivity of branches"));
     assert.match(
       note ?? "",
       /takes 4 full backward passes .* in a run of 3 micro-batches: `--dropbp-rates uniform`/,
@@ -107,7 +107,7 @@ describe("graft train --dropbp", () => {
       [2, { gradientAccumulationSteps: 2 }],
     ] as const) {
       assert.deepEqual(
-        (await notesOf(steps, more)).filter((text) => text.includes("Sensitivities")),
+        (await notesOf(steps, more)).filter((text) => text.includes("sensitivity of branches")),
         [],
       );
     }
