@@ -31,6 +31,6 @@ test("parseJsonObject() refuses levels without end before anything handles them"
   parseJsonObject(deep(99), "x.json");
   assert.throws(() => parseJsonObject(deep(200_000), "x.json"), {
     code: "format/json",
-    message: /more than 100 levels/,
+    message: /more than 100 nested levels/,
   });
 });
