@@ -85,3 +85,22 @@ test("a worker tells once that it does not reach the table while it trains, and 
   await lease.end();
   assert.deepEqual(troubles, ["FailedError: Cannot reach 10.0.0.9:5432", "over"]);
 });
+
+test("what is told while a beat is on its way is heard, also where a change has taken along what the beat tells", async () => {
+  const { memory, lease, told } = await takenJob();
+  const withJob = memory.withJob.bind(memory);
+  const [asked, answer] = [Promise.withResolvers<void>(), Promise.withResolvers<void>()];
+  memory.withJob = async (...args) => {
+    asked.resolve();
+    await answer.promise;
+    return await withJob(...args);
+  };
+  lease.tell({ message: "Step 1", data: { step: 1 } }, 1);
+  await asked.promise;
+  const changed = lease.change({ status: "running" }, { message: "The training has begun" });
+  for (const step of [2, 3]) lease.tell({ message: `Step ${step}`, data: { step } }, step);
+  answer.resolve();
+  await changed;
+  await lease.end();
+  assert.deepEqual((await told()).slice(-4), ["Step 1", "The training has begun", "Step 2", "Step 3"]);
+});

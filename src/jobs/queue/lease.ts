@@ -162,14 +162,15 @@ export class Lease {
 
   /** Whether the table has heard. */
   async #beat(): Promise<boolean> {
-    const events = [...this.#events];
+    const events = new Set(this.#events);
     const askedMs = this.#clock.nowMs();
     try {
-      const held = await this.#queue.keep(this.row, this.#leaseMs, this.#numSteps, events);
+      const held = await this.#queue.keep(this.row, this.#leaseMs, this.#numSteps, [...events]);
       if (held === "lost") this.#isLost = true;
       else this.#deadlineMs = askedMs + SAFE * this.#leaseMs;
       if (held === "stopped") this.stop();
-      this.#events.splice(0, events.length);
+      // Of these a change may have taken some along meanwhile, and others may have come.
+      this.#events = this.#events.filter((event) => !events.has(event));
       this.#trouble.end();
       return true;
     } catch (error) {
