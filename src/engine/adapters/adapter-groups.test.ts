@@ -78,6 +78,32 @@ test("those that texts have stay; of the others the one that was used longest ag
   for (const held of [again, last]) adapters.release(held);
 });
 
+test("those whose programs cannot be compiled take no memory from those that come later", async () => {
+  const real = createEngine({ threads: 1 });
+  let isFailing = true;
+  const compile: typeof real.compile = (spec, options) =>
+    isFailing && spec.name === "block-stack"
+      ? Promise.reject(new Error("no memory"))
+      : real.compile(spec, options);
+  const own = new Session({ ...real, compile }, base, "float32");
+  const pool = new AdapterPool({
+    session: own,
+    read: (folder) => readAdapter(folder, base),
+    maxLoaded: 8,
+    updateBytes: 2.5 * updateBytes,
+  });
+  after(async () => {
+    await pool.close();
+    await own.release();
+  });
+  const add = (name: string): Promise<void> => pool.add(name, join(root, name));
+  for (const name of ["one", "two", "three"]) await assert.rejects(add(name), /no memory/);
+  isFailing = false;
+  for (const name of ["one", "two"]) await add(name);
+  const rows = [await pool.acquire("one"), await pool.acquire("two")];
+  assert.equal((await pool.rows.of(rows)).length, 1);
+});
+
 test("adapters on experts, whose inputs are sorted by expert, write in turn with others what they write alone", async () => {
   const path = await writeTinyModel(join(root, "experts"), { modelType: "olmoe" });
   const { base: ofExperts, checkpoint: files } = await loadModel(path);

@@ -214,6 +214,8 @@ export class AdapterPool {
         if (!this.#options.isOwnFirst) await this.#groups.join(held);
       });
     } catch (error) {
+      // It is among the others already where its programs could not be compiled.
+      await this.letGo(held);
       adapter.release();
       throw error;
     }
