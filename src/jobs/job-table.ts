@@ -3,7 +3,7 @@
  * lock is used for is decided in job-queue.ts, once for every kind of table.
  */
 import { z } from "zod";
-import { JOB, type Job, type JobEvent } from "./job.ts";
+import { JOB, type JobEvent, type JobStatus } from "./job.ts";
 
 /** Who has a piece of work. */
 const HOLD = z.object({
@@ -85,6 +85,16 @@ export interface EventPart {
   readonly limit?: number;
 }
 
+/** Selects some of the jobs, which is what tables do fast: those that have ended are ever more. */
+export interface JobPart {
+  /** Only with one of these statuses. */
+  readonly statuses?: readonly JobStatus[];
+  /** Only of bases that are called so. */
+  readonly baseName?: string;
+  /** Only those whose ids begin so. */
+  readonly idStart?: string;
+}
+
 /** A job that cannot be read, such as one that another version has made, is as none. */
 export interface JobTable {
   /** Adds a job; true also where it is there already. False: as many wait as may. */
@@ -94,8 +104,8 @@ export interface JobTable {
   /** The same for the oldest of which a piece is free (queue/shares) and that nobody has locked just now. Null: there is none. */
   withNext<T>(base: string, decide: DecideOnRow<T>): Promise<T | null>;
   read(id: string): Promise<JobRow | null>;
-  /** All, the oldest first. */
-  list(): Promise<JobRow[]>;
+  /** All, or those of a part, the oldest first. */
+  list(part?: JobPart): Promise<JobRow[]>;
   /** Ids of those that have ended, with their removals. */
   listEnded(): Promise<ReadonlyMap<string, number>>;
   /** What a job has told, newest first; null: `after` is none of it. */
@@ -106,4 +116,4 @@ export interface JobTable {
 }
 
 /** Statuses of jobs that somebody should be working on. */
-export const TO_DO = ["queued", "validating_files", "running"] as const satisfies readonly Job["status"][];
+export const TO_DO = ["queued", "validating_files", "running"] as const satisfies readonly JobStatus[];

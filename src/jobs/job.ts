@@ -17,6 +17,9 @@ export type JobStatus = (typeof JOB_STATUSES)[number];
 /** Statuses of jobs that will not go on. */
 export const ENDED: ReadonlySet<JobStatus> = new Set(["succeeded", "failed", "cancelled"]);
 
+/** Statuses of jobs that may go on. */
+export const NOT_ENDED: readonly JobStatus[] = JOB_STATUSES.filter((status) => !ENDED.has(status));
+
 /** Whether a job will not go on. */
 export function hasEnded({ status }: Pick<Job, "status">): boolean {
   return ENDED.has(status);

@@ -1,7 +1,8 @@
 /** @file What every table of jobs must do, whatever keeps it. */
 import assert from "node:assert/strict";
 import { JobQueue } from "../../src/jobs/queue/job-queue.ts";
-import type { JobRow, JobTable } from "../../src/jobs/job-table.ts";
+import { type JobPart, type JobRow, type JobTable, TO_DO } from "../../src/jobs/job-table.ts";
+import { NOT_ENDED } from "../../src/jobs/job.ts";
 import { NEW_HOLD } from "../../src/jobs/queue/shares.ts";
 import { newJob } from "./new-job.ts";
 import { toldBy } from "./told.ts";
@@ -66,6 +67,30 @@ export async function checkTable(table: JobTable): Promise<void> {
   await checkParts(table, "ftjob-1");
   assert.equal((await table.read("ftjob-1"))?.job.status, "succeeded");
   assert.equal(await table.read("ftjob-0"), null);
+}
+
+/** Parts of the jobs are found by what they are asked for, and together by all of it. */
+export async function checkList(table: JobTable): Promise<void> {
+  let numIds = 0;
+  const queue = new JobQueue({ table, maxWaiting: 99, now: () => 7, newId: () => `list-${numIds++}` });
+  const names = { "ftjob-list-1": "ours", "ftjob-list-2": 'ours "\0\ud800', "ftjob-list-3": "ours" };
+  for (const [id, baseName] of Object.entries(names))
+    await queue.submit({ job: newJob(id), base: "list", baseName, initAdapter: null });
+  await queue.submit({ job: newJob("ftjob-lis%_1"), base: "list", baseName: "others", initAdapter: null });
+  await queue.cancel("ftjob-list-3");
+  await queue.pause("ftjob-list-2");
+  const listed = async (part: JobPart): Promise<string[]> =>
+    (await table.list(part)).map(({ job }) => job.id).filter((id) => id.startsWith("ftjob-lis"));
+  assert.deepEqual(await listed({ baseName: "ours" }), ["ftjob-list-1", "ftjob-list-3"]);
+  assert.deepEqual(await listed({ baseName: names["ftjob-list-2"] }), ["ftjob-list-2"]);
+  assert.deepEqual(await listed({ statuses: NOT_ENDED, baseName: "ours" }), ["ftjob-list-1"]);
+  assert.deepEqual(await listed({ statuses: TO_DO }), ["ftjob-list-1", "ftjob-lis%_1"]);
+  assert.deepEqual(await listed({ statuses: NOT_ENDED, idStart: "ftjob-list-" }), [
+    "ftjob-list-1",
+    "ftjob-list-2",
+  ]);
+  assert.deepEqual(await listed({ idStart: "ftjob-lis%" }), ["ftjob-lis%_1"]);
+  assert.deepEqual(await listed({ statuses: TO_DO, baseName: "ours", idStart: "ftjob-list-3" }), []);
 }
 
 /** Bases with the same tensors have their own jobs where they tell of other settings, and those that tell of none. */

@@ -1,7 +1,7 @@
 /** @file A table of jobs that lives as long as the process: for simulations, and where a database would be too slow to open. */
 import { mayBeOneBase } from "../../src/models/base/fingerprint.ts";
 import { type JobEvent, hasEnded } from "../../src/jobs/job.ts";
-import type { DecideOnRow, EventPart, JobRow, JobTable } from "../../src/jobs/job-table.ts";
+import type { DecideOnRow, EventPart, JobPart, JobRow, JobTable } from "../../src/jobs/job-table.ts";
 import { freePiece } from "../../src/jobs/queue/shares.ts";
 
 export class MemoryJobs implements JobTable {
@@ -52,8 +52,13 @@ export class MemoryJobs implements JobTable {
     return this.#rows.get(id) ?? null;
   }
 
-  async list(): Promise<JobRow[]> {
-    return [...this.#rows.values()];
+  async list({ statuses, baseName, idStart = "" }: JobPart = {}): Promise<JobRow[]> {
+    return [...this.#rows.values()].filter(
+      (row) =>
+        (statuses?.includes(row.job.status) ?? true) &&
+        (baseName === undefined || row.baseName === baseName) &&
+        row.job.id.startsWith(idStart),
+    );
   }
 
   async listEnded(): Promise<ReadonlyMap<string, number>> {

@@ -11,7 +11,7 @@ import type { Database } from "../../src/jobs/database/database.ts";
 import type { Job } from "../../src/jobs/job.ts";
 import { JobQueue } from "../../src/jobs/queue/job-queue.ts";
 import { temporaryFolder } from "../tiny/model.ts";
-import { checkBases, checkShares, checkTable, checkTexts } from "./check-table.ts";
+import { checkBases, checkList, checkShares, checkTable, checkTexts } from "./check-table.ts";
 import { MemoryJobs } from "./memory-jobs.ts";
 import { newJob } from "./new-job.ts";
 
@@ -38,6 +38,7 @@ test("the table of the tests", async () => {
   await checkShares(new MemoryJobs());
   await checkTexts(new MemoryJobs());
   await checkBases(new MemoryJobs());
+  await checkList(new MemoryJobs());
 });
 
 for (const { name, open, skip } of DATABASES) {
@@ -54,6 +55,30 @@ for (const { name, open, skip } of DATABASES) {
       await checkShares(new SqlJobs(database));
       await checkTexts(new SqlJobs(database));
       await checkBases(new SqlJobs(database));
+      await checkList(new SqlJobs(database));
+    });
+
+    test("who asks for jobs that wait for another base of its name reads none that have ended", async () => {
+      let numRead = 0;
+      const query: Database["query"] = async <R>(...given: Parameters<Database["query"]>) => {
+        const rows = await database.query<R>(...given);
+        numRead += rows.length;
+        return rows;
+      };
+      const add = { base: "new", baseName: "namesake", initAdapter: null };
+      const queue = new JobQueue({
+        table: new SqlJobs({ ...database, query, transaction: database.transaction.bind(database) }),
+        maxWaiting: 99,
+        now: () => 7,
+        newId: randomUUID,
+      });
+      for (const id of ["ftjob-ended", "ftjob-waits"]) await queue.submit({ job: newJob(id), ...add });
+      await queue.cancel("ftjob-ended");
+      assert.deepEqual(
+        (await queue.misfits("old", "namesake")).map(({ job }) => job.id),
+        ["ftjob-waits"],
+      );
+      assert.equal(numRead, 1);
     });
 
     test("what cannot be read of a job is told once, and keeps nobody from the others", async () => {

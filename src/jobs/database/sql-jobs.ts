@@ -11,6 +11,7 @@ import {
   type DecideOnRow,
   type EventPart,
   JOB_ROW,
+  type JobPart,
   type JobRow,
   type JobTable,
   type RowDecision,
@@ -124,8 +125,14 @@ export class SqlJobs implements JobTable {
     return found ? this.#read(found) : null;
   }
 
-  async list(): Promise<JobRow[]> {
-    const found = await this.#database.query<FoundRow>("select id, content from graft.jobs order by place");
+  async list({ statuses, baseName, idStart = "" }: JobPart = {}): Promise<JobRow[]> {
+    const isMeant = statuses ? `status in (${quoted(statuses)})` : "true";
+    const found = await this.#database.query<FoundRow>(
+      `select id, content from graft.jobs
+        where ${isMeant} and starts_with(id, $1) and ($2::jsonb is null or content -> 'baseName' = $2)
+        order by place`,
+      [idStart, baseName === undefined ? null : toJsonb(baseName)],
+    );
     return found.flatMap((each) => this.#read(each) ?? []);
   }
 

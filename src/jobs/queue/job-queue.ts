@@ -7,7 +7,7 @@
 import { mayBeOneBase } from "../../models/base/fingerprint.ts";
 import { FIRST_RUN } from "../state-folder.ts";
 import { type Job, type JobEvent, hasEnded } from "../job.ts";
-import type { DecideOnRow, JobRow, JobTable, RowDecision } from "../job-table.ts";
+import { type DecideOnRow, type JobRow, type JobTable, type RowDecision, TO_DO } from "../job-table.ts";
 import {
   type Standing,
   MAX_LOST,
@@ -154,15 +154,10 @@ export class JobQueue {
     };
   }
 
-  /** Jobs that nobody has, of bases that are called so but are others. */
+  /** Jobs that wait for a worker, of bases that are called so but are others. */
   async misfits(base: string, baseName: string): Promise<JobRow[]> {
-    return (await this.table.list()).filter(
-      (row) =>
-        row.baseName === baseName &&
-        !mayBeOneBase(base, row.base) &&
-        row.owner === null &&
-        !hasEnded(row.job),
-    );
+    const toDo = await this.table.list({ statuses: TO_DO, baseName });
+    return toDo.filter((row) => row.owner === null && !mayBeOneBase(base, row.base));
   }
 
   /** Decides about what an owner has: a job, or a share of it. */

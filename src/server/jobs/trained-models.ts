@@ -5,10 +5,10 @@
 import { mayBeOneBase } from "../../models/base/fingerprint.ts";
 import type { JobQueue } from "../../jobs/queue/job-queue.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
-import { type Job, type JobCheckpoint, hasEnded } from "../../jobs/job.ts";
+import { type Job, type JobCheckpoint, NOT_ENDED, hasEnded } from "../../jobs/job.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
 import { ApiError } from "../api-error.ts";
-import { RESULT_START, checkpointName, checkpointPrefix, resultName } from "./result-names.ts";
+import { RESULT_START, checkpointName, checkpointPrefix, idStartOf, resultName } from "./result-names.ts";
 import type { ServerState } from "../server-state.ts";
 
 interface TrainedModelsParts {
@@ -64,8 +64,8 @@ export class TrainedModels {
 
   /** Names what earlier processes have left of jobs that have not ended. */
   async nameUnfinished(): Promise<void> {
-    const rows = (await this.#parts.queue.table.list()).filter((row) => this.#isOwn(row));
-    const left = rows.filter(({ job }) => !hasEnded(job));
+    const rows = await this.#parts.queue.table.list({ statuses: NOT_ENDED });
+    const left = rows.filter((row) => this.#isOwn(row));
     const named = await Promise.allSettled(left.map((row) => this.name(row)));
     const fault = named.find(({ status }) => status === "rejected");
     if (fault?.status === "rejected") throw fault.reason;
@@ -123,7 +123,7 @@ export class TrainedModels {
     const { files, queue } = this.#parts;
     const row = await this.#jobOf(name);
     if (!row) return false;
-    requireUnused(name, await queue.table.list());
+    requireUnused(name, await queue.table.list({ statuses: NOT_ENDED }));
     const { job, folder } = row;
     const prefix = checkpointPrefix(job);
     if (name.startsWith(prefix)) {
@@ -135,9 +135,10 @@ export class TrainedModels {
   }
 
   async #jobOf(name: string): Promise<JobRow | null> {
-    if (!name.startsWith(RESULT_START)) return null;
-    const rows = (await this.#parts.queue.table.list()).filter((row) => this.#isOwn(row));
-    return rows.find(({ job }) => isOfJob(name, job)) ?? null;
+    const idStart = idStartOf(name);
+    if (idStart === null) return null;
+    const rows = await this.#parts.queue.table.list({ idStart });
+    return rows.find((row) => this.#isOwn(row) && isOfJob(name, row.job)) ?? null;
   }
 
   #isOwn({ base }: JobRow): boolean {
@@ -154,10 +155,10 @@ function isOfJob(name: string, job: Job): boolean {
   return name === resultOf(job) || name.startsWith(checkpointPrefix(job));
 }
 
-/** A result goes with its checkpoints. */
+/** A result goes with its checkpoints. `rows`: of jobs that have not ended. */
 function requireUnused(name: string, rows: readonly JobRow[]): void {
   const isOf = (model: string): boolean => model === name || model.startsWith(`${name}:`);
-  const user = rows.find(({ job }) => !hasEnded(job) && (isOfJob(name, job) || isOf(job.model)))?.job;
+  const user = rows.find(({ job }) => isOfJob(name, job) || isOf(job.model))?.job;
   if (user === undefined) return;
   const use = isOfJob(name, user) ? `trains "${name}"` : `continues from "${user.model}"`;
   const message = `The job "${user.id}" ${use}: wait for it to end, or cancel it`;

@@ -1,6 +1,6 @@
 /** @file /v1/files: uploaded files with data for fine-tuning. */
 import { z } from "zod";
-import { type UploadedFile, hasEnded } from "../../jobs/job.ts";
+import { NOT_ENDED, type UploadedFile } from "../../jobs/job.ts";
 import type { JobTable } from "../../jobs/job-table.ts";
 import { FILE_ANSWER, deletedAnswer, pageAnswer } from "../answers/list-answers.ts";
 import { ApiError, invalidValue } from "../api-error.ts";
@@ -102,8 +102,8 @@ export const getFileContent = defineRoute({
 
 /** A job reads its files when it begins, and again when it goes on elsewhere. @throws ApiError 409 for those of one that has not ended */
 async function requireUnused(id: string, table: JobTable): Promise<void> {
-  const user = (await table.list()).find(
-    ({ job }) => !hasEnded(job) && [job.training_file, job.validation_file].includes(id),
+  const user = (await table.list({ statuses: NOT_ENDED })).find(({ job }) =>
+    [job.training_file, job.validation_file].includes(id),
   );
   if (user === undefined) return;
   const message = `The job "${user.job.id}" needs the file "${id}": wait for it to end, or cancel it`;
