@@ -40,7 +40,7 @@ function fileAt(address: string): string {
 bundle();
 const port = Number(process.argv[2] ?? 8000);
 createServer((request, response) => {
-  const path = fileAt(new URL(request.url ?? "/", "http://localhost").pathname);
+  const path = fileAt(URL.parse(request.url ?? "/", "http://localhost")?.pathname ?? "/");
   stat(path).then(
     (found) => {
       if (!found.isFile()) {
