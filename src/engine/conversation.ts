@@ -41,6 +41,7 @@ export class Conversation {
   #system: string | null;
   /** Questions and answers in turn. */
   #turns: readonly Message[] = [];
+  #numResets = 0;
   /** Ends when all that was asked is answered, or has failed. */
   #lastAsked: Promise<unknown> = Promise.resolve();
 
@@ -62,8 +63,9 @@ export class Conversation {
     this.#system = system;
   }
 
-  /** Forgets everything but the system's message. */
+  /** Forgets everything but the system's message; what was asked before is still answered, and forgotten too. */
   reset(): void {
+    this.#numResets++;
     this.#turns = [];
   }
 
@@ -75,18 +77,26 @@ export class Conversation {
    */
   async ask(question: string, request: TextRequest, onText?: (piece: string) => void): Promise<Answer> {
     checkArguments("ask", QUESTION, { question, request });
-    const answering = this.#lastAsked.then(() => this.#answer(question, request, onText));
+    const numResets = this.#numResets;
+    const answering = this.#lastAsked.then(() => this.#answer(question, request, onText, numResets));
     this.#lastAsked = answering.catch(() => {});
     return await answering;
   }
 
-  async #answer(question: string, request: TextRequest, onText?: (piece: string) => void): Promise<Answer> {
+  /** `numResets`: those that there had been when it was asked. */
+  async #answer(
+    question: string,
+    request: TextRequest,
+    onText: ((piece: string) => void) | undefined,
+    numResets: number,
+  ): Promise<Answer> {
     const asked: Message[] = [...this.#turns, { role: "user", content: question }];
     const { turns, ids } = this.#fit(asked, request.maxNewTokens);
     const answer = await this.#model.write(ids, request, onText);
     const isEmpty = answer.finishReason === "aborted" && answer.text === "";
     const content = this.#model.withoutThoughts(answer.text);
-    if (!isEmpty) this.#turns = [...turns, { role: "assistant", content }];
+    const isReset = numResets !== this.#numResets;
+    if (!isEmpty && !isReset) this.#turns = [...turns, { role: "assistant", content }];
     return { ...answer, numDroppedTurns: (asked.length - turns.length) / 2 };
   }
 

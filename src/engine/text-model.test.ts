@@ -345,6 +345,24 @@ test("what is asked at once is answered in turn, whatever becomes of the questio
   await model.close();
 });
 
+test("what was asked before a reset is answered, and forgotten with the rest", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  const conversation = new Conversation(model, "brief");
+  const request = { maxNewTokens: 4 };
+  let numAnswered = 0;
+  const before = [
+    conversation.ask("one", request, () => {
+      if (numAnswered++ === 0) conversation.reset();
+    }),
+    conversation.ask("two", request),
+  ];
+  await Promise.all(before);
+  assert.deepEqual(conversation.messages, [{ role: "system", content: "brief" }]);
+  await conversation.ask("three", request);
+  assert.equal(conversation.messages[1]?.content, "three");
+  await model.close();
+});
+
 test("a stopped answer stays as far as it went; a question without an answer does not", async () => {
   const model = await openTextModel(modelPath, { threads: 1 });
   const conversation = new Conversation(model);
