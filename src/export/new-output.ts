@@ -1,9 +1,9 @@
 /** @file Checks, before any work, that a model may be written to a path: new, fit for its format, outside of what is read. */
-import { resolve, sep } from "node:path";
 import { UsageError } from "../errors.ts";
 import { systemCode, toFailedWrite } from "../messages/system-error.ts";
 import { disk } from "../format/files/disk/calls.ts";
 import { isLock } from "../format/files/disk/folder-lock.ts";
+import { liesIn } from "../format/files/disk/lies-in.ts";
 import { notNew, refuseTilde } from "../format/files/disk/new-folder.ts";
 import { isAbandoned } from "../format/files/disk/temporaries.ts";
 import { GGUF_ENDING, type ModelFormat } from "../format/checkpoint/checkpoint.ts";
@@ -52,7 +52,7 @@ export async function requireNewOutput(
     throw refuse(path, found, expected, hint);
   }
   for (const [what, input] of Object.entries(inputs)) {
-    if (!`${resolve(path)}${sep}`.startsWith(`${resolve(input)}${sep}`)) continue;
+    if (!liesIn(path, input)) continue;
     throw refuse(
       path,
       `it is inside the ${what} "${input}"`,

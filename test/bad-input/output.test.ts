@@ -55,6 +55,23 @@ describe("an output folder that cannot be used", () => {
     );
   });
 
+  test("one in the folder of an adapter, whichever of the two a link names", async () => {
+    const [adapter, link] = [`${folder}/adapter`, `${folder}/adapter-link`];
+    mkdirSync(adapter);
+    symlinkSync(adapter, link);
+    for (const [output, input] of [
+      [`${adapter}/new/out`, link],
+      [`${link}/new/out`, adapter],
+      [`${adapter}/out`, adapter],
+    ] as const) {
+      await assert.rejects(requireNewOutput(output, "hf", { adapter: input }), {
+        code: "usage/output",
+        message: `Cannot write to output "${output}": it lies in the adapter "${input}", expected a place of its own`,
+      });
+    }
+    await requireNewOutput(`${adapter}-beside/out`, "hf", { adapter: link });
+  });
+
   test("the settings are there from the start, and start a run again", async () => {
     const output = `${folder}/told`;
     const { result } = await runTiny({ model, data, output, steps: 2, overwrite: true });

@@ -1,11 +1,11 @@
 /**
  * @file The output folder of a run: what may be written there, the logs, the checkpoints, the result.
  */
-import { realpathSync } from "node:fs";
-import { join, resolve } from "node:path";
+import { join } from "node:path";
 import { UsageError } from "../../../errors.ts";
 import { writeFolderAtomic, writeTextAtomic } from "../../../format/files/atomic.ts";
 import { disk, tryRemove } from "../../../format/files/disk/calls.ts";
+import { liesIn } from "../../../format/files/disk/lies-in.ts";
 import { namesIn } from "../../../format/files/disk/names-in.ts";
 import { refuseTilde } from "../../../format/files/disk/new-folder.ts";
 import { sweepTemporaries } from "../../../format/files/disk/temporaries.ts";
@@ -77,9 +77,7 @@ export class RunFolder {
 
   /** Checks that the run does not read from where it writes. @throws UsageError "usage/output" */
   refuseInput(what: string, path: string): void {
-    const liesIn = (where: (path: string) => string): boolean =>
-      `${where(path)}/`.startsWith(`${where(this.path)}/`);
-    if (!liesIn(resolve) && !liesIn(realPath)) return;
+    if (!liesIn(path, this.path)) return;
     throw new UsageError(
       "usage/output",
       `Cannot write to output "${this.path}": ${what} "${path}" is in it, expected another folder`,
@@ -144,15 +142,6 @@ export class RunFolder {
   async finish(trained: Trained, extra: Readonly<Record<string, string>>): Promise<void> {
     const texts = Object.entries(extra).map(([name, text]) => textFile(name, text));
     await writeFolderAtomic(this.path, [...trainedFiles(trained), ...texts]);
-  }
-}
-
-/** The path without links; as it is where nothing is there. */
-function realPath(path: string): string {
-  try {
-    return realpathSync(path);
-  } catch {
-    return resolve(path);
   }
 }
 
