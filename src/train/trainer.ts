@@ -15,6 +15,7 @@ import type { DoneEvent, TrainEvent } from "./events.ts";
 import { LOG_FORMATS } from "./logs/log-formats.ts";
 import { type FittedRun, describeFit, fitRun } from "./files/setup/fit-run.ts";
 import { HeapGrowth } from "./files/setup/heap-growth.ts";
+import { openPowerSource } from "./files/power/power-sources.ts";
 import { type OpenedRun, openRun } from "./files/setup/prepare.ts";
 import { residencyOf } from "./files/setup/run-choices.ts";
 import { lockRun } from "./files/folder/run-lock.ts";
@@ -119,6 +120,8 @@ class Training {
       ...this.#given,
       ...(resume ? await begunWith(this.#folder, this.#given, this.#keys) : {}),
     };
+    // A program that is not there is told before anything is read.
+    if (options.power !== undefined) openPowerSource(options.power);
     const opened = await openRun(options, choicesOf(this.#hooks), {
       signal,
       env,

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";
 import { once } from "node:events";
-import { chmodSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { type AddressInfo, type Socket, createServer } from "node:net";
 import { dirname, join } from "node:path";
 import { describe, test } from "node:test";
@@ -183,10 +183,17 @@ describe("sources", () => {
       temperature: 30,
       watts: null,
     });
-    await assert.rejects(
-      commandPower("no-such-program-of-ours --x").read(),
-      /is neither a file nor a program/,
-    );
+    for (const command of ["no-such-program-of-ours --x", `"${folder}/none" --x`, ""])
+      assert.throws(() => commandPower(command), {
+        code: "usage/flag",
+        message: /is neither a file nor a program/,
+      });
+    assert.equal(commandPower("echo --x").name, "echo --x");
+    const gone = `${folder}/gone.sh`;
+    writeFileSync(gone, "");
+    const source = commandPower(gone);
+    rmSync(gone);
+    await assert.rejects(source.read(), /is neither a file nor a program/);
     await assert.rejects(run("process.exit(3)"), /ends with status 3/);
     await assert.rejects(run("setInterval(() => {}, 1000)", 300), /does not end within 0.3 s/);
     await assert.rejects(run('process.stdout.write("x".repeat(1e6))'), /prints more than/);
@@ -331,6 +338,7 @@ describe("a run that pauses", async () => {
       ["powerMissing", "sleep"],
       // There is nothing that it could be missing of.
       ["powerMissing", "stop"],
+      ["power", "no-such-program-of-ours --x"],
       ["powerEvery", 5],
     ] as const) {
       const output = `${folder}/bad-${setting}`;
@@ -339,6 +347,7 @@ describe("a run that pauses", async () => {
         { code: "usage/flag" },
         setting,
       );
+      assert.equal(existsSync(output), false, setting);
     }
     const output = `${folder}/no-source`;
     await assert.rejects(runTiny({ ...SETTINGS, output, powerBatteryRates: [3, 1] }), {

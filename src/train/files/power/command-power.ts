@@ -2,15 +2,24 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { delimiter, join, parse } from "node:path";
+import { UsageError } from "../../../errors.ts";
 import { PowerProblem, type PowerSource, parseReading } from "../../power/reading.ts";
 
 const [TIMEOUT_MS, MAX_BYTES] = [10_000, 1 << 16];
 /** Where a command is the first of a group of its own, what it has started ends with it. */
 const HAS_GROUPS = process.platform !== "win32";
 
-/** Runs a command anew each time: a program with its words, or one whose path may hold spaces. */
+/** Runs a command anew each time: a program with its words, or one whose path may hold spaces. @throws UsageError "usage/flag" when there is no such program */
 export function commandPower(command: string, timeoutMs = TIMEOUT_MS): PowerSource {
   const [program = "", ...words] = existsSync(command) ? [command] : splitWords(command);
+  if (!isProgram(program)) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot use --power ${JSON.stringify(command)}: it is no file and no program, expected auto, a JSON file or a command that prints JSON`,
+      { hint: "Check the name of the program, or give its whole path." },
+    );
+  }
   return {
     name: command,
     async read() {
@@ -19,6 +28,15 @@ export function commandPower(command: string, timeoutMs = TIMEOUT_MS): PowerSour
     },
     readEnergy: async () => [],
   };
+}
+
+/** Whether something is there that has this path, or this name in a folder where the system looks for programs. */
+function isProgram(program: string): boolean {
+  if (program === "") return false;
+  const endings = process.platform === "win32" ? ["", ".exe", ".com"] : [""];
+  const folders =
+    parse(program).dir === "" ? (process.env["PATH"] ?? "/usr/bin:/bin").split(delimiter) : [""];
+  return folders.some((folder) => endings.some((ending) => existsSync(join(folder, program + ending))));
 }
 
 async function run(program: string, words: readonly string[], timeoutMs: number): Promise<string> {
