@@ -15,6 +15,7 @@ import type { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { Generator } from "./generation/generator.ts";
+import { closeAll } from "./opening/close-all.ts";
 import { type ComputeChoice, chooseCompute } from "./opening/choose-compute.ts";
 import {
   type ModelParts,
@@ -117,10 +118,7 @@ export async function openTextModel(model: string, options: OpenTextOptions = {}
       (options.mergeAdapter ?? materializesWeight(adapter.method, adapter.sites.values()));
     const merged = isMerged ? await mergedModel(engine, base, adapter) : null;
     let session: Session | null = null;
-    const release = async (): Promise<void> => {
-      await session?.release();
-      await merged?.release();
-    };
+    const release = (): Promise<void> => closeAll([() => session?.release(), () => merged?.release()]);
     try {
       session = await open(merged?.model ?? base);
       const generator = await Generator.create({ session, adapter: merged ? null : adapter });

@@ -16,6 +16,7 @@ import type { Session } from "../run/session.ts";
 import type { Residency } from "../run/weights/weights.ts";
 import { createEngine } from "../runtime/create-engine.ts";
 import { AdapterPool, type AdapterPoolOptions } from "./adapters/adapter-pool.ts";
+import { closeAll } from "./opening/close-all.ts";
 import { type ComputeChoice, chooseCompute } from "./opening/choose-compute.ts";
 import { readToEnd } from "./generation/read-to-end.ts";
 import { Grammars } from "./grammar/grammars.ts";
@@ -249,11 +250,13 @@ export class ServingModel {
 
   /** Ends all texts, frees the programs and closes the checkpoint. */
   async close(): Promise<void> {
-    await this.engine.close();
-    await this.engine.adapters.close();
-    await this.parts.base.source.operands?.save();
-    await this.engine.session.release();
-    if (this.trainingSession !== this.engine.session) await this.trainingSession.release();
-    await this.parts.checkpoint.close();
+    const { session, adapters } = this.engine;
+    await closeAll([
+      () => this.engine.close(),
+      () => adapters.close(),
+      () => this.parts.base.source.operands?.save(),
+      ...[...new Set([session, this.trainingSession])].map((each) => () => each.release()),
+      () => this.parts.checkpoint.close(),
+    ]);
   }
 }

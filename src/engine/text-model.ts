@@ -12,6 +12,7 @@ import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
 import type { Completion } from "./generation/completion.ts";
 import type { GenerateRequest, Generator } from "./generation/generator.ts";
 import type { TextParts } from "./opening/model-parts.ts";
+import { closeAll } from "./opening/close-all.ts";
 import { closedModel } from "./opening/closed-model.ts";
 import { Grammars } from "./grammar/grammars.ts";
 import type { Grammar } from "./grammar/token-grammar.ts";
@@ -242,11 +243,14 @@ export class TextModel {
 
   async #close(): Promise<void> {
     await Promise.allSettled([this.#lastWrite, ...this.#batches]);
-    await this.parts.base.source.operands?.save();
-    await this.generator.engine.close();
-    await this.#release();
-    this.tasks.release();
-    this.parts.adapter?.release();
-    await this.parts.checkpoint.close();
+    const { base, adapter, checkpoint } = this.parts;
+    await closeAll([
+      () => base.source.operands?.save(),
+      () => this.generator.engine.close(),
+      this.#release,
+      () => this.tasks.release(),
+      () => adapter?.release(),
+      () => checkpoint.close(),
+    ]);
   }
 }

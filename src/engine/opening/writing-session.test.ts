@@ -3,6 +3,7 @@ import { readdirSync, readlinkSync } from "node:fs";
 import { test } from "node:test";
 
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
+import type { OperandStore } from "../../nn/operand-store.ts";
 import { openServingModel } from "../serving-model.ts";
 import { openTextModel } from "../open-text-model.ts";
 
@@ -38,5 +39,20 @@ test("what cannot be opened leaves no file open", { skip }, async () => {
   await assert.rejects(openServingModel(path, { threads: 0, cacheBytes: 1e6 }), /on 0 threads/);
   await assert.rejects(openTextModel(path, { threads: 0 }), /on 0 threads/);
   await assert.rejects(openServingModel(path, { threads: 1, cacheBytes: 1 }), { code: "capacity/memory" });
+  assert.deepEqual(openFiles(), []);
+});
+
+test("what fails as a model is closed is told when all of it is closed", { skip }, async () => {
+  const models = [
+    await openServingModel(path, { threads: 1, cacheBytes: 1e6 }),
+    await openTextModel(path, { threads: 1 }),
+  ];
+  for (const model of models) {
+    // A store that does not keep its word never to fail.
+    const save = (): Promise<void> => Promise.reject(new Error("no space"));
+    const operands: OperandStore = { find: async () => null, add: () => {}, save };
+    Object.assign(model.parts.base.source, { operands });
+    await assert.rejects(model.close(), /no space/);
+  }
   assert.deepEqual(openFiles(), []);
 });
