@@ -65,6 +65,8 @@ export class Generator {
   readonly engine: ServingEngine;
   #held: HeldAdapter | null = null;
   #isBusy = false;
+  /** Ends when all switches that were asked for are made, or have failed. */
+  #lastSwitch: Promise<void> = Promise.resolve();
 
   private constructor(engine: ServingEngine) {
     this.engine = engine;
@@ -102,15 +104,20 @@ export class Generator {
 
   /**
    * Switches to another adapter of the same base, or to the base alone; what was cached with it is forgotten. Adapters of
-   * equal structure share programs, so that between them nothing is loaded, computed or compiled.
+   * equal structure share programs, so that between them nothing is loaded, computed or compiled. One after another: of several
+   * the last that was asked for is had.
    * @throws UsageError "usage/state" while a generation is in work
    */
   async switchTo(adapter: Adapter | null): Promise<void> {
     checkArguments("switchTo", ADAPTER, { adapter });
     this.#refuseBusy("switch adapters");
-    const held = await this.engine.adapters.hold(adapter);
-    this.#refuseBusy("switch adapters");
-    this.#held = held;
+    const switched = this.#lastSwitch.then(async () => {
+      const held = await this.engine.adapters.hold(adapter);
+      this.#refuseBusy("switch adapters");
+      this.#held = held;
+    });
+    this.#lastSwitch = switched.catch(() => {});
+    await switched;
   }
 
   #refuseBusy(what: string): void {

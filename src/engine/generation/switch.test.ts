@@ -1,6 +1,7 @@
 /** @file Switching adapters, and generating with merged ones: the text is that of a generator made for the adapter. */
 import assert from "node:assert/strict";
 import { after, describe, test } from "node:test";
+import { setImmediate } from "node:timers/promises";
 import { attachTo, perturb } from "../../../test/passes/model-passes.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import type { Adapter } from "../../peft/attach.ts";
@@ -107,6 +108,31 @@ describe("switchTo()", () => {
       await generator.switchTo(adapter);
       assert.deepEqual((await generator.complete(REQUEST)).ids, await idsOf(adapter));
     }
+  });
+
+  test("of several that are asked for at once, the last is had, also where one before takes longer, or fails", async () => {
+    const [slow, fast, broken] = [
+      await moved(lora, { rank: 2 }, 1),
+      await moved(lora, { rank: 3 }, 2),
+      await moved(ia3, {}, 3),
+    ];
+    const generator = await Generator.create({ session: openSession(), adapter: fast });
+    const { adapters } = generator.engine;
+    const [gate, hold] = [Promise.withResolvers<void>(), adapters.hold.bind(adapters)];
+    adapters.hold = (async (adapter: Adapter | null) => {
+      if (adapter === slow) await gate.promise;
+      if (adapter === broken) throw new Error("no memory");
+      return await hold(adapter);
+    }) as typeof hold;
+    const switches = [slow, broken, fast].map((adapter) => generator.switchTo(adapter));
+    const settled = Promise.allSettled(switches);
+    await setImmediate();
+    gate.resolve();
+    assert.deepEqual(
+      (await settled).map(({ status }) => status),
+      ["fulfilled", "rejected", "fulfilled"],
+    );
+    assert.deepEqual((await generator.complete(REQUEST)).ids, await idsOf(fast));
   });
 
   test("a generation in work keeps its adapter", async () => {

@@ -99,6 +99,27 @@ describe("TaskSet", async () => {
     assert.deepEqual(await trace(model), base);
   });
 
+  test("of switches that are asked for at once the last is made last, and what is unloaded meanwhile does not write", async () => {
+    const model = await open();
+    const { tasks } = model;
+    await tasks.load("a", scales[0]);
+    await tasks.load("b", scales[1]);
+    await tasks.switch("a");
+    await Promise.all([tasks.switch("b"), tasks.switch("a")]);
+    assert.equal(tasks.active, "a");
+    await Promise.all([
+      assertRefused(() => tasks.switch("b"), /"b": it is not loaded/, /./),
+      tasks.unload("b"),
+    ]);
+    assert.equal(tasks.active, "a");
+    await tasks.load("b", scales[1]);
+    const switched = tasks.switch("b");
+    await Promise.resolve();
+    await Promise.all([switched, tasks.unload("b")]);
+    assert.equal(tasks.active, null);
+    assert.deepEqual(await trace(model), base);
+  });
+
   test("a task that is unloaded is kept by nobody, whatever was written with it", async () => {
     const model = await open();
     const large = await writeTask("large", "lora", 1, { rank: 64 });

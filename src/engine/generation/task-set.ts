@@ -74,6 +74,8 @@ export class TaskSet {
   readonly #changing = new Set<string>();
   #active: Entry | null = null;
   #isReleased = false;
+  /** Ends when all switches that were asked for are made, or have failed. */
+  #lastSwitch: Promise<void> = Promise.resolve();
 
   /** `first`: the task whose adapter the generator has already. */
   constructor(parts: TaskSetParts, first: Task | null) {
@@ -164,10 +166,23 @@ export class TaskSet {
    */
   async switch(name: string | null): Promise<void> {
     this.#requireOpen("switch to another task");
-    const task = name === null ? null : this.#entryOf("switch", name);
+    const find = (): Entry | null => (name === null ? null : this.#entryOf("switch", name));
+    // Now and in its turn: it may be unloaded until then.
+    find();
+    await this.#inTurn(() => this.#activate(find()));
+  }
+
+  async #activate(task: Entry | null): Promise<void> {
     if (task === this.#active) return;
     await this.#parts.generator.switchTo(task?.adapter ?? null);
     this.#active = task;
+  }
+
+  /** Makes one switch after another, so that the last that was asked for is had. */
+  #inTurn(change: () => Promise<void>): Promise<void> {
+    const done = this.#lastSwitch.then(change);
+    this.#lastSwitch = done.catch(() => {});
+    return done;
   }
 
   /**
@@ -231,7 +246,9 @@ export class TaskSet {
     this.#tasks.delete(name);
     this.#changing.add(name);
     try {
-      if (task === this.#active) await this.switch(null);
+      await this.#inTurn(async () => {
+        if (task === this.#active) await this.#activate(null);
+      });
     } catch (error) {
       this.#tasks.set(name, task);
       throw error;
