@@ -1,16 +1,13 @@
 /** @file Copies of runs and of checkpoints, also of those that another may still write to: each is there whole or not at all. */
-import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { FailedError } from "../errors.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
-import { ByteFile } from "../format/files/byte-file.ts";
 import { disk, tryRemove } from "../format/files/disk/calls.ts";
 import { namesIn } from "../format/files/disk/names-in.ts";
 import { temporaryName } from "../format/files/disk/temporaries.ts";
-import { type FolderFile, unlikeWritten } from "../format/files/folder-file.ts";
-import { piecesOf } from "../format/files/pieces.ts";
 import { checkpointSteps } from "../format/run-checkpoints.ts";
 import { toFailedWrite } from "../messages/system-error.ts";
+import { copiedFile, piecesIn } from "./copied-file.ts";
 import { filesIn, isMissing } from "./run-files.ts";
 
 /** A worker that was lost, and is not, removes a checkpoint while it is copied at most once or twice. */
@@ -62,30 +59,6 @@ async function copyFiles(source: string, target: string): Promise<void> {
   const paths = await filesIn(source);
   await writeFolderAtomic(
     target,
-    paths.map((path) => copyOf(path, join(source, path))),
+    paths.map((path) => copiedFile(path, () => piecesIn(join(source, path)))),
   );
-}
-
-/** Plans a file of a folder that is as another is when it is read. */
-function copyOf(name: string, path: string): FolderFile {
-  const written = createHash("sha256");
-  return {
-    name,
-    async fill(write) {
-      const file = await ByteFile.open(path);
-      try {
-        for await (const piece of piecesOf(file)) {
-          written.update(piece);
-          await write(piece);
-        }
-      } finally {
-        await file.close();
-      }
-    },
-    async check(file) {
-      const found = createHash("sha256");
-      for await (const piece of piecesOf(file)) found.update(piece);
-      if (!found.digest().equals(written.digest())) throw unlikeWritten(file.path, "other bytes");
-    },
-  };
 }

@@ -56,11 +56,16 @@ export async function startS3(): Promise<S3Server> {
       const next = isMore ? `<NextContinuationToken>${from + PAGE}</NextContinuationToken>` : "";
       return void response.end(`<ListBucketResult>${keys.join("")}${next}</ListBucketResult>`);
     }
+    // S3 takes no object of which it does not know the length before.
+    if (request.method === "PUT" && request.headers["content-length"] !== String(body.length))
+      return refuse(411, "MissingContentLength");
     if (request.method === "PUT") objects.set(key, body);
     if (request.method === "DELETE") objects.delete(key);
     if (request.method !== "GET") return void response.end();
     const bytes = objects.get(key);
-    if (bytes) response.end(bytes);
+    const [, first, last] = /^bytes=(\d+)-(\d+)$/.exec(request.headers.range ?? "") ?? [];
+    if (bytes && first) response.writeHead(206).end(bytes.subarray(Number(first), Number(last) + 1));
+    else if (bytes) response.end(bytes);
     else refuse(404, "NoSuchKey");
   };
   const listening = createServer((request, response) => void answer(request, response));

@@ -1,11 +1,13 @@
 /** @file Jobs whose store of files is away for long: none fails, and what they have trained is there when it answers again. */
 import assert from "node:assert/strict";
 import { readFileSync, statSync } from "node:fs";
+import * as node from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { after, test } from "node:test";
 import type { Clock } from "../../src/jobs/queue/clock.ts";
 import { systemClock } from "../../src/jobs/queue/system-clock.ts";
 import type { StateFolder } from "../../src/jobs/state-folder.ts";
+import { withDisk } from "../../src/format/files/disk/calls.ts";
 import { openState, untilAnswered } from "../../src/jobs/store/open-state.ts";
 import { trainAveraged } from "../../src/train/files/averaged-training.ts";
 import { waitFor } from "../process/wait-for.ts";
@@ -190,6 +192,30 @@ test("a job whose result no store takes for days fails, is kept in a folder that
     await trainAlone({ ...settings, ...HELD, model, data, output: join(root, "alone-6") }),
   );
   assert.equal(folder, "run");
+});
+
+test("a job whose result cannot be put into the store at all fails, and is kept in a folder that stays", async () => {
+  const table = new MemoryJobs(() => 0);
+  const faults: string[] = [];
+  const output = join(root, "alone-8");
+  const alone = await trainAlone({ ...settings, ...HELD, model, data, output });
+  const open8 = (async (path, flags) => {
+    if (String(path).endsWith(join("run", ADAPTER_FILE)) && flags === "r")
+      throw Object.assign(new Error("EIO: i/o error, open"), { code: "EIO", syscall: "open" });
+    return await node.open(path, flags);
+  }) as typeof node.open;
+  const files = await open("unreadable");
+  const worker = withDisk({ ...node, open: open8 }, async () =>
+    startWorker({ table, files, model, leaseMs: 1e9, onFault: (error) => void faults.push(String(error)) }),
+  );
+  await submit(table, "ftjob-8");
+  await waitFor(async () => (await table.read("ftjob-8"))?.job.status === "failed");
+  await (await worker).close();
+  const { job } = (await table.read("ftjob-8"))!;
+  assert.equal(job.error?.code, "format/file");
+  assert.ok(!job.error.message.includes(root), "clients see no paths");
+  const [, kept = ""] = /it is kept in "([^"]+)"/.exec(faults.join("\n")) ?? [];
+  assert.deepEqual(readFileSync(join(kept, ADAPTER_FILE)), alone);
 });
 
 test("a job whose worker is lost while the store is away is ended by another from its checkpoint, once and bit for bit", async () => {

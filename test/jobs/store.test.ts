@@ -1,12 +1,14 @@
 /** @file Jobs whose files are in an S3-compatible store: what it refuses, what gets lost, and workers that share nothing else. */
 import assert from "node:assert/strict";
 import { mkdirSync, readFileSync, readdirSync, writeFileSync } from "node:fs";
+import * as node from "node:fs/promises";
 import { join } from "node:path";
 import { after, test } from "node:test";
 import type { Clock } from "../../src/jobs/queue/clock.ts";
 import type { UploadedFile } from "../../src/jobs/job.ts";
 import type { StateFolder } from "../../src/jobs/state-folder.ts";
 import { openState } from "../../src/jobs/store/open-state.ts";
+import { withDisk } from "../../src/format/files/disk/calls.ts";
 import { systemClock } from "../../src/jobs/queue/system-clock.ts";
 import { trainAveraged } from "../../src/train/files/averaged-training.ts";
 import { CLOSED_ENDPOINT } from "../files/fake-hub.ts";
@@ -124,6 +126,33 @@ test("a run is read as it was put at some time, and what it has no more goes", a
     [...server.objects.keys()].filter((each) => each.includes("ftjob-1")),
     [],
   );
+});
+
+test("files of a run are put and fetched in pieces, and none is read whole, which a large one cannot be", async () => {
+  const [one, two] = [await open("pieces"), await open("pieces-read")];
+  const run = one.runFolder("ftjob-pieces", "run");
+  mkdirSync(run, { recursive: true });
+  // More than is read at once of a file, or of an object.
+  const large = Buffer.alloc(2 ** 25 + 5, "graft");
+  for (const [name, bytes] of [
+    ["large", large],
+    ["empty", ""],
+  ] as const)
+    writeFileSync(join(run, name), bytes);
+  const tooLarge = (): Promise<never> =>
+    Promise.reject(
+      Object.assign(new Error("File size is greater than 2 GiB"), { code: "ERR_FS_FILE_TOO_LARGE" }),
+    );
+  await withDisk({ ...node, readFile: tooLarge }, async () => {
+    await one.publishRun("ftjob-pieces", "run");
+    assert.ok(await two.fetchRun("ftjob-pieces", "run"));
+    writeFileSync(join(run, "more"), "1");
+    await one.publishRun("ftjob-pieces", "run");
+    assert.ok(await two.fetchRun("ftjob-pieces", "run"));
+  });
+  const fetched = two.runFolder("ftjob-pieces", "run");
+  assert.deepEqual(readdirSync(fetched), ["empty", "large", "more"]);
+  assert.ok(readFileSync(join(fetched, "large")).equals(large));
 });
 
 test("a run that several fetch at once is there whole for each, beside one that removes a checkpoint", async () => {

@@ -2,16 +2,22 @@
  * @file Objects of an S3-compatible store, below a prefix of a bucket. aws4fetch signs; a connection that is lost, and a store that is
  * busy, are asked again for a while, which is as asking once: an object is put whole, and its bytes are in the signature.
  */
-import { createHash } from "node:crypto";
 import { AwsV4Signer } from "aws4fetch";
 import type { Environment } from "../../environment.ts";
-import { FailedError, UsageError } from "../../errors.ts";
+import { FailedError, GraftError, UsageError } from "../../errors.ts";
 import type { Clock } from "../queue/clock.ts";
 import { StoreAwayError, StoreRefusesError } from "./store-errors.ts";
+import { type StoredContent, contentOf } from "./stored-content.ts";
 
 /** Waits between tries, in milliseconds. */
 const WAITS_MS = [100, 400, 1600, 6000, 15_000];
-const REQUEST_MS = 120_000;
+/** How long a try may take, and how many bytes a millisecond more is for: 2 Mbit/s. */
+const [REQUEST_MS, BYTES_PER_MS] = [120_000, 250];
+/** What is read of an object at a time. */
+const PIECE_BYTES = 1 << 25;
+
+/** What a request without content has. */
+const NOTHING = contentOf(new Uint8Array());
 
 interface StoreAddress {
   readonly bucket: string;
@@ -72,7 +78,9 @@ interface StoreRequest {
   /** What is done, in errors. */
   readonly verb: string;
   readonly key: string;
-  readonly body?: Uint8Array;
+  readonly content?: StoredContent;
+  /** Of an object only these bytes: the first, and the last. */
+  readonly range?: readonly [number, number];
   /** Asks the bucket instead of the key. */
   readonly query?: URLSearchParams;
   /** Ends the tries. */
@@ -99,9 +107,18 @@ export class S3Store {
     return status === 404 ? null : bytes;
   }
 
-  /** @throws FailedError "failed/store" */
-  async put(key: string, bytes: Uint8Array): Promise<void> {
-    await this.#ask({ method: "PUT", verb: "write", key, body: bytes });
+  /** The bytes of an object of a known size, one piece after another; fewer where it is not there any more. @throws as `get` */
+  async *piecesOf(key: string, sizeBytes: number): AsyncGenerator<Uint8Array, void, void> {
+    for (let at = 0; at < sizeBytes; at += PIECE_BYTES) {
+      const range = [at, Math.min(at + PIECE_BYTES, sizeBytes) - 1] as const;
+      const { status, bytes } = await this.#ask({ method: "GET", verb: "read", key, range });
+      if (status !== 404) yield bytes;
+    }
+  }
+
+  /** @throws FailedError "failed/store"; as reading the content */
+  async put(key: string, content: StoredContent): Promise<void> {
+    await this.#ask({ method: "PUT", verb: "write", key, content });
   }
 
   /** Removes an object, if it is there. @throws FailedError "failed/store" */
@@ -142,6 +159,8 @@ export class S3Store {
       } catch (error) {
         if (error instanceof FailedError) throw error;
         const { message, cause } = error as Error;
+        // It was not the store that failed, but what was to be put there.
+        if (cause instanceof GraftError) throw cause;
         found = cause instanceof Error && cause.message !== "" ? cause.message : message;
       }
       const waitMs = WAITS_MS[at];
@@ -150,23 +169,31 @@ export class S3Store {
     }
   }
 
-  async #send(url: string, { method, body, signal }: StoreRequest): Promise<Answer> {
-    const sha256 = createHash("sha256")
-      .update(body ?? "")
-      .digest("hex");
+  async #send(url: string, { method, content, range, signal }: StoreRequest): Promise<Answer> {
     const signer = new AwsV4Signer({
       ...this.#address,
       service: "s3",
       method,
       url,
-      headers: { "x-amz-content-sha256": sha256 },
+      headers: {
+        "x-amz-content-sha256": content?.sha256 ?? NOTHING.sha256,
+        ...(content && { "content-length": String(content.sizeBytes) }),
+        ...(range && { range: `bytes=${range.join("-")}` }),
+      },
     });
     const signed = await signer.sign();
+    const timeoutMs = REQUEST_MS + Math.ceil((content?.sizeBytes ?? 0) / BYTES_PER_MS);
     const response = await fetch(signed.url, {
       method,
       headers: signed.headers,
-      signal: AbortSignal.any([AbortSignal.timeout(REQUEST_MS), ...(signal ? [signal] : [])]),
-      ...(body ? { body: body as Uint8Array<ArrayBuffer> } : {}),
+      signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]),
+      // Without the last two all that is sent is held, to be sent again to where the store may redirect.
+      ...(content && {
+        body: ReadableStream.from(content.pieces()),
+        duplex: "half",
+        redirect: "error",
+        window: null,
+      }),
     });
     return { status: response.status, bytes: new Uint8Array(await response.arrayBuffer()) };
   }

@@ -6,16 +6,18 @@
  */
 import { basename, join, sep } from "node:path";
 import { z } from "zod";
-import { hashBytes } from "../../data/files/data-content.ts";
 import { FailedError } from "../../errors.ts";
 import { writeFileAtomic } from "../../format/files/atomic.ts";
+import { ByteFile } from "../../format/files/byte-file.ts";
 import { disk, tryRemove } from "../../format/files/disk/calls.ts";
 import { temporaryName } from "../../format/files/disk/temporaries.ts";
-import { bytesFile } from "../../format/files/folder-file.ts";
+import { piecesOf } from "../../format/files/pieces.ts";
 import { hashFile } from "../../hub/remote/digest.ts";
-import { toFailedRead, toFailedWrite } from "../../messages/system-error.ts";
+import { toFailedWrite } from "../../messages/system-error.ts";
+import { copiedFile, hashPieces, piecesIn } from "../copied-file.ts";
 import { filesIn, isMissing } from "../run-files.ts";
 import type { S3Store } from "./s3.ts";
+import { contentOf } from "./stored-content.ts";
 
 const MANIFEST = z.array(z.object({ path: z.string(), size_bytes: z.int(), sha256: z.string() }));
 type Manifest = z.output<typeof MANIFEST>;
@@ -137,13 +139,11 @@ export class StoredRuns {
     if (before.size === manifest.length && manifest.every(isKnown)) return null;
     await disk().rm(copy, { recursive: true, force: true });
     for (const file of manifest) {
-      const { path, sha256 } = file;
-      const key = objectKey(job, folder, sha256);
-      const own = isKnown(file) ? await readWhole(join(target, path)) : null;
-      const bytes = own && hashBytes(own) === sha256 ? own : await this.#store.get(key);
-      if (!bytes || hashBytes(bytes) !== sha256) return key;
-      const place = join(copy, path);
-      await writeFileAtomic(place, bytesFile(basename(place), bytes));
+      const { path, sha256, size_bytes: sizeBytes } = file;
+      const [key, place] = [objectKey(job, folder, sha256), join(copy, path)];
+      const isIn = (pieces: AsyncIterable<Uint8Array>): Promise<boolean> => isFilled(place, sha256, pieces);
+      if (isKnown(file) && (await isIn(piecesIn(join(target, path))))) continue;
+      if (!(await isIn(this.#store.piecesOf(key, sizeBytes)))) return key;
     }
     return undefined;
   }
@@ -187,7 +187,7 @@ export class StoredRuns {
     const manifest = await this.#putFiles(job, folder, there);
     if (!mayWrite()) return;
     const text = JSON.stringify(manifest, null, 1);
-    await this.#store.put(manifestKey(job, folder), new TextEncoder().encode(text));
+    await this.#store.put(manifestKey(job, folder), contentOf(new TextEncoder().encode(text)));
     const named = new Set(manifest.map(({ sha256 }) => sha256));
     for (const sha256 of there) {
       if (!named.has(sha256) && mayWrite()) await this.#store.remove(objectKey(job, folder, sha256));
@@ -211,11 +211,19 @@ export class StoredRuns {
     const source = this.#folderOf(job, folder);
     const manifest: Manifest = [];
     for (const path of await filesIn(source)) {
-      const bytes = await readWhole(join(source, path));
-      const sha256 = hashBytes(bytes);
-      if (!put.has(sha256)) await this.#store.put(objectKey(job, folder, sha256), bytes);
-      put.add(sha256);
-      manifest.push({ path: inManifest(path), size_bytes: bytes.length, sha256 });
+      // Hashed and put as it is now: a log may grow meanwhile.
+      const file = await ByteFile.open(join(source, path));
+      try {
+        const { sizeBytes } = file;
+        const pieces = (): AsyncIterable<Uint8Array> => piecesOf(file);
+        const sha256 = await hashPieces(pieces());
+        if (!put.has(sha256))
+          await this.#store.put(objectKey(job, folder, sha256), { sizeBytes, sha256, pieces });
+        put.add(sha256);
+        manifest.push({ path: inManifest(path), size_bytes: sizeBytes, sha256 });
+      } finally {
+        await file.close();
+      }
     }
     return manifest;
   }
@@ -225,13 +233,16 @@ function inManifest(path: string): string {
   return path.split(sep).join("/");
 }
 
-/** @throws FormatError "format/file" */
-async function readWhole(path: string): Promise<Uint8Array> {
-  try {
-    return await disk().readFile(path);
-  } catch (error) {
-    throw toFailedRead(error, path);
-  }
+/** Writes pieces to a file; false: they are not those that were put. @throws as reading them; FailedError "failed/write" */
+async function isFilled(place: string, sha256: string, pieces: AsyncIterable<Uint8Array>): Promise<boolean> {
+  let written = "";
+  const file = copiedFile(
+    basename(place),
+    () => pieces,
+    (found) => (written = found),
+  );
+  await writeFileAtomic(place, file);
+  return written === sha256;
 }
 
 /** What the store gives for a key that is not what was put there. */

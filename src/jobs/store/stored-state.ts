@@ -8,6 +8,7 @@ import { bytesFile } from "../../format/files/folder-file.ts";
 import { UPLOADED_FILE, type UploadedFile } from "../job.ts";
 import { FIRST_RUN, StateFolder } from "../state-folder.ts";
 import type { S3Store } from "./s3.ts";
+import { contentOf } from "./stored-content.ts";
 import { StoredRuns, damaged } from "./stored-runs.ts";
 
 const FILES = "files/";
@@ -50,10 +51,11 @@ export class StoredState extends StateFolder {
   }
 
   override async addFile(file: UploadedFile, content: Uint8Array): Promise<void> {
-    await this.#store.put(contentKey(file.id), content);
-    const description = JSON.stringify({ ...file, sha256: hashBytes(content) });
+    const stored = contentOf(content);
+    await this.#store.put(contentKey(file.id), stored);
+    const description = JSON.stringify({ ...file, sha256: stored.sha256 });
     // The description last: a file that has one is whole.
-    await this.#store.put(descriptionKey(file.id), new TextEncoder().encode(description));
+    await this.#store.put(descriptionKey(file.id), contentOf(new TextEncoder().encode(description)));
   }
 
   override async removeFile(id: string): Promise<void> {

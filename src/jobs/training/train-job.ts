@@ -50,12 +50,19 @@ interface TrainJobOptions {
   readonly onCheckpoint?: (row: JobRow) => void;
 }
 
+/** What is known of the work of a job, whatever ends it. */
+interface Work {
+  words: JobWords;
+  /** Whether something was trained that is to be published, and is not yet. */
+  isUnpublished: boolean;
+}
+
 /** Does the work of a job. */
 export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobOptions): Promise<void> {
   const { files, nameOf, now, onResult, troubles } = options;
-  let words = wordsOf(files, lease.row.job);
+  const work: Work = { words: wordsOf(files, lease.row.job), isUnpublished: false };
   try {
-    const result = await run(taken, lease, options, (found) => (words = found));
+    const result = await run(taken, lease, options, work);
     if (result === null) return;
     const name = nameOf(lease.row.job);
     const { last_loss: train_loss, held_out_loss: valid_loss, steps: total_steps } = result;
@@ -74,17 +81,17 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
     // Its new state has been set by what stopped it.
     if (lease.signal.aborted || !lease.isHeld()) return;
     const found = inSettings(toldOf(error, troubles));
-    const [message, param] = [words.named(found), words.paramOf(found)];
+    const [message, param] = [work.words.named(found), work.words.paramOf(found)];
     const code = error instanceof GraftError ? error.code : "internal_error";
     const failed = await lease.change(
       { status: "failed", finished_at: now(), error: { code, message, param } },
       { level: "error", message: `The job has failed: ${message}` },
     );
-    if (failed && error instanceof StoreAwayError) await keepRun(failed, options);
+    if (failed && (work.isUnpublished || error instanceof StoreAwayError)) await keepRun(failed, options);
   }
 }
 
-/** Keeps what the store did not take of a job that has failed, and tells who runs the server where. */
+/** Keeps what was not put into the store of a job that has failed, and tells who runs the server where. */
 async function keepRun(row: JobRow, { files, troubles }: TrainJobOptions): Promise<void> {
   const { id } = row.job;
   try {
@@ -124,7 +131,7 @@ async function run(
   taken: TakenJob,
   lease: Lease,
   options: TrainJobOptions,
-  onWords: (words: JobWords) => void,
+  work: Work,
 ): Promise<JobResult | null> {
   const { files, placesOf, share } = options;
   const trouble = new Trouble(options.troubles);
@@ -134,10 +141,14 @@ async function run(
     () => files.publishRun(lease.row.job.id, folderOf(lease.row), () => lease.isHeld()),
     trouble,
   );
-  const publish = (): Promise<void> => stored(() => publisher.publish());
+  const publish = async (): Promise<void> => {
+    work.isUnpublished = true;
+    await stored(() => publisher.publish());
+    work.isUnpublished = false;
+  };
   const places = await stored(() => placesOf(lease.row));
   const words = await stored(() => wordsWith(files, lease.row.job, places));
-  onWords(words);
+  work.words = words;
   const settings = jobSettings(lease.row.job, places);
   const used = (epochs: number | null): Hyperparameters =>
     usedHyperparameters(lease.row.job, settings, places, epochs);
