@@ -278,6 +278,41 @@ test("a text that is cancelled while it goes along ends, and nobody else is touc
   assert.equal(both.serving.stats.numPagesHeld, 0);
 });
 
+test("a text that cannot go on in a pass ends by its error, and nobody else is touched", async () => {
+  const { both, base } = await openBoth();
+  const adapter = await makeAdapter(base, "lora", { rank: 2 });
+  const expected = await both.train(adapter);
+  const text = await both.write({});
+  const own = await makeAdapter(base, "lora", { rank: 2 }, 2);
+  const view = own.forWriting();
+  let isLost = false;
+  const inputs: typeof view.inputs = (layer) => {
+    if (isLost) throw new Error("lost");
+    return view.inputs(layer);
+  };
+  const losing = { ...view, inputs };
+  const held = await both.serving.adapters.hold({ ...own, forWriting: () => losing });
+  // Not in the first pass, which takes the other text along alone.
+  both.onBlock = (layer) => void (isLost = layer === 1 && both.rides.length > 1);
+  const write = both.write.bind(both);
+  let numLost = 0;
+  both.write = async (request) => {
+    if (request.adapter !== held) return await write(request);
+    await assert.rejects(write(request), /lost/);
+    numLost++;
+    return [];
+  };
+  const [, whole] = await begin(
+    both,
+    [{ adapter: held, promptIds: PROMPTS[2]! }, {}],
+    [async (betweenBlocks) => assertNear(await both.train(adapter, betweenBlocks), expected)],
+  );
+  assert.equal(numLost, 1);
+  assert.deepEqual(whole, text);
+  assert.ok(both.rides.length > 2, "texts go along with later passes");
+  assert.equal(both.serving.stats.numPagesHeld, 0);
+});
+
 test("texts go on after a pass that has failed", async () => {
   const { both, base } = await openBoth();
   const text = await both.write({});

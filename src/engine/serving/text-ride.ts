@@ -11,9 +11,14 @@ interface TextRideOptions {
   readonly fail: (texts: readonly TextInWork[], error: unknown) => void;
 }
 
+interface RidingRows {
+  readonly ready: ReadyRows;
+  readonly ride: PagedRide;
+}
+
 export class TextRide implements Ride {
   readonly #options: TextRideOptions;
-  readonly #rows: { readonly ready: ReadyRows; readonly ride: PagedRide }[] = [];
+  #rows: readonly RidingRows[] = [];
 
   constructor(options: TextRideOptions) {
     this.#options = options;
@@ -28,14 +33,28 @@ export class TextRide implements Ride {
     try {
       const ready = await prepare();
       if (!ready?.stages.blocks.canRide) return;
-      this.#rows.push({ ready, ride: await ridePaged(ready.stages, ready.pass, ready.work) });
+      const ride = await ridePaged(ready.stages, ready.pass, ready.work);
+      this.#rows = [...this.#rows, { ready, ride }];
     } catch (error) {
       this.#options.fail(texts, error);
     }
   }
 
-  block(layer: number): Promise<readonly BlockRun[]> {
-    return Promise.all(this.#rows.map(({ ride }) => ride.blocks.block(layer)));
+  async block(layer: number): Promise<readonly BlockRun[]> {
+    const runs = await Promise.all(this.#rows.map((rows) => this.#blockOf(rows, layer)));
+    return runs.flatMap((run) => run ?? []);
+  }
+
+  /** Null: these rows cannot go on, which is told to their texts, and the others go on without them. */
+  async #blockOf(rows: RidingRows, layer: number): Promise<BlockRun | null> {
+    try {
+      return await rows.ride.blocks.block(layer);
+    } catch (error) {
+      this.#rows = this.#rows.filter((each) => each !== rows);
+      rows.ride.abandon();
+      this.#options.fail(rows.ready.texts, error);
+      return null;
+    }
   }
 
   async land(): Promise<void> {

@@ -180,9 +180,10 @@ export class BlockRunner {
     );
     const forOthers = structure.givesKeys ? this.keysForOthers(spec, pass.context) : null;
     const own = { feeds: { ...feeds, x }, into: { ...saved, y, ...forOthers?.into } };
-    if (pass.ride) {
+    const others = (await pass.ride?.block(layer)) ?? [];
+    if (others.length > 0) {
       const { key } = blockProgram(this.session.model, structure, variant);
-      await runFlat(this.session, [{ key, spec, ...own }, ...(await pass.ride.block(layer))]);
+      await runFlat(this.session, [{ key, spec, ...own }, ...others]);
     } else await program.run(own.feeds, own.into);
     this.session.pool.release(...lent);
     forOthers?.give(layer);

@@ -13,7 +13,7 @@ export interface BlockRun {
 
 /** Rows of others that go along with a forward pass. */
 export interface Ride {
-  /** What they run in a block; asked for in the order of the blocks. */
+  /** What they run in a block; asked for in the order of the blocks. Who cannot go on stays behind, and is in none from then on. */
   block(layer: number): Promise<readonly BlockRun[]>;
   /** All blocks have run; the riders go on by themselves. */
   land(): Promise<void>;
