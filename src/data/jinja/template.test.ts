@@ -48,6 +48,8 @@ const WRITTEN: Readonly<Record<string, Readonly<Record<string, string>>>> = {
       "[ \n a][abxx][xxab]",
     "{{ 'a\ufeff'.strip() | length }}": "2",
     "{{ 'a😀b' | length }}{{ 'a😀b'[1] }}{{ 'a😀b'[::-1] }}{{ 'abc'[-2:] }}": "3😀b😀abc",
+    "{{ 'a\x1cb\x1dc\x1ed\r\ne\x85f\vg\n\nh'.splitlines() | join('|') }}{{ 'a\x1eb'.splitlines(true) | length }}":
+      "a|b|c|d|e|f|g||h2",
     "{{ ' a  b c '.split() }}{{ 'a,b,c'.split(',', 1) }}{{ 'a,b,c'.rsplit(',', 1)[0] }}":
       "['a', 'b', 'c']['a', 'b,c']a,b",
   },

@@ -8,7 +8,7 @@ const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\
 const SPACES = new RegExp(`[${SPACE}]+`, "g");
 const [FIRST_SPACES, LAST_SPACES] = [new RegExp(`^[${SPACE}]+`), new RegExp(`[${SPACE}]+$`)];
 /** Python's line boundaries. */
-const LINE_ENDS = /\r\n|[\n\r\v\f\u0085\u2028\u2029]/;
+const LINE_ENDS = new RegExp("\\r\\n|[\\n-\\r\\x1c-\\x1e\\x85\\u2028\\u2029]");
 
 /** Ends of a text at which characters are taken away. */
 type Ends = "both" | "start" | "end";
