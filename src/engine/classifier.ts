@@ -13,7 +13,7 @@ import type { BaseModel } from "../models/base/base-model.ts";
 import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import { likeliest } from "../run/head/likeliest.ts";
 import { ForwardPass } from "../run/forward-pass.ts";
-import { requireReadable } from "../train/loop/checks.ts";
+import { requireReadable } from "../train/loop/readable.ts";
 import { A_SESSION, type Session } from "../run/session.ts";
 
 /** Positions of one pass: enough examples to fill the machine, few enough for small memory. */

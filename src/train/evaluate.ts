@@ -10,7 +10,7 @@ import { A_CHOICE, A_FUNCTION, checkArguments, lazily } from "../messages/argume
 import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import { A_SESSION, type Session } from "../run/session.ts";
-import { requireReadable } from "./loop/checks.ts";
+import { requireLearnable } from "./loop/readable.ts";
 import { layUnits } from "./step/micro-batch.ts";
 import { type ChosenObjective, addMetrics, divergenceOf, outcomeOf } from "./step/objective-step.ts";
 import { metricsOf } from "./eval-metrics.ts";
@@ -95,11 +95,11 @@ export class Evaluator {
 
   /**
    * Evaluates examples.
-   * @throws UsageError "usage/flag" when there is no example, "usage/data", "usage/model", "usage/length" and "usage/shape" for one that the model cannot read
+   * @throws UsageError "usage/flag" when there is no example, "usage/data", "usage/model", "usage/length" and "usage/shape" for one that the model cannot read, and where no token of any is learned
    */
   async evaluate(units: readonly TrainingUnit[], options: EvaluateOptions = {}): Promise<Evaluation> {
     checkArguments("evaluate", EXAMPLES, { units, options });
-    requireReadable(units, this.#session.model);
+    requireLearnable(units, this.#session.model);
     const { objective } = this.#chosen;
     const { onProgress, withPredictions = false } = options;
     const passes = passesOf(units);

@@ -14,7 +14,7 @@ import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import type { Parameter } from "../peft/parameters.ts";
 import type { GradientGroup } from "../run/gradients/gradient-buffer.ts";
 import { A_SESSION, type Session } from "../run/session.ts";
-import { requireReadable } from "./loop/checks.ts";
+import { requireReadable } from "./loop/readable.ts";
 import { layUnits } from "./step/micro-batch.ts";
 import { StepRunner } from "./step/step-runner.ts";
 

@@ -46,9 +46,9 @@ export interface ExampleOptions extends ExampleHooks {
   readonly trainOn?: TrainOn;
 }
 
-/** Counts the tokens that are predicted with loss. */
+/** Counts the tokens that are predicted with loss: never the first, whatever it weighs. */
 export function countTrained({ weights }: Pick<Example, "weights">): number {
-  return weights.reduce((sum, weight) => sum + (weight > 0 ? 1 : 0), 0);
+  return weights.reduce((sum, weight, i) => sum + (i > 0 && weight > 0 ? 1 : 0), 0);
 }
 
 /** Wraps ids and weights (true is 1) as an example; copies both and clears the first weight. */

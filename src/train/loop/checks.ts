@@ -1,7 +1,5 @@
 /** @file What must hold while a run goes on: finite numbers, and parameters that move. */
-import { sequencesOf, type TrainingUnit } from "../../data/examples/training-unit.ts";
-import { describeSource } from "../../data/reports/places.ts";
-import { FailedError, UsageError } from "../../errors.ts";
+import { FailedError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
 import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
 import type { Adapter } from "../../peft/attach.ts";
@@ -96,51 +94,5 @@ export function requireTrainableBlocks(model: Model, adapter: AdapterView): void
     if (seen.has(structure)) continue;
     seen.add(structure);
     model.buildBlock(layer, { ...partWith(adapter, layer), training: true });
-  }
-}
-
-/**
- * Refuses tokens that the embedding has no row for, texts without tokens or longer than the model's positions, and classes that
- * no token of theirs tells.
- * @throws UsageError "usage/data", "usage/model", "usage/length", "usage/shape"
- */
-export function requireReadable(
-  units: readonly TrainingUnit[],
-  { vocabSize, maxPositions }: Pick<Model, "vocabSize" | "maxPositions">,
-): void {
-  if (vocabSize === null) return;
-  for (const example of units.flatMap((unit) => [...sequencesOf(unit)])) {
-    if ("pixels" in example) continue;
-    const { ids } = example;
-    if (ids.length > maxPositions) {
-      throw new UsageError(
-        "usage/length",
-        `Cannot use example "${describeSource(example.source)}": ${ids.length} tokens, expected at most ${maxPositions}, the model's positions`,
-        { hint: "Choose a lower max length, or shorten the text." },
-      );
-    }
-    if (ids.length === 0) {
-      throw new UsageError(
-        "usage/data",
-        `Cannot use example "${describeSource(example.source)}": it has no tokens, expected at least one`,
-        { hint: "Leave the text out: the tokenizer has no tokens for it." },
-      );
-    }
-    if ("label" in example && !(example.labelIndex >= 0 && example.labelIndex < ids.length)) {
-      throw new UsageError(
-        "usage/shape",
-        `Cannot use example "${describeSource(example.source)}": labelIndex ${example.labelIndex}, expected 0 to ${ids.length - 1}, one of its tokens`,
-        {
-          hint: "It is the token from which the class is predicted: the first in encoders, the last in decoders.",
-        },
-      );
-    }
-    const unknown = ids.find((id) => id < 0 || id >= vocabSize);
-    if (unknown === undefined) continue;
-    throw new UsageError(
-      "usage/model",
-      `Cannot use example "${describeSource(example.source)}": token id ${unknown}, expected ${unknown < 0 ? "0 or more" : `less than ${vocabSize}`}`,
-      { hint: "The tokenizer has more tokens than the model's embedding: use the model's own tokenizer." },
-    );
   }
 }

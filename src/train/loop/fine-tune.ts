@@ -12,6 +12,7 @@ import { type Evaluation, Evaluator } from "../evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "../events.ts";
 import { withDefaults } from "./fine-tune-arguments.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
+import { readStep } from "./readable.ts";
 import { type RunState, firstState, withFound, withLength } from "./run-state.ts";
 import { SoundCheckpoints } from "./sound-checkpoints.ts";
 import { powerNumbers } from "../power/paced-events.ts";
@@ -27,7 +28,7 @@ export interface FineTuneResult {
 
 /**
  * Trains an adapter on a session's model; gives each event when it has happened. What was trained is in the adapter.
- * @throws UsageError "usage/flag" for a request that means nothing; FailedError "train/nan", "train/no-movement", "train/stopped", with the last good checkpoint in place
+ * @throws UsageError "usage/flag" for a request that means nothing, and as `Evaluator.evaluate` for its examples; FailedError "train/nan", "train/no-movement", "train/stopped", with the last good checkpoint in place
  */
 export async function* fineTune(
   given: FineTuneRequest,
@@ -71,6 +72,10 @@ class Run {
   static async start(request: FineTuneRequest): Promise<Run> {
     const { session, adapter, reference, objective, store, hooks } = request;
     const { optimizer, options } = request.optimizer;
+    const { plan, totalSteps } = request;
+    // A later epoch may have others, where it is a part of the data.
+    for (let step = 0; step < Math.min(plan.stepsPerEpoch, totalSteps); step++)
+      readStep(plan, step, session.model);
     const updater = await createUpdater(session.engine, optimizer, options, adapter);
     let opened: Updater | Stepper = updater;
     try {

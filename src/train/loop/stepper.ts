@@ -12,6 +12,7 @@ import { type MicroBatch, type StepOutcome, runStep } from "../step/objective-st
 import type { MicroBatchKey } from "../step/micro-batch.ts";
 import type { MicroBatchRunner } from "../step/step-runner.ts";
 import { divergence, noMovement } from "./checks.ts";
+import { readStep } from "./readable.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
 import type { RunState } from "./run-state.ts";
 import type { BetweenBlocks } from "../../run/blocks/forward-blocks.ts";
@@ -98,8 +99,8 @@ export class Stepper {
   }
 
   #microBatches(index: number): MicroBatch[] {
-    const { plan, toBatch } = this.#request;
-    return plan.microBatches(index).map((rows) => ({ units: rows.flat(), batch: toBatch(rows) }));
+    const { plan, toBatch, session } = this.#request;
+    return readStep(plan, index, session.model).map((rows) => ({ units: rows.flat(), batch: toBatch(rows) }));
   }
 
   #run(

@@ -15,7 +15,7 @@ import {
 import { readColumns } from "../../../data/rows/columns.ts";
 import { UsageError } from "../../../errors.ts";
 import type { Model } from "../../../models/model.ts";
-import { requireReadable } from "../../loop/checks.ts";
+import { requireReadable } from "../../loop/readable.ts";
 import type { Objective } from "../../objective.ts";
 import type { SizedOptions } from "../../settings/options.ts";
 import { namesOf } from "./data-names.ts";

@@ -16,7 +16,7 @@ export function commandPower(command: string, timeoutMs = TIMEOUT_MS): PowerSour
   if (!isProgram(program)) {
     throw new UsageError(
       "usage/flag",
-      `Cannot use --power ${JSON.stringify(command)}: it is no file and no program, expected auto, a JSON file or a command that prints JSON`,
+      `Cannot use --power ${JSON.stringify(command)}: it is neither a file nor a program, expected auto, a JSON file or a command that prints JSON`,
       { hint: "Check the name of the program, or give its whole path." },
     );
   }

@@ -1,0 +1,102 @@
+/** @file Examples that a model cannot read, or of which nothing is learned, are refused by name before anything is computed. */
+import { z } from "zod";
+import type { StepPlan } from "../../data/batches/order.ts";
+import { countLabels, sequencesOf, type TrainingUnit, UNIT_LIST } from "../../data/examples/training-unit.ts";
+import type { Example } from "../../data/examples/example.ts";
+import { describeSource } from "../../data/reports/places.ts";
+import { UsageError } from "../../errors.ts";
+import { checkArguments, lazily } from "../../messages/arguments.ts";
+import type { Model } from "../../models/model.ts";
+
+type Reader = Pick<Model, "vocabSize" | "maxPositions">;
+
+const UNITS = lazily(() => z.strictObject({ examples: UNIT_LIST }));
+
+/**
+ * The micro-batches of a step, as a plan of anybody's has them: each a list of rows.
+ * @throws UsageError "usage/flag" for examples that are none; as `requireLearnable`
+ */
+export function readStep(
+  plan: Pick<StepPlan<TrainingUnit>, "microBatches">,
+  step: number,
+  model: Reader,
+): TrainingUnit[][][] {
+  const microBatches = plan.microBatches(step);
+  const examples = microBatches.flat(2);
+  checkArguments("fineTune", UNITS, { examples });
+  requireLearnable(examples, model);
+  return microBatches;
+}
+
+/**
+ * Refuses units over which there is no mean loss: as `requireReadable`, and where no token of any weighs something.
+ * @throws UsageError as `requireReadable`, "usage/data"
+ */
+export function requireLearnable(units: readonly TrainingUnit[], model: Reader): void {
+  requireReadable(units, model);
+  if (units.some((unit) => sequencesOf(unit).some((one) => countLabels(one) > 0))) return;
+  const [first] = units.flatMap((unit) => [...sequencesOf(unit)]);
+  const names = first === undefined ? "" : ` "${describeSource(first.source)}"`;
+  const others = units.length > 1 ? ` and ${units.length - 1} more` : "";
+  throw new UsageError(
+    "usage/data",
+    `Cannot use example${names}${others}: no token after the first has a weight above 0, expected one at least`,
+    { hint: "Give the tokens that are to be predicted the weight 1." },
+  );
+}
+
+/**
+ * Refuses tokens that the embedding has no row for, texts without tokens or longer than the model's positions, classes that
+ * no token of theirs tells, and weights that are none.
+ * @throws UsageError "usage/data", "usage/model", "usage/length", "usage/shape"
+ */
+export function requireReadable(units: readonly TrainingUnit[], { vocabSize, maxPositions }: Reader): void {
+  if (vocabSize === null) return;
+  for (const example of units.flatMap((unit) => [...sequencesOf(unit)])) {
+    if ("pixels" in example) continue;
+    const { ids } = example;
+    if ("weights" in example) requireWeights(example);
+    if (ids.length > maxPositions) {
+      throw new UsageError(
+        "usage/length",
+        `Cannot use example "${describeSource(example.source)}": ${ids.length} tokens, expected at most ${maxPositions}, the model's positions`,
+        { hint: "Choose a lower max length, or shorten the text." },
+      );
+    }
+    if (ids.length === 0) {
+      throw new UsageError(
+        "usage/data",
+        `Cannot use example "${describeSource(example.source)}": it has no tokens, expected at least one`,
+        { hint: "Leave the text out: the tokenizer has no tokens for it." },
+      );
+    }
+    if ("label" in example && !(example.labelIndex >= 0 && example.labelIndex < ids.length)) {
+      throw new UsageError(
+        "usage/shape",
+        `Cannot use example "${describeSource(example.source)}": labelIndex ${example.labelIndex}, expected 0 to ${ids.length - 1}, one of its tokens`,
+        {
+          hint: "It is the token from which the class is predicted: the first in encoders, the last in decoders.",
+        },
+      );
+    }
+    const unknown = ids.find((id) => id < 0 || id >= vocabSize);
+    if (unknown === undefined) continue;
+    throw new UsageError(
+      "usage/model",
+      `Cannot use example "${describeSource(example.source)}": token id ${unknown}, expected ${unknown < 0 ? "0 or more" : `less than ${vocabSize}`}`,
+      { hint: "The tokenizer has more tokens than the model's embedding: use the model's own tokenizer." },
+    );
+  }
+}
+
+/** @throws UsageError "usage/data" for one that a mean cannot have */
+function requireWeights(example: Example): void {
+  const { weights } = example;
+  const wrong = weights.findIndex((weight) => !(weight >= 0 && Number.isFinite(weight)));
+  if (wrong < 0) return;
+  throw new UsageError(
+    "usage/data",
+    `Cannot use example "${describeSource(example.source)}": weight ${weights[wrong]} of token ${wrong}, expected a finite number from 0`,
+    { hint: "Give tokens that are not to be learned the weight 0, and the others 1." },
+  );
+}

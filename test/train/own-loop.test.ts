@@ -1,0 +1,87 @@
+/** @file What a loop of one's own is refused, in `fineTune` and beside it: examples, adapters and sessions that do not fit. */
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+import { planSteps } from "../../src/data/batches/order.ts";
+import type { Example } from "../../src/data/examples/example.ts";
+import type { TrainingUnit } from "../../src/data/examples/training-unit.ts";
+import { lora } from "../../src/peft/methods/lora.ts";
+import { Session } from "../../src/run/session.ts";
+import { createEngine } from "../../src/runtime/create-engine.ts";
+import { Evaluator } from "../../src/train/evaluate.ts";
+import { fineTune } from "../../src/train/loop/fine-tune.ts";
+import type { FineTuneRequest } from "../../src/train/loop/fine-tune-request.ts";
+import { attachTo, randomExamples } from "../passes/model-passes.ts";
+import { openUntilEnd } from "../files/open-until-end.ts";
+import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
+import { requestFor } from "./fine-tune-request.ts";
+
+const folder = temporaryFolder();
+const { base } = await openUntilEnd(await writeTinyModel(`${folder}/model`));
+const session = new Session(createEngine({ threads: 1 }), base);
+
+/** Runs to the end; returns the number of steps. */
+async function train(request: FineTuneRequest): Promise<number> {
+  let numSteps = 0;
+  for await (const { event } of fineTune(request)) if (event === "step") numSteps++;
+  return numSteps;
+}
+
+function exampleOf(ids: readonly number[], weights: readonly number[]): Example {
+  const source = { file: "memory", line: 1 };
+  return { ids: Int32Array.from(ids), weights: Float32Array.from(weights), source };
+}
+
+/** One example a step. */
+function planOf(examples: readonly TrainingUnit[]): FineTuneRequest["plan"] {
+  const order = { batchSize: 1, gradientAccumulationSteps: 1, packing: false, maxLength: 4096 };
+  return planSteps<TrainingUnit>({ examples, ...order, shuffle: false, seed: 0 });
+}
+
+describe("examples", async () => {
+  const adapter = await attachTo(base, lora);
+  const [good] = randomExamples([8]);
+  const ones = (length: number): number[] => Array.from({ length }, (_, i) => (i === 0 ? 0 : 1));
+
+  for (const [what, bad, code, message] of [
+    ["longer than the positions", exampleOf(ones(600), ones(600)), "usage/length", /600 tokens.*at most 512/],
+    ["of a negative id", exampleOf([5, -3, 7], ones(3)), "usage/model", /token id -3/],
+    ["of an id beyond the embedding", exampleOf([5, 9999], ones(2)), "usage/model", /token id 9999/],
+    ["without tokens", exampleOf([], []), "usage/data", /no tokens/],
+    ["of which nothing is learned", exampleOf([5, 6], [1, 0]), "usage/data", /weight above 0/],
+    ["of a weight that is no number", exampleOf([5, 6], [0, NaN]), "usage/data", /weight NaN of token 1/],
+    ["of a negative weight", exampleOf([5, 6], [0, -1]), "usage/data", /weight -1 of token 1/],
+    ["of an endless weight", exampleOf([5, 6], [0, Infinity]), "usage/data", /weight Infinity/],
+    ["that is none", {} as Example, "usage/flag", /examples\.0 is/],
+  ] as const) {
+    test(`fineTune refuses one ${what} before it begins`, async () => {
+      const request = { ...requestFor(session, adapter), plan: planOf([good!, bad]) };
+      const run = fineTune(request);
+      await assert.rejects(run.next(), { code, message });
+    });
+  }
+
+  test("a plan of one's own is held to it in every step", async () => {
+    const first = planOf([good!]);
+    const plan = {
+      ...first,
+      microBatches: (step: number) => (step < 2 ? [[[good!]]] : [[[exampleOf([-1, 1], [0, 1])]]]),
+    };
+    await assert.rejects(train({ ...requestFor(session, adapter), plan }), { message: /token id -1/ });
+  });
+
+  test("an evaluator refuses those of which nothing is learned, and weights that are none", async () => {
+    const evaluator = await Evaluator.create(session, null);
+    for (const weights of [
+      [0, 0],
+      [1, 0],
+      [0, NaN],
+      [0, -1],
+      [0, Infinity],
+    ]) {
+      await assert.rejects(evaluator.evaluate([exampleOf([5, 6], weights)]), { code: "usage/data" });
+    }
+    // Nothing predicts the first token.
+    const { tokens } = await evaluator.evaluate([exampleOf([5, 6, 7], [1, 1, 1])]);
+    assert.equal(tokens, 2);
+  });
+});
