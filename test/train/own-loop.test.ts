@@ -1,9 +1,11 @@
 /** @file What a loop of one's own is refused, in `fineTune` and beside it: examples, adapters and sessions that do not fit. */
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import * as ops from "../../src/graph/operations.ts";
 import { planSteps } from "../../src/data/batches/order.ts";
 import type { Example } from "../../src/data/examples/example.ts";
 import type { TrainingUnit } from "../../src/data/examples/training-unit.ts";
+import type { AdapterMethod, Method } from "../../src/peft/method.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
@@ -15,6 +17,7 @@ import { openUntilEnd } from "../files/open-until-end.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { requestFor } from "./fine-tune-request.ts";
 
+const [A, B] = ["lora_A.weight", "lora_B.weight"];
 const folder = temporaryFolder();
 const { base } = await openUntilEnd(await writeTinyModel(`${folder}/model`));
 const session = new Session(createEngine({ threads: 1 }), base);
@@ -84,4 +87,27 @@ describe("examples", async () => {
     const { tokens } = await evaluator.evaluate([exampleOf([5, 6, 7], [1, 1, 1])]);
     assert.equal(tokens, 2);
   });
+});
+
+describe("a method of one's own that trains nothing", () => {
+  const without = (name: string, adapt: AdapterMethod["adapt"]): Method => ({
+    ...(lora as AdapterMethod),
+    name,
+    adapt,
+  });
+  for (const method of [
+    without("unused", (site, x) => site.project(x)),
+    without("stopped", (site, x, { [A]: a, [B]: b }) => {
+      const low = ops.matmul(x, ops.stopGradient(a!), { transB: true });
+      return ops.add(site.project(x), ops.matmul(low, ops.stopGradient(b!), { transB: true }));
+    }),
+  ]) {
+    test(`${method.name}: ends the run, with branches that are dropped at its end`, async () => {
+      const request = requestFor(session, await attachTo(base, method));
+      const code = "train/no-movement";
+      await assert.rejects(train(request), { code, message: /has a gradient, up to step 1/ });
+      const dropBp = { rate: 0.5, length: 16, sensitivity: null };
+      await assert.rejects(train({ ...request, dropBp }), { code, message: /up to step 3/ });
+    });
+  }
 });

@@ -86,6 +86,15 @@ export function noMovement(step: number, gradientNorm: number, isFlat: boolean):
   );
 }
 
+/** Makes the error of a run in which no step had a gradient of anything that is trained. */
+export function noGradient(step: number): FailedError {
+  return new FailedError(
+    "train/no-movement",
+    `Cannot train: nothing that is trained has a gradient, up to step ${step}`,
+    { hint: "Let what is trained be used where the method adapts a projection, and drop fewer branches." },
+  );
+}
+
 /** Refuses an adapter with which no block can be trained, before anything is written. @throws UsageError "usage/target-modules" */
 export function requireTrainableBlocks(model: Model, adapter: AdapterView): void {
   const seen = new Set<string>();

@@ -11,7 +11,7 @@ import { leaveBlocks } from "../step/blocks-backward.ts";
 import { type MicroBatch, type StepOutcome, runStep } from "../step/objective-step.ts";
 import type { MicroBatchKey } from "../step/micro-batch.ts";
 import type { MicroBatchRunner } from "../step/step-runner.ts";
-import { divergence, noMovement } from "./checks.ts";
+import { divergence, noGradient, noMovement } from "./checks.ts";
 import { readStep } from "./readable.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
 import type { RunState } from "./run-state.ts";
@@ -63,6 +63,11 @@ export class Stepper {
 
   get optimizerState(): Updater["state"] {
     return this.#updater.state;
+  }
+
+  /** Whether anything had a gradient in a step so far, or in one that the run goes on from. */
+  get #isUpdated(): boolean {
+    return this.#updater.state.some(({ steps }) => steps.some((count) => count > 0));
   }
 
   /** State of the branches that are dropped; null: none are. */
@@ -126,8 +131,12 @@ export class Stepper {
     if (!Number.isFinite(loss) || !Number.isFinite(gradientNorm)) {
       throw await divergence(store, `loss ${loss}, gradient norm ${gradientNorm}`, index + 1);
     }
+    const hasGradient = absent.length < adapter.parameters.length;
+    // A step that leaves out all branches has none, and another may.
+    const isLast = this.#dropper === null || index + 1 === totalSteps;
+    if (!hasGradient && isLast && !this.#isUpdated) throw noGradient(index + 1);
     const learningRate = peak * schedule.factor(index, totalSteps, warmupSteps);
-    const canMove = learningRate > 0 && absent.length < adapter.parameters.length;
+    const canMove = learningRate > 0 && hasGradient;
     const watches = !this.#hasMoved && canMove;
     const gradientScale = maxGradNorm > 0 ? clipFactor(gradientNorm, maxGradNorm) : 1;
     const update = { gradients: gradients.groups, gradientScale, learningRate, weightDecay };
