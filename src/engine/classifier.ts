@@ -11,6 +11,7 @@ import { checkArguments, lazily } from "../messages/arguments.ts";
 import { NO_ADAPTER } from "../peft/adapter-view.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
 import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
+import { requireOwnBase } from "../peft/own-base.ts";
 import { likeliest } from "../run/head/likeliest.ts";
 import { ForwardPass } from "../run/forward-pass.ts";
 import { requireReadable } from "../train/loop/readable.ts";
@@ -53,10 +54,11 @@ export class Classifier {
     this.#forward = forward;
   }
 
-  /** Compiles what is not tied to a block. `adapter` null: the base alone. @throws UsageError "usage/model" for a model that tells no classes */
+  /** Compiles what is not tied to a block. `adapter` null: the base alone. @throws UsageError "usage/model" for a model that tells no classes, "usage/adapter" for an adapter of another base */
   static async create(session: Session, adapter: Adapter | null): Promise<Classifier> {
     checkArguments("Classifier.create", PARTS, { session, adapter });
     requireClasses(session.base);
+    await requireOwnBase(session.base, [adapter]);
     return new Classifier(await ForwardPass.create(session, adapter ?? NO_ADAPTER));
   }
 

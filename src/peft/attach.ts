@@ -20,6 +20,7 @@ import type { TrainedRows } from "./trained-base/trained-rows.ts";
 export interface Adapter extends AdapterView {
   readonly method: Method;
   /** What it is on. */
+  readonly base: BaseModel;
   readonly model: Model;
   readonly options: unknown;
   readonly targets: Targets;
@@ -111,6 +112,7 @@ export async function attach(
         boundOf: (site) => bindForm(base, method, site, tensorsOf(site)),
       })),
     method,
+    base,
     model,
     options,
     targets,

@@ -15,6 +15,7 @@ import { type Adapter, AN_ADAPTER } from "./attach.ts";
 import type { AdaptedSite } from "./layout.ts";
 import { type MergePlace, buildMerge, compileMerge } from "./merge-program.ts";
 import { makesModel } from "./method.ts";
+import { requireOwnBase } from "./own-base.ts";
 import { feedSite } from "./sites/site-inputs.ts";
 import { trainedRowsIn } from "./trained-base/token-rows.ts";
 import { type TrainedRows, putRows } from "./trained-base/trained-rows.ts";
@@ -149,7 +150,7 @@ function projectionsOf({ path, layer, spec }: AdaptedSite, { model }: Adapter): 
 /**
  * Computes every tensor of the base that the adapter changes, by Hugging Face name, float32. The caller owns them; the
  * base stays as it is.
- * @throws UsageError "usage/adapter" when the method's result is not a change of weights.
+ * @throws UsageError "usage/adapter" when the method's result is not a change of weights, or it was made for another base.
  */
 export async function mergeAdapter(
   engine: Engine,
@@ -157,6 +158,7 @@ export async function mergeAdapter(
   adapter: Adapter,
 ): Promise<Map<string, HostTensor<"float32">>> {
   const merger = new Merger(engine, base, adapter);
+  await requireOwnBase(base, [adapter]);
   const merged = new Map<string, HostTensor<"float32">>();
   try {
     for (const name of merger.names()) {

@@ -6,6 +6,7 @@ import type { Engine } from "../runtime/engine.ts";
 import { zeros } from "../runtime/host-tensor.ts";
 import type { Adapter } from "./attach.ts";
 import { Merger } from "./merge.ts";
+import { requireOwnBase } from "./own-base.ts";
 
 /**
  * A model whose weights are merged whenever they are read: it needs no more memory than its base, whose files must stay
@@ -18,6 +19,7 @@ export async function mergedModel(
   adapter: Adapter,
 ): Promise<{ readonly model: BaseModel; release(): Promise<void> }> {
   const merger = new Merger(engine, base, adapter);
+  await requireOwnBase(base, [adapter]);
   const changed = new Set(merger.names());
   const { name, model, source } = base;
   const readInto = async (tensor: string, into: Float32Array, start = 0): Promise<void> => {

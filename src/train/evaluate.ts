@@ -8,6 +8,7 @@ import { DATA_KINDS } from "../data/examples/data-kinds.ts";
 import { type TrainingUnit, UNIT_LIST, exampleLength } from "../data/examples/training-unit.ts";
 import { A_CHOICE, A_FUNCTION, checkArguments, lazily } from "../messages/arguments.ts";
 import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
+import { requireOwnBase } from "../peft/own-base.ts";
 import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
 import { A_SESSION, type Session } from "../run/session.ts";
 import { requireLearnable } from "./loop/readable.ts";
@@ -82,13 +83,14 @@ export class Evaluator {
     this.#chosen = chosen;
   }
 
-  /** Compiles what is not tied to a block. `adapter` null: the base alone. */
+  /** Compiles what is not tied to a block. `adapter` null: the base alone. @throws UsageError "usage/adapter" for one of another base */
   static async create(
     session: Session,
     adapter: Adapter | null,
     { objective = NEXT_TOKEN, reference = null, betweenBlocks }: EvaluatorOptions = {},
   ): Promise<Evaluator> {
     checkArguments("Evaluator.create", ARGUMENTS, { session, adapter, options: { objective, reference } });
+    await requireOwnBase(session.base, [adapter, reference]);
     const scorer = await Scorer.create(session, { adapter, reference }, objective.objective, betweenBlocks);
     return new Evaluator(session, scorer, objective);
   }

@@ -11,6 +11,7 @@ import { type TrainingUnit, UNIT_LIST } from "../data/examples/training-unit.ts"
 import { UsageError } from "../errors.ts";
 import { A_FUNCTION, checkArguments, lazily } from "../messages/arguments.ts";
 import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
+import { requireOwnBase } from "../peft/own-base.ts";
 import type { Parameter } from "../peft/parameters.ts";
 import type { GradientGroup } from "../run/gradients/gradient-buffer.ts";
 import { A_SESSION, type Session } from "../run/session.ts";
@@ -42,6 +43,7 @@ export async function estimateFisher(
     );
   }
   requireReadable(units, session.model);
+  await requireOwnBase(session.base, [adapter]);
   const steps = await StepRunner.create({ session, adapter, recompute: false, seed: null });
   const sums = steps.gradients.groups.map(({ values }) => new Float32Array(values.length));
   try {

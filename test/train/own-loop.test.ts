@@ -5,8 +5,13 @@ import * as ops from "../../src/graph/operations.ts";
 import { planSteps } from "../../src/data/batches/order.ts";
 import type { Example } from "../../src/data/examples/example.ts";
 import type { TrainingUnit } from "../../src/data/examples/training-unit.ts";
+import type { Adapter } from "../../src/peft/attach.ts";
+import { mergeAdapter } from "../../src/peft/merge.ts";
+import { mergedModel } from "../../src/peft/merged-model.ts";
 import type { AdapterMethod, Method } from "../../src/peft/method.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
+import { Generator } from "../../src/engine/generation/generator.ts";
+import { estimateFisher } from "../../src/train/fisher.ts";
 import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
@@ -108,6 +113,33 @@ describe("a method of one's own that trains nothing", () => {
       await assert.rejects(train(request), { code, message: /has a gradient, up to step 1/ });
       const dropBp = { rate: 0.5, length: 16, sensitivity: null };
       await assert.rejects(train({ ...request, dropBp }), { code, message: /up to step 3/ });
+    });
+  }
+});
+
+describe("an adapter of another base", async () => {
+  const { base: other } = await openUntilEnd(await writeTinyModel(`${folder}/other`, { seed: 9 }));
+  const { base: again } = await openUntilEnd(`${folder}/model`);
+  const engine = createEngine({ threads: 1 });
+  const own = await attachTo(base, lora);
+  const foreign = await attachTo(other, lora);
+  const request = requestFor(session, own);
+  const units = randomExamples([6]);
+
+  for (const [what, use] of [
+    ["evaluated", (adapter) => Evaluator.create(session, adapter)],
+    ["compared with", (reference) => Evaluator.create(session, own, { reference })],
+    ["trained", (adapter) => train({ ...request, adapter })],
+    ["measured", (adapter) => estimateFisher(session, adapter, units)],
+    ["merged", (adapter) => mergeAdapter(engine, base, adapter)],
+    ["merged as it is read", (adapter) => mergedModel(engine, base, adapter)],
+    ["written with", (adapter) => Generator.create({ session, adapter })],
+  ] as readonly [string, (adapter: Adapter) => Promise<unknown>][]) {
+    test(`is not ${what}, though all of its shapes fit; one of the same files is`, async () => {
+      const message =
+        /^Cannot use an adapter of method "lora" with model .*: it was made for .*, whose numbers are others$/;
+      await assert.rejects(use(foreign), { code: "usage/adapter", message });
+      await use(await attachTo(again, lora));
     });
   }
 });

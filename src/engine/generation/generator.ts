@@ -8,6 +8,7 @@ import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import { A_FUNCTION, checkArguments, lazily } from "../../messages/arguments.ts";
 import { type Adapter, AN_ADAPTER } from "../../peft/attach.ts";
+import { requireOwnBase } from "../../peft/own-base.ts";
 import { A_SESSION, type Session } from "../../run/session.ts";
 import { AdapterPool } from "../adapters/adapter-pool.ts";
 import type { HeldAdapter } from "../adapters/held-adapter.ts";
@@ -99,6 +100,7 @@ export class Generator {
    */
   async prepare(adapter: Adapter | null): Promise<void> {
     checkArguments("prepare", ADAPTER, { adapter });
+    await requireOwnBase(this.session.base, [adapter]);
     await this.engine.adapters.warmUp(adapter);
   }
 
@@ -106,12 +108,13 @@ export class Generator {
    * Switches to another adapter of the same base, or to the base alone; what was cached with it is forgotten. Adapters of
    * equal structure share programs, so that between them nothing is loaded, computed or compiled. One after another: of several
    * the last that was asked for is had.
-   * @throws UsageError "usage/state" while a generation is in work
+   * @throws UsageError "usage/state" while a generation is in work, "usage/adapter" for an adapter of another base
    */
   async switchTo(adapter: Adapter | null): Promise<void> {
     checkArguments("switchTo", ADAPTER, { adapter });
     this.#refuseBusy("switch adapters");
     const switched = this.#lastSwitch.then(async () => {
+      await requireOwnBase(this.session.base, [adapter]);
       const held = await this.engine.adapters.hold(adapter);
       this.#refuseBusy("switch adapters");
       this.#held = held;

@@ -11,6 +11,7 @@ import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
 import { COMPUTES, UNMEASURED_COMPUTES } from "../../nn/computes.ts";
 import { NO_ADAPTER } from "../../peft/adapter-view.ts";
 import { type Adapter, AN_ADAPTER } from "../../peft/attach.ts";
+import { requireOwnBase } from "../../peft/own-base.ts";
 import { Session } from "../../run/session.ts";
 import { AN_ENGINE, type Engine } from "../../runtime/engine.ts";
 import { describeMaking } from "../provenance.ts";
@@ -74,7 +75,8 @@ function withTemplate(files: TokenizerFiles | null): TokenizerFiles | null {
  */
 export async function writeOnnxModel(request: OnnxRequest): Promise<void> {
   checkArguments("writeOnnxModel", ARGUMENTS, { request });
-  const { engine, base, compute = "f32" } = request;
+  const { engine, base, adapter, compute = "f32" } = request;
+  await requireOwnBase(base, [adapter]);
   const session = new Session(engine, base, "stored", { compute: COMPUTES[compute] });
   try {
     await writeFolderAtomic(request.path, await filesOf(session, request), { isNew: true });

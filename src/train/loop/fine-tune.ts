@@ -12,6 +12,7 @@ import { type Evaluation, Evaluator } from "../evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "../events.ts";
 import { withDefaults } from "./fine-tune-arguments.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
+import { requireOwnBase } from "../../peft/own-base.ts";
 import { readStep } from "./readable.ts";
 import { type RunState, firstState, withFound, withLength } from "./run-state.ts";
 import { SoundCheckpoints } from "./sound-checkpoints.ts";
@@ -73,6 +74,7 @@ class Run {
     const { session, adapter, reference, objective, store, hooks } = request;
     const { optimizer, options } = request.optimizer;
     const { plan, totalSteps } = request;
+    await requireOwnBase(session.base, [adapter, reference]);
     // A later epoch may have others, where it is a part of the data.
     for (let step = 0; step < Math.min(plan.stepsPerEpoch, totalSteps); step++)
       readStep(plan, step, session.model);
