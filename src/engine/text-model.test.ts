@@ -71,6 +71,11 @@ test("a model of a family of one's own writes, where the family is handed in", a
   });
   assert.deepEqual(await ids[1], await ids[0]);
   await assert.rejects(openTextModel(path, { families: [{} as Family] }), { code: "usage/flag" });
+  const twice = [...FAMILIES, { ...hedgehog, modelType: "llama" }];
+  await assert.rejects(openTextModel(path, { families: twice }), {
+    code: "usage/flag",
+    message: /options\.families .*two of which have model_type "llama"/,
+  });
 });
 
 test("to close a model twice does no harm, and nothing is written by it then", async () => {

@@ -89,4 +89,14 @@ export interface Family {
 }
 
 /** What callers give as the families that a model may be of. */
-export const FAMILY_LIST = z.array(objectWith<Family>("a model family", "modelType", "gguf", "open"));
+export const FAMILY_LIST = z
+  .array(objectWith<Family>("a model family", "modelType", "gguf", "open"))
+  .refine((list) => doubleIn(list) === undefined, {
+    error: ({ input }) =>
+      `two of which have model_type "${doubleIn(input as readonly Family[])}", expected one of each`,
+  });
+
+function doubleIn(families: readonly Family[]): string | undefined {
+  const types = families.map(({ modelType }) => modelType);
+  return types.find((type, i) => types.indexOf(type) < i);
+}
