@@ -11,6 +11,7 @@ import { type AdapterView, type BoundTensor, viewAdapter } from "./adapter-view.
 import { type AdaptedSite, type AttachRequest, layOut } from "./layout.ts";
 import { A_METHOD } from "./define-method.ts";
 import { type Method, makesModel } from "./method.ts";
+import { requireOwnType } from "./methods.ts";
 import { type Parameter, type ParameterGroup, lengthOf, makeParameters } from "./parameters.ts";
 import { SiteTensorSet } from "./site-tensors.ts";
 import type { Targets } from "./sites/targets.ts";
@@ -86,6 +87,7 @@ export async function attach(
 ): Promise<Adapter> {
   checkArguments("attach", ARGUMENTS, { base, request, random });
   const { method } = request;
+  requireOwnType(method);
   const { model } = base;
   const layout = layOut(model, base.source, request);
   const { options, targets, sites } = layout;

@@ -11,7 +11,7 @@ import {
   objectWith,
   withMembers,
 } from "../messages/arguments.ts";
-import type { AdapterMethod, BaseMethod, Method } from "./method.ts";
+import { type AdapterMethod, type BaseMethod, configFileOf, type Method } from "./method.ts";
 
 /** What callers give as a method. */
 export const A_METHOD = objectWith<Method>(
@@ -22,7 +22,20 @@ export const A_METHOD = objectWith<Method>(
 );
 
 /** What callers give as the methods to choose from. */
-export const METHOD_LIST = z.array(A_METHOD);
+export const METHOD_LIST = z.array(A_METHOD).refine((list) => sharedType(list) === undefined, {
+  error: ({ input }) =>
+    `two of which have files of peftType "${sharedType(input as readonly Method[])}", expected one`,
+});
+
+/** A type of files that two methods take for theirs: an adapter of the one would be read as the other's. */
+export function sharedType(methods: readonly Method[]): string | undefined {
+  const types = methods.flatMap((method) => {
+    const file = configFileOf(method);
+    // What has no other keys is claimed by one of those that share a type.
+    return file?.claims({}) ? file.peftType : [];
+  });
+  return types.find((type, i) => types.indexOf(type) < i);
+}
 
 /** What callers give as the schema of options, each of which has a name. */
 export const AN_OPTIONS_SCHEMA = objectWith<z.ZodObject>(

@@ -1,6 +1,7 @@
 /** @file The list of fine-tuning methods. */
 import { UsageError } from "../errors.ts";
 import { findNamed } from "../messages/find-named.ts";
+import { sharedType } from "./define-method.ts";
 import { bitfit } from "./methods/bitfit.ts";
 import { dora } from "./methods/dora.ts";
 import { full } from "./methods/full.ts";
@@ -35,6 +36,20 @@ export const WHOLE_MODEL: Method = full;
 /** Finds a method by name. @throws UsageError "usage/flag" when there is none. */
 export function findMethod(name: string, methods: readonly Method[] = METHODS): Method {
   return findNamed("method", methods, name);
+}
+
+/**
+ * Refuses a method of somebody's own whose adapters would be read as those of one of the list.
+ * @throws UsageError "usage/flag"
+ */
+export function requireOwnType(method: Method): void {
+  const shared = sharedType([...METHODS.filter(({ name }) => name !== method.name), method]);
+  if (shared === undefined) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot use method "${method.name}": its files are of peftType "${shared}" as those of another method, expected a type of its own`,
+    { hint: "Give its file another peftType." },
+  );
 }
 
 /** Finds the method of an `adapter_config.json`; `path`: the adapter's, for messages. @throws UsageError "usage/adapter" when there is none. */

@@ -9,6 +9,10 @@ import type { Adapter } from "../../src/peft/attach.ts";
 import { mergeAdapter } from "../../src/peft/merge.ts";
 import { mergedModel } from "../../src/peft/merged-model.ts";
 import type { AdapterMethod, Method } from "../../src/peft/method.ts";
+import { METHODS } from "../../src/peft/methods.ts";
+import { train as runTraining } from "../../src/engine/train.ts";
+import { readAdapter } from "../../src/format/adapters/read-adapter.ts";
+import { memoryFolder } from "../../src/format/files/memory-folder.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
 import { estimateFisher } from "../../src/train/fisher.ts";
@@ -97,6 +101,7 @@ describe("examples", async () => {
 describe("a method of one's own that trains nothing", () => {
   const without = (name: string, adapt: AdapterMethod["adapt"]): Method => ({
     ...(lora as AdapterMethod),
+    file: { ...(lora as AdapterMethod).file, peftType: name },
     name,
     adapt,
   });
@@ -142,4 +147,17 @@ describe("an adapter of another base", async () => {
       await use(await attachTo(again, lora));
     });
   }
+});
+
+test("a method whose files would be read as another's is refused where it is chosen, and where it is attached", async () => {
+  const triple: Method = { ...(lora as AdapterMethod), name: "triple" };
+  await assert.rejects(attachTo(base, triple), {
+    code: "usage/flag",
+    message: /^Cannot use method "triple": its files are of peftType "LORA" as those of another method/,
+  });
+  const methods = [...METHODS, triple];
+  const message = /methods .*two of which have files of peftType "LORA"/;
+  await assert.rejects(readAdapter(memoryFolder("none", {}), base, methods), { code: "usage/flag", message });
+  const settings = { model: folder, data: [{ text: "ka" }], output: `${folder}/never`, method: "triple" };
+  await assert.rejects(runTraining(settings, { methods }), { code: "usage/flag", message });
 });
