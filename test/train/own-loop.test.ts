@@ -161,3 +161,13 @@ test("a method whose files would be read as another's is refused where it is cho
   const settings = { model: folder, data: [{ text: "ka" }], output: `${folder}/never`, method: "triple" };
   await assert.rejects(runTraining(settings, { methods }), { code: "usage/flag", message });
 });
+
+test("an adapter is trained by one run at a time, and by the next when that ends or is ended", async () => {
+  const request = requestFor(session, await attachTo(base, lora));
+  const first = fineTune(request);
+  await first.next();
+  await assert.rejects(train(request), { code: "usage/state", message: /another run trains it/ });
+  await first.return(null as never);
+  assert.equal(await train(request), 3);
+  assert.equal(await train(request), 3);
+});

@@ -5,6 +5,7 @@
  * What a step does depends only on the request and its number: data order and dropout are functions of the seed and the
  * step, and parameters and optimizer state are what a checkpoint holds. So a resumed run ends bit-equal.
  */
+import { UsageError } from "../../errors.ts";
 import { type Updater, createUpdater } from "../../optim/updater.ts";
 import { stopped } from "./checks.ts";
 import { LOSS, isBetter, keepsBest } from "../eval-metrics.ts";
@@ -12,6 +13,7 @@ import { type Evaluation, Evaluator } from "../evaluate.ts";
 import type { EvalEvent, SampleEvent, StepEvent } from "../events.ts";
 import { withDefaults } from "./fine-tune-arguments.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
+import type { Adapter } from "../../peft/attach.ts";
 import { requireOwnBase } from "../../peft/own-base.ts";
 import { readStep } from "./readable.ts";
 import { type RunState, firstState, withFound, withLength } from "./run-state.ts";
@@ -27,23 +29,43 @@ export interface FineTuneResult {
   readonly evaluation: Evaluation | null;
 }
 
+/** Adapters of which some run moves the numbers. */
+const IN_TRAINING = new WeakSet<Adapter>();
+
 /**
  * Trains an adapter on a session's model; gives each event when it has happened. What was trained is in the adapter.
- * @throws UsageError "usage/flag" for a request that means nothing, and as `Evaluator.evaluate` for its examples; FailedError "train/nan", "train/no-movement", "train/stopped", with the last good checkpoint in place
+ * @throws UsageError "usage/flag" for a request that means nothing, "usage/state" while another run trains the adapter, and as `Evaluator.evaluate` for its examples; FailedError "train/nan", "train/no-movement", "train/stopped", with the last good checkpoint in place
  */
 export async function* fineTune(
   given: FineTuneRequest,
 ): AsyncGenerator<StepEvent | EvalEvent | SampleEvent, FineTuneResult, void> {
   const request = withDefaults(given);
-  const run = await Run.start(request);
-  let result: FineTuneResult;
+  const { adapter } = request;
+  requireIdle(adapter);
+  IN_TRAINING.add(adapter);
   try {
-    result = yield* run.complete();
+    const run = await Run.start(request);
+    let result: FineTuneResult;
+    try {
+      result = yield* run.complete();
+    } finally {
+      await run.release();
+    }
+    await request.store.finish(result.state);
+    return result;
   } finally {
-    await run.release();
+    IN_TRAINING.delete(adapter);
   }
-  await request.store.finish(result.state);
-  return result;
+}
+
+/** @throws UsageError "usage/state" while another run trains the adapter: their updates would mix */
+function requireIdle(adapter: Adapter): void {
+  if (!IN_TRAINING.has(adapter)) return;
+  throw new UsageError(
+    "usage/state",
+    `Cannot train an adapter of method "${adapter.method.name}": another run trains it, expected one at a time`,
+    { hint: "Take the events of the other run to their end, or return() it; or attach another adapter." },
+  );
 }
 
 class Run {
