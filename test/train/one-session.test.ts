@@ -1,5 +1,6 @@
 /** @file Training, evaluation and generation on one session, between steps and between blocks: the bits of each alone. */
 import assert from "node:assert/strict";
+import { existsSync } from "node:fs";
 import { describe, test } from "node:test";
 import { toBatch } from "../../src/data/batches/batch.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
@@ -208,6 +209,22 @@ test("a run on a session that others use leaves nothing of it, whatever its stru
   }
   assert.ok(numPrograms > 0);
   assert.deepEqual(numLeft, [0, 0, 0, 0]);
+  await session.release();
+});
+
+test("a run is refused the session of another model than its settings name, before it writes anything", async () => {
+  const { base } = await openUntilEnd(await writeTinyModel(`${folder}/open`));
+  const model = await writeTinyModel(`${folder}/named`, { seed: 9 });
+  const session = new Session(engine, base);
+  const [data, output] = [writeTinyChats(`${folder}/named.jsonl`, 4), `${folder}/of-another`];
+  await assert.rejects(
+    runTiny({ model, data, output, steps: 1 }, { shared: { session, betweenBlocks: async () => {} } }),
+    {
+      code: "usage/model",
+      message: /^Cannot train model ".*named" on the open model ".*open": their numbers differ/,
+    },
+  );
+  assert.ok(!existsSync(output));
   await session.release();
 });
 

@@ -4,8 +4,10 @@
 import { compareTokenizerFiles } from "../../../data/tokenizer/tokenizer-notes.ts";
 import type { AdapterOrigin } from "../../../format/adapters/adapter.ts";
 import { recordBase } from "../../../format/adapters/base-record.ts";
+import { UsageError } from "../../../errors.ts";
 import { loadWeights } from "../../../format/checkpoint/load-model.ts";
 import type { BaseModel } from "../../../models/base/base-model.ts";
+import { mayBeOneModel, sampleBase } from "../../../models/base/base-sample.ts";
 import type { Adapter } from "../../../peft/attach.ts";
 import { requireTrainableBlocks } from "../../loop/checks.ts";
 import { describeMeasuring } from "../../dropbp/branch-dropper.ts";
@@ -48,7 +50,9 @@ export async function setUp(
   const { path, methods } = opened;
   // Not that of `opened`: the plan may have rounded its base.
   const { options, checkpoint, model, data, request, objective, dropBp } = prepared;
-  const base = openBase ?? (await loadWeights(path, checkpoint, { name: options.model }));
+  const named = await loadWeights(path, checkpoint, { name: options.model });
+  const base = openBase ?? named;
+  if (openBase) await requireOneModel(openBase, named);
   const started: Adapter[] = [];
   const start = async (memory?: VectorMemory): Promise<Adapter> => {
     const adapter = await startAdapter(options, base, { request, methods, ...(memory && { memory }) });
@@ -87,4 +91,14 @@ export async function setUp(
     release();
     throw error;
   }
+}
+
+/** Holds a model that is open against the one that the settings name: a run that is resumed opens that one. @throws UsageError "usage/model" */
+async function requireOneModel(open: BaseModel, named: BaseModel): Promise<void> {
+  if (mayBeOneModel(await sampleBase(open), await sampleBase(named))) return;
+  throw new UsageError(
+    "usage/model",
+    `Cannot train model "${named.name}" on the open model "${open.name}": their numbers differ, expected one model`,
+    { hint: "Name the model that is open, or leave out the open one." },
+  );
 }
