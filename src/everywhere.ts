@@ -16,10 +16,13 @@ export { Random } from "./random.ts";
 export { FAMILIES } from "./models/families.ts";
 export type { Family, ModelDefinition } from "./models/family.ts";
 export type { Model } from "./models/model.ts";
-export type { BaseModel } from "./models/base/base-model.ts";
+export type { BaseModel, WeightSource } from "./models/base/base-model.ts";
+export type { Compiled, ProgramSource, ProgramUse } from "./run/session-programs.ts";
 export { Session } from "./run/session.ts";
 export { type Adapter, attach } from "./peft/attach.ts";
-export type { AttachRequest } from "./peft/layout.ts";
+export type { AdaptedSite, AttachRequest } from "./peft/layout.ts";
+export type { Parameter, ParameterGroup } from "./peft/parameters.ts";
+export type { Targets } from "./peft/sites/targets.ts";
 export { mergeAdapter } from "./peft/merge.ts";
 export { mergedModel } from "./peft/merged-model.ts";
 export { defineBaseMethod, defineMethod } from "./peft/define-method.ts";
@@ -27,10 +30,13 @@ export {
   type AdapterMethod,
   ALL_LINEAR,
   type BaseMethod,
+  type FrozenTensors,
   type Method,
+  type MethodTargets,
   NOTHING_FROZEN,
+  type TrainedTensors,
 } from "./peft/method.ts";
-export { PLAIN_FILE } from "./peft/contract/adapter-file.ts";
+export { type AdapterFile, PLAIN_FILE } from "./peft/contract/adapter-file.ts";
 export type {
   Frozen,
   FrozenSpec,
@@ -49,13 +55,15 @@ export type { Value } from "./graph/graph.ts";
 export * as ops from "./graph/operations.ts";
 export { METHODS } from "./peft/methods.ts";
 export { type ChatTemplate, createChatTemplate } from "./data/chat/chat-template.ts";
+export type { ClassExample } from "./data/examples/class-example.ts";
 export type { Example } from "./data/examples/example.ts";
-export { createTokenizer, type Tokenizer } from "./data/tokenizer/tokenizer.ts";
-export type { Optimizer } from "./optim/optimizer.ts";
+export { createTokenizer, type StreamOptions, type Tokenizer } from "./data/tokenizer/tokenizer.ts";
+export type { TokenStream } from "./data/tokenizer/token-stream.ts";
+export type { Optimizer, UpdateInputs, UpdateOutputs } from "./optim/optimizer.ts";
 export { OPTIMIZERS } from "./optim/optimizers.ts";
 export { SCHEDULES } from "./optim/schedules.ts";
 export type { GroupState } from "./optim/updater.ts";
-export { type Evaluation, Evaluator } from "./train/evaluate.ts";
+export { type EvaluateOptions, type Evaluation, Evaluator, type EvaluatorOptions } from "./train/evaluate.ts";
 export { fineTune, type FineTuneResult } from "./train/loop/fine-tune.ts";
 export type {
   EvaluationPlan,
@@ -77,6 +85,8 @@ export {
   type GenerateRequest,
   type GeneratorParts,
 } from "./engine/generation/generator.ts";
+export type { ServingEngine } from "./engine/serving/serving-engine.ts";
+export type { ServeRequest } from "./engine/serving/serve-request.ts";
 export type { Completion, GenerationEnd } from "./engine/generation/completion.ts";
 export type { Grammar, GrammarCursor } from "./engine/grammar/token-grammar.ts";
 export type { SamplingOptions } from "./engine/sampling/sampler.ts";

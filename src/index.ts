@@ -49,7 +49,7 @@ export type { TrainResult } from "./train/trainer.ts";
 export type { SharedModel, TrainHooks } from "./train/train-hooks.ts";
 export { train } from "./engine/train.ts";
 export { type Classification, Classifier } from "./engine/classifier.ts";
-export { Conversation } from "./engine/conversation.ts";
+export { type Answer, Conversation } from "./engine/conversation.ts";
 export type { FinishReason } from "./engine/serving/serve-request.ts";
 export { exportText, importText, type MovedText } from "./engine/serving/moved-text.ts";
 export {
@@ -60,4 +60,5 @@ export {
   type TaskSetParts,
 } from "./engine/generation/task-set.ts";
 export { type OpenTextOptions, openTextModel } from "./engine/open-text-model.ts";
+export type { TextParts } from "./engine/opening/model-parts.ts";
 export type { TaskPrompt, TextModel, TextRequest, WrittenText } from "./engine/text-model.ts";

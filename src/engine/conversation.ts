@@ -30,7 +30,7 @@ const QUESTION = lazily(() =>
   z.strictObject({ question: z.string(), request: z.looseObject({ maxNewTokens: z.int().min(0) }) }),
 );
 
-interface Answer extends WrittenText {
+export interface Answer extends WrittenText {
   /** Questions, with their answers, that were forgotten to make room. */
   readonly numDroppedTurns: number;
 }

@@ -13,7 +13,7 @@ interface OptimizerPaper {
 }
 
 /** What an update rule computes with: vectors are float32 [P], everything else is a float32 scalar []. */
-interface UpdateInputs<Slot extends string, Scalar extends string> {
+export interface UpdateInputs<Slot extends string, Scalar extends string> {
   readonly parameter: Value;
   readonly gradient: Value;
   readonly slots: Readonly<Record<Slot, Value>>;
@@ -23,7 +23,7 @@ interface UpdateInputs<Slot extends string, Scalar extends string> {
 }
 
 /** The new parameter and the new state, all [P]. */
-interface UpdateOutputs<Slot extends string> {
+export interface UpdateOutputs<Slot extends string> {
   readonly parameter: Value;
   readonly slots: Readonly<Record<Slot, Value>>;
 }

@@ -120,7 +120,7 @@ export const ALL_LINEAR: MethodTargets<unknown> = {
 };
 
 /** The trained tensors of a site. */
-interface TrainedTensors<S> {
+export interface TrainedTensors<S> {
   specs(site: SiteSpec, options: S): readonly ParameterSpec[];
   /** Fills the tensors of a site with their first values; for fresh adapters only. */
   init(site: SiteStart, options: S, random: Random): void | Promise<void>;
@@ -129,7 +129,7 @@ interface TrainedTensors<S> {
 }
 
 /** The frozen tensors of a site beside the base's own. */
-interface FrozenTensors<O, S> {
+export interface FrozenTensors<O, S> {
   specs(site: SiteSpec, options: S): readonly FrozenSpec[];
   /**
    * Makes those that no file holds, by suffix, from the base; for fresh adapters and for those that are read. Trained

@@ -55,7 +55,8 @@ const EXAMPLES = lazily(() =>
   }),
 );
 
-interface EvaluatorOptions {
+/** How losses are computed. */
+export interface EvaluatorOptions {
   /** Whose loss is computed; unless given, that of the next token. */
   readonly objective?: ChosenObjective;
   /** What some objectives compare the adapter with; null, and unless given: the base. */
@@ -64,7 +65,8 @@ interface EvaluatorOptions {
   readonly betweenBlocks?: BetweenBlocks | undefined;
 }
 
-interface EvaluateOptions {
+/** Who is told of an evaluation, and what it counts. */
+export interface EvaluateOptions {
   /** Is told how many examples are done. */
   readonly onProgress?: (numDone: number) => void;
   /** Whether to tell how often the likeliest token is the right one; of classes that is told anyway. */

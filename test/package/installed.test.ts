@@ -238,7 +238,34 @@ export const steps: Promise<number> = train({ model: ${model}, data: "d", output
   }
 });
 
-test("the ts blocks of all pages pass the type checker with the types of the package", () => {
+/** A library on top of the package, whose declarations need names for what it exports without saying its types. */
+const INFERRED = `import * as graft from "graft";
+
+export const [model, talk] = [{} as graft.TextModel, {} as graft.Conversation];
+export const { parts, tasks, generator } = model;
+export const { engine } = generator;
+export const { ask } = talk;
+export const { attach, readDataset, importText, estimateFisher, createTokenizer, Evaluator, Classifier } = graft;
+export const { create } = Evaluator;
+export const { evaluate } = {} as graft.Evaluator;
+export const { classify } = {} as graft.Classifier;
+export const { compile } = {} as graft.Session;
+export const { parameters, groups, sites, targets } = {} as graft.Adapter;
+export const { source } = {} as graft.BaseModel;
+export const { stream } = {} as graft.Tokenizer;
+export const [optimizer] = graft.OPTIMIZERS;
+export const { ALL_LINEAR, NOTHING_FROZEN, PLAIN_FILE } = graft;
+export const answer = talk.ask("a", { maxNewTokens: 1 });
+export const text = importText({} as graft.MovedText);
+export const fisher = estimateFisher({} as graft.Session, {} as graft.Adapter, []);
+export const dataset = readDataset("d", {} as graft.DatasetOptions);
+export const evaluator = graft.Evaluator.create({} as graft.Session, null);
+export const classified = ({} as graft.Classifier).classify([]);
+export const compiled = ({} as graft.Session).compile("k", () => ({}) as never);
+export const update = graft.OPTIMIZERS[0]!.update;
+`;
+
+test("the ts blocks of all pages, and a library that exports what the package gives, pass the type checker", () => {
   const blocks = join(project, "blocks");
   mkdirSync(join(blocks, "node_modules"), { recursive: true });
   // What a page imports beside the package.
@@ -251,6 +278,7 @@ test("the ts blocks of all pages pass the type checker with the types of the pac
     }
   }
   assert.ok(readdirSync(blocks).length > 1);
+  writeFileSync(join(blocks, "inferred.ts"), INFERRED);
   const { status, text } = typeCheck({
     extends: join(ROOT, "tsconfig.json"),
     compilerOptions: { typeRoots: [join(ROOT, "node_modules/@types")] },

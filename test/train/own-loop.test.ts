@@ -100,8 +100,8 @@ describe("examples", async () => {
 
 describe("a method of one's own that trains nothing", () => {
   const without = (name: string, adapt: AdapterMethod["adapt"]): Method => ({
-    ...(lora as AdapterMethod),
-    file: { ...(lora as AdapterMethod).file, peftType: name },
+    ...lora,
+    file: { ...lora.file, peftType: name },
     name,
     adapt,
   });
@@ -150,7 +150,7 @@ describe("an adapter of another base", async () => {
 });
 
 test("a method whose files would be read as another's is refused where it is chosen, and where it is attached", async () => {
-  const triple: Method = { ...(lora as AdapterMethod), name: "triple" };
+  const triple: Method = { ...lora, name: "triple" };
   await assert.rejects(attachTo(base, triple), {
     code: "usage/flag",
     message: /^Cannot use method "triple": its files are of peftType "LORA" as those of another method/,

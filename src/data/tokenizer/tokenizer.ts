@@ -28,7 +28,7 @@ export interface DecodeOptions {
   readonly shownIds?: ReadonlySet<number>;
 }
 
-interface StreamOptions extends DecodeOptions {
+export interface StreamOptions extends DecodeOptions {
   /** Ids that the text goes on from: some decoders strip a space where a text begins. */
   readonly after?: readonly number[];
 }
