@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { cpSync, mkdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { test } from "node:test";
+import { describe, test } from "node:test";
 import { keepRates } from "../../../test/files/kept-rates.ts";
 import { runMain } from "../../../test/process/run-main.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../../../test/tiny/model.ts";
@@ -281,16 +281,37 @@ test("a run keeps what was chosen for it, and goes on with it; too little is ref
   assert.throws(() => readFileSync(join(folder, "none", "config.yaml")), /ENOENT/);
 });
 
-test("DropBP that would leave nothing to train in any step is refused, as by a run", async () => {
-  const [planned, trained] = await Promise.all(
-    ["plan", "train"].map((command) =>
-      run(command, ...SETTINGS, "--dropbp", "0.9", "--output", join(folder, "dropped")),
-    ),
-  );
-  assert.equal(planned?.status, 2, planned?.stdout);
-  assert.match(
-    planned.stderr,
-    /Cannot drop 0\.9 of the backward pass: that would drop all 4 branches in every step/,
-  );
-  assert.equal(planned.stderr, trained?.stderr);
+describe("what a run refuses before it begins, a plan refuses in the same words", () => {
+  const classes = ["--objective", "classification", "--num-classes", "2"];
+  const labelled = join(folder, "labelled.jsonl");
+  writeFileSync(labelled, '{"text": "a", "label": 0}\n{"text": "b", "label": 1}\n');
+  const refusals: readonly (readonly [what: string, words: readonly string[], found: RegExp])[] = [
+    [
+      "DropBP that would leave nothing to train in any step",
+      ["--dropbp", "0.9"],
+      /Cannot drop 0\.9 of the backward pass: that would drop all 4 branches in every step/,
+    ],
+    [
+      "DropBP where no branch is trained",
+      ["--method", "trainable-tokens", "--trainable-token-indices", "5", "--dropbp", "0.4"],
+      /Cannot drop branches of the backward pass: none of them holds a trained parameter/,
+    ],
+    [
+      "a new head that the method does not train",
+      ["--method", "bitfit", ...classes],
+      /Cannot train a new head of classes with method "bitfit": it does not train score\.weight/,
+    ],
+  ];
+  for (const [what, words, found] of refusals) {
+    test(what, async () => {
+      const rows = words.includes("classification") ? labelled : data;
+      const given = [...SHORT, "--data", rows, "--output", join(folder, "refused"), ...words];
+      const [planned, trained] = await Promise.all(
+        ["plan", "train"].map((command) => run(command, ...given)),
+      );
+      assert.equal(planned?.status, 2, planned?.stdout);
+      assert.match(planned.stderr, found);
+      assert.equal(planned.stderr, trained?.stderr);
+    });
+  }
 });

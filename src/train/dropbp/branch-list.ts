@@ -1,7 +1,7 @@
 /** @file The residual branches of a model in order, each with the cost of its backward pass. */
 import { UsageError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
-import type { Adapter } from "../../peft/attach.ts";
+import type { AdapterView } from "../../peft/adapter-view.ts";
 
 /** A residual branch of a block. */
 export interface ModelBranch {
@@ -49,7 +49,7 @@ export function requireKeptBranch({ layers }: Model, rate: number): void {
 }
 
 /** @throws UsageError "usage/flag" when no trained parameter lies in a branch */
-export function requireTrainedBranch({ layers }: Model, adapter: Pick<Adapter, "trained">): void {
+export function requireTrainedBranch({ layers }: Model, adapter: Pick<AdapterView, "trained">): void {
   if (layers.some(({ branches }, layer) => branches.length > 0 && adapter.trained(layer).length > 0)) return;
   throw new UsageError(
     "usage/flag",

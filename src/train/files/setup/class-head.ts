@@ -14,8 +14,9 @@ import { withFreshHead } from "../../../format/checkpoint/fresh-head.ts";
 import { tellsClasses, withProblem } from "../../../models/config/class-head.ts";
 import { openModel } from "../../../models/families.ts";
 import { moduleOf } from "../../../models/module-path.ts";
-import type { Adapter } from "../../../peft/attach.ts";
+import type { Layout } from "../../../peft/layout.ts";
 import { type Method, modulesToSave } from "../../../peft/method.ts";
+import { listParameters } from "../../../peft/parameters.ts";
 import { Random, STREAM } from "../../../random.ts";
 import { defaultObjective, findObjective } from "../../objectives.ts";
 import type { GivenClasses, Objective } from "../../objective.ts";
@@ -130,9 +131,11 @@ export function trainFreshHead(
 /** @throws UsageError "usage/flag" when a method leaves numbers of a new head as they were drawn */
 export function requireTrainedHead(
   { freshTensors = [] }: Checkpoint,
-  { method: { name: method }, tensor }: Pick<Adapter, "method" | "tensor">,
+  { name: method }: Method,
+  layout: Layout,
 ): void {
-  const lost = freshTensors.filter((name) => tensor(name) === null);
+  const trained = new Set(listParameters(layout).map(({ name }) => name));
+  const lost = freshTensors.filter((name) => !trained.has(name));
   if (lost.length === 0) return;
   throw new UsageError(
     "usage/flag",

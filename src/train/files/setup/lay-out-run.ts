@@ -10,7 +10,7 @@ import { outlineAdapter } from "../../../peft/outline.ts";
 import { type Preview, previewLayout } from "../../../peft/preview.ts";
 import { requireMatchedPatterns } from "../../../peft/sites/targets.ts";
 import { type TrainOptions, methodOptions } from "../../settings/options.ts";
-import { trainFreshHead } from "./class-head.ts";
+import { requireTrainedHead, trainFreshHead } from "./class-head.ts";
 import { targetModules } from "./first-adapter.ts";
 import { requireSomethingTrained } from "./run-choices.ts";
 import { withTokenIds } from "./token-ids.ts";
@@ -40,6 +40,7 @@ export function layOutRun(
   const layout = layOut(model, keptIn(checkpoint), request);
   const preview = previewLayout(layout);
   requireSomethingTrained(options, method, preview.numTrained);
+  requireTrainedHead(checkpoint, method, layout);
   requireMatchedPatterns(layout.options, preview.paths);
   return { method, request, layout, outline: outlineAdapter(layout, method), preview };
 }

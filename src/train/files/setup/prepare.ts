@@ -19,6 +19,7 @@ import type { Optimizer } from "../../../optim/optimizer.ts";
 import { findSchedule } from "../../../optim/schedules.ts";
 import { createEngine } from "../../../runtime/create-engine.ts";
 import type { DropPlan } from "../../dropbp/branch-dropper.ts";
+import { requireTrainedBranch } from "../../dropbp/branch-list.ts";
 import type { Objective } from "../../objective.ts";
 import { findEvalMetric } from "../../eval-metrics.ts";
 import { suitableLearningRate, suitableWarmup } from "../../settings/learning-rate.ts";
@@ -150,6 +151,8 @@ export function settleRun(
     warmupSteps: options.warmupSteps ?? suitableWarmup(findSchedule(options.schedule), totalSteps),
   };
   requireShortWarmup(options, totalSteps);
+  const dropBp = dropPlan(options, model);
+  if (dropBp) requireTrainedBranch(model, placed.outline);
   return {
     options: settled,
     model,
@@ -161,7 +164,7 @@ export function settleRun(
     optimizer,
     optimizerOptions,
     objective,
-    dropBp: dropPlan(options, model),
+    dropBp,
     target,
   };
 }

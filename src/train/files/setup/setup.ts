@@ -14,7 +14,6 @@ import { describeMeasuring } from "../../dropbp/branch-dropper.ts";
 import { requireTrainedBranch } from "../../dropbp/branch-list.ts";
 import type { VectorMemory } from "../../../runtime/memory/vector-memory.ts";
 import type { MemoryPlan } from "../../plan/run-memory.ts";
-import { requireTrainedHead } from "./class-head.ts";
 import { describeReaders } from "./describe-readers.ts";
 import { startAdapter } from "./first-adapter.ts";
 import { type Inputs, describeInputs } from "../provenance.ts";
@@ -65,7 +64,7 @@ export async function setUp(
   try {
     const adapter = await start(vectors);
     requireTrainableBlocks(model, adapter);
-    requireTrainedHead(checkpoint, adapter);
+    // Once more: an adapter to start from brings its modules along.
     if (dropBp) requireTrainedBranch(model, adapter);
     const run = { totalSteps: prepared.totalSteps, microBatches: options.gradientAccumulationSteps };
     // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
