@@ -294,12 +294,17 @@ describe("what a run refuses before it begins, a plan refuses in the same words"
     [
       "DropBP where no branch is trained",
       ["--method", "trainable-tokens", "--trainable-token-indices", "5", "--dropbp", "0.4"],
-      /Cannot drop branches of the backward pass: none of them holds a trained parameter/,
+      /Cannot drop branches of the backward pass: none of them has a trained parameter/,
     ],
     [
       "a new head that the method does not train",
       ["--method", "bitfit", ...classes],
-      /Cannot train a new head of classes with method "bitfit": it does not train score\.weight/,
+      /Cannot train a new classification head with method "bitfit": it does not train score\.weight/,
+    ],
+    [
+      "samples of a model that tells classes",
+      ["--samples", data, ...classes],
+      /Cannot write samples: the model is for sequence-classification, .*\nhint: Leave --samples out\.$/m,
     ],
   ];
   for (const [what, words, found] of refusals) {

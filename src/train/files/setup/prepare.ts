@@ -40,6 +40,7 @@ import {
   optimizerOf,
   requireFrozenBase,
   requireShortWarmup,
+  requireWriter,
 } from "./run-choices.ts";
 
 const DEFAULT_EPOCHS = 3;
@@ -107,6 +108,7 @@ export async function openRun(
     const { objective } = chooseObjective(options, model, objectives);
     const sized = sizedFor(options, model);
     dropPlan(sized, model);
+    requireWriter(sized, model);
     findEvalMetric(options.evalMetric, objective);
     const data =
       makeData?.(sized, model, objective) ??

@@ -134,6 +134,19 @@ export function requireShortWarmup({ warmupSteps = 0 }: TrainOptions, totalSteps
   );
 }
 
+/** Refuses samples of a model that tells classes. @throws UsageError "usage/flag" */
+export function requireWriter(
+  { samples }: Pick<TrainOptions, "samples">,
+  { task, hasVocabularyHead }: Model,
+): void {
+  if (samples === undefined || hasVocabularyHead) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot write samples: the model is for ${task}, expected one that writes text`,
+    { hint: "Leave --samples out." },
+  );
+}
+
 /** The objective that is asked for, or that of what the model is for. @throws UsageError "usage/flag" */
 export function chooseObjective(
   options: TrainOptions,
