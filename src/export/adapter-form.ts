@@ -26,6 +26,11 @@ export interface AdapterForm {
   /** Whether a path is of this form; `names`: those in a folder, null of a file. */
   isAt(path: string, names: readonly string[] | null): boolean;
   /**
+   * Refuses an adapter that its settings alone show to be something else than two thin matrices for each module.
+   * @throws UsageError "usage/adapter", FormatError for damaged files
+   */
+  requireFactors(path: string): Promise<void>;
+  /**
    * Reads an adapter onto its model; the caller owns the numbers.
    * @throws UsageError "usage/adapter" for one of another model or kind, FormatError for damaged files
    */

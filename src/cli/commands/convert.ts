@@ -27,6 +27,7 @@ export const command = defineCommand({
   }),
   async run({ adapter, to, output, model: asked }, io) {
     const found = await formAt(adapter);
+    if (found !== null) await ADAPTER_FORMS[found].requireFactors(adapter);
     if (found === to) {
       throw new UsageError(
         "usage/flag",

@@ -138,6 +138,9 @@ export const gguf: AdapterForm = {
   namesModel: false,
   isAt: (path, names) => names === null && path.endsWith(GGUF_ENDING),
 
+  // Such files hold nothing else.
+  requireFactors: () => Promise.resolve(),
+
   async read(path, model) {
     const rules = rulesOf(model.base.model);
     const file = await openGguf(path);

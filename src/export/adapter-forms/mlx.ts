@@ -97,6 +97,10 @@ export const mlx: AdapterForm = {
   namesModel: false,
   isAt: (_path, names) => names?.includes(WEIGHTS_FILE) ?? false,
 
+  async requireFactors(path) {
+    await readScale(path);
+  },
+
   async read(path, model) {
     const scale = await readScale(path);
     const { checkpoint } = model.base.model;

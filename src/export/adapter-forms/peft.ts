@@ -1,7 +1,6 @@
 /** @file PEFT folders of LoRA as a form of adapter files. */
-import { assertInternal } from "../../errors.ts";
 import { PREFIX, heldTensors } from "../../format/adapters/adapter-tensors.ts";
-import { readAdapter, writeAdapter } from "../../format/by-path.ts";
+import { readAdapter, readAdapterConfig, writeAdapter } from "../../format/by-path.ts";
 import type { FactorPair } from "../../peft/algebra/contract.ts";
 import { type Adapter, attach } from "../../peft/attach.ts";
 import type { AdaptedSite } from "../../peft/layout.ts";
@@ -13,17 +12,19 @@ import { type AdapterForm, type ModuleFactors, cannotConvert } from "../adapter-
 const EXPECTED = "a product of two matrices for each module, as in LoRA";
 const HINT = "Merge it into its model with graft merge, for programs that do not support adapters.";
 
-/** How changes of a method are split into factors; null: they are no such products. */
-function factorAlgebraOf(method: Method) {
-  if (method.kind === "base" || method.algebra === "not-composable") return null;
-  return method.algebra.kind === "factors" ? method.algebra : null;
+/** How changes of a method are split into factors. @throws UsageError "usage/adapter" where they are no such products */
+function factorAlgebraOf(path: string, method: Method) {
+  const algebra = method.kind === "base" ? "not-composable" : method.algebra;
+  // Factors that cannot lie side by side are vectors, between matrices which all modules share.
+  if (algebra !== "not-composable" && algebra.kind === "factors" && algebra.notConcatenable === null)
+    return algebra;
+  throw cannotConvert(path, `what ${method.name} changes`, EXPECTED, HINT);
 }
 
 /** @throws UsageError "usage/adapter" for an adapter that is more, or something else */
 function splitAll(path: string, adapter: Adapter): ModuleFactors {
   const { method, options, sites, parameters } = adapter;
-  const algebra = factorAlgebraOf(method);
-  if (algebra === null) throw cannotConvert(path, `what ${method.name} changes`, EXPECTED, HINT);
+  const algebra = factorAlgebraOf(path, method);
   const refusal = algebra.refuses(options);
   if (refusal !== null) throw cannotConvert(path, refusal, "an adapter without that", HINT);
   const whole = parameters.find(({ owner }) => owner.kind === "base");
@@ -37,11 +38,7 @@ function splitAll(path: string, adapter: Adapter): ModuleFactors {
       const found = held.get(`${PREFIX}${site.path}.${suffix}`);
       if (found) tensors[suffix] = found;
     }
-    const pair = algebra.split({ tensors, options: site.options });
-    // Factors that stand for matrices which all modules share are vectors.
-    if (pair.down.shape.length !== 2)
-      throw cannotConvert(path, `what ${method.name} changes`, EXPECTED, HINT);
-    factors.set(site.path, pair);
+    factors.set(site.path, algebra.split({ tensors, options: site.options }));
   }
   return factors;
 }
@@ -58,6 +55,10 @@ export const peft: AdapterForm = {
   namesModel: true,
   isAt: (_path, names) => names?.some((name) => name.startsWith("adapter_model.")) ?? false,
 
+  async requireFactors(path) {
+    factorAlgebraOf(path, findMethodOfConfig(path, await readAdapterConfig(path)));
+  },
+
   async read(path, { base }) {
     const { adapter } = await readAdapter(path, base);
     try {
@@ -69,8 +70,7 @@ export const peft: AdapterForm = {
 
   async write(path, factors, { base, checkpoint }, provenance) {
     const method = findMethodOfConfig(path, { peft_type: "LORA" });
-    const algebra = factorAlgebraOf(method);
-    assertInternal(algebra, "LoRA is a product of factors");
+    const algebra = factorAlgebraOf(path, method);
     const request = { method, options: {}, targets: { modules: [...factors.keys()] } };
     const usual = await attach(base, request, null);
     const join = (site: AdaptedSite): ReturnType<typeof algebra.join> =>
