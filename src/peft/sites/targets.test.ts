@@ -80,7 +80,8 @@ describe("patterns", () => {
     check({ rankPattern: { q_proj: 2, "1.attn.o_proj": 4 }, alphaPattern: {}, rank: 3 })();
     assert.throws(check({ rankPattern: {}, alphaPattern: { q_prj: 4 } }), {
       code: "usage/target-modules",
-      message: /"q_prj".*nearest is "q_proj"/,
+      message: /Cannot use --alpha-pattern for "q_prj": .*nearest is "q_proj"/,
+      hint: /^Choose among q_proj, (?!.*all-linear).*--target-modules\.$/,
     });
   });
 

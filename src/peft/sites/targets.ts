@@ -7,6 +7,7 @@ import type { SiteSpec } from "../../models/graphs/sites.ts";
 import type { SiteRole } from "../../nn/builder.ts";
 import { isWithin, lastNames, matchSuffix } from "../../models/module-path.ts";
 import { editDistance } from "../../messages/nearest.ts";
+import { kebabCase } from "../../messages/setting-names.ts";
 import { compileSafe } from "../../untrusted/safe-pattern.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
 
@@ -61,7 +62,12 @@ export function requireMatchedPatterns(options: unknown, paths: readonly string[
     if (!option.endsWith("Pattern")) continue;
     for (const pattern of Object.keys(patterns as object)) {
       if (paths.some(endMatcher(pattern))) continue;
-      throw noMatch(pattern, paths);
+      const names = nearestNames(pattern, paths);
+      throw new UsageError(
+        "usage/target-modules",
+        `Cannot use --${kebabCase(option)} for "${pattern}": no module matches that has an adapter, nearest is "${names[0]}"`,
+        { hint: `Choose among ${names.join(", ")}, or put adapters on more modules by --target-modules.` },
+      );
     }
   }
 }
@@ -201,11 +207,16 @@ function compile(source: string, given: string): (path: string) => boolean {
   return (path) => orRefuse(() => budget.use(path.length, () => pattern.test(path)));
 }
 
-function noMatch(wanted: string, paths: readonly string[]): UsageError {
-  const nearest = lastNames(paths)
+/** Short names of modules, the one most like what was wanted first. */
+function nearestNames(wanted: string, paths: readonly string[]): readonly string[] {
+  return lastNames(paths)
     .map((name) => ({ name, distance: editDistance(name, wanted) }))
     .sort((a, b) => a.distance - b.distance)
     .map(({ name }) => name);
+}
+
+function noMatch(wanted: string, paths: readonly string[]): UsageError {
+  const nearest = nearestNames(wanted, paths);
   return new UsageError(
     "usage/target-modules",
     `Cannot find target modules "${wanted}": no module matches, the nearest is "${nearest[0]}"`,
