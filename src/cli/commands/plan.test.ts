@@ -270,8 +270,19 @@ test("a run keeps what was chosen for it, and goes on with it; too little is ref
     const key = flag.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
     assert.match(settings, new RegExp(`^${key}: "?${value}"?$`, "m"));
   }
-  const more = await run(...words.map((word) => (word === "2" ? "3" : word)), "--resume");
-  assert.equal(more.status, 0, more.stderr);
+  const plain = words.slice(0, -2);
+  const resumed = (given: readonly string[], steps: string): ReturnType<typeof run> =>
+    run(...given.map((word) => (word === "2" ? steps : word)), "--resume");
+  // Without the size too, and once more: it stays that of the run.
+  for (const [i, given] of [words, plain, plain].entries()) {
+    const more = await resumed(given, String(3 + i));
+    assert.equal(more.status, 0, more.stderr);
+  }
+  const free = ["train", ...SETTINGS, "--output", join(folder, "free")];
+  const begun = await run(...free);
+  assert.equal(begun.status, 0, begun.stderr);
+  const within = await resumed([...free, "--memory", "2GB"], "3");
+  assert.equal(within.status, 0, within.stderr);
   const refused = await run("train", ...SETTINGS, "--output", join(folder, "none"), "--memory", "1MB");
   assert.equal(refused.status, 1);
   assert.match(

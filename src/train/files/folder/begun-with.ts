@@ -14,12 +14,16 @@ import type { RunFolder } from "./run-folder.ts";
 const SAVED_LENGTH = z.object({
   settings: z.object({ steps: z.number().optional(), epochs: z.number().optional() }),
 });
-const SAVED_RATES = z.object({ learningRate: z.number().optional(), warmupSteps: z.number().optional() });
+const SAVED_OPTIONS = z.object({
+  learningRate: z.number().optional(),
+  warmupSteps: z.number().optional(),
+  memory: z.string().optional(),
+});
 const SAVED_SETTINGS = z.record(z.string(), z.unknown());
 
 /**
- * Finds what a run began with, where nothing else is asked for: its length, its rate whatever suits a new run by now, and what
- * was chosen to fit its memory. `keys`: of the settings that are no defaults.
+ * Finds what a run began with, where nothing else is asked for: its length, its rate whatever suits a new run by now, its memory,
+ * and what was chosen to fit it. `keys`: of the settings that are no defaults.
  */
 export async function begunWith(
   folder: RunFolder,
@@ -27,9 +31,9 @@ export async function begunWith(
   keys: ReadonlySet<string>,
 ): Promise<Partial<TrainOptions>> {
   const config = await readConfig(folder);
-  const rates = SAVED_RATES.catch({}).parse(config);
-  const { steps, epochs, memory } = given;
-  const { learningRate = rates.learningRate, warmupSteps = rates.warmupSteps } = given;
+  const own = SAVED_OPTIONS.catch({}).parse(config);
+  const { steps, epochs } = given;
+  const { learningRate = own.learningRate, warmupSteps = own.warmupSteps, memory = own.memory } = given;
   const length = steps === undefined && epochs === undefined ? await savedLength(folder) : {};
   const saved = memory === undefined ? {} : SAVED_SETTINGS.catch({}).parse(config);
   const chosen = PLANNED_SETTINGS.filter((key) => key in saved && !keys.has(key));
@@ -37,6 +41,7 @@ export async function begunWith(
     ...length,
     learningRate,
     warmupSteps,
+    memory,
     ...Object.fromEntries(chosen.map((key) => [key, saved[key]])),
   };
 }

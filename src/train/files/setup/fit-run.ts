@@ -148,8 +148,9 @@ function* planAlternative(
   const prepared = bases.settle(settings);
   const recompute = RECOMPUTES[prepared.options.gradientCheckpointing];
   const memory = yield* planMemory(memoryRequest(prepared), recompute);
-  // A choice that nobody asked for may be another when the run goes on.
-  const { gradientCheckpointing } = options.memory === undefined ? options : prepared.options;
+  // A choice that nobody asked for may be another when the run goes on, which says what it began with.
+  const isKept = options.memory !== undefined && !options.resume;
+  const { gradientCheckpointing } = isKept ? prepared.options : options;
   const kept = { ...prepared, options: { ...prepared.options, gradientCheckpointing } };
   return { prepared: kept, memory, chosen: changesOf(options, settings), limitBytes, settings, isExact };
 }
