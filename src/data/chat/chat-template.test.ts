@@ -15,6 +15,7 @@ const messages: Message[] = [
   { role: "user", content: "Hi" },
   { role: "assistant", content: "Yes?" },
 ];
+const FIRST = "{{ messages[0].content }}";
 const of = (template: string, config: Record<string, unknown> = {}) =>
   createChatTemplate({ ...files, config: { ...config, chat_template: template }, chatTemplate: null });
 
@@ -37,16 +38,19 @@ describe("createChatTemplate()", () => {
   });
 
   test("tells a template that there are no tools with none, as Python does", () => {
-    const template = of("{% if tools is not none %}{{ tools | length }} tools{% else %}none{% endif %}");
-    assert.equal(template.render(messages), "none");
-    assert.equal(template.render(messages, { tools: [{ name: "f" }] }), "1 tools");
+    const template = of(
+      `{% if tools is not none %}{{ tools | length }} tools{% else %}none{% endif %} ${FIRST}`,
+    );
+    assert.equal(template.render(messages), "none Hi");
+    assert.equal(template.render(messages, { tools: [{ name: "f" }] }), "1 tools Hi");
   });
 
   test("takes chat_template.jinja before tokenizer_config.json, and a given template before both", () => {
-    assert.equal(createChatTemplate({ ...files, chatTemplate: "file" }).render(messages), "file");
+    const chatTemplate = `file ${FIRST}`;
+    assert.equal(createChatTemplate({ ...files, chatTemplate }).render(messages), "file Hi");
     assert.equal(
-      createChatTemplate({ ...files, chatTemplate: "file" }, { template: "given" }).render(messages),
-      "given",
+      createChatTemplate({ ...files, chatTemplate }, { template: `given ${FIRST}` }).render(messages),
+      "given Hi",
     );
   });
 
@@ -55,15 +59,15 @@ describe("createChatTemplate()", () => {
       ...files,
       config: {
         chat_template: [
-          { name: "default", template: "plain" },
-          { name: "tool_use", template: "tools" },
+          { name: "default", template: `plain ${FIRST}` },
+          { name: "tool_use", template: `tools ${FIRST}` },
         ],
       },
     });
-    assert.equal(template.source, "plain");
-    assert.equal(template.render(messages), "plain");
-    assert.equal(template.render(messages, { tools: [] }), "plain");
-    assert.equal(template.render(messages, { tools: [{}] }), "tools");
+    assert.equal(template.source, `plain ${FIRST}`);
+    assert.equal(template.render(messages), "plain Hi");
+    assert.equal(template.render(messages, { tools: [] }), "plain Hi");
+    assert.equal(template.render(messages, { tools: [{}] }), "tools Hi");
   });
 
   test("fails only when messages are rendered if there is no template, and names the remedy", () => {
@@ -89,6 +93,27 @@ describe("createChatTemplate()", () => {
         error.message ===
           'Cannot render 2 messages (user, assistant): the chat template says "roles must alternate"',
     );
+  });
+
+  test("gives a template that loops over parts parts, and one that takes a text or parts a text", () => {
+    const parts = (message: string): string =>
+      `{% for part in ${message}.content %}{% if part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}`;
+    const each = (shown: string): string =>
+      `{% for m in messages %}{{ m.role }}: ${shown}{% if m.content is string %} (text){% endif %};{% endfor %}`;
+    assert.equal(of(each(parts("m"))).render(messages), "user: Hi;assistant: Yes?;");
+    const either = `{% if m.content is string %}{{ m.content }}{% else %}${parts("m")}{% endif %}`;
+    assert.equal(of(each(either)).render(messages), "user: Hi (text);assistant: Yes? (text);");
+    const strict = `{% if messages[0].role != 'user' or messages | length > 1 %}{{ raise_exception('no') }}{% endif %}`;
+    assert.equal(of(strict + parts("messages[0]")).render(messages.slice(0, 1)), "Hi");
+  });
+
+  test("refuses to render by a template that shows a content in no form", () => {
+    const template = of("{% for m in messages %}{{ m.role }}: {{ m.text }}\n{% endfor %}");
+    assert.throws(() => template.render(messages), {
+      code: "usage/chat-template",
+      message: /shows none of what they say, neither as a text nor as parts/,
+    });
+    assert.equal(template.render([{ role: "assistant", content: "" }]), "assistant: \n");
   });
 
   test("refuses a template that cannot be parsed", () => {
@@ -126,21 +151,24 @@ describe("createChatTemplate()", () => {
   test("gives templates what was thought under the name that they look for", () => {
     for (const name of ["reasoning_content", "thinking", "reasoning"]) {
       const thought: Message[] = [{ role: "assistant", content: "4", [name]: "2+2" }];
-      const template = of("{{ messages[0].reasoning_content }} {{ messages[0].thinking }}");
-      assert.equal(template.render(thought), "2+2 2+2");
+      const template = of(`{{ messages[0].reasoning_content }} {{ messages[0].thinking }} ${FIRST}`);
+      assert.equal(template.render(thought), "2+2 2+2 4");
     }
   });
 
   test("tells strftime_now the given time, that of each text", () => {
     let now = new Date(2026, 6, 4, 15, 5, 9);
     const template = createChatTemplate(
-      { ...files, chatTemplate: "{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% endif %}" },
+      {
+        ...files,
+        chatTemplate: `{% if strftime_now is defined %}{{ strftime_now('%d %b %Y') }}{% endif %} ${FIRST}`,
+      },
       { now: () => now },
     );
     now = new Date(2026, 6, 5);
-    assert.equal(template.render(messages), "05 Jul 2026");
+    assert.equal(template.render(messages), "05 Jul 2026 Hi");
     now = new Date(2026, 6, 4, 15, 5, 9);
-    assert.equal(template.render(messages), "04 Jul 2026");
+    assert.equal(template.render(messages), "04 Jul 2026 Hi");
     assert.equal(
       strftime(now, "%A %a %B %y-%m %H:%M:%S %I%p %% %q"),
       "Saturday Sat July 26-07 15:05:09 03PM % %q",

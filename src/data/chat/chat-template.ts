@@ -11,6 +11,7 @@ import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { tokenText } from "../../format/checkpoint/token-text.ts";
 import { Sha256 } from "../../sha256.ts";
 import type { Message } from "../rows/messages.ts";
+import { areAllHidden, type ContentForm, contentFormOf } from "./content-form.ts";
 import { type MarkedText, type TextSpan, hasMarks, parseMarked } from "./generation-marks.ts";
 import { withReasoning, withWrittenArguments } from "./message-forms.ts";
 import { strftime } from "./strftime.ts";
@@ -85,6 +86,15 @@ function rejected(messages: readonly Message[], cause: unknown): UsageError {
   );
 }
 
+/** Makes the error of a template by which all conversations would be the same. */
+function nothingShown(): UsageError {
+  return new UsageError(
+    "usage/chat-template",
+    "Cannot render messages: the chat template shows none of what they say, neither as a text nor as parts of type text, expected one that prints content",
+    { hint: "Name another template by --chat-template: chatml, plain, alpaca or a file of Jinja." },
+  );
+}
+
 /** Renders messages as they are, or with the arguments of calls as texts, where a template wants these. @throws as `rejected` */
 function renderEither<T>(messages: readonly Message[], render: (messages: readonly Message[]) => T): T {
   try {
@@ -115,6 +125,8 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
   const sources =
     options.template === undefined ? readSources(files) : new Map([["default", options.template]]);
   const parsed = new Map([...sources].map(([name, source]) => [name, parseMarked(source)]));
+  /** Of templates that have been used; null: none is known. */
+  const forms = new Map<ReturnType<typeof parseMarked>, ContentForm | null>();
   const created = new Date();
   const variables = variablesOf(files, options.now ?? (() => created));
   const source = sources.get("default") ?? null;
@@ -130,17 +142,26 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
         { hint: NO_TEMPLATE_HINT },
       );
     }
-    return renderEither(messages, (messages) =>
+    const written = (messages: readonly Message[], form: ContentForm | null): MarkedText =>
       template({
         ...variables,
         ...options.variables,
-        messages: messages.map(withReasoning),
+        messages: messages.map(withReasoning).map((message) => form?.(message) ?? message),
         // Python's renderer passes these two always, so templates may compare them with none.
         tools: options.tools ?? null,
         documents: null,
         add_generation_prompt: options.addGenerationPrompt ?? false,
-      }),
-    );
+      });
+    if (!forms.has(template)) {
+      forms.set(
+        template,
+        contentFormOf((messages, form) => written(messages, form).text),
+      );
+    }
+    const form = forms.get(template) ?? null;
+    const rendered = renderEither(messages, (messages) => written(messages, form));
+    if (form === null && areAllHidden(messages, rendered.text)) throw nothingShown();
+    return rendered;
   };
 
   return {
