@@ -5,7 +5,12 @@
  */
 import type { Context } from "hono";
 import type { z } from "zod";
-import { parseJson as parseExactly, rounded } from "../data/formats/long-integer.ts";
+import {
+  isWrittenNumber,
+  parseJson as parseExactly,
+  rounded,
+  withPlainFloats,
+} from "../data/formats/long-integer.ts";
 import { isRecord } from "../data/rows/row-error.ts";
 import { type Problem, findDroppedKeys, hasDroppedKey, problemsOf } from "../messages/problems.ts";
 import { ApiError } from "./api-error.ts";
@@ -102,7 +107,10 @@ function invalidValues(problems: readonly Problem[], numMore: number): ApiError 
   });
 }
 
-/** Whole numbers within what a request hands on, such as the schemas of functions, keep all of their digits. */
+/** What is handed on, such as the schemas of functions: templates are shown its numbers as they are written. */
+const HANDED_ON: readonly string[] = ["tools", "chat_template_kwargs"];
+
+/** Whole numbers within what a request holds keep all of their digits, and floats within what it hands on their form. */
 function parseJson(bytes: Uint8Array): unknown {
   let text: string;
   try {
@@ -112,13 +120,16 @@ function parseJson(bytes: Uint8Array): unknown {
   }
   let value: unknown;
   try {
-    value = rounded(parseExactly(text));
+    value = parseExactly(text);
   } catch (error) {
     throw new ApiError(400, "invalid_json", `The body is not JSON: ${describeJsonFault(text, error)}`);
   }
   requireReadable(value);
-  if (!isRecord(value)) return value;
-  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, rounded(each)]));
+  if (!isRecord(value) || isWrittenNumber(value)) return rounded(value);
+  const plain = Object.entries(value).map(([key, each]) => {
+    return [key, rounded(HANDED_ON.includes(key) ? each : withPlainFloats(each))];
+  });
+  return Object.fromEntries(plain);
 }
 
 /** Refuses values too deep in one another, and keys that schemas drop. @throws ApiError 400 */

@@ -171,16 +171,16 @@ test("calls and what tools answer go back through the template", async () => {
   );
 });
 
-test("whole numbers of 64 bits keep their digits, in what the template is told and in what an answer is held to", async () => {
+test("whole numbers of 64 bits keep their digits, and floats their form, in what the template is told and in what an answer is held to", async () => {
   const id = "9007199254740993";
-  const schema = `{"type": "object", "required": ["id"], "properties": {"id": {"type": "integer", "enum": [${id}], "maximum": 9223372036854775807}}}`;
+  const schema = `{"type": "object", "required": ["id"], "properties": {"id": {"type": "integer", "enum": [${id}], "maximum": 9223372036854775807, "minimum": 1.0}}}`;
   const rest = `"tools": [{"type": "function", "function": {"name": "find", "parameters": ${schema}}}]`;
   const messages = '"messages": [{"role": "user", "content": "ka"}]';
   const shown = `{${messages}, ${rest}, "chat_template_kwargs": {"shown": ${id}}}`;
   const { body } = (await server.post("/tokenize", shown)) as { body: { tokens: number[] } };
   const text = server.state.model.parts.tokenizer.decode(body.tokens);
-  assert.ok(text.includes(`"enum": [${id}], "maximum": 9223372036854775807`), text);
-  const asked = `{"model": "tiny", ${messages}, ${rest}, "tool_choice": "required", "parallel_tool_calls": false, "seed": -${id}}`;
+  assert.ok(text.includes(`"enum": [${id}], "maximum": 9223372036854775807, "minimum": 1.0`), text);
+  const asked = `{"model": "tiny", ${messages}, ${rest}, "tool_choice": "required", "parallel_tool_calls": false, "temperature": 1.0, "logit_bias": {"3": 1.0}, "seed": -${id}}`;
   const answer = (await server.post("/v1/chat/completions", asked)).body as OpenAI.ChatCompletion;
   const [call] = answer.choices[0]?.message.tool_calls ?? [];
   assert.ok(call?.type === "function" && call.function.arguments.replaceAll(/\s/g, "") === `{"id":${id}}`);

@@ -11,9 +11,9 @@ import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { tokenText } from "../../format/checkpoint/token-text.ts";
 import { Sha256 } from "../../sha256.ts";
 import type { Message } from "../rows/messages.ts";
-import { areAllHidden, type ContentForm, contentFormOf } from "./content-form.ts";
 import { type MarkedText, type TextSpan, hasMarks, parseMarked } from "./generation-marks.ts";
 import { withReasoning, withWrittenArguments } from "./message-forms.ts";
+import { areAllHidden, type ShownForm, shownFormOf } from "./shown-form.ts";
 import { strftime } from "./strftime.ts";
 
 /** The ChatML template, for models that come without one. */
@@ -125,8 +125,8 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
   const sources =
     options.template === undefined ? readSources(files) : new Map([["default", options.template]]);
   const parsed = new Map([...sources].map(([name, source]) => [name, parseMarked(source)]));
-  /** Of templates that have been used; null: none is known. */
-  const forms = new Map<ReturnType<typeof parseMarked>, ContentForm | null>();
+  /** Of templates that have been used. */
+  const forms = new Map<ReturnType<typeof parseMarked>, ShownForm>();
   const created = new Date();
   const variables = variablesOf(files, options.now ?? (() => created));
   const source = sources.get("default") ?? null;
@@ -142,25 +142,22 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
         { hint: NO_TEMPLATE_HINT },
       );
     }
-    const written = (messages: readonly Message[], form: ContentForm | null): MarkedText =>
+    const write = (messages: readonly Readonly<Record<string, unknown>>[]): MarkedText =>
       template({
         ...variables,
         ...options.variables,
-        messages: messages.map(withReasoning).map((message) => form?.(message) ?? message),
+        messages,
         // Python's renderer passes these two always, so templates may compare them with none.
         tools: options.tools ?? null,
         documents: null,
         add_generation_prompt: options.addGenerationPrompt ?? false,
       });
-    if (!forms.has(template)) {
-      forms.set(
-        template,
-        contentFormOf((messages, form) => written(messages, form).text),
-      );
-    }
-    const form = forms.get(template) ?? null;
-    const rendered = renderEither(messages, (messages) => written(messages, form));
-    if (form === null && areAllHidden(messages, rendered.text)) throw nothingShown();
+    const form = forms.get(template) ?? shownFormOf((messages) => write(messages).text);
+    forms.set(template, form);
+    const rendered = renderEither(messages, (messages) =>
+      write(messages.map((message) => form.write(withReasoning(message)))),
+    );
+    if (!form.showsContent && areAllHidden(messages, rendered.text)) throw nothingShown();
     return rendered;
   };
 

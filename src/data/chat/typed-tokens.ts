@@ -8,9 +8,9 @@
  * The text of a token is cut behind its first character, by a mark that passes through the template, and the text between two marks is
  * encoded by itself. A tokenizer that puts a space before every text puts one at each cut.
  */
-import type { Message } from "../rows/messages.ts";
+import { JsonText, type Message } from "../rows/messages.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
-import { LongInteger } from "../formats/long-integer.ts";
+import { isWrittenNumber } from "../formats/long-integer.ts";
 import { isRecord } from "../rows/row-error.ts";
 
 /** No text has it, and neither letter case, `trim` nor ways to quote a text change it. */
@@ -61,7 +61,9 @@ function markAll(value: unknown, starts: RegExp | null): unknown {
   if (starts === null) return value;
   if (typeof value === "string") return value.replace(starts, `$&${CUT}`);
   if (Array.isArray(value)) return value.map((each) => markAll(each, starts));
-  if (!isRecord(value) || value instanceof LongInteger) return value;
+  if (!isRecord(value) || isWrittenNumber(value)) return value;
+  if (value instanceof JsonText)
+    return new JsonText(markAll(value.text, starts) as string, markAll(value.value, starts));
   const pairs = Object.entries(value).map(([key, each]) => [markAll(key, starts), markAll(each, starts)]);
   return Object.fromEntries(pairs) as unknown;
 }

@@ -1,6 +1,6 @@
 /** @file Rows of JSON: one a line, or a list. */
 import { FormatError } from "../../errors.ts";
-import { parseJson } from "./long-integer.ts";
+import { isWrittenNumber, parseJson, withPlainFloats } from "./long-integer.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 import { countLineEnds, decodeLines } from "./utf8.ts";
 
@@ -46,7 +46,7 @@ function* splitLines(text: string): Iterable<string> {
 
 function parseLine(content: string, source: ParsedRow["source"]): ParsedRow {
   try {
-    return { value: parseJson(content), source };
+    return { value: withPlainColumns(parseJson(content)), source };
   } catch (cause) {
     const fault = new FormatError(
       "format/json",
@@ -55,6 +55,16 @@ function parseLine(content: string, source: ParsedRow["source"]): ParsedRow {
     );
     return { fault, source };
   }
+}
+
+/** A row of which numbers, and lists of them, are those that JavaScript has; templates are shown what lies deeper. */
+function withPlainColumns(row: unknown): unknown {
+  const isPlain = (value: unknown): boolean =>
+    !(Array.isArray(value) ? value.some(isWrittenNumber) : isWrittenNumber(value));
+  if (typeof row !== "object" || row === null || Object.values(row).every(isPlain)) return row;
+  return Object.fromEntries(
+    Object.entries(row).map(([key, value]) => [key, isPlain(value) ? value : withPlainFloats(value)]),
+  );
 }
 
 /** Parses a JSON array of rows. @throws format/json naming the file */
@@ -78,5 +88,5 @@ export function* parseJsonArray(text: string, file: string, options?: ParseOptio
   }
   options?.onCount?.(value.length);
   for (const [index, item] of value.entries())
-    yield { value: item as unknown, source: { file, line: index + 1 } };
+    yield { value: withPlainColumns(item), source: { file, line: index + 1 } };
 }

@@ -1,17 +1,26 @@
-/** @file Whole numbers that JavaScript would round, such as ids of 64 bits: they stay as they are written. */
+/**
+ * @file Numbers that JavaScript would write otherwise, and templates, which are Python's, as they are: whole ones that it would round, such
+ * as ids of 64 bits, and floats whose value is whole, as `1.0` and `1e5` are. They stay as they are written.
+ */
 
-/** A whole number beyond 2⁵³; in JSON it is the number again. */
-export class LongInteger {
-  readonly digits: string;
+/** A number as it is written in JSON, where it is the number again. */
+class WrittenNumber {
+  readonly text: string;
 
-  constructor(digits: string) {
-    this.digits = digits;
+  constructor(text: string) {
+    this.text = text;
   }
 
   toJSON(): unknown {
-    return EXACT.rawJSON?.(this.digits) ?? Number(this.digits);
+    return EXACT.rawJSON?.(this.text) ?? Number(this.text);
   }
 }
+
+/** A whole number beyond 2⁵³. */
+export class LongInteger extends WrittenNumber {}
+
+/** A float whose value is whole. */
+export class WholeFloat extends WrittenNumber {}
 
 /** What Node has from 21 on; before, numbers are rounded. */
 const EXACT = JSON as { readonly rawJSON?: (text: string) => unknown };
@@ -21,20 +30,36 @@ export function fromBigint(value: bigint): number | LongInteger {
   return Number.isSafeInteger(Number(value)) ? Number(value) : new LongInteger(String(value));
 }
 
+/** Whether a value of JSON is a number and no object with keys. */
+export function isWrittenNumber(value: unknown): boolean {
+  return value instanceof WrittenNumber;
+}
+
 /** The nearest number that JavaScript has; other values as they are. */
 export function rounded(value: unknown): unknown {
-  return value instanceof LongInteger ? Number(value.digits) : value;
+  return value instanceof WrittenNumber ? Number(value.text) : value;
 }
 
-/** Every such number contains this; most texts do not. */
-const MANY_DIGITS = /\d{16}/;
+/** A value with what is in it, of which floats are numbers: of their form nobody but templates knows. */
+export function withPlainFloats(value: unknown): unknown {
+  if (value instanceof WholeFloat) return rounded(value);
+  if (Array.isArray(value)) return value.map(withPlainFloats);
+  if (typeof value !== "object" || value === null || value instanceof LongInteger) return value;
+  return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, withPlainFloats(each)]));
+}
 
-/** Parses JSON, of which whole numbers beyond 2⁵³ become `LongInteger`. @throws SyntaxError */
+/** A text has this where it has such a number; most have not. */
+const MANY_DIGITS_OR_FLOAT = /\d{16}|(?:^|[[:,])\s*-?\d+(?:\.0+(?!\d)|(?:\.\d+)?[eE])/;
+
+/** Parses JSON, of which such numbers become `LongInteger` and `WholeFloat`. @throws SyntaxError */
 export function parseJson(text: string): unknown {
-  return MANY_DIGITS.test(text) ? JSON.parse(text, keepDigits) : JSON.parse(text);
+  return MANY_DIGITS_OR_FLOAT.test(text) ? JSON.parse(text, keepWritten) : JSON.parse(text);
 }
 
-function keepDigits(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
-  const isRounded = typeof value === "number" && !Number.isSafeInteger(value);
-  return isRounded && /^-?\d+$/.test(context?.source ?? "") ? new LongInteger(context!.source!) : value;
+function keepWritten(_key: string, value: unknown, context?: { readonly source?: string }): unknown {
+  const source = context?.source;
+  if (typeof value !== "number" || source === undefined) return value;
+  const isWhole = /^-?\d+$/.test(source);
+  if (isWhole === Number.isSafeInteger(value)) return value;
+  return isWhole ? new LongInteger(source) : new WholeFloat(source);
 }

@@ -1,5 +1,5 @@
 /** @file Values of templates, which are Python's: whole numbers are bigint, all other numbers floats. */
-import { LongInteger } from "../formats/long-integer.ts";
+import { LongInteger, isWrittenNumber, rounded } from "../formats/long-integer.ts";
 
 /** A missing value: it is written as nothing, and has no members. */
 export class Undefined {
@@ -56,7 +56,8 @@ export function valueOf(data: unknown): JinjaValue {
   if (data === undefined || data === null) return null;
   if (typeof data === "number") return Number.isSafeInteger(data) ? BigInt(data) : data;
   if (typeof data !== "object") return data as JinjaValue;
-  if (data instanceof LongInteger) return BigInt(data.digits);
+  if (data instanceof LongInteger) return BigInt(data.text);
+  if (isWrittenNumber(data)) return rounded(data) as number;
   if (Array.isArray(data)) return data.map(valueOf);
   return new Map(
     Object.entries(data).flatMap(([key, each]) => (each === undefined ? [] : [[key, valueOf(each)]])),

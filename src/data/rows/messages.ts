@@ -1,5 +1,5 @@
 /** @file Chat messages in OpenAI's form, read from rows of a data set, and the order of roles that is demanded of them. */
-import { parseJson } from "../formats/long-integer.ts";
+import { parseJson, rounded } from "../formats/long-integer.ts";
 import { isRecord, jsonKind, type RawFields, rowError } from "./row-error.ts";
 
 export const ROLES = ["system", "developer", "user", "assistant", "tool", "function"] as const;
@@ -68,7 +68,23 @@ function withToolCalls(rest: RawFields): RawFields {
   return { ...given, tool_calls: [{ type: "function", function: call }] };
 }
 
-/** OpenAI writes the arguments of a call as JSON in a string; templates expect the object. @throws usage/data for calls that are none */
+/** JSON that a row has in a string: some templates print it as it is, others read what it says. */
+export class JsonText {
+  readonly text: string;
+  /** What it says. */
+  readonly value: unknown;
+
+  constructor(text: string, value: unknown) {
+    this.text = text;
+    this.value = value;
+  }
+
+  toJSON(): string {
+    return this.text;
+  }
+}
+
+/** OpenAI writes the arguments of a call as JSON in a string, which becomes a `JsonText`. @throws usage/data for calls that are none */
 export function readToolCalls(calls: unknown, what: string): unknown {
   const isCall = (call: unknown): boolean =>
     isRecord(call) && typeof (isRecord(call["function"]) ? call["function"] : call)["name"] === "string";
@@ -84,8 +100,9 @@ export function readToolCalls(calls: unknown, what: string): unknown {
     if (!isRecord(call) || !isRecord(call["function"])) return call;
     const given = call["function"]["arguments"];
     if (typeof given !== "string") return call;
-    // What is no JSON is printed by the template as it is.
-    return { ...call, function: { ...call["function"], arguments: parsedOr(given, given) } };
+    const value = parsedOr(given, undefined);
+    if (value === undefined) return call; // What is no JSON is printed by the template as it is.
+    return { ...call, function: { ...call["function"], arguments: new JsonText(given, value) } };
   });
 }
 
@@ -138,7 +155,7 @@ function readMessage(given: unknown, index: number): WeightedMessage {
   }
   const { role: _role, from: _from, value: _value, content: _content, weight: ofRow, ...others } = value;
   // Tables have every key in every message.
-  const weight = ofRow ?? 1;
+  const weight = rounded(ofRow ?? 1);
   const rest = withToolCalls(others);
   // As a float of 32 bits, which weights become.
   if (typeof weight !== "number" || !(weight >= 0 && Number.isFinite(Math.fround(weight)))) {

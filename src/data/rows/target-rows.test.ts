@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { UsageError } from "../../errors.ts";
+import { JsonText } from "./messages.ts";
 import { readTargetRow } from "./target-rows.ts";
 
 const user = { role: "user", content: "Hi" };
@@ -28,7 +29,7 @@ describe("readTargetRow()", () => {
     assert.equal(chatOf(row).tools, null);
   });
 
-  test("reads tools and tool calls, whose arguments become objects", () => {
+  test("reads tools and tool calls, whose arguments are read where they are JSON", () => {
     const tools = [{ type: "function", function: { name: "f" } }];
     const call = { id: "1", type: "function", function: { name: "f", arguments: '{"x": 1}' } };
     const row = chatOf({
@@ -44,7 +45,7 @@ describe("readTargetRow()", () => {
     assert.deepEqual(row.messages[1]?.message, {
       role: "assistant",
       content: "",
-      tool_calls: [{ ...call, function: { name: "f", arguments: { x: 1 } } }],
+      tool_calls: [{ ...call, function: { name: "f", arguments: new JsonText('{"x": 1}', { x: 1 }) } }],
     });
     assert.equal(row.messages[2]?.message["tool_call_id"], "1");
     assert.deepEqual(chatOf({ tools: JSON.stringify(tools), messages: [user, assistant] }).tools, tools);
@@ -124,9 +125,10 @@ describe("readTargetRow()", () => {
     assert.deepEqual(called(JSON.stringify(call), tools), said(call));
     assert.deepEqual(called(JSON.stringify([call, call]), tools), said(call, call));
     assert.deepEqual(called(call, [{ type: "function", function: weather }]), said(call));
+    const text = JSON.stringify(call.arguments);
     assert.deepEqual(
-      called(JSON.stringify({ ...call, arguments: JSON.stringify(call.arguments) }), [weather]),
-      said(call),
+      called(JSON.stringify({ ...call, arguments: text }), [weather]),
+      said({ ...call, arguments: new JsonText(text, call.arguments) }),
     );
     for (const value of ["weather(Rome)", '{"city": "Rome"}', "[]", null]) {
       assert.throws(() => called(value, tools), {

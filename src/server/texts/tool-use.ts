@@ -2,6 +2,7 @@
  * @file The functions that a request lets a model call, whether the model must call one, and the grammar that makes the
  * answer do so.
  */
+import { withPlainFloats } from "../../data/formats/long-integer.ts";
 import type { Place, RuleBook } from "../../engine/grammar/rules/automaton.ts";
 import { either } from "../../engine/grammar/rules/json-rules.ts";
 import { schemaRule } from "../../engine/grammar/schema/schema-rules.ts";
@@ -66,7 +67,10 @@ export async function readToolUse(request: ToolRequest, state: ServerState): Pro
 /** @throws ApiError 400 for functions that there are not */
 function choiceOf({ tools, tool_choice: given, parallel_tool_calls: parallel }: ToolRequest): Choice {
   const offered = (tools ?? []).map((tool, i): OfferedFunction => {
-    return { ...tool.function, param: `tools[${i}].function.parameters` };
+    const { parameters, ...called } = tool.function;
+    // Rules of answers know numbers alone.
+    const plain = withPlainFloats(parameters) as typeof parameters;
+    return { ...called, parameters: plain, param: `tools[${i}].function.parameters` };
   });
   const isParallel = parallel !== false;
   if (typeof given !== "object" || given === null) {
