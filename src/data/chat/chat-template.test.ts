@@ -175,6 +175,19 @@ describe("createChatTemplate()", () => {
     );
   });
 
+  test("writes the time as Python does in the C locale", () => {
+    const format =
+      "%-d %e %j %F %T %D %R %r|%x %X %c|%C %G %g %V %U %W %u %w|%f %h %P %-m %-I %k %l|%^a %#p %_d%n%t[%z%Z] %E %q";
+    assert.equal(
+      strftime(new Date(2026, 6, 4, 15, 5, 9, 120), format),
+      "4  4 185 2026-07-04 15:05:09 07/04/26 15:05 03:05:09 PM|07/04/26 15:05:09 Sat Jul  4 15:05:09 2026|20 2026 26 27 26 26 6 6|120000 Jul pm 7 3 15  3|SAT pm  4\n\t[] %E %q",
+    );
+    assert.equal(
+      strftime(new Date(2027, 0, 2), format),
+      "2  2 002 2027-01-02 00:00:00 01/02/27 00:00 12:00:00 AM|01/02/27 00:00:00 Sat Jan  2 00:00:00 2027|20 2026 26 53 00 00 6 6|000000 Jan am 1 12  0 12|SAT am  2\n\t[] %E %q",
+    );
+  });
+
   test("finds the characters between generation marks and renders as if there were none", () => {
     // Expected texts are those of Python's jinja2 with trim_blocks and lstrip_blocks.
     const turns = (open: string, close: string) =>
