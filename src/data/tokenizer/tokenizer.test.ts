@@ -229,6 +229,17 @@ describe("createTokenizer()", () => {
     assert.equal(new TextDecoder().decode(tokenizer.tokenBytes(300) ?? undefined), " <tool>");
   });
 
+  test("writes a token as it stands in normalized text where its characters stand for no bytes", () => {
+    const added = ["Ω", "ŁÓDŹ"].map((content, i) => ({ id: 300 + i, content, normalized: true }));
+    const tokenizer = createTokenizer({
+      ...files,
+      tokenizer: { ...files.tokenizer, normalizer: { type: "Lowercase" }, added_tokens: added },
+    });
+    const ids = tokenizer.encode("h Ω ŁÓDŹ");
+    assert.ok(ids.includes(300) && ids.includes(301));
+    assert.equal(tokenizer.decode(ids), "h ω łódź");
+  });
+
   test("takes a decoder that lists steps of another kind alone for one without steps, as the library does", () => {
     const decoder = { type: "Sequence", normalizers: [] };
     const odd = createTokenizer({ ...files, tokenizer: { ...files.tokenizer, decoder } });

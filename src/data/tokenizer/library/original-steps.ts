@@ -110,6 +110,23 @@ function withSpaces({
   return (tokens) => tokens.map((token, i) => token.replaceAll(replacement, i === 0 ? before : " "));
 }
 
+/** The text of bytes; a token with a character that stands for none, as of those that were added, is text. */
+function bytesText(
+  { byte_decoder: byteOf = {}, text_decoder: decoder }: TokenizerStep,
+  tokens: string[],
+): string {
+  const bytesOf = (text: string): (number | undefined)[] =>
+    Array.from(text, (character) => byteOf[character]);
+  let bytes = bytesOf(tokens.join(""));
+  if (bytes.includes(undefined)) {
+    bytes = tokens.flatMap((token) => {
+      const own = bytesOf(token);
+      return own.includes(undefined) ? [...new TextEncoder().encode(token)] : own;
+    });
+  }
+  return decoder!.decode(Uint8Array.from(bytes as number[]));
+}
+
 /** How steps of these classes are changed. */
 const CHANGES: readonly [name: string, change: (step: TokenizerStep, settings: StepSettings) => void][] = [
   ["BertNormalizer", (step, settings) => (step.normalize = bertText(step as BertStep, settings))],
@@ -144,6 +161,7 @@ const CHANGES: readonly [name: string, change: (step: TokenizerStep, settings: S
       (step.pre_tokenize_text = (text) => splitText(text, step.pattern as RegExp, settings)),
   ],
   ["MetaspaceDecoder", (step, settings) => (step.decode_chain = withSpaces(settings))],
+  ["ByteLevelDecoder", (step) => (step.convert_tokens_to_string = (tokens) => bytesText(step, tokens))],
   // The library leaves U+FEFF out where bytes begin with it.
   ["ByteFallbackDecoder", (step) => (step.text_decoder = new TextDecoder("utf-8", { ignoreBOM: true }))],
 ];
