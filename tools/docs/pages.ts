@@ -84,6 +84,8 @@ npx graft train --data answers.jsonl --output runs/preferred --objective dpo --s
 npx graft train --data examples/quickstart/train.jsonl --output runs/learned --steps 5
 npx graft train --data answers.jsonl --output runs/then-preferred --objective dpo --init-adapter runs/learned --steps 5
 \`\`\``,
+  "`orpo` compares with nothing. It learns chosen answers and not their prompts, as all objectives do; TRL's trainer learns these prompts too, " +
+    "so that its `nll_loss` is another.",
   "## What is told",
   "Steps and evaluations are logged with TRL's names: `rewards/chosen`, `rewards/rejected`, `rewards/margins`, `rewards/accuracies`, " +
     "`logps/chosen` and `logps/rejected`; `nll_loss`, `log_odds_ratio` and `log_odds_chosen` by `orpo`; `kl` by `kto`, whose rewards " +
