@@ -24,7 +24,8 @@ export class Expressions {
       case "FloatLiteral":
         return expression.value;
       case "IntegerLiteral":
-        return BigInt(expression.value);
+        if (Number.isSafeInteger(expression.value)) return BigInt(expression.value);
+        throw new Error("a whole number beyond 2⁵³ in the template, of which digits are lost");
       case "ArrayLiteral":
         return expression.value.map(valueOf);
       case "TupleLiteral":

@@ -2,20 +2,10 @@
 import { Arguments } from "./arguments.ts";
 import { type Filter, type FilterCall, listOf, pathOf } from "./filter-call.ts";
 import { LIST_FILTERS } from "./filters/list-filters.ts";
-import { itemOf } from "./members.ts";
+import { methodOf } from "./members.ts";
 import { TEXT_FILTERS } from "./filters/text-filters.ts";
 import { strip } from "./text-methods.ts";
-import {
-  Namespace,
-  Stream,
-  Undefined,
-  type JinjaValue,
-  asNumber,
-  isNumber,
-  isTrue,
-  kindOf,
-  nameOf,
-} from "./values.ts";
+import { Stream, Undefined, type JinjaValue, asNumber, isNumber, isTrue, kindOf, nameOf } from "./values.ts";
 
 const map: Filter = (value, { args, meter }) => {
   const items = isTrue(value) ? listOf(value, { args, meter }) : [];
@@ -36,7 +26,8 @@ const map: Filter = (value, { args, meter }) => {
 function toNumber(value: JinjaValue, otherwise: JinjaValue, type: "float" | "int"): JinjaValue {
   const isWhole = type === "int";
   if (isNumber(value)) return isWhole ? BigInt(Math.trunc(Number(value))) : Number(value);
-  const text = typeof value === "string" ? strip(value, "both") : "";
+  // Python reads 1_000.
+  const text = typeof value === "string" ? strip(value, "both").replace(/(?<=\d)_(?=\d)/g, "") : "";
   if (isWhole && /^[-+]?\d+$/.test(text)) return BigInt(text.replace("+", ""));
   if (!/^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/.test(text)) return otherwise;
   return isWhole ? BigInt(Math.trunc(Number(text))) : Number(text);
@@ -56,11 +47,11 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     const number = asNumber(value);
     return number < 0 ? -number : number;
   },
+  // Keys are no attributes.
   attr: (value, { args, meter }) => {
     const name = args.value(0, "name");
-    return value instanceof Namespace || value instanceof Undefined || typeof name !== "string"
-      ? new Undefined("an attribute")
-      : itemOf(value, name, meter);
+    const method = typeof name === "string" ? methodOf(value, name, meter) : undefined;
+    return method ?? new Undefined("an attribute");
   },
   d: defaultOf,
   default: defaultOf,

@@ -104,8 +104,8 @@ export function requireDefined(value: JinjaValue): void {
 
 type Methods = Readonly<Record<string, (args: Arguments) => JinjaValue>>;
 
-/** Undefined: there is none of that name. */
-function methodOf(value: JinjaValue, name: string, meter: Meter): Callable | undefined {
+/** The method of a value; undefined: there is none of that name. */
+export function methodOf(value: JinjaValue, name: string, meter: Meter): Callable | undefined {
   if (typeof value === "string") return textMethod(value, name, (length) => meter.text(length));
   const methods: Methods =
     value instanceof Map ? dictMethods(value) : Array.isArray(value) ? listMethods(value, meter) : {};

@@ -39,6 +39,9 @@ const WRITTEN: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "{{ 'é😀ß'.title() }}|{{ 'ßA'.capitalize() }}": "É😀Ss|Ssa",
     '{{ "it\'s a-b <c tool_use {d" | title }}|{{ "it\'s tool_use".title() }}':
       "It's A-B <C Tool_use {D|It'S Tool_Use",
+    "{{ '²'.isdigit() }}{{ '²'.isdecimal() }}{{ '½'.isdigit() }}{{ '٣'.isdigit() }}": "TrueFalseFalseTrue",
+    "{{ '1_000' | int }}|{{ '1_0.5' | float }}|{{ '1__0' | int }}": "1000|10.5|0",
+    "{{ messages[0] | attr('role') is defined }}{{ 'a' | attr('upper') is defined }}": "FalseTrue",
     "[{{ '\na\n\nb' | indent(2, true) }}]": "[  \n  a\n\n  b]",
   },
   "white space and characters of Python": {
@@ -140,6 +143,8 @@ describe("what Python refuses", () => {
     "{{ range(stop=3) }}": /the argument "stop" is unknown/,
     "{{ 'a' is nosuch }}": /the test "nosuch" is unknown/,
     "{{ 'a' * 99999999 }}{{ 9 ** 99999 }}": /a text of 99999999 characters/,
+    "{{ '{:>{w}}'.format('a', w=4) }}": /a format with \{ within or alone/,
+    "{{ 9007199254740993 }}": /a whole number beyond 2⁵³/,
     "{{ 9 ** 99999 }}": /too large/,
   };
   for (const [source, says] of Object.entries(refused))

@@ -7,6 +7,13 @@ import { writeText } from "./written.ts";
 const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 const SPACES = new RegExp(`[${SPACE}]+`, "g");
 const [FIRST_SPACES, LAST_SPACES] = [new RegExp(`^[${SPACE}]+`), new RegExp(`[${SPACE}]+$`)];
+/** What Python takes for digits: decimals, and those that are raised, lowered, in circles or followed by a sign. */
+const DIGITS = new RegExp(
+  "[\\p{Nd}\\xb2\\xb3\\xb9\\u1369-\\u1371\\u19da\\u2070\\u2074-\\u2079\\u2080-\\u2089\\u2460-\\u2468\\u2474-\\u247c" +
+    "\\u2488-\\u2490\\u24ea\\u24f5-\\u24fd\\u24ff\\u2776-\\u277e\\u2780-\\u2788\\u278a-\\u2792\\u{10a40}-\\u{10a43}" +
+    "\\u{10e60}-\\u{10e68}\\u{11052}-\\u{1105a}\\u{1f100}-\\u{1f10a}]",
+  "u",
+);
 /** Python's line boundaries. */
 const LINE_ENDS = new RegExp("\\r\\n|[\\n-\\r\\x1c-\\x1e\\x85\\u2028\\u2029]");
 
@@ -132,7 +139,8 @@ type Method = (text: string, args: Arguments, check: (length: number) => void) =
 function format(text: string, args: Arguments): string {
   const [places, named] = [args.places(), args.named()];
   let place = 0;
-  return text.replace(/\{\{|\}\}|\{([^{}]*)\}/g, (directive, name: string | undefined) => {
+  return text.replace(/\{\{|\}\}|\{([^{}]*)\}|[{}]/g, (directive, name: string | undefined) => {
+    if (directive.length === 1) throw new Error(`a format with ${directive} within or alone is not known`);
     if (name === undefined) return directive[0]!;
     if (!/^\w*$/.test(name)) throw new Error(`format ${directive} is unknown`);
     const isPlace = /^\d*$/.test(name);
@@ -208,7 +216,8 @@ const METHODS: Readonly<Record<string, Method>> = {
     check(texts.reduce((sum, one) => sum + one.length + text.length, 0));
     return texts.join(text);
   },
-  isdigit: hasOnly(/\p{Nd}/u),
+  isdecimal: hasOnly(/\p{Nd}/u),
+  isdigit: hasOnly(DIGITS),
   isnumeric: hasOnly(/\p{N}/u),
   isalpha: hasOnly(/\p{L}/u),
   isalnum: hasOnly(/[\p{L}\p{N}]/u),

@@ -240,6 +240,18 @@ describe("createTokenizer()", () => {
     assert.equal(tokenizer.decode(ids), "h ω łódź");
   });
 
+  test("takes no added token for a part of a word", () => {
+    const vocab = { "[UNK]": 0, a: 1, "##b": 2, "##a": 3 };
+    const model = { type: "WordPiece", vocab, unk_token: "[UNK]", continuing_subword_prefix: "##" };
+    const added = [{ id: 4, content: "ab", single_word: true }];
+    const none = { normalizer: null, post_processor: null, decoder: null };
+    const tokenizer = createTokenizer({
+      tokenizer: { ...none, model, pre_tokenizer: { type: "BertPreTokenizer" }, added_tokens: added },
+      config: {},
+    });
+    assert.deepEqual(tokenizer.encode("ab aba"), [4, 1, 2, 3]);
+  });
+
   test("takes a decoder that lists steps of another kind alone for one without steps, as the library does", () => {
     const decoder = { type: "Sequence", normalizers: [] };
     const odd = createTokenizer({ ...files, tokenizer: { ...files.tokenizer, decoder } });
@@ -251,6 +263,11 @@ describe("createTokenizer()", () => {
     assert.throws(() => createTokenizer({ ...files, tokenizer: { ...files.tokenizer, normalizer } }), {
       message: /Unknown Normalizer type: Nmt/,
       hint: /Choose a model whose tokenizer does not need it/,
+    });
+    const model = { ...(files.tokenizer["model"] as object), continuing_subword_prefix: "##" };
+    assert.throws(() => createTokenizer({ ...files, tokenizer: { ...files.tokenizer, model } }), {
+      message: /model\.continuing_subword_prefix is "##", expected none where type is BPE/,
+      hint: /Choose a model whose tokenizer does without it/,
     });
   });
 

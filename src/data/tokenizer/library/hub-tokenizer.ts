@@ -81,7 +81,7 @@ function withFile<T>(verb: string, work: () => T): T {
       hint:
         cause instanceof OutOfTime
           ? "Split the text into shorter ones, or use a tokenizer whose patterns need less time."
-          : /^Unknown \w+ type/.test(found)
+          : /^Unknown \w+ type|continuing_subword_prefix/.test(found)
             ? "Choose a model whose tokenizer does not need it: graft has no such component."
             : "Use the unchanged tokenizer.json and tokenizer_config.json of the model.",
       cause,

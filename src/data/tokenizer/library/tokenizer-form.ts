@@ -13,6 +13,9 @@ export function requireTokenizerForm({ tokenizer, tokens }: TokenizerFiles): voi
   const { type = null, merges = [] } = model;
   if (type !== null && !KINDS.includes(type as string))
     throw wrong("model.type", type, `one of ${KINDS.join(", ")}`);
+  const { continuing_subword_prefix: prefix = null } = model;
+  if (type === "BPE" && prefix !== null && prefix !== "")
+    throw wrong("model.continuing_subword_prefix", prefix, "none where type is BPE");
   // Of a file that lists its tokens the vocabulary is made when it is asked for.
   if (!tokens) requireVocabulary(model["vocab"], type);
   if (!Array.isArray(merges) || !merges.every(isMerge))

@@ -1,6 +1,6 @@
 /**
  * @file What a vocabulary does not have: a word, or characters next to each other within one, are one unknown token. Where there is
- * no such token, characters are left out before those beside them are merged.
+ * no such token, characters are left out before those beside them are merged. Tokens that were added are no parts of words.
  */
 import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 
@@ -8,6 +8,8 @@ import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 export interface UnknowingModel {
   unk_token_id?: number | undefined;
   readonly tokens_to_ids: ReadonlyMap<string, number>;
+  /** Makes tokens of words. */
+  encode(words: readonly string[]): string[];
   /** Whether unknown characters are put together. */
   readonly fuse_unk?: boolean;
   /** Makes tokens of a word by merging its characters. */
@@ -27,10 +29,20 @@ export function useUnknownParts(
   if (type === "WordLevel") model.unk_token_id = model.tokens_to_ids.get(String(unknown));
   const { byte_fallback: hasBytes, continuing_subword_prefix: prefix, end_of_word_suffix: suffix } = settings;
   if (model.bpe && !unknown && !hasBytes && !prefix && !suffix) leaveOutUnknown(model, model.bpe.bind(model));
+  if (type === "WordPiece") leaveOutAdded(model, settings["vocab"]);
   if (model.fuse_unk !== true) return;
   // The library puts those of words next to each other together too.
   const tokensOf = model._call.bind(model);
   model._call = (words) => words.flatMap((word) => tokensOf([word]));
+}
+
+/** The library looks for parts of words among its tokens, to which it has put those that were added. */
+function leaveOutAdded(model: UnknowingModel, vocabulary: unknown): void {
+  const isOwn = (token: string): boolean => Object.hasOwn(Object(vocabulary) as object, token);
+  const own = [...model.tokens_to_ids].filter(([token]) => isOwn(token));
+  if (own.length === model.tokens_to_ids.size) return;
+  const splitting = Object.create(model, { tokens_to_ids: { value: new Map(own) } }) as UnknowingModel;
+  model.encode = model.encode.bind(splitting);
 }
 
 function leaveOutUnknown(model: UnknowingModel, tokensOf: (word: string) => string[]): void {
