@@ -225,7 +225,7 @@ describe("toExample() of a conversation", () => {
 
   test("says when a turn cannot be found in the rendered text", () => {
     assert.throws(
-      () => show(conversation, "{{ messages[0].content }}<|im_end|>"),
+      () => show(conversation, "{{ messages | length }} {{ messages[0].content }}<|im_end|>"),
       (error: unknown) =>
         error instanceof UsageError &&
         error.code === "usage/chat-template" &&
