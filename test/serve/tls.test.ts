@@ -14,6 +14,7 @@ import { listen } from "../../src/server/listening/listen.ts";
 import { readTls } from "../../src/server/listening/tls-files.ts";
 import { runMain } from "../process/run-main.ts";
 import { temporaryFolder } from "../tiny/model.ts";
+import { exchange, openSocket } from "./raw-socket.ts";
 import { makeSelfSigned } from "./self-signed.ts";
 import { serveTiny } from "./tiny-server.ts";
 
@@ -51,6 +52,17 @@ test("a client that trusts the certificate is answered, one that speaks plain HT
   assert.equal(answer.statusCode, 200);
   assert.match(await text(answer), /"completion_tokens":3/);
   await assert.rejects(fetch(url.replace("https", "http")));
+});
+
+test("who does not begin with a handshake is cut off after a while, and does not keep a server from stopping", async () => {
+  const options = { host: "127.0.0.1", port: 0, readTls: () => readTls(cert, key) };
+  const hasty = await listen(new Hono(), { ...options, clientTimeoutMs: 100 });
+  assert.equal(await exchange(hasty.url, ""), "");
+  await hasty.stop(0);
+  const patient = await listen(new Hono(), options);
+  const silent = await openSocket(patient.url);
+  await patient.stop(0);
+  silent.destroy();
 });
 
 test("a renewed certificate is taken up, once its key is there", async () => {

@@ -57,6 +57,8 @@ export function boundClients(server: Server, clientTimeoutMs: number): void {
       socket.end(answerTo(code), () => socket.destroy());
     else socket.destroy();
   };
+  // What is written before the handshake is never sent, so there nothing is told.
+  server.prependListener("tlsClientError", (_, socket: Duplex) => socket.destroy());
   server.on("connect", (_, socket) => end(NO_PROXY, socket));
   // Node answers what is expected beyond 100-continue with no body.
   server.on("checkExpectation", (request, answer) => server.emit("request", request, answer));

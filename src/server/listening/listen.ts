@@ -4,7 +4,7 @@
 import { once } from "node:events";
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
-import type { AddressInfo } from "node:net";
+import type { AddressInfo, Socket } from "node:net";
 import { getRequestListener } from "@hono/node-server";
 import type { Hono } from "hono";
 import { FailedError } from "../../errors.ts";
@@ -122,6 +122,12 @@ function listenerOf(app: Hono): (request: IncomingMessage, answer: ServerRespons
 /** Keeps account of what a server answers, from now on. */
 function stopperOf(server: Server): Listening["stop"] {
   const open = new Set<ServerResponse>();
+  // Node's own list lacks those that have not done the handshake of TLS.
+  const sockets = new Set<Socket>();
+  server.on("connection", (socket: Socket) => {
+    sockets.add(socket);
+    socket.once("close", () => sockets.delete(socket));
+  });
   let isStopping = false;
   server.prependListener("request", (_, answer) => {
     answer.shouldKeepAlive &&= !isStopping;
@@ -131,7 +137,9 @@ function stopperOf(server: Server): Listening["stop"] {
   });
   return async (graceMs, work) => {
     isStopping = true;
-    const cut = (): void => server.closeAllConnections();
+    const cut = (): void => {
+      for (const socket of sockets) socket.destroy();
+    };
     const end = performance.now() + graceMs;
     const timer = setTimeout(cut, graceMs);
     // Clients keep connections open for their next request, which will not come.
