@@ -223,14 +223,23 @@ test("files keep their names as words, and lie where the server says", async () 
     assert.match(await upload(name), /^HTTP\/1\.1 (200|400)/);
   }
   assert.ok(!existsSync(join(root, "escaped.jsonl")) && !existsSync("/tmp/escaped.jsonl"));
-  // As curl writes quotes; what looks so in the file stays.
-  const data = `{"text": "\\"ka\\""}\n`;
-  const quoted = `--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfine-tune\r\n--b\r\nContent-Disposition: form-data; name="file"; filename="ä \\"b\\".jsonl"\r\n\r\n${data}\r\n--b--\r\n`;
+  // As curl writes quotes; what looks so in the file stays. A boundary is one where it is all that a line has.
+  const part = (head: string, content: string): string =>
+    `--b\r\nContent-Disposition: form-data; ${head}\r\n\r\n${content}\r\n`;
+  const purpose = part('name="purpose"', "fine-tune");
+  const data = `"\\"ka\\"" --b\r\n--bb\r\n--b ka--b--\r\n`;
+  const file = part('name="file"; filename="ä \\"b\\".txt"', data);
   const headers = { "content-type": "multipart/form-data; boundary=b" };
-  const answer = await fetch(`${url}/v1/files`, { method: "POST", body: quoted, headers });
+  const send = (body: string): Promise<Response> =>
+    fetch(`${url}/v1/files`, { method: "POST", body: `${body}--b--\r\n`, headers });
+  const answer = await send(purpose + file);
   const { id: quotedId, filename } = (await answer.json()) as { id: string; filename: string };
-  assert.equal(filename, 'ä "b".jsonl');
+  assert.equal(filename, 'ä "b".txt');
   assert.equal(await (await fetch(`${url}/v1/files/${quotedId}/content`)).text(), data);
+  for (const twice of [file, purpose]) {
+    const refused = await send(purpose + file + twice);
+    assert.match(await refused.text(), /(file|purpose) is given more than once.*"param":"\1"/);
+  }
   for (const folder of readdirSync(files)) {
     assert.ok(readdirSync(join(files, folder)).every((name) => /^(file\.json|data\.\w+)$/.test(name)));
   }

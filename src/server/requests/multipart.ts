@@ -1,31 +1,56 @@
 /**
- * @file Reads forms with files (RFC 7578) as browsers send them. It also reads those of curl, which writes a quote in a
- * name as `\"`.
+ * @file Reads forms with files (RFC 7578). Each is written anew, as the library reads it, because that takes a boundary for one in the
+ * middle of a line too, where a file may hold it (RFC 2046, 5.1.1), and quotes in names only as browsers write them, `%22`,
+ * where curl writes `\"`.
  */
 
 /** A quote in a name, which neither ends it nor the line. */
 const ESCAPED_QUOTE = /\\"(?=[^;\r\n])/g;
+/** What stands behind a boundary: the last is marked, blanks behind others mean nothing. */
+const BEHIND = /^(?:--|([ \t]*)\r\n)/;
+const MAX_BLANKS = 64;
+/** No form here has as many, and a body has room for a million. */
+const MAX_PARTS = 32;
 
 /** Reads a multipart form; null: it is none. */
 export async function readForm(bytes: Uint8Array<ArrayBuffer>, type = ""): Promise<FormData | null> {
   if (!/^multipart\/form-data\b/i.test(type)) return null;
-  const parse = (body: Blob | Uint8Array<ArrayBuffer>): Promise<FormData | null> =>
-    new Response(body, { headers: { "content-type": type } }).formData().catch(() => null);
-  return (await parse(bytes)) ?? (await parse(withPlainQuotes(bytes, type)));
+  const [, boundary] = /boundary="?([^";]+)/i.exec(type) ?? [];
+  if (boundary === undefined) return null;
+  const parts = partsOf(Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length), boundary.trim());
+  if (parts === null) return null;
+  const own = crypto.randomUUID();
+  const pieces = parts.flatMap((part) => [`--${own}`, ...withPlainQuotes(part), "\r\n"]);
+  const headers = { "content-type": `multipart/form-data; boundary=${own}` };
+  return await new Response(new Blob([...pieces, `--${own}--\r\n`]), { headers })
+    .formData()
+    .catch(() => null);
 }
 
-/** Has quotes in the headers of parts written as browsers do, `%22`, the one way that is read. */
-function withPlainQuotes(bytes: Uint8Array<ArrayBuffer>, type: string): Blob {
-  // A character a byte, so that places are the same.
-  const text = new TextDecoder("latin1").decode(bytes);
-  const begin = `--${/boundary="?([^";]+)/i.exec(type)?.[1] ?? ""}\r\n`;
-  const pieces: (Uint8Array<ArrayBuffer> | string)[] = [];
-  let place = 0;
-  for (let at = text.indexOf(begin); at >= 0; at = text.indexOf(begin, at + begin.length)) {
-    for (const { index } of text.slice(at, text.indexOf("\r\n\r\n", at)).matchAll(ESCAPED_QUOTE)) {
-      pieces.push(bytes.subarray(place, at + index), "%22");
-      place = at + index + 2;
-    }
+/** What stands between the boundaries, each with the line end before its headers; null: the last is missing, or parts are too many. */
+function partsOf(body: Buffer<ArrayBuffer>, boundary: string): Buffer<ArrayBuffer>[] | null {
+  const mark = Buffer.from(`\r\n--${boundary}`, "latin1");
+  const parts: Buffer<ArrayBuffer>[] = [];
+  let begin: number | null = null;
+  // The first has no line before it.
+  const first = mark.subarray(2).equals(body.subarray(0, mark.length - 2)) ? -2 : body.indexOf(mark);
+  for (let at = first; at !== -1; at = body.indexOf(mark, at + mark.length)) {
+    const end = at + mark.length;
+    const behind = BEHIND.exec(body.toString("latin1", end, end + MAX_BLANKS));
+    if (behind === null) continue;
+    if (begin !== null) parts.push(body.subarray(begin, at));
+    const [, blanks] = behind;
+    if (blanks === undefined) return parts;
+    if (parts.length === MAX_PARTS) return null;
+    begin = end + blanks.length;
   }
-  return new Blob([...pieces, bytes.subarray(place)]);
+  return null;
+}
+
+/** Headers and content of a part. */
+function withPlainQuotes(part: Buffer<ArrayBuffer>): Buffer<ArrayBuffer>[] {
+  const end = Math.max(0, part.indexOf("\r\n\r\n"));
+  // A character a byte.
+  const headers = part.toString("latin1", 0, end).replaceAll(ESCAPED_QUOTE, "%22");
+  return [Buffer.from(headers, "latin1"), part.subarray(end)];
 }

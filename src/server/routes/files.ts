@@ -30,6 +30,9 @@ export const uploadFile = defineRoute({
     const { files } = requireJobs(state);
     const form = await readForm(bytes, context.req.header("content-type"));
     if (form === null) refuse("Expected a multipart form with file and purpose", "file");
+    for (const key of Object.keys(UPLOAD.shape)) {
+      if (form.getAll(key).length > 1) refuse(`${key} is given more than once, expected once`, key);
+    }
     const [file, purpose] = [form.get("file"), form.get("purpose")];
     if (!(file instanceof File))
       refuse("file is missing: expected a part of the form with a file name", "file");
