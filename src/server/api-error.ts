@@ -105,10 +105,14 @@ function answer(
 /** Answers a request that fails; what its client cannot help is told to who runs the server. */
 export function answerFault(
   thrown: unknown,
-  state: { readonly named: (text: string) => string; readonly onError: (error: unknown) => void },
+  state: {
+    readonly named: (text: string) => string;
+    readonly onError: (error: unknown, requestId: string) => void;
+  },
+  requestId: string,
 ): ReturnType<typeof errorAnswer> {
   const answered = errorAnswer(thrown, (text) => state.named(text));
   const untold = thrown instanceof ApiError ? thrown.cause : thrown;
-  if (answered.status >= 500 && untold !== undefined) state.onError(untold);
+  if (answered.status >= 500 && untold !== undefined) state.onError(untold, requestId);
   return answered;
 }

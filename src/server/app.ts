@@ -4,6 +4,7 @@
  */
 import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
+import { requestId } from "hono/request-id";
 import type { ContentfulStatusCode } from "hono/utils/http-status";
 import { keysOf } from "./access/access.ts";
 import { Admission, type AdmissionOptions } from "./access/admission.ts";
@@ -12,11 +13,14 @@ import { BodyReader } from "./requests/read-body.ts";
 import { type Route, parseBody, parseValues } from "./route.ts";
 import type { ServerState } from "./server-state.ts";
 
+/** Characters of an id that a client gives its request. */
+const MAX_ID = 128;
 const NO_BYTES = new Uint8Array(0);
 
 /** Puts the routes of a server together. */
 export function createApp(state: ServerState, routes: readonly Route[], options: AdmissionOptions): Hono {
   const app = new Hono();
+  app.use(requestId({ limitLength: MAX_ID }));
   const origins = options.corsOrigins;
   if (origins.length > 0) {
     // In a list it would be an origin of that name. Pages read limits too, and when to come again.
@@ -39,7 +43,7 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
     });
   }
   const answer = (error: Error, context: Context): Response => {
-    const { status, body } = answerFault(error, state);
+    const { status, body } = answerFault(error, state, context.get("requestId"));
     const retrySeconds = error instanceof ApiError ? error.retrySeconds : null;
     if (retrySeconds !== null) context.header("retry-after", `${retrySeconds}`);
     if (status === 401) context.header("www-authenticate", "Bearer");

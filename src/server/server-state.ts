@@ -17,7 +17,7 @@ interface ServerStateParts {
   readonly metrics: ServerMetrics;
   readonly limits: Limits;
   /** Is told of errors that are nobody's fault but ours. */
-  readonly onError: (error: unknown) => void;
+  readonly onError: (error: unknown, requestId: string) => void;
   /** The folder from which clients may load adapters; null: they may load none. */
   readonly adapterRoot: AdapterRoot | null;
   /** What time it is, in milliseconds. */

@@ -3,6 +3,7 @@
  * named by its type.
  */
 import type { Context } from "hono";
+import type {} from "hono/request-id";
 import { streamSSE } from "hono/streaming";
 import { type ErrorBody, answerFault } from "./api-error.ts";
 import type { ServerState } from "./server-state.ts";
@@ -34,7 +35,7 @@ export function sendEvents(
     try {
       await write(send, AbortSignal.any([gone.signal, context.req.raw.signal]));
     } catch (error) {
-      const { body } = answerFault(error, state);
+      const { body } = answerFault(error, state, context.get("requestId"));
       for (const event of tellError?.(body) ?? [body]) await send(event);
     } finally {
       done();

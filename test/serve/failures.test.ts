@@ -66,6 +66,7 @@ async function failuresOf(
     const sent = method ?? route.method.toUpperCase();
     const answer = await app.request(path, { method: sent, body: sent === "GET" ? null : body, headers });
     const name = `${sent} ${path}: ${answer.status}`;
+    assert.match(answer.headers.get("x-request-id") ?? "", /^[\w-]{36}$/, name);
     if (answer.ok) assert.ok(sent === "GET", name);
     else {
       seen.add(answer.status);

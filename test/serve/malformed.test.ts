@@ -58,6 +58,7 @@ test("requests that are not HTTP are answered in the same form, and the connecti
   for (const [sent, status] of cases) {
     const received = await exchange(url, sent);
     if (received === "" && sent.includes("x".repeat(20_000))) continue;
+    assert.match(received, /^x-request-id: [\w-]{36}\r$/im, sent);
     assert.notEqual(received, "", sent.slice(0, 80));
     assert.equal(errorOf(received).status, status, sent.slice(0, 80));
   }

@@ -37,6 +37,18 @@ test("a stream holds what the whole answer holds", async () => {
   assert.ok(choice?.logprobs?.content?.every(({ top_logprobs: top }) => top.length === 2));
 });
 
+test("an answer has the id that the client gave its request where that is short and plain, an error has one too", async () => {
+  const idOf = async (headers: Record<string, string>): Promise<string | null | undefined> =>
+    (await client.chat.completions.create(asked, { headers }))._request_id;
+  assert.equal(await idOf({ "x-request-id": "a_b-1" }), "a_b-1");
+  for (const odd of ["a".repeat(129), "a b"]) {
+    assert.match((await idOf({ "x-request-id": odd })) ?? "", /^[\w-]{36}$/);
+  }
+  const stream = client.chat.completions.create({ ...asked, stream: true });
+  assert.match((await stream.withResponse()).request_id ?? "", /^[\w-]{36}$/);
+  await assert.rejects(client.models.retrieve("none"), { status: 404, requestID: /^[\w-]{36}$/ });
+});
+
 test("adapters are loaded, asked for by their name, and forgotten", async () => {
   const load = (name: string): Promise<unknown> =>
     client.post("/load_lora_adapter", { body: { lora_name: name, lora_path: name } });

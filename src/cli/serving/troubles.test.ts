@@ -1,4 +1,4 @@
-/** @file What requests meet again and again is told once a minute, with its reason once. */
+/** @file What requests meet again and again is told once a minute, with its reason once, and with the id of the first. */
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { FailedError, FormatError } from "../../errors.ts";
@@ -19,18 +19,26 @@ test("a fault that every request meets is told once a minute, another one at onc
     cause,
   });
   const full = new FailedError("failed/write", "Cannot write", { cause: new Error("no space") });
-  for (const error of [away, away, full, away]) tell(error);
+  for (const [i, error] of [away, away, full, away].entries()) tell(error, `r${i}`);
   clock.nowMs += 59_000;
-  tell(away);
+  tell(away, "r4");
   clock.nowMs += 1000;
-  tell(away);
-  const first = "warning: Cannot reach the database: connect ECONNREFUSED";
-  assert.deepEqual(told, [first, "warning: Cannot write: no space", first, first]);
+  tell(away, "r5");
+  const warned = (id: string): string =>
+    `warning: request ${id}: Cannot reach the database: connect ECONNREFUSED`;
+  assert.deepEqual(told, [
+    warned("r0"),
+    "warning: request r2: Cannot write: no space",
+    warned("r3"),
+    warned("r5"),
+  ]);
 });
 
 test("what clients are not told of a file of graft's is told with what to do", () => {
   const { told, tell } = toldFaults();
   const cause = new FormatError("format/file", 'Cannot read keys "k"', { hint: "Add them again." });
-  tell(new Error("The keys cannot be read", { cause }));
-  assert.deepEqual(told, ['warning: The keys cannot be read: Cannot read keys "k". Add them again.']);
+  tell(new Error("The keys cannot be read", { cause }), "r0");
+  assert.deepEqual(told, [
+    'warning: request r0: The keys cannot be read: Cannot read keys "k". Add them again.',
+  ]);
 });

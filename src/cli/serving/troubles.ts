@@ -25,14 +25,14 @@ export function patienceOf(io: CommandIO): Patience {
 }
 
 /** Tells of what requests meet that is no client's fault on standard error. */
-export function faultsTo(io: CommandIO, nowMs: () => number): (error: unknown) => void {
+export function faultsTo(io: CommandIO, nowMs: () => number): (error: unknown, requestId: string) => void {
   let [last, toldMs] = ["", -Infinity];
-  return (error) => {
+  return (error, requestId) => {
     const fault = describeFault(error);
     const sinceMs = Math.abs(nowMs() - toldMs);
     if (fault === last && sinceMs < QUIET_MS) return;
     [last, toldMs] = [fault, nowMs()];
-    warn(fault, io);
+    warn(`request ${requestId}: ${fault}`, io);
   };
 }
 

@@ -91,6 +91,7 @@ function answerTo(fault: string): string {
     `HTTP/1.1 ${status} ${REASONS[status] ?? "Error"}`,
     "content-type: application/json",
     `content-length: ${Buffer.byteLength(text)}`,
+    `x-request-id: ${crypto.randomUUID()}`,
     "connection: close",
     "",
     text,

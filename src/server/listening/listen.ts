@@ -108,7 +108,7 @@ export async function listen(app: Hono, options: ListenOptions): Promise<Listeni
 function listenerOf(app: Hono): (request: IncomingMessage, answer: ServerResponse) => void {
   const errorHandler = (): Response => {
     const { status, body } = errorAnswer(noAddress());
-    return Response.json(body, { status });
+    return Response.json(body, { status, headers: { "x-request-id": crypto.randomUUID() } });
   };
   const answer = getRequestListener(app.fetch, { errorHandler });
   return (incoming, outgoing) => {
