@@ -3,7 +3,6 @@
  * named by its type.
  */
 import type { Context } from "hono";
-import type {} from "hono/request-id";
 import { streamSSE } from "hono/streaming";
 import { type ErrorBody, answerFault } from "./api-error.ts";
 import type { ServerState } from "./server-state.ts";

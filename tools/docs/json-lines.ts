@@ -107,7 +107,12 @@ export const JSON_LINES: readonly JsonLine[] = [
     says: "a question, before and after training",
     keys: "question, before, after, reference",
   },
-  { event: "command", by: "chat", says: "a command (a line that begins with a slash) was run", keys: "line, text" },
+  {
+    event: "command",
+    by: "chat",
+    says: "a command (a line that begins with a slash) was run",
+    keys: "line, text",
+  },
   {
     event: "example",
     by: "data show",

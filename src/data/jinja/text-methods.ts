@@ -15,7 +15,8 @@ const DIGITS = new RegExp(
   "u",
 );
 /** Python's line boundaries. */
-const LINE_ENDS = new RegExp("\\r\\n|[\\n-\\r\\x1c-\\x1e\\x85\\u2028\\u2029]");
+const LINE_END = "\\n-\\r\\x1c-\\x1e\\x85\\u2028\\u2029";
+const LINE_ENDS = new RegExp(`\\r\\n|[${LINE_END}]`);
 
 /** Ends of a text at which characters are taken away. */
 type Ends = "both" | "start" | "end";

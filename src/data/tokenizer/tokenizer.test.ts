@@ -248,6 +248,7 @@ describe("createTokenizer()", () => {
     const tokenizer = createTokenizer({
       tokenizer: { ...none, model, pre_tokenizer: { type: "BertPreTokenizer" }, added_tokens: added },
       config: {},
+      chatTemplate: null,
     });
     assert.deepEqual(tokenizer.encode("ab aba"), [4, 1, 2, 3]);
   });

@@ -66,8 +66,9 @@ export class Generator {
   readonly engine: ServingEngine;
   #held: HeldAdapter | null = null;
   #isBusy = false;
-  /** Ends when all switches that were asked for are made, or have failed. */
-  #lastSwitch: Promise<void> = Promise.resolve();
+  /** Switches that were asked for, and which of them was made: a later one may be made before. */
+  #numAsked = 0;
+  #lastSwitch = 0;
 
   private constructor(engine: ServingEngine) {
     this.engine = engine;
@@ -106,21 +107,20 @@ export class Generator {
 
   /**
    * Switches to another adapter of the same base, or to the base alone; what was cached with it is forgotten. Adapters of
-   * equal structure share programs, so that between them nothing is loaded, computed or compiled. One after another: of several
-   * the last that was asked for is had.
-   * @throws UsageError "usage/state" while a generation is in work, "usage/adapter" for an adapter of another base
+   * equal structure share programs, so that between them nothing is loaded, computed or compiled. Of several at
+   * once the last that was asked for is had.
+   * @throws UsageError "usage/state" while a generation is in progress, "usage/adapter" for an adapter of another base
    */
   async switchTo(adapter: Adapter | null): Promise<void> {
     checkArguments("switchTo", ADAPTER, { adapter });
     this.#refuseBusy("switch adapters");
-    const switched = this.#lastSwitch.then(async () => {
-      await requireOwnBase(this.session.base, [adapter]);
-      const held = await this.engine.adapters.hold(adapter);
-      this.#refuseBusy("switch adapters");
-      this.#held = held;
-    });
-    this.#lastSwitch = switched.catch(() => {});
-    await switched;
+    const asked = ++this.#numAsked;
+    await requireOwnBase(this.session.base, [adapter]);
+    const held = await this.engine.adapters.hold(adapter);
+    this.#refuseBusy("switch adapters");
+    if (asked < this.#lastSwitch) return;
+    this.#lastSwitch = asked;
+    this.#held = held;
   }
 
   #refuseBusy(what: string): void {
