@@ -20,7 +20,7 @@ test("a full disk is told as such, whichever way the database says it", async ()
       await assert.rejects(call, (told) => {
         assert.ok(told instanceof GraftError);
         assert.equal(told.code, "failed/database");
-        assert.match(told.message, /no space left on device, expected room/i);
+        assert.match(told.message, /no space left on device, expected space/i);
         assert.match(told.hint ?? "", /Free some space/);
         return true;
       });

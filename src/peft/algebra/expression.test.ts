@@ -89,7 +89,7 @@ describe("parseExpression() refuses", () => {
     assert.throws(() => parseExpression("0.6*sale", ["sales", "toxic"]), {
       code: "usage/combine",
       message: /"sale" at character 5 of "0\.6\*sale": expected one of sales, toxic/,
-      hint: /nearest name is "sales"/,
+      hint: /Did you mean "sales"/,
     });
     assert.throws(() => parseExpression("zzzzzzzz", ["a"]), { hint: /--adapter zzzzzzzz=/ });
   });
@@ -97,7 +97,7 @@ describe("parseExpression() refuses", () => {
   test("a difference without spaces, with how to write it", () => {
     assert.throws(() => parseExpression("a-b", ["a", "b"]), { hint: /with spaces: a - b\.$/ });
     assert.throws(() => parseExpression("0.3*a-0.7*b", ["a", "b"]), { hint: /with spaces: a - 0\.7\.$/ });
-    assert.throws(() => parseExpression("run-2", ["run", "run-1"]), { hint: /nearest name is "run-1"/ });
+    assert.throws(() => parseExpression("run-2", ["run", "run-1"]), { hint: /Did you mean "run-1"/ });
   });
 
   test("adapters that are given and not used", () => {
