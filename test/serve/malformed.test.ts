@@ -148,7 +148,7 @@ test("JSON that cannot be read says where, values that do not fit say which", as
     ['{"model": "tiny", "prompt": "ka", "__proto__": {"stream": true}}', "invalid_value", "__proto__", /./],
     [`{"model": "${"m".repeat(50_000)}", "prompt": "ka"}`, "invalid_value", "model", /./],
     [`{"model": "tiny", "prompt": ${"[".repeat(40_000)}}`, "invalid_json", null, /position/],
-    [`{"model": ${"[".repeat(40_000)}${"]".repeat(40_000)}}`, "invalid_json", null, /256 deep/],
+    [`{"model": ${"[".repeat(40_000)}${"]".repeat(40_000)}}`, "invalid_json", null, /256 levels deep/],
     ['{"model": "tiiny", "prompt": "ka"}', "model_not_found", "model", /did you mean "tiny"/],
   ];
   for (const [body, code, param, message] of cases) {
