@@ -13,10 +13,15 @@ import { add, mul, sub } from "../graph/ops/pointwise/elementwise.ts";
 import { decayed } from "./moving-average.ts";
 import type { Optimizer } from "./optimizer.ts";
 
-const options = z.strictObject({
-  momentum: z.number().min(0).lt(1).default(0.9).describe("decay of the momentum"),
-  nesterov: z.boolean().default(false).describe("use Nesterov momentum"),
-});
+const options = z
+  .strictObject({
+    momentum: z.number().min(0).lt(1).default(0.9).describe("decay of the momentum"),
+    nesterov: z.boolean().default(false).describe("use Nesterov momentum"),
+  })
+  .refine(({ momentum, nesterov }) => !nesterov || momentum > 0, {
+    path: ["nesterov"],
+    message: "expected false, as there is no momentum",
+  });
 type SgdOptions = z.infer<typeof options>;
 
 export const sgd: Optimizer<SgdOptions, "momentum", never> = {

@@ -83,6 +83,10 @@ describe("parseTrainOptions()", () => {
       message({ objective: "dpo", lossType: "ipo", labelSmoothing: 0.1 }),
       "labelSmoothing is 0.1, expected 0 unless the loss is sigmoid",
     );
+    assert.equal(
+      message({ optimizer: "sgd", momentum: 0, nesterov: true }),
+      "nesterov is true, expected false, as there is no momentum",
+    );
     assert.equal(message({ load_in_4bit: true }), "load_in_4bit is not a setting");
     assert.equal(message({ output: "" }), 'output is "", expected a path');
     for (const residentMemory of [200, "200"])
