@@ -313,6 +313,11 @@ describe("what a run refuses before it begins, a plan refuses in the same words"
       /Cannot train a new classification head with method "bitfit": it does not train score\.weight/,
     ],
     [
+      "turns that are chosen where none are",
+      ["--objective", "dpo", "--train-on", "last-assistant"],
+      /Cannot use --train-on last-assistant with objective "dpo"/,
+    ],
+    [
       "samples of a model that tells classes",
       ["--samples", data, ...classes],
       /Cannot write samples: the model is for sequence-classification, .*\nhint: Leave --samples out\.$/m,

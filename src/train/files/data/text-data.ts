@@ -18,6 +18,7 @@ import type { Model } from "../../../models/model.ts";
 import { requireReadable } from "../../loop/readable.ts";
 import type { Objective } from "../../objective.ts";
 import type { SizedOptions } from "../../settings/options.ts";
+import { SETTINGS } from "../../settings/setting-groups.ts";
 import { namesOf } from "./data-names.ts";
 import { hashTokenizer } from "./tokenizer-hash.ts";
 import { type Learner, type ReadingHooks, type RunData, joinHeldOut, sourcesOf } from "./run-data.ts";
@@ -91,9 +92,12 @@ function rowsOf(
   };
 }
 
-/** @throws UsageError "usage/flag" for rows that are longer than the model takes, or packed where they must not be */
+/**
+ * @throws UsageError "usage/flag" for rows that are longer than the model takes, or packed where they must not be, and for a
+ * choice of turns where none are chosen
+ */
 export function requireFit(
-  { maxLength, packing }: SizedOptions,
+  { maxLength, packing, trainOn }: SizedOptions,
   { maxPositions }: Model,
   objective: Objective,
 ): void {
@@ -104,7 +108,15 @@ export function requireFit(
       { hint: `Choose a max length of at most ${maxPositions}.` },
     );
   }
-  if (packing && DATA_KINDS[objective.rows].isCompared) {
+  const { isCompared, problem } = DATA_KINDS[objective.rows];
+  if (trainOn !== SETTINGS.trainOn.parse(undefined) && (isCompared || problem !== null)) {
+    throw new UsageError(
+      "usage/flag",
+      `Cannot use --train-on ${trainOn} with objective "${objective.name}": it chooses turns of conversations that are learned as they are`,
+      { hint: "Leave --train-on out, or choose another objective." },
+    );
+  }
+  if (packing && isCompared) {
     throw new UsageError(
       "usage/flag",
       `Cannot pack rows for objective "${objective.name}": answers that are compared must stay together`,
