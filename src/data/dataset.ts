@@ -158,9 +158,10 @@ export class UnitReader<K extends DataKindName = "text"> {
     const fitting = isLong ? (overlong === "drop" ? null : this.#kind.fit(unit, this.#options)) : unit;
     this.#counts.longest = Math.max(this.#counts.longest, longest);
     if (fitting === null || !this.#kind.isUseful(fitting)) this.#counts.numDropped++;
+    else if (fitting === unit) this.#keep(unit);
     else {
-      this.#keep(fitting);
-      if (fitting !== unit) this.#counts.numTruncated++;
+      this.#keep({ ...fitting, isCut: true });
+      this.#counts.numTruncated++;
     }
   }
 }

@@ -22,7 +22,7 @@ export interface StartEvent {
   readonly tokens: number;
   /** Those of them that are learned. */
   readonly trained_tokens: number;
-  /** Examples that lost tokens to `max_length`. */
+  /** Examples that lost tokens to `max_length`; those that are held out are not counted. */
   readonly truncated_examples: number;
   /** Examples left out, as `max_length` tokens left nothing to learn. */
   readonly dropped_examples: number;

@@ -138,4 +138,14 @@ describe("data that cannot be trained on", () => {
     assert.equal(lossesOf(events).length, 1);
     assert.ok(readdirSync(`${folder}/cut`).includes("adapter_model.safetensors"));
   });
+
+  test("examples that are held out are not counted among those to train on that were cut", async () => {
+    const rows = [1, 2, 3, 4].map((i) => JSON.stringify({ text: `${i}${"b".repeat(200)}` }));
+    const data = file("all-long.jsonl", ...rows);
+    const output = `${folder}/cut-held-out`;
+    const { events } = await runTiny({ model, data, output, steps: 1, evalShare: 0.75 });
+    const [start] = events.filter(({ event }) => event === "start");
+    assert.ok(start?.event === "start");
+    assert.deepEqual([start.examples, start.held_out_examples, start.truncated_examples], [1, 3, 1]);
+  });
 });

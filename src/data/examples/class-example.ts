@@ -18,6 +18,8 @@ export interface ClassExample {
   /** Where the second of two texts begins, whose tokens are of type 1; absent: there is one text. */
   readonly secondAt?: number;
   readonly source: RowSource;
+  /** It lost tokens to maxLength. */
+  readonly isCut?: true;
 }
 
 /** What a classifier says of its classes. */

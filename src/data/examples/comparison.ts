@@ -30,6 +30,8 @@ export interface ComparedExample extends Example {
 export interface Comparison {
   readonly sequences: readonly ComparedExample[];
   readonly source: RowSource;
+  /** One of them lost tokens to maxLength. */
+  readonly isCut?: true;
 }
 
 /** Tokens before the first trained one. */

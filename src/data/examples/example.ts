@@ -26,6 +26,8 @@ export interface Example {
   /** Weight of the loss of predicting each token, 0: none; always 0 for the first token, which nothing predicts. */
   readonly weights: Float32Array;
   readonly source: RowSource;
+  /** It lost tokens to maxLength. */
+  readonly isCut?: true;
 }
 
 /** Who is told what the user should know of an example. */

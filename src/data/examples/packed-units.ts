@@ -23,6 +23,8 @@ export interface PackedUnits {
   readonly sequenceEnds: Uint32Array;
   /** [U] */
   readonly lines: Uint32Array;
+  /** [U], 1 for those that lost tokens to maxLength. */
+  readonly cut: Uint8Array;
   /** [U, 3], the class, the position that tells it, and where a second text begins or 0; empty for others. */
   readonly labels: Int32Array;
   /** [U, V], what the outputs are to be, instead of the class; empty for others. */
@@ -73,6 +75,7 @@ export class UnitPacker {
   readonly #roles = new GrowingArray(new Uint8Array(64));
   readonly #sequenceEnds = new GrowingArray(new Uint32Array(64));
   readonly #lines = new GrowingArray(new Uint32Array(64));
+  readonly #cut = new GrowingArray(new Uint8Array(64));
   readonly #labels = new GrowingArray(new Int32Array(64));
   readonly #targets = new GrowingArray(new Float32Array(64));
 
@@ -93,6 +96,7 @@ export class UnitPacker {
     }
     this.#sequenceEnds.push(this.#tokenEnds.length);
     this.#lines.push("source" in unit ? unit.source.line : 0);
+    this.#cut.push("isCut" in unit ? 1 : 0);
   }
 
   #addLabel({ label, labelIndex, secondAt = 0 }: ClassExample): void {
@@ -109,6 +113,7 @@ export class UnitPacker {
       roles: this.#roles.take(),
       sequenceEnds: this.#sequenceEnds.take(),
       lines: this.#lines.take(),
+      cut: this.#cut.take(),
       labels: this.#labels.take(),
       targets: this.#targets.take(),
     };
@@ -117,11 +122,12 @@ export class UnitPacker {
 
 /** Makes units out of packed ones, of a file of this name; they are views of the arrays. */
 export function unpackUnits(packed: PackedUnits, file: string): TrainingUnit[] {
-  const { ids, weights, tokenEnds, roles, sequenceEnds, lines, labels, targets } = packed;
+  const { ids, weights, tokenEnds, roles, sequenceEnds, lines, cut, labels, targets } = packed;
   const numTargets = targets.length / sequenceEnds.length;
   const isCompared = roles.length > 0;
   return Array.from(sequenceEnds, (sequenceEnd, unit) => {
     const source = { file, line: lines[unit]! };
+    const isCut = cut[unit] === 1;
     const first = unit === 0 ? 0 : sequenceEnds[unit - 1]!;
     const sequences: (Example | ClassExample)[] = [];
     for (let s = first; s < sequenceEnd; s++) {
@@ -134,12 +140,12 @@ export function unpackUnits(packed: PackedUnits, file: string): TrainingUnit[] {
         sequences.push({ ids: own, label, labelIndex, ...(secondAt > 0 && { secondAt }), source });
       } else sequences.push({ ids: own, weights: weights.subarray(start, end), source });
     }
-    if (!isCompared) return sequences[0]!;
+    if (!isCompared) return isCut ? { ...sequences[0]!, isCut } : sequences[0]!;
     const compared = sequences.map((sequence, i) => ({
       ...sequence,
       role: COMPARED_ROLES[roles[first + i]!]!,
       group: source.line,
     })) as ComparedExample[];
-    return { sequences: compared, source };
+    return { sequences: compared, source, ...(isCut && { isCut }) };
   });
 }

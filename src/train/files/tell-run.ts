@@ -26,7 +26,7 @@ export function tellStart({ options, base, adapter, data, plan, totalSteps }: Tr
     examples: data.train.length,
     tokens: sequences.reduce((sum, sequence) => sum + exampleLength(sequence), 0),
     trained_tokens: sequences.reduce((sum, sequence) => sum + countLabels(sequence), 0),
-    truncated_examples: data.numTruncated,
+    truncated_examples: data.train.filter((unit) => "isCut" in unit).length,
     dropped_examples: data.numDropped,
     max_length: options.maxLength,
     held_out_examples: data.heldOut?.length ?? null,

@@ -27,7 +27,6 @@ export function readImageData(options: TrainOptions, model: Model): RunData {
     fileHashes: new Map(),
     chatTemplateHash: null,
     tokenizerHash: null,
-    numTruncated: 0,
     numDropped: 0,
     notes: [],
     warnings: [],

@@ -27,7 +27,6 @@ export function longestRows(options: SizedOptions, model: Model, objective: Obje
     train,
     sources: [{ numExamples: train.length, weight: 1 }],
     heldOut: isEvaluated ? train.slice(0, 1) : null,
-    numTruncated: 0,
     numDropped: 0,
     fileHashes: new Map(),
     chatTemplateHash: null,

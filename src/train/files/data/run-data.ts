@@ -25,8 +25,6 @@ export interface RunData {
   readonly sources: readonly DataSource[];
   /** Null: nothing to evaluate on. */
   readonly heldOut: readonly TrainingUnit[] | null;
-  /** Examples to train on that were cut. */
-  readonly numTruncated: number;
   /** Examples to train on that were left out, as nothing to learn was left. */
   readonly numDropped: number;
   /** SHA-256 of the files that were read, by their paths; of images none. */

@@ -60,7 +60,6 @@ export async function readTextData(
     train,
     sources: sourcesOf(sets, names),
     heldOut,
-    numTruncated: counts.numTruncated,
     numDropped: counts.numDropped,
     fileHashes,
     chatTemplateHash: tools.template.hash,
