@@ -46,7 +46,8 @@ export class Expressions {
         return this.filter(valueOf(expression.operand), expression.filter, scope);
       case "TestExpression": {
         const test = findTest(expression.test.value);
-        return test(valueOf(expression.operand), [], this.meter) !== expression.negate;
+        const args = (expression.args ?? []).map(valueOf);
+        return test(valueOf(expression.operand), args, this.meter) !== expression.negate;
       }
       case "SelectExpression":
         return isTrue(valueOf(expression.test)) ? valueOf(expression.lhs) : new Undefined("the other case");

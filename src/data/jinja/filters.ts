@@ -2,6 +2,7 @@
 import { Arguments } from "./arguments.ts";
 import { type Filter, type FilterCall, listOf, pathOf } from "./filter-call.ts";
 import { LIST_FILTERS } from "./filters/list-filters.ts";
+import { rounded } from "./fitted.ts";
 import { methodOf } from "./members.ts";
 import { TEXT_FILTERS } from "./filters/text-filters.ts";
 import { strip } from "./text-methods.ts";
@@ -58,6 +59,17 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   float: (value, call) => toNumber(value, call.args.value(0, "default") ?? 0, "float"),
   int: (value, call) => toNumber(value, call.args.value(0, "default") ?? 0n, "int"),
   map,
+  round: (value, { args }) => {
+    const [digits, method] = [args.number(0, "precision", 0), args.value(1, "method") ?? "common"];
+    if (!isNumber(value)) throw new Error(`${kindOf(value)} cannot be rounded`);
+    const number = asNumber(value);
+    const step = 10 ** digits;
+    if (method === "ceil") return Math.ceil(Number(number) * step) / step;
+    if (method === "floor") return Math.floor(Number(number) * step) / step;
+    if (method !== "common") throw new Error("round() takes common, ceil or floor");
+    if (typeof number === "number") return rounded(number, digits);
+    return digits >= 0 ? number : BigInt(rounded(Number(number), digits));
+  },
 };
 
 /** Runs a filter. @throws Error for a name that graft does not know, and for arguments that it does not take */

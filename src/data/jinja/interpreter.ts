@@ -17,7 +17,16 @@ import type {
   Statement,
   WritingStatement,
 } from "./syntax.ts";
-import { type Callable, Namespace, Tuple, Undefined, type JinjaValue, isTrue, kindOf } from "./values.ts";
+import {
+  type Callable,
+  Namespace,
+  Tuple,
+  Undefined,
+  type JinjaValue,
+  isEqual,
+  isTrue,
+  kindOf,
+} from "./values.ts";
 import { writeText } from "./written.ts";
 
 /** Cost of a turn of a loop, which makes a scope and the `loop` variable. */
@@ -90,13 +99,26 @@ export class Interpreter extends Expressions {
     });
     this.meter.items(turns.length);
     if (turns.length === 0) this.#runBlock(defaultBlock, new Scope(scope), out);
+    const changed = this.#changes();
     for (const [i, { turn }] of turns.entries()) {
       this.meter.spend(STEPS_OF_TURN);
       const beside = (at: number): JinjaValue =>
         at in turns ? turns[at]!.item : new Undefined("the item beside it");
-      turn.set("loop", loopFacts(i, turns.length, beside(i - 1), beside(i + 1)));
+      const facts = loopFacts(i, turns.length, beside(i - 1), beside(i + 1));
+      turn.set("loop", new Namespace(facts.set("changed", changed)));
       if (this.#runBlock(body, turn, out) === "Break") break;
     }
+  }
+
+  /** Makes `loop.changed()` of a loop, which tells whether it is given other values than last. */
+  #changes(): Callable {
+    let last: JinjaValue[] | null = null;
+    return (args) => {
+      const given = [...args];
+      if (last !== null && isEqual(last, given, this.meter.counter())) return false;
+      last = given;
+      return true;
+    };
   }
 
   #assign({ assignee, value, body }: SetStatement, scope: Scope): void {
@@ -146,7 +168,12 @@ function parameterName(parameter: Expression): string {
 }
 
 /** The `loop` variable of a turn. */
-function loopFacts(index: number, length: number, before: JinjaValue, after: JinjaValue): Namespace {
+function loopFacts(
+  index: number,
+  length: number,
+  before: JinjaValue,
+  after: JinjaValue,
+): Map<string, JinjaValue> {
   const cycle: Callable = (args) => args[index % args.length] ?? null;
   const facts = {
     index: BigInt(index + 1),
@@ -162,5 +189,5 @@ function loopFacts(index: number, length: number, before: JinjaValue, after: Jin
     nextitem: after,
     cycle,
   };
-  return new Namespace(new Map<string, JinjaValue>(Object.entries(facts)));
+  return new Map<string, JinjaValue>(Object.entries(facts));
 }

@@ -1,4 +1,5 @@
 /** @file What stands between two values, or before one. */
+import { fixedText, padded } from "./fitted.ts";
 import { isIn, requireDefined } from "./members.ts";
 import type { Meter } from "./meter.ts";
 import { type JinjaValue, asNumber, compare, isEqual, isNumber, isTrue, kindOf } from "./values.ts";
@@ -111,17 +112,30 @@ export function negate(operator: string, value: JinjaValue): JinjaValue {
   return operator === "-" ? -asNumber(value) : asNumber(value);
 }
 
-/** `text % values`, as far as templates use it. @throws Error for other directives than %s, %r, %d and %i */
+/** `text % values`, as far as templates use it. @throws Error for other directives than %s, %r, %d, %i and %f */
 export function formatText(text: string, values: readonly JinjaValue[], meter: Meter): string {
   let place = 0;
-  const written = text.replace(/%(.?)/gs, (directive, kind: string) => {
-    if (kind === "%") return "%";
-    if (place >= values.length) throw new Error("not enough values for the format");
-    const value = values[place++]!;
+  const writeOne = (value: JinjaValue, kind: string, precision: string | undefined): string | null => {
+    if (kind === "f" && isNumber(value)) return fixedText(Number(value), Number(precision ?? 6));
+    if (precision !== undefined) return null;
     if (kind === "s") return writeText(value, meter.counter());
     if (kind === "r") return writeWithin(value, meter.counter());
-    if ((kind === "d" || kind === "i") && isNumber(value)) return String(Math.trunc(Number(value)));
-    throw new Error(`format ${directive} of ${kindOf(value)} is unknown`);
+    const isWhole = (kind === "d" || kind === "i") && isNumber(value);
+    return isWhole ? String(Math.trunc(Number(value))) : null;
+  };
+  const pattern = /%(-?)(0?)(\d*)(?:\.(\d+))?(.?)/gs;
+  const written = text.replace(pattern, (directive: string, ...parts: string[]) => {
+    const [left, zero, width, precision, kind = ""] = parts;
+    if (directive === "%%") return "%";
+    if (place >= values.length) throw new Error("not enough values for the format");
+    const value = values[place++]!;
+    const one = writeOne(value, kind, precision);
+    if (one === null) throw new Error(`format ${directive} of ${kindOf(value)} is unknown`);
+    meter.text(Number(width));
+    if (left !== "" || zero === "" || !isNumber(value))
+      return padded(one, Number(width), left === "" ? ">" : "<");
+    const sign = one.startsWith("-") ? "-" : "";
+    return sign + padded(one.slice(sign.length), Number(width) - sign.length, ">", "0");
   });
   meter.text(written.length);
   return written;

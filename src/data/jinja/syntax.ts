@@ -2,8 +2,6 @@
  * @file The statements and expressions that a template is made of, as @huggingface/jinja parses them: as much of its classes
  * as is used.
  */
-import { parse, tokenize } from "@huggingface/jinja";
-
 export type Statement =
   | WritingStatement
   | IfStatement
@@ -114,6 +112,8 @@ export type Expression =
       readonly operand: Expression;
       readonly negate: boolean;
       readonly test: Identifier;
+      /** Absent: the test has none. */
+      readonly args?: readonly Expression[];
     }
   | { readonly type: "SelectExpression"; readonly lhs: Expression; readonly test: Expression }
   | {
@@ -124,10 +124,3 @@ export type Expression =
     }
   | { readonly type: "KeywordArgumentExpression"; readonly key: Identifier; readonly value: Expression }
   | { readonly type: "SpreadExpression" | "KeywordSpreadExpression"; readonly argument: Expression };
-
-/** Parses a template. @throws Error that says where it cannot be */
-export function parseSyntax(source: string): Block {
-  // Jinja reads line ends of every kind as "\n".
-  const tokens = tokenize(source.replace(/\r\n?/g, "\n"), { lstrip_blocks: true, trim_blocks: true });
-  return (parse(tokens) as unknown as { readonly body: Block }).body;
-}

@@ -111,6 +111,27 @@ const WRITTEN: Readonly<Record<string, Readonly<Record<string, string>>>> = {
     "{{ '%s: %d%%' | format('a', 3) }}{{ '{} {1} {x}'.format(0, 1, x=2) if false else '{}-{x}'.format(0, x=2) }}":
       "a: 3%0-2",
   },
+  "tests with arguments": {
+    "{{ 4 is divisibleby 2 }}{{ 4 is divisibleby(3) }}{{ 1 is eq 1 }}{{ 1 is not ne 1 }}{{ 1 is lt 2 and 3 is ge(2) }}":
+      "TrueFalseTrueTrueTrue",
+    "{{ 'a' is in 'abc' }}{{ 1 is in [2, 3] }}{{ 1 is not in [2] }}{{ true is sameas true }}{{ 'a' if 1 is in [1] else 'b' }}":
+      "TrueFalseTrueTruea",
+    "{% for m in messages if m.role is eq messages[0].role %}{{ m.role is defined }}{% endfor %}": "True",
+    "{{ (1 is eq(2)) is eq (3 is eq 4) }}": "True",
+  },
+  "numbers and texts that are rounded, filled up and parted": {
+    "{{ 2.5 | round }} {{ 3.5 | round }} {{ 2.675 | round(2) }} {{ 0.125 | round(2) }} {{ 2.4 | round(0, 'ceil') }} {{ 2.41 | round(1, 'floor') }} {{ 2 | round }} {{ 1234.5678 | round(-2) }}":
+      "2.0 4.0 2.67 0.12 3.0 2.4 2 1200.0",
+    "{{ '%05d|%5.1f|%-5s|%5s|%05d|%.2f|%f' % (7, 2.25, 'a', 'b', -7, 2.345, 1) }}":
+      "00007|  2.2|a    |    b|-0007|2.35|1.000000",
+    "{{ 'a'.center(4) }}|{{ 'ab'.center(5, '*') }}|{{ 'a' | center(5) }}|{{ 'a'.ljust(3) }}|{{ '😀'.rjust(3, '*') }}|{{ '-5'.zfill(4) }}|{{ '5'.zfill(1) }}":
+      " a  |**ab*|  a  |a  |**😀|-005|5",
+    "{{ [1, 2] | sum }} {{ [{'a': 2}, {'a': 1.5}] | sum(attribute='a') }} {{ [[1], [2]] | sum(start=[]) }}":
+      "3 3.5 [1, 2]",
+    "{{ [1, 2, 3] | batch(2) | list }} {{ [1, 2, 3] | batch(2, 'x') | list }} {{ [1, 2, 3, 4, 5] | slice(3) | list }} {{ [1, 2, 3, 4] | slice(3, 0) | list }}":
+      "[[1, 2], [3]] [[1, 2], [3, 'x']] [[1, 2], [3, 4], [5]] [[1, 2], [3, 0], [4, 0]]",
+    "{% for x in [1, 2, 3] %}{{ loop.changed(x // 2) }}{% endfor %}": "TrueTrueFalse",
+  },
   "line ends": {
     "a\r\n{% if true %}\r\nb\r\n{% endif %}\r\nc\r\n": "a\nb\nc",
   },

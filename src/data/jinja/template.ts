@@ -5,7 +5,7 @@ import { calling } from "./arguments.ts";
 import { Interpreter } from "./interpreter.ts";
 import { itemsOf } from "./members.ts";
 import { Meter } from "./meter.ts";
-import { parseSyntax } from "./syntax.ts";
+import { parseSyntax } from "./parse-syntax.ts";
 import { type Callable, Namespace, type JinjaValue, isNumber, nameOf, valueOf } from "./values.ts";
 import { writeText } from "./written.ts";
 

@@ -1,6 +1,7 @@
 /** @file What texts can do: the methods of Python's `str`. */
 import { type Arguments, calling } from "./arguments.ts";
 import { type Callable, Tuple, type JinjaValue, charactersOf, kindOf } from "./values.ts";
+import { padded } from "./fitted.ts";
 import { writeText } from "./written.ts";
 
 /** Characters that Python takes for white space; JavaScript's are a few others. */
@@ -141,7 +142,7 @@ function format(text: string, args: Arguments): string {
   const [places, named] = [args.places(), args.named()];
   let place = 0;
   return text.replace(/\{\{|\}\}|\{([^{}]*)\}|[{}]/g, (directive, name: string | undefined) => {
-    if (directive.length === 1) throw new Error(`a format with ${directive} within or alone is not known`);
+    if (directive.length === 1) throw new Error(`a format with ${directive} within or alone is unknown`);
     if (name === undefined) return directive[0]!;
     if (!/^\w*$/.test(name)) throw new Error(`format ${directive} is unknown`);
     const isPlace = /^\d*$/.test(name);
@@ -172,6 +173,17 @@ export function replace(text: string, args: Arguments, check: (length: number) =
   return head.join("") + parts.slice(numReplaced).join(from);
 }
 
+/** Fills a text up to a width. @throws Error for more than one character to do it with */
+export function fill(align: "<" | ">" | "^"): Method {
+  return (text, args, check) => {
+    const width = args.number(0, "width", 80);
+    const character = args.textOrNone(1, "fillchar") ?? " ";
+    if (charactersOf(character).length !== 1) throw new Error("the fill character is not one character");
+    check(Math.max(text.length, width * character.length));
+    return padded(text, width, align, character);
+  };
+}
+
 const METHODS: Readonly<Record<string, Method>> = {
   upper: (text) => text.toUpperCase(),
   lower: (text) => text.toLowerCase(),
@@ -196,6 +208,14 @@ const METHODS: Readonly<Record<string, Method>> = {
   partition: (text, args) => part(text, args.text(0, "sep"), text.indexOf(args.text(0, "sep")), true),
   rpartition: (text, args) => part(text, args.text(0, "sep"), text.lastIndexOf(args.text(0, "sep")), false),
   replace,
+  center: fill("^"),
+  ljust: fill("<"),
+  rjust: fill(">"),
+  zfill: (text, args, check) => {
+    const [sign, width] = [/^[-+]/.exec(text)?.[0] ?? "", args.number(0, "width", 0)];
+    check(Math.max(text.length, width));
+    return sign + padded(text.slice(sign.length), width - sign.length, ">", "0");
+  },
   format: (text, args, check) => {
     const written = format(text, args);
     check(written.length);

@@ -268,7 +268,7 @@ describe("createTokenizer()", () => {
     const model = { ...(files.tokenizer["model"] as object), continuing_subword_prefix: "##" };
     assert.throws(() => createTokenizer({ ...files, tokenizer: { ...files.tokenizer, model } }), {
       message: /model\.continuing_subword_prefix is "##", expected none where type is BPE/,
-      hint: /Choose a model whose tokenizer does without it/,
+      hint: /Choose a model whose tokenizer does not need it/,
     });
   });
 

@@ -1,6 +1,7 @@
 /** @file Filters of lists and dicts: their order, their parts, and which of these are kept. */
 import { type Filter, type FilterCall, listOf, pathOf } from "../filter-call.ts";
 import { itemsOf, lengthOf, pairsOf } from "../members.ts";
+import { BINARY } from "../operators.ts";
 import { findTest } from "../tests.ts";
 import {
   Stream,
@@ -80,7 +81,45 @@ function toPairs(value: JinjaValue): JinjaValue[] {
   throw new Error(`${kindOf(value)} has no items`);
 }
 
+/** Fills a list up to a length, if it is said with what. */
+function filledUp(items: readonly JinjaValue[], length: number, fill: JinjaValue | undefined): JinjaValue[] {
+  const missing = fill === undefined || fill === null ? 0 : length - items.length;
+  return [...items, ...Array.from({ length: Math.max(0, missing) }, () => fill ?? null)];
+}
+
+/** Parts of so many items; the last may have fewer. */
+const batch: Filter = (value, call) => {
+  const [items, size] = [listOf(value, call), call.args.number(0, "linecount", 0)];
+  const fill = call.args.value(1, "fill_with");
+  if (!(size >= 1)) throw new Error("batch() takes a number from 1");
+  if (fill !== undefined && fill !== null) call.meter.items(size);
+  const starts = Array.from({ length: Math.ceil(items.length / size) }, (_, i) => i * size);
+  return Stream.from(starts, (start) => filledUp(items.slice(start, start + size), size, fill));
+};
+
+/** So many parts, of which the first may have one item more. */
+const slice: Filter = (value, call) => {
+  const [items, count] = [listOf(value, call), call.args.number(0, "slices", 0)];
+  const fill = call.args.value(1, "fill_with");
+  if (!(count >= 1)) throw new Error("slice() takes a number from 1");
+  call.meter.items(count);
+  const [least, numLonger] = [Math.floor(items.length / count), items.length % count];
+  const startOf = (i: number): number => i * least + Math.min(i, numLonger);
+  return Stream.from({ length: count }, (_, i) => {
+    const part = items.slice(startOf(i), startOf(i + 1));
+    return i < numLonger ? part : filledUp(part, least + 1, fill);
+  });
+};
+
+const sum: Filter = (value, call) => {
+  const path = call.args.value(0, "attribute") ?? null;
+  const start = call.args.value(1, "start") ?? 0n;
+  const items = listOf(value, call).map((one) => (path === null ? one : pathOf(one, path, call.meter)));
+  return items.reduce((total, one) => BINARY["+"]!(total, one, call.meter), start);
+};
+
 export const LIST_FILTERS: Readonly<Record<string, Filter>> = {
+  batch,
   count: lengthFilter,
   dictsort: (value, call) => {
     const place = call.args.value(1, "by") === "value" ? 1n : 0n;
@@ -102,11 +141,13 @@ export const LIST_FILTERS: Readonly<Record<string, Filter>> = {
   },
   select: selecting({ keeps: true, hasPath: false }),
   selectattr: selecting({ keeps: true, hasPath: true }),
+  slice,
   sort: (value, call) => {
     const isSensitive = call.args.flag(1, "case_sensitive");
     const keyOf = keyReader(call, call.args.value(2, "attribute") ?? null, isSensitive);
     return sorted(listOf(value, call), keyOf, call.args.flag(0, "reverse"), call);
   },
+  sum,
   unique: (value, call) => {
     const keyOf = keyReader(
       call,

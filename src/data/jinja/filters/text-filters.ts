@@ -1,7 +1,7 @@
 /** @file Filters that make texts, of texts or of what values are written as. */
 import { type Filter, type FilterCall, listOf, ofText, pathOf, textOf } from "../filter-call.ts";
 import { formatText } from "../operators.ts";
-import { capitalize, replace, strip } from "../text-methods.ts";
+import { capitalize, fill, replace, strip } from "../text-methods.ts";
 import { isNumber } from "../values.ts";
 import { writeJson, writeWithin } from "../written.ts";
 
@@ -63,6 +63,7 @@ const WORDS = /[^-\s({[<]+/g;
 
 export const TEXT_FILTERS: Readonly<Record<string, Filter>> = {
   capitalize: ofText(capitalize),
+  center: ofText((text, args, { meter }) => fill("^")(text, args, (length) => meter.text(length))),
   e: escape,
   escape,
   format: ofText((text, args, { meter }) => formatText(text, args.places(), meter)),
