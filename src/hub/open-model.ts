@@ -1,8 +1,21 @@
 /** @file Opens models by name or path: the one door through which the library and the commands go. */
+import { z } from "zod";
 import { type Checkpoint, GGUF_ENDING } from "../format/checkpoint/checkpoint.ts";
 import * as byPath from "../format/by-path.ts";
+import { A_NAME, checkArguments, lazily } from "../messages/arguments.ts";
+import { FAMILY_LIST } from "../models/family.ts";
 import { openOperandCache } from "./operands/operand-cache.ts";
-import { type ResolveOptions, resolveModel } from "./resolve.ts";
+import { RESOLVE_SETTINGS, type ResolveOptions, resolveModel } from "./resolve.ts";
+
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    options: RESOLVE_SETTINGS().extend({
+      name: A_NAME.optional(),
+      adapter: A_NAME.optional(),
+      families: FAMILY_LIST.optional(),
+    }),
+  }),
+);
 
 /**
  * Opens the base model called `name` (a path, `OWNER/NAME`, or `OWNER/NAME@REVISION`), fetching it if need be; the caller
@@ -21,5 +34,7 @@ export async function loadModel(
   name: string,
   options: byPath.LoadByPathOptions & ResolveOptions = {},
 ): Promise<byPath.LoadedModel> {
-  return await byPath.loadOpened(await openCheckpoint(name, options), { name, ...options });
+  checkArguments("loadModel", ARGUMENTS, { options });
+  const { name: own = name, adapter, families, ...resolving } = options;
+  return await byPath.loadOpened(await openCheckpoint(name, resolving), { name: own, adapter, families });
 }

@@ -2,7 +2,6 @@
 import { z } from "zod";
 import {
   A_FUNCTION,
-  A_NAME,
   A_SIGNAL,
   AN_AMOUNT,
   AN_ENVIRONMENT,
@@ -33,21 +32,18 @@ export interface ResolveOptions {
   readonly sources?: readonly ModelSource[];
 }
 
-/** Of what opens models too, whose options are others' as well. */
-const ARGUMENTS = lazily(() =>
+/** Settings of `resolveModel`, and of what opens models by it. */
+export const RESOLVE_SETTINGS = lazily(() =>
   z.strictObject({
-    options: z.looseObject({
-      onProgress: A_FUNCTION.optional(),
-      signal: A_SIGNAL.optional(),
-      env: AN_ENVIRONMENT.optional(),
-      timeoutMs: AN_AMOUNT.optional(),
-      verify: z.boolean().optional(),
-      sources: z.array(z.unknown()).optional(),
-      name: A_NAME.optional(),
-      adapter: A_NAME.optional(),
-    }),
+    onProgress: A_FUNCTION.optional(),
+    signal: A_SIGNAL.optional(),
+    env: AN_ENVIRONMENT.optional(),
+    timeoutMs: AN_AMOUNT.optional(),
+    verify: z.boolean().optional(),
+    sources: z.array(z.unknown()).optional(),
   }),
 );
+const ARGUMENTS = lazily(() => z.strictObject({ options: RESOLVE_SETTINGS() }));
 
 /** Where a model lies and which source gave it. */
 export interface ResolvedModel {

@@ -3,9 +3,11 @@
  *
  * Training, evaluation and generation share it: programs of equal structure are compiled once.
  */
+import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import {
   A_COUNT,
+  A_FUNCTION,
   AN_AMOUNT,
   checkArguments,
   objectWith,
@@ -35,10 +37,15 @@ const ARGUMENTS = lazily(() =>
   withMembers({
     engine: AN_ENGINE,
     base: A_BASE,
-    options: withMembers({
+    options: z.strictObject({
       maxTableBytes: AN_AMOUNT.optional(),
       sliceRows: A_COUNT.optional(),
+      compute: z.unknown().optional(),
       attentionChunk: A_COUNT.optional(),
+      memory: z.unknown().optional(),
+      smoothing: z.unknown().optional(),
+      measureMany: A_FUNCTION.optional(),
+      lender: z.unknown().optional(),
     }),
   }),
 );

@@ -1,5 +1,6 @@
 /** @file Chooses the engine: ONNX Runtime by its C API, or by its own binding where that cannot be called. */
-import { A_CHOICE, A_TEXT, checkArguments, withMembers, lazily } from "../messages/arguments.ts";
+import { z } from "zod";
+import { A_CHOICE, A_TEXT, checkArguments, lazily } from "../messages/arguments.ts";
 import { showValue } from "../messages/expected.ts";
 import { UsageError } from "../errors.ts";
 import { type Engine, type EngineOptions, MAX_THREADS } from "./engine.ts";
@@ -7,8 +8,12 @@ import { createNativeEngine } from "./ort/ort-native.ts";
 import { createNodeEngine } from "./ort/ort-node.ts";
 
 const ARGUMENTS = lazily(() =>
-  withMembers({
-    options: withMembers({ shareScratch: A_CHOICE.optional(), profilePrefix: A_TEXT.optional() }),
+  z.strictObject({
+    options: z.strictObject({
+      threads: z.unknown().optional(),
+      shareScratch: A_CHOICE.optional(),
+      profilePrefix: A_TEXT.optional(),
+    }),
   }),
 );
 

@@ -43,8 +43,9 @@ const ARGUMENTS = lazily(() =>
     session: A_SESSION,
     adapter: AN_ADAPTER.nullable(),
     options: z.strictObject({
-      objective: z.looseObject({ objective: AN_OBJECTIVE }),
-      reference: AN_ADAPTER.nullable(),
+      objective: z.looseObject({ objective: AN_OBJECTIVE }).optional(),
+      reference: AN_ADAPTER.nullish(),
+      betweenBlocks: A_FUNCTION.optional(),
     }),
   }),
 );
@@ -89,9 +90,10 @@ export class Evaluator {
   static async create(
     session: Session,
     adapter: Adapter | null,
-    { objective = NEXT_TOKEN, reference = null, betweenBlocks }: EvaluatorOptions = {},
+    options: EvaluatorOptions = {},
   ): Promise<Evaluator> {
-    checkArguments("Evaluator.create", ARGUMENTS, { session, adapter, options: { objective, reference } });
+    checkArguments("Evaluator.create", ARGUMENTS, { session, adapter, options });
+    const { objective = NEXT_TOKEN, reference = null, betweenBlocks } = options;
     await requireOwnBase(session.base, [adapter, reference]);
     const scorer = await Scorer.create(session, { adapter, reference }, objective.objective, betweenBlocks);
     return new Evaluator(session, scorer, objective);

@@ -228,6 +228,25 @@ test("examples are looked at once, at the door that they come through", async ()
   assert.equal(await looksOf(() => graft.toBatch([looked as never])), 1);
 });
 
+test("an option that there is not is told by its name", async () => {
+  for (const [call, name] of [
+    [() => graft.createEngine({ thread: 1 } as never), "options.thread"],
+    [() => graft.resolveModel(path, { sgnal: 1 } as never), "options.sgnal"],
+    [() => graft.loadModel(path, { bse: "q4" } as never), "options.bse"],
+    [() => core.loadWeights(path, checkpoint, { nam: "x" } as never), "options.nam"],
+    [() => graft.openTextModel(path, { bse: "q4" } as never), "options.bse"],
+    [() => new graft.Session(engine, base, "stored", { computes: 1 } as never), "options.computes"],
+    [() => graft.Evaluator.create(session, null, { objectiv: 1 } as never), "options.objectiv"],
+    [() => graft.planSteps({ ...plan, batchsize: 2 } as never), "options.batchsize"],
+    [() => graft.fineTune({ ...plan, sed: 1 } as never).next(), "request.sed"],
+  ] as const) {
+    await assert.rejects(async () => await call(), {
+      code: "usage/flag",
+      message: new RegExp(`\\b${name} is not a setting`),
+    });
+  }
+});
+
 test("what is told of a wrong argument is its kind, not its contents", () => {
   assert.throws(() => new graft.Session({ weights: new Float32Array(1e6) } as never, base), {
     message:

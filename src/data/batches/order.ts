@@ -100,7 +100,7 @@ function chunk<T>(items: readonly T[], size: number): T[][] {
 
 const ARGUMENTS = lazily(() =>
   z.strictObject({
-    options: z.looseObject({
+    options: z.strictObject({
       examples: z.array(z.unknown()).min(1),
       batchSize: A_COUNT,
       gradientAccumulationSteps: A_COUNT,

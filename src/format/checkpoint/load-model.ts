@@ -33,7 +33,7 @@ const ARGUMENTS = lazily(() =>
   z.strictObject({
     path: A_TEXT,
     checkpoint: A_CHECKPOINT,
-    options: z.looseObject({ name: A_NAME.optional(), families: FAMILY_LIST.optional() }),
+    options: z.strictObject({ name: A_NAME.optional(), families: FAMILY_LIST.optional() }),
   }),
 );
 

@@ -43,8 +43,12 @@ const A_STORE = objectWith<RunStore>(
   "newestCheckpoint",
 );
 
-const OPTIMIZER_PLAN = z.looseObject({
+/** What others look at. */
+const ANYTHING = z.unknown().optional();
+
+const OPTIMIZER_PLAN = z.strictObject({
   optimizer: AN_OPTIMIZER,
+  options: ANYTHING,
   schedule: A_SCHEDULE,
   learningRate: AN_AMOUNT,
   warmupSteps: z.int().min(0),
@@ -52,17 +56,19 @@ const OPTIMIZER_PLAN = z.looseObject({
   maxGradNorm: AN_AMOUNT,
 });
 
-const HOOKS = z.looseObject({
+const HOOKS = z.strictObject({
   signal: A_SIGNAL.optional(),
   mayWrite: A_FUNCTION.optional(),
   peakMegabytes: A_FUNCTION,
   betweenBlocks: A_FUNCTION.optional(),
   rest: A_FUNCTION.optional(),
+  samples: ANYTHING,
+  pacer: ANYTHING,
 });
 
 const ARGUMENTS = lazily(() =>
   z.strictObject({
-    request: z.looseObject({
+    request: z.strictObject({
       session: A_SESSION,
       adapter: AN_ADAPTER,
       plan: A_PLAN,
@@ -75,6 +81,7 @@ const ARGUMENTS = lazily(() =>
       evaluation: z
         .looseObject({ units: UNIT_LIST.min(1), everySteps: A_COUNT, patience: A_COUNT.nullable() })
         .nullable(),
+      activations: ANYTHING,
       recompute: z.union([z.boolean(), z.literal("all-but-attention")]),
       numLanes: A_COUNT.optional(),
       dropBp: z.looseObject({ rate: z.number().min(0).max(0.9) }).nullable(),

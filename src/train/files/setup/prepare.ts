@@ -141,7 +141,9 @@ export function settleRun(
 ): PreparedRun {
   const { optimizer, optimizerOptions } = optimizerOf(options);
   const objective = chooseObjective(options, model, objectives);
-  const plan = planSteps({ ...options, examples: data.train, sources: data.sources });
+  const { batchSize, gradientAccumulationSteps, packing, maxLength, shuffle, seed } = options;
+  const rows = { batchSize, gradientAccumulationSteps, packing, maxLength, shuffle, seed };
+  const plan = planSteps({ ...rows, examples: data.train, sources: data.sources });
   const totalSteps =
     options.steps ?? Math.max(1, Math.round((options.epochs ?? DEFAULT_EPOCHS) * plan.stepsPerEpoch));
   const { method, layout } = placed;
