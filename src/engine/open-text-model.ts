@@ -3,7 +3,8 @@ import { z } from "zod";
 import { requireTokenizer } from "../data/chat/text-tools.ts";
 import { readAdapter, withHeadOf } from "../format/by-path.ts";
 import { openCheckpoint } from "../hub/open-model.ts";
-import { A_NAME, checkArguments, lazily } from "../messages/arguments.ts";
+import type { ResolveOptions } from "../hub/resolve.ts";
+import { A_FUNCTION, A_NAME, A_SIGNAL, checkArguments, lazily } from "../messages/arguments.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
 import { openModel } from "../models/families.ts";
 import { FAMILY_LIST } from "../models/family.ts";
@@ -28,8 +29,11 @@ import { requireText } from "./opening/require-text.ts";
 import { openWritingSession } from "./opening/writing-session.ts";
 import { TextModel } from "./text-model.ts";
 
+/** Who is told how far a model is that has to be fetched, and what stops that. */
+type FetchOptions = Pick<ResolveOptions, "onProgress" | "signal">;
+
 /** How a model that writes text is opened; all settings have defaults. */
-export interface OpenTextOptions extends PartsOptions {
+export interface OpenTextOptions extends PartsOptions, FetchOptions {
   /**
    * Computes the adapter's weights once instead of beside the base's at every run; unless given, where the method would
    * compute a whole weight at every run.
@@ -58,12 +62,14 @@ const OPEN_ARGUMENTS = lazily(() =>
       weights: ANYTHING,
       compute: ANYTHING,
       threads: ANYTHING,
+      onProgress: A_FUNCTION.optional(),
+      signal: A_SIGNAL.optional(),
     }),
   }),
 );
 
 /** What a model is opened for beside texts. */
-interface OpenedFor extends PartsOptions {
+interface OpenedFor extends PartsOptions, FetchOptions {
   /** Whether it may tell classes instead, by its own head or that of the adapter in a folder. */
   readonly classes?: { readonly headOf: string | undefined };
 }
@@ -85,8 +91,11 @@ export async function openTextParts(model: string, options: OpenedFor = {}): Pro
 
 /** Opens a model with its adapter, without what is made of its tokenizer's files, which are there. */
 async function openWritingParts(model: string, options: OpenedFor): Promise<ModelParts> {
-  const { name = model, classes } = options;
-  const opened = await openCheckpoint(model);
+  const { name = model, classes, onProgress, signal } = options;
+  const opened = await openCheckpoint(model, {
+    ...(onProgress && { onProgress }),
+    ...(signal && { signal }),
+  });
   try {
     const checkpoint = await withHeadOf(opened, classes?.headOf);
     const found = openModel(checkpoint.config, options.families);
@@ -99,7 +108,7 @@ async function openWritingParts(model: string, options: OpenedFor): Promise<Mode
   }
 }
 
-/** Opens a model that writes text by name or path, fetching it if need be; the caller closes it. @throws as `openTextParts` */
+/** Opens a model that writes text by name or path, fetching it if need be; the caller closes it. @throws as `openTextParts`; the signal's reason when it is aborted before the model is there */
 export async function openTextModel(model: string, options: OpenTextOptions = {}): Promise<TextModel> {
   checkArguments("openTextModel", OPEN_ARGUMENTS, { options });
   const engine = createEngine({ threads: options.threads });

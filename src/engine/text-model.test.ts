@@ -78,6 +78,15 @@ test("a model of a family of one's own writes, where the family is handed in", a
   });
 });
 
+test("a signal stops opening a model that has to be fetched, and what is told of that is a function", async () => {
+  const signal = AbortSignal.abort(new Error("not any more"));
+  await assert.rejects(openTextModel(modelPath, { threads: 1, signal }), { message: "not any more" });
+  await assert.rejects(openTextModel(modelPath, { onProgress: 1 as never }), {
+    code: "usage/flag",
+    message: /options\.onProgress is 1, expected a function/,
+  });
+});
+
 test("to close a model twice does no harm, and nothing is written by it then", async () => {
   const model = await openTextModel(modelPath, { threads: 1 });
   await model.close();
