@@ -98,6 +98,8 @@ test("to close a model twice does no harm, and nothing is written by it then", a
   await assert.rejects(model.generator.complete(request), refused);
   await assert.rejects(model.tasks.load("late", await writeAdapter("late", null)), refused);
   for (const name of [null, "late"]) await assert.rejects(model.tasks.switch(name), refused);
+  await assert.rejects(model.tasks.unload("late"), refused);
+  assert.throws(() => model.tasks.get("late"), refused);
   assert.throws(() => model.encodePrompt("ka"), refused);
   assert.throws(() => model.encodeChat([{ role: "user", content: "ka" }]), refused);
   await assert.rejects(model.grammarOf({ type: "object" }), refused);

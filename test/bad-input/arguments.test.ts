@@ -146,6 +146,7 @@ const DOORS: Readonly<Record<string, readonly Door[]>> = {
     [(it) => graft.readDataset(it, reading), "path", "", LIST],
     [(it) => graft.readDataset(chats, { ...reading, tokenizer: it }), "options.tokenizer", OBJECT],
     [(it) => core.readExamples("", "a.jsonl", { ...reading, maxLength: it }), "options.maxLength", 0],
+    [(it) => graft.createTokenizer(it), "files", LIST, OBJECT],
     [(it) => graft.createChatTemplate(it), "files", LIST, OBJECT],
     [(it) => tokenizer.encode(it), "text", LIST, OBJECT],
     [(it) => tokenizer.encodePair(it, "ab"), "first", LIST, OBJECT],

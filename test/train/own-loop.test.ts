@@ -171,3 +171,23 @@ test("an adapter is trained by one run at a time, and by the next when that ends
   assert.equal(await train(request), 3);
   assert.equal(await train(request), 3);
 });
+
+test("a session that is released between two steps, or in one, ends the run as such", async () => {
+  for (const isInStep of [false, true]) {
+    const own = new Session(createEngine({ threads: 1 }), base);
+    const request = requestFor(own, await attachTo(base, lora));
+    let numBlocks = 0;
+    const betweenBlocks = async (): Promise<void> => {
+      // Of the second step, after the evaluation before the first.
+      if (isInStep && ++numBlocks === 12) await own.release();
+    };
+    const run = fineTune({ ...request, evaluation: null, hooks: { ...request.hooks, betweenBlocks } });
+    const rest = async (): Promise<void> => {
+      for await (const _ of run) if (!isInStep) await own.release();
+    };
+    await assert.rejects(rest(), {
+      code: "usage/state",
+      message: /^Cannot train on model .*its session is released/,
+    });
+  }
+});

@@ -6,7 +6,7 @@
  * decoded text), and ids beyond the vocabulary (padded embeddings) decode to nothing.
  */
 import { z } from "zod";
-import { checkArguments, IDS, lazily } from "../../messages/arguments.ts";
+import { checkArguments, IDS, lazily, objectWith } from "../../messages/arguments.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { tokenText } from "../../format/checkpoint/token-text.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
@@ -119,8 +119,15 @@ function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }
 
-/** Makes a tokenizer. Encoding takes time linear in the text, or fails: `budget` says how much. @throws format/file */
+const ARGUMENTS = lazily(() =>
+  z.strictObject({
+    files: objectWith<TokenizerFiles>("a checkpoint's tokenizerFiles", "tokenizer", "config"),
+  }),
+);
+
+/** Makes a tokenizer. Encoding takes time linear in the text, or fails: `budget` says how much. @throws UsageError "usage/flag", FormatError "format/file" */
 export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()): Tokenizer {
+  checkArguments("createTokenizer", ARGUMENTS, { files });
   const hub = openHubTokenizer(files, budget);
   const { config } = files;
   const tokenToId = (token: string): number | null => hub.token_to_id(token) ?? null;

@@ -115,6 +115,7 @@ export class TaskSet {
     const task = this.#tasks.get(name);
     if (task) return task;
     checkArguments(call, NAME, { name });
+    this.#requireOpen(`use task "${name}"`);
     const names = [...this.#tasks.keys()];
     const known = names.map((each) => `"${each}"`).join(", ");
     throw new UsageError(

@@ -202,12 +202,18 @@ export class StepRunner {
   }
 
   async #pass<T>(batch: Batch, key: MicroBatchKey, run: (pass: BlockPass) => Promise<T>): Promise<T> {
-    const { pool, tables } = this.#options.session;
+    const { session } = this.#options;
+    const requireOpen = (): void => session.requireOpen(`train on model "${session.base.name}"`);
+    requireOpen();
     const { runner, dropout } = this.#stages;
     dropout?.begin(key);
-    const pass = runner.begin(new PassContext(factsOf(batch), pool, tables));
+    const pass = runner.begin(new PassContext(factsOf(batch), session.pool, session.tables));
     try {
       return await run(pass);
+    } catch (error) {
+      // Of programs that were released beneath it, a pass tells the like of a fault of its own.
+      requireOpen();
+      throw error;
     } finally {
       runner.end(pass);
     }
