@@ -108,7 +108,10 @@ async function openWritingParts(model: string, options: OpenedFor): Promise<Mode
   }
 }
 
-/** Opens a model that writes text by name or path, fetching it if need be; the caller closes it. @throws as `openTextParts`; the signal's reason when it is aborted before the model is there */
+/**
+ * Opens a model that writes text by name or path, fetching it if need be; the caller closes it.
+ * @throws as `openTextParts`; the signal's reason when it is aborted before the model is there
+ */
 export async function openTextModel(model: string, options: OpenTextOptions = {}): Promise<TextModel> {
   checkArguments("openTextModel", OPEN_ARGUMENTS, { options });
   const engine = createEngine({ threads: options.threads });

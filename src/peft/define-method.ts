@@ -126,13 +126,16 @@ const BASE_METHOD = lazily(() =>
   }),
 );
 
-/** Forgets the types of a method's options, for lists; the schema still guards them. */
+/**
+ * Forgets the types of a method's options, for lists; the schema still guards them.
+ * @throws UsageError "usage/flag" for what lacks a part of a method
+ */
 export function defineMethod<O, S>(method: AdapterMethod<O, S>): AdapterMethod {
   checkArguments("defineMethod", ADAPTER_METHOD, { method });
   return method as unknown as AdapterMethod;
 }
 
-/** Does the same as `defineMethod` for a method that trains the base. */
+/** Does the same as `defineMethod` for a method that trains the base. @throws as `defineMethod` */
 export function defineBaseMethod<O>(method: BaseMethod<O>): BaseMethod {
   checkArguments("defineBaseMethod", BASE_METHOD, { method });
   return method as BaseMethod;

@@ -86,7 +86,10 @@ export class Evaluator {
     this.#chosen = chosen;
   }
 
-  /** Compiles what is not tied to a block. `adapter` null: the base alone. @throws UsageError "usage/adapter" for one of another base */
+  /**
+   * Compiles what is not tied to a block. `adapter` null: the base alone.
+   * @throws UsageError "usage/adapter" for one of another base
+   */
   static async create(
     session: Session,
     adapter: Adapter | null,

@@ -89,7 +89,10 @@ export function pairImages(images: NamedIdx, labels: NamedIdx, model: ImageModel
   }));
 }
 
-/** The two files of a set of images of one channel: their names, after what is put before them, and their bytes. */
+/**
+ * The two files of a set of images of one channel: their names, after what is put before them, and their bytes.
+ * @throws UsageError "usage/flag" for images and sizes that are none
+ */
 export function imageFiles(
   images: readonly Pick<ImageExample, "pixels" | "label">[],
   height: number,

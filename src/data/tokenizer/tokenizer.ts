@@ -125,7 +125,10 @@ const ARGUMENTS = lazily(() =>
   }),
 );
 
-/** Makes a tokenizer. Encoding takes time linear in the text, or fails: `budget` says how much. @throws UsageError "usage/flag", FormatError "format/file" */
+/**
+ * Makes a tokenizer. Encoding takes time linear in the text, or fails: `budget` says how much.
+ * @throws UsageError "usage/flag", FormatError "format/file"
+ */
 export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()): Tokenizer {
   checkArguments("createTokenizer", ARGUMENTS, { files });
   const hub = openHubTokenizer(files, budget);

@@ -74,7 +74,10 @@ function requireAlike(current: NumbersByName, contributions: readonly Contributi
   }
 }
 
-/** Makes the step; the new θ and v are in new memory. `velocity` null: this is the first. */
+/**
+ * Makes the step; the new θ and v are in new memory. `velocity` null: this is the first.
+ * @throws UsageError "usage/flag" for arguments that are none, "usage/shape" for contributions to other numbers
+ */
 export function outerStep(
   current: NumbersByName,
   contributions: readonly Contribution[],

@@ -34,7 +34,9 @@ const IN_TRAINING = new WeakSet<Adapter>();
 
 /**
  * Trains an adapter on a session's model; gives each event when it has happened. What was trained is in the adapter.
- * @throws UsageError "usage/flag" for a request that means nothing, "usage/state" while another run trains the adapter, and as `Evaluator.evaluate` for its examples; FailedError "train/nan", "train/no-movement", "train/stopped", with the last good checkpoint in place
+ * @throws UsageError "usage/flag" for a request that means nothing, "usage/state" while another run trains the adapter and after the session
+ * was released, "usage/adapter" for one of another base, and as `Evaluator.evaluate` for examples; FailedError "train/nan", "train/no-movement",
+ * "train/stopped", with the last good checkpoint in place
  */
 export async function* fineTune(
   given: FineTuneRequest,

@@ -89,7 +89,10 @@ export function flattenRows(value: Value): Value {
   return reshape(value, [mulDims(...value.shape.slice(0, -1)), dimAt(value.shape, -1)]);
 }
 
-/** Multiplies matrices: [..., M, K] by [..., K, N] (or their transposes) gives [..., M, N]. */
+/**
+ * Multiplies matrices: [..., M, K] by [..., K, N] (or their transposes) gives [..., M, N].
+ * @throws RangeError where K or the axes before differ, and for less than two axes
+ */
 export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
   return applyOne(matmulOp, [a, b], { transA: false, transB: false, alpha: 1, ...options });
 }

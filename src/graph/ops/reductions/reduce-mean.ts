@@ -20,7 +20,10 @@ function knownSize(x: Value, axis: number): number {
   return size;
 }
 
-/** Averages over axes of known size and keeps them with size 1. */
+/**
+ * Averages over axes, from 0, and keeps them with size 1: [B, T, D] over 2 gives [B, T, 1].
+ * @throws RangeError for axes that the value has not, and in the gradient for axes of unknown size
+ */
 export function reduceMean(x: Value, axes: readonly number[]): Value {
   return applyOne(reduceMeanOp, [x], { axes });
 }

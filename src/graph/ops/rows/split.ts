@@ -37,7 +37,10 @@ export const splitOp: Op<SplitAttributes, readonly [Value], Values> = {
   },
 };
 
-/** Cuts an axis into parts of the given sizes, as many as these. */
+/**
+ * Cuts an axis, from 0, into parts of the given sizes, as many as these: [..., a + b, ...] gives [..., a, ...] and [..., b, ...].
+ * @throws RangeError where the sizes do not add up to the axis's, or another than the last is not known
+ */
 export function split<const S extends readonly Dim[]>(
   x: Value,
   axis: number,

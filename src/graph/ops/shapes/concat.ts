@@ -41,7 +41,10 @@ export const concatOp: Op<ConcatAttributes, Values> = {
   },
 };
 
-/** Joins values along an axis. */
+/**
+ * Joins values along an axis, from 0: [..., a, ...] and [..., b, ...] give [..., a + b, ...].
+ * @throws RangeError where types or other sizes differ, and for no value
+ */
 export function concat(inputs: Values, axis: number): Value {
   const [first, ...others] = inputs;
   return first && others.length === 0 ? first : applyOne(concatOp, inputs, { axis });

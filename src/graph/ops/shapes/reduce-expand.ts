@@ -45,7 +45,10 @@ export const expandLikeOp: Op<NoAttributes, readonly [Value, Value]> = {
   vjp: ({ inputs: [x] }, [gradient]) => [sumTo(gradient, x.shape), null],
 };
 
-/** Sums over axes and keeps them with size 1. */
+/**
+ * Sums over axes, from 0, and keeps them with size 1: [B, T, D] over 2 gives [B, T, 1].
+ * @throws RangeError for axes that the value has not
+ */
 export function reduceSum(x: Value, axes: readonly number[]): Value {
   return applyOne(reduceSumOp, [x], { axes });
 }

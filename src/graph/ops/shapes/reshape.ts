@@ -57,7 +57,10 @@ export const reshapeLikeOp: Op<NoAttributes, readonly [x: Value, like: Value]> =
   vjp: ({ inputs: [x] }, [gradient]) => [reshapeLike(gradient, x), null],
 };
 
-/** Gives a value another shape of as many elements. */
+/**
+ * Gives a value another shape of as many elements, in their order: [B, T, D] as [B × T, D].
+ * @throws RangeError for a shape of more or fewer
+ */
 export function reshape(x: Value, shape: Shape): Value {
   return sameShape(x.shape, shape) ? x : applyOne(reshapeOp, [x], { shape });
 }

@@ -74,7 +74,10 @@ function placeOf<D extends Dim | undefined>(end: number | null, from: D): Dim | 
   return end < 0 ? addDims(from, end) : end;
 }
 
-/** Takes entries `start` up to but not including `end` (null: all the rest; below 0: counted from the end) of an axis. */
+/**
+ * Takes entries `start` up to but not including `end` (null: all the rest; below 0: counted from the end) of an axis, from 0:
+ * [..., n, ...] gives [..., end - start, ...]. @throws RangeError for no axis of the value, or entries that it has not
+ */
 export function slice(x: Value, axis: number, start: number, end: number | null): Value {
   const size = addDims(placeOf(end, dimAt(x.shape, axis)), -start);
   return applyOne(sliceOp, [x], { axis, start, end, size });

@@ -19,7 +19,10 @@ export const transposeOp: Op<TransposeAttributes, readonly [Value]> = {
   },
 };
 
-/** Puts axis `order[i]` of the input at place i. */
+/**
+ * Puts axis `order[i]` of the input at place i: [B, T, D] in the order 0, 2, 1 gives [B, D, T].
+ * @throws RangeError where `order` does not have each axis once
+ */
 export function transpose(x: Value, order: readonly number[]): Value {
   return applyOne(transposeOp, [x], { order });
 }
