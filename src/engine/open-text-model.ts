@@ -4,7 +4,7 @@ import { requireTokenizer } from "../data/chat/text-tools.ts";
 import { readAdapter, withHeadOf } from "../format/by-path.ts";
 import { openCheckpoint } from "../hub/open-model.ts";
 import type { ResolveOptions } from "../hub/resolve.ts";
-import { A_FUNCTION, A_NAME, A_SIGNAL, checkArguments, lazily } from "../messages/arguments.ts";
+import { A_FUNCTION, A_NAME, A_SIGNAL, ANYTHING, checkArguments, lazily } from "../messages/arguments.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
 import { openModel } from "../models/families.ts";
 import { FAMILY_LIST } from "../models/family.ts";
@@ -47,8 +47,6 @@ export interface OpenTextOptions extends PartsOptions, FetchOptions {
   readonly threads?: number;
 }
 
-const ANYTHING = z.unknown().optional();
-/** What others look at takes anything here. */
 const OPEN_ARGUMENTS = lazily(() =>
   z.strictObject({
     options: z.strictObject({

@@ -54,6 +54,12 @@ export const AN_AMOUNT = z.number().min(0);
 /** An object with members of these kinds, and maybe others. */
 export const withMembers = z.looseObject;
 
+/** An object with members of these kinds alone. */
+export const onlyMembers = z.strictObject;
+
+/** What others look at, if it is there. */
+export const ANYTHING = z.unknown().optional();
+
 /** A list of any numbers, which others look at. */
 export const IDS = argument<readonly number[]>(
   "a list of token ids",

@@ -3,14 +3,15 @@
  *
  * Training, evaluation and generation share it: programs of equal structure are compiled once.
  */
-import { z } from "zod";
 import { UsageError } from "../errors.ts";
 import {
   A_COUNT,
   A_FUNCTION,
   AN_AMOUNT,
+  ANYTHING,
   checkArguments,
   objectWith,
+  onlyMembers,
   withMembers,
   lazily,
 } from "../messages/arguments.ts";
@@ -37,15 +38,15 @@ const ARGUMENTS = lazily(() =>
   withMembers({
     engine: AN_ENGINE,
     base: A_BASE,
-    options: z.strictObject({
+    options: onlyMembers({
       maxTableBytes: AN_AMOUNT.optional(),
       sliceRows: A_COUNT.optional(),
-      compute: z.unknown().optional(),
+      compute: ANYTHING,
       attentionChunk: A_COUNT.optional(),
-      memory: z.unknown().optional(),
-      smoothing: z.unknown().optional(),
+      memory: ANYTHING,
+      smoothing: ANYTHING,
       measureMany: A_FUNCTION.optional(),
-      lender: z.unknown().optional(),
+      lender: ANYTHING,
     }),
   }),
 );

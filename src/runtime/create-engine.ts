@@ -1,6 +1,5 @@
 /** @file Chooses the engine: ONNX Runtime by its C API, or by its own binding where that cannot be called. */
-import { z } from "zod";
-import { A_CHOICE, A_TEXT, checkArguments, lazily } from "../messages/arguments.ts";
+import { A_CHOICE, A_TEXT, ANYTHING, checkArguments, lazily, onlyMembers } from "../messages/arguments.ts";
 import { showValue } from "../messages/expected.ts";
 import { UsageError } from "../errors.ts";
 import { type Engine, type EngineOptions, MAX_THREADS } from "./engine.ts";
@@ -8,9 +7,9 @@ import { createNativeEngine } from "./ort/ort-native.ts";
 import { createNodeEngine } from "./ort/ort-node.ts";
 
 const ARGUMENTS = lazily(() =>
-  z.strictObject({
-    options: z.strictObject({
-      threads: z.unknown().optional(),
+  onlyMembers({
+    options: onlyMembers({
+      threads: ANYTHING,
       shareScratch: A_CHOICE.optional(),
       profilePrefix: A_TEXT.optional(),
     }),

@@ -7,6 +7,7 @@ import {
   A_COUNT,
   A_FUNCTION,
   AN_AMOUNT,
+  ANYTHING,
   A_SIGNAL,
   objectWith,
   lazily,
@@ -42,9 +43,6 @@ const A_STORE = objectWith<RunStore>(
   "finish",
   "newestCheckpoint",
 );
-
-/** What others look at. */
-const ANYTHING = z.unknown().optional();
 
 const OPTIMIZER_PLAN = z.strictObject({
   optimizer: AN_OPTIMIZER,
