@@ -122,7 +122,7 @@ test("a client of HTTP/1.0, which names no host and reads no chunks, gets plain 
 
 test("who does not send is told so and cut off after a while; who waits for a long text is not", async () => {
   const other = await serveTiny(temporaryFolder());
-  const hasty = await listen(other.app, { host: "127.0.0.1", port: 0, clientTimeoutMs: 100 });
+  const hasty = await listen(other.app, { host: "127.0.0.1", port: 0, clientTimeoutMs: 99.5 });
   after(async () => {
     await hasty.stop(0);
     await other.close();

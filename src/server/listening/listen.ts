@@ -72,13 +72,15 @@ async function listenOn(server: Server, host: string, port: number): Promise<voi
 
 /** Begins to listen. @throws FailedError "server/port" when the port is taken or not to be had; what `readTls` throws */
 export async function listen(app: Hono, options: ListenOptions): Promise<Listening> {
-  const { host, port, readTls = async () => null, clientTimeoutMs = CLIENT_TIMEOUT_MS } = options;
+  const { host, port, readTls = async () => null } = options;
+  // Node takes whole milliseconds alone.
+  const clientTimeoutMs = Math.ceil(options.clientTimeoutMs ?? CLIENT_TIMEOUT_MS);
   const tls = await readTls();
   const timeouts = {
     headersTimeout: clientTimeoutMs,
     requestTimeout: clientTimeoutMs,
     keepAliveTimeout: clientTimeoutMs,
-    connectionsCheckingInterval: clientTimeoutMs / 4,
+    connectionsCheckingInterval: Math.ceil(clientTimeoutMs / 4),
     // Node's own answer to a request without one has no body.
     requireHostHeader: false,
   };
