@@ -141,7 +141,9 @@ function requireReadable(value: unknown): void {
       throw new ApiError(400, "invalid_json", message);
     }
     if (level.some(hasDroppedKey)) {
-      const problems = findDroppedKeys(value);
+      // Not only settings have keys: the schema of an answer has those of its objects.
+      const text = "cannot be the name of a key, expected another";
+      const problems = findDroppedKeys(value).map(({ path }) => ({ path, text }));
       throw invalidValues(problems.slice(0, MAX_PROBLEMS), problems.length - MAX_PROBLEMS);
     }
     level = level.flatMap((each) => (typeof each === "object" && each !== null ? Object.values(each) : []));

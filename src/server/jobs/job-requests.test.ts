@@ -67,7 +67,7 @@ test("an averaged training has no file to be evaluated on, nothing to go on from
   }
 });
 
-test("a key that schemas of mappings drop is told like any unknown key, wherever it is", () => {
+test("a key that schemas of mappings drop is refused wherever it is, and as what no key can be called", () => {
   const cases: [string, string][] = [
     ["graft.__proto__", '{"graft": {"__proto__": {"rank": 4}}}'],
     ["graft.rankPattern.__proto__", '{"graft": {"rankPattern": {"q_proj": 4, "__proto__": 2}}}'],
@@ -78,7 +78,7 @@ test("a key that schemas of mappings drop is told like any unknown key, wherever
     assert.throws(
       () =>
         parseBody(Buffer.from(`{"model": "tiny", "training_file": "file-1", ${body.slice(1)}`), JOB_REQUEST),
-      { status: 400, param, message: `${param} is not a setting` },
+      { status: 400, param, message: `${param} cannot be the name of a key, expected another` },
     );
   }
 });
