@@ -149,6 +149,12 @@ export class Emitter {
     return output;
   }
 
+  /** Adds a zero, int64 [1], of the first size of each value: an optimiser cannot fold it, so it is known only after the values. */
+  zeroAfter(values: readonly string[]): string {
+    const sizes = values.map((value) => this.value("Shape", [value], { start: 0, end: 1 }));
+    return this.value("Min", [...sizes, this.int64([0])]);
+  }
+
   /** Adds the ONNX node that computes a whole operation: its inputs, its outputs. */
   simple(
     node: { readonly inputs: readonly NamedValue[]; readonly outputs: readonly NamedValue[] },

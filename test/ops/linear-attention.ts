@@ -228,6 +228,12 @@ export const linearAttentionGradientSuite: OpSuite = {
       hasRates: false,
     }),
     withGradient("many tokens", [1, 40, 2, 4, 4], { decay: uniform(-0.1, 0) }),
+    withGradient("chunks of tokens, parts of heads", [2, 135, 5, 3, 2], { decay: uniform(-0.1, 0) }),
+    withGradient("chunks of values that are added", [2, 135, 5, 3, 2], {
+      decay: uniform(-0.1, 0),
+      hasRates: false,
+    }),
+    withGradient("chunks with examples that begin anew", [1, 65, 2, 3, 2], { decay: resets }),
   ],
   rejected: [
     reject(

@@ -56,7 +56,7 @@ export function emitAttentionGradient(
   const dQueries: string[] = [];
   const dBeside: string[] = [];
   const [dKeys, dValues] = [new TokenSums(a), new TokenSums(a)];
-  let after = a.chunks.length === 1 ? null : zeroFrom(a, [emitter.name(gradient)]);
+  let after = a.chunks.length === 1 ? null : emitter.zeroAfter([emitter.name(gradient)]);
   for (const chunk of a.chunks) {
     const rows = (x: string, width: number): string =>
       a.grouped(a.slice(x, TOKENS, chunk.queries, after), width, chunk);
@@ -78,7 +78,7 @@ export function emitAttentionGradient(
     dValues.add(a.withoutSink(dValue), chunk.keys);
     if (hasSinks) dBeside.push(a.sumOfSinks(dScores));
     const made = [dQuery, ...dKeys.latest, ...dValues.latest, ...dBeside.slice(-1)];
-    if (after !== null) after = zeroFrom(a, made);
+    if (after !== null) after = emitter.zeroAfter(made);
   }
   const [dQuery, dKey, dValue, ...ofBeside] = emitter.names(node.outputs);
   emitter.node("Concat", dQueries, [dQuery], { axis: TOKENS });
@@ -86,10 +86,4 @@ export function emitAttentionGradient(
   dValues.finish(dValue);
   if (beside.bias) emitter.node("Concat", dBeside, ofBeside, { axis: TOKENS });
   if (hasSinks) emitter.node("Sum", dBeside, ofBeside);
-}
-
-/** Computes a zero, int64 [1], from the first size of each value: an optimiser cannot fold it, so it is known only after the values. */
-function zeroFrom(a: Attending, values: readonly string[]): string {
-  const sizes = values.map((value) => a.emit("Shape", [value], { start: 0, end: 1 }));
-  return a.emit("Min", [...sizes, a.emitter.int64([0])]);
 }

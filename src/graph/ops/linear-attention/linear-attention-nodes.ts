@@ -6,7 +6,7 @@ export const FORGET_ALL = -1e4;
 
 /** Names of what one node reads. */
 interface LinearAttentionInputs {
-  /** [B, T, numQueries·H·D] */
+  /** [B, T, H·D] */
   readonly query: string;
   /** [B, T, H·D] */
   readonly key: string;
@@ -23,19 +23,17 @@ interface LinearAttentionInputs {
 interface LinearAttentionSettings {
   /** Heads that have a state each. */
   readonly numHeads: number;
-  /** Queries of a token that read the same state. */
-  readonly numQueries?: number;
 }
 
 /**
- * Adds the node; `outputs` are what queries read [B, T, numQueries·H·W] after each token, and the state after the last [B, H, D, W].
+ * Adds the node; `outputs` are what queries read [B, T, H·W] after each token, and the state after the last [B, H, D, W].
  * The state after a token is S = e^g S' + k (b (v - e^g S'ᵀ k))ᵀ, or e^g S' + k vᵀ without rates.
  */
 export function addLinearAttention(
   emitter: Emitter,
   { query, key, value, decay, rate, state }: LinearAttentionInputs,
   outputs: readonly [read: string, state: string],
-  { numHeads, numQueries = 1 }: LinearAttentionSettings,
+  { numHeads }: LinearAttentionSettings,
 ): void {
   const optional = rate === null ? [] : [rate];
   emitter.node(
@@ -44,7 +42,7 @@ export function addLinearAttention(
     outputs,
     {
       update_rule: rate === null ? "gated" : "gated_delta",
-      q_num_heads: numHeads * numQueries,
+      q_num_heads: numHeads,
       kv_num_heads: numHeads,
       scale: { float: 1 },
     },
