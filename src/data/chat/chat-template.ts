@@ -91,7 +91,7 @@ function nothingShown(): UsageError {
   return new UsageError(
     "usage/chat-template",
     "Cannot render messages: the chat template shows none of what they say, neither as a text nor as parts of type text, expected one that prints content",
-    { hint: "Name another template by --chat-template: chatml, plain, alpaca or a file of Jinja." },
+    { hint: "Choose another one with --chat-template: chatml, plain, alpaca or a Jinja file." },
   );
 }
 

@@ -172,7 +172,7 @@ const CASES: readonly (readonly [string, string, string, readonly ToolCall[]])[]
       {
         name: "time",
         arguments:
-          '{"a":"it\'s \\"1\\"\\néA\\\\d","b":[1,-2500,[true,null]],"c":{"d":false,"e":{}},"id":12345678901234567890,"f":"<|tool_call_end|>"}',
+          '{"a":"it\'s \\"1\\"\\néA\\\\d","b":[1,-2.5e3,[true,null]],"c":{"d":false,"e":{}},"id":12345678901234567890,"f":"<|tool_call_end|>"}',
       },
     ],
   ],
