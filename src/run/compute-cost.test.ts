@@ -32,7 +32,7 @@ test("an arithmetic whose sums are wrong is told, with what to use instead", asy
   assert.ok(Math.abs(error - 0.5) < 1e-4, `${error}`);
   assert.match(
     describeCost(halved, { time: 1, error }) ?? "",
-    /^halved products .* wrong by 50 % .*--compute f32/,
+    /^halved products .* off by 50 % .*--compute f32/,
   );
 });
 

@@ -66,7 +66,7 @@ describe("an output folder that cannot be used", () => {
     ] as const) {
       await assert.rejects(requireNewOutput(output, "hf", { adapter: input }), {
         code: "usage/output",
-        message: `Cannot write to output "${output}": it lies in the adapter "${input}", expected a place of its own`,
+        message: `Cannot write to output "${output}": it is inside the adapter "${input}", expected a separate location`,
       });
     }
     await requireNewOutput(`${adapter}-beside/out`, "hf", { adapter: link });
