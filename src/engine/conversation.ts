@@ -30,6 +30,7 @@ const QUESTION = lazily(() =>
   z.strictObject({ question: z.string(), request: z.looseObject({ maxNewTokens: z.int().min(0) }) }),
 );
 
+/** What the model answers to a question. */
 export interface Answer extends WrittenText {
   /** Questions, with their answers, that were forgotten to make room. */
   readonly numDroppedTurns: number;

@@ -233,7 +233,7 @@ describe("RoAd on the residual stream", () => {
     });
     await assert.rejects(() => attachTo(base, road, { positions: "prompt-end" }, ["q_proj"]), {
       code: "usage/flag",
-      message: /q_proj" at the ends of prompts/,
+      message: /q_proj" only at the ends of prompts/,
     });
   });
 });

@@ -17,7 +17,8 @@ after(() => checkpoint.close());
 const lora = findMethod("lora") as AdapterMethod;
 const bitfit = findMethod("bitfit") as BaseMethod;
 /** What code without types may define. */
-const ownMethod = (change: object): AdapterMethod => defineMethod({ ...lora, name: "own", ...change });
+const file = { ...lora.file, peftType: "OWN" };
+const ownMethod = (change: object): AdapterMethod => defineMethod({ ...lora, name: "own", file, ...change });
 const SITE = /method "own" at "model\.layers\.0\.self_attn\.q_proj": /;
 
 test("a method that lacks a part of its contract is refused when it is defined", () => {

@@ -9,6 +9,7 @@ import { isRecord, jsonKind, type RawFields, readString, rowError } from "../row
 import { type ClassRow, JUDGED_KEYS, type RowFormat, type WholeText } from "../rows/rows.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
+/** A text or a pair of texts as ids, with the class, the classes or the number that is learned of it. */
 export interface ClassExample {
   readonly ids: Int32Array;
   /** Number of the class, from 0; or what each of the model's outputs is to be, [V]. */

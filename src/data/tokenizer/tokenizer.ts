@@ -28,6 +28,7 @@ export interface DecodeOptions {
   readonly shownIds?: ReadonlySet<number>;
 }
 
+/** How ids that come one by one are decoded. */
 export interface StreamOptions extends DecodeOptions {
   /** Ids that the text goes on from: some decoders strip a space where a text begins. */
   readonly after?: readonly number[];

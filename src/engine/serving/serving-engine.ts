@@ -33,6 +33,7 @@ import { Turns } from "../scheduling/turns.ts";
 
 const DEFAULT_RUNNING = 16;
 
+/** Writes many texts at once on one base, each with an adapter of its own; its session and adapters are the caller's. */
 export class ServingEngine implements Riders {
   readonly session: Session;
   readonly adapters: AdapterPool;
