@@ -60,8 +60,6 @@ export function boundClients(server: Server, clientTimeoutMs: number): void {
   // What is written before the handshake is never sent, so there nothing is told.
   server.prependListener("tlsClientError", (_, socket: Duplex) => socket.destroy());
   server.on("connect", (_, socket) => end(NO_PROXY, socket));
-  // Whose body is refused is not told to send it: who reads it says so.
-  server.on("checkContinue", (request, answer) => server.emit("request", request, answer));
   // Node answers what is expected beyond 100-continue with no body.
   server.on("checkExpectation", (request, answer) => server.emit("request", request, answer));
   server.on("clientError", ({ code = "" }: NodeJS.ErrnoException, socket: Duplex) => {

@@ -2,7 +2,6 @@
  * @file Reads the body of a request. One limit holds for each body, another for all bodies that are in memory at the same
  * time.
  */
-import type { HttpBindings } from "@hono/node-server";
 import type { Context } from "hono";
 import { ApiError } from "../api-error.ts";
 import { type Limits, bodyMemory } from "./limits.ts";
@@ -37,7 +36,6 @@ export class BodyReader {
       );
     }
     if (Number(context.req.header("content-length") ?? 0) > this.#maxBytes) throw this.#tooLarge();
-    letSend(context);
     const chunks: Uint8Array[] = [];
     let sizeBytes = 0;
     try {
@@ -61,13 +59,6 @@ export class BodyReader {
   #tooLarge(): ApiError {
     return new ApiError(413, "body_too_large", `The body has more than ${this.#maxBytes} bytes`);
   }
-}
-
-/** Has a client send a body that it keeps back until it is let (`Expect: 100-continue`), which is a thing of HTTP/1.1. */
-function letSend({ env, req }: Context): void {
-  const { incoming, outgoing } = (env ?? {}) as Partial<HttpBindings>;
-  const waits = /\b100-continue\b/i.test(req.header("expect") ?? "");
-  if (waits && incoming?.httpVersion === "1.1") outgoing?.writeContinue();
 }
 
 async function* chunksOf(body: ReadableStream<Uint8Array> | null): AsyncGenerator<Uint8Array, void, void> {
