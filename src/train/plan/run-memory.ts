@@ -20,6 +20,7 @@ import { measuredIn } from "../dropbp/branch-dropper.ts";
 import type { Recompute } from "../recompute.ts";
 import { type PlannedSession, plannedSession } from "./passes/planned-session.ts";
 import { type PassesRequest, type PlannedPasses, readersOf, walkPasses } from "./run-passes.ts";
+import { nodeBytes } from "./node-memory.ts";
 import { sampleNeeds } from "./sample-memory.ts";
 import { tokenizerBytes } from "./tokenizer-memory.ts";
 import { blockBytes, outerBytes } from "./weight-memory.ts";
@@ -69,8 +70,6 @@ const PROCESS_BYTES = 170e6;
 const FACTORS_BYTES = 15e6;
 /** Ids and weights of a token of the data. */
 const TOKEN_BYTES = 8;
-/** A node of a compiled program: what ONNX Runtime knows of it, and kernels. Blocks with experts have many. */
-const NODE_BYTES = 20e3;
 /** What writes texts, but for its programs and what these keep: docs/log.md#plans-of-memory. */
 const WRITER_BYTES = 15e6;
 
@@ -93,7 +92,7 @@ export function* planMemory(request: MemoryRequest, recompute: Recompute): Gener
   const parts = {
     ...parameterParts(request, session, adapter, passes),
     activations: lentBytes + comparedBytes(request, adapter),
-    scratch: scratchBytes + NODE_BYTES * programs.numNodes + programs.packedBytes,
+    scratch: scratchBytes + nodeBytes(programs.numNodes) + programs.packedBytes,
     samples: sampleBytes(request, { session, programs }, adapter),
     process: processBytes(request),
   };
@@ -125,7 +124,7 @@ function sampleBytes(
   const { numNodes, cacheBytes } = sampleNeeds(place, adapter, sampleTokens);
   // Its tokenizer is another than that of the data.
   const wordBytes = tokenizerBytes(tokenizerFiles, model.vocabSize);
-  return WRITER_BYTES + wordBytes + NODE_BYTES * numNodes + cacheBytes;
+  return WRITER_BYTES + wordBytes + nodeBytes(numNodes) + cacheBytes;
 }
 
 function processBytes({ model, compute, numTokens, tokenizerFiles }: MemoryRequest): number {
