@@ -10,7 +10,16 @@ import { writeMergedModel } from "../../src/export/merged/merged-model.ts";
 import { loadModel, openGguf, writeGguf, writeModel } from "../../src/format/by-path.ts";
 import type { ModelFormat } from "../../src/format/checkpoint/checkpoint.ts";
 import { lora } from "../../src/peft/methods/lora.ts";
-import { dequantize, packStored, quantizeTo } from "../../src/quant/stored-tensor.ts";
+import { joinBytes } from "../../src/graph/dtype.ts";
+import type { GgufFile, GgufTensor } from "../../src/format/files/gguf/gguf.ts";
+import type { GgufSource } from "../../src/format/files/gguf/gguf-writer.ts";
+import {
+  dequantize,
+  packStored,
+  quantizeTo,
+  type StoredTensor,
+  unpackStored,
+} from "../../src/quant/stored-tensor.ts";
 import type { StorageName } from "../../src/quant/storages.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
@@ -245,3 +254,71 @@ test("a family without GGUF files is told which have them", async () => {
   });
   await checkpoint.close();
 });
+
+/** A copy of a file in which tensors of each block are one, by the names in `joined`: that of the whole first. */
+async function joinedFile(
+  path: string,
+  name: string,
+  joined: readonly (readonly string[])[],
+): Promise<string> {
+  const output = join(root, `${name}-joined.gguf`);
+  const file = await openGguf(path);
+  const sources = [...file.tensors.values()].flatMap((tensor): GgufSource[] => {
+    const load = (): Promise<StoredTensor> => file.read(tensor);
+    const [, block = "", module = "", part = ""] =
+      /^(blk\.\d+\.)(.+)\.(weight|bias)$/.exec(tensor.name) ?? [];
+    const [whole = "", ...parts] = joined.find((names) => names.includes(module)) ?? [];
+    if (whole === "") return [{ ...tensor, load }];
+    if (module !== parts[0]) return [];
+    const all = parts.map((each) => file.tensors.get(`${block}${each}.${part}`)!);
+    const axis = tensor.shape.length === 3 ? 1 : 0;
+    const shape = tensor.shape.with(
+      axis,
+      all.reduce((sum, each) => sum + each.shape[axis]!, 0),
+    );
+    return [
+      {
+        name: `${block}${whole}.${part}`,
+        shape,
+        storage: tensor.storage,
+        load: () => joinedRows(file, all, shape),
+      },
+    ];
+  });
+  await writeGguf(output, await file.readSettings(), sources);
+  await file.close();
+  return output;
+}
+
+/** Rows of matrices below one another, of each expert where they are stacks. */
+async function joinedRows(
+  file: GgufFile,
+  tensors: readonly GgufTensor[],
+  shape: readonly number[],
+): Promise<StoredTensor> {
+  const count = shape.length === 3 ? shape[0]! : 1;
+  const bytes = await Promise.all(tensors.map(async (tensor) => packStored(await file.read(tensor))));
+  const pieces = Array.from({ length: count }, (_, i) =>
+    bytes.map((all) => all.subarray((all.length / count) * i, (all.length / count) * (i + 1))),
+  );
+  return unpackStored(tensors[0]!.storage, joinBytes(pieces.flat()), shape);
+}
+
+const JOINED = [
+  ["attn_qkv", "attn_q", "attn_k", "attn_v"],
+  ["ffn_gate_up_exps", "ffn_gate_exps", "ffn_up_exps"],
+];
+
+for (const name of ["llama", "qwen2", "qwen3_moe"]) {
+  test(`queries, keys and values, and gate and up of experts, may lie in one tensor: ${name}`, async () => {
+    const path = await quantized(name, "q4_0");
+    const joined = await joinedFile(path, name, JOINED);
+    assert.deepEqual(await logitsIn(joined), await logitsIn(path));
+    const merged = join(root, `${name}-joined-merged.gguf`);
+    const expected = await merge(joined, merged, { deviation: 0.05, type: "f32" });
+    assert.ok(apart(await logitsIn(merged), expected) < 1e-4);
+    const file = await openGguf(merged);
+    assert.ok(![...file.tensors.keys()].some((tensor) => /attn_qkv|gate_up/.test(tensor)));
+    await file.close();
+  });
+}

@@ -7,6 +7,8 @@ import { openGguf, patchGguf, writeGguf } from "../../format/by-path.ts";
 import { makeConfig } from "../../format/checkpoint/gguf/gguf-config.ts";
 import { foldingOf } from "../../format/checkpoint/gguf/gguf-factors.ts";
 import { settingOfTensor } from "../../format/checkpoint/gguf/gguf-setting-tensors.ts";
+import { translateName } from "../../format/checkpoint/gguf/gguf-names.ts";
+import { withTensorsApart } from "../../format/checkpoint/gguf/joined-tensors.ts";
 import { fileType, modelSettings, settingTensors } from "../../format/checkpoint/gguf/gguf-settings.ts";
 import { tokenizerSettings } from "../../format/checkpoint/gguf/gguf-vocabulary.ts";
 import {
@@ -80,7 +82,9 @@ export async function writeGgufOfGguf(
   { name: modelName, model, checkpoint, kind }: GgufModel,
   tensors: readonly MergedTensor[],
 ): Promise<void> {
-  const file = await openGguf(checkpoint.path);
+  const stored = await openGguf(checkpoint.path);
+  const rules = rulesOf(modelName, model);
+  const file = withTensorsApart(stored, rules);
   try {
     const sources = toSources(modelName, model, tensors);
     // Numbers that are not as the file has them may be of another kind here than there.
@@ -89,15 +93,16 @@ export async function writeGgufOfGguf(
       return found !== undefined && (isOwn || found.storage === storage);
     };
     const changedInSettings = tensors.filter(
-      ({ name, isChanged }) => isChanged && settingOfTensor(rulesOf(modelName, model), name) !== null,
+      ({ name, isChanged }) => isChanged && settingOfTensor(rules, name) !== null,
     );
-    if (sources.every(keepsKind) && changedInSettings.length === 0) {
+    if (file === stored && sources.every(keepsKind) && changedInSettings.length === 0) {
       const changed = sources.filter(({ isChanged }) => isChanged);
       return await patchGguf(file, path, new Map(changed.map(({ name, load }) => [name, load])));
     }
     const byName = new Map(sources.map((source) => [source.name, source]));
     // Tensors that are no weights, such as the factors of rotary frequencies, stay.
-    const old = [...file.tensors.values()].map((tensor): GgufSource => {
+    const kept = [...file.tensors.values()].filter(({ name }) => !translateName(rules, name)?.isReadOnly);
+    const old = kept.map((tensor): GgufSource => {
       const source = byName.get(tensor.name);
       return source === undefined || source.isOwn ? { ...tensor, load: () => file.read(tensor) } : source;
     });

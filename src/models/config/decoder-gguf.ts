@@ -36,6 +36,23 @@ function pairedModules(pairs: Table<readonly [path: string, below: string]>): Ta
   );
 }
 
+/**
+ * The other form in which files may have gate and up of all experts: in one tensor instead of two, as llama.cpp's
+ * converter makes it when asked (`--fuse-gate-up-exps`), or in two instead of one.
+ */
+function otherExperts({
+  ffn_gate_exps: gate,
+  ffn_up_exps: up,
+  ffn_gate_up_exps: both,
+}: Table<GgufModule>): Table<GgufModule> {
+  const stacked = { change: "stacked", isReadOnly: true } as const;
+  if (gate?.change === "stacked" && up?.change === "stacked") {
+    return { ffn_gate_up_exps: { path: gate.path, below: up.path, ...stacked } };
+  }
+  if (both?.below === undefined) return {};
+  return { ffn_gate_exps: { path: both.path, ...stacked }, ffn_up_exps: { path: both.below, ...stacked } };
+}
+
 /** Norms before attention and before the feed-forward part. */
 export const preNormNames = (norms: { readonly attention: string; readonly mlp: string }): Table<string> => ({
   attn_norm: norms.attention,
@@ -221,16 +238,20 @@ export function decoderGguf(rules: DecoderRules): GgufRules {
   const { finalNorm: finalName = "output_norm", ...own } = rest;
   const { embedding, positions, finalNorm, blocks, head = "lm_head" } = names;
   const outside = { ...besideNames, token_embd: embedding, [finalName]: finalNorm, output: head };
-  const inBlock = Object.assign({}, ...Object.values({ ...LLAMA_BLOCK, ...blockNames })) as Table<string>;
+  const namesInBlock = Object.assign(
+    {},
+    ...Object.values({ ...LLAMA_BLOCK, ...blockNames }),
+  ) as Table<string>;
+  const inBlock = {
+    ...pairedModules(pairs),
+    ...ggufModules(namesInBlock, changes),
+    ...ggufModules(tensorsInBlock, changes, { isTensor: true }),
+  };
   return {
     ...USUAL,
     ...own,
     outsideBlocks: ggufModules({ ...outside, ...(positions && { position_embd: positions }) }, changes),
-    inBlock: {
-      ...pairedModules(pairs),
-      ...ggufModules(inBlock, changes),
-      ...ggufModules(tensorsInBlock, changes, { isTensor: true }),
-    },
+    inBlock: { ...inBlock, ...otherExperts(inBlock) },
     blockPrefix: blocks,
     settings: { ...SIZES, ...(own.rotated === null ? {} : { ...ROTATED, ...norms }), ...own.settings },
     fixed: { architectures: [className], hidden_act: "silu", ...own.fixed },

@@ -73,6 +73,8 @@ export interface GgufModule {
   readonly below?: string;
   /** Whether both names are those of a tensor, not of a module with a weight or bias. */
   readonly isTensor?: true;
+  /** Whether it holds what other modules of the table hold, by which files are written; default: nothing else does. */
+  readonly isReadOnly?: true;
 }
 
 /** A number, or true or false, among the settings; `bools` and `int32s`: one for each layer. */

@@ -23,6 +23,7 @@ import { makeConfig, makeGenerationConfig, headsOf, numOwnBlocks } from "./gguf-
 import { isOfHeads, isPart, isStacked, translateName } from "./gguf-names.ts";
 import { PAIRINGS, type Pairing } from "./gguf-pairings.ts";
 import { ROPE_TENSORS } from "./gguf-rope.ts";
+import { withTensorsApart } from "./joined-tensors.ts";
 import { tensorsOfSettings } from "./gguf-setting-tensors.ts";
 import { makeTokenizerFiles } from "./gguf-tokenizer.ts";
 
@@ -115,8 +116,9 @@ function licenseOf({ metadata }: GgufFile): string | null {
   return typeof license === "string" && license !== "" ? license : null;
 }
 
-async function toCheckpoint(file: GgufFile): Promise<Checkpoint> {
-  const family = findGgufFamily(file.path, String(file.metadata["general.architecture"]), file.metadata);
+async function toCheckpoint(given: GgufFile): Promise<Checkpoint> {
+  const family = findGgufFamily(given.path, String(given.metadata["general.architecture"]), given.metadata);
+  const file = withTensorsApart(given, family.gguf);
   const sources = listSources(file, family.gguf, numOwnBlocks(file, family.gguf));
   const config = await makeConfig(file, family);
   const heads = headsOf(config, family.gguf);

@@ -52,6 +52,8 @@ interface GgufName {
   /** Parts of each expert. */
   readonly numCuts: number;
   readonly change: GgufChange | null;
+  /** Whether graft writes what it holds under other names. */
+  readonly isReadOnly: boolean;
 }
 
 /** Translates the name of a tensor; null when the family has no such tensor. */
@@ -60,7 +62,9 @@ export function translateName(rules: GgufRules, ggufName: string): GgufName | nu
   const table = block === undefined ? rules.outsideBlocks : rules.inBlock;
   const before = block === undefined ? "" : `${rules.blockPrefix}${block}.`;
   const whole = lookup(table, tensor);
-  if (whole?.isTensor) return { hfName: () => before + whole.path, numCuts: 1, change: whole.change };
+  if (whole?.isTensor) {
+    return { hfName: () => before + whole.path, numCuts: 1, change: whole.change, isReadOnly: false };
+  }
   const { module = "", part } = /^(?<module>.+)\.(?<part>weight|bias)$/.exec(tensor)?.groups ?? {};
   const found = lookup(table, module);
   if (found === undefined || found.isTensor) return null;
@@ -72,6 +76,7 @@ export function translateName(rules: GgufRules, ggufName: string): GgufName | nu
     },
     numCuts: paths.length,
     change: changeOf(found, part),
+    isReadOnly: found.isReadOnly === true,
   };
 }
 
@@ -98,7 +103,7 @@ export function toGgufName(rules: GgufRules, hfName: string): HfName | null {
   const general = module.replace(/\.\d+(?=\.|$)/, ".*");
   const table = inBlock === null ? rules.outsideBlocks : rules.inBlock;
   const [found, second] = Object.entries(table).filter(
-    ([, to]) => !to.isTensor && pathsOf(to).includes(general),
+    ([, to]) => !to.isTensor && !to.isReadOnly && pathsOf(to).includes(general),
   );
   if (part === undefined || found === undefined) return null;
   const before = inBlock === null ? "" : `blk.${inBlock.slice(0, dot)}.`;
