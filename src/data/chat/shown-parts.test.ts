@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { byteTokenizerFiles, createByteTokenizer } from "../../../test/tiny/byte-tokenizer.ts";
 import { readRealTokenizer } from "../../../test/golden/real-tokenizers.ts";
-import { CHATML, createChatTemplate } from "./chat-template.ts";
+import { type ChatTemplate, CHATML, createChatTemplate } from "./chat-template.ts";
+import { processorMs } from "../../train/power/processor-ms.ts";
 import { readExamples } from "../dataset.ts";
 import type { Example } from "../examples/example.ts";
+import { withKnownRoles } from "./shown-parts.ts";
 import { makeTextTools } from "./text-tools.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
@@ -119,6 +121,15 @@ describe("tools in conversations", () => {
       });
     }
   });
+});
+
+test("roles that a long template compares are found in linear time", () => {
+  const start = processorMs();
+  const [message] = withKnownRoles({ source: "role==".repeat(40_000) } as ChatTemplate, [
+    { role: "function", content: "wet" },
+  ]);
+  assert.equal(message!.role, "tool");
+  assert.ok(processorMs() - start < 1000);
 });
 
 describe("answers", () => {

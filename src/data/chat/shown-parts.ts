@@ -16,11 +16,17 @@ const MARKER = "\uE0F2result\uE0F2";
 export function withKnownRoles(template: ChatTemplate, messages: readonly Message[]): readonly Message[] {
   const source = template.source ?? "";
   const knowsDeveloper = source.includes("developer");
-  const knowsFunction = /role\W{0,4}\s*(?:==|in)[^%}]*["']function["']/.test(source);
+  const knowsFunction = source.split(/[%}]/).some(comparesFunction);
   return messages.map((message) => {
     if (message.role === "developer" && !knowsDeveloper) return { ...message, role: "system" };
     return message.role === "function" && !knowsFunction ? { ...message, role: "tool" } : message;
   });
+}
+
+/** Whether a part of a template's source compares a role with "function". */
+function comparesFunction(part: string): boolean {
+  const at = part.search(/role\W{0,4}\s*(?:==|in)/);
+  return at >= 0 && /["']function["']/.test(part.slice(at));
 }
 
 /** Refuses a conversation of which the template leaves something out; `text` is its rendering. @throws usage/chat-template */

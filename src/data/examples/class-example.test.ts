@@ -1,9 +1,11 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { UsageError } from "../../errors.ts";
+import { processorMs } from "../../train/power/processor-ms.ts";
 import { createByteTokenizer } from "../../../test/tiny/byte-tokenizer.ts";
 import { CLASS_FORMS, fitClassExample, readClassNames, toClassExample } from "./class-example.ts";
 import { readRow } from "../rows/rows.ts";
+import { NUMBER_FORMS } from "./target-example.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
 const source = { file: "x.jsonl", line: 1 };
@@ -85,6 +87,12 @@ describe("toClassExample()", () => {
     assert.throws(() => read({ text: "", label: 1 }, "last"), /"text": an empty string/);
     assert.throws(() => read({ text: "a" }, "last"), /keys "text", expected {"text", "label"}/);
   });
+});
+
+test("a long label is no number after time linear in it", () => {
+  const start = processorMs();
+  assert.throws(() => readRow({ text: "a", label: `${"1".repeat(100_000)}x` }, NUMBER_FORMS), UsageError);
+  assert.ok(processorMs() - start < 1000);
 });
 
 describe("fitClassExample()", () => {

@@ -15,7 +15,7 @@ import {
 } from "./class-example.ts";
 
 /** A number as tables have it. */
-const NUMBER_TEXT = /^\s*[-+]?(\d+\.?\d*|\.\d+)(e[-+]?\d+)?\s*$/i;
+const NUMBER_TEXT = /^\s*[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?\s*$/i;
 
 /** A number that float32 has; null: it is none. */
 function readNumber(value: unknown): number | null {

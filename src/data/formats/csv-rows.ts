@@ -129,13 +129,18 @@ function withoutQuotes(cell: string): string {
 
 /** Columns without a name, as spreadsheets leave them behind a table, are left out: false. */
 function checkNames(names: readonly string[], file: string): (string | false)[] {
-  const twice = names.find((name, i) => name !== "" && names.indexOf(name) !== i);
-  if (twice === undefined) return names.map((name) => (name === "" ? false : name));
-  throw new FormatError(
-    "format/file",
-    `Cannot read table "${file}": two columns are named ${JSON.stringify(twice)}, expected distinct names`,
-    { hint: "Rename one of them." },
-  );
+  const seen = new Set<string>();
+  for (const name of names.filter((each) => each !== "")) {
+    if (seen.has(name)) {
+      throw new FormatError(
+        "format/file",
+        `Cannot read table "${file}": two columns are named ${JSON.stringify(name)}, expected distinct names`,
+        { hint: "Rename one of them." },
+      );
+    }
+    seen.add(name);
+  }
+  return names.map((name) => (name === "" ? false : name));
 }
 
 function faultOf(

@@ -6,6 +6,7 @@ import { after, describe, test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import { gzipSync, zstdCompressSync } from "node:zlib";
 import { byteTokenizerFiles, createByteTokenizer } from "../../../test/tiny/byte-tokenizer.ts";
+import { processorMs } from "../../train/power/processor-ms.ts";
 import { readDataset, readHeldOut } from "../by-path.ts";
 import type { ReadOptions } from "../files/read-files.ts";
 import { createChatTemplate } from "../chat/chat-template.ts";
@@ -242,6 +243,15 @@ describe("tables", () => {
       message: /same\.csv": two columns are named "text", expected distinct names/,
       hint: /Rename/,
     });
+  });
+
+  test("checks the names of many columns in linear time", async () => {
+    const names = Array.from({ length: 60_000 }, (_, i) => `c${i}`);
+    const start = processorMs();
+    await assert.rejects(readDataset(write("wide.csv", `${[...names, "c0"].join(",")}\n`), options), {
+      message: /two columns are named "c0"/,
+    });
+    assert.ok(processorMs() - start < 2000);
   });
 
   test("refuses a quote without an end, behind which everything would be lost", async () => {

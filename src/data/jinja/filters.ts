@@ -24,14 +24,30 @@ const map: Filter = (value, { args, meter }) => {
   });
 };
 
-function toNumber(value: JinjaValue, otherwise: JinjaValue, type: "float" | "int"): JinjaValue {
-  const isWhole = type === "int";
-  if (isNumber(value)) return isWhole ? BigInt(Math.trunc(Number(value))) : Number(value);
-  // Python reads 1_000.
-  const text = typeof value === "string" ? strip(value, "both").replace(/(?<=\d)_(?=\d)/g, "") : "";
-  if (isWhole && /^[-+]?\d+$/.test(text)) return BigInt(text.replace("+", ""));
-  if (!/^[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?$/.test(text)) return otherwise;
-  return isWhole ? BigInt(Math.trunc(Number(text))) : Number(text);
+/** What may be a number in a text; Python reads 1_000. */
+function numeralOf(value: JinjaValue): string {
+  return typeof value === "string" ? strip(value, "both").replace(/(?<=\d)_(?=\d)/g, "") : "";
+}
+
+/** Null: it is none. */
+function toFloat(value: JinjaValue): number | null {
+  if (isNumber(value)) return Number(value);
+  const text = numeralOf(value);
+  return /^[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?$/i.test(text) ? Number(text) : null;
+}
+
+/** Null: it is none, or has more digits than Python reads. */
+function toInt(value: JinjaValue): bigint | null {
+  if (typeof value === "bigint") return value;
+  const text = numeralOf(value);
+  if (/^[-+]?\d{1,4300}$/.test(text)) return BigInt(text.replace("+", ""));
+  const number = toFloat(value);
+  return number === null || !Number.isFinite(number) ? null : BigInt(Math.trunc(number));
+}
+
+function orElse(number: JinjaValue, none: bigint | number, { args }: FilterCall): JinjaValue {
+  const otherwise = args.value(0, "default") ?? none;
+  return number ?? otherwise;
 }
 
 function defaultOf(value: JinjaValue, call: FilterCall): JinjaValue {
@@ -56,8 +72,8 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   },
   d: defaultOf,
   default: defaultOf,
-  float: (value, call) => toNumber(value, call.args.value(0, "default") ?? 0, "float"),
-  int: (value, call) => toNumber(value, call.args.value(0, "default") ?? 0n, "int"),
+  float: (value, call) => orElse(toFloat(value), 0, call),
+  int: (value, call) => orElse(toInt(value), 0n, call),
   map,
   round: (value, { args }) => {
     const [digits, method] = [args.number(0, "precision", 0), args.value(1, "method") ?? "common"];

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
+import { processorMs } from "../../train/power/processor-ms.ts";
 import { LongInteger } from "../formats/long-integer.ts";
 import { parseTemplate } from "./template.ts";
 
@@ -41,6 +42,8 @@ const WRITTEN: Readonly<Record<string, Readonly<Record<string, string>>>> = {
       "It's A-B <C Tool_use {D|It'S Tool_Use",
     "{{ '²'.isdigit() }}{{ '²'.isdecimal() }}{{ '½'.isdigit() }}{{ '٣'.isdigit() }}": "TrueFalseFalseTrue",
     "{{ '1_000' | int }}|{{ '1_0.5' | float }}|{{ '1__0' | int }}": "1000|10.5|0",
+    "{{ '9007199254740993' | int | int }}|{{ '1e999' | int(5) }}|{{ ('9' * 4301) | int(6) }}":
+      "9007199254740993|5|6",
     "{{ messages[0] | attr('role') is defined }}{{ 'a' | attr('upper') is defined }}": "FalseTrue",
     "[{{ '\na\n\nb' | indent(2, true) }}]": "[  \n  a\n\n  b]",
   },
@@ -144,6 +147,12 @@ for (const [about, templates] of Object.entries(WRITTEN)) {
     }
   });
 }
+
+test("a long text is no number after time linear in it", () => {
+  const start = processorMs();
+  assert.equal(parseTemplate("{{ digits | float(1) }}")({ digits: `${"1".repeat(100_000)}x` }), "1");
+  assert.ok(processorMs() - start < 1000);
+});
 
 describe("what Python refuses", () => {
   const refused: Readonly<Record<string, RegExp>> = {

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 import { UsageError } from "../../errors.ts";
+import { processorMs } from "../../train/power/processor-ms.ts";
 import { JUDGED_FORMS, PREFERENCE_FORMS } from "./preference-rows.ts";
 import { readRow, type TargetRow } from "./rows.ts";
 import { TARGET_FORMS } from "./target-rows.ts";
@@ -64,6 +65,16 @@ describe("readRow() of preferences", () => {
       ["Q", " a"],
       ["Q", " a b"],
     ]);
+  });
+
+  test("finds the last word of a long common beginning in linear time", () => {
+    const start = processorMs();
+    const common = `Q${" ".repeat(100_000)}a b`;
+    assert.deepEqual(pairOf({ chosen: `${common}c`, rejected: `${common}d` }), [
+      [common.slice(0, -2), " bc"],
+      [common.slice(0, -2), " bd"],
+    ]);
+    assert.ok(processorMs() - start < 1000);
   });
 
   test("reads OpenAI's form, with tools", () => {

@@ -67,7 +67,7 @@ function readImplicit(row: RawFields): PreferenceRow {
   let length = 0;
   while (length < shortest && formatJson(chosen[length]) === formatJson(rejected[length])) length++;
   // A list that the other goes on from would be all prompt, and a word must not be cut.
-  if (isText) length = chosen.slice(0, length).search(/\s+\S*$/u);
+  if (isText) length = chosen.slice(0, length).search(/(?<!\s)\s+\S*$/u);
   else if (length === shortest) length--;
   if (length <= 0 && formatJson(chosen) !== formatJson(rejected)) {
     throw rowError(
