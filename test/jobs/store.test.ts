@@ -8,6 +8,8 @@ import type { Clock } from "../../src/jobs/queue/clock.ts";
 import type { UploadedFile } from "../../src/jobs/job.ts";
 import type { StateFolder } from "../../src/jobs/state-folder.ts";
 import { openState } from "../../src/jobs/store/open-state.ts";
+import { S3Store, storeAddress } from "../../src/jobs/store/s3.ts";
+import { storedBytes } from "../../src/jobs/store/stored-content.ts";
 import { withDisk } from "../../src/format/files/disk/calls.ts";
 import { systemClock } from "../../src/jobs/queue/system-clock.ts";
 import { trainAveraged } from "../../src/train/files/averaged-training.ts";
@@ -66,7 +68,29 @@ test("a wrong key, a bucket that is not there and a store that does not answer a
     const wrong = open("a", store, { ...server.env, AWS_ENDPOINT_URL });
     await assert.rejects(wrong, { code: "usage/flag", message: /expected http:\/\/HOST/ }, AWS_ENDPOINT_URL);
   }
+  for (const secret of ["u:hidden@h", "h?key=hidden"]) {
+    const wrong = open("a", store, { ...server.env, AWS_ENDPOINT_URL: `http://${secret}` });
+    await assert.rejects(wrong, { code: "usage/flag", message: /^(?!.*hidden)/ });
+  }
   assert.deepEqual(waited.splice(0), []);
+});
+
+test("what fails here, before the store is asked, is not tried again", async () => {
+  const store = new S3Store(storeAddress(`s3://${BUCKET}`, server.env), clock);
+  await assert.rejects(store.put("x", { ...storedBytes(new Uint8Array()), sha256: "a\n1" }), TypeError);
+  assert.deepEqual(waited.splice(0), []);
+});
+
+test("an object that is no JSON, or none of ours, is told by its key", async () => {
+  const state = await open("damaged");
+  for (const text of ["{", "{}"]) {
+    for (const key of ["files/file-damaged/file.json", "jobs/ftjob-damaged/run/manifest.json"])
+      server.objects.set(`some/where/${key}`, Buffer.from(text));
+    const told = (key: RegExp) => ({ code: "failed/store", message: key });
+    await assert.rejects(state.readFile("file-damaged"), told(/"files\/file-damaged\/file.json"/));
+    await assert.rejects(state.fetchRun("ftjob-damaged", "run"), told(/"jobs\/ftjob-damaged\/run\/manifest/));
+  }
+  server.objects.clear();
 });
 
 test("a file is whole or not there, also when connections are lost", async () => {

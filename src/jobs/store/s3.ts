@@ -4,10 +4,10 @@
  */
 import { AwsV4Signer } from "aws4fetch";
 import type { Environment } from "../../environment.ts";
-import { FailedError, GraftError, UsageError } from "../../errors.ts";
+import { GraftError, UsageError } from "../../errors.ts";
 import type { Clock } from "../queue/clock.ts";
 import { StoreAwayError, StoreRefusesError } from "./store-errors.ts";
-import { type StoredContent, contentOf } from "./stored-content.ts";
+import { type StoredContent, storedBytes } from "./stored-content.ts";
 
 /** Waits between tries, in milliseconds. */
 const WAITS_MS = [100, 400, 1600, 6000, 15_000];
@@ -17,7 +17,7 @@ const [REQUEST_MS, BYTES_PER_MS] = [120_000, 250];
 const PIECE_BYTES = 1 << 25;
 
 /** What a request without content has. */
-const NOTHING = contentOf(new Uint8Array());
+const NOTHING = storedBytes(new Uint8Array());
 
 interface StoreAddress {
   readonly bucket: string;
@@ -53,10 +53,12 @@ export function storeAddress(url: string, env: Environment): StoreAddress {
   const region = env["AWS_REGION"] ?? env["AWS_DEFAULT_REGION"] ?? "us-east-1";
   const endpoint =
     env["AWS_ENDPOINT_URL_S3"] ?? env["AWS_ENDPOINT_URL"] ?? `https://s3.${region}.amazonaws.com`;
-  if (!/^https?:\/\/./.test(endpoint) || !URL.canParse(endpoint)) {
+  if (!/^https?:\/\/[^@?#]+$/.test(endpoint) || !URL.canParse(endpoint)) {
+    // Beyond a host an address may hold a secret.
+    const shown = /[@?#]/.test(endpoint) ? "" : ` "${endpoint}"`;
     throw new UsageError(
       "usage/flag",
-      `Cannot use the address "${endpoint}" of the store, expected http://HOST or https://HOST`,
+      `Cannot use the address${shown} of the store, expected http://HOST or https://HOST`,
       { hint: "It is AWS_ENDPOINT_URL_S3, else AWS_ENDPOINT_URL." },
     );
   }
@@ -141,35 +143,37 @@ export class S3Store {
     return keys;
   }
 
+  /** Asks again for a while where the store may answer otherwise. @throws FailedError "failed/store"; as reading the content */
   async #ask(request: StoreRequest): Promise<Answer> {
-    const { method, key, query, signal } = request;
-    const { bucket, prefix, endpoint } = this.#address;
-    const url = `${endpoint}/${bucket}${query ? `?${query.toString()}` : `/${prefix}${key}`}`;
+    const { signal } = request;
     for (let at = 0; ; at++) {
-      let found: string;
       try {
-        const answer = await this.#send(url, request);
-        const { status, bytes } = answer;
-        const code = status < 300 ? "" : codeOf(bytes);
-        const isMissing = status === 404 && code !== "NoSuchBucket" && !query && method !== "PUT";
-        if (status < 300 || isMissing) return answer;
-        found = `${status} ${code}`.trim();
-        if (status < 500 && status !== 429 && status !== 408)
-          throw this.#error(request, found, StoreRefusesError);
+        return await this.#askOnce(request);
       } catch (error) {
-        if (error instanceof FailedError) throw error;
-        const { message, cause } = error as Error;
-        // It was not the store that failed, but what was to be put there.
-        if (cause instanceof GraftError) throw cause;
-        found = cause instanceof Error && cause.message !== "" ? cause.message : message;
+        const isAway = error instanceof StoreAwayError && !(error instanceof StoreRefusesError);
+        const waitMs = WAITS_MS[at];
+        if (!isAway || waitMs === undefined || signal?.aborted) throw error;
+        await this.#clock.sleep(waitMs, signal);
       }
-      const waitMs = WAITS_MS[at];
-      if (waitMs === undefined || signal?.aborted) throw this.#error(request, found);
-      await this.#clock.sleep(waitMs, signal);
     }
   }
 
-  async #send(url: string, { method, content, range, signal }: StoreRequest): Promise<Answer> {
+  async #askOnce(request: StoreRequest): Promise<Answer> {
+    const { method, query } = request;
+    const answer = await this.#send(request).catch((error: unknown) => {
+      throw this.#error(request, connectionFault(error, request));
+    });
+    const { status, bytes } = answer;
+    const code = status < 300 ? "" : codeOf(bytes);
+    const isMissing = status === 404 && code !== "NoSuchBucket" && !query && method !== "PUT";
+    if (status < 300 || isMissing) return answer;
+    const isBusy = status >= 500 || status === 429 || status === 408;
+    throw this.#error(request, `${status} ${code}`.trim(), isBusy ? StoreAwayError : StoreRefusesError);
+  }
+
+  async #send({ method, key, query, content, range, signal }: StoreRequest): Promise<Answer> {
+    const { bucket, prefix, endpoint } = this.#address;
+    const url = `${endpoint}/${bucket}${query ? `?${query.toString()}` : `/${prefix}${key}`}`;
     const signer = new AwsV4Signer({
       ...this.#address,
       service: "s3",
@@ -206,6 +210,16 @@ export class S3Store {
       { hint: "Check AWS_ENDPOINT_URL and the keys in AWS_*, and that the bucket exists." },
     );
   }
+}
+
+/** What became of a connection. @throws what is thrown for any other reason, such as that the content could not be read */
+function connectionFault(error: unknown, { signal }: StoreRequest): string {
+  const { message, cause } = error as Error;
+  if (cause instanceof GraftError) throw cause;
+  // A lost connection is the cause of what fetch throws; a time that is over is thrown as it is.
+  const isLost = error instanceof DOMException || (error instanceof TypeError && cause instanceof Error);
+  if (!isLost && !signal?.aborted) throw error;
+  return cause instanceof Error && cause.message !== "" ? cause.message : message;
 }
 
 function codeOf(bytes: Uint8Array): string {

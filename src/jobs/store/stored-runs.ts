@@ -6,7 +6,6 @@
  */
 import { basename, join, sep } from "node:path";
 import { z } from "zod";
-import { FailedError } from "../../errors.ts";
 import { writeFileAtomic } from "../../format/files/atomic.ts";
 import { ByteFile } from "../../format/files/byte-file.ts";
 import { disk, tryRemove } from "../../format/files/disk/calls.ts";
@@ -17,7 +16,7 @@ import { toFailedWrite } from "../../messages/system-error.ts";
 import { copiedFile, hashPieces, piecesIn } from "../copied-file.ts";
 import { filesIn, isMissing } from "../run-files.ts";
 import type { S3Store } from "./s3.ts";
-import { contentOf } from "./stored-content.ts";
+import { damaged, parseStored, storedText } from "./stored-content.ts";
 
 const MANIFEST = z.array(z.object({ path: z.string(), size_bytes: z.int(), sha256: z.string() }));
 type Manifest = z.output<typeof MANIFEST>;
@@ -173,11 +172,11 @@ export class StoredRuns {
     const key = manifestKey(job, folder);
     const bytes = await this.#store.get(key);
     if (!bytes) return null;
-    const parsed = MANIFEST.safeParse(JSON.parse(new TextDecoder().decode(bytes)));
+    const manifest = parseStored(bytes, key, MANIFEST);
     const isInside = ({ path }: { readonly path: string }): boolean =>
       !path.split("/").some((part) => part === "" || part === "." || part === "..") && !path.includes("\\");
-    if (!parsed.success || !parsed.data.every(isInside)) throw damaged(key);
-    return parsed.data;
+    if (!manifest.every(isInside)) throw damaged(key);
+    return manifest;
   }
 
   /** Puts a run into the store: what is new of it, then its manifest; what that does not name any more goes. @throws FailedError "failed/store", FormatError "format/file" */
@@ -186,8 +185,7 @@ export class StoredRuns {
     const there = new Set(before.map(({ sha256 }) => sha256));
     const manifest = await this.#putFiles(job, folder, there);
     if (!mayWrite()) return;
-    const text = JSON.stringify(manifest, null, 1);
-    await this.#store.put(manifestKey(job, folder), contentOf(new TextEncoder().encode(text)));
+    await this.#store.put(manifestKey(job, folder), storedText(JSON.stringify(manifest, null, 1)));
     const named = new Set(manifest.map(({ sha256 }) => sha256));
     for (const sha256 of there) {
       if (!named.has(sha256) && mayWrite()) await this.#store.remove(objectKey(job, folder, sha256));
@@ -243,15 +241,4 @@ async function isFilled(place: string, sha256: string, pieces: AsyncIterable<Uin
   );
   await writeFileAtomic(place, file);
   return written === sha256;
-}
-
-/** What the store gives for a key that is not what was put there. */
-export function damaged(key: string): FailedError {
-  return new FailedError(
-    "failed/store",
-    `Cannot read "${key}" of the store: it is not what was stored there`,
-    {
-      hint: "Check that nothing else writes to the store or deletes from it.",
-    },
-  );
 }

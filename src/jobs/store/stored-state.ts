@@ -8,8 +8,8 @@ import { bytesFile } from "../../format/files/folder-file.ts";
 import { UPLOADED_FILE, type UploadedFile } from "../job.ts";
 import { FIRST_RUN, StateFolder } from "../state-folder.ts";
 import type { S3Store } from "./s3.ts";
-import { contentOf } from "./stored-content.ts";
-import { StoredRuns, damaged } from "./stored-runs.ts";
+import { damaged, parseStored, storedBytes, storedText } from "./stored-content.ts";
+import { StoredRuns } from "./stored-runs.ts";
 
 const FILES = "files/";
 const DESCRIPTION = "file.json";
@@ -43,19 +43,24 @@ export class StoredState extends StateFolder {
   }
 
   override async readFile(id: string): Promise<UploadedFile | null> {
-    if (!this.isId(id)) return null;
-    const bytes = await this.#store.get(descriptionKey(id));
-    if (!bytes) return null;
-    const { sha256: _, ...file } = STORED_FILE.parse(JSON.parse(new TextDecoder().decode(bytes)));
+    const found = this.isId(id) ? await this.#describe(id) : null;
+    if (!found) return null;
+    const { sha256: _, ...file } = found;
     return file;
   }
 
+  async #describe(id: string): Promise<z.output<typeof STORED_FILE> | null> {
+    const key = descriptionKey(id);
+    const bytes = await this.#store.get(key);
+    return bytes && parseStored(bytes, key, STORED_FILE);
+  }
+
   override async addFile(file: UploadedFile, content: Uint8Array): Promise<void> {
-    const stored = contentOf(content);
+    const stored = storedBytes(content);
     await this.#store.put(contentKey(file.id), stored);
     const description = JSON.stringify({ ...file, sha256: stored.sha256 });
     // The description last: a file that has one is whole.
-    await this.#store.put(descriptionKey(file.id), contentOf(new TextEncoder().encode(description)));
+    await this.#store.put(descriptionKey(file.id), storedText(description));
   }
 
   override async removeFile(id: string): Promise<void> {
@@ -67,12 +72,11 @@ export class StoredState extends StateFolder {
 
   override async contentOf(file: UploadedFile): Promise<string> {
     const path = this.pathOf(file);
-    const [description, bytes] = await Promise.all([
-      this.#store.get(descriptionKey(file.id)),
+    const [described, bytes] = await Promise.all([
+      this.#describe(file.id),
       this.#store.get(contentKey(file.id)),
     ]);
-    const said = description && STORED_FILE.parse(JSON.parse(new TextDecoder().decode(description)));
-    if (!bytes || said?.sha256 !== hashBytes(bytes)) throw damaged(contentKey(file.id));
+    if (!bytes || described?.sha256 !== hashBytes(bytes)) throw damaged(contentKey(file.id));
     await writeFileAtomic(path, bytesFile(basename(path), bytes));
     return path;
   }
