@@ -1,7 +1,7 @@
 /** @file `graft pull NAME`: puts a model on the local disk and prints where. */
-import { join } from "node:path";
 import { z } from "zod";
 import { disk } from "../../format/files/disk/calls.ts";
+import { folderBytes } from "../../format/files/disk/folder-bytes.ts";
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { defineCommand } from "../command.ts";
 import { pullWithProgress } from "../model/pull-model.ts";
@@ -9,9 +9,7 @@ import { NAME_OR_PATH } from "../../messages/paths.ts";
 
 async function sizeOnDisk(path: string): Promise<number> {
   const stats = await disk().stat(path);
-  if (!stats.isDirectory()) return stats.size;
-  const sizes = (await disk().readdir(path)).map(async (file) => (await disk().stat(join(path, file))).size);
-  return (await Promise.all(sizes)).reduce((sum, size) => sum + size, 0);
+  return stats.isDirectory() ? await folderBytes(path) : stats.size;
 }
 
 export const command = defineCommand({

@@ -48,8 +48,8 @@ export async function readPublicFolder(path: string): Promise<PublicFolder> {
   const files: { name: string; sizeBytes: number }[] = [];
   const leftOut: string[] = [];
   for (const name of await folder.names()) {
-    const info = await disk().stat(join(path, name));
-    if (info.isFile() && PUBLIC.test(name)) files.push({ name, sizeBytes: info.size });
+    const info = PUBLIC.test(name) ? await disk().stat(join(path, name)) : null;
+    if (info?.isFile()) files.push({ name, sizeBytes: info.size });
     else leftOut.push(name);
   }
   if (!files.some(({ name }) => name === CARD_FILE)) {

@@ -1,7 +1,7 @@
 /** @file `graft push` against a small hub on this machine: what it is asked, what it is sent, and what is refused before. */
 import assert from "node:assert/strict";
 import { createHash } from "node:crypto";
-import { cpSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { type IncomingMessage, type ServerResponse, createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { buffer } from "node:stream/consumers";
@@ -27,6 +27,7 @@ for (const name of ["config.yaml", "log.jsonl", "trainer_state.json", ".env", "n
   writeFileSync(`${own}/${name}`, "private");
 }
 mkdirSync(`${own}/checkpoint-3`);
+symlinkSync("nowhere", `${own}/latest`);
 
 interface Asked {
   readonly path: string;
@@ -108,7 +109,15 @@ test("graft push makes a repository, sends the weights and commits the files of 
     kind: "adapter",
     private: true,
     files: PUBLIC_FILES,
-    left_out: [".env", "checkpoint-3", "config.yaml", "log.jsonl", "notes.txt", "trainer_state.json"],
+    left_out: [
+      ".env",
+      "checkpoint-3",
+      "config.yaml",
+      "latest",
+      "log.jsonl",
+      "notes.txt",
+      "trainer_state.json",
+    ],
     notes: [],
   });
   const sent = (path: string): Asked => asked.find((request) => request.path === path)!;

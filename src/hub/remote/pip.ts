@@ -4,6 +4,7 @@ import { join } from "node:path";
 
 import type { Environment } from "../../environment.ts";
 import { disk } from "../../format/files/disk/calls.ts";
+import { folderBytes } from "../../format/files/disk/folder-bytes.ts";
 import { makeFolders } from "../../format/files/disk/make-folders.ts";
 import { UnreachableError } from "../source.ts";
 import { systemCode } from "../../messages/system-error.ts";
@@ -11,6 +12,8 @@ import { systemCode } from "../../messages/system-error.ts";
 /** With -I, Python looks neither into the current folder nor into what the environment names: code that lies there is not run. */
 const PIPS: readonly (readonly [string, ...string[]])[] = [["pip"], ["pip3"], ["python3", "-I", "-m", "pip"]];
 const POLL_MS = 250;
+/** What pip says last is why it failed. */
+const MAX_STDERR_LENGTH = 65_536;
 /** pip stops by itself after one time-out; this many of them without a byte mean that it hangs. */
 const HANG_FACTOR = 4;
 
@@ -19,18 +22,6 @@ interface PipOptions {
   readonly signal: AbortSignal;
   readonly timeoutMs: number;
   readonly onBytes: (receivedBytes: number) => void;
-}
-
-/** Sums the sizes of all files below a folder; files that vanish meanwhile count as nothing. */
-async function folderBytes(folder: string): Promise<number> {
-  const { readdir, stat } = disk();
-  let total = 0;
-  for (const entry of await readdir(folder, { recursive: true, withFileTypes: true }).catch(() => [])) {
-    if (!entry.isFile()) continue;
-    const found = await stat(join(entry.parentPath, entry.name)).catch(() => null);
-    total += found?.size ?? 0;
-  }
-  return total;
 }
 
 /** Runs one command to its end; `null` when the program does not exist. */
@@ -49,7 +40,9 @@ async function runPip(
     signal: AbortSignal.any([options.signal, hang.signal]),
   });
   let stderr = "";
-  child.stderr.on("data", (chunk: Buffer) => (stderr += chunk.toString()));
+  child.stderr
+    .setEncoding("utf8")
+    .on("data", (chunk: string) => (stderr = (stderr + chunk).slice(-MAX_STDERR_LENGTH)));
   let grownAt = performance.now();
   let lastBytes = 0;
   // pip shows no progress to a pipe, so the growth of its temporary files is the progress.
