@@ -34,6 +34,8 @@ export const PATH_FORMAT = "path";
 export const SIZE_FORMAT = "size";
 /** Format of strings that may be paths, or hold one behind a name. */
 export const NAME_OR_PATH_FORMAT = "name-or-path";
+/** Format of strings that may be paths, or commands with their arguments. */
+export const COMMAND_OR_PATH_FORMAT = "command-or-path";
 /** Format of strings that messages never show. */
 export const SECRET_FORMAT = "secret";
 /** Format of strings that are URLs. */

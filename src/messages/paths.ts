@@ -1,9 +1,12 @@
 /** @file Settings that are paths; the command replaces "~" at their beginning, which shells do only where it begins a word. */
 import { z } from "zod";
-import { NAME_OR_PATH_FORMAT, PATH_FORMAT } from "./expected.ts";
+import { COMMAND_OR_PATH_FORMAT, NAME_OR_PATH_FORMAT, PATH_FORMAT } from "./expected.ts";
 
 /** Commas and spaces of a path are its own. */
 export const PATH = z.string().meta({ format: PATH_FORMAT });
+
+/** A path, or a command with its arguments. */
+export const COMMAND_OR_PATH = z.string().meta({ format: COMMAND_OR_PATH_FORMAT });
 
 /** A name, a path, or `NAME=PATH`. */
 export const NAME_OR_PATH = z.string().meta({ format: NAME_OR_PATH_FORMAT });

@@ -26,6 +26,7 @@ import { openModel } from "../../models/families.ts";
 import type { Model } from "../../models/model.ts";
 import { withChatTemplate } from "../../data/files/chat-template-file.ts";
 import { CHAT_TEMPLATE } from "../../data/chat/named-templates.ts";
+import { requireTurns } from "../../train/files/data/text-data.ts";
 import { classNamesOf } from "../../train/files/setup/class-head.ts";
 import { OBJECTIVES, defaultObjective, findObjective } from "../../train/objectives.ts";
 import { type CommandIO, defineCommand } from "../command.ts";
@@ -131,7 +132,9 @@ export const command = defineCommand({
     const checkpoint = withChatTemplate(await openCheckpoint(path), chatTemplate);
     await checkpoint.close();
     const { config } = checkpoint;
-    const { rows } = objective === undefined ? defaultObjective(openModel(config)) : findObjective(objective);
+    const learned = objective === undefined ? defaultObjective(openModel(config)) : findObjective(objective);
+    requireTurns(trainOn, learned);
+    const { rows } = learned;
     const kind = DATA_KINDS[rows] as DataKind<TextUnit>;
     const opened = openModel(await withClassesFor(kind, config, [file], flags.columns));
     requireText(model, opened);

@@ -296,6 +296,7 @@ describe("what a run refuses before it begins, a plan refuses in the same words"
   const classes = ["--objective", "classification", "--num-classes", "2"];
   const labelled = join(folder, "labelled.jsonl");
   writeFileSync(labelled, '{"text": "a", "label": 0}\n{"text": "b", "label": 1}\n');
+  const noPrompts = join(folder, "none.txt");
   const refusals: readonly (readonly [what: string, words: readonly string[], found: RegExp])[] = [
     [
       "DropBP that would leave nothing to train in any step",
@@ -317,12 +318,14 @@ describe("what a run refuses before it begins, a plan refuses in the same words"
       ["--objective", "dpo", "--train-on", "last-assistant"],
       /Cannot use --train-on last-assistant with objective "dpo"/,
     ],
+    ["samples without prompts", ["--samples", noPrompts], /Cannot write samples: ".*" contains no prompts/],
     [
       "samples of a model that tells classes",
       ["--samples", data, ...classes],
       /Cannot write samples: the model is for sequence-classification, .*\nhint: Leave --samples out\.$/m,
     ],
   ];
+  writeFileSync(noPrompts, "\n");
   for (const [what, words, found] of refusals) {
     test(what, async () => {
       const rows = words.includes("classification") ? labelled : data;

@@ -15,6 +15,7 @@ import type { Session } from "../../run/session.ts";
 import type { Residency } from "../../run/weights/weights.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import { Evaluator } from "../../train/evaluate.ts";
+import { requireTurns } from "../../train/files/data/text-data.ts";
 import { defaultObjective } from "../../train/objectives.ts";
 import { layUnits } from "../../train/step/micro-batch.ts";
 import { openSession } from "../../train/open-session.ts";
@@ -63,7 +64,9 @@ async function readTexts(
 ): Promise<readonly TrainingUnit[]> {
   const { data, trainOn } = flags;
   const { model } = parts.base;
-  const { rows: kind } = defaultObjective(model);
+  const objective = defaultObjective(model);
+  requireTurns(trainOn, objective);
+  const { rows: kind } = objective;
   // A text to judge is cut as its model needs it; a window of text has the length that was asked for.
   const asked = maxLengthFor(model, flags.maxLength);
   const length = DATA_KINDS[kind].problem !== null ? Math.min(asked, model.maxPositions) : asked;

@@ -4,6 +4,7 @@
  * The schema's JSON Schema is the only thing read, so any zod type that has one makes a flag.
  */
 import {
+  COMMAND_OR_PATH_FORMAT,
   NAME_OR_PATH_FORMAT,
   PATH_FORMAT,
   describeSchema,
@@ -61,10 +62,12 @@ function typeOf(node: SchemaNode): Pick<Flag, "kinds" | "choices" | "format"> {
   return { kinds: [...new Set(members.map(kindOf))], choices: choices.map(String), format };
 }
 
+const FORMATS_OF_PATHS: readonly string[] = [PATH_FORMAT, NAME_OR_PATH_FORMAT, COMMAND_OR_PATH_FORMAT];
+
 function takesPaths(node: SchemaNode): boolean {
   return membersOf(node).some(
     ({ format = "", items }) =>
-      format === PATH_FORMAT || format === NAME_OR_PATH_FORMAT || (items !== undefined && takesPaths(items)),
+      FORMATS_OF_PATHS.includes(format) || (items !== undefined && takesPaths(items)),
   );
 }
 

@@ -182,6 +182,11 @@ test("every flag of graft train is in a group or an option of a kind", () => {
   assert.doesNotMatch(peqa, /--rank/);
 });
 
+test("a source of power is called a path or a command", () => {
+  const train = commands.find(({ name }) => name === "train")!;
+  assert.match(commandHelp(train, { width: 100 }), /--power PATH\|COMMAND /);
+});
+
 test("a text of a format is called so: a path, a name or a path, a size, a URL", () => {
   const help = commandHelp(
     commands.find(({ name }) => name === "serve")!,

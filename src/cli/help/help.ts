@@ -2,6 +2,7 @@
 import type { z } from "zod";
 
 import {
+  COMMAND_OR_PATH_FORMAT,
   NAME_OR_PATH_FORMAT,
   PATH_FORMAT,
   SECRET_URL_FORMAT,
@@ -36,6 +37,7 @@ const KIND_WORDS: Readonly<Record<FlagKind, string>> = {
 const FORMAT_WORDS: ReadonlyMap<string, string> = new Map([
   [PATH_FORMAT, "PATH"],
   [NAME_OR_PATH_FORMAT, "NAME|PATH"],
+  [COMMAND_OR_PATH_FORMAT, "PATH|COMMAND"],
   [SIZE_FORMAT, "SIZE"],
   [URL_FORMAT, "URL"],
   [SECRET_URL_FORMAT, "URL"],

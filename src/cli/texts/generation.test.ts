@@ -324,6 +324,18 @@ test("data show marks trained and cut text with brackets, and counts", async () 
   );
 });
 
+test("data show and eval refuse a choice of turns for rows that are learned as they are", async () => {
+  const classifier = await writeTinyModel(join(folder, "classifier"), { modelType: "bert" });
+  for (const words of [
+    ["data", "show", CHATS, "--model", model, "--objective", "dpo", "--train-on", "all"],
+    ["eval", "--data", CHATS, "--model", classifier, "--train-on", "all"],
+  ]) {
+    const { status, stderr } = await run(words);
+    assert.equal(status, 2, stderr);
+    assert.match(stderr, /Cannot use --train-on all with objective/);
+  }
+});
+
 test("data show refuses a model that reads images as that", async () => {
   const images = await writeTinyModel(join(folder, "images"), { modelType: "vit" });
   const { status, stderr } = await run(["data", "show", CHATS, "--model", images]);

@@ -1,7 +1,7 @@
 /** @file The settings of energy-aware training. */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
-import { NAME_OR_PATH } from "../../messages/paths.ts";
+import { COMMAND_OR_PATH } from "../../messages/paths.ts";
 import { kebabCase } from "../../messages/setting-names.ts";
 import { readPauseSchedule } from "./pause-schedule.ts";
 
@@ -15,7 +15,7 @@ function isFalling([high = 0, low = 0]: readonly number[]): boolean {
 }
 
 export const POWER_OPTIONS = {
-  power: NAME_OR_PATH.min(1)
+  power: COMMAND_OR_PATH.min(1)
     .optional()
     .describe(
       "Pause according to battery and temperature, as read from: auto (Linux sensors), a JSON file, or a command that prints JSON (docs/power.md)",

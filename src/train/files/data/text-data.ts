@@ -4,6 +4,7 @@ import { type Dataset, readDatasets, readHeldOut } from "../../../data/by-path.t
 import { openTextTools } from "../../../data/chat/text-tools.ts";
 import { classesOf } from "../../../data/examples/class-example.ts";
 import { DATA_KINDS, type DataKindName } from "../../../data/examples/data-kinds.ts";
+import type { TrainOn } from "../../../data/examples/example.ts";
 import type { TrainingUnit } from "../../../data/examples/training-unit.ts";
 import { sumCounts } from "../../../data/reports/data-report.ts";
 import {
@@ -91,9 +92,20 @@ function rowsOf(
   };
 }
 
+/** @throws UsageError "usage/flag" for a choice of turns where the objective learns rows as they are */
+export function requireTurns(trainOn: TrainOn, objective: Objective): void {
+  const { isCompared, problem } = DATA_KINDS[objective.rows];
+  if (trainOn === SETTINGS.trainOn.parse(undefined) || !(isCompared || problem !== null)) return;
+  throw new UsageError(
+    "usage/flag",
+    `Cannot use --train-on ${trainOn} with objective "${objective.name}": it chooses turns of conversations that are learned as they are`,
+    { hint: "Leave --train-on out, or choose another objective." },
+  );
+}
+
 /**
- * @throws UsageError "usage/flag" for rows that are longer than the model takes, or packed where they must not be, and for a
- * choice of turns where none are chosen
+ * @throws UsageError "usage/flag" for rows that are longer than the model takes, or packed where they must not be; as
+ * `requireTurns`
  */
 export function requireFit(
   { maxLength, packing, trainOn }: SizedOptions,
@@ -107,15 +119,8 @@ export function requireFit(
       { hint: `Choose a max length of at most ${maxPositions}.` },
     );
   }
-  const { isCompared, problem } = DATA_KINDS[objective.rows];
-  if (trainOn !== SETTINGS.trainOn.parse(undefined) && (isCompared || problem !== null)) {
-    throw new UsageError(
-      "usage/flag",
-      `Cannot use --train-on ${trainOn} with objective "${objective.name}": it chooses turns of conversations that are learned as they are`,
-      { hint: "Leave --train-on out, or choose another objective." },
-    );
-  }
-  if (packing && isCompared) {
+  requireTurns(trainOn, objective);
+  if (packing && DATA_KINDS[objective.rows].isCompared) {
     throw new UsageError(
       "usage/flag",
       `Cannot pack rows for objective "${objective.name}": answers that are compared must stay together`,

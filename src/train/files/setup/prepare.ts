@@ -27,6 +27,7 @@ import type { ChosenObjective } from "../../step/objective-step.ts";
 import { requireSource } from "../../power/options.ts";
 import { requireManyAtOnce } from "../../settings/data-parallel.ts";
 import { type SizedOptions, type TrainOptions, methodOptions, sizedFor } from "../../settings/options.ts";
+import { readSamplePrompts } from "../data/sample-prompts.ts";
 import { readRunData } from "../data/read-run-data.ts";
 import type { ReadingHooks, RunData } from "../data/run-data.ts";
 import { CHOICES, type Choices } from "../../settings/choices.ts";
@@ -95,6 +96,7 @@ export async function openRun(
   requireFrozenBase(options, methods);
   requireManyAtOnce(options);
   requireSource(options);
+  if (options.samples !== undefined) await readSamplePrompts(options.samples, { hasTemplate: false });
   const { path } = await resolveModel(options.model, {
     ...(hooks.env && { env: hooks.env }),
     ...(sources && { sources }),
