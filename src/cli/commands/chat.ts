@@ -17,8 +17,7 @@ import {
   GENERATION_GROUPS,
   WRITING_FLAGS,
   openWithProgress,
-  showText,
-  tellSpeed,
+  showWhileWritten,
   textEvent,
   textRequest,
 } from "../texts/generation.ts";
@@ -48,10 +47,7 @@ async function answer(
   request: ReturnType<typeof textRequest>,
   io: CommandIO,
 ): Promise<void> {
-  const shown = showText(io);
-  const written = await conversation.ask(line, request, shown.piece);
-  shown.end(written.text);
-  tellSpeed(written, io);
+  const written = await showWhileWritten((onPiece) => conversation.ask(line, request, onPiece), io);
   const { numDroppedTurns: numDropped } = written;
   if (numDropped > 0) {
     warn(

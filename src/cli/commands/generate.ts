@@ -14,8 +14,7 @@ import {
   GENERATION_GROUPS,
   WRITING_FLAGS,
   openWithProgress,
-  showText,
-  tellSpeed,
+  showWhileWritten,
   textEvent,
   textRequest,
 } from "../texts/generation.ts";
@@ -98,11 +97,8 @@ export const command = defineCommand({
         ? model.encodeChat([{ role: "user", content: prompt ?? "" }])
         : model.encodePrompt(prompt ?? "");
       const grammar = schema && (await model.grammarOf(schema));
-      const shown = showText(io);
       const request = { ...textRequest(options, io.signal), grammar, goesOn: !options.chat };
-      const written = await model.write(ids, request, shown.piece);
-      shown.end(written.text);
-      tellSpeed(written, io);
+      const written = await showWhileWritten((onPiece) => model.write(ids, request, onPiece), io);
       io.emit({ event: "done", ...textEvent(written) });
       return written.finishReason === "aborted" ? stoppedStatus(io.signal) : 0;
     } finally {

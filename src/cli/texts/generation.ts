@@ -104,8 +104,20 @@ export function textRequest(
   return { sampling: { temperature, topK, topP, minP }, maxNewTokens, seed, signal };
 }
 
+/** Shows a text while it is written, and how fast that was. @throws as `write` */
+export async function showWhileWritten<T extends WrittenText>(
+  write: (onPiece: (text: string) => void) => Promise<T>,
+  io: CommandIO,
+): Promise<T> {
+  const shown = showText(io);
+  const written = await write(shown.piece);
+  shown.end(written.text);
+  tellSpeed(written, io);
+  return written;
+}
+
 /** Shows pieces of text on a terminal as they come; elsewhere the whole text, when it is done. */
-export function showText(io: CommandIO): {
+function showText(io: CommandIO): {
   readonly piece: (text: string) => void;
   readonly end: (text: string) => void;
 } {
@@ -115,6 +127,14 @@ export function showText(io: CommandIO): {
     piece: (text) => void process.stdout.write(printable(text)),
     end: () => void process.stdout.write("\n"),
   };
+}
+
+/** Tells the speed to somebody who watches. */
+function tellSpeed({ ids, tokensPerSecond }: WrittenText, io: CommandIO): void {
+  if (!io.interactive) return;
+  io.stderr(
+    io.color.dim(`${formatCountOf(ids.length, "token")}, ${formatFixed(tokensPerSecond, 1)} tokens/s`),
+  );
 }
 
 /** What --json tells of a text. */
@@ -128,12 +148,4 @@ export function textEvent(written: WrittenText): Record<string, unknown> {
     first_token_ms: written.firstTokenMs,
     reused_tokens: written.numReusedTokens,
   };
-}
-
-/** Tells the speed to somebody who watches. */
-export function tellSpeed({ ids, tokensPerSecond }: WrittenText, io: CommandIO): void {
-  if (!io.interactive) return;
-  io.stderr(
-    io.color.dim(`${formatCountOf(ids.length, "token")}, ${formatFixed(tokensPerSecond, 1)} tokens/s`),
-  );
 }
