@@ -45,7 +45,7 @@ export async function readHeldOut<K extends DataKindName = "text">(
   options: ReadOptions<K>,
 ): Promise<DataPart<DataUnits[K]>> {
   if (typeof name !== "string") {
-    const part = await readFiles([contentOf(name)], options);
+    const part = await readFiles([contentOfRows(name)], options);
     requireExamples([IN_MEMORY], part.report, options);
     return part;
   }
@@ -127,7 +127,7 @@ async function readParts<K extends DataKindName>(
   parts: readonly (typeof PARTS)[number][],
 ): Promise<DataSet<K>> {
   if (typeof name !== "string")
-    return { train: { ...(await readFiles([contentOf(name)], options)), files: [IN_MEMORY] } };
+    return { train: { ...(await readFiles([contentOfRows(name)], options)), files: [IN_MEMORY] } };
   const found = findDataFiles(name);
   const set: DataSet<K> = {};
   for (const part of parts) {
@@ -144,7 +144,7 @@ export async function readLabelSet(
 ): Promise<ReadonlySet<string | number>> {
   const labels = new Set<string | number>();
   for (const name of names) {
-    const files = typeof name === "string" ? findDataFiles(name).train : [contentOf(name)];
+    const files = typeof name === "string" ? findDataFiles(name).train : [contentOfRows(name)];
     for (const file of files)
       await readLabels(typeof file === "string" ? await openContent(file) : file, columns, labels);
   }
@@ -152,7 +152,7 @@ export async function readLabelSet(
 }
 
 /** Rows in memory as if they were lines of a file. */
-function contentOf(rows: readonly unknown[]): DataContent {
+function contentOfRows(rows: readonly unknown[]): DataContent {
   const text = rows.map((row, i) => `${rowLine(row, i)}\n`).join("");
   const [lines] = FILE_KINDS;
   const bytes = new TextEncoder().encode(text);

@@ -82,7 +82,7 @@ const CHAT_COMMANDS: readonly ChatCommand[] = [
       }
       try {
         await makeFolders(dirname(resolve(path)));
-        const start = (await endsInLine(path)) ? "\n" : "";
+        const start = (await lacksLineEnd(path)) ? "\n" : "";
         await disk().appendFile(path, `${start}${JSON.stringify({ messages })}\n`);
       } catch (error) {
         throw toFailedWrite(error, path);
@@ -95,24 +95,25 @@ const CHAT_COMMANDS: readonly ChatCommand[] = [
     argument: "NAME|off",
     summary: "Switch to an adapter by name or folder, or to the bare model; without a name, list them",
     async run(name, { model: { tasks } }) {
-      const isLoaded = (wanted: string): boolean => tasks.list().some((task) => task.name === wanted);
+      const loaded = tasks.list();
       if (name === "") {
-        const names = tasks.list().map((task) => (task.isActive ? `${task.name} (active)` : task.name));
+        const names = loaded.map((task) => (task.isActive ? `${task.name} (active)` : task.name));
         return names.length === 0 ? "No adapter is loaded." : `Adapters: ${names.join(", ")}`;
       }
       if (name === "off") {
         await tasks.switch(null);
         return "Now answering: the bare model.";
       }
-      const loaded = isLoaded(name) ? name : (await tasks.load(basename(resolve(name)), name)).name;
-      await tasks.switch(loaded);
-      return `Now answering: adapter ${loaded}.`;
+      const chosen =
+        loaded.find((task) => task.name === name) ?? (await tasks.load(basename(resolve(name)), name));
+      await tasks.switch(chosen.name);
+      return `Now answering: adapter ${chosen.name}.`;
     },
   },
 ];
 
 /** Whether the last line of a file has no end, as some editors leave it: what is added would be part of its row. */
-async function endsInLine(path: string): Promise<boolean> {
+async function lacksLineEnd(path: string): Promise<boolean> {
   const found = await disk()
     .open(path, "r")
     .catch((error: unknown) => {

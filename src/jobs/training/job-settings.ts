@@ -80,11 +80,14 @@ interface SettingProblem {
 
 /** What only a command or the library has, and what it is for who makes a job. */
 const OF_OTHERS = [
+  [/ of graft train\b/g, ""],
+  [/`graft data show` prints what is trained on\. /g, ""],
+  // "(maxLength in the library)", ", skipFaulty in the library"
+  [/ \(\w+ in the library\)|, \w+ in the library/g, ""],
   [
-    / of graft train\b|`graft data show` prints what is trained on\. | \(\w+ in the library\)|, \w+ in the library/g,
-    "",
+    /(?:continue|start over) with (?:the same command(?: and --resume)?|--overwrite)/g,
+    "create the job again",
   ],
-  [/(continue|start over) with (the same command( and --resume)?|--overwrite)/g, "create the job again"],
 ] as const;
 
 /** A text about flags of `graft train`, in the words of who makes a job; flags of the server stay. */
