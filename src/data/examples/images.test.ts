@@ -58,6 +58,7 @@ describe("readIdxFile()", () => {
       ["header", idx([1], []).subarray(0, 6), /header": its header is truncated/],
       ["short", idx([5], [1, 2, 3]), /short": 3 bytes after its header, expected 5 \(5\)/],
       ["long", idx([1], [1, 2]), /long": 2 bytes after its header, expected 1/],
+      ["bomb.gz", gzipSync(Buffer.alloc(2 ** 26 + 1)), /bomb.gz": it would expand to more than/],
       ["torn.gz", gzipSync(idx([5], [1, 2, 3, 4, 5])).subarray(0, 20), /torn.gz": unexpected end/],
     ];
     for (const [name, bytes, message] of cases) {

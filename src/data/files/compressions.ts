@@ -8,8 +8,8 @@ import { systemCode } from "../../messages/system-error.ts";
 import type { CompressedEnding } from "../formats/file-kinds.ts";
 
 /** Files of little that would become all memory are refused, as such and not in Node's words, which tell of its buffers. */
-function withinLimit(decompress: (bytes: Uint8Array, mostBytes: number) => Uint8Array): Decompress {
-  return (bytes) => {
+function withinLimit(decompress: (bytes: Uint8Array, mostBytes: number) => Uint8Array) {
+  return (bytes: Uint8Array): Uint8Array => {
     const mostBytes = maxDecompressedBytes(bytes.length);
     try {
       return decompress(bytes, mostBytes);
@@ -39,10 +39,15 @@ function unzstd(bytes: Uint8Array, mostBytes: number): Uint8Array {
 
 const unzstdWithinLimit = withinLimit(unzstd);
 
+/** @throws ExpandsTooFar; as Node for damaged bytes */
+export const gunzipWithinLimit = withinLimit((bytes, maxOutputLength) =>
+  zlib.gunzipSync(bytes, { maxOutputLength }),
+);
+
 type Decompress = (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 
 export const DECOMPRESS: Readonly<Record<CompressedEnding, Decompress>> = {
-  ".gz": withinLimit((bytes, maxOutputLength) => zlib.gunzipSync(bytes, { maxOutputLength })),
+  ".gz": gunzipWithinLimit,
   // Node has it from 22.15 on; the library is read where it is needed alone.
   ".zst": async (bytes) => {
     if (typeof zlib.zstdDecompressSync === "function") return unzstdWithinLimit(bytes);

@@ -7,9 +7,7 @@
 import { z } from "zod";
 import { existsSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { gunzipSync } from "node:zlib";
 import { UsageError } from "../../errors.ts";
-import { maxDecompressedBytes } from "../../untrusted/limits.ts";
 import { describeFileProblem, refuseEndless } from "../../messages/system-error.ts";
 import { decodeIdx, type IdxArray, unusableIdx } from "../formats/idx-file.ts";
 import { A_NAME, checkArguments, lazily } from "../../messages/arguments.ts";
@@ -20,6 +18,7 @@ import {
   type NamedIdx,
   pairImages,
 } from "../examples/images.ts";
+import { gunzipWithinLimit } from "./compressions.ts";
 import { isFolder } from "./data-folder.ts";
 
 function existing(...paths: readonly string[]): string | null {
@@ -42,8 +41,7 @@ export function readIdxFile(path: string, rank: number): IdxArray {
   try {
     refuseEndless(statSync(path));
     bytes = readFileSync(path);
-    if (bytes[0] === 0x1f && bytes[1] === 0x8b)
-      bytes = gunzipSync(bytes, { maxOutputLength: maxDecompressedBytes(bytes.length) });
+    if (bytes[0] === 0x1f && bytes[1] === 0x8b) bytes = gunzipWithinLimit(bytes);
   } catch (cause) {
     const hint = "Check the path, and that the file was copied completely.";
     throw unusableIdx(path, describeFileProblem(cause), hint, cause);
