@@ -36,7 +36,7 @@ function findCommand(commands: readonly ListedCommand[], words: readonly string[
 }
 
 /** The commands whose names begin with a word and go on. */
-function groupOf(commands: readonly ListedCommand[], word?: string): readonly ListedCommand[] {
+function groupOf(commands: readonly ListedCommand[], word: string | undefined): readonly ListedCommand[] {
   return commands.filter(({ name }) => name.startsWith(`${word} `));
 }
 

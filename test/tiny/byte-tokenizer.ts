@@ -126,6 +126,10 @@ export function createByteTokenizer(): Tokenizer {
         : SPECIALS[id - 256]
           ? new TextEncoder().encode(SPECIALS[id - 256])
           : null,
-    stream: (options = {}) => createTokenStream((ids) => decode(ids, options), { before: options.after }),
+    stream: (options = {}) =>
+      createTokenStream((ids) => decode(ids, options), {
+        before: options.after ?? [],
+        isLeftOut: () => false,
+      }),
   };
 }

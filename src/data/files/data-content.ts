@@ -141,7 +141,7 @@ export async function readContent<K extends DataKindName>(
   content: DataContent,
   options: DatasetOptions<K>,
   keep: (unit: DataUnits[K]) => void,
-  onRows: OnRows = () => {},
+  onRows: OnRows,
 ): Promise<RowCounts> {
   const reader = new UnitReader(options, keep);
   let [numRows, total] = [0, null as number | null];

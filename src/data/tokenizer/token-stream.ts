@@ -24,9 +24,9 @@ const CHARACTER_BYTES = 4;
 
 interface TokenStreamOptions {
   /** What the text goes on from. */
-  readonly before?: readonly number[] | undefined;
-  /** Whether `decode` passes over an id wherever it stands, as over special tokens; none unless told. */
-  readonly isLeftOut?: (id: number) => boolean;
+  readonly before: readonly number[];
+  /** Whether `decode` passes over an id wherever it stands, as over special tokens. */
+  readonly isLeftOut: (id: number) => boolean;
 }
 
 function isWhole(text: string): boolean {
@@ -39,7 +39,7 @@ function isWhole(text: string): boolean {
  */
 export function createTokenStream(
   decode: (ids: readonly number[]) => string,
-  { before: given = [], isLeftOut = () => false }: TokenStreamOptions = {},
+  { before: given, isLeftOut }: TokenStreamOptions,
 ): TokenStream {
   const before = given.filter((id) => !isLeftOut(id));
   const last = before.findLast((id) => isWhole(decode([id])));

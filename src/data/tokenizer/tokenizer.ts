@@ -11,8 +11,8 @@ import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { tokenText } from "../../format/checkpoint/token-text.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
 import { type OpenTokenizer, openHubTokenizer } from "./library/hub-tokenizer.ts";
+import { affixesOf, type PairTemplate } from "./affixes.ts";
 import { byteReader } from "./token-bytes.ts";
-import { type PairTemplate, readPairTemplate } from "./pair-template.ts";
 import { createTokenStream, type TokenStream } from "./token-stream.ts";
 
 interface EncodeOptions {
@@ -73,24 +73,6 @@ export function decodeAfter(
   return ids.map((id) => stream.push(id)).join("") + stream.end();
 }
 
-/** Finds the ids that the post-processor puts before and after any text. */
-function readAffixes(hub: OpenTokenizer): { prefix: number[]; suffix: number[] } {
-  const body = hub.encode("a", { add_special_tokens: false }).ids;
-  const whole = hub.encode("a").ids;
-  for (let start = 0; start + body.length <= whole.length; start++) {
-    if (body.every((id, i) => whole[start + i] === id)) {
-      return { prefix: whole.slice(0, start), suffix: whole.slice(start + body.length) };
-    }
-  }
-  return { prefix: [], suffix: [] };
-}
-
-/** Adds or removes one id of an affix as the configuration says; anything but true or false leaves it alone. */
-function applySetting(affix: readonly number[], id: number | null, setting: unknown): readonly number[] {
-  if (setting === false) return affix.filter((other) => other !== id);
-  return id !== null && setting === true && !affix.includes(id) ? [id] : affix;
-}
-
 /** Makes what reads the bytes of one token. */
 function tokenBytesOf(
   hub: OpenTokenizer,
@@ -148,22 +130,7 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     .filter(([, token]) => !token.special && !token.single_word)
     .map(([, { content }]) => content);
   const specialIds = new Set(specialTokens.values());
-  const affixes = readAffixes(hub);
-  const prefix = applySetting(affixes.prefix, bosId, config["add_bos_token"]);
-  const suffix = applySetting(affixes.suffix, eosId, config["add_eos_token"]);
-  const isRefused = (id: number): boolean =>
-    (id === bosId && config["add_bos_token"] === false) ||
-    (id === eosId && config["add_eos_token"] === false);
-  let knownPair: PairTemplate | null = null;
-  // Only models that judge pairs need it, and only their files have to have it right.
-  const pairTemplate = (): PairTemplate => {
-    if (knownPair) return knownPair;
-    const template = readPairTemplate(hub) ?? { middle: [], suffix };
-    return (knownPair = {
-      middle: template.middle.filter((id) => !isRefused(id)),
-      suffix: applySetting(template.suffix, eosId, config["add_eos_token"]),
-    });
-  };
+  const { prefix, suffix, pair } = affixesOf(hub, config, { bosId, eosId });
 
   const isLeftOut = (id: number, { skipSpecialTokens, shownIds }: DecodeOptions): boolean =>
     hub.id_to_token(id) === undefined ||
@@ -185,15 +152,15 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     prefixIds: prefix,
     suffixIds: suffix,
     get pair() {
-      return pairTemplate();
+      return pair();
     },
     encodePair(first, second) {
       if (typeof first !== "string" || typeof second !== "string")
         checkArguments("encodePair", PAIR, { first, second });
-      const pair = pairTemplate();
+      const { middle, suffix: behind } = pair();
       const idsOf = (text: string): number[] => hub.encode(text, { add_special_tokens: false }).ids;
-      const before = [...prefix, ...idsOf(first), ...pair.middle];
-      return { ids: [...before, ...idsOf(second), ...pair.suffix], secondAt: before.length };
+      const before = [...prefix, ...idsOf(first), ...middle];
+      return { ids: [...before, ...idsOf(second), ...behind], secondAt: before.length };
     },
     encode(text, options = {}) {
       // Thousands of texts are encoded one after another: no schema.
@@ -207,7 +174,7 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     stream(options = {}) {
       if (!isObject(options)) checkArguments("stream", OPTIONS, { options });
       return createTokenStream((ids) => decode(ids, options), {
-        before: options.after,
+        before: options.after ?? [],
         isLeftOut: (id) => isLeftOut(id, options),
       });
     },
