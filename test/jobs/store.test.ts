@@ -75,6 +75,13 @@ test("a wrong key, a bucket that is not there and a store that does not answer a
   assert.deepEqual(waited.splice(0), []);
 });
 
+test("a region that is empty is as none", () => {
+  const regionOf = (env: NodeJS.ProcessEnv): string =>
+    storeAddress(`s3://${BUCKET}`, { ...server.env, ...env }).region;
+  assert.equal(regionOf({ AWS_REGION: "", AWS_DEFAULT_REGION: "eu-central-1" }), "eu-central-1");
+  assert.equal(regionOf({ AWS_REGION: "" }), "us-east-1");
+});
+
 test("what fails here, before the store is asked, is not tried again", async () => {
   const store = new S3Store(storeAddress(`s3://${BUCKET}`, server.env), clock);
   await assert.rejects(store.put("x", { ...storedBytes(new Uint8Array()), sha256: "a\n1" }), TypeError);

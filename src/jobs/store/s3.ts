@@ -50,7 +50,7 @@ export function storeAddress(url: string, env: Environment): StoreAddress {
       { hint: "Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY." },
     );
   }
-  const region = env["AWS_REGION"] ?? env["AWS_DEFAULT_REGION"] ?? "us-east-1";
+  const region = env["AWS_REGION"] || env["AWS_DEFAULT_REGION"] || "us-east-1";
   const endpoint =
     env["AWS_ENDPOINT_URL_S3"] ?? env["AWS_ENDPOINT_URL"] ?? `https://s3.${region}.amazonaws.com`;
   if (!/^https?:\/\/[^@?#]+$/.test(endpoint) || !URL.canParse(endpoint)) {
