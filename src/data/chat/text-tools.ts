@@ -60,8 +60,9 @@ export function encodePrompt({ tokenizer }: TextTools, text: string): number[] {
 }
 
 /**
- * Encodes a conversation, up to the start of the assistant's next turn unless told. Special tokens are the template's alone,
- * and in what users say and tools give so are others that it writes: where somebody has typed one, its text is encoded. `onParts` hears before that what is to be encoded. @throws UsageError "usage/chat-template"
+ * Encodes a conversation, up to the start of the assistant's next turn unless told. What somebody has typed does not become a special
+ * token (typed-tokens.ts). `onParts` is given the rendered text in its parts before they are encoded.
+ * @throws UsageError "usage/chat-template"; what `onParts` throws
  */
 export function encodeChat(
   { tokenizer, template, typedTokens }: TextTools,
