@@ -104,6 +104,19 @@ test("a scale that is no number is refused when values are read", async () => {
   }
 });
 
+test("also where rows before it were read at the same place", async () => {
+  const { bytes, ...tensor } = randomTensor("w", "q8_0", [2, 4096], 0.1, random);
+  bytes.set([0x00, 0x7e], bytes.length / 2);
+  const file = await openGguf(write(buildTinyGguf({}, [{ ...tensor, bytes }])));
+  try {
+    const found = file.tensors.get("w")!;
+    await file.readInto(found, 0, new Float32Array(4096));
+    await assert.rejects(file.readInto(found, 0, new Float32Array(8192)), { code: "format/file" });
+  } finally {
+    await file.close();
+  }
+});
+
 for (const kind of BLOCK_KINDS) {
   const whole = buildTinyGguf({}, [randomTensor("w", kind, [2, 256], 0.1, random)]);
   const dataStart = whole.length - Math.ceil((512 / STORAGES[kind].blockSize) * STORAGES[kind].blockBytes);

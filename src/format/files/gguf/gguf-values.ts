@@ -70,7 +70,8 @@ export function ggufValues(
 ): (tensor: Placed, start: number, into: Float32Array) => Promise<void> {
   const memoryOf = new Map<StorageName, Planes>();
   const rawMemory = new RawMemory();
-  const checked = new Set<number>();
+  /** How many blocks from a place of the file on have scales that are numbers. */
+  const numChecked = new Map<number, number>();
   return async ({ name, storage, offset }, start, into) => {
     const kind: Storage = STORAGES[storage];
     const pieceBytes = (Math.min(PIECE_ELEMENTS, into.length) / kind.blockSize) * kind.blockBytes;
@@ -81,7 +82,8 @@ export function ggufValues(
         const raw = new Uint8Array(buffer, 0, numBlocks * kind.blockBytes);
         await file.readInto(from, raw);
         const values = into.subarray(done, done + numBlocks * kind.blockSize);
-        if (kind.dequantizeRaw && checked.has(from)) {
+        const isChecked = numBlocks <= (numChecked.get(from) ?? 0);
+        if (kind.dequantizeRaw && isChecked) {
           kind.dequantizeRaw(raw, values);
           continue;
         }
@@ -89,8 +91,8 @@ export function ggufValues(
         const shape = [numBlocks * kind.blockSize];
         const planes = kind.unpack(raw, shape, memoryOf.get(storage));
         if (shape[0] === PIECE_ELEMENTS) memoryOf.set(storage, planes);
-        if (!checked.has(from)) requireFiniteScales(file.path, name, { storage, shape, planes });
-        if (shape[0]! >= REMEMBERED_ELEMENTS) checked.add(from);
+        if (!isChecked) requireFiniteScales(file.path, name, { storage, shape, planes });
+        if (!isChecked && shape[0]! >= REMEMBERED_ELEMENTS) numChecked.set(from, numBlocks);
         kind.dequantize(planes, 0, numBlocks, values);
       }
     });
