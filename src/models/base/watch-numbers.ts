@@ -68,7 +68,8 @@ export function watchNumbers(path: string, source: WeightSource, tell: (note: st
     },
     async readInto(name, into, start = 0) {
       await source.readInto(name, into, start);
-      if (into.length < REMEMBERED_LENGTH || isNew(`${name} ${start}`)) report(name, countNonFinite(into));
+      if (into.length < REMEMBERED_LENGTH || isNew(`${name} ${start} ${into.length}`))
+        report(name, countNonFinite(into));
     },
   };
 }
