@@ -95,14 +95,15 @@ export async function attach(
   const { parameters, groups } = makeParameters(layout, own);
   const byName = new Map(parameters.map((parameter) => [parameter.name, parameter]));
   if (random !== null) await readTrainedBase(base, parameters, own);
-  const ofSites =
-    method.kind === "adapter"
-      ? await SiteTensorSet.create(base, { ...layout, method, parameters }, random)
-      : null;
   const copies: Record<string, HostTensor> = {};
   for (const name of copiedTensors(model, method, new Set(byName.keys()))) {
     copies[name] = await base.values(model.storedName(name));
   }
+  // Last: who shares it is told by `release` alone.
+  const ofSites =
+    method.kind === "adapter"
+      ? await SiteTensorSet.create(base, { ...layout, method, parameters }, random)
+      : null;
   const tensorsOf: Adapter["tensorsOf"] = (site) => ofSites?.of(site) ?? {};
   const parts = { ...layout, method, parameters, tensorsOf, copies };
   let writing: AdapterView | null = null;

@@ -95,4 +95,12 @@ describe("codes of a base of floats", () => {
     const { sites } = await attachTo(base, peqa);
     assert.equal(base.derived.keys().length, sites.size);
   });
+
+  test("are held by nobody either when the head that stays beside a trained embedding cannot be read", async () => {
+    let numReads = 0;
+    const { base } = watchedBase((name) => name.includes("embed_tokens") && ++numReads === 2);
+    const options = { modulesToSave: ["embed_tokens"] };
+    await assert.rejects(attachTo(base, peqa, options), /Cannot read "model\.embed_tokens\.weight"/);
+    assert.deepEqual(base.derived.keys(), []);
+  });
 });
