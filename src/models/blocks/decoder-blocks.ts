@@ -16,6 +16,7 @@ import {
 } from "../../nn/self-attention.ts";
 import type { Builder } from "../../nn/builder.ts";
 import type { Layer, RawConfig } from "../family.ts";
+import { activationOf } from "../config/activation-config.ts";
 import { type DecoderFields, headSizes } from "../config/hf-config.ts";
 import { readRope } from "../config/rope-config.ts";
 
@@ -90,11 +91,15 @@ export const fusedPart =
   (b, x) =>
     fusedAttention(b, x, names, options);
 
-/** The feed-forward part of a block without a gate. */
-export const plainMlpPart =
-  (names: Parameters<typeof plainMlp>[2], options: MlpOptions): Transform =>
-  (b, x) =>
-    plainMlp(b, x, names, options);
+/** A feed-forward part without a gate, of the width and the activation of a configuration. */
+export function plainMlpPart(
+  names: Parameters<typeof plainMlp>[2],
+  c: Pick<DecoderFields, "intermediate_size"> & { readonly hidden_act: Parameters<typeof activationOf>[0] },
+  bias: boolean,
+): Transform {
+  const options = { intermediateSize: c.intermediate_size, activation: activationOf(c.hidden_act), bias };
+  return (b, x) => plainMlp(b, x, names, options);
+}
 
 const PRE_NORMS = { attention: "input_layernorm", mlp: "post_attention_layernorm" };
 

@@ -12,12 +12,12 @@ import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import type { Builder } from "../../nn/builder.ts";
 import { layerNorm } from "../../nn/norms.ts";
 import { positionsFrom } from "../../nn/positions.ts";
-import { plainMlp } from "../../nn/plain-mlp.ts";
 import { type SelfAttentionOptions, selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
 import { ONE_TOKEN_TYPE, TOKEN_TYPES } from "../../nn/pass.ts";
+import { plainMlpPart } from "./decoder-blocks.ts";
 import { type CheckpointRules, prefixedCheckpoint } from "../config/checkpoint-rules.ts";
 import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
-import { ACTIVATION, activationOf } from "../config/activation-config.ts";
+import { ACTIVATION } from "../config/activation-config.ts";
 import { SIZE_FIELDS } from "../config/hf-config.ts";
 import { requireClasses } from "../config/classifier-config.ts";
 
@@ -41,7 +41,7 @@ interface EncoderNames {
   readonly blocks: string;
   readonly attention: Parameters<typeof selfAttention>[2];
   readonly attentionNorm: string;
-  readonly mlp: Parameters<typeof plainMlp>[2];
+  readonly mlp: Parameters<typeof plainMlpPart>[0];
   readonly mlpNorm: string;
 }
 
@@ -99,13 +99,13 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
   const bare = ["embeddings", embedding.project, names.blocks.split(".")[0], "pooler"];
   const numOutputs = requireClasses(raw);
   const attention = { ...unrotatedAttention(width, numHeads), causal: false, ...parts.scores };
-  const mlp = { intermediateSize: c.intermediate_size, activation: activationOf(c.hidden_act), bias: true };
+  const mlp = plainMlpPart(names.mlp, c, true);
   const norm = layerNorm(c.layer_norm_eps);
   const layer: Layer = {
     build: (b, x) => {
       const attended = b.branch("attention", x, (x) => selfAttention(b, x, names.attention, attention));
       const middle = norm(b, names.attentionNorm, attended);
-      const sum = b.branch("mlp", middle, (x) => plainMlp(b, x, names.mlp, mlp));
+      const sum = b.branch("mlp", middle, (x) => mlp(b, x));
       return norm(b, names.mlpNorm, sum);
     },
   };

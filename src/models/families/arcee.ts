@@ -9,7 +9,6 @@ import { z } from "zod";
 import { plainDecoder } from "../blocks/decoder.ts";
 import { llamaBlock, plainAttention, plainMlpPart, repeat } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
-import { activationOf } from "../config/activation-config.ts";
 import { BIAS_SWITCHES, decoderGguf, NEIGHBOUR_ROWS, mlpNames } from "../config/decoder-gguf.ts";
 import { BIAS_FIELDS, DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
@@ -37,11 +36,7 @@ export const arcee: Family = {
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const mlp = plainMlpPart(MLP, {
-      intermediateSize: c.intermediate_size,
-      activation: activationOf(c.hidden_act),
-      bias: c.mlp_bias,
-    });
+    const mlp = plainMlpPart(MLP, c, c.mlp_bias);
     return plainDecoder(raw, c, repeat(llamaBlock(c, plainAttention(raw, c), mlp), c));
   },
 };

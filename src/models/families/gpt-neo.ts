@@ -12,7 +12,7 @@ import { unrotatedAttention } from "../../nn/self-attention.ts";
 import { decoder, plainEnds } from "../blocks/decoder.ts";
 import { attentionPart, plainMlpPart, preNormBlock } from "../blocks/decoder-blocks.ts";
 import type { Family, Layer } from "../family.ts";
-import { ACTIVATION, activationOf } from "../config/activation-config.ts";
+import { ACTIVATION } from "../config/activation-config.ts";
 import { HEADS_DIVIDE_WIDTH, SIZE_FIELDS, parseConfig, unusable } from "../config/hf-config.ts";
 
 const KIND = z.enum(["global", "local"]);
@@ -65,12 +65,11 @@ export const gptNeo: Family = {
       throw unusable(raw, `kinds of attention are of ${kinds.length} layers (expected num_layers, ${depth})`);
     const plain = unrotatedAttention(width, c.num_attention_heads);
     const attention = { ...plain, causal: true, scale: 1, bias: { qkv: false, output: true } };
-    const intermediateSize = c.intermediate_size ?? 4 * width;
-    const mlp = { intermediateSize, activation: activationOf(c.hidden_act), bias: true };
+    const mlp = plainMlpPart(MLP, { ...c, intermediate_size: c.intermediate_size ?? 4 * width }, true);
     const norm = layerNorm(c.layer_norm_epsilon);
     const layerOf = (window: number | null): Layer => {
       const attend = attentionPart({ ...attention, window }, ATTENTION);
-      return preNormBlock(norm, attend, plainMlpPart(MLP, mlp), NORMS);
+      return preNormBlock(norm, attend, mlp, NORMS);
     };
     const layerOfKind = { global: layerOf(null), local: layerOf(c.window_size) };
     const layers = kinds.map((kind) => layerOfKind[kind]);

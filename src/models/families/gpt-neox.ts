@@ -17,7 +17,7 @@ import {
   repeat,
 } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
-import { ACTIVATION, activationOf } from "../config/activation-config.ts";
+import { ACTIVATION } from "../config/activation-config.ts";
 import { LAYER_NORMS, decoderGguf, flag, fusedNames, mlpNames } from "../config/decoder-gguf.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
@@ -68,10 +68,9 @@ export const gptNeox: Family = {
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, KEYS);
     const attention = plainAttention(raw, { ...c, num_key_value_heads: null });
-    const mlp = { intermediateSize: c.intermediate_size, activation: activationOf(c.hidden_act), bias: true };
     const norm = layerNorm(c.rms_norm_eps);
     const block = c.use_parallel_residual ? parallelBlock : preNormBlock;
-    const layer = block(norm, fusedPart(ATTENTION, attention), plainMlpPart(MLP, mlp));
+    const layer = block(norm, fusedPart(ATTENTION, attention), plainMlpPart(MLP, c, true));
     return decoder(raw, c, repeat(layer, c), plainEnds(norm, NAMES));
   },
 };

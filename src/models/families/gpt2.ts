@@ -11,7 +11,7 @@ import { unrotatedAttention } from "../../nn/self-attention.ts";
 import { decoder, plainEnds } from "../blocks/decoder.ts";
 import { fusedPart, plainMlpPart, preNormBlock, repeat } from "../blocks/decoder-blocks.ts";
 import type { Family, Layer } from "../family.ts";
-import { ACTIVATION, activationOf } from "../config/activation-config.ts";
+import { ACTIVATION } from "../config/activation-config.ts";
 import { TRANSPOSED, decoderGguf, fusedNames, preNormNames, real, mlpNames } from "../config/decoder-gguf.ts";
 import { EARLY_KEYS, HEADS_DIVIDE_WIDTH, SIZE_FIELDS, parseConfig } from "../config/hf-config.ts";
 
@@ -60,11 +60,10 @@ export const gpt2: Family = {
     const { intermediate_size: given, ...parsed } = parseConfig(SCHEMA, raw, EARLY_KEYS);
     const c = { ...parsed, intermediate_size: given ?? 4 * parsed.hidden_size };
     const attention = { ...unrotatedAttention(c.hidden_size, c.num_attention_heads), causal: true };
-    const mlp = { intermediateSize: c.intermediate_size, activation: activationOf(c.hidden_act), bias: true };
     const norm = layerNorm(c.layer_norm_epsilon);
     const layerOf = (scale: number): Layer => {
       const attend = fusedPart(ATTENTION, { ...attention, scale });
-      return preNormBlock(norm, attend, plainMlpPart(MLP, mlp), NORMS);
+      return preNormBlock(norm, attend, plainMlpPart(MLP, c, true), NORMS);
     };
     // Of Mistral, Stanford's GPT-2: the scores of a layer are divided by its number too.
     const layers = c.scale_attn_by_inverse_layer_idx

@@ -20,7 +20,7 @@ import {
   rotatingBackwards,
 } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
-import { ACTIVATION, activationOf } from "../config/activation-config.ts";
+import { ACTIVATION } from "../config/activation-config.ts";
 import { OTHERWISE_IN_MLX } from "../config/checkpoint-rules.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
@@ -42,15 +42,14 @@ export const nanochat: Family = {
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    const { final_logit_softcapping: cap, intermediate_size: intermediateSize } = c;
+    const { final_logit_softcapping: cap } = c;
     const norm = bareRmsNorm(c.rms_norm_eps);
     const plain = rotatingBackwards(plainAttention(raw, c));
     const attention = withHeadNorms(plain, (numHeads) => headNorm(norm, numHeads));
-    const mlp = { intermediateSize, activation: activationOf(c.hidden_act), bias: false };
     const layer = preNormBlock(
       norm,
       attentionPart({ ...attention, comesRotated: true }),
-      plainMlpPart(MLP, mlp),
+      plainMlpPart(MLP, c, false),
     );
     const ends = plainEnds(norm);
     return decoder(raw, c, repeat(layer, c), {

@@ -17,7 +17,7 @@ import {
   repeat,
 } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
-import { ACTIVATION, activationOf } from "../config/activation-config.ts";
+import { ACTIVATION } from "../config/activation-config.ts";
 import { BIAS_SWITCHES, LAYER_NORMS, decoderGguf, mlpNames } from "../config/decoder-gguf.ts";
 import { BIAS_FIELDS, DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
@@ -57,11 +57,7 @@ export const nemotron: Family = {
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, KEYS);
     const norm = layerNormPlusOne(c.rms_norm_eps);
-    const mlp = plainMlpPart(MLP, {
-      intermediateSize: c.intermediate_size,
-      activation: activationOf(c.hidden_act),
-      bias: c.mlp_bias,
-    });
+    const mlp = plainMlpPart(MLP, c, c.mlp_bias);
     const layer = preNormBlock(norm, attentionPart(plainAttention(raw, c)), mlp);
     return decoder(raw, c, repeat(layer, c), plainEnds(norm));
   },

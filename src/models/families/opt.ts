@@ -11,7 +11,7 @@ import { unrotatedAttention } from "../../nn/self-attention.ts";
 import { decoder, plainEnds } from "../blocks/decoder.ts";
 import { attentionPart, plainMlpPart, preNormBlock, repeat } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
-import { ACTIVATION, activationOf } from "../config/activation-config.ts";
+import { ACTIVATION } from "../config/activation-config.ts";
 import { HEADS_DIVIDE_WIDTH, SIZE_FIELDS, parseConfig, unusable } from "../config/hf-config.ts";
 
 const SCHEMA = z
@@ -53,16 +53,15 @@ export const opt: Family = {
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, KEYS);
-    const { hidden_size: width, intermediate_size: intermediateSize, enable_bias: bias } = c;
+    const { hidden_size: width, enable_bias: bias } = c;
     if ((c.word_embed_proj_dim ?? width) !== width) {
       throw unusable(raw, `word_embed_proj_dim is ${c.word_embed_proj_dim} (expected hidden_size, ${width})`);
     }
     const plain = unrotatedAttention(width, c.num_attention_heads);
     const attention = { ...plain, causal: true, bias: { qkv: bias, output: bias } };
-    const mlp = { intermediateSize, activation: activationOf(c.hidden_act), bias };
     const norm = layerNorm(1e-5);
     const attend = attentionPart(attention, { output: "out_proj" });
-    const layer = preNormBlock(norm, attend, plainMlpPart({ up: "fc1", down: "fc2" }, mlp), NORMS);
+    const layer = preNormBlock(norm, attend, plainMlpPart({ up: "fc1", down: "fc2" }, c, bias), NORMS);
     return decoder(raw, c, repeat(layer, c), plainEnds(norm, NAMES));
   },
 };

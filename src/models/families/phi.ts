@@ -16,7 +16,7 @@ import {
   sharedNormBlock,
 } from "../blocks/decoder-blocks.ts";
 import type { Family } from "../family.ts";
-import { ACTIVATION, activationOf } from "../config/activation-config.ts";
+import { ACTIVATION } from "../config/activation-config.ts";
 import { BLOCK_NAMES, LAYER_NORMS, decoderGguf, mlpNames, FIRST_NORM } from "../config/decoder-gguf.ts";
 import { DECODER_NAMES } from "../config/decoder-names.ts";
 import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
@@ -61,9 +61,8 @@ export const phi: Family = {
       { ...plainAttention(raw, c), bias: { qkv: true, output: true } },
       { output: OUTPUT },
     );
-    const mlp = { intermediateSize: c.intermediate_size, activation: activationOf(c.hidden_act), bias: true };
     const norm = layerNorm(c.rms_norm_eps);
-    const layer = sharedNormBlock(norm, attention, plainMlpPart(MLP, mlp));
+    const layer = sharedNormBlock(norm, attention, plainMlpPart(MLP, c, true));
     return decoder(raw, c, repeat(layer, c), { ...plainEnds(norm, NAMES), headBias: true });
   },
 };

@@ -4,8 +4,6 @@
  * Paper: "StarCoder 2 and The Stack v2: The Next Generation", arXiv:2402.19173, section 6.
  */
 import { z } from "zod";
-import type { Value } from "../../graph/graph.ts";
-import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import { layerNorm } from "../../nn/norms.ts";
 import { decoder, plainEnds } from "../blocks/decoder.ts";
 import {
@@ -61,15 +59,14 @@ export const starcoder2: Family = {
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, KEYS);
-    const { use_bias: bias, intermediate_size: intermediateSize } = c;
+    const { use_bias: bias } = c;
     const attention = attentionPart({
       ...plainAttention(raw, c),
       window: c.sliding_window ?? null,
       bias: { qkv: bias, output: bias },
     });
     const norm = layerNorm(c.rms_norm_eps);
-    const mlp = { intermediateSize, activation: (x: Value) => gelu(x, "tanh"), bias };
-    const layer = preNormBlock(norm, attention, plainMlpPart(MLP, mlp));
+    const layer = preNormBlock(norm, attention, plainMlpPart(MLP, c, bias));
     return decoder(raw, c, repeat(layer, c), plainEnds(norm));
   },
 };

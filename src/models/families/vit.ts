@@ -10,7 +10,6 @@ import type { Value } from "../../graph/graph.ts";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import { concat } from "../../graph/ops/shapes/concat.ts";
 import { expandLike } from "../../graph/ops/shapes/reduce-expand.ts";
-import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import { reshape } from "../../graph/ops/shapes/reshape.ts";
 import { slice } from "../../graph/ops/shapes/slice-pad.ts";
 import { transpose } from "../../graph/ops/shapes/transpose.ts";
@@ -18,9 +17,8 @@ import { dimAt } from "../../graph/shape.ts";
 import type { Builder } from "../../nn/builder.ts";
 import { linear } from "../../nn/linear.ts";
 import { layerNorm } from "../../nn/norms.ts";
-import { plainMlp } from "../../nn/plain-mlp.ts";
-import { selfAttention, unrotatedAttention } from "../../nn/self-attention.ts";
-import { preNormBlock, repeat } from "../blocks/decoder-blocks.ts";
+import { unrotatedAttention } from "../../nn/self-attention.ts";
+import { attentionPart, plainMlpPart, preNormBlock, repeat } from "../blocks/decoder-blocks.ts";
 import { BERT_NAMES } from "../blocks/encoder.ts";
 import { type CheckpointRules, PLAIN_CHECKPOINT } from "../config/checkpoint-rules.ts";
 import type { Family, ImageConfig } from "../family.ts";
@@ -125,11 +123,10 @@ export const vit: Family = {
       causal: false,
       bias: { qkv: c.qkv_bias, output: true },
     };
-    const mlp = { intermediateSize: c.intermediate_size, activation: gelu, bias: true };
     const layer = preNormBlock(
       norm,
-      (b, x) => selfAttention(b, x, PROJECTIONS, attention),
-      (b, x) => plainMlp(b, x, BERT_NAMES.mlp, mlp),
+      attentionPart(attention, PROJECTIONS),
+      plainMlpPart(BERT_NAMES.mlp, c, true),
       { attention: "layernorm_before", mlp: "layernorm_after" },
     );
     return {
