@@ -45,6 +45,6 @@ export function gatedDeltaNet(b: Builder, h: Value, prefix: string, options: Gat
   const query = repeatHeads(headsOfLength(q, K, keyWidth ** -0.5), K, V / K);
   const key = repeatHeads(headsOfLength(k, K, 1), K, V / K);
   const read = b.linearAttention([query, key, v, decay, rate]);
-  const normed = headNorm(rmsNorm(epsilon), V)(b, `${prefix}norm`, read);
+  const normed = headNorm(rmsNorm(epsilon))(V)(b, `${prefix}norm`, read);
   return linear("out_proj", mul(normed, silu(z)), sizeAt(h.shape, -1));
 }

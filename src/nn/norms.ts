@@ -74,9 +74,12 @@ function filled(x: Value, value: number): Value {
   return x.graph.constant("float32", [width], new Float32Array(width).fill(value));
 }
 
-/** A layer norm of each head of x [B, T, n·E] by itself, with factors [n, E] and without biases. */
-export function layerNormOfHeads(epsilon: number, numHeads: number): Norm {
-  return (b, name, x) => {
+/** Makes the norm of each of so many heads of x [B, T, n·E] by itself. */
+export type HeadNorm = (numHeads: number) => Norm;
+
+/** The layer norm of each head by itself, with factors [n, E] and without biases. */
+export function layerNormOfHeads(epsilon: number): HeadNorm {
+  return (numHeads) => (b, name, x) => {
     const [B, T] = dimsOf(x.shape, 3);
     const heads = reshape(x, [B, T, numHeads, widthOf(x) / numHeads]);
     const weight = b.tensor(`${name}.weight`, [numHeads, widthOf(heads)], "norm");
@@ -85,9 +88,9 @@ export function layerNormOfHeads(epsilon: number, numHeads: number): Norm {
 }
 
 /** The same with a tensor of factors [E] for each head, NAME.norms.0 and so on. */
-export function normsByHead(epsilon: number, numHeads: number): Norm {
-  return (b, name, x) => {
-    const normed = headNorm(bareLayerNorm(epsilon), numHeads)(b, name, x);
+export function normsByHead(epsilon: number): HeadNorm {
+  return (numHeads) => (b, name, x) => {
+    const normed = headNorm(bareLayerNorm(epsilon))(numHeads)(b, name, x);
     const factors = Array.from({ length: numHeads }, (_, head) =>
       b.tensor(`${name}.norms.${head}.weight`, [widthOf(x) / numHeads], "norm"),
     );
@@ -115,9 +118,9 @@ export function headsOfLength(x: Value, numHeads: number, length: number): Value
   return reshape(rmsNormOf(heads, factors, LENGTH_EPSILON / width)[0], x.shape);
 }
 
-/** A norm of each head of x [B, T, n·E] by itself, with E factors. */
-export function headNorm(norm: Norm, numHeads: number): Norm {
-  return (b, name, x) => {
+/** A norm of each head by itself, with the same E factors for all. */
+export function headNorm(norm: Norm): HeadNorm {
+  return (numHeads) => (b, name, x) => {
     const [B, T] = dimsOf(x.shape, 3);
     return reshape(norm(b, name, reshape(x, [B, T, numHeads, widthOf(x) / numHeads])), x.shape);
   };

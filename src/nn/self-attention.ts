@@ -8,7 +8,7 @@ import { split } from "../graph/ops/rows/split.ts";
 import { reshape } from "../graph/ops/shapes/reshape.ts";
 import { dimsOf, sizeAt } from "../graph/shape.ts";
 import type { AttentionOptions, Builder, LinearOptions } from "./builder.ts";
-import type { Norm } from "./norms.ts";
+import type { HeadNorm, Norm } from "./norms.ts";
 
 /** What makes one self-attention differ from another. */
 export interface SelfAttentionOptions extends AttentionOptions {
@@ -57,11 +57,8 @@ export function unrotatedAttention(width: number, numHeads: number): Omit<PlainA
   };
 }
 
-/** The same attention with a norm on each head of queries and of keys; `normOf`: that of so many heads. */
-export function withHeadNorms(
-  attention: SelfAttentionOptions,
-  normOf: (numHeads: number) => Norm,
-): SelfAttentionOptions {
+/** The same attention with a norm on each head of queries and of keys. */
+export function withHeadNorms(attention: SelfAttentionOptions, normOf: HeadNorm): SelfAttentionOptions {
   const { numHeads, numKeyValueHeads } = attention;
   return { ...attention, queryNorm: normOf(numHeads), keyNorm: normOf(numKeyValueHeads) };
 }

@@ -34,7 +34,7 @@ const CHECKPOINT: CheckpointRules = {
 export function lfm2Blocks(raw: RawConfig, c: Lfm2Fields, mlp: Transform): (layer: number) => Layer {
   const { conv_L_cache: numTaps, conv_bias: bias } = c;
   const norm = rmsNorm(c.rms_norm_eps);
-  const options = withHeadNorms(plainAttention(raw, c), (numHeads) => headNorm(norm, numHeads));
+  const options = withHeadNorms(plainAttention(raw, c), headNorm(norm));
   const block = (part: Transform): Layer => preNormBlock(norm, part, mlp, NORMS);
   const attending = block(attentionPart(options, ATTENTION));
   const convolving = block((b, x) => gatedShortConv(b, x, "conv.", { numTaps, bias }));

@@ -55,7 +55,7 @@ export function qwen35Decoder(raw: RawConfig, c: Qwen35Fields, mlp: Transform): 
   const [keyWidth, valueWidth] = [c.linear_key_head_dim, c.linear_value_head_dim];
   const sizes = { numKeyHeads, numValueHeads, keyWidth, valueWidth, numTaps: c.linear_conv_kernel_dim };
   const norm = rmsNormPlusOne(epsilon);
-  const attention = withHeadNorms(plainAttention(raw, c), (numHeads) => headNorm(norm, numHeads));
+  const attention = withHeadNorms(plainAttention(raw, c), headNorm(norm));
   const block = (part: Transform): Layer => preNormBlock(norm, part, mlp);
   const full = block(attentionPart({ ...attention, isGated: true }));
   const linear = block((b, x) => gatedDeltaNet(b, x, "linear_attn.", { ...sizes, epsilon }));

@@ -23,5 +23,5 @@ export const QWEN3_FIELDS = {
 /** The attention of Qwen 3. */
 export function qwen3Attention(raw: RawConfig, c: DecoderFields): SelfAttentionOptions {
   const norm = rmsNorm(c.rms_norm_eps);
-  return withHeadNorms(plainAttention(raw, c), (numHeads) => headNorm(norm, numHeads));
+  return withHeadNorms(plainAttention(raw, c), headNorm(norm));
 }

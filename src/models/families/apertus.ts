@@ -66,7 +66,7 @@ export const apertus: Family = {
       { ...c, rope_theta: c.rope_theta ?? ROTATION.rope_theta },
     );
     const norm = rmsNorm(c.rms_norm_eps);
-    const attention = withHeadNorms(plain, (numHeads) => headNorm(norm, numHeads));
+    const attention = withHeadNorms(plain, headNorm(norm));
     const mlp = { intermediateSize: c.intermediate_size, bias: c.mlp_bias };
     const layer = preNormBlock(
       norm,

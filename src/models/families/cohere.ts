@@ -5,7 +5,7 @@
  * Models: Command R and R+, Cohere, 2024; "Aya 23: Open Weight Releases to Further Multilingual Progress", arXiv:2405.15032.
  */
 import { z } from "zod";
-import { type Norm, layerNormOfHeads } from "../../nn/norms.ts";
+import { layerNormOfHeads } from "../../nn/norms.ts";
 import { withHeadNorms } from "../../nn/self-attention.ts";
 import { repeat } from "../blocks/decoder-blocks.ts";
 import { COHERE_FIELDS, COHERE_KEYS, cohereAttention, cohereBlock, cohereDecoder } from "../blocks/cohere.ts";
@@ -39,8 +39,9 @@ export const cohere: Family = {
   open: (raw) => {
     const { model_max_length: numTrained, ...parsed } = parseConfig(SCHEMA, raw, COHERE_KEYS);
     const plain = cohereAttention(raw, parsed);
-    const normOf = (numHeads: number): Norm => layerNormOfHeads(parsed.rms_norm_eps, numHeads);
-    const attention = parsed.use_qk_norm ? withHeadNorms(plain, normOf) : plain;
+    const attention = parsed.use_qk_norm
+      ? withHeadNorms(plain, layerNormOfHeads(parsed.rms_norm_eps))
+      : plain;
     const c = { ...parsed, max_position_embeddings: numTrained ?? parsed.max_position_embeddings };
     return cohereDecoder(raw, c, repeat(cohereBlock(c, attention), c));
   },

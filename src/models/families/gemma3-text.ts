@@ -33,7 +33,7 @@ export function openGemma3(raw: RawConfig): ModelDefinition {
   // Rotation differs by the kind of a layer, and is read for each.
   const plain = gemmaAttention({ ...raw, rope_parameters: null, rope_scaling: null }, c);
   const norm = rmsNormPlusOne(c.rms_norm_eps);
-  const attention = withHeadNorms(plain, (numHeads) => headNorm(norm, numHeads));
+  const attention = withHeadNorms(plain, headNorm(norm));
   const { rope, windowRope } = readRopes(raw, plain.headWidth, {
     maxPositions: c.max_position_embeddings,
     theta: c.rope_theta ?? FULL_BASE,

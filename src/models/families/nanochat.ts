@@ -45,7 +45,7 @@ export const nanochat: Family = {
     const { final_logit_softcapping: cap } = c;
     const norm = bareRmsNorm(c.rms_norm_eps);
     const plain = rotatingBackwards(plainAttention(raw, c));
-    const attention = withHeadNorms(plain, (numHeads) => headNorm(norm, numHeads));
+    const attention = withHeadNorms(plain, headNorm(norm));
     const layer = preNormBlock(
       norm,
       attentionPart({ ...attention, comesRotated: true }),

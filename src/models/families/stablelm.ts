@@ -5,7 +5,7 @@
  * Paper: "Stable LM 2 1.6B Technical Report", arXiv:2402.17834, section 3.
  */
 import { z } from "zod";
-import { type Norm, layerNorm, normsByHead } from "../../nn/norms.ts";
+import { layerNorm, normsByHead } from "../../nn/norms.ts";
 import { withHeadNorms } from "../../nn/self-attention.ts";
 import { decoder, plainEnds } from "../blocks/decoder.ts";
 import {
@@ -69,8 +69,7 @@ export const stablelm: Family = {
     const c = parseConfig(SCHEMA, raw, KEYS);
     const plain = { ...plainAttention(raw, c), bias: { qkv: c.use_qkv_bias, output: false } };
     const norm = layerNorm(c.rms_norm_eps);
-    const normOf = (numHeads: number): Norm => normsByHead(c.rms_norm_eps, numHeads);
-    const options = c.qk_layernorm ? withHeadNorms(plain, normOf) : plain;
+    const options = c.qk_layernorm ? withHeadNorms(plain, normsByHead(c.rms_norm_eps)) : plain;
     const attention = attentionPart(options, { queryNorm: "q_layernorm", keyNorm: "k_layernorm" });
     const block = c.use_parallel_residual ? sharedNormBlock : preNormBlock;
     return decoder(raw, c, repeat(block(norm, attention, mlpPart(siluMlp(c))), c), plainEnds(norm));

@@ -69,11 +69,11 @@ function gemma4Attention(
     bias: { qkv: c.attention_bias, output: c.attention_bias },
     queryNorm: null,
     keyNorm: null,
-    valueNorm: headNorm(bareRmsNorm(c.rms_norm_eps), heads.numKeyValueHeads),
+    valueNorm: headNorm(bareRmsNorm(c.rms_norm_eps))(heads.numKeyValueHeads),
     ...(c.attention_k_eq_v && window === null && { valuesAreKeys: true }),
     ...(readsOther && { readsOther }),
   };
-  return withHeadNorms(attention, (numHeads) => headNorm(rmsNorm(c.rms_norm_eps), numHeads));
+  return withHeadNorms(attention, headNorm(rmsNorm(c.rms_norm_eps)));
 }
 
 /** What stands around the blocks. */
