@@ -3,14 +3,14 @@
  *
  *   mask int64 [B, S]      lastKey int32 [B]  index of the last key of each text      numKeys int32 [1]  S
  */
-import type { Op, Value } from "../../graph.ts";
+import type { NoAttributes, Op, Value } from "../../graph.ts";
 import { DTYPES } from "../../dtype.ts";
 import { dimsOf } from "../../shape.ts";
 
 const INT32 = { to: DTYPES.int32.onnx };
 
 export const maskLengthsOp: Op<
-  Readonly<Record<string, never>>,
+  NoAttributes,
   readonly [mask: Value],
   readonly [lastKey: Value, numKeys: Value]
 > = {

@@ -66,7 +66,7 @@ export class ChunkNodes {
       this.#emitter.value("Shape", [decays]),
     ]);
     const given = { query: ones, key: ones, value: flat(added), decay: decays, rate: null };
-    const states = linearAttentionOf(this.#emitter, given, { numHeads });
+    const states = linearAttentionOf(this.#emitter, given, numHeads);
     const shape = this.#emitter.value("Shape", [added]);
     return this.#emitter.value("Reshape", [from === "start" ? states : rows.reverse(states), shape]);
   };

@@ -43,13 +43,12 @@ export function emitDeltaGradient(
   const [dq, dk, dv, dg] = names.outputs;
   const rows = new TokenRows(emitter, numHeads);
   const { sub, reverse } = rows;
-  const heads = { numHeads };
 
   // Forward: what keys find before their tokens correct it, and the corrections.
   const found = linearAttentionOf(
     emitter,
     { query: rows.next(k), key: k, value: v, decay: g, rate: b },
-    heads,
+    numHeads,
   );
   const y = rows.scaled(emitter.value("Exp", [g]), rows.previous(found));
   const missing = sub(v, y);
@@ -58,11 +57,11 @@ export function emitDeltaGradient(
   // Backward: P, then N, whose values are what keys find in P.
   const [rq, rk, rb, rdO] = [q, k, b, dO].map(reverse) as [string, string, string, string];
   const decay = reverse(rows.next(g));
-  const inP = linearAttentionOf(emitter, { query: rk, key: rq, value: rdO, decay, rate: null }, heads);
+  const inP = linearAttentionOf(emitter, { query: rk, key: rq, value: rdO, decay, rate: null }, numHeads);
   const ofN = { query: rows.next(rk), key: rk, value: inP, decay, rate: rb };
   const inN = rows.scaled(
     emitter.value("Exp", [decay]),
-    rows.previous(linearAttentionOf(emitter, ofN, heads)),
+    rows.previous(linearAttentionOf(emitter, ofN, numHeads)),
   );
   const rdu = sub(inP, inN);
   const rdv = rows.scaled(rb, rdu);

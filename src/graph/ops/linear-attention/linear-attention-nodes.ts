@@ -20,20 +20,16 @@ interface LinearAttentionInputs {
   readonly state: string | null;
 }
 
-interface LinearAttentionSettings {
-  /** Heads that have a state each. */
-  readonly numHeads: number;
-}
-
 /**
  * Adds the node; `outputs` are what queries read [B, T, H·W] after each token, and the state after the last [B, H, D, W].
- * The state after a token is S = e^g S' + k (b (v - e^g S'ᵀ k))ᵀ, or e^g S' + k vᵀ without rates.
+ * `numHeads`: how many
+ * have a state each. The state after a token is S = e^g S' + k (b (v - e^g S'ᵀ k))ᵀ, or e^g S' + k vᵀ without rates.
  */
 export function addLinearAttention(
   emitter: Emitter,
   { query, key, value, decay, rate, state }: LinearAttentionInputs,
   outputs: readonly [read: string, state: string],
-  { numHeads }: LinearAttentionSettings,
+  numHeads: number,
 ): void {
   const optional = rate === null ? [] : [rate];
   emitter.node(
@@ -53,9 +49,9 @@ export function addLinearAttention(
 export function linearAttentionOf(
   emitter: Emitter,
   inputs: Omit<LinearAttentionInputs, "state">,
-  settings: LinearAttentionSettings,
+  numHeads: number,
 ): string {
   const read = emitter.temporary();
-  addLinearAttention(emitter, { ...inputs, state: null }, [read, emitter.temporary()], settings);
+  addLinearAttention(emitter, { ...inputs, state: null }, [read, emitter.temporary()], numHeads);
   return read;
 }

@@ -72,7 +72,7 @@ export const linearAttentionOp: Op<NoAttributes, Inputs> = {
     const [query, key, value, decay, rate = null] = emitter.names(inputs);
     const outputs = [emitter.name(o), emitter.temporary()] as const;
     const { numHeads } = linearAttentionSizes(inputs);
-    addLinearAttention(emitter, { query, key, value, decay, rate, state: null }, outputs, { numHeads });
+    addLinearAttention(emitter, { query, key, value, decay, rate, state: null }, outputs, numHeads);
   },
   multiplications: ({ inputs }, bindings) => ({
     kind: "float32",
@@ -135,7 +135,7 @@ export const cachedLinearAttentionOp: Op<
     const { numHeads } = linearAttentionSizes(values);
     const [state, query, key, value, decay, rate = null] = emitter.names(inputs);
     const given = { query, key, value, decay, rate, state };
-    addLinearAttention(emitter, given, emitter.names(outputs), { numHeads });
+    addLinearAttention(emitter, given, emitter.names(outputs), numHeads);
   },
   multiplications: ({ inputs: [, ...values] }, bindings) => ({
     kind: "float32",

@@ -10,7 +10,6 @@ export class TokenRows {
     this.#numHeads = numHeads;
   }
 
-  readonly mul = (a: string, b: string): string => this.#emitter.value("Mul", [a, b]);
   readonly sub = (a: string, b: string): string => this.#emitter.value("Sub", [a, b]);
 
   /** The last token first. */
@@ -38,12 +37,12 @@ export class TokenRows {
   /** Factors [B, T, H] times x, head by head. */
   scaled(factors: string, x: string): string {
     const each = this.#emitter.value("Unsqueeze", [factors, this.#emitter.int64([3])]);
-    return this.#joined(this.mul(this.#heads(x), each));
+    return this.#joined(this.#emitter.value("Mul", [this.#heads(x), each]));
   }
 
   /** Inner products of each head, [B, T, H]. */
   dot(x: string, y: string): string {
-    const products = this.#heads(this.mul(x, y));
+    const products = this.#heads(this.#emitter.value("Mul", [x, y]));
     return this.#emitter.value("ReduceSum", [products, this.#emitter.int64([3])], { keepdims: 0 });
   }
 
