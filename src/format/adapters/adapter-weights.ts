@@ -1,5 +1,5 @@
 /** @file Adapter folders read without their model: names of tensors tell the modules, shapes their sizes. */
-import { showShape } from "../../graph/shape.ts";
+import { sameShape, showShape } from "../../graph/shape.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { isWithin, moduleOf } from "../../models/module-path.ts";
 import type { Algebra, SiteState } from "../../peft/algebra/contract.ts";
@@ -161,7 +161,7 @@ function refuseMisshaped(
 ): void {
   for (const { suffix, shape } of expected) {
     const found = tensors[suffix]?.shape;
-    if (found?.join() === shape.join()) continue;
+    if (found && sameShape(found, shape)) continue;
     throw new FormatError(
       "format/tensor",
       `Cannot combine adapter "${path}": ${site}.${suffix} is ${found ? showShape(found) : "missing"}, expected ${showShape(shape)}`,

@@ -1,6 +1,6 @@
 /** @file Tensors whose rows lie in two tensors of a file, such as one projection for gate and up. */
 import type { DataOf } from "../../graph/dtype.ts";
-import { showShape } from "../../graph/shape.ts";
+import { sameShape, showShape } from "../../graph/shape.ts";
 import {
   dequantize,
   roomForRows,
@@ -20,7 +20,7 @@ export interface Form {
 /** What both are together: of their kind, or floats where they have two. @throws RangeError for halves of two shapes */
 export function joinedForm(first: Form, second: Form): Form {
   const [numRows = 0, ...inner] = first.shape;
-  if (showShape(first.shape) !== showShape(second.shape)) {
+  if (!sameShape(first.shape, second.shape)) {
     throw new RangeError(`halves of ${showShape(first.shape)} and ${showShape(second.shape)}`);
   }
   return {

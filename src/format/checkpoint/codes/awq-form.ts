@@ -7,7 +7,7 @@
  *   weight[o, i] = scales[g, o] · (code[o, i] − zero[g, o])     g = ⌊i / groupSize⌋
  */
 import { hostTensor, type HostTensor } from "../../../runtime/host-tensor.ts";
-import { showShape } from "../../../graph/shape.ts";
+import { sameShape } from "../../../graph/shape.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import { damagedCodes, refusedVariant, showPart, showSetting } from "./codes-errors.ts";
@@ -64,9 +64,9 @@ function findOne(module: string, weights: Safetensors): CodesTensor {
   const fits =
     qweight?.dtype === "int32" &&
     qzeros?.dtype === "int32" &&
-    showShape(qzeros.shape) === showShape([numGroups, numWords]) &&
+    sameShape(qzeros.shape, [numGroups, numWords]) &&
     ["float16", "bfloat16", "float32"].includes(scales?.dtype ?? "") &&
-    showShape(scales!.shape) === showShape([numGroups, numRows]) &&
+    sameShape(scales!.shape, [numGroups, numRows]) &&
     Number.isInteger(groupSize) &&
     numColumns % PER_WORD === 0;
   if (!fits) {

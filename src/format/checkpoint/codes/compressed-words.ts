@@ -10,7 +10,7 @@
  */
 import { bytesOf, FLOAT_BYTES } from "../../../graph/dtype.ts";
 import { type CodeBits, packedBytes } from "../../../graph/ops/products/unpack-codes.ts";
-import { showShape } from "../../../graph/shape.ts";
+import { sameShape, showShape } from "../../../graph/shape.ts";
 import { flipSigns } from "../../../quant/codes/flip-signs.ts";
 import { widen } from "../../../quant/codes/half.ts";
 import type { StorageName } from "../../../quant/storages.ts";
@@ -47,12 +47,12 @@ export async function findWords(
 ): Promise<CodesTensor> {
   const [packed, shapeKey] = [`${module}.weight_packed`, `${module}.weight_shape`];
   const [words, shapePart] = [packed, shapeKey].map((key) => weights.tensors.get(key));
-  const isShape = shapePart?.dtype === "int64" && showShape(shapePart.shape) === "[2]";
+  const isShape = shapePart?.dtype === "int64" && sameShape(shapePart.shape, [2]);
   const shape = isShape ? Array.from((await weights.read(shapeKey)).data, Number) : [];
   const [numRows = 0, numColumns = 0] = shape;
   const bits = bitsOfGroups.find((each) => {
     const rowWords = Math.ceil((numColumns * each) / WORD_BITS);
-    return showShape(words?.shape ?? []) === showShape([numRows, rowWords]);
+    return sameShape(words?.shape ?? [], [numRows, rowWords]);
   });
   if (words?.dtype !== "int32" || bits === undefined || numColumns % UNIT !== 0) {
     throw damagedCodes(
@@ -120,8 +120,8 @@ function findNumbers(weights: Safetensors, { module, bits, shape, parts, readCod
   const packedZeros = [Math.ceil((numRows * bits) / WORD_BITS), scale?.shape[1] ?? 0];
   const fitsZero =
     zero === undefined ||
-    (zero.dtype === "int8" && showShape(zero.shape) === showShape(scale?.shape ?? [])) ||
-    (zero.dtype === "int32" && showShape(zero.shape) === showShape(packedZeros));
+    (zero.dtype === "int8" && sameShape(zero.shape, scale?.shape ?? [])) ||
+    (zero.dtype === "int32" && sameShape(zero.shape, packedZeros));
   if (grid === null || !fitsZero || numColumns % UNIT !== 0) {
     throw damagedCodes(
       weights.path,

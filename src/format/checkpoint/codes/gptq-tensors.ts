@@ -1,7 +1,7 @@
 /** @file Reading a folder in GPTQ's form: how the parts of a layer become codes, scales and zeros. */
 import type { CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import { bytesOf } from "../../../graph/dtype.ts";
-import { showShape, sizeAt } from "../../../graph/shape.ts";
+import { sameShape, showShape, sizeAt } from "../../../graph/shape.ts";
 import { transposed, turned } from "../../../linalg/transposed.ts";
 import { unpackRow } from "../../../quant/codes/pack-codes.ts";
 import type { StorageName } from "../../../quant/storages.ts";
@@ -86,21 +86,22 @@ function sizesOf(
   const [words = 0, numRows = 0] = qweight?.shape ?? [];
   const numColumns = (words * WORD_BITS) / bits;
   const numGroups = scales?.shape[0] ?? 0;
-  const expected = [`[${numGroups}, ${(numRows * bits) / WORD_BITS}]`, `[${numGroups}, ${numRows}]`];
+  const zeroShape = [numGroups, (numRows * bits) / WORD_BITS];
+  const scaleShape = [numGroups, numRows];
   const fits =
     qweight?.dtype === "int32" &&
     qzeros?.dtype === "int32" &&
     ["float16", "bfloat16", "float32"].includes(scales?.dtype ?? "") &&
     Number.isInteger(numColumns / numGroups) &&
-    showShape(qzeros.shape) === expected[0] &&
-    showShape(scales!.shape) === expected[1];
+    sameShape(qzeros.shape, zeroShape) &&
+    sameShape(scales!.shape, scaleShape);
   if (!fits) {
     const shapes = [qweight, qzeros, scales].map(showPart);
     throw damagedCodes(
       weights.path,
       module,
       `qweight ${shapes[0]}, qzeros ${shapes[1]}, scales ${shapes[2]}`,
-      `parts of ${bits} bits: I32 [inputs · ${bits} / 32, outputs], I32 ${expected[0]} and floats ${expected[1]}`,
+      `parts of ${bits} bits: I32 [inputs · ${bits} / 32, outputs], I32 ${showShape(zeroShape)} and floats ${showShape(scaleShape)}`,
     );
   }
   return { words, numRows, numColumns, numGroups, scaleBytes: scales!.sizeBytes / (numGroups * numRows) };

@@ -7,7 +7,7 @@
  *   weight[o, i] = scales[o, g] · code[o, i] + biases[o, g]     g = ⌊i / groupSize⌋
  */
 import { bytesOf } from "../../../graph/dtype.ts";
-import { showShape } from "../../../graph/shape.ts";
+import { sameShape } from "../../../graph/shape.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import { stackNames } from "../../files/safetensors/expert-stacks.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
@@ -73,7 +73,7 @@ function findOne(module: string, { bits, groupSize }: MlxSettings, weights: Safe
   const [words, scales, biases] = parts.map((part) => weights.tensors.get(part));
   const [numRows = 0, numWords = 0] = words?.shape ?? [];
   const numColumns = (numWords * WORD_BITS) / bits;
-  const groups = showShape([numRows, numColumns / groupSize]);
+  const groups = [numRows, numColumns / groupSize];
   // Of a model that was converted from float32 and keeps that.
   if (scales?.fileDtype === "F32") {
     throw refusedVariant(
@@ -86,7 +86,7 @@ function findOne(module: string, { bits, groupSize }: MlxSettings, weights: Safe
     words?.dtype === "int32" &&
     Number.isInteger(numColumns / groupSize) &&
     [scales, biases].every(
-      (part) => ["F16", "BF16"].includes(part?.fileDtype ?? "") && showShape(part!.shape) === groups,
+      (part) => ["F16", "BF16"].includes(part?.fileDtype ?? "") && sameShape(part!.shape, groups),
     );
   if (!fits) {
     const found = [words, scales, biases].map(showPart);

@@ -6,7 +6,7 @@
  *
  * Both are planes of the storage `mxfp4` as they lie in the file. All else is floats.
  */
-import { hasRank } from "../../../graph/shape.ts";
+import { hasRank, sameShape } from "../../../graph/shape.ts";
 import { storedBytes } from "../../../quant/storage.ts";
 import { STORAGES } from "../../../quant/storages.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
@@ -58,7 +58,7 @@ function findStack(weights: Safetensors, blocksKey: string): CodesTensor[] {
     shape[3] === CODE_BYTES &&
     blocks?.fileDtype === "U8" &&
     scales?.fileDtype === "U8" &&
-    shape.slice(0, 3).join() === scales.shape.join();
+    sameShape(scales.shape, shape.slice(0, 3));
   if (!fits) {
     throw damagedCodes(
       weights.path,

@@ -1,5 +1,5 @@
 /** @file How scales lie over a matrix [rows, columns]: one for all of it, for each row, for groups of a row, or for blocks of rows and columns. */
-import { showShape } from "../../../graph/shape.ts";
+import { sameShape } from "../../../graph/shape.ts";
 
 /** Which elements share a scale. */
 interface ScaleGrid {
@@ -52,7 +52,7 @@ function blockOf(counts: BlockSize, shape: BlockSize, block: BlockSize | null): 
   const [high, wide] = counts;
   const [numRows, numColumns] = shape;
   const ofBlocks = block && shape.map((size, axis) => Math.ceil(size / block[axis]!));
-  if (block && ofBlocks && showShape(ofBlocks) === showShape(counts)) return block;
+  if (block && ofBlocks && sameShape(ofBlocks, counts)) return block;
   const isWhole = wide === 1 || (block === null && numColumns % wide === 0);
   return (high === 1 || high === numRows) && isWhole ? [numRows / high, numColumns / wide] : null;
 }

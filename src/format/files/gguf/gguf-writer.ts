@@ -7,6 +7,7 @@
  * alignment.
  */
 import { joinBytes } from "../../../graph/dtype.ts";
+import { sameShape, showShape } from "../../../graph/shape.ts";
 import { storedBytes } from "../../../quant/storage.ts";
 import { STORAGES, type StorageName } from "../../../quant/storages.ts";
 import { type StoredTensor, packStored } from "../../../quant/stored-tensor.ts";
@@ -59,9 +60,9 @@ export interface GgufSource {
 
 async function loadBytes({ name, shape, storage, load }: GgufSource): Promise<Uint8Array> {
   const stored = await load();
-  if (stored.storage === storage && stored.shape.join() === shape.join()) return packStored(stored);
+  if (stored.storage === storage && sameShape(stored.shape, shape)) return packStored(stored);
   throw new RangeError(
-    `Cannot write tensor "${name}": ${stored.storage} [${stored.shape.join(", ")}], expected ${storage} [${shape.join(", ")}]`,
+    `Cannot write tensor "${name}": ${stored.storage} ${showShape(stored.shape)}, expected ${storage} ${showShape(shape)}`,
   );
 }
 
