@@ -154,6 +154,13 @@ export const SHARED_EXPERT = {
   changes: { ffn_gate_inp_shexp: "row" },
 } as const;
 
+/** Experts of all tokens, as one feed-forward part. */
+export const SHARED_EXPERTS = {
+  ffn_gate_shexp: "mlp.shared_experts.gate_proj",
+  ffn_up_shexp: "mlp.shared_experts.up_proj",
+  ffn_down_shexp: "mlp.shared_experts.down_proj",
+};
+
 /** The rows of queries and keys as they lie for readers that rotate neighbours. */
 export const NEIGHBOUR_ROWS = { attn_q: "query-rows", attn_k: "key-rows" } as const;
 

@@ -12,6 +12,7 @@ import {
 } from "./decoder-gguf.ts";
 import { KEY_HEADS, readKeyHeads, writeKeyHeads } from "./gguf-attending.ts";
 import type { GgufChange, GgufRules, Table } from "./gguf-rules.ts";
+import { MAMBA } from "./mamba-gguf.ts";
 import type { RawConfig } from "./raw-config.ts";
 
 const FACTORS = {
@@ -101,17 +102,13 @@ export const isStateSpace = (type: string): boolean => type === "mamba" || type 
 const HYBRID = {
   architecture: "granitehybrid",
   className: "GraniteMoeHybridForCausalLM",
-  tensorsInBlock: { ssm_a: "mamba.A_log", ssm_d: "mamba.D", "ssm_dt.bias": "mamba.dt_bias" },
+  tensorsInBlock: MAMBA.tensors,
   settings: {
     ...FACTORS,
     ...KEY_HEADS,
     expert_shared_feed_forward_length: count("shared_intermediate_size", { sameAs: "intermediate_size" }),
     ...ROTATES,
-    "ssm.conv_kernel": count("mamba_d_conv"),
-    "ssm.inner_size": count("inner_width"),
-    "ssm.state_size": count("mamba_d_state"),
-    "ssm.group_count": count("mamba_n_groups", 1),
-    "ssm.time_step_rank": count("mamba_n_heads"),
+    ...MAMBA.settings("inner_width"),
   },
   keys: GRANITE_EXPERTS.keys,
   fixed: { mamba_proj_bias: false },
@@ -142,19 +139,6 @@ const HYBRID = {
   },
 };
 
-const STATE_SPACE = {
-  ssm_in: "mamba.in_proj",
-  ssm_conv1d: "mamba.conv1d",
-  ssm_norm: "mamba.norm",
-  ssm_out: "mamba.out_proj",
-};
-const STATE_SPACE_CHANGES = {
-  ssm_conv1d: "taps",
-  ssm_norm: "as-row",
-  ssm_a: "decay-column",
-  ssm_d: "as-column",
-} as const;
-
 /** The feed-forward part of all tokens, as files with experts call it. */
 const SHARED_BESIDE_EXPERTS = {
   names: {
@@ -174,8 +158,8 @@ function hybridGguf(
   return decoderGguf({
     ...HYBRID,
     ...more,
-    blockNames: { mlp, stateSpace: STATE_SPACE },
-    changes: { ...NEIGHBOUR_ROWS, ...STATE_SPACE_CHANGES, ...changes },
+    blockNames: { mlp, stateSpace: MAMBA.names },
+    changes: { ...NEIGHBOUR_ROWS, ...MAMBA.changes, ...changes },
     settings: { ...HYBRID.settings, ...more.settings },
     fixed: { ...HYBRID.fixed, ...more.fixed },
   });

@@ -2,7 +2,17 @@
  * @file What GGUF files say of latent attention and the experts beside it. Files have it as attention of one head of keys, which are what
  * keys and values are made of, and the projection of these by heads, that of keys turned round.
  */
-import { EXPERT_GATING, type DecoderRules, EXPERTS, count, decoderGguf, flag, real } from "./decoder-gguf.ts";
+import {
+  BLOCK_NAMES,
+  EXPERT_GATING,
+  type DecoderRules,
+  EXPERTS,
+  SHARED_EXPERTS,
+  count,
+  decoderGguf,
+  flag,
+  real,
+} from "./decoder-gguf.ts";
 import type { GgufRules } from "./gguf-rules.ts";
 import type { LatentFields } from "./latent-config.ts";
 import type { RawConfig } from "./raw-config.ts";
@@ -18,15 +28,7 @@ const ATTENTION = {
   attn_v_b: "self_attn.kv_b_proj",
   attn_output: "self_attn.o_proj",
 };
-const MLP = {
-  ffn_gate: "mlp.gate_proj",
-  ffn_up: "mlp.up_proj",
-  ffn_down: "mlp.down_proj",
-  ...EXPERTS.names,
-  ffn_gate_shexp: "mlp.shared_experts.gate_proj",
-  ffn_up_shexp: "mlp.shared_experts.up_proj",
-  ffn_down_shexp: "mlp.shared_experts.down_proj",
-};
+const MLP = { ...BLOCK_NAMES.mlp, ...EXPERTS.names, ...SHARED_EXPERTS };
 const SETTINGS = {
   "attention.head_count_kv": count("latent_heads", 1),
   "attention.key_length": count("latent_key_width"),

@@ -1,5 +1,5 @@
 /** @file What GGUF files say of ERNIE 4.5 with experts. */
-import { BLOCK_NAMES, EXPERTS, count, decoderGguf } from "../../config/decoder-gguf.ts";
+import { BLOCK_NAMES, EXPERTS, SHARED_EXPERTS, count, decoderGguf } from "../../config/decoder-gguf.ts";
 
 /** What folders call these settings. */
 export const ERNIE_MOE_KEYS = { num_experts: "moe_num_experts", num_experts_per_tok: "moe_k" };
@@ -11,13 +11,7 @@ export const ERNIE_MOE_GGUF = decoderGguf({
   architecture: "ernie4_5-moe",
   className: "Ernie4_5_MoeForCausalLM",
   blockNames: {
-    mlp: {
-      ...BLOCK_NAMES.mlp,
-      ...EXPERTS.names,
-      ffn_gate_shexp: "mlp.shared_experts.gate_proj",
-      ffn_up_shexp: "mlp.shared_experts.up_proj",
-      ffn_down_shexp: "mlp.shared_experts.down_proj",
-    },
+    mlp: { ...BLOCK_NAMES.mlp, ...EXPERTS.names, ...SHARED_EXPERTS },
   },
   tensorsInBlock: { "exp_probs_b.bias": `mlp.${ROUTER_BIAS}` },
   changes: { ...EXPERTS.changes, "exp_probs_b.bias": "one-row" },

@@ -1,10 +1,11 @@
 /** @file What configuration files and GGUF files say of Falcon H1. */
 import { z } from "zod";
-import { BLOCK_NAMES, count, decoderGguf } from "../../config/decoder-gguf.ts";
+import { BLOCK_NAMES, decoderGguf } from "../../config/decoder-gguf.ts";
 import { DECODER_NAMES } from "../../config/decoder-names.ts";
 import type { RowFactors } from "../../config/gguf-rules.ts";
 import { BIAS_FIELDS, DECODER_FIELDS } from "../../config/hf-config.ts";
 import { MAMBA_FIELDS } from "../../config/mamba-config.ts";
+import { MAMBA } from "../../config/mamba-gguf.ts";
 
 const size = z.int().positive();
 const factor = z.number().default(1);
@@ -90,27 +91,11 @@ export const FALCON_H1_GGUF = decoderGguf({
     mlp: Object.fromEntries(
       Object.entries(BLOCK_NAMES.mlp).map(([name, path]) => [name, path.replace("mlp.", "feed_forward.")]),
     ),
-    stateSpace: {
-      ssm_in: "mamba.in_proj",
-      ssm_conv1d: "mamba.conv1d",
-      ssm_norm: "mamba.norm",
-      ssm_out: "mamba.out_proj",
-    },
+    stateSpace: MAMBA.names,
   },
-  tensorsInBlock: {
-    ffn_norm: "pre_ff_layernorm.weight",
-    ssm_a: "mamba.A_log",
-    ssm_d: "mamba.D",
-    "ssm_dt.bias": "mamba.dt_bias",
-  },
-  changes: { ssm_conv1d: "taps", ssm_norm: "as-row", ssm_a: "decay-column", ssm_d: "as-column" },
-  settings: {
-    "ssm.conv_kernel": count("mamba_d_conv"),
-    "ssm.inner_size": count("mamba_d_ssm"),
-    "ssm.state_size": count("mamba_d_state"),
-    "ssm.group_count": count("mamba_n_groups", 1),
-    "ssm.time_step_rank": count("mamba_n_heads"),
-  },
+  tensorsInBlock: { ffn_norm: "pre_ff_layernorm.weight", ...MAMBA.tensors },
+  changes: MAMBA.changes,
+  settings: MAMBA.settings("mamba_d_ssm"),
   fixed: {
     attention_bias: false,
     mamba_proj_bias: false,
