@@ -1,5 +1,5 @@
 /**
- * @file The Arcee family: Llama's blocks, whose feed-forward part has no gate and squares what is above zero.
+ * @file The Arcee family: Llama's blocks, whose feed-forward part has a squared ReLU and no gate.
  *
  *   x ← x + Wdown relu(Wup norm(x))²
  *
@@ -24,8 +24,8 @@ const MLP = { up: "mlp.up_proj", down: "mlp.down_proj" };
 
 export const arcee: Family = {
   modelType: "arcee",
-  summary: "Arcee's AFM of 4.5B",
-  traits: "Llama's blocks, whose feed-forward part has no gate and squares what is above zero.",
+  summary: "Arcee AFM 4.5B",
+  traits: "Llama's blocks, whose feed-forward part has a squared ReLU and no gate.",
   gguf: decoderGguf({
     architecture: "arcee",
     className: "ArceeForCausalLM",

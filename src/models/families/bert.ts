@@ -11,7 +11,7 @@ export const bert: Family = {
   modelType: "bert",
   summary: "BERT for sequence classification",
   traits:
-    "An encoder: attention without a mask, norms behind the branches, learned positions and token types. The pooled first token tells the class.",
+    "An encoder: attention without a mask, norms behind the branches, learned positions and token types. The class is read from the pooled first token.",
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

@@ -10,5 +10,5 @@ export const camembert: Family = {
   ...roberta,
   modelType: "camembert",
   summary: "CamemBERT for sequence classification",
-  traits: "RoBERTa's blocks, names and head; its tokenizers are of the kind Unigram.",
+  traits: "RoBERTa's blocks, names and head; its tokenizers are Unigram.",
 };

@@ -25,7 +25,7 @@ export const cohere: Family = {
   modelType: "cohere",
   summary: "Command R and R+, Aya 23 and Expanse",
   traits:
-    "Layer norms without biases, attention and feed-forward part read the same norm, neighbours are rotated together, logits have a factor; with `use_qk_norm`, each head of queries and keys has a norm.",
+    "Layer norms without biases, attention and feed-forward part read the same norm, neighbouring columns of a head are rotated together, logits have a factor; with `use_qk_norm`, each head of queries and keys has a norm.",
   autoClasses: { "sequence-classification": null },
   gguf: decoderGguf({
     architecture: "command-r",

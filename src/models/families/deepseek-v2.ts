@@ -26,7 +26,7 @@ export const deepseekV2: Family = {
   modelType: "deepseek_v2",
   summary: "DeepSeek V2 and V2.5, V2-Lite and DeepSeek-Coder V2",
   traits:
-    "Latent attention: keys and values of all heads are made of a few numbers a token, and a part of each key, which is rotated, is that of all heads. Above the lowest layers a router chooses a few of many experts for each token, maybe out of a few groups, beside experts that all tokens share. Adapters can sit on the router (`gate`) and on every expert. Keys and values are kept as heads, not as what they are made of.",
+    "Latent attention: keys and values of all heads are made of a few numbers for each token, and all heads share the rotated part of each key. Above the lowest layers a router chooses a few of many experts for each token, in some models out of a few groups, beside experts that all tokens share. Adapters can sit on the router (`gate`) and on every expert. Keys and values are kept as heads, not as what they are made of.",
   inTransformersJs: false,
   gguf: DEEPSEEK_V2_GGUF,
   open: (raw) => {

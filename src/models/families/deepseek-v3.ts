@@ -28,9 +28,9 @@ const SCHEMA = z.object({
 
 export const deepseekV3: Family = {
   modelType: "deepseek_v3",
-  summary: "DeepSeek V3, V3.1 and R1, Moonlight, and other models of their form",
+  summary: "DeepSeek V3, V3.1 and R1, Moonlight, and other models of the same form",
   traits:
-    "The latent attention of DeepSeek V2; above the lowest layers a router chooses a few of many experts for each token, out of a few groups, by chances of each by itself to which it adds what it has learned to keep all of them busy. Layers that predict further tokens are passed over. Adapters can sit on the router (`gate`) and on every expert.",
+    "The latent attention of DeepSeek V2; above the lowest layers a router chooses a few of many experts for each token, out of a few groups, by a probability of each on its own plus a learned bias that keeps their load even. Layers that predict further tokens are skipped. Adapters can sit on the router (`gate`) and on every expert.",
   gguf: DEEPSEEK_V3_GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

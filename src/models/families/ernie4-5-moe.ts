@@ -50,7 +50,7 @@ export const ernie45Moe: Family = {
   modelType: "ernie4_5_moe",
   summary: "ERNIE 4.5 with experts: 21B-A3B and 300B-A47B",
   traits:
-    "The blocks of ERNIE 4.5 without experts; above the lowest layers a router chooses a few of many experts for each token, by chances to which it adds what it has learned to keep all of them busy, and some more are shared by all. Adapters can sit on the router (`gate`) and on every expert.",
+    "The blocks of ERNIE 4.5 without experts; above the lowest layers a router chooses a few of many experts for each token, by probabilities plus a learned bias that keeps their load even, and some more are shared by all. Adapters can sit on the router (`gate`) and on every expert.",
   autoClasses: { "sequence-classification": null },
   inTransformersJs: false,
   gguf: ERNIE_MOE_GGUF,

@@ -21,7 +21,8 @@ const SCHEMA = z.object({
 export const ernie45: Family = {
   modelType: "ernie4_5",
   summary: "ERNIE 4.5 without experts: 0.3B",
-  traits: "Llama's blocks, in which neighbours are rotated together; biases in all projections or none.",
+  traits:
+    "Llama's blocks, in which neighbouring columns of a head are rotated together; biases in all projections or none.",
   autoClasses: { "sequence-classification": null },
   gguf: decoderGguf({
     architecture: "ernie4_5",

@@ -46,7 +46,7 @@ export const eurobert: Family = {
   modelType: "eurobert",
   summary: "EuroBERT for sequence classification: 210m, 610m and 2.1B",
   traits:
-    "Llama's blocks, in which every token sees all others. Of a head's two layers both read the first token (`bos`) or the mean of all (`mean`), or the first reads each token and the second the mean of what it gives (`late`): `classifier_pooling`, in files of transformers 4 `clf_pooling`.",
+    "Llama's blocks, in which every token sees all others. Both layers of the head read the first token (`bos`) or the mean of all (`mean`), or the first reads each token and the second the mean of its outputs (`late`): `classifier_pooling`, in files of transformers 4 `clf_pooling`.",
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

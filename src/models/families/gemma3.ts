@@ -23,9 +23,8 @@ const ownConfig = (raw: RawConfig): RawConfig =>
 
 export const gemma3: Family = {
   modelType: "gemma3",
-  summary: "Gemma 3 that reads images too, its text part: 4B, 12B and 27B",
-  traits:
-    "The blocks of the Gemma 3 that reads text alone. The vision tower is skipped: images are not read.",
+  summary: "The text part of Gemma 3 models that also read images: 4B, 12B and 27B",
+  traits: "The blocks of Gemma 3 for text. The vision tower is skipped: images are not read.",
   // Its text part, which is read back as a model for text.
   gguf: GEMMA3_GGUF,
   open: (raw) => withTextCheckpoint(openGemma3(ownConfig(raw)), ownConfig),

@@ -21,8 +21,8 @@ const ownConfig = (raw: RawConfig): RawConfig =>
 
 export const gemma4Unified: Family = {
   modelType: "gemma4_unified",
-  summary: "Gemma 4 that reads images and sound without towers, its text part: 12B",
-  traits: "The blocks of the Gemma 4 that reads text alone. Embeddings of images and sound are skipped.",
+  summary: "The text part of the Gemma 4 model that reads images and sound without towers: 12B",
+  traits: "The blocks of Gemma 4 for text. Embeddings of images and sound are skipped.",
   autoClasses: { "sequence-classification": null },
   inTransformersJs: false,
   // Its text part, which is read back as a model for text.

@@ -13,8 +13,8 @@ const ownConfig = (raw: RawConfig): RawConfig =>
 
 export const gemma4: Family = {
   modelType: "gemma4",
-  summary: "Gemma 4 that reads images too, its text part: E2B, E4B, 26B-A4B and 31B",
-  traits: "The blocks of the Gemma 4 that reads text alone. What reads images and sound is skipped.",
+  summary: "The text part of Gemma 4 models that also read images: E2B, E4B, 26B-A4B and 31B",
+  traits: "The blocks of Gemma 4 for text. What reads images and sound is skipped.",
   autoClasses: { "sequence-classification": null },
   // Its text part, which is read back as a model for text.
   gguf: gemma4Text.gguf,

@@ -16,9 +16,9 @@ const SCHEMA = z.object(GLM_FIELDS);
 
 export const glm: Family = {
   modelType: "glm",
-  summary: "GLM-4 of 9B in its form for transformers (`-hf`), and GLM-Edge: 1.5B and 4B",
+  summary: "GLM-4 9B in the form that transformers reads (`-hf`), GLM-Edge 1.5B and 4B",
   traits:
-    "Llama's blocks with one projection for gate and up, and biases of queries, keys and values; half of each head is rotated, or all of it in GLM-Edge, neighbours together.",
+    "Llama's blocks with one projection for gate and up, and biases of queries, keys and values; half of each head is rotated, or all of it in GLM-Edge, neighbouring columns together.",
   gguf: decoderGguf({
     architecture: "chatglm",
     className: "GlmForCausalLM",

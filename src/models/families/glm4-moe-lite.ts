@@ -34,7 +34,7 @@ export const glm4MoeLite: Family = {
   modelType: "glm4_moe_lite",
   summary: "GLM-4.7-Flash: 30B-A3B",
   traits:
-    "The blocks of DeepSeek V3: latent attention, and in all but the lowest layer experts of which a router chooses a few for each token, beside one that all tokens share. The layer that predicts a further token is passed over.",
+    "The blocks of DeepSeek V3: latent attention, and in all but the lowest layer experts of which a router chooses a few for each token, beside one that all tokens share. The layer that predicts a further token is skipped.",
   autoClasses: { "sequence-classification": null },
   inTransformersJs: false,
   gguf: DEEPSEEK_V3_GGUF,

@@ -20,7 +20,7 @@ export const glm4: Family = {
   modelType: "glm4",
   summary: "GLM-4-0414 and GLM-Z1: 9B and 32B",
   traits:
-    "Norms before and behind each branch, one projection for gate and up; half of each head is rotated, neighbours together.",
+    "Norms before and behind each branch, one projection for gate and up; half of each head is rotated, neighbouring columns together.",
   inTransformersJs: false,
   gguf: decoderGguf({
     architecture: "glm4",

@@ -53,7 +53,7 @@ export const gptNeo: Family = {
   modelType: "gpt_neo",
   summary: "GPT-Neo, from 125M to 2.7B; TinyStories",
   traits:
-    "GPT-2's blocks with a projection each for queries, keys and values, which have no biases; scores are not scaled; layers in turn with a window and without.",
+    "GPT-2's blocks with separate projections for queries, keys and values, which have no biases; scores are not scaled; layers with and without a window take turns.",
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, KEYS);

@@ -51,7 +51,7 @@ export const gptNeox: Family = {
   modelType: "gpt_neox",
   summary: "Pythia, GPT-NeoX-20B, Dolly 2, RedPajama-INCITE",
   traits:
-    "Layer norms, biases everywhere, one projection for queries, keys and values, a quarter of each head is rotated; attention and feed-forward part read the same, unless `use_parallel_residual` is false.",
+    "Layer norms, biases everywhere, one projection for queries, keys and values, a quarter of each head is rotated; attention and feed-forward part both read the input of the block, unless `use_parallel_residual` is false.",
   gguf: decoderGguf({
     architecture: "gptneox",
     className: "GPTNeoXForCausalLM",

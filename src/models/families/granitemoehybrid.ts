@@ -47,9 +47,9 @@ const MLX = {
 export const granitemoehybrid: Family = {
   modelType: "granitemoehybrid",
   summary:
-    "Granite 4: 350M, 1B and Micro, with state-space layers or without, and with experts H-Tiny and H-Small",
+    "Granite 4: 350M, 1B and Micro, with or without state-space layers, and H-Tiny and H-Small, with experts",
   traits:
-    "Granite's blocks with one projection for gate and up. In the H models most have a state-space layer of Mamba 2 in the place of attention, with one state of a fixed size (see Qwen 3.5). In H-Tiny and H-Small, experts of which a router chooses some for each token lie beside the feed-forward part of all; adapters can sit on the router (`router`) and on every expert. GGUF files of those without state-space layers are read as Granite's.",
+    "Granite's blocks with one projection for gate and up. In the H models most blocks have a state-space layer of Mamba 2 in place of attention, with one state of a fixed size (see Qwen 3.5). H-Tiny and H-Small have experts, of which a router chooses some for each token, beside the feed-forward part that all tokens share; adapters can sit on the router (`router`) and on every expert. GGUF files of those without state-space layers are read as Granite's.",
   autoClasses: { "sequence-classification": null },
   gguf: GRANITE_HYBRID_GGUF,
   open: (raw) => {

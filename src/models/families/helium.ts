@@ -1,5 +1,5 @@
 /**
- * @file The Helium family: Llama's blocks, in which neighbours are rotated together.
+ * @file The Helium family: Llama's blocks, in which neighbouring columns of a head are rotated together.
  *
  * Source: "Helium 1", Kyutai, 2025.
  */
@@ -22,7 +22,7 @@ const SCHEMA = z.object({
 export const helium: Family = {
   modelType: "helium",
   summary: "Helium 1: 2B",
-  traits: "Llama's blocks, in which neighbours are rotated together.",
+  traits: "Llama's blocks, in which neighbouring columns of a head are rotated together.",
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

@@ -37,7 +37,7 @@ const ownConfig = (raw: RawConfig): RawConfig => {
 
 export const idefics3: Family = {
   modelType: "idefics3",
-  summary: "Idefics 3 (8B) and SmolVLM (256M, 500M and 2.2B), their text part",
+  summary: "The text part of Idefics 3 (8B) and SmolVLM (256M, 500M and 2.2B)",
   traits:
     "The blocks of Llama. The vision tower is skipped: images are not read. GGUF files are read as Llama's.",
   autoClasses: { "causal-lm": "AutoModelForImageTextToText", "sequence-classification": null },

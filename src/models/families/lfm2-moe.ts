@@ -38,7 +38,7 @@ export const lfm2Moe: Family = {
   modelType: "lfm2_moe",
   summary: "LFM2 with experts: 8B-A1B and 24B-A2B",
   traits:
-    "LFM2's blocks; above the lowest layers a router chooses a few of many experts for each token, by chances to which it adds what it has learned to keep all of them busy. Adapters can sit on the router (`gate`) and on every expert.",
+    "LFM2's blocks; above the lowest layers a router chooses a few of many experts for each token, by probabilities plus a learned bias that keeps their load even. Adapters can sit on the router (`gate`) and on every expert.",
   autoClasses: { "sequence-classification": null },
   gguf: LFM2_MOE_GGUF,
   open: (raw) => {

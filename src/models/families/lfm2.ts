@@ -16,7 +16,7 @@ export const lfm2: Family = {
   modelType: "lfm2",
   summary: "LFM2 and LFM2.5: 350M, 700M, 1.2B and 2.6B",
   traits:
-    "Most layers have a gated convolution over three tokens in the place of attention; the others have Llama's attention with a norm on each head of queries and keys. Of the convolutions, only what the last two tokens gave is kept while texts are written.",
+    "Most layers have a gated convolution over three tokens in place of attention; the others have Llama's attention with a norm on each head of queries and keys. While texts are written, a convolution keeps only what the last two tokens gave.",
   autoClasses: { "sequence-classification": null },
   gguf: LFM2_GGUF,
   open: (raw) => {

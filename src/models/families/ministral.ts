@@ -11,8 +11,8 @@ const SCHEMA = z.object({ ...MISTRAL_FIELDS, layer_types: WINDOW_FIELDS.layer_ty
 
 export const ministral: Family = {
   modelType: "ministral",
-  summary: "Ministral 8B, where its configuration says which layers have a window",
-  traits: "Mistral's blocks; `layer_types` says which of them have the window, without it all have.",
+  summary: "Ministral 8B, if its configuration says which layers have a window",
+  traits: "Mistral's blocks; `layer_types` says which of them have the window; without it, all do.",
   // Files of Llama's architecture have no word for a window.
   gguf: "not-in-gguf",
   open: (raw) => {

@@ -15,7 +15,7 @@ const SCHEMA = z.object(MISTRAL_FIELDS);
 
 export const mistral: Family = {
   modelType: "mistral",
-  summary: "Mistral 7B and its kin, with a sliding window where the configuration has one",
+  summary: "Mistral 7B and models like it, with a sliding window if the configuration has one",
   traits: "Llama's blocks; with `sliding_window`, a token sees that many keys at most.",
   // Such a file says that it holds a Llama, and has no word for a window: without one, the model is a Llama.
   gguf: llama.gguf,

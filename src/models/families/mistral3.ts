@@ -35,7 +35,7 @@ const ownConfig = (raw: RawConfig): RawConfig => {
 
 export const mistral3: Family = {
   modelType: "mistral3",
-  summary: "Mistral's models that read images too, their text part: Mistral Small 3.1 and 3.2, Ministral 3",
+  summary: "The text part of Mistral's models that also read images: Mistral Small 3.1 and 3.2, Ministral 3",
   traits:
     "The blocks of the family that `text_config` names, Mistral or Ministral 3. The vision tower is skipped: images are not read.",
   autoClasses: { "causal-lm": "AutoModelForImageTextToText", "sequence-classification": null },

@@ -32,7 +32,7 @@ const NAMES = { gate: "w1", up: "w3", down: "w2" };
 
 export const mixtral: Family = {
   modelType: "mixtral",
-  summary: "Mixtral 8x7B and 8x22B, and merges of experts like them",
+  summary: "Mixtral 8x7B and 8x22B, and merges of the same form",
   traits:
     "Mistral's attention; experts in every layer, a router that chooses a few for each token, with weights that add up to 1. Adapters can sit on the router (`gate`) and on every expert.",
   inTransformersJs: false,

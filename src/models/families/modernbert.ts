@@ -30,7 +30,7 @@ export const modernbert: Family = {
   modelType: "modernbert",
   summary: "ModernBERT for sequence classification",
   traits:
-    "An encoder with norms before the branches, rotated heads and gated feed-forward parts; two layers of three see `local_attention` tokens around each, with another rotary base. The first token or the mean of all (`classifier_pooling`) tells the class.",
+    "An encoder with norms before the branches, rotated heads and gated feed-forward parts; two layers of three see `local_attention` tokens around each, with another rotary base. The class is read from the first token or the mean of all (`classifier_pooling`).",
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw, KEYS);

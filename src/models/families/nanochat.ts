@@ -37,7 +37,7 @@ export const nanochat: Family = {
   modelType: "nanochat",
   summary: "nanochat: d20 and d32",
   traits:
-    "Norms without weights, behind the embedding and on rotated queries and keys too; heads are rotated the other way round; a feed-forward part without a gate, which squares what is above zero; logits stay under a cap.",
+    "Norms without weights, behind the embedding and on rotated queries and keys too; heads are rotated in the opposite direction; a feed-forward part without a gate, with a squared ReLU; logits stay under a cap.",
   autoClasses: { "sequence-classification": null },
   gguf: "not-in-gguf",
   open: (raw) => {

@@ -41,7 +41,7 @@ export const nemotron: Family = {
   modelType: "nemotron",
   summary: "Nemotron-4 and Minitron: 4B, 8B and 15B",
   traits:
-    "Layer norms whose weights count from one, a part of each head is rotated; a feed-forward part without a gate, which squares what is above zero.",
+    "Layer norms whose weights count from one, a part of each head is rotated; a feed-forward part without a gate, with a squared ReLU.",
   inTransformersJs: false,
   gguf: decoderGguf({
     architecture: "nemotron",

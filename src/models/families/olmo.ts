@@ -28,7 +28,7 @@ const SCHEMA = z.object({
 
 export const olmo: Family = {
   modelType: "olmo",
-  summary: "OLMo, its first version, where it does not clip (`clip_qkv`)",
+  summary: "OLMo 1, if it does not clip queries, keys and values (`clip_qkv`)",
   traits: "Llama's blocks with layer norms that have neither factors nor biases.",
   gguf: decoderGguf({
     architecture: "olmo",

@@ -26,7 +26,7 @@ export const olmo3: Family = {
   modelType: "olmo3",
   summary: "OLMo 3: 7B and 32B",
   traits:
-    "OLMo 2's blocks, of which every fourth sees all keys; the others have a window, and do not stretch their rotation.",
+    "OLMo 2's blocks, of which every fourth sees all keys; the others have a window, and their rotation is not stretched.",
   gguf: decoderGguf({
     architecture: "olmo2",
     className: "Olmo3ForCausalLM",

@@ -47,7 +47,7 @@ const NORMS = { attention: "self_attn_layer_norm", mlp: "final_layer_norm" };
 
 export const opt: Family = {
   modelType: "opt",
-  summary: "OPT, from 125M to 66B, but for 350M; Galactica",
+  summary: "OPT from 125M to 66B, except 350M; Galactica",
   traits:
     "Learned positions, layer norms, biases where the configuration has them, a feed-forward part without a gate.",
   gguf: "not-in-gguf",

@@ -45,7 +45,7 @@ export const phi3: Family = {
   modelType: "phi3",
   summary: "Phi-3 and Phi-4 mini",
   traits:
-    "One projection for queries, keys and values and one for gate and up; part of each head is rotated where `partial_rotary_factor` says so; long-context (longrope) rotation, by the length of each text; one that outgrows the original length is computed anew.",
+    "One projection for queries, keys and values and one for gate and up; part of each head is rotated where `partial_rotary_factor` says so; long-context (longrope) rotation, by the length of each text; a text that outgrows the original length is computed anew.",
   gguf: decoderGguf({
     architecture: "phi3",
     className: "Phi3ForCausalLM",

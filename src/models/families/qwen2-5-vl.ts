@@ -9,7 +9,7 @@ import { qwen2Vl } from "./qwen2-vl.ts";
 export const qwen25Vl: Family = {
   ...qwen2Vl,
   modelType: "qwen2_5_vl",
-  summary: "Qwen 2.5 that reads images too, its text part: 3B, 7B, 32B and 72B",
+  summary: "The text part of Qwen2.5-VL: 3B, 7B, 32B and 72B",
   traits:
     "The blocks of Qwen 2.5. The vision tower is skipped: images are not read. GGUF files are read as those of Qwen 2.",
 };

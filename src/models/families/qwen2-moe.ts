@@ -37,7 +37,7 @@ export const qwen2Moe: Family = {
   modelType: "qwen2_moe",
   summary: "Qwen 1.5 and Qwen 2 with experts: A2.7B and 57B-A14B",
   traits:
-    "The attention of Qwen 2; in all or some layers a router chooses a few of many experts for each token, and one more is shared by all, as much as its gate says. Adapters can sit on the router (`gate`), on that gate and on every expert.",
+    "The attention of Qwen 2; in all or some layers a router chooses a few of many experts for each token, and one more, scaled by a gate, is shared by all. Adapters can sit on the router (`gate`), on that gate and on every expert.",
   gguf: decoderGguf({
     architecture: "qwen2moe",
     className: "Qwen2MoeForCausalLM",

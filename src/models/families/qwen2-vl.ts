@@ -33,7 +33,7 @@ const textPart = (raw: RawConfig): RawConfig =>
 
 export const qwen2Vl: Family = {
   modelType: "qwen2_vl",
-  summary: "Qwen 2 that reads images too, its text part: 2B, 7B and 72B",
+  summary: "The text part of Qwen2-VL: 2B, 7B and 72B",
   traits: "The blocks of Qwen 2. The vision tower is skipped: images are not read.",
   autoClasses: { "causal-lm": "AutoModelForImageTextToText", "sequence-classification": null },
   gguf: decoderGguf({

@@ -28,9 +28,9 @@ const SCHEMA = z.object({
 
 export const qwen35MoeText: Family = {
   modelType: "qwen3_5_moe_text",
-  summary: "Qwen 3.5 and 3.6 with experts, their text part as a model of its own",
+  summary: "The text part of Qwen 3.5 and 3.6 with experts, as a model of its own",
   traits:
-    "The blocks of Qwen 3.5 without experts; in every layer a router chooses a few of many experts for each token, and one more is shared by all, as much as its gate says. Adapters can sit on the router (`gate`), on that gate and on every expert.",
+    "The blocks of Qwen 3.5 without experts; in every layer a router chooses a few of many experts for each token, and one more, scaled by a gate, is shared by all. Adapters can sit on the router (`gate`), on that gate and on every expert.",
   autoClasses: { "sequence-classification": null },
   gguf: QWEN3_5_MOE_GGUF,
   open: (raw) => {

@@ -21,9 +21,8 @@ const ownConfig = (raw: RawConfig): RawConfig =>
 
 export const qwen35Moe: Family = {
   modelType: "qwen3_5_moe",
-  summary: "Qwen 3.5 and 3.6 with experts, their text part: 35B-A3B, 122B-A10B and 397B-A17B",
-  traits:
-    "The blocks of the Qwen 3.5 with experts that reads text alone. The vision tower is skipped: images are not read.",
+  summary: "The text part of Qwen 3.5 and 3.6 with experts: 35B-A3B, 122B-A10B and 397B-A17B",
+  traits: "The blocks of Qwen 3.5 for text, with experts. The vision tower is skipped: images are not read.",
   autoClasses: { "causal-lm": "AutoModelForImageTextToText", "sequence-classification": null },
   // Its text part, which is read back as a model for text.
   gguf: QWEN3_5_MOE_GGUF,

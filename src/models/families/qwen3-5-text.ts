@@ -10,9 +10,9 @@ const SCHEMA = z.object(QWEN3_5_FIELDS);
 
 export const qwen35Text: Family = {
   modelType: "qwen3_5_text",
-  summary: "Qwen 3.5 and 3.6 without experts, their text part as a model of its own",
+  summary: "The text part of Qwen 3.5 and 3.6 without experts, as a model of its own",
   traits:
-    "Three of four layers have a gated delta net in the place of attention: one state of a fixed size, which each token corrects. The others have attention with a norm on each head of queries and keys, a quarter of which is rotated, and a gate on its output. While texts are written, states are kept beside the pages, and no text begins with what another has cached.",
+    "Three of four layers have a gated delta net in place of attention: one state of a fixed size, which each token corrects. The others have attention with a norm on each head of queries and keys, a quarter of which is rotated, and a gate on its output. While texts are written, states are kept beside the pages, and no text begins with what another has cached.",
   gguf: QWEN3_5_GGUF,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

@@ -22,9 +22,8 @@ const ownConfig = (raw: RawConfig): RawConfig =>
 
 export const qwen35: Family = {
   modelType: "qwen3_5",
-  summary: "Qwen 3.5 and 3.6 without experts, their text part: 0.8B to 27B",
-  traits:
-    "The blocks of the Qwen 3.5 that reads text alone. The vision tower is skipped: images are not read.",
+  summary: "The text part of Qwen 3.5 and 3.6 without experts: 0.8B to 27B",
+  traits: "The blocks of Qwen 3.5 for text. The vision tower is skipped: images are not read.",
   autoClasses: { "causal-lm": "AutoModelForImageTextToText" },
   // Its text part, which is read back as a model for text.
   gguf: QWEN3_5_GGUF,

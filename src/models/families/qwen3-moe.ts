@@ -35,7 +35,7 @@ function countExperts({ num_experts, num_local_experts }: RawConfig): number {
 
 export const qwen3Moe: Family = {
   modelType: "qwen3_moe",
-  summary: "Qwen 3 with experts: 30B-A3B and its kin",
+  summary: "Qwen 3 with experts: 30B-A3B and models like it",
   traits:
     "The attention of Qwen 3 without experts; in all or some layers a router chooses a few of many experts for each token. Adapters can sit on the router (`gate`) and on every expert.",
   gguf: decoderGguf({

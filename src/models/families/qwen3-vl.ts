@@ -36,7 +36,7 @@ function countDeepLayers({ vision_config: vision }: RawConfig): number | undefin
 
 export const qwen3Vl: Family = {
   modelType: "qwen3_vl",
-  summary: "Qwen 3 that reads images too, its text part: 2B, 4B, 8B and 32B",
+  summary: "The text part of Qwen3-VL: 2B, 4B, 8B and 32B",
   traits: "The blocks of Qwen 3. The vision tower is skipped: images are not read.",
   autoClasses: { "causal-lm": "AutoModelForImageTextToText", "sequence-classification": null },
   gguf: decoderGguf({

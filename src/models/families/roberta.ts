@@ -17,7 +17,7 @@ export const roberta: Family = {
   modelType: "roberta",
   summary: "RoBERTa for sequence classification",
   traits:
-    "BERT's blocks with positions that begin behind the padding's, and a head of two layers on the first token.",
+    "BERT's blocks with positions that begin after that of padding, and a head of two layers on the first token.",
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

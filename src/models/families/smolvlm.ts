@@ -9,5 +9,5 @@ import { idefics3 } from "./idefics3.ts";
 export const smolvlm: Family = {
   ...idefics3,
   modelType: "smolvlm",
-  summary: "SmolVLM 2, its text part: 256M, 500M and 2.2B",
+  summary: "The text part of SmolVLM 2: 256M, 500M and 2.2B",
 };

@@ -37,7 +37,7 @@ const KEYS = { rms_norm_eps: "layer_norm_eps" };
 
 export const stablelm: Family = {
   modelType: "stablelm",
-  summary: "StableLM 2: 1.6B and 12B, StableLM and Zephyr of 3B",
+  summary: "StableLM 2 1.6B and 12B, StableLM 3B and Zephyr 3B",
   traits:
     "Llama's blocks with layer norms, a quarter of each head is rotated; with `qk_layernorm`, each head of queries and keys has a norm; with `use_parallel_residual`, attention and feed-forward part read the same norm.",
   gguf: decoderGguf({

@@ -1,5 +1,5 @@
 /**
- * @file Vision Transformer for classification: patches of an image as positions, one more in front for its class.
+ * @file Vision Transformer (ViT) for image classification.
  *
  *   x = [class; patches Wᵀ + b] + positions      x ← x + Wo attention(norm(x))      x ← x + W₂ gelu(W₁ norm(x))
  *
@@ -107,8 +107,7 @@ function embed(b: Builder, pixels: Value, image: ImageConfig, width: number): Va
 
 export const vit: Family = {
   modelType: "vit",
-  summary:
-    "Vision Transformer for classification: patches of an image as positions, one more in front for its class",
+  summary: "Vision Transformer (ViT) for image classification",
   traits:
     "An encoder over patches of an image, with learned positions and a position in front for the class. Images must have the size of the configuration. Adapters are saved under the names of the class in transformers 5.24 (`vit.layers.0.attention.q_proj`); those with the names of model files, as earlier versions write them, are read too.",
   gguf: "not-in-gguf",

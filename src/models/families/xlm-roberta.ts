@@ -10,5 +10,5 @@ export const xlmRoberta: Family = {
   ...roberta,
   modelType: "xlm-roberta",
   summary: "XLM-RoBERTa for sequence classification",
-  traits: "RoBERTa's blocks, names and head; its tokenizers are of the kind Unigram.",
+  traits: "RoBERTa's blocks, names and head; its tokenizers are Unigram.",
 };
