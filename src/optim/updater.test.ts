@@ -4,6 +4,7 @@ import { describe, test } from "node:test";
 import { gradientsOf, inOnePart } from "../../test/tiny/one-group.ts";
 import { Random } from "../random.ts";
 import { createEngine } from "../runtime/create-engine.ts";
+import type { Engine } from "../runtime/engine.ts";
 import { CHUNK_ELEMENTS } from "../runtime/flat-chunks.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts";
 import { OPTIMIZERS, findOptimizer } from "./optimizers.ts";
@@ -217,6 +218,30 @@ test("an updater without parameters does nothing", async () => {
   await updater.step(stepOf(1, []));
   assert.deepEqual(updater.state, []);
   await updater.release();
+});
+
+test("an updater whose state finds no memory compiles nothing that nobody would free", async () => {
+  let numOpen = 0;
+  const counting: Engine = {
+    ...engine,
+    compile: (program, options) => {
+      numOpen++;
+      return engine.compile(program, options);
+    },
+  };
+  const memory: VectorMemory = {
+    ...RESIDENT,
+    make: () => {
+      throw new RangeError("no memory");
+    },
+  };
+  const optimizer = findOptimizer("adamw");
+  const groups = [groupOf(draw(1, 4))];
+  await assert.rejects(
+    createUpdater(counting, optimizer, optimizer.options.parse({}), { groups, memory }),
+    /^RangeError: no memory$/,
+  );
+  assert.equal(numOpen, 0);
 });
 
 test("the memory of each piece is on its way while the piece before it is updated, also from group to group", async () => {

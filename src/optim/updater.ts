@@ -59,10 +59,10 @@ export async function createUpdater<O>(
   options: O,
   { groups, memory = RESIDENT }: { readonly groups: readonly VectorGroup[]; readonly memory?: VectorMemory },
 ): Promise<Updater> {
+  const withState = groups.map((group) => ({ ...group, state: makeState(optimizer.slots, group, memory) }));
   const rule = new PieceUpdate(await engine.compile(updateProgram(optimizer, options)));
   const scalarsAt = (step: number): Readonly<Record<string, number>> =>
     prefixed("scalar", optimizer.scalars(step, options));
-  const withState = groups.map((group) => ({ ...group, state: makeState(optimizer.slots, group, memory) }));
   return new Updater(rule, scalarsAt, withState, memory);
 }
 
