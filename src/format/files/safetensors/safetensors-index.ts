@@ -1,6 +1,7 @@
 /** @file A model of several safetensors files: `model.safetensors.index.json` says which of them holds which tensor. */
 import { z } from "zod";
 import { FormatError } from "../../../errors.ts";
+import { allDone } from "../../../runtime/memory/all-done.ts";
 import { type Folder, pathIn, readJson } from "../folder.ts";
 import { requireTensor } from "../require-tensor.ts";
 import type { TensorRange } from "./safetensors-header.ts";
@@ -21,9 +22,7 @@ export async function openSafetensorsIndex(folder: Folder, indexName: string): P
   }
   const fileOf = new Map(Object.entries(parsed.data.weight_map));
   const shards = new Map<string, Safetensors>();
-  const closeAll = async (): Promise<void> => {
-    for (const shard of shards.values()) await shard.close();
-  };
+  const closeAll = (): Promise<void> => allDone([...shards.values()].map((shard) => shard.close()));
   try {
     for (const name of new Set(fileOf.values())) {
       if (/[/\\]/.test(name)) {

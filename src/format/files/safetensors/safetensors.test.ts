@@ -7,6 +7,7 @@ import { assert as check, asyncProperty, nat } from "fast-check";
 import { FormatError } from "../../../errors.ts";
 import type { DType } from "../../../graph/dtype.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
+import type { Folder } from "../folder.ts";
 import { nodeFolder } from "../node-folder.ts";
 import { safetensorsFile } from "./safetensors-writer.ts";
 import { openSafetensorsIndex } from "./safetensors-index.ts";
@@ -223,6 +224,34 @@ test("openSafetensorsIndex() reads from all files of a model and refuses missing
     code: "format/file",
     message: /no weight_map/,
   });
+});
+
+test("openSafetensorsIndex() closes every file, also where closing one fails", async () => {
+  const files = ["c-1.safetensors", "c-2.safetensors"];
+  for (const name of files) {
+    await writeSafetensors(join(root, name), [[name, hostTensor("float32", [1], new Float32Array([1]))]]);
+  }
+  const index = join(root, "c.index.json");
+  writeFileSync(index, JSON.stringify({ weight_map: Object.fromEntries(files.map((name) => [name, name])) }));
+  const closed: string[] = [];
+  const folder = nodeFolder(root);
+  const watched: Folder = {
+    ...folder,
+    open: async (name) => {
+      const file = await folder.open(name);
+      const close = file.close.bind(file);
+      return Object.assign(file, {
+        close: async () => {
+          closed.push(name);
+          await close();
+          if (name === files[0]) throw new Error("cannot be closed");
+        },
+      });
+    },
+  };
+  const file = await openSafetensorsIndex(watched, basename(index));
+  await assert.rejects(file.close(), /^Error: cannot be closed$/);
+  assert.deepEqual(closed, files);
 });
 
 test("writeSafetensors() below a file fails with failed/write", async () => {
