@@ -3,6 +3,7 @@ import assert from "node:assert/strict";
 import { readdirSync } from "node:fs";
 import { describe, test } from "node:test";
 import { FilePages, type PageFile, canBringPages } from "./file-pages.ts";
+import { findCollector } from "./find-collector.ts";
 import { PAGE_BYTES } from "./large-pages.ts";
 import { ShardMemory } from "./shard-memory.ts";
 import { whileHeld } from "./vector-memory.ts";
@@ -124,6 +125,20 @@ describe("pages of a file", { skip: !canBringPages() }, () => {
     memory.giveBack();
     await memory.take();
     assert.ok(values.every((value) => value === 3));
+    await pages.close();
+  });
+
+  test("memory that goes and comes many times leaves nothing on the heap", async () => {
+    const collect = findCollector()!;
+    const pages = new FilePages(open);
+    const memory = pages.reserve(PAGE_BYTES)!;
+    await memory.store?.();
+    memory.giveBack();
+    collect();
+    const before = process.memoryUsage().heapUsed;
+    for (let i = 0; i < 10_000; i++) await memory.take();
+    collect();
+    assert.ok(process.memoryUsage().heapUsed - before < 500_000);
     await pages.close();
   });
 

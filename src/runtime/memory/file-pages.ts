@@ -139,7 +139,8 @@ class PagesOfFile implements Pages {
   }
 
   #follow<T>(work: Promise<T>): Promise<T> {
-    this.#underWay = Promise.allSettled([this.#underWay, work]);
+    // Without its results: each would hold those before it.
+    this.#underWay = Promise.allSettled([this.#underWay, work]).then(() => {});
     return work;
   }
 

@@ -328,6 +328,21 @@ describe("ShardMemory", () => {
     assert.equal(await use(memory, a), 1);
   });
 
+  test("what is forgotten while a write fails stays forgotten", async () => {
+    const disk = memoryDisk();
+    const memory = new ShardMemory(4 * BYTES, disk);
+    const [first, second] = makeVectors(memory, [4, 4]) as [Float32Array, Float32Array];
+    assert.equal(await use(memory, first, "change"), 0);
+    disk.fails = true;
+    const failing = assert.rejects(use(memory, second, "change"), /full/);
+    while (disk.log.length === 0) await Promise.resolve();
+    memory.discard([first]);
+    await failing;
+    disk.fails = false;
+    await use(memory, second, "change");
+    assert.equal(await use(memory, first), 0);
+  });
+
   test("what is held while it is being written stays, with what is changed meanwhile", async () => {
     const disk = memoryDisk();
     const memory = new ShardMemory(8 * BYTES, disk);

@@ -124,7 +124,8 @@ export class Shard {
       await this.#disk.write(this.#index, bytes);
       return bytes.length;
     } catch (error) {
-      this.#isDirty = true;
+      // Numbers that were forgotten meanwhile are not to come back.
+      if (this.#isStored) this.#isDirty = true;
       throw error;
     }
   }
