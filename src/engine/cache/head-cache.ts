@@ -42,13 +42,15 @@ interface Sizes {
   readonly capacity: number;
 }
 
+const NO_SLOTS: Sizes = { numSlots: 0, capacity: 0 };
+
 /** Slots are made for so many tokens more than are asked for, or for a quarter more: each time they are copied. */
 const MORE_TOKENS = 128;
 const MORE_SHARE = 1 / 4;
 
 export class HeadCache {
   readonly #maxTokens: number;
-  #sizes: Sizes = { numSlots: 0, capacity: 0 };
+  #sizes = NO_SLOTS;
   readonly #layers: CacheRows[] = [];
   #held: (Held | null)[] = [];
   /** Rows of passes by layer, as they were cut before, by their slots. */
@@ -78,7 +80,10 @@ export class HeadCache {
     });
   }
 
-  /** Has the computed ids of some rows in neighbouring slots, with room for `count` more in each. @throws TypeError when they do not fit */
+  /**
+   * Has the computed ids of some rows in neighbouring slots, with room for `count` more in each.
+   * @throws TypeError when they do not fit, CapacityError "capacity/memory"
+   */
   hold(rows: readonly Sequence[], count: number, layers: readonly PagedLayer[]): void {
     const length = count + Math.max(...rows.map(({ numComputed }) => numComputed));
     this.#resize(rows.length, length, layers);
@@ -230,15 +235,27 @@ export class HeadCache {
       const held = this.#held[slot] ?? null;
       return held && held.length <= capacity ? held : null;
     });
-    for (const [layer, { numHeads, headWidth }] of layers.entries()) {
-      const grow = (old: HostTensor<"float32"> | undefined): HostTensor<"float32"> => {
-        const grown = zeros("float32", [numSlots, numHeads, capacity, headWidth]);
-        if (old) this.#keep(old.data, grown.data, before.capacity, layers[layer]!);
-        return grown;
-      };
-      const old = this.#layers[layer];
-      this.#layers[layer] = { key: grow(old?.key), value: grow(old?.value) };
+    try {
+      for (const [layer, sizesOfLayer] of layers.entries()) this.#grow(layer, sizesOfLayer, before.capacity);
+    } catch (error) {
+      // Some layers have grown and others have not: texts are brought again from their pages.
+      this.#sizes = NO_SLOTS;
+      this.#held = [];
+      this.#layers.length = 0;
+      throw error;
     }
+  }
+
+  /** Makes the memory of a layer anew, with what was in slots of another capacity. */
+  #grow(layer: number, sizes: PagedLayer, before: number): void {
+    const { numSlots, capacity } = this.#sizes;
+    const old = this.#layers[layer];
+    const grow = (of: HostTensor<"float32"> | undefined): HostTensor<"float32"> => {
+      const grown = zeros("float32", [numSlots, sizes.numHeads, capacity, sizes.headWidth]);
+      if (of) this.#keep(of.data, grown.data, before, sizes);
+      return grown;
+    };
+    this.#layers[layer] = { key: grow(old?.key), value: grow(old?.value) };
   }
 
   /** Copies the texts of slots to slots of another capacity. */

@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import type { AttentionOptions } from "../../nn/builder.ts";
+import { HeadCache } from "./head-cache.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
 import { PagedCache, pageBytes, usualCacheBytes } from "./paged-cache.ts";
 import { Sequence } from "./sequence.ts";
@@ -173,6 +174,43 @@ test("memory doubles where it lies as pages are needed, up to what it may have",
   assert.deepEqual(
     readAll(cache, sequence, true),
     Array.from({ length: sequence.numComputed }, (_, i) => 1 + i),
+  );
+});
+
+test("memory that cannot be had is asked for again, and what there is stays", (t) => {
+  let numAllowed = Infinity;
+  const { resize } = ArrayBuffer.prototype;
+  t.mock.method(ArrayBuffer.prototype, "resize", function (this: ArrayBuffer, sizeBytes: number) {
+    if (numAllowed-- <= 0) throw new RangeError("no memory");
+    resize.call(this, sizeBytes);
+  });
+  const cache = new PagedCache(MODEL, 32);
+  const sequence = sequenceOn([0], 100);
+  run(cache, sequence, 10);
+  sequence.pages.push(1, 2, 3, 4, 5);
+  numAllowed = 3;
+  assert.throws(() => run(cache, sequence, 80), { code: "capacity/memory" });
+  numAllowed = Infinity;
+  run(cache, sequence, 80);
+  const expected = Array.from({ length: 90 }, (_, i) => 1 + i);
+  for (const byHeads of [true, false]) assert.deepEqual(readAll(cache, sequence, byHeads), expected);
+});
+
+test("heads for which there is no memory are made anew from pages", () => {
+  const numbers = (): Float32Array => Float32Array.from({ length: 3 * PAGE_TOKENS * WIDTH }, (_, i) => i);
+  const layers = [{ numHeads: 2, headWidth: 3, key: numbers(), value: numbers() }];
+  const heads = new HeadCache(2 ** 45);
+  const [first, second] = [sequenceOn([0], 16), sequenceOn([1], 16)];
+  for (const sequence of [first, second]) sequence.numComputed = 2;
+  heads.hold([first], 1, layers);
+  assert.throws(() => heads.hold([first], 2 ** 40, layers), { code: "capacity/memory" });
+  heads.hold([second], 1, layers);
+  const { data, shape } = heads.rows(0).key;
+  const ofHead = (head: number): number[] => [...data.subarray(head * shape[2]! * 3).subarray(0, 6)];
+  const start = 2 * PAGE_TOKENS * WIDTH;
+  assert.deepEqual(
+    [ofHead(0), ofHead(1)],
+    [[0, 1, 2, 6, 7, 8].map((i) => start + i), [3, 4, 5, 9, 10, 11].map((i) => start + i)],
   );
 });
 

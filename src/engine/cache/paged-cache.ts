@@ -144,13 +144,14 @@ export class PagedCache {
   /** Makes room for pages. @throws CapacityError "capacity/memory" */
   #reserve(numPages: number): void {
     if (numPages <= this.#numPages) return;
-    this.#numPages = Math.min(this.#maxPages, Math.max(numPages, 2 * this.#numPages, FIRST_PAGES));
+    const grown = Math.min(this.#maxPages, Math.max(numPages, 2 * this.#numPages, FIRST_PAGES));
     for (const [layer, { keys, values }] of this.#memory.entries()) {
       const own = this.#layers[layer]!;
-      const length = (this.#numPages + 1) * own.numRows * own.width;
+      const length = (grown + 1) * own.numRows * own.width;
       own.key = keys.growTo(length);
       own.value = values.growTo(length);
     }
+    this.#numPages = grown;
   }
 
   #positionsTo(length: number): BigInt64Array {
