@@ -6,6 +6,7 @@ import { hostname } from "node:os";
 import { describe, test } from "node:test";
 import { lockFolder } from "../../src/format/files/disk/folder-lock.ts";
 import { thisProcess } from "../../src/format/files/disk/owner.ts";
+import { lockRun } from "../../src/train/files/folder/run-lock.ts";
 import { assertSays } from "../bad-input/refusals.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, flagsFor, runTiny, snapshot, startProgram } from "./tiny-run.ts";
@@ -142,6 +143,16 @@ describe("the lock of an output folder", () => {
       for (const lock of held) await lock.release();
       assert.deepEqual(readdirSync(output), []);
     }
+  });
+
+  test("a caller that fails when it is told of a lock that was taken over leaves none", async () => {
+    const output = `${folder}/told`;
+    lockOf(output, JSON.stringify({ ...thisProcess(), pid: ended }));
+    const fail = (): never => {
+      throw new Error("of the caller");
+    };
+    await assert.rejects(lockRun(output, fail), /^Error: of the caller$/);
+    assert.deepEqual(hidden(output), []);
   });
 
   test("a run that is refused for another reason leaves no folder", async () => {

@@ -28,22 +28,33 @@ function inUse(output: string, { owner }: Held): UsageError {
  * @throws UsageError "usage/output" when another run has it; FailedError "failed/write"
  */
 export async function lockRun(output: string, tell: (note: string) => void): Promise<RunLock> {
+  const { made, lock } = await takeLock(output);
+  const release = async (): Promise<void> => {
+    await lock.release();
+    await removeFolders(made);
+  };
+  if (!lock.takenFrom) return { release };
+  try {
+    tell(
+      `The run of ${describe(lock.takenFrom)} ended without releasing its folder "${output}", which is taken over`,
+    );
+  } catch (error) {
+    await release();
+    throw error;
+  }
+  return { release };
+}
+
+/** Makes the folder if need be, and takes its lock; `made`: folders that were not there before. */
+async function takeLock(
+  output: string,
+): Promise<{ readonly made: readonly string[]; readonly lock: FolderLock }> {
   let made: readonly string[] = [];
   try {
     made = await makeFolders(output);
     const lock = await lockFolder(output);
     if (!("release" in lock)) throw inUse(output, lock);
-    if (lock.takenFrom) {
-      tell(
-        `The run of ${describe(lock.takenFrom)} ended without releasing its folder "${output}", which is taken over`,
-      );
-    }
-    return {
-      async release() {
-        await lock.release();
-        await removeFolders(made);
-      },
-    };
+    return { made, lock };
   } catch (error) {
     await removeFolders(made);
     throw toFailedWrite(error, output);
