@@ -196,6 +196,8 @@ for (const engine of ENGINES) {
       const [a, b] = [memory.subarray(0, 4), memory.subarray(4, 8)];
       await run({ x: hostTensor("float32", [2, 2], a), w: x() }, { y: hostTensor("float32", [2, 2], b) });
       assert.deepEqual([...b], [7, 10, 15, 22]);
+      const nothing = hostTensor("float32", [0, 2], a.subarray(2, 2));
+      await run({ x: nothing, w: hostTensor("float32", [2, 2], a) }, { y: nothing });
     });
 
     test("a program that is released", async () => {

@@ -126,7 +126,7 @@ function requireFixed(buffer: ArrayBuffer, what: string): void {
 }
 
 function overlaps({ start, end }: Stretch, others: readonly Stretch[]): boolean {
-  for (const other of others) if (start < other.end && other.start < end) return true;
+  for (const other of others) if (Math.max(start, other.start) < Math.min(end, other.end)) return true;
   return false;
 }
 
