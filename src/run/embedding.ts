@@ -1,6 +1,6 @@
 /** @file Runs what stands before the blocks, forward and where it is trained backward. */
 import type { Value } from "../graph/graph.ts";
-import { evaluateShape } from "../graph/shape.ts";
+import { evaluateShape, sizeAt } from "../graph/shape.ts";
 import type { PartGraph } from "../models/graphs/part-graph.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { HostTensor, Tensors } from "../runtime/host-tensor.ts";
@@ -68,46 +68,56 @@ export class Embedding {
     const ofPass = context.tensors(part);
     const feeds: Record<string, HostTensor> = { ...ofPass, ...this.#tensors, input };
     Object.assign(feeds, this.#adapter.inputs(null));
+    const { pool, model } = this.#session;
     const lent: HostTensor[] = [];
-    for (const { table, ids, rows } of part.gathered) {
-      const gathered = await this.#readRows(table, numbersOf(ids, input, ofPass));
-      feeds[rows.name] = gathered;
-      lent.push(gathered);
+    try {
+      for (const { table, ids, rows } of part.gathered) {
+        const { shape, data } = numbersOf(ids, input, ofPass);
+        const gathered = pool.acquire("float32", [...shape, model.tensors.get(table)?.shape[1] ?? 0]);
+        lent.push(gathered);
+        await this.#readRows(table, data, gathered);
+        feeds[rows.name] = gathered;
+      }
+    } catch (error) {
+      pool.release(...lent);
+      throw error;
     }
     return { feeds, lent };
   }
 
-  /** Rows of a table by number, lent by the pool: of one that is trained, or of the base. Equal numbers are read once. */
-  async #readRows(table: string, { data, shape }: HostTensor<"int64">): Promise<HostTensor<"float32">> {
-    const { pool, base } = this.#session;
+  /** Reads rows of a table by number, of one that is trained or of the base. Equal numbers are read once. */
+  async #readRows(
+    table: string,
+    numbers: BigInt64Array,
+    { data, shape }: HostTensor<"float32">,
+  ): Promise<void> {
     const own = this.#adapter.inputs(null)[table]?.data as Float32Array | undefined;
-    const width = this.#session.model.tensors.get(table)?.shape[1] ?? 0;
-    const rows = pool.acquire("float32", [...shape, width]);
+    const width = sizeAt(shape, -1);
     const firstAt = new Map<bigint, number>();
-    for (const [at, id] of data.entries()) {
+    for (const [at, id] of numbers.entries()) {
       const first = firstAt.get(id);
       if (first === undefined) {
         firstAt.set(id, at);
-        const row = rows.data.subarray(at * width, (at + 1) * width);
+        const row = data.subarray(at * width, (at + 1) * width);
         if (own) row.set(own.subarray(Number(id) * width, (Number(id) + 1) * width));
-        else await base.source.readInto(table, row, Number(id) * width);
-      } else rows.data.copyWithin(at * width, first * width, (first + 1) * width);
+        else await this.#session.base.source.readInto(table, row, Number(id) * width);
+      } else data.copyWithin(at * width, first * width, (first + 1) * width);
     }
-    return rows;
   }
 
   /** Embeds what the model reads to x [B, T, D]; the caller releases the result. */
   async forward(input: ModelInput, context: PassContext): Promise<HostTensor<"float32">> {
     const { program, made } = this.#programs.forward;
-    const { shape } = program.spec.outputs["x"]!;
-    const x = this.#session.pool.acquire("float32", evaluateShape(shape, context.bindings));
+    const { pool } = this.#session;
     const { feeds, lent } = await this.#feeds(made.part, input, context);
-    const forLayers = program.spec.outputs[LAYERS];
-    const layers =
-      forLayers && this.#session.pool.acquire("float32", evaluateShape(forLayers.shape, context.bindings));
+    const acquire = ({ shape }: Value): HostTensor<"float32"> =>
+      pool.acquire("float32", evaluateShape(shape, context.bindings));
+    const { x: ofStream, [LAYERS]: ofLayers } = program.spec.outputs;
+    const x = acquire(ofStream!);
+    const layers = ofLayers && acquire(ofLayers);
     await program.run(feeds, { x, ...(layers && { [LAYERS]: layers }) });
     if (layers) context.links.giveLayers(layers);
-    this.#session.pool.release(...lent);
+    pool.release(...lent);
     return x;
   }
 

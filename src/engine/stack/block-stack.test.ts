@@ -3,6 +3,7 @@ import { join } from "node:path";
 import { test } from "node:test";
 import { setImmediate } from "node:timers/promises";
 import type { ProgramSpec } from "../../graph/program.ts";
+import { BaseModel } from "../../models/base/base-model.ts";
 import { NO_ADAPTER } from "../../peft/adapter-view.ts";
 import { lora } from "../../peft/methods/lora.ts";
 import { attach } from "../../peft/attach.ts";
@@ -88,3 +89,29 @@ test("groups and single blocks write the same", async () => {
   assert.equal(texts[0]?.length, 12);
   assert.deepEqual(texts[0], texts[1]);
 });
+
+for (const options of [{}, { maxTableBytes: 0 }]) {
+  const what = "maxTableBytes" in options ? "table" : "weights";
+  test(`a pass whose ${what} cannot be read leaves no memory lent, and the next one runs`, async () => {
+    let isBroken = false;
+    const fail = (): never => {
+      throw new Error("the disk is gone");
+    };
+    const source = new Proxy(base.source, {
+      get: (target, key) =>
+        isBroken && (key === "stored" || key === "readInto") ? fail : Reflect.get(target, key),
+    });
+    const broken = new BaseModel("broken", base.model, source);
+    const session = new Session(createEngine({ threads: 1 }), broken, "stored", options);
+    const generator = await Generator.create({ session, adapter: null });
+    const request = { promptIds: [1, 2, 3], maxNewTokens: 2 };
+    const whole = await generator.complete(request);
+    isBroken = true;
+    await assert.rejects(generator.complete({ ...request, promptIds: [4, 5, 6] }), /the disk is gone/);
+    session.pool.clear();
+    assert.equal(session.pool.allocatedBytes, 0, "something is still lent");
+    isBroken = false;
+    assert.deepEqual((await generator.complete(request)).ids, whole.ids);
+    await session.release();
+  });
+}

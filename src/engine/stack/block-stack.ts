@@ -102,30 +102,30 @@ export class BlockStack {
 
   /**
    * Runs all blocks on x [B, T, D] after the tokens of the cache, and writes the keys and values of the T tokens where
-   * the cache says. Takes x and gives y [B, T, D], which the caller releases.
+   * the cache says. Takes x, which it releases, and gives y [B, T, D], which the caller releases.
    */
   async forward(
     x: HostTensor<"float32">,
     context: PassContext,
     cache: PagedPass,
   ): Promise<HostTensor<"float32">> {
-    const { pool } = this.#session;
-    const groups = await this.#compile(cache.layout, this.amountOf(cache));
-    const walk = this.#walk(groups);
+    const { pool, model } = this.#session;
+    let [current, next]: [HostTensor<"float32">, HostTensor<"float32"> | null] = [x, null];
+    let walk: WeightWalk | null = null;
     try {
-      let current = x;
+      const groups = await this.#compile(cache.layout, this.amountOf(cache));
+      walk = this.#walk(groups);
       for (const group of groups) {
-        const y = pool.acquire("float32", x.shape);
-        const { feeds, into } = await feedGroup(group, this.#session.model, this.#adapter, {
-          context,
-          cache,
-          walk,
-        });
-        await group.program.run({ ...feeds, x: current }, { ...into, y });
+        next = pool.acquire("float32", x.shape);
+        const { feeds, into } = await feedGroup(group, model, this.#adapter, { context, cache, walk });
+        await group.program.run({ ...feeds, x: current }, { ...into, y: next });
         pool.release(current);
-        current = y;
+        [current, next] = [next, null];
       }
       return current;
+    } catch (error) {
+      pool.release(current, ...(next ? [next] : []));
+      throw error;
     } finally {
       walk?.end();
     }

@@ -29,9 +29,9 @@ export class PlannedEmbedding {
     const { programs, pool } = this.#place;
     const stem = this.#stem("forward");
     const { spec, made } = programs.build(stem);
-    const x = pool.acquire(spec.outputs["x"]!, pass.bindings);
     makeInputs(pool, made.part, pass);
     const rows = made.part.gathered.map((gathered) => pool.acquire(gathered.rows, pass.bindings));
+    const x = pool.acquire(spec.outputs["x"]!, pass.bindings);
     const forLayers = spec.outputs[LAYERS];
     if (forLayers) pass.made.set(LAYERS, pool.acquire(forLayers, pass.bindings));
     programs.run(stem, pass.bindings);
