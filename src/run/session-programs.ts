@@ -3,8 +3,7 @@ import type { DerivedTensors } from "../models/base/derived-tensors.ts";
 import type { ProgramSpec } from "../graph/program.ts";
 import type { CompileOptions, Engine, Program } from "../runtime/engine.ts";
 import type { Tensors } from "../runtime/host-tensor.ts";
-import { madeOnce } from "../runtime/made-once.ts";
-import { allDone } from "../runtime/memory/all-done.ts";
+import { madeOnce, releaseMade } from "../runtime/made-once.ts";
 
 /** A compiled program with what it was made from. */
 export interface Compiled<T> {
@@ -34,8 +33,8 @@ export interface ProgramSource<T> extends MadeProgram<T>, Pick<CompileOptions, "
 interface Held extends Compiled<unknown> {
   /** Of the tensors that it binds. */
   readonly boundBytes: number;
-  /** Each ends that it is dropped with a tensor that it binds, and holds that tensor until then. */
-  readonly stops: readonly (() => void)[];
+  /** Frees it, when the runs that have begun are done, and no longer follows the tensors that it binds. */
+  release(): Promise<void>;
 }
 
 /** Programs that somebody has compiled. */
@@ -88,14 +87,18 @@ export class SessionPrograms {
     // Tensors that adapters share are freed with the last adapter, so programs that bind them must not keep them alive.
     const stops = tensors.map((tensor) => this.#place.derived.whenFreed(tensor, () => this.#drop(key)));
     const boundBytes = tensors.reduce((sum, { data }) => sum + data.byteLength, 0);
-    return { program, made, boundBytes, stops };
+    const release = (): Promise<void> => {
+      for (const stop of stops) stop();
+      return program.release();
+    };
+    return { program, made, boundBytes, release };
   }
 
   /** Frees a program. Nobody waits for it, and one that cannot be freed is memory alone. */
   #drop(key: string): void {
     const held = this.#held.get(key);
     this.#held.delete(key);
-    held?.then(end).catch(() => {});
+    held?.then(({ release }) => release()).catch(() => {});
   }
 
   /** What somebody has compiled; it does not keep them alive. */
@@ -122,19 +125,7 @@ export class SessionPrograms {
   }
 
   /** Frees all. @throws what the first throws that cannot be freed, when all others are */
-  async release(): Promise<void> {
-    const all = [...this.#held.values()];
-    this.#held.clear();
-    await allDone(
-      all.map(async (each) => {
-        const held = await each.catch(() => null);
-        if (held) await end(held);
-      }),
-    );
+  release(): Promise<void> {
+    return releaseMade(this.#held);
   }
-}
-
-function end({ program, stops }: Held): Promise<void> {
-  for (const stop of stops) stop();
-  return program.release();
 }
