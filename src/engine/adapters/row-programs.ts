@@ -40,12 +40,12 @@ export class RowPrograms {
 
   /** Reads what programs of an adapter by itself bind, or of the base, and begins to compile them. */
   async begin(adapter: Adapter | null): Promise<void> {
-    await this.#begin(adapter?.forWriting() ?? NO_ADAPTER);
+    await this.#begin(viewOfOne(adapter));
   }
 
   /** Programs of an adapter by itself, or of the base. */
   ofOne(adapter: Adapter | null): Promise<PagedStages> {
-    return this.#of(adapter?.forWriting() ?? NO_ADAPTER);
+    return this.#of(viewOfOne(adapter));
   }
 
   /** Programs of rows that these views are of, one of each method. */
@@ -55,7 +55,7 @@ export class RowPrograms {
 
   /** Whether keys and values of an adapter's rows, or of the base's, depend on what follows in the prompt, by programs of its own. */
   isPerPromptOfOne(adapter: Adapter | null): Promise<boolean> {
-    return this.#isPerPrompt(adapter?.forWriting() ?? NO_ADAPTER, (view) => this.#of(view));
+    return this.#isPerPrompt(viewOfOne(adapter), (view) => this.#of(view));
   }
 
   /** As `isPerPromptOfOne`, of rows of one method. */
@@ -132,4 +132,9 @@ export class RowPrograms {
     }
     return stages;
   }
+}
+
+/** What rows with an adapter by itself run with; null: the base's. */
+function viewOfOne(adapter: Adapter | null): AdapterView {
+  return adapter?.forWriting() ?? NO_ADAPTER;
 }

@@ -1,6 +1,6 @@
 /** @file Checks the settings of a text, since callers may pass anything. */
 import { z } from "zod";
-import { A_FUNCTION, A_SIGNAL, IDS, objectWith } from "../../messages/arguments.ts";
+import { A_FUNCTION, A_SIGNAL, ANYTHING, IDS, objectWith } from "../../messages/arguments.ts";
 import { parseSettings } from "../../messages/problems.ts";
 import { SAMPLING_OPTIONS } from "../sampling/sampler.ts";
 import type { Grammar } from "../grammar/token-grammar.ts";
@@ -9,10 +9,7 @@ import type { CheckedRequest, ServeRequest } from "./serve-request.ts";
 const NEW_TOKENS = z.int().min(0);
 const ID_LIST = z.array(z.int().min(0));
 
-/** What others look at: rows of a batch have a task. */
-const ANYTHING = z.unknown().optional();
-
-/** `seed` is any whole number; of `promptIds` the model knows more. */
+/** `seed` is any whole number; `checkPrompt` holds `promptIds` against the model, and `TaskSet` looks at `task`. */
 const TEXT_SETTINGS = z.strictObject({
   promptIds: IDS,
   writtenIds: ID_LIST.optional(),
