@@ -61,11 +61,9 @@ async function linesOf(rows: NonNullable<ReturnType<typeof rowsOf>>): Promise<st
 }
 
 function deal(lines: readonly string[], numShards: number, random: Random): string[] {
-  const order = random.shuffle([...lines]);
-  const shards = Array.from({ length: numShards }, (_, shard) =>
-    order.filter((_, i) => i % numShards === shard),
-  );
-  return shards.map((own) => own.map((line) => `${line}\n`).join(""));
+  const shards = Array.from({ length: numShards }, () => "");
+  for (const [i, line] of random.shuffle([...lines]).entries()) shards[i % numShards] += `${line}\n`;
+  return shards;
 }
 
 function cut(text: string, numShards: number): string[] {
