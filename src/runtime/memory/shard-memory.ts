@@ -10,7 +10,15 @@ import { showByteSize } from "../../messages/byte-size.ts";
 import { allDone } from "./all-done.ts";
 import type { Pages } from "./retractable.ts";
 import { Shard, type ShardDisk } from "./shard.ts";
-import type { Hold, MemorySpec, MemoryTraffic, ShardDtype, Use, VectorMemory } from "./vector-memory.ts";
+import type {
+  Hold,
+  MemorySpec,
+  MemoryTraffic,
+  ShardDtype,
+  Use,
+  VectorMemory,
+  View,
+} from "./vector-memory.ts";
 
 interface ShardMemoryOptions {
   /** How frozen numbers wait on the disk; "float32" unless given. */
@@ -20,8 +28,6 @@ interface ShardMemoryOptions {
   /** Bytes in memory all the time that are no shard, and count; 0 unless given. */
   readonly takenBytes?: number;
 }
-
-type View = Pick<ArrayBufferView, "buffer">;
 
 export class ShardMemory implements VectorMemory {
   readonly budgetBytes: number;

@@ -40,7 +40,7 @@ export interface StoredForm {
 }
 
 /** Any view into memory that was made here. */
-type View = Pick<ArrayBufferView, "buffer">;
+export type View = Pick<ArrayBufferView, "buffer">;
 
 /** Traffic between memory and disk, in bytes. */
 export interface MemoryTraffic {

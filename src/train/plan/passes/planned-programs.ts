@@ -4,17 +4,11 @@ import { peakBytes } from "../../../graph/peak-memory.ts";
 import { type ProgramSpec, nodesOf } from "../../../graph/program.ts";
 import { NO_WORK, type Work, addWork, workOf } from "../../../graph/program-work.ts";
 import type { Bindings } from "../../../graph/shape.ts";
-import type { Makeable } from "../../../run/session-programs.ts";
-
-/** A program as it was built. */
-interface Built<T> {
-  readonly spec: ProgramSpec;
-  readonly made: T;
-}
+import type { MadeProgram, Makeable } from "../../../run/session-programs.ts";
 
 export class PlannedPrograms {
   readonly #target: Target;
-  readonly #built = new Map<string, Built<unknown>>();
+  readonly #built = new Map<string, MadeProgram<unknown>>();
   /** Keys of those that have run, by what was compiled: of a program that binds weights, one for each block. */
   readonly #compiled = new Map<string, string>();
   /** What was found, by program and sizes. */
@@ -30,14 +24,14 @@ export class PlannedPrograms {
   }
 
   /** Builds a program, once. */
-  build<T>({ key, make }: Makeable<T>): Built<T> {
-    let built = this.#built.get(key) as Built<T> | undefined;
+  build<T>({ key, make }: Makeable<T>): MadeProgram<T> {
+    let built = this.#built.get(key) as MadeProgram<T> | undefined;
     if (!built) this.#built.set(key, (built = make()));
     return built;
   }
 
   /** Notes that a program runs with these sizes. `owner`: the block whose weights it binds; null: it binds none. */
-  run<T>(program: Makeable<T>, bindings: Bindings, owner: number | null = null): Built<T> {
+  run<T>(program: Makeable<T>, bindings: Bindings, owner: number | null = null): MadeProgram<T> {
     const built = this.build(program);
     const sizes = `${JSON.stringify(bindings)} ${program.key}`;
     let known = this.#known.get(sizes);

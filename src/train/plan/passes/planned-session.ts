@@ -1,5 +1,4 @@
 /** @file The parts of a session that are known before any weight is read. */
-import type { WeightSource } from "../../../models/base/base-model.ts";
 import type { Model } from "../../../models/model.ts";
 import type { Compute } from "../../../nn/compute.ts";
 import type { KeptAs } from "../../../peft/layout.ts";
@@ -9,7 +8,6 @@ import type { Session } from "../../../run/session.ts";
 import type { Residency } from "../../../run/weights/weights.ts";
 
 export interface PlannedSession extends SessionOutline, Pick<Session, "attentionChunk"> {
-  readonly base: { readonly source: Pick<WeightSource, "storageOf"> };
   readonly residency: Residency;
   isLargeTable(name: string): boolean;
 }
