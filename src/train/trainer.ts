@@ -187,7 +187,7 @@ class Training {
         emit: this.#emit,
         warn: this.#warn,
       });
-      const samples = await openSamples(setup, shared?.session ?? session, makeSampleWriter, {
+      const samples = await openSamples(setup, session, makeSampleWriter, {
         signal,
         betweenTokens: shared?.betweenBlocks,
       });

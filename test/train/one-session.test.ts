@@ -4,6 +4,7 @@ import { existsSync } from "node:fs";
 import { describe, test } from "node:test";
 import { toBatch } from "../../src/data/batches/batch.ts";
 import { Generator } from "../../src/engine/generation/generator.ts";
+import { makeSampleWriter } from "../../src/engine/sample-writer.ts";
 import { readAdapter } from "../../src/format/by-path.ts";
 import { FAMILIES } from "../../src/models/families.ts";
 import { findSchedule } from "../../src/optim/schedules.ts";
@@ -204,7 +205,9 @@ test("a run on a session that others use leaves nothing of it, whatever its stru
   const data = writeTinyChats(`${folder}/borrowed.jsonl`, 4);
   for (const rank of [2, 3]) {
     const output = `${folder}/borrowed-${rank}`;
-    await runTiny({ model, data, output, rank, steps: 1 }, { shared: { session, betweenBlocks } });
+    const input = { model, data, output, rank, steps: 1, samples: ["A prompt"], sampleTokens: 2 };
+    const { events } = await runTiny(input, { shared: { session, betweenBlocks }, makeSampleWriter });
+    assert.ok(events.some(({ event }) => event === "sample"));
     numLeft.push(numCompiled(), session.pool.allocatedBytes);
   }
   assert.ok(numPrograms > 0);
