@@ -2,6 +2,7 @@
 import { z } from "zod";
 import type { StepPlan } from "../../data/batches/order.ts";
 import { countLabels, sequencesOf, type TrainingUnit, UNIT_LIST } from "../../data/examples/training-unit.ts";
+import type { ClassExample } from "../../data/examples/class-example.ts";
 import type { Example } from "../../data/examples/example.ts";
 import { describeSource } from "../../data/reports/places.ts";
 import { UsageError } from "../../errors.ts";
@@ -54,49 +55,64 @@ export function requireReadable(units: readonly TrainingUnit[], { vocabSize, max
   if (vocabSize === null) return;
   for (const example of units.flatMap((unit) => [...sequencesOf(unit)])) {
     if ("pixels" in example) continue;
-    const { ids } = example;
     if ("weights" in example) requireWeights(example);
-    if (ids.length > maxPositions) {
-      throw new UsageError(
-        "usage/length",
-        `Cannot use example "${describeSource(example.source)}": ${ids.length} tokens, expected at most ${maxPositions}, the model's positions`,
-        { hint: "Choose a lower max length, or shorten the text." },
-      );
-    }
-    if (ids.length === 0) {
-      throw new UsageError(
-        "usage/data",
-        `Cannot use example "${describeSource(example.source)}": it has no tokens, expected at least one`,
-        { hint: "Leave the text out: the tokenizer has no tokens for it." },
-      );
-    }
-    if ("label" in example && !(example.labelIndex >= 0 && example.labelIndex < ids.length)) {
-      throw new UsageError(
-        "usage/shape",
-        `Cannot use example "${describeSource(example.source)}": labelIndex ${example.labelIndex}, expected 0 to ${ids.length - 1}, one of its tokens`,
-        {
-          hint: "It is the token from which the class is predicted: the first in encoders, the last in decoders.",
-        },
-      );
-    }
-    const unknown = ids.find((id) => id < 0 || id >= vocabSize);
-    if (unknown === undefined) continue;
-    throw new UsageError(
-      "usage/model",
-      `Cannot use example "${describeSource(example.source)}": token id ${unknown}, expected ${unknown < 0 ? "0 or more" : `less than ${vocabSize}`}`,
-      { hint: "The tokenizer has more tokens than the model's embedding: use the model's own tokenizer." },
-    );
+    requireLength(example, maxPositions);
+    if ("label" in example) requireLabelIndex(example);
+    requireTokens(example, vocabSize);
   }
 }
 
 /** @throws UsageError "usage/data" for one that a mean cannot have */
-function requireWeights(example: Example): void {
-  const { weights } = example;
-  const wrong = weights.findIndex((weight) => !(weight >= 0 && Number.isFinite(weight)));
-  if (wrong < 0) return;
+function requireWeights({ weights, source }: Example): void {
+  // By index: findIndex() takes four times as long, for every token of the data.
+  for (let token = 0; token < weights.length; token++) {
+    const weight = weights[token]!;
+    if (weight >= 0 && weight < Infinity) continue;
+    throw new UsageError(
+      "usage/data",
+      `Cannot use example "${describeSource(source)}": weight ${weight} of token ${token}, expected a finite number from 0`,
+      { hint: "Give tokens that are not to be learned the weight 0, and the others 1." },
+    );
+  }
+}
+
+/** @throws UsageError "usage/data", "usage/length" */
+function requireLength({ ids, source }: Pick<Example, "ids" | "source">, maxPositions: number): void {
+  if (ids.length > maxPositions) {
+    throw new UsageError(
+      "usage/length",
+      `Cannot use example "${describeSource(source)}": ${ids.length} tokens, expected at most ${maxPositions}, the model's positions`,
+      { hint: "Choose a lower max length, or shorten the text." },
+    );
+  }
+  if (ids.length > 0) return;
   throw new UsageError(
     "usage/data",
-    `Cannot use example "${describeSource(example.source)}": weight ${weights[wrong]} of token ${wrong}, expected a finite number from 0`,
-    { hint: "Give tokens that are not to be learned the weight 0, and the others 1." },
+    `Cannot use example "${describeSource(source)}": it has no tokens, expected at least one`,
+    { hint: "Leave the text out: the tokenizer has no tokens for it." },
   );
+}
+
+/** @throws UsageError "usage/shape" */
+function requireLabelIndex({ ids, labelIndex, source }: ClassExample): void {
+  if (labelIndex >= 0 && labelIndex < ids.length) return;
+  throw new UsageError(
+    "usage/shape",
+    `Cannot use example "${describeSource(source)}": labelIndex ${labelIndex}, expected 0 to ${ids.length - 1}, one of its tokens`,
+    {
+      hint: "It is the token from which the class is predicted: the first in encoders, the last in decoders.",
+    },
+  );
+}
+
+/** @throws UsageError "usage/model" for a token id without a row of the embedding */
+function requireTokens({ ids, source }: Pick<Example, "ids" | "source">, vocabSize: number): void {
+  for (const id of ids) {
+    if (id >= 0 && id < vocabSize) continue;
+    throw new UsageError(
+      "usage/model",
+      `Cannot use example "${describeSource(source)}": token id ${id}, expected ${id < 0 ? "0 or more" : `less than ${vocabSize}`}`,
+      { hint: "The tokenizer has more tokens than the model's embedding: use the model's own tokenizer." },
+    );
+  }
 }
