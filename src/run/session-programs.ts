@@ -98,7 +98,7 @@ export class SessionPrograms {
   #drop(key: string): void {
     const held = this.#held.get(key);
     this.#held.delete(key);
-    held?.then(({ release }) => release()).catch(() => {});
+    held?.then((program) => program.release()).catch(() => {});
   }
 
   /** What somebody has compiled; it does not keep them alive. */

@@ -179,10 +179,7 @@ test("memory doubles where it lies as pages are needed, up to what it may have",
 
 test("memory that cannot be had is asked for again, and what there is stays", (t) => {
   let numAllowed = Infinity;
-  const resize = Reflect.get(ArrayBuffer.prototype, "resize") as (
-    this: ArrayBuffer,
-    sizeBytes: number,
-  ) => void;
+  const resize: (this: ArrayBuffer, sizeBytes: number) => void = Reflect.get(ArrayBuffer.prototype, "resize");
   t.mock.method(ArrayBuffer.prototype, "resize", function (this: ArrayBuffer, sizeBytes: number) {
     if (numAllowed-- <= 0) throw new RangeError("no memory");
     resize.call(this, sizeBytes);
