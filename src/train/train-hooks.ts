@@ -22,9 +22,9 @@ import type { MakeSampleWriter } from "./samples.ts";
 /** How a caller follows and stops a run. */
 export interface TrainHooks {
   readonly onEvent?: (event: TrainEvent) => void;
-  /** Stops after the step in work, with a checkpoint. */
+  /** Stops after the current step, with a checkpoint. */
   readonly signal?: AbortSignal;
-  /** Whether the folder is still this run's; when not, it stops after the step in work and writes nothing more. */
+  /** Whether the folder is still this run's; when not, it stops after the current step and writes nothing more. */
   readonly mayWrite?: () => boolean;
   /** Environment that says where models and data are kept; the process's own by default. */
   readonly env?: Environment;

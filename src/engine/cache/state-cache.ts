@@ -1,5 +1,5 @@
 /**
- * @file What layers keep of all tokens of a text as states of one size: those of the texts in work, which a pass reads and replaces.
+ * @file What layers keep of all tokens of a text as states of one size: those of the active texts, which a pass reads and replaces.
  *
  * A text has them beside its pages, as many bytes however long it is. They are of its last computed token alone, so no other text
  * can begin with them.

@@ -134,7 +134,7 @@ export class Generator {
   /**
    * Generates token by token; stopping to read ends it.
    * @throws UsageError "usage/length" for a prompt longer than the model's positions, "usage/flag" for one that is empty and for settings
-   * that mean nothing, "usage/state" while another generation is in work and after the model was closed
+   * that mean nothing, "usage/state" while another generation is in progress and after the model was closed
    */
   async *generate(request: GenerateRequest): AsyncGenerator<GeneratedToken, GenerationEnd, void> {
     this.#refuseBusy("generate");

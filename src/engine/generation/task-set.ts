@@ -60,7 +60,7 @@ const LOADED = lazily(() => NAME().extend({ folder: A_NAME }));
 const ROWS = lazily(() => z.strictObject({ requests: z.array(z.unknown()), onDone: A_FUNCTION }));
 
 interface Entry extends Task {
-  /** Batches that have it in work. */
+  /** Batches in progress that use it. */
   numBatches: number;
 }
 

@@ -3,13 +3,13 @@ import type { PreparedRows, RowBatch } from "../adapters/held-adapter.ts";
 import type { PagedCache } from "../cache/paged-cache.ts";
 import type { CacheLayout, PagedPass } from "../cache/paged-pass.ts";
 import type { PagedStages, PagedWork } from "../stack/paged-stages.ts";
-import type { TextInWork } from "./text-in-work.ts";
+import type { ActiveText } from "./active-text.ts";
 
 /** Rows that may run at once. */
 export interface ReadyRows {
   readonly stages: PagedStages;
   /** The texts that the rows belong to, in the order of the rows. */
-  readonly texts: readonly TextInWork[];
+  readonly texts: readonly ActiveText[];
   readonly work: PagedWork;
   readonly pass: PagedPass;
 }
@@ -18,13 +18,13 @@ interface RowSource {
   readonly cache: PagedCache;
   readonly layout: CacheLayout | undefined;
   /** Whether a text is still to be written. */
-  readonly isAlive: (text: TextInWork) => boolean;
+  readonly isAlive: (text: ActiveText) => boolean;
 }
 
 /** Makes the next `count` ids of texts of a batch ready to run, which is to begin at once; null: nobody is left. */
 export async function readyRows(
   batch: RowBatch,
-  given: readonly TextInWork[],
+  given: readonly ActiveText[],
   count: number,
   { cache, layout, isAlive }: RowSource,
 ): Promise<ReadyRows | null> {

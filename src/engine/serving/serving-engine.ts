@@ -13,9 +13,9 @@ import { PAGE_TOKENS, PagePool } from "../cache/page-pool.ts";
 import { PagedCache, pageBytes, pagesIn, usualCacheBytes } from "../cache/paged-cache.ts";
 import { PREFILL_CHUNK, checkPrompt } from "../prompts/prompt.ts";
 import { Scheduler } from "../scheduling/scheduler.ts";
-import { TextInWork } from "./text-in-work.ts";
+import { ActiveText } from "./active-text.ts";
 import { TextPasses } from "./text-passes.ts";
-import { TextsInWork } from "./texts-in-work.ts";
+import { ActiveTexts } from "./active-texts.ts";
 import { closedModel } from "../opening/closed-model.ts";
 import { withTextSettings } from "./text-settings.ts";
 import type { ServingOptions, ServingStats } from "./serving-options.ts";
@@ -41,7 +41,7 @@ export class ServingEngine implements Riders {
   readonly turns: Turns;
   readonly #pages: PagePool;
   readonly #scheduler: Scheduler;
-  readonly #texts: TextsInWork;
+  readonly #texts: ActiveTexts;
   readonly #passes: TextPasses;
   readonly #times = new PassClock();
   readonly #now: () => number;
@@ -70,7 +70,7 @@ export class ServingEngine implements Riders {
     this.#scheduler = new Scheduler(this.#pages, { maxRunning, prefillTokens });
     const cache = new PagedCache(model, numPages);
     const parts = { scheduler: this.#scheduler, cache };
-    this.#texts = new TextsInWork({ ...parts, now });
+    this.#texts = new ActiveTexts({ ...parts, now });
     this.#passes = new TextPasses({ ...parts, pool, rows: adapters.rows, texts: this.#texts });
     const needs = (): TextNeeds => needsOf(this.#scheduler, targets, this.#times, now());
     this.turns = new Turns({ policy, needs, now });
@@ -148,7 +148,7 @@ export class ServingEngine implements Riders {
       numAlike: this.session.model.numAlikePositions,
       isBatchInvariant: isBatchInvariant && !this.session.compute.isExact,
     });
-    const text = new TextInWork(request, { sequence, held, maxLength });
+    const text = new ActiveText(request, { sequence, held, maxLength });
     const abort = (): void => this.#texts.end(text, "aborted");
     try {
       this.#texts.add(text);

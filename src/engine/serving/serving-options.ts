@@ -9,7 +9,7 @@ export interface ServingOptions {
   /** Bytes that keys and values may take; `usualCacheBytes` unless given. */
   readonly cacheBytes?: number | undefined;
   /**
-   * Bytes that stay of texts that have ended, for others that begin alike, and more only where texts in work took more; all that
+   * Bytes that stay of texts that have ended, for others that begin alike, and more only where active texts took more; all that
    * there is room for unless given.
    */
   readonly keptBytes?: number;

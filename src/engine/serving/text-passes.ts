@@ -12,16 +12,16 @@ import type { CacheLayout } from "../cache/paged-pass.ts";
 import type { ScheduledStep, Scheduler } from "../scheduling/scheduler.ts";
 import { runPaged } from "../stack/paged-stages.ts";
 import { type ReadyRows, readyRows } from "./ready-rows.ts";
-import type { TextInWork } from "./text-in-work.ts";
+import type { ActiveText } from "./active-text.ts";
 import { TextRide } from "./text-ride.ts";
-import type { TextsInWork } from "./texts-in-work.ts";
+import type { ActiveTexts } from "./active-texts.ts";
 
 interface TextPassesParts {
   readonly pool: BufferPool;
   readonly rows: RowBatches;
   readonly cache: PagedCache;
   readonly scheduler: Scheduler;
-  readonly texts: TextsInWork;
+  readonly texts: ActiveTexts;
 }
 
 export class TextPasses {
@@ -32,7 +32,7 @@ export class TextPasses {
   }
 
   /** Runs the next `count` ids of some texts. */
-  async run(given: readonly TextInWork[], count: number): Promise<void> {
+  async run(given: readonly ActiveText[], count: number): Promise<void> {
     const { texts, rows } = this.#parts;
     const alive = given.filter((text) => texts.isAlive(text));
     try {
@@ -44,7 +44,7 @@ export class TextPasses {
     }
   }
 
-  async #runBatch(batch: RowBatch, given: readonly TextInWork[], count: number): Promise<void> {
+  async #runBatch(batch: RowBatch, given: readonly ActiveText[], count: number): Promise<void> {
     try {
       const ready = await this.#prepare(batch, given, count);
       if (ready) this.#follow(ready, await runPaged(ready.stages, ready.pass, ready.work));
@@ -80,7 +80,7 @@ export class TextPasses {
   /** Makes the next ids of a batch ready to run, which is to begin at once; null: nobody is left. */
   #prepare(
     batch: RowBatch,
-    given: readonly TextInWork[],
+    given: readonly ActiveText[],
     count: number,
     layout?: CacheLayout,
   ): Promise<ReadyRows | null> {

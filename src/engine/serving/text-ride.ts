@@ -3,12 +3,12 @@ import type { BlockRun, Ride } from "../../run/blocks/riders.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type PagedRide, ridePaged } from "../stack/paged-stages.ts";
 import type { ReadyRows } from "./ready-rows.ts";
-import type { TextInWork } from "./text-in-work.ts";
+import type { ActiveText } from "./active-text.ts";
 
 interface TextRideOptions {
   /** Goes on with rows that have run; takes the logits [n, V] of those that are wanted. */
   readonly follow: (ready: ReadyRows, logits: HostTensor<"float32"> | null) => void;
-  readonly fail: (texts: readonly TextInWork[], error: unknown) => void;
+  readonly fail: (texts: readonly ActiveText[], error: unknown) => void;
 }
 
 interface RidingRows {
@@ -29,7 +29,7 @@ export class TextRide implements Ride {
   }
 
   /** Takes rows of some texts along, unless their programs are their own. */
-  async add(texts: readonly TextInWork[], prepare: () => Promise<ReadyRows | null>): Promise<void> {
+  async add(texts: readonly ActiveText[], prepare: () => Promise<ReadyRows | null>): Promise<void> {
     try {
       const ready = await prepare();
       if (!ready?.stages.blocks.canRide) return;

@@ -71,7 +71,7 @@ export class BranchDropper {
   readonly #seed: number;
   readonly #measuredAt: number;
   #state: DropState;
-  /** What the micro-batches of the step in work have left out. */
+  /** What the micro-batches of the current step have left out. */
   readonly #drawn: { readonly isDropped: readonly boolean[]; readonly isIdle: boolean }[] = [];
 
   constructor(

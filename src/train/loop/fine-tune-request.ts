@@ -43,9 +43,9 @@ export interface EvaluationPlan {
 
 /** What the caller may do while the run goes on. */
 export interface FineTuneHooks {
-  /** Stops after the step in work, with a checkpoint. */
+  /** Stops after the current step, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
-  /** Whether the store is still this run's to write; when not, it stops after the step in work, without a checkpoint. */
+  /** Whether the store is still this run's to write; when not, it stops after the current step, without a checkpoint. */
   readonly mayWrite?: (() => boolean) | undefined;
   /** Largest memory of the process so far, for the log. */
   peakMegabytes(): number;

@@ -10,7 +10,7 @@ import { tokenLogProbs } from "../sampling/token-log-probs.ts";
 import type { CheckedRequest, FinishReason, ServeEnd, ServedToken } from "./serve-request.ts";
 import { TokenQueue } from "./token-queue.ts";
 
-export class TextInWork {
+export class ActiveText {
   readonly request: CheckedRequest;
   /** The ids of the prompt; those that are written join it. */
   readonly sequence: Sequence;
@@ -26,7 +26,7 @@ export class TextInWork {
 
   constructor(
     request: CheckedRequest,
-    { sequence, held, maxLength }: Pick<TextInWork, "sequence" | "held" | "maxLength">,
+    { sequence, held, maxLength }: Pick<ActiveText, "sequence" | "held" | "maxLength">,
   ) {
     this.request = request;
     this.sequence = sequence;

@@ -4,7 +4,7 @@ import type { Sequence } from "../cache/sequence.ts";
 import type { Scheduler } from "../scheduling/scheduler.ts";
 import type { FinishReason } from "./serve-request.ts";
 import type { ServingStats } from "./serving-options.ts";
-import type { TextInWork } from "./text-in-work.ts";
+import type { ActiveText } from "./active-text.ts";
 
 type Counts = Pick<ServingStats, "numPromptTokens" | "numCachedTokens" | "numNewTokens" | "numPreemptions">;
 
@@ -15,9 +15,9 @@ interface TextsParts {
   readonly now: () => number;
 }
 
-export class TextsInWork {
+export class ActiveTexts {
   readonly #parts: TextsParts;
-  readonly #texts = new Map<Sequence, TextInWork>();
+  readonly #texts = new Map<Sequence, ActiveText>();
   #counts = { numPromptTokens: 0, numCachedTokens: 0, numNewTokens: 0, numPreemptions: 0 };
 
   constructor(parts: TextsParts) {
@@ -32,22 +32,22 @@ export class TextsInWork {
     return { ...this.#counts };
   }
 
-  add(text: TextInWork): void {
+  add(text: ActiveText): void {
     this.#texts.set(text.sequence, text);
   }
 
   /** The texts of some sequences, as far as they are being written. */
-  of(sequences: readonly Sequence[]): TextInWork[] {
+  of(sequences: readonly Sequence[]): ActiveText[] {
     return sequences.flatMap((sequence) => this.#texts.get(sequence) ?? []);
   }
 
   /** Whether a text is still to be written. */
-  isAlive({ sequence }: TextInWork): boolean {
+  isAlive({ sequence }: ActiveText): boolean {
     return this.#texts.has(sequence);
   }
 
   /** Notes that the first step of a text begins, if it does. */
-  start(text: TextInWork): void {
+  start(text: ActiveText): void {
     if (text.startedMs !== null) return;
     text.startedMs = this.#parts.now();
     this.countPrompt(text.sequence.numPrompt);
@@ -60,7 +60,7 @@ export class TextsInWork {
   }
 
   /** Draws the next token of a text from logits [V], which it changes; the text may end with it, or fail. */
-  draw(text: TextInWork, logits: Float32Array): void {
+  draw(text: ActiveText, logits: Float32Array): void {
     try {
       const reason = text.draw(logits);
       text.sequence.firstMs ??= this.#parts.now();
@@ -72,12 +72,12 @@ export class TextsInWork {
   }
 
   /** Ends a text, unless it has ended. */
-  end(text: TextInWork, finishReason: FinishReason): void {
+  end(text: ActiveText, finishReason: FinishReason): void {
     if (this.#drop(text)) text.end(finishReason, this.#parts.now());
   }
 
   /** Ends a text by an error, unless it has ended. */
-  fail(text: TextInWork, error: unknown): void {
+  fail(text: ActiveText, error: unknown): void {
     if (this.#drop(text)) text.queue.fail(error);
   }
 
@@ -92,7 +92,7 @@ export class TextsInWork {
   }
 
   /** Forgets a text and frees its pages; false: it had ended. */
-  #drop({ sequence }: TextInWork): boolean {
+  #drop({ sequence }: ActiveText): boolean {
     if (!this.#texts.delete(sequence)) return false;
     this.#parts.scheduler.remove(sequence);
     this.#parts.cache.forget(sequence);
