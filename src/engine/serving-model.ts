@@ -193,7 +193,7 @@ export class ServingModel {
     return this.parts.tokenizer.encode(text, { addSpecialTokens: true });
   }
 
-  /** Encodes a conversation, up to the start of the assistant's next turn unless told; `check` as of `encodePrompt`. @throws UsageError "usage/chat-template" */
+  /** Encodes a conversation, and the start of the assistant's next turn unless `options` say otherwise; `check` as of `encodePrompt`. @throws UsageError "usage/chat-template" */
   encodeChat(
     messages: readonly Message[],
     options?: RenderOptions,

@@ -28,7 +28,7 @@ export interface TrainHooks {
   readonly mayWrite?: () => boolean;
   /** Environment that says where models and data are kept; the process's own by default. */
   readonly env?: Environment;
-  /** Keys of the settings that are no defaults: those of the input unless told. */
+  /** Keys of the settings that are no defaults: those of the input unless given. */
   readonly given?: ReadonlySet<string>;
   /** Keys of the settings that are somebody else's to choose: no advice is to change them. */
   readonly fixed?: ReadonlySet<string>;

@@ -53,8 +53,8 @@ export interface GradientGroup {
 
 type Trained = Pick<Adapter, "groups" | "parameters" | "memory">;
 
-/** By what gradients are added up and measured. */
-interface Sums {
+/** Programs that add gradients up and measure them. */
+interface Programs {
   readonly sums: VectorSums;
   readonly squares: Squares;
   readonly rowSums: RowSums;
@@ -69,13 +69,18 @@ export class GradientBuffer {
   /** Where the gradients are. */
   readonly memory: VectorMemory;
   readonly #pool: BufferPool;
-  readonly #by: Sums;
+  readonly #programs: Programs;
   /** Whether no other micro-batch follows in the step: what is written is measured while it is in memory. */
   isLast = false;
 
-  private constructor({ groups, parameters, memory }: Trained, pool: BufferPool, by: Sums, slicing: Slicing) {
+  private constructor(
+    { groups, parameters, memory }: Trained,
+    pool: BufferPool,
+    programs: Programs,
+    slicing: Slicing,
+  ) {
     this.#pool = pool;
-    this.#by = by;
+    this.#programs = programs;
     this.memory = memory;
     const slots = new Map<Parameter, Slot>();
     const parts = new Map<Float32Array, GradientPart>();
@@ -187,7 +192,8 @@ export class GradientBuffer {
         if (!slice.isWritten) slice.view.data.fill(0);
         slice.isWritten = true;
         const rows = places.map((i) => Number(rowNumbers[i]) - slice.from);
-        if (places.length > 0) await this.#by.rowSums.add(slice.view, rows, { data: x, rows: places }, width);
+        if (places.length > 0)
+          await this.#programs.rowSums.add(slice.view, rows, { data: x, rows: places }, width);
         slice.part.squares = null;
         await this.#measureLast([slice]);
       });
@@ -204,7 +210,7 @@ export class GradientBuffer {
       slice.isWritten = true;
       return;
     }
-    await this.#by.sums.add(slice.flat.data, tensor.data);
+    await this.#programs.sums.add(slice.flat.data, tensor.data);
     this.#pool.release(tensor);
   }
 
@@ -215,7 +221,7 @@ export class GradientBuffer {
         const slice = slot[i]!;
         if (!isWritten) continue;
         slice.part.squares = null;
-        if (slice.isWritten) await this.#by.sums.add(slice.flat.data, flat.data);
+        if (slice.isWritten) await this.#programs.sums.add(slice.flat.data, flat.data);
         else slice.flat.data.set(flat.data);
         slice.isWritten = true;
       }
@@ -239,7 +245,7 @@ export class GradientBuffer {
   async #measureLast(slices: readonly GradientSlice[]): Promise<void> {
     if (!this.isLast) return;
     for (const part of new Set(slices.map((slice) => slice.part)))
-      part.squares ??= await this.#by.squares.of(writtenVectors(part));
+      part.squares ??= await this.#programs.squares.of(writtenVectors(part));
   }
 
   /** The L2 norm of the gradients that there are; not a number when an element is none. */
@@ -248,7 +254,7 @@ export class GradientBuffer {
     for (const part of this.#parts.values()) {
       if (part.slices.every(({ isWritten }) => !isWritten)) continue;
       part.squares ??= await whileHeld(this.memory, [part.memory], "read", () =>
-        this.#by.squares.of(writtenVectors(part)),
+        this.#programs.squares.of(writtenVectors(part)),
       );
       sum += part.squares;
     }
@@ -257,8 +263,8 @@ export class GradientBuffer {
 
   /** Frees the programs. */
   async release(): Promise<void> {
-    await this.#by.sums.release();
-    await this.#by.squares.release();
-    await this.#by.rowSums.release();
+    await this.#programs.sums.release();
+    await this.#programs.squares.release();
+    await this.#programs.rowSums.release();
   }
 }

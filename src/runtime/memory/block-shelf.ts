@@ -21,7 +21,7 @@ export class BlockShelf<B extends Sized> {
   /** Lent or free. */
   readonly blocks = new Set<B>();
 
-  /** `dropped` hears of blocks that are given up. */
+  /** `dropped` is called with the size of each block that is given up. */
   constructor(make: (capacityBytes: number) => B, dropped: (capacityBytes: number) => void = () => {}) {
     this.#make = make;
     this.#dropped = dropped;

@@ -71,7 +71,7 @@ export class PartedVector {
     }
   }
 
-  /** Copies elements out, all of them unless told from where to where. */
+  /** Copies elements out: those from `from` up to `to`, all unless given. */
   async read(from = 0, to = this.length): Promise<Float32Array<ArrayBuffer>> {
     const values = new Float32Array(to - from);
     await this.visit(from, to, "read", (view, at) => values.set(view, at - from));

@@ -24,7 +24,7 @@ export interface MemorySpec {
   readonly sizeBytes: number;
   /** Makes the numbers whenever they are not in memory; such numbers are only read, never changed. */
   readonly load?: () => Promise<void>;
-  /** How often a step uses it, which decides what goes first; most often unless told. */
+  /** How often a step uses it, which decides what leaves memory first; Infinity unless given. */
   readonly usesPerStep?: number;
   /** A shorter form in which they wait on the disk: they are made once, and are from then on what it holds. */
   readonly form?: StoredForm;

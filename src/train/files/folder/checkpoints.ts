@@ -114,7 +114,7 @@ export class Checkpoints {
 
   /**
    * Reads the newest checkpoint that is whole into an adapter and the state of its optimizer, and has `cutLogs` bring the logs to
-   * it; returns where the run stands. Damaged ones after it are put aside, which `tell` hears of.
+   * it; returns where the run stands. Damaged ones after it are put aside, with a note of each to `tell`.
    * @throws UsageError "usage/resume" when there is none, or it was made with other settings; FormatError when all are
    * damaged.
    */
