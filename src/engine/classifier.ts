@@ -81,16 +81,17 @@ export class Classifier {
   }
 
   #pass(examples: readonly Classified[]): Promise<Classification[]> {
-    const { session, head } = this.#forward;
-    const { numOutputs } = session.model;
+    const { head } = this.#forward;
+    const { numOutputs } = head;
     const batch = layRows(examples.map((example) => [example]));
     return this.#forward.run(batch.input, factsOf(batch), async (x) => {
-      const all = await head.logitsAt(x, labelledPositions(batch).indexes);
-      const results = examples.map((_, row) => {
-        const logits = all.data.slice(row * numOutputs, (row + 1) * numOutputs);
-        return { label: likeliest(logits), logits };
+      const results: Classification[] = [];
+      await head.withLogitsAt(x, labelledPositions(batch).indexes, 0, (all) => {
+        for (let from = 0; from < all.length; from += numOutputs) {
+          const logits = all.slice(from, from + numOutputs);
+          results.push({ label: likeliest(logits), logits });
+        }
       });
-      session.pool.release(all);
       if (results.some(({ logits }) => !logits.every(Number.isFinite))) {
         throw notFinite("classify");
       }

@@ -115,9 +115,15 @@ export class Embedding {
     const { x: ofStream, [LAYERS]: ofLayers } = program.spec.outputs;
     const x = acquire(ofStream!);
     const layers = ofLayers && acquire(ofLayers);
-    await program.run(feeds, { x, ...(layers && { [LAYERS]: layers }) });
+    try {
+      await program.run(feeds, { x, ...(layers && { [LAYERS]: layers }) });
+    } catch (error) {
+      pool.release(x, ...(layers ? [layers] : []));
+      throw error;
+    } finally {
+      pool.release(...lent);
+    }
     if (layers) context.links.giveLayers(layers);
-    pool.release(...lent);
     return x;
   }
 

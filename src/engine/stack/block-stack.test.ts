@@ -12,6 +12,7 @@ import { Session } from "../../run/session.ts";
 import type { Residency } from "../../run/weights/weights.ts";
 import { createEngine } from "../../runtime/create-engine.ts";
 import type { Engine } from "../../runtime/engine.ts";
+import { failEachProgram } from "../../../test/passes/failing-programs.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 import { BlockStack } from "./block-stack.ts";
 import { Generator } from "../generation/generator.ts";
@@ -113,5 +114,16 @@ for (const options of [{}, { maxTableBytes: 0 }]) {
     isBroken = false;
     assert.deepEqual((await generator.complete(request)).ids, whole.ids);
     await session.release();
+  });
+}
+
+for (const options of [{}, { maxTableBytes: 0 }]) {
+  const what = "maxTableBytes" in options ? "tables are read by rows" : "tables are held";
+  test(`a pass leaves no memory lent, whichever of its programs fails, where ${what}`, async () => {
+    const failed = await failEachProgram(base, options, async (session) => {
+      const generator = await Generator.create({ session, adapter: null });
+      return (attempt) => generator.complete({ promptIds: [1, 2, 3, attempt], maxNewTokens: 1 });
+    });
+    assert.ok(new Set(failed).size >= 3, failed.join());
   });
 }

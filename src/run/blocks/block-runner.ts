@@ -180,12 +180,18 @@ export class BlockRunner {
     );
     const forOthers = structure.givesKeys ? this.keysForOthers(spec, pass.context) : null;
     const own = { feeds: { ...feeds, x }, into: { ...saved, y, ...forOthers?.into } };
-    const others = (await pass.ride?.block(layer)) ?? [];
-    if (others.length > 0) {
-      const { key } = blockProgram(this.session.model, structure, variant);
-      await runFlat(this.session, [{ key, spec, ...own }, ...others]);
-    } else await program.run(own.feeds, own.into);
-    this.session.pool.release(...lent);
+    try {
+      const others = (await pass.ride?.block(layer)) ?? [];
+      if (others.length > 0) {
+        const { key } = blockProgram(this.session.model, structure, variant);
+        await runFlat(this.session, [{ key, spec, ...own }, ...others]);
+      } else await program.run(own.feeds, own.into);
+    } catch (error) {
+      this.session.pool.release(...Object.values(own.into));
+      throw error;
+    } finally {
+      this.session.pool.release(...lent);
+    }
     forOthers?.give(layer);
     return { y, saved };
   }

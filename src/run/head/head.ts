@@ -1,7 +1,7 @@
 /** @file Final norm and output head of positions: their logits, and what the head's matrix multiplies. */
 import { dimsOf, sizeAt } from "../../graph/shape.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
-import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
+import { type HostTensor, type Tensors, hostTensor } from "../../runtime/host-tensor.ts";
 import type { Amount } from "../arithmetic.ts";
 import type { BetweenBlocks } from "../blocks/forward-blocks.ts";
 import type { Session } from "../session.ts";
@@ -46,18 +46,32 @@ export class Head {
     const { pool, model, compute } = this.#session;
     const own = compute.many ? amount : "any";
     if (own === "many") await this.#session.prepareMany();
-    if (this.#programs.wayOf("logits", own).isSliced) {
-      const logits = pool.acquire("float32", [sizeAt(hidden.shape, 0), model.numOutputs]);
-      await this.#vocabulary.logits(hidden, logits.data);
-      return logits;
-    }
-    const { program, made } = await this.#programs.get("logits", own);
-    const weights = await this.#programs.weights(made);
     const logits = pool.acquire("float32", [sizeAt(hidden.shape, 0), model.numOutputs]);
+    try {
+      if (this.#programs.wayOf("logits", own).isSliced) await this.#vocabulary.logits(hidden, logits.data);
+      else await this.#run(["logits", own], { hidden }, rows, { logits });
+      return logits;
+    } catch (error) {
+      pool.release(logits);
+      throw error;
+    }
+  }
+
+  /** Runs a program on positions of the given rows of the pass. */
+  async #run(
+    kind: Parameters<HeadPrograms["get"]>,
+    feeds: Tensors,
+    rows: Int32Array | null,
+    into: Tensors,
+  ): Promise<void> {
+    const { program, made } = await this.#programs.get(...kind);
+    const weights = await this.#programs.weights(made);
     const ofPositions = this.#programs.ofPositions(made, rows);
-    await program.run({ hidden, ...weights, ...ofPositions }, { logits });
-    pool.release(...Object.values(ofPositions));
-    return logits;
+    try {
+      await program.run({ ...feeds, ...weights, ...ofPositions }, into);
+    } finally {
+      this.#session.pool.release(...Object.values(ofPositions));
+    }
   }
 
   /**
@@ -71,9 +85,11 @@ export class Head {
     amount: Amount = "any",
   ): Promise<HostTensor<"float32">> {
     const hidden = gatherPositions(x, positions, this.#session.pool);
-    const logits = await this.logits(hidden, rowsOf(x, positions, firstRow), amount);
-    this.#session.pool.release(hidden);
-    return logits;
+    try {
+      return await this.logits(hidden, rowsOf(x, positions, firstRow), amount);
+    } finally {
+      this.#session.pool.release(hidden);
+    }
   }
 
   /** Width of the logits. */
@@ -89,8 +105,11 @@ export class Head {
     read: (logits: Float32Array) => void,
   ): Promise<void> {
     const logits = await this.logitsAt(x, positions, firstRow);
-    read(logits.data);
-    this.#session.pool.release(logits);
+    try {
+      read(logits.data);
+    } finally {
+      this.#session.pool.release(logits);
+    }
   }
 
   /** Lets `read` see x [B, T, D] after the final norm, as the head's matrix multiplies it, during the call alone. */
@@ -101,14 +120,14 @@ export class Head {
   ): Promise<void> {
     const { pool } = this.#session;
     const [numRows, length, width] = dimsOf(x.shape, 3);
-    const { program, made } = await this.#programs.get("normed");
-    const weights = await this.#programs.weights(made);
     const hidden = hostTensor("float32", [numRows * length, width], x.data);
     const normed = pool.acquire("float32", hidden.shape);
     const positions = Int32Array.from({ length: numRows * length }, (_, i) => i);
-    const own = this.#programs.ofPositions(made, rowsOf(x, positions, firstRow));
-    await program.run({ hidden, ...weights, ...own }, { normed });
-    read(normed.data);
-    pool.release(normed, ...Object.values(own));
+    try {
+      await this.#run(["normed"], { hidden }, rowsOf(x, positions, firstRow), { normed });
+      read(normed.data);
+    } finally {
+      pool.release(normed);
+    }
   }
 }

@@ -83,11 +83,14 @@ export class VocabularyHead {
       const { from, rows } = slice;
       const count = sizeAt(rows.shape, 0);
       const logits = this.#session.pool.acquire("float32", [numRows, count]);
-      await run({ hidden }, { logits });
-      for (let row = 0; row < numRows; row++) {
-        into.set(logits.data.subarray(row * count, (row + 1) * count), row * numOutputs + from);
+      try {
+        await run({ hidden }, { logits });
+        for (let row = 0; row < numRows; row++) {
+          into.set(logits.data.subarray(row * count, (row + 1) * count), row * numOutputs + from);
+        }
+      } finally {
+        this.#session.pool.release(logits);
       }
-      this.#session.pool.release(logits);
     }
   }
 

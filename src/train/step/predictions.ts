@@ -1,9 +1,7 @@
 /** @file The likeliest tokens or classes beside what they should be. */
-import { sizeAt } from "../../graph/shape.ts";
 import type { LabelledPositions } from "../../run/head/head-positions.ts";
 import type { Head } from "../../run/head/head.ts";
 import { likeliest } from "../../run/head/likeliest.ts";
-import type { Session } from "../../run/session.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
 /** Logits of so many positions exist at a time. */
@@ -11,7 +9,6 @@ export const PREDICTED_CHUNK = 256;
 
 /** Where logits are read: those of x [B, T, D] by a head. */
 export interface ReadLogits {
-  readonly session: Session;
   readonly head: Head;
   readonly x: HostTensor<"float32">;
 }
@@ -24,17 +21,17 @@ export interface Predictions {
 
 /** Visits the logits [V] of positions one after another, with the number of each; they are lent. */
 export async function eachLogits(
-  { session, head, x }: ReadLogits,
+  { head, x }: ReadLogits,
   indexes: Int32Array,
   visit: (logits: Float32Array, at: number) => void,
 ): Promise<void> {
+  const { numOutputs } = head;
   for (let from = 0; from < indexes.length; from += PREDICTED_CHUNK) {
     const chunk = indexes.subarray(from, from + PREDICTED_CHUNK);
-    const logits = await head.logitsAt(x, chunk);
-    const numOutputs = sizeAt(logits.shape, 1);
-    for (let row = 0; row < chunk.length; row++)
-      visit(logits.data.subarray(row * numOutputs, (row + 1) * numOutputs), from + row);
-    session.pool.release(logits);
+    await head.withLogitsAt(x, chunk, 0, (logits) => {
+      for (let row = 0; row < chunk.length; row++)
+        visit(logits.subarray(row * numOutputs, (row + 1) * numOutputs), from + row);
+    });
   }
 }
 

@@ -60,7 +60,7 @@ async function logProbsBy(
   const labelled = labelledPositions(batch);
   await pass.run(batch.input, factsOf(batch), async (x) => {
     await pass.labelHead.logProbs(x, labelled, logProbs);
-    await counts?.collect({ session: pass.session, head: pass.head, x }, labelled, batch.weights);
+    await counts?.collect({ head: pass.head, x }, labelled, batch.weights);
   });
   return logProbs;
 }
