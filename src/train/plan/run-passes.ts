@@ -17,7 +17,7 @@ import type { PassPlace, PassShape } from "./passes/planned-place.ts";
 import { PlannedPool } from "./passes/planned-pool.ts";
 import { PlannedPrograms } from "./passes/planned-programs.ts";
 import type { ActivationForm } from "../activations/keeping.ts";
-import { evaluationShapes, microBatchShape, stepShapes, tokensOf } from "./run-shapes.ts";
+import { type CountedShape, evaluationShapes, microBatchShape, stepShapes, tokensOf } from "./run-shapes.ts";
 
 /** What decides the passes of a run. */
 export interface PassesRequest {
@@ -108,36 +108,18 @@ export function* walkPasses(
   const reference = referenceIn(inLanes);
   const { shapes, meanTokens, meanMicroBatches } = stepShapes(plan, request.totalSteps, request.packing);
   const hasMismatched = objective.needs.includes("mismatched");
-  // Gradients of a second micro-batch are written beside those of the first.
-  const numMicro = Math.min(2, plan.microBatches(0).length);
-  const compare = (shape: PassShape): void => {
-    if (hasMismatched) score(shape, { predicts: false });
-    reference?.score(shape);
-    if (!objective.isSeparable) steps.score(shape);
-  };
   // What came before is no step's work.
   programs.takeWork();
-  const numPasses = request.totalSteps * plan.microBatches(0).length;
-  const works = new Map(shapes.map((shape) => [shape, { work: NO_WORK, numMicroBatches: 0 }]));
-  let moved: ReadonlySet<Parameter> = steps.reached;
-  for (const [i, dropped] of droppedBranches(request, numPasses).entries()) {
-    if (i === numPasses) moved = new Set(steps.reached);
-    for (const shape of i === 0 ? shapes : shapesOfDraw(i, shapes)) {
-      steps.beginStep();
-      for (let micro = 0; micro < numMicro; micro++) {
-        compare(shape);
-        steps.accumulate(shape, keeping, dropped);
-        yield;
-      }
-      const known = works.get(shape)!;
-      known.work = addWork(known.work, programs.takeWork());
-      known.numMicroBatches += numMicro;
-    }
-  }
-  const work = [...works].reduce(
-    (sum, [{ count }, known]) => addWork(sum, scaleWork(known.work, count / known.numMicroBatches)),
-    NO_WORK,
-  );
+  const { work, moved } = yield* walkSteps(request, shapes, {
+    steps,
+    programs,
+    runMicroBatch: (shape, dropped) => {
+      if (hasMismatched) score(shape, { predicts: false });
+      reference?.score(shape);
+      if (!objective.isSeparable) steps.score(shape);
+      steps.accumulate(shape, keeping, dropped);
+    },
+  });
   const tokens = shapes.reduce((sum, shape) => sum + tokensOf(shape) * shape.count, 0);
   const passes = 2 + Number(reference !== null) + Number(!objective.isSeparable) + 2 * Number(hasMismatched);
   const laneBytes = inLanes.pool.residentBytes;
@@ -151,6 +133,48 @@ export function* walkPasses(
     stepWork: scaleWork(work, meanTokens / tokens),
     stepWalks: passes * meanMicroBatches,
   };
+}
+
+/** What runs the micro-batches of a step; `dropped`: branches, by block, that the backward pass leaves out. */
+interface StepWalk {
+  readonly steps: PlannedPass;
+  readonly programs: PlannedPrograms;
+  readonly runMicroBatch: (shape: PassShape, dropped: readonly (readonly string[])[]) => void;
+}
+
+/**
+ * Walks through steps of every size, with each draw of the branches that are left out. Returns the work of all micro-batches of
+ * `shapes`, as often as each comes, and what gets a gradient in one of them.
+ */
+function* walkSteps(
+  request: PassesRequest,
+  shapes: readonly CountedShape[],
+  { steps, programs, runMicroBatch }: StepWalk,
+): Generator<void, { readonly work: Work; readonly moved: ReadonlySet<Parameter> }, void> {
+  const numMicroBatches = request.plan.microBatches(0).length;
+  // Gradients of a second micro-batch are written beside those of the first.
+  const numMicro = Math.min(2, numMicroBatches);
+  const numPasses = request.totalSteps * numMicroBatches;
+  const works = new Map(shapes.map((shape) => [shape, { work: NO_WORK, numMicroBatches: 0 }]));
+  let moved: ReadonlySet<Parameter> = steps.reached;
+  for (const [i, dropped] of droppedBranches(request, numPasses).entries()) {
+    if (i === numPasses) moved = new Set(steps.reached);
+    for (const shape of i === 0 ? shapes : shapesOfDraw(i, shapes)) {
+      steps.beginStep();
+      for (let micro = 0; micro < numMicro; micro++) {
+        runMicroBatch(shape, dropped);
+        yield;
+      }
+      const known = works.get(shape)!;
+      known.work = addWork(known.work, programs.takeWork());
+      known.numMicroBatches += numMicro;
+    }
+  }
+  const work = [...works].reduce(
+    (sum, [{ count }, known]) => addWork(sum, scaleWork(known.work, count / known.numMicroBatches)),
+    NO_WORK,
+  );
+  return { work, moved };
 }
 
 /** Sizes that are looked at with the i-th draw: the largest, which decides the peak, and one of the others in turn. */

@@ -18,7 +18,7 @@ const NUM_LARGEST = 24;
 const NUM_OTHERS = 40;
 
 /** Micro-batches of one size. */
-interface CountedShape extends PassShape {
+export interface CountedShape extends PassShape {
   readonly count: number;
 }
 
