@@ -75,9 +75,11 @@ export class LabelHead {
     const { pool } = this.#session;
     if (this.#programs.wayOf("loss").isSliced) {
       const positions = this.#gatherLabelled(x, labelled);
-      await this.#vocabulary.logProbs(positions, into);
-      for (const { hidden } of positions) pool.release(hidden);
-      return;
+      try {
+        return await this.#vocabulary.logProbs(positions, into);
+      } finally {
+        for (const { hidden } of positions) pool.release(hidden);
+      }
     }
     const { program, made } = await this.#programs.get("loss");
     const weights = await this.#programs.weights(made);
@@ -86,9 +88,12 @@ export class LabelHead {
       await this.#betweenBlocks?.();
       const { feeds, lent } = this.#feeds(x, chunk, index, made);
       const loss = pool.acquire("float32", [chunk.indexes.length, 1]);
-      await program.run({ ...feeds, ...weights }, { loss });
-      negate(loss.data, into, index * length);
-      pool.release(...lent, loss);
+      try {
+        await program.run({ ...feeds, ...weights }, { loss });
+        negate(loss.data, into, index * length);
+      } finally {
+        pool.release(...lent, loss);
+      }
     }
   }
 

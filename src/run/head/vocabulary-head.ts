@@ -97,13 +97,17 @@ export class VocabularyHead {
   /** Writes the log-probability of each label, of some positions after others. */
   async logProbs(positions: readonly LabelledRows[], into: Float32Array): Promise<void> {
     const sums = positions.map((rows) => this.#begin(rows, null));
-    for await (const { run, slice } of this.#slices("log-sum")) {
-      for (const each of sums) {
-        await run({ hidden: each.rows.hidden }, { logSum: each.part });
-        addSlice(each, slice);
+    try {
+      for await (const { run, slice } of this.#slices("log-sum")) {
+        for (const each of sums) {
+          await run({ hidden: each.rows.hidden }, { logSum: each.part });
+          addSlice(each, slice);
+        }
       }
+      await this.#finish("label", sums, into);
+    } finally {
+      this.#release(sums);
     }
-    await this.#finish("label", sums, into);
   }
 
   /**
@@ -122,15 +126,23 @@ export class VocabularyHead {
       first = end;
       return begun;
     });
-    for await (const { run, slice } of this.#slices("log-sum-gradient")) {
-      for (const each of sums) {
-        const { seed, part: dHidden } = each.gradient!;
-        await run({ hidden: each.rows.hidden, seed }, { logSum: each.part, dHidden });
-        addSlice(each, slice);
+    const gradients = sums.map(({ gradient }) => gradient!.sum);
+    try {
+      for await (const { run, slice } of this.#slices("log-sum-gradient")) {
+        for (const each of sums) {
+          const { seed, part: dHidden } = each.gradient!;
+          await run({ hidden: each.rows.hidden, seed }, { logSum: each.part, dHidden });
+          addSlice(each, slice);
+        }
       }
+      await this.#finish("label-gradient", sums, into);
+      return gradients;
+    } catch (error) {
+      this.#session.pool.release(...gradients);
+      throw error;
+    } finally {
+      this.#release(sums);
     }
-    await this.#finish("label-gradient", sums, into);
-    return sums.map(({ gradient }) => gradient!.sum);
   }
 
   #begin(rows: LabelledRows, derivatives: Float32Array | null): Sums {
@@ -148,9 +160,15 @@ export class VocabularyHead {
     return { ...begun, gradient };
   }
 
-  /** The logits of the labels, and their part of the gradient; gives back all but the gradient. */
+  /** Gives back all but the gradients. */
+  #release(sums: readonly Sums[]): void {
+    for (const { part, labelRows, gradient } of sums) {
+      this.#session.pool.release(part, labelRows, ...(gradient ? [gradient.seed, gradient.part] : []));
+    }
+  }
+
+  /** Writes the log-probability of each label, and adds its part to the gradient. */
   async #finish(kind: VocabularyProgramKind, sums: readonly Sums[], into: Float32Array): Promise<void> {
-    const { pool } = this.#session;
     const { program, made } = await this.#program(kind);
     const norm = await this.#readNorm(made.part);
     const biases = await this.#readBiases(made);
@@ -166,11 +184,9 @@ export class VocabularyHead {
         await program.run({ ...feeds, seed }, { logit: part, dHidden });
         // The gradient that flows in is that of -L.
         for (let i = 0; i < sum.data.length; i++) sum.data[i]! -= dHidden.data[i]!;
-        pool.release(seed, dHidden);
       }
       for (let i = 0; i < labels.length; i++) into[first + i] = part.data[i]! - logSum[i]!;
       first += labels.length;
-      pool.release(part, labelRows);
     }
   }
 
