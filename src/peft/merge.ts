@@ -13,12 +13,13 @@ import { type HostTensor, hostTensor, zeros } from "../runtime/host-tensor.ts";
 import { madeOnce, releaseMade } from "../runtime/made-once.ts";
 import { type Adapter, AN_ADAPTER } from "./attach.ts";
 import type { AdaptedSite } from "./layout.ts";
-import { type MergePlace, buildMerge, compileMerge } from "./merge-program.ts";
+import { type MergePlace, compileMerge } from "./merge-program.ts";
 import { makesModel } from "./method.ts";
 import { requireOwnBase } from "./own-base.ts";
 import { feedSite } from "./sites/site-inputs.ts";
 import { trainedRowsIn } from "./trained-base/token-rows.ts";
 import { type TrainedRows, putRows } from "./trained-base/trained-rows.ts";
+import { whyNotMerged } from "./why-not-merged.ts";
 
 const ARGUMENTS = lazily(() => z.strictObject({ engine: AN_ENGINE, base: A_BASE, adapter: AN_ADAPTER }));
 
@@ -36,21 +37,11 @@ export class Merger {
   /** @throws UsageError "usage/adapter" when the method's result is not a change of weights. */
   constructor(engine: Engine, base: BaseModel, adapter: Adapter) {
     checkArguments("mergeAdapter", ARGUMENTS, { engine, base, adapter });
-    const { method } = adapter;
-    if (method.kind === "adapter" && method.merge === "not-mergeable") {
-      throw new UsageError(
-        "usage/adapter",
-        `Cannot merge an adapter of method "${method.name}": its result is not a change of the weights`,
-        { hint: "Use the adapter together with its base model." },
-      );
-    }
-    const residual = [...adapter.sites.values()].find(({ spec }) => spec.kind === "residual");
-    if (residual) {
-      throw new UsageError(
-        "usage/adapter",
-        `Cannot merge an adapter on "${residual.path}": it changes the residual stream, which has no weight`,
-        { hint: "Use the adapter together with its base model." },
-      );
+    const reason = whyNotMerged(adapter);
+    if (reason !== null) {
+      throw new UsageError("usage/adapter", `Cannot merge ${reason}`, {
+        hint: "Use the adapter together with its base model.",
+      });
     }
     this.#engine = engine;
     this.#base = base;
@@ -58,7 +49,6 @@ export class Merger {
     this.#rows = new Map(
       trainedRowsIn(adapter.parameters).map((each) => [`${each.rows.readers[0]}.weight`, each]),
     );
-    refuseNewBiases(adapter);
     for (const site of adapter.sites.values()) {
       for (const [path, spec] of projectionsOf(site, adapter)) {
         this.#places.set(`${path}.weight`, { site, part: "weight", spec });
@@ -169,20 +159,4 @@ export async function mergeAdapter(
     await merger.release();
   }
   return merged;
-}
-
-/** Refuses an adapter that gives a bias to a module that has none: the merged model could not hold it. */
-function refuseNewBiases({ method, sites }: Adapter): void {
-  const seen = new Set<string>();
-  for (const site of sites.values()) {
-    const key = JSON.stringify([site.spec, site.options]);
-    if (site.spec.bias || seen.has(key)) continue;
-    seen.add(key);
-    if (site.spec.kind === "stack" || !buildMerge(method, site, site.spec)?.merged.bias) continue;
-    throw new UsageError(
-      "usage/adapter",
-      `Cannot merge an adapter on "${site.path}": it adds a bias, and the module has none`,
-      { hint: "Use the adapter together with its base model." },
-    );
-  }
 }

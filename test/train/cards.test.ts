@@ -94,6 +94,28 @@ describe("the card of a run", () => {
     }
   });
 
+  test("says nothing of merging where what is trained cannot be merged", async () => {
+    const events = await trained("residual", {
+      method: "road",
+      rank: undefined,
+      pairs: "lower",
+      targetModules: ["residual"],
+      layers: [1],
+      positions: "prompt-end",
+      dropout: undefined,
+    });
+    const notes = events.flatMap((event) => (event.event === "note" ? [event.message] : []));
+    const reason =
+      /^only graft can read adapters of road: graft merge cannot merge an adapter on ".*": it changes the residual stream, which has no weight\.$/;
+    assert.ok(
+      notes.some((note) => reason.test(note)),
+      notes.join("\n"),
+    );
+    const { text } = cardIn(`${folder}/residual`);
+    assert.match(text, /PEFT does not support its settings\. It cannot be merged into its base\.\n/);
+    assert.doesNotMatch(text, /graft merge/);
+  });
+
   test("says that graft alone reads single experts of which no file has one by itself", async () => {
     const model = await writeTinyModel(`${folder}/gpt_oss`, { modelType: "gpt_oss" });
     const readers: [string, Readonly<Record<string, unknown>>][] = [

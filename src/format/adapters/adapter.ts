@@ -14,6 +14,7 @@ import { type Adapter, AN_ADAPTER } from "../../peft/attach.ts";
 import { placesOf } from "../../peft/layout.ts";
 import type { FileSite } from "../../peft/contract/adapter-file.ts";
 import { configFileOf, programThatReads } from "../../peft/method.ts";
+import { whyNotMerged } from "../../peft/why-not-merged.ts";
 import { savedModules, trainedTensors } from "../../peft/trained-base/trained-tensors.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import { withModulesOfPeft } from "./adapter-base.ts";
@@ -117,6 +118,7 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     metadata,
     ties: [...base.model.ties].map(([head, table]) => [moduleInFile(head, base), moduleInFile(table, base)]),
     readBy: programThatReadsAdapter(adapter) ?? "graft",
+    isMergeable: whyNotMerged(adapter) === null,
     autoClasses: autoClassesOf(base.model),
     provenance,
     roundedTo: base.roundedTo,

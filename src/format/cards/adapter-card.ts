@@ -9,6 +9,8 @@ import { type Provenance, type ModelCard, UNKNOWN_PROVENANCE } from "./model-car
 export interface AdapterCardOptions {
   /** PEFT too, unless it is said otherwise. */
   readonly readBy?: "peft" | "graft";
+  /** Whether it can be merged into its base; it can, unless it is said otherwise. */
+  readonly isMergeable?: boolean;
   /** Which auto classes load its model; absent: those of most families. */
   readonly autoClasses?: AutoClassesOf | undefined;
   /** How it was made. */
@@ -22,6 +24,7 @@ export function adapterCard(
   config: JsonObject,
   {
     readBy: form = "peft",
+    isMergeable = true,
     autoClasses,
     provenance = UNKNOWN_PROVENANCE,
     roundedTo = null,
@@ -38,7 +41,9 @@ export function adapterCard(
   const { found: loader, written } = autoClasses ?? { found: usual, written: usual };
   const readBy = loader === null ? "graft" : form;
   const why = loader === null && task ? noClassFor(task) : "PEFT does not support its settings";
-  const merged = "For other programs, `graft merge` writes base and adapter as an ordinary model.";
+  const merged = isMergeable
+    ? "For other programs, `graft merge` writes base and adapter as an ordinary model."
+    : "It cannot be merged into its base.";
   return {
     title: `${type} adapter for ${baseName ?? "an unknown model"}`,
     baseName,
@@ -51,7 +56,7 @@ export function adapterCard(
         : `Made with graft; only graft can read this folder: ${why}.${written === null ? "" : ` ${merged}`}`,
       "",
       "```sh",
-      ...graftLines(task, shellWord(baseName ?? "BASE"), roundedTo),
+      ...graftLines(task, shellWord(baseName ?? "BASE"), { roundedTo, isMergeable }),
       "```",
       ...(roundedTo === null
         ? []
@@ -64,11 +69,17 @@ export function adapterCard(
   };
 }
 
-function graftLines(task: TaskFacts | null, base: string, roundedTo: string | null): string[] {
+function graftLines(
+  task: TaskFacts | null,
+  base: string,
+  { roundedTo, isMergeable }: Required<Pick<AdapterCardOptions, "roundedTo" | "isMergeable">>,
+): string[] {
   const rounded = roundedTo === null ? "" : ` --base ${roundedTo}`;
-  const merge = `graft merge --model ${base} --adapter FOLDER --output merged`;
-  if (task?.writesText) return [`graft chat --model ${base}${rounded} --adapter FOLDER`, merge];
-  return [`graft eval --model ${base}${rounded} --adapter FOLDER --data DATA`, merge];
+  const model = `--model ${base}${rounded} --adapter FOLDER`;
+  return [
+    task?.writesText ? `graft chat ${model}` : `graft eval ${model} --data DATA`,
+    ...(isMergeable ? [`graft merge --model ${base} --adapter FOLDER --output merged`] : []),
+  ];
 }
 
 function pythonLines(loader: string, base: string): string[] {

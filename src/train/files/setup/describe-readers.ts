@@ -5,6 +5,7 @@ import { type PeftTakes, TAKES_ANY } from "../../../models/config/checkpoint-rul
 import { MODEL_TASKS, noClassFor } from "../../../models/model-tasks.ts";
 import { lastNames } from "../../../models/module-path.ts";
 import type { Adapter } from "../../../peft/attach.ts";
+import { whyNotMerged } from "../../../peft/why-not-merged.ts";
 
 /** Says where graft alone reads what is trained, and what other programs read instead; nothing where they read it. */
 export function describeReaders(adapter: Adapter): string[] {
@@ -13,13 +14,21 @@ export function describeReaders(adapter: Adapter): string[] {
   const { found, written } = autoClassesOf(model);
   const loader = program === null ? written : found;
   if (loader === null) {
-    const merging = written === null ? "" : " graft merge turns them into models for other programs.";
+    const merging = written === null ? "" : ` ${describeMerging(adapter)}`;
     const results = program === null ? "models" : `adapters of ${method.name}`;
     return [`only graft can read such ${results}: ${noClassFor(MODEL_TASKS[model.task])}.${merging}`];
   }
   if (program !== "graft") return [];
-  const note = `only graft can read adapters of ${method.name}: graft merge turns them into models for other programs.`;
+  const note = `only graft can read adapters of ${method.name}: ${describeMerging(adapter)}`;
   return [[note, ...describeRouters(adapter)].join(" ")];
+}
+
+/** Says what other programs read in the place of an adapter; what cannot be merged they read not at all. */
+function describeMerging(adapter: Adapter): string {
+  const reason = whyNotMerged(adapter);
+  return reason === null
+    ? "graft merge turns them into models for other programs."
+    : `graft merge cannot merge ${reason}.`;
 }
 
 /** Says what PEFT reads on modules on which it has LoRA by their weight alone, where nothing else keeps it from the adapter. */
