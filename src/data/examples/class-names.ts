@@ -17,11 +17,11 @@ export function inferClassNames(labels: ReadonlySet<string | number>): readonly 
     throw unclear(
       `labels are ${JSON.stringify(names[0])} and ${JSON.stringify(numbers[0])}`,
       "names or numbers, not both",
-      "Write all labels as names, or all as numbers without quotes; or name the classes with --classes.",
+      "Write all labels as names, or all as numbers without quotes; or train with --classes, which names the classes.",
     );
   }
   if (labels.size === 0) {
-    const hint = `${columnsHint([JUDGED_KEYS])} Or name the classes with --classes.`;
+    const hint = `${columnsHint([JUDGED_KEYS])} Or train with --classes, which names the classes.`;
     throw unclear("no row has one", `rows of ${JUDGED_KEYS.keys}`, hint);
   }
   if (labels.size === 1) throw unclear("one label", "at least two");
@@ -32,7 +32,7 @@ export function inferClassNames(labels: ReadonlySet<string | number>): readonly 
   const wrong = numbers.find((label) => !Number.isSafeInteger(label) || label < 0);
   if (wrong !== undefined) {
     const hint =
-      "Name the classes with --classes. To train on numbers that are not classes, use --objective regression.";
+      "Train with --classes, which names the classes. To train on numbers that are not classes, use --objective regression.";
     throw unclear(`a label is ${JSON.stringify(wrong)}`, "whole numbers from 0", hint);
   }
   const count = numbers.reduce((most, label) => Math.max(most, label), 0) + 1;
@@ -57,7 +57,7 @@ function isText(label: string | number): label is string {
 function unclear(
   found: string,
   expected: string,
-  hint = "Name the classes with --classes, or give their number with --num-classes.",
+  hint = "Train with --classes, which names the classes, or with --num-classes, which counts them.",
 ): UsageError {
   return new UsageError(
     "usage/data",
