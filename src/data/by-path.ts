@@ -146,7 +146,11 @@ export async function readLabelSet(
   for (const name of names) {
     const files = typeof name === "string" ? findDataFiles(name).train : [contentOfRows(name)];
     for (const file of files)
-      await readLabels(typeof file === "string" ? await openContent(file) : file, columns, labels);
+      await readLabels(
+        typeof file === "string" ? await openContent(file, { orFolder: true }) : file,
+        columns,
+        labels,
+      );
   }
   return labels;
 }

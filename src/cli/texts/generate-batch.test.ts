@@ -128,6 +128,16 @@ describe("generate --prompts", () => {
     assert.equal(existsSync(output), false);
   });
 
+  test("a folder of prompts is refused, and not asked for", async () => {
+    for (const [given, found, hint] of [
+      [folder, "it is a folder", "Give one of the files in it."],
+      [join(folder, "none.jsonl"), "no such file", "Check the path."],
+    ] as const) {
+      const { stderr } = await generate("--prompts", given);
+      assert.match(stderr, new RegExp(`${found}, expected a file \\([^)]*\\)\nhint: ${hint}`));
+    }
+  });
+
   test("ids of 64 bits come back as they were written", async () => {
     const path = writePrompts(
       "ids.jsonl",

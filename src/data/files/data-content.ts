@@ -34,14 +34,23 @@ export interface DataContent {
 /** Is told how many rows are done, of how many where that is known. */
 export type OnRows = (numRows: number, totalRows: number | null) => void;
 
-/** Reads a file and takes its compression off. @throws FormatError "format/file", UsageError "usage/data" for an unknown kind */
-export async function openContent(path: string): Promise<DataContent> {
+/**
+ * Reads a file and takes its compression off. `orFolder`: the caller takes folders too, as messages then say.
+ * @throws FormatError "format/file", UsageError "usage/data" for an unknown kind
+ */
+export async function openContent(path: string, { orFolder = false } = {}): Promise<DataContent> {
   let bytes: Uint8Array;
   try {
     bytes = await disk().readFile(path);
   } catch (cause) {
     if (systemCode(cause) === "ERR_FS_FILE_TOO_LARGE") throw tooLarge(path, cause);
-    throw unreadable(path, describeFileProblem(cause), hintForPath(path), cause);
+    const expected = orFolder ? `${A_FILE} or a folder` : A_FILE;
+    throw unreadable(
+      path,
+      `${describeFileProblem(cause)}, expected ${expected}`,
+      hintFor(path, cause),
+      cause,
+    );
   }
   const kind = requireKind(path);
   const compression = compressionOf(path);
@@ -52,7 +61,8 @@ export async function openContent(path: string): Promise<DataContent> {
   } catch (cause) {
     if (cause instanceof ExpandsTooFar) throw expandsTooFar(path, cause);
     const found = cause instanceof Error ? cause.message : String(cause);
-    throw unreadable(path, found, "Check that the file was copied completely.", cause);
+    const hint = "Check that the file was copied completely, and is compressed as its name says.";
+    throw unreadable(path, `${found}, expected ${A_FILE}`, hint, cause);
   }
 }
 
@@ -61,20 +71,19 @@ export function hashBytes(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** What to do where there is no file of this path. */
-function hintForPath(path: string): string {
+/** What to do where a path cannot be read as a file. */
+function hintFor(path: string, cause: unknown): string {
+  if (systemCode(cause) === "EISDIR") return "Give one of the files in it.";
   if (/^[a-z][a-z\d+]+:\/\//i.test(path)) return "Data is read from this machine: download the file first.";
   if (/\s/.test(path) && findFileKind(path) === null)
     return "Check the path. To train on the text itself, put it into a .txt file, or pass it as a row, { text }.";
   return "Check the path.";
 }
 
+const A_FILE = `a file (${DATA_ENDINGS.join(", ")}; also ${COMPRESSED_ENDINGS.join(", ")})`;
+
 function unreadable(path: string, found: string, hint: string, cause: unknown): FormatError {
-  const expected = `expected a file (${DATA_ENDINGS.join(", ")}; also ${COMPRESSED_ENDINGS.join(", ")}) or a folder`;
-  return new FormatError("format/file", `Cannot read data set "${path}": ${found}, ${expected}`, {
-    hint,
-    cause,
-  });
+  return new FormatError("format/file", `Cannot read data set "${path}": ${found}`, { hint, cause });
 }
 
 /** Told from a damaged file, which would have to be copied again. */

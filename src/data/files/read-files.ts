@@ -55,7 +55,7 @@ export async function readFiles<K extends DataKindName>(
   const examples: DataUnits[K][] = [];
   const counts: RowCounts[] = [];
   for (const file of files) {
-    const content = typeof file === "string" ? await openContent(file) : file;
+    const content = typeof file === "string" ? await openContent(file, { orFolder: true }) : file;
     if (typeof file === "string") options.onFile?.(file, content.sha256);
     counts.push(await readOne(content, options, (unit) => void examples.push(unit)));
   }
