@@ -23,7 +23,7 @@ import {
 import { type DataReport, reportOn, type RowCounts } from "./reports/data-report.ts";
 import { type Example, type ExampleHooks, makeExample, TRAIN_ON } from "./examples/example.ts";
 import { Faults } from "./reports/faults.ts";
-import { DATA_ENDINGS, findFileKind, isPlainText } from "./formats/file-kinds.ts";
+import { FILE_KINDS, findFileKind, isPlainText } from "./formats/file-kinds.ts";
 import type { ParsedRow, ParseOptions } from "./formats/parsed-row.ts";
 
 const OVERLONG = ["truncate", "drop", "error"] as const;
@@ -221,9 +221,11 @@ export function readExamples<K extends DataKindName = "text">(
   if (kind !== null && isPlainText(kind)) reader.addText(text, path);
   else if (kind?.parse) for (const row of kind.parse(text, path, rowParsing(options))) reader.addRow(row);
   else {
+    const readable = FILE_KINDS.filter((each) => each.parse !== null || isPlainText(each));
+    const endings = readable.flatMap((each) => each.endings);
     throw new UsageError(
       "usage/data",
-      `Cannot read data set "${path}" as text: its name has another ending, expected a name that ends in ${DATA_ENDINGS.filter((end) => findFileKind(end)?.parse).join(", ")}`,
+      `Cannot read data set "${path}" as text: its name has another ending, expected a name that ends in ${endings.join(", ")}`,
       { hint: "Give it the ending of its format." },
     );
   }

@@ -145,5 +145,8 @@ describe("graft/core", () => {
       code: "format/json",
       message: /rows\.jsonl:1/,
     });
+    assert.throws(() => core.readExamples("", "rows.parquet", options), {
+      message: /expected a name that ends in \.jsonl, .*\.tsv, \.txt, \.md, \.markdown$/,
+    });
   });
 });

@@ -150,9 +150,15 @@ function faultOf(
 ): ParsedRow {
   const cells = (error?.["record"] ?? []) as readonly string[];
   const line = typeof error?.["lines"] === "number" ? lineOf(error["lines"], cells) : 1;
-  const found = error?.message ?? "it cannot be read";
-  const fault = new FormatError("format/file", `Cannot parse row: ${found.replace(/ on line \d+$/, "")}`, {
-    hint: "Give the row as many cells as the header.",
+  const message = error?.message.replace(/ on line \d+$/, "") ?? "it cannot be read";
+  const [, numWanted, numCells] = (/ (\d+), got (\d+)$/.exec(message) ?? []).map(Number);
+  // In words, for rows with the same fault are told together, whatever its numbers.
+  const found =
+    numWanted === undefined || numCells === undefined
+      ? message
+      : `too ${numCells > numWanted ? "many" : "few"} cells: ${numCells}, expected ${numWanted}`;
+  const fault = new FormatError("format/file", `Cannot parse row: ${found}`, {
+    hint: "Give every row as many cells as the first line has.",
   });
   return { fault, source: { file, line } };
 }
