@@ -64,7 +64,7 @@ export const CODES = {
   "engine/grammar": ["usage", "No token of the model fits the grammar of a text."],
   "train/no-movement": [
     "failed",
-    "No trainable parameter changed in the first step, none has a gradient, or no step of an epoch has anything to train on.",
+    "No trainable parameter changed in the first step, none has a gradient, or the loss depends on no output of the model in any step of the first epoch.",
   ],
   "train/power": [
     "failed",
