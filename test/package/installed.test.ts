@@ -12,6 +12,7 @@ import { fileURLToPath } from "node:url";
 
 import * as core from "../../src/core.ts";
 import * as library from "../../src/index.ts";
+import { pageLinks } from "../docs/anchors.ts";
 import { PAGES, codeBlocks } from "../docs/code-blocks.ts";
 import { jsonLines, readJson } from "../files/read-json.ts";
 import { TAKES_ALL } from "../matrix/sampled.ts";
@@ -103,13 +104,26 @@ test("the package holds compiled files, types and documents, and neither tests n
   ]) {
     assert.ok(packed.includes(file), `${file} is missing`);
   }
-  const foreign = packed.filter(
-    (path) =>
-      !/^(bin\/(graft|own-imports)\.js|dist\/[\w/-]+(\.d\.ts|\.js)|docs\/[\w-]+\.(md|svg)|examples\/quickstart\/[\w-]+\.jsonl|(LICENSE|README\.md|CHANGELOG\.md|package\.json))$/.test(
-        path,
-      ),
-  );
+  const own = [
+    /^bin\/(graft|own-imports)\.js$/,
+    /^dist\/[\w/-]+(\.d\.ts|\.js)$/,
+    /^docs\/[\w-]+\.(md|svg)$/,
+    /^(examples\/quickstart\/[\w-]+\.jsonl|bench\/results\/[\w-]+\.json|experiments\/results\/[\w/.-]+\.svg|deploy\/[\w.@-]+)$/,
+    /^(LICENSE|[A-Z]+\.md|package\.json)$/,
+  ];
+  const foreign = packed.filter((path) => !own.some((form) => form.test(path)));
   assert.deepEqual(foreign, []);
+});
+
+test("what the documents link to is in the package", () => {
+  const pages = packed.filter((path) => path.endsWith(".md"));
+  const missing = pages.flatMap((page) =>
+    pageLinks(readFileSync(join(installed, page), "utf8"))
+      .map(({ target }) => join(dirname(page), target))
+      .filter((path) => !existsSync(join(installed, path)))
+      .map((path) => `${page}: ${path}`),
+  );
+  assert.deepEqual(missing, []);
 });
 
 test("the installed command shows its help and version", () => {
