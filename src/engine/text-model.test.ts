@@ -179,6 +179,25 @@ test("write() tells pieces that join to the text, which is that of the ids witho
   await model.close();
 });
 
+test("what onText throws or rejects with ends the text, and no other", async () => {
+  const model = await openTextModel(modelPath, { threads: 1 });
+  const prompt = model.encodePrompt("ab");
+  const pieces: string[] = [];
+  const fail = (piece: string): void => {
+    if (pieces.push(piece) === 3) throw new Error("nobody listens");
+  };
+  for (const onText of [fail, async (piece: string) => fail(piece)]) {
+    pieces.length = 0;
+    await assert.rejects(model.write(prompt, { maxNewTokens: 64 }, onText), /nobody listens/);
+    assert.equal(pieces.length, 3);
+  }
+  // Also where it is told of nothing more.
+  const late = async (): Promise<void> => Promise.reject(new Error("too late"));
+  await assert.rejects(model.write(prompt, { maxNewTokens: 1 }, late), /too late/);
+  assert.equal((await model.write(prompt, { maxNewTokens: 4 })).ids.length, 4);
+  await model.close();
+});
+
 test("settings of a text that mean nothing are refused by name, and what is left out of a draw is that of the flags", async () => {
   const model = await openTextModel(modelPath, { threads: 1 });
   const promptIds = model.encodePrompt("hello");

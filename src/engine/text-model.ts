@@ -9,6 +9,7 @@ import type { Message } from "../data/rows/messages.ts";
 import { encodeChat, encodePrompt } from "../data/chat/text-tools.ts";
 import { decodeAfter } from "../data/tokenizer/tokenizer.ts";
 import type { ReadAdapter } from "../format/adapters/read-adapter.ts";
+import { withListener } from "../runtime/listener.ts";
 import type { Completion } from "./generation/completion.ts";
 import type { GenerateRequest, Generator } from "./generation/generator.ts";
 import type { TextParts } from "./opening/model-parts.ts";
@@ -154,8 +155,8 @@ export class TextModel {
   }
 
   /**
-   * Writes text after a prompt; `onText` is told of each piece as it comes. Calls are answered one after another: all use
-   * one cache. @throws as `Generator.generate`
+   * Writes text after a prompt; `onText` is told of each piece as it comes; what it throws or rejects with ends
+   * the text. Calls are answered one after another: all use one cache. @throws as `Generator.generate`
    */
   async write(
     promptIds: readonly number[],
@@ -164,7 +165,7 @@ export class TextModel {
   ): Promise<WrittenText> {
     this.#requireOpen("generate text");
     checkArguments("write", ON_TEXT, { onText });
-    return await this.#inTurn(() => this.#writeNow(promptIds, request, onText));
+    return await withListener(onText, (tell) => this.#inTurn(() => this.#writeNow(promptIds, request, tell)));
   }
 
   async #inTurn<T>(work: () => Promise<T>): Promise<T> {

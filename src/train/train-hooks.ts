@@ -21,6 +21,7 @@ import type { MakeSampleWriter } from "./samples.ts";
 
 /** How a caller follows and stops a run. */
 export interface TrainHooks {
+  /** Is told of all that happens. Nothing waits for it until the end, where it is async; what it throws or rejects with ends the run. */
   readonly onEvent?: (event: TrainEvent) => void;
   /** Stops after the current step, with a checkpoint. */
   readonly signal?: AbortSignal;

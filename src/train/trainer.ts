@@ -5,6 +5,7 @@
 import { COMPUTES } from "../nn/computes.ts";
 import type { Session } from "../run/session.ts";
 import { createEngine } from "../runtime/create-engine.ts";
+import { withListener } from "../runtime/listener.ts";
 import type { VectorMemory } from "../runtime/memory/vector-memory.ts";
 import { parseByteSize } from "../messages/byte-size.ts";
 import type { Evaluation } from "./evaluate.ts";
@@ -51,11 +52,10 @@ export interface TrainResult extends DoneEvent {
  */
 export async function train(input: LooseTrainInput, hooks: TrainHooks = {}): Promise<TrainResult> {
   checkArguments("train", HOOKS, { hooks });
-  return await new Training(
-    parseTrainOptions(input, choicesOf(hooks)),
-    hooks.given ?? givenKeys(input),
-    hooks,
-  ).run();
+  const options = parseTrainOptions(input, choicesOf(hooks));
+  return await withListener(hooks.onEvent, (onEvent) =>
+    new Training(options, hooks.given ?? givenKeys(input), { ...hooks, onEvent }).run(),
+  );
 }
 
 function givenKeys(input: LooseTrainInput): ReadonlySet<string> {

@@ -14,12 +14,14 @@ import { Session } from "../../src/run/session.ts";
 import type { Residency } from "../../src/run/weights/weights.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import type { Engine } from "../../src/runtime/engine.ts";
+import type { TrainEvent } from "../../src/train/events.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import { fineTune } from "../../src/train/loop/fine-tune.ts";
 import type { FineTuneRequest } from "../../src/train/loop/fine-tune-request.ts";
 import { NO_STORE } from "../../src/train/loop/run-store.ts";
 import { unitsToBatch } from "../../src/train/step/micro-batch.ts";
 import { parseTrainOptions } from "../../src/train/settings/options.ts";
+import { train } from "../../src/train/trainer.ts";
 import { attachTo, perturb, randomExamples } from "../passes/model-passes.ts";
 import { TINY_CONFIGS } from "../tiny/configs.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
@@ -252,6 +254,27 @@ test("a run on a base that others use gives back the codes that it made of it, a
   await assert.rejects(run(`${folder}/codes-cut`, fail), /nobody listens/);
   assert.deepEqual([base.derived.keys(), numCompiled()], [[], 0]);
   await session.release();
+});
+
+test("an async hook that rejects ends the run, as one that throws does", async () => {
+  const model = await writeTinyModel(`${folder}/heard`);
+  const data = writeTinyChats(`${folder}/heard.jsonl`, 4);
+  for (const last of ["step", "done"]) {
+    const told: string[] = [];
+    const onEvent = async ({ event }: TrainEvent): Promise<void> => {
+      told.push(event);
+      if (event === last) throw new Error("nobody listens");
+    };
+    const output = `${folder}/heard-${last}`;
+    await assert.rejects(
+      train({ ...TINY_RUN, model, data, steps: 3, output }, { onEvent }),
+      /nobody listens/,
+    );
+    assert.deepEqual(
+      [told.at(-1), told.filter((event) => event === "step").length],
+      [last, last === "step" ? 1 : 3],
+    );
+  }
 });
 
 test("fineTune() without a store trains what train() writes", async () => {

@@ -20,6 +20,7 @@ import {
   lazily,
 } from "../../messages/arguments.ts";
 import { findMethod } from "../../peft/methods.ts";
+import { withListener } from "../../runtime/listener.ts";
 import type { TrainEvent } from "../events.ts";
 import { parseTrainOptions } from "../settings/options.ts";
 import type { TrainInput } from "../settings/train-input.ts";
@@ -240,16 +241,18 @@ async function trainUntil(
 ): Promise<void> {
   const stop = new AbortController();
   const signal = hooks.signal ? AbortSignal.any([hooks.signal, stop.signal]) : stop.signal;
-  const onEvent = (event: TrainEvent): void => {
-    if (isEnough(event)) stop.abort();
-    hooks.onEvent?.(event);
-  };
-  try {
-    await train(input, { ...hooks, signal, onEvent });
-  } catch (error) {
-    const isStopped = error instanceof FailedError && error.code === "train/stopped";
-    if (!isStopped || hooks.signal?.aborted === true) throw error;
-  }
+  await withListener(hooks.onEvent, async (tell) => {
+    const onEvent = (event: TrainEvent): void => {
+      if (isEnough(event)) stop.abort();
+      tell(event);
+    };
+    try {
+      await train(input, { ...hooks, signal, onEvent });
+    } catch (error) {
+      const isStopped = error instanceof FailedError && error.code === "train/stopped";
+      if (!isStopped || hooks.signal?.aborted === true) throw error;
+    }
+  });
 }
 
 /** Where the parts of data are, in an output. */
