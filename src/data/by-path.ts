@@ -49,7 +49,8 @@ export async function readHeldOut<K extends DataKindName = "text">(
     requireExamples([IN_MEMORY], part.report, options);
     return part;
   }
-  const { train, valid, test } = findDataFiles(name);
+  const { train, valid, test, skipped } = findDataFiles(name);
+  for (const note of skipped) options.onSkipped?.(note);
   const part = await readFiles([valid, test, train].find(({ length }) => length > 0) ?? [], options);
   requireExamples([name], part.report, options);
   return part;
@@ -72,6 +73,7 @@ const ARGUMENTS = lazily(() =>
       signal: A_SIGNAL.optional(),
       onProgress: A_FUNCTION.optional(),
       onFile: A_FUNCTION.optional(),
+      onSkipped: A_FUNCTION.optional(),
       cacheFolder: A_NAME.nullish(),
       env: AN_ENVIRONMENT.optional(),
       largeBytes: AN_AMOUNT.optional(),
@@ -129,6 +131,7 @@ async function readParts<K extends DataKindName>(
   if (typeof name !== "string")
     return { train: { ...(await readFiles([contentOfRows(name)], options)), files: [IN_MEMORY] } };
   const found = findDataFiles(name);
+  for (const note of found.skipped) options.onSkipped?.(note);
   const set: DataSet<K> = {};
   for (const part of parts) {
     const files = found[part];

@@ -228,6 +228,16 @@ describe("what is loud at the start", () => {
     );
   });
 
+  test("files of a folder that are not read", async () => {
+    const data = `${folder}/partly`;
+    mkdirSync(data);
+    for (const name of ["train", "others"]) writeTinyChats(`${data}/${name}.jsonl`, 4, 1);
+    const { events } = await runTiny({ model, data, evalData: data, steps: 1, output: `${folder}/of-part` });
+    const notes = events.flatMap((event) => (event.event === "note" ? [event.message] : []));
+    assert.equal(notes.length, 1);
+    assert.match(notes[0]!, /are not read: others\.jsonl\./);
+  });
+
   test("plain prompts that are joined without the model's template, and nothing where there is none", async () => {
     const notesOf = async (model: string, data: object[]): Promise<string[]> => {
       const { events } = await runTiny({ model, data, steps: 1, output: `${folder}/plain`, overwrite: true });

@@ -5,6 +5,7 @@ import { z } from "zod";
 import type { ReadingProgress, ReadOptions } from "../../data/files/read-files.ts";
 import { COLUMNS, readColumns } from "../../data/rows/columns.ts";
 import type { CommandIO } from "../command.ts";
+import { warn } from "../report.ts";
 import { LateBar } from "../terminal/late-bar.ts";
 import type { Bar } from "../terminal/progress.ts";
 
@@ -33,15 +34,19 @@ export class ReadingBar {
   }
 }
 
-/** Reads data by the flags of a command, with a bar. */
+/** Reads data by the flags of a command, with a bar, and warns of files that are not read. */
 export async function withReading<T>(
   { columns, skipFaulty }: z.output<z.ZodObject<typeof ROW_FLAGS>>,
   io: CommandIO,
   read: (
-    how: Required<Pick<ReadOptions, "columns" | "skipFaulty" | "signal" | "onProgress" | "env">>,
+    how: Required<
+      Pick<ReadOptions, "columns" | "skipFaulty" | "signal" | "onProgress" | "onSkipped" | "env">
+    >,
   ) => Promise<T>,
 ): Promise<T> {
   const bar = new ReadingBar(io);
+  // Data may be read more than once.
+  const skipped = new Set<string>();
   try {
     const onProgress = (progress: ReadingProgress): void => bar.update(progress);
     return await read({
@@ -50,8 +55,10 @@ export async function withReading<T>(
       signal: io.signal,
       env: io.env,
       onProgress,
+      onSkipped: (note) => void skipped.add(note),
     });
   } finally {
     bar.stop();
+    for (const note of skipped) warn(note, io);
   }
 }

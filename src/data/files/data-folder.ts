@@ -2,8 +2,8 @@
  * @file Which files of a folder are trained on, and which are held out: by a word in their names, as on the hub.
  *
  * `train.jsonl`, `data/train-00000-of-00001.parquet` and `train/part1.csv` are of the training part. Where no file has such
- * a word, all of them are. Of files that differ in their ending alone, the likeliest is read. Runs, adapters and models that lie below
- * are none of it: who trains in the folder of his data does so again.
+ * a word, all of them are. Of files that differ in their ending alone, the likeliest is read. Whoever asks is told of the others.
+ * Runs, adapters and models that lie below are none of it: who trains in the folder of his data does so again.
  */
 import { type Dirent, readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -11,17 +11,33 @@ import { UsageError } from "../../errors.ts";
 import { describeNames } from "../../format/contents.ts";
 import { isLock } from "../../format/files/disk/folder-lock.ts";
 import { isTemporary } from "../../format/files/disk/temporaries.ts";
+import { listFirst } from "../../messages/problems.ts";
 import { toFailedRead } from "../../messages/system-error.ts";
-import { DATA_ENDINGS, FILE_KINDS, findFileKind, withoutCompression } from "../formats/file-kinds.ts";
+import {
+  DATA_ENDINGS,
+  FILE_KINDS,
+  findFileKind,
+  isPlainText,
+  withoutCompression,
+} from "../formats/file-kinds.ts";
 
 /** Paths of the files of each part, in order. */
 interface DataFiles {
   readonly train: readonly string[];
   readonly valid: readonly string[];
   readonly test: readonly string[];
+  /** Sentences on files of data that are of no part. */
+  readonly skipped: readonly string[];
 }
 
-type PartName = keyof DataFiles;
+type PartName = "train" | "valid" | "test";
+
+/** What files of a part are. */
+const PART_USES: Readonly<Record<PartName, string>> = {
+  train: "trained on",
+  valid: "held out",
+  test: "for tests",
+};
 
 const PART_OF: ReadonlyMap<string, PartName> = new Map([
   ["train", "train"],
@@ -36,18 +52,20 @@ const PART_OF: ReadonlyMap<string, PartName> = new Map([
   ["evaluation", "test"],
 ]);
 
-/** Files that tell about data, and are none. */
-const NO_DATA = /^(readme|license|licence|notice|changelog|dataset_infos?|[._])/i;
+/** Files that tell about data, and are none: by their whole names, since `notice-period.md` may be a text to train on. */
+const NO_DATA = /^(readme|(license|licence|notice|changelog|dataset_infos?)(\.|$)|\.|__)/i;
+const MAX_LISTED = 4;
 
 /** Finds the files of a file or folder. @throws UsageError "usage/data" for a folder that holds none to train on, or several data sets */
 export function findDataFiles(path: string): DataFiles {
-  if (!isFolder(path)) return { train: [path], valid: [], test: [] };
+  if (!isFolder(path)) return { train: [path], valid: [], test: [], skipped: [] };
   refuseOtherFolders(path);
-  const files = listFiles(startAt(path)).map((name) => ({ name, ...placeOf(name) }));
-  const isSplit = files.some(({ part }) => part !== null);
+  const { chosen, skipped } = likeliestOf(listFiles(startAt(path)));
+  const files = placesOf(chosen);
+  const named = files.find(({ part }) => part !== null);
   const of = (part: PartName): string[] =>
     files
-      .filter((file) => (isSplit ? file.part === part : part === "train"))
+      .filter((file) => (named ? file.part === part : part === "train"))
       .map(({ name }) => join(path, name));
   const sets = [...new Set(files.flatMap(({ part, set }) => (part === "train" ? [set] : [])))];
   if (sets.length > 1) {
@@ -57,12 +75,21 @@ export function findDataFiles(path: string): DataFiles {
       { hint: "Give the folder of one of them." },
     );
   }
-  if (of("train").length > 0) return { train: of("train"), valid: of("valid"), test: of("test") };
-  throw new UsageError(
-    "usage/data",
-    `Cannot read data set "${path}": the folder has no training file, expected train.jsonl or other files that end in ${DATA_ENDINGS.join(", ")}`,
-    { hint: "Give the file itself, or rename it." },
-  );
+  if (of("train").length === 0) {
+    const found = named ? `: by its name, "${named.name}" is ${PART_USES[named.part!]}` : "";
+    throw new UsageError(
+      "usage/data",
+      `Cannot read data set "${path}": the folder has no training file${found}, expected train.jsonl or other files that end in ${DATA_ENDINGS.join(", ")}`,
+      { hint: "Give the file itself, or rename it." },
+    );
+  }
+  const others = named ? files.flatMap(({ name, part }) => (part === null ? [name] : [])) : [];
+  if (others.length > 0) {
+    skipped.push(
+      `Files of data set "${path}" are not read: ${listFirst(others, MAX_LISTED)}. No word in their names says what they are for, as in ${named!.name}. To train on them, rename them.`,
+    );
+  }
+  return { train: of("train"), valid: of("valid"), test: of("test"), skipped };
 }
 
 /** Refuses folders of models, whose files of settings look like data. @throws UsageError "usage/data" */
@@ -136,20 +163,28 @@ function lookInto({ root, below, above }: Place, names: readonly string[]) {
   };
 }
 
-/** Files of data below a folder, in order of their names; of one name with several endings the likeliest. */
+/** Files of data below a folder, in order of their names. */
 function listFiles(place: Place): string[] {
   const path = join(place.root, place.below);
   const entries = entriesOf(path);
   refuseArrow(path, entries);
   const names = entries.map(({ name }) => name).filter((name) => !NO_DATA.test(name));
   const { files, folders } = lookInto(place, names.toSorted());
+  return [...files.filter((name) => findFileKind(name) !== null), ...folders.flatMap(listFiles)];
+}
+
+/** Chooses the likeliest of files of one name with several endings; `skipped`: sentences on the others. */
+function likeliestOf(names: readonly string[]): { readonly chosen: string[]; readonly skipped: string[] } {
   const stems = new Map<string, string>();
-  for (const name of files) {
-    const stem = stemOf(name);
-    const other = stems.get(stem);
-    if (findFileKind(name) && (other === undefined || rank(name) < rank(other))) stems.set(stem, name);
+  for (const name of names) {
+    const other = stems.get(stemOf(name));
+    if (other === undefined || rank(name) < rank(other)) stems.set(stemOf(name), name);
   }
-  return [...stems.values(), ...folders.flatMap(listFiles)];
+  const skipped = names.flatMap((name) => {
+    const other = stems.get(stemOf(name));
+    return other === name ? [] : [`${name} is not read: ${other} has the same name with another ending.`];
+  });
+  return { chosen: [...stems.values()], skipped };
 }
 
 /** Whether a folder is what a training made: a run, an adapter, or a model with its weights. */
@@ -199,13 +234,37 @@ function rank(name: string): number {
   return FILE_KINDS.findIndex((one) => one === kind) * 2 + (withoutCompression(name) === name ? 0 : 1);
 }
 
-/** The part that a file is of, told by the first part of its path that names one, and the folder of its data set. */
-function placeOf(name: string): { readonly part: PartName | null; readonly set: string } {
+/** A file with the part that it is of, null: none, and the folder of its data set. */
+interface PlacedFile {
+  readonly name: string;
+  readonly part: PartName | null;
+  readonly set: string;
+}
+
+/**
+ * Finds the parts of files. A text is often named after what it is about (`training-guide.md`), so among its words one is a
+ * part's only where all files have one (`wiki.train.txt`).
+ */
+function placesOf(names: readonly string[]): PlacedFile[] {
+  const placed = names.map((name) => placeOf(name, false));
+  return placed.every(({ part }) => part !== null)
+    ? placed
+    : names.map((name) => placeOf(name, isPlainText(findFileKind(name)!)));
+}
+
+/** Tells the part of a file by the first part of its path that names one, `asWhole`: with no other word. */
+function placeOf(name: string, asWhole: boolean): PlacedFile {
   const steps = name.split(/[/\\]/);
   for (const [i, step] of steps.entries()) {
-    const words = (i === steps.length - 1 ? basename(stemOf(step)) : step).toLowerCase().split(/[^a-z]+/);
+    const stem = i === steps.length - 1 ? basename(stemOf(step)) : step;
+    const words =
+      stem
+        .toLowerCase()
+        .match(/[a-z]+/g)
+        ?.filter((word) => word !== "of") ?? [];
     const part = words.map((word) => PART_OF.get(word)).find((found) => found !== undefined);
-    if (part !== undefined) return { part, set: steps.slice(0, i).join("/") };
+    if (part !== undefined && !(asWhole && words.length > 1))
+      return { name, part, set: steps.slice(0, i).join("/") };
   }
-  return { part: null, set: "" };
+  return { name, part: null, set: "" };
 }

@@ -40,6 +40,8 @@ export interface ReadOptions<K extends DataKindName = "text"> extends DatasetOpt
   readonly largeBytes?: number;
   /** Is told of each file that is read, and its SHA-256. */
   readonly onFile?: ((path: string, sha256: string) => void) | undefined;
+  /** Is told of files of a folder that are not read, and why, in a sentence. */
+  readonly onSkipped?: ((note: string) => void) | undefined;
 }
 
 /** About what a model's tokenizer does in a second. */
@@ -74,7 +76,8 @@ async function readOne<K extends DataKindName>(
     cacheFolder,
     env = process.env,
     largeBytes = LARGE_BYTES,
-    onFile: _,
+    onFile: _onFile,
+    onSkipped: _onSkipped,
     ...how
   } = options;
   signal?.throwIfAborted();

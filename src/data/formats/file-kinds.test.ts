@@ -325,6 +325,36 @@ describe("folders", () => {
     assert.deepEqual(await textsOf(join(folder, "plain")), ["a", "b", "c!"]);
   });
 
+  test("takes a word among others for a part only in names of rows, or where all texts have one", async () => {
+    for (const name of ["handbook", "training-guide", "dev-setup", "test-plan", "notice-period", "_draft"])
+      write(`texts/${name}.md`, "ab");
+    write("texts/README.md", "not this");
+    write("texts/LICENSE.txt", "not this");
+    assert.equal((await textsOf(join(folder, "texts"))).length, 6);
+    write("split/wiki.train.txt", "ab");
+    write("split/wiki.test.txt", "cd");
+    assert.deepEqual(await textsOf(join(folder, "split")), ["ab"]);
+    write("rows/my-train.jsonl", row("a"));
+    write("rows/others.jsonl", row("b"));
+    write("rows/my-train.csv", "text\nc\n");
+    const notes: string[] = [];
+    assert.deepEqual(await textsOf(join(folder, "rows"), { onSkipped: (note) => void notes.push(note) }), [
+      "a",
+    ]);
+    assert.deepEqual(
+      notes.map((note) => note.replaceAll(folder, "")),
+      [
+        "my-train.csv is not read: my-train.jsonl has the same name with another ending.",
+        'Files of data set "/rows" are not read: others.jsonl. No word in their names says what they are for, as in my-train.jsonl. To train on them, rename them.',
+      ],
+    );
+    write("held/dev.jsonl", row("a"));
+    write("held/others.jsonl", row("b"));
+    await assert.rejects(readDataset(join(folder, "held"), options), {
+      message: /no training file: by its name, "dev\.jsonl" is held out, expected train\.jsonl/,
+    });
+  });
+
   test("refuses folders of Python's datasets, whose settings are no rows", async () => {
     for (const part of ["train", "test"])
       for (const name of ["data-00000-of-00001.arrow", "dataset_info.json", "state.json"])

@@ -36,11 +36,13 @@ export async function readTextData(
   const tokenizerHash = hashTokenizer(tools.origin.files);
   requireFit(options, model, objective);
   const fileHashes = new Map<string, string>();
+  const skipped = new Set<string>();
   const how: ReadOptions<DataKindName> = {
     ...tools,
     ...hooks,
     ...rowsOf(options, model, objective),
     onFile: (path, sha256) => void fileHashes.set(path, sha256),
+    onSkipped: (note) => void skipped.add(note),
   };
   const names = namesOf(options.data);
   const wanted = evalData === undefined ? (["train", "valid"] as const) : (["train"] as const);
@@ -67,6 +69,7 @@ export async function readTextData(
     tokenizerHash,
     notes: [],
     warnings: [
+      ...skipped,
       ...noteTroubles(counts, maxLength),
       ...notePlainPrompts(counts, objective.rows),
       ...noteUnshown(counts),
