@@ -99,6 +99,34 @@ export interface EvalEvent {
   readonly token_accuracy?: number;
 }
 
+const MEASURED: Readonly<Record<keyof StepEvent | keyof EvalEvent, true>> = {
+  event: true,
+  step: true,
+  total_steps: true,
+  epoch: true,
+  loss: true,
+  perplexity: true,
+  learning_rate: true,
+  grad_norm: true,
+  tokens: true,
+  token_accuracy: true,
+  tokens_per_second: true,
+  tokens_per_second_with_pauses: true,
+  pause_ms: true,
+  battery: true,
+  temperature: true,
+  joules: true,
+  energy: true,
+  peak_mb: true,
+  resident_mb: true,
+  shards_read_mb: true,
+  shards_written_mb: true,
+  evicted_mb: true,
+  drop_rate: true,
+};
+/** What is told of steps and evaluations besides an objective's metrics, whose names must differ from these. */
+export const MEASURED_FIELDS: readonly string[] = Object.keys(MEASURED);
+
 /** A text that was written after a prompt of the samples, beside an evaluation. */
 export interface SampleEvent {
   readonly event: "sample";

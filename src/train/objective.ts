@@ -46,7 +46,7 @@ export interface Outcome {
   readonly loss: number;
   /** Gradient of the step's loss by each log-probability, [N]; a new array. */
   readonly gradient: Float32Array;
-  /** Metrics under the names that TRL gives them. */
+  /** Metrics under the names that TRL gives them; a field of `StepEvent` or `EvalEvent` cannot be the name of one. */
   readonly metrics: Readonly<Record<string, number>>;
 }
 

@@ -200,6 +200,14 @@ test("an objective of one's own that breaks its contract is named, with what it 
       /gradient has 0 numbers, expected/,
     ],
     [(outcome: object) => ({ ...outcome, metrics: undefined }), /its metrics is undefined/],
+    [
+      (outcome: object) => ({ ...outcome, metrics: { sure: "x" } }),
+      /metric "sure" is "x", expected a number/,
+    ],
+    [
+      (outcome: object) => ({ ...outcome, metrics: { grad_norm: 1 } }),
+      /"grad_norm" has the name of a field of events/,
+    ],
   ] as const) {
     const evaluate = (...given: Parameters<Objective["evaluate"]>): Outcome =>
       change(crossEntropy.evaluate(...given)) as unknown as Outcome;

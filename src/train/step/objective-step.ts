@@ -11,6 +11,7 @@ import type { TrainingUnit } from "../../data/examples/training-unit.ts";
 import { UsageError } from "../../errors.ts";
 import { showValue } from "../../messages/expected.ts";
 import type { Objective, Outcome, Scores, StepTotals } from "../objective.ts";
+import { MEASURED_FIELDS } from "../events.ts";
 import type { Lane, Lanes } from "./lanes.ts";
 import { type MicroBatchKey, mismatchedBatches } from "./micro-batch.ts";
 import type { Scorer } from "./scorer.ts";
@@ -44,11 +45,21 @@ export function outcomeOf(
           ? `gradient has ${gradient.length} numbers, expected ${length}, one for each log-probability`
           : typeof metrics !== "object" || metrics === null
             ? `metrics is ${showValue(metrics)}, expected an object with numbers`
-            : null;
+            : wrongMetric(metrics);
   if (wrong === null) return outcome as Outcome;
   throw new UsageError("usage/flag", `Cannot use objective "${objective.name}": its ${wrong}`, {
     hint: "Have evaluate() return { loss, gradient, metrics }, as in Outcome.",
   });
+}
+
+/** Says what is wrong with the first metric that cannot be told beside what is measured; null: none is. */
+function wrongMetric(metrics: object): string | null {
+  for (const [name, value] of Object.entries(metrics)) {
+    if (typeof value !== "number") return `metric "${name}" is ${showValue(value)}, expected a number`;
+    if (MEASURED_FIELDS.includes(name))
+      return `metric "${name}" has the name of a field of events, expected another name`;
+  }
+  return null;
 }
 
 /** What runs at a time. */
