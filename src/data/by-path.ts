@@ -10,6 +10,7 @@ import {
   A_SIGNAL,
   AN_AMOUNT,
   AN_ENVIRONMENT,
+  ANYTHING,
   checkArguments,
   lazily,
 } from "../messages/arguments.ts";
@@ -70,6 +71,7 @@ const ARGUMENTS = lazily(() =>
   z.strictObject({
     path: A_NAME,
     options: DATASET_OPTIONS.extend({
+      origin: ANYTHING,
       signal: A_SIGNAL.optional(),
       onProgress: A_FUNCTION.optional(),
       onFile: A_FUNCTION.optional(),

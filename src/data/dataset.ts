@@ -9,7 +9,15 @@ import { z } from "zod";
 import type { ChatTemplate } from "./chat/chat-template.ts";
 import type { Tokenizer } from "./tokenizer/tokenizer.ts";
 import { UsageError } from "../errors.ts";
-import { A_COUNT, A_NAME, argument, checkArguments, objectWith, lazily } from "../messages/arguments.ts";
+import {
+  A_COUNT,
+  A_NAME,
+  ANYTHING,
+  argument,
+  checkArguments,
+  objectWith,
+  lazily,
+} from "../messages/arguments.ts";
 import { formatCountOf } from "../messages/numbers.ts";
 import { exampleLength, sequencesOf, type TrainingUnit } from "./examples/training-unit.ts";
 import { areNumbered, type Columns, renameColumns } from "./rows/columns.ts";
@@ -47,7 +55,7 @@ export interface DatasetOptions<K extends DataKindName = "text"> extends Omit<
 }
 
 /** What callers give as options. */
-export const DATASET_OPTIONS = z.looseObject({
+export const DATASET_OPTIONS = z.strictObject({
   tokenizer: objectWith<Tokenizer>(
     "a tokenizer, as createTokenizer() returns it",
     "encode",
@@ -66,6 +74,7 @@ export const DATASET_OPTIONS = z.looseObject({
   overlong: z.enum(OVERLONG).optional(),
   columns: argument<Columns>("a Map of columns by name", (value) => value instanceof Map).optional(),
   skipFaulty: z.boolean().optional(),
+  classes: ANYTHING,
 });
 const ARGUMENTS = lazily(() => z.strictObject({ text: z.string(), path: A_NAME, options: DATASET_OPTIONS }));
 

@@ -1,7 +1,7 @@
 /** @file Puts a method on a model: makes its parameters, their first values, and what stays frozen beside them. */
 import { z } from "zod";
 import { sizeAt } from "../graph/shape.ts";
-import { checkArguments, objectWith, lazily } from "../messages/arguments.ts";
+import { ANYTHING, checkArguments, objectWith, lazily } from "../messages/arguments.ts";
 import { A_BASE, type BaseModel, type WeightSource } from "../models/base/base-model.ts";
 import type { Model } from "../models/model.ts";
 import type { Random } from "../random.ts";
@@ -49,10 +49,11 @@ const MODULES = z.union([z.string(), z.array(z.string())]);
 const ARGUMENTS = lazily(() =>
   z.strictObject({
     base: A_BASE,
-    request: z.looseObject({
+    request: z.strictObject({
       method: A_METHOD,
+      options: ANYTHING,
       targets: z
-        .looseObject({
+        .strictObject({
           modules: MODULES.nullish(),
           exclude: MODULES.optional(),
           layers: z.array(z.int().min(0)).nullish(),

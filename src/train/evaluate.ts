@@ -6,7 +6,7 @@ import { z } from "zod";
 import { AN_OBJECTIVE } from "./objective.ts";
 import { DATA_KINDS } from "../data/examples/data-kinds.ts";
 import { type TrainingUnit, UNIT_LIST, exampleLength } from "../data/examples/training-unit.ts";
-import { A_CHOICE, A_FUNCTION, checkArguments, lazily } from "../messages/arguments.ts";
+import { A_CHOICE, A_FUNCTION, ANYTHING, checkArguments, lazily } from "../messages/arguments.ts";
 import { type Adapter, AN_ADAPTER } from "../peft/attach.ts";
 import { requireOwnBase } from "../peft/own-base.ts";
 import type { BetweenBlocks } from "../run/blocks/forward-blocks.ts";
@@ -43,7 +43,7 @@ const ARGUMENTS = lazily(() =>
     session: A_SESSION,
     adapter: AN_ADAPTER.nullable(),
     options: z.strictObject({
-      objective: z.looseObject({ objective: AN_OBJECTIVE }).optional(),
+      objective: z.strictObject({ objective: AN_OBJECTIVE, options: ANYTHING }).optional(),
       reference: AN_ADAPTER.nullish(),
       betweenBlocks: A_FUNCTION.optional(),
     }),

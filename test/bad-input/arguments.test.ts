@@ -240,6 +240,14 @@ test("an option that there is not is told by its name", async () => {
     [() => graft.Evaluator.create(session, null, { objectiv: 1 } as never), "options.objectiv"],
     [() => graft.planSteps({ ...plan, batchsize: 2 } as never), "options.batchsize"],
     [() => graft.fineTune({ ...plan, sed: 1 } as never).next(), "request.sed"],
+    [() => graft.attach(base, { method, target: {} } as never, null), "request.target"],
+    [() => graft.attach(base, { method, targets: { module: [] } } as never, null), "targets.module"],
+    [() => graft.readDataset(chats, { ...reading, trainon: "all" } as never), "options.trainon"],
+    [() => core.readExamples("", "a.jsonl", { ...reading, trainon: "all" } as never), "options.trainon"],
+    [() => graft.writeAdapter(folder, adapter, { ...origin, record: "x" } as never), "origin.record"],
+    [() => tokenizer.encode("ka", { addSpecial: false } as never), "options.addSpecial"],
+    [() => tokenizer.decode([1], { skipSpecial: true } as never), "options.skipSpecial"],
+    [() => tokenizer.stream({ before: [] } as never), "options.before"],
   ] as const) {
     await assert.rejects(async () => await call(), {
       code: "usage/flag",

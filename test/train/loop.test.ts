@@ -146,10 +146,8 @@ describe("the training loop", () => {
     // The held-out loss of the result, loaded again, is the one that the run told.
     const { base, checkpoint } = await loadModel(model);
     const { adapter } = await readAdapter(output, base);
-    const { train: examples } = await readDataset(heldOut, {
-      ...openTextTools(model, checkpoint.tokenizerFiles),
-      maxLength: 64,
-    });
+    const { tokenizer, template } = openTextTools(model, checkpoint.tokenizerFiles);
+    const { train: examples } = await readDataset(heldOut, { tokenizer, template, maxLength: 64 });
     const found = await evaluatedLoss(createEngine({ threads: 1 }), base, adapter, examples);
     assert.equal(found, evaluation.loss);
     await checkpoint.close();

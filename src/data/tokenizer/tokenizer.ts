@@ -6,7 +6,7 @@
  * decoded text), and ids beyond the vocabulary (padded embeddings) decode to nothing.
  */
 import { z } from "zod";
-import { checkArguments, IDS, lazily, objectWith } from "../../messages/arguments.ts";
+import { A_CHOICE, ANYTHING, checkArguments, IDS, lazily, objectWith } from "../../messages/arguments.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { tokenText } from "../../format/checkpoint/token-text.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
@@ -93,13 +93,21 @@ function tokenBytesOf(
   };
 }
 
-const OPTIONS = lazily(() => z.strictObject({ options: z.object({}) }));
-const ENCODE = lazily(() => OPTIONS().extend({ text: z.string() }));
+const ENCODING = { addSpecialTokens: A_CHOICE.optional() };
+const DECODING = { skipSpecialTokens: A_CHOICE.optional(), shownIds: ANYTHING };
+const STREAMING = { ...DECODING, after: ANYTHING };
+const ENCODE = lazily(() => z.strictObject({ text: z.string(), options: z.strictObject(ENCODING) }));
+const STREAM = lazily(() => z.strictObject({ options: z.strictObject(STREAMING) }));
 const PAIR = lazily(() => z.strictObject({ first: z.string(), second: z.string() }));
-const DECODE = lazily(() => OPTIONS().extend({ ids: IDS }));
+const DECODE = lazily(() => z.strictObject({ ids: IDS, options: z.strictObject(DECODING) }));
 
-function isObject(value: unknown): value is object {
-  return typeof value === "object" && value !== null;
+/** Whether a value is an object with no other members than these. */
+function hasOnly(value: unknown, members: object): boolean {
+  return (
+    typeof value === "object" &&
+    value !== null &&
+    Object.keys(value).every((key) => Object.hasOwn(members, key))
+  );
 }
 
 const ARGUMENTS = lazily(() =>
@@ -137,7 +145,8 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     (skipSpecialTokens === true && specialIds.has(id) && shownIds?.has(id) !== true);
 
   const decode = (ids: readonly number[] | Int32Array, options: DecodeOptions = {}): string => {
-    if (!Array.isArray(ids) || !isObject(options)) checkArguments("decode", DECODE, { ids, options });
+    if (!Array.isArray(ids) || !hasOnly(options, DECODING))
+      checkArguments("decode", DECODE, { ids, options });
     const known = Array.from(ids).filter((id) => !isLeftOut(id, options));
     return known.length === 0 ? "" : hub.decode(known, { clean_up_tokenization_spaces: false });
   };
@@ -164,7 +173,8 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     },
     encode(text, options = {}) {
       // Thousands of texts are encoded one after another: no schema.
-      if (typeof text !== "string" || !isObject(options)) checkArguments("encode", ENCODE, { text, options });
+      if (typeof text !== "string" || !hasOnly(options, ENCODING))
+        checkArguments("encode", ENCODE, { text, options });
       const { ids } = hub.encode(text, { add_special_tokens: false });
       return options.addSpecialTokens === false ? ids : [...prefix, ...ids, ...suffix];
     },
@@ -172,10 +182,11 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
     tokenToId,
     tokenBytes: tokenBytesOf(hub, files, decode),
     stream(options = {}) {
-      if (!isObject(options)) checkArguments("stream", OPTIONS, { options });
-      return createTokenStream((ids) => decode(ids, options), {
-        before: options.after ?? [],
-        isLeftOut: (id) => isLeftOut(id, options),
+      if (!hasOnly(options, STREAMING)) checkArguments("stream", STREAM, { options });
+      const { after: before, ...how } = options;
+      return createTokenStream((ids) => decode(ids, how), {
+        before: before ?? [],
+        isLeftOut: (id) => isLeftOut(id, how),
       });
     },
   };

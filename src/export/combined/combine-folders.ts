@@ -122,7 +122,9 @@ function startsOn(base: BaseModel, folders: readonly WeightsFolder[]): StartOf {
     const stored = base.model.storedName(name);
     if (base.model.tensors.has(stored)) return await base.values(stored);
     fresh ??= Promise.all(
-      folders.map(({ adapter, targets }) => attachTrained(base, { ...adapter, targets })),
+      folders.map(({ adapter: { method, options }, targets }) =>
+        attachTrained(base, { method, options, targets }),
+      ),
     );
     for (const adapter of await fresh) {
       const tensor = adapter.tensor(name);

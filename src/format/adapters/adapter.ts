@@ -5,7 +5,7 @@
  */
 import { MODEL_TASKS } from "../../models/model-tasks.ts";
 import { z } from "zod";
-import { A_TEXT, checkArguments, lazily } from "../../messages/arguments.ts";
+import { A_TEXT, ANYTHING, checkArguments, lazily } from "../../messages/arguments.ts";
 import { lastNames, matchSuffix, moduleOf } from "../../models/module-path.ts";
 import { autoClassesOf } from "../../models/auto-classes.ts";
 import type { CheckpointRules } from "../../models/config/checkpoint-rules.ts";
@@ -53,11 +53,12 @@ export interface AdapterOrigin {
 export const RESULT_FILES: readonly string[] = [...ADAPTER_FILES, ...MODEL_FILES];
 
 /** What callers give as the origin of an adapter. */
-export const AN_ORIGIN = z.looseObject({
+export const AN_ORIGIN = z.strictObject({
   base: A_BASE,
   checkpoint: A_CHECKPOINT,
   chatTemplateHash: A_TEXT.nullable(),
   baseRecord: A_TEXT.optional(),
+  provenance: ANYTHING,
 });
 const ARGUMENTS = lazily(() => z.strictObject({ adapter: AN_ADAPTER, origin: AN_ORIGIN }));
 

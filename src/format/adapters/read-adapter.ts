@@ -70,14 +70,14 @@ export async function readAdapter(
   const isByTensors = isRenamed || hasPythonSigns(config) || passesOverExperts(config, tensors, base.model);
   const named = isByTensors ? withOwnPaths(config, tensors, base.model) : config;
   const own = withoutForeignModules(withoutIdleTying(named, tensors, base.model), tensors, base.model);
-  const settings = readSettings(path, withModulesOfGraft(own, tensors), methods);
+  const { storedTransposed, ...settings } = readSettings(path, withModulesOfGraft(own, tensors), methods);
   const asked = preview(path, base, settings);
   const heldBytes = [...inFile.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
   requireAdapterSize(path, 4 * asked.numTrained + asked.savedBytes, heldBytes);
   const adapter = await attach(base, settings, null);
   try {
     requireFreshTensors(path, adapter, base);
-    if (settings.storedTransposed) requireTransposed(path, adapter);
+    if (storedTransposed) requireTransposed(path, adapter);
     checkCodes(path, adapter, metadata);
     await fillAdapter(path, adapter, await withoutCopies(path, base, adapter, tensors), base);
     await checkBase(path, base, metadata, config["base_model_name_or_path"]);

@@ -4,6 +4,7 @@ import { UNIT_LIST } from "../../data/examples/training-unit.ts";
 import { parseSettings } from "../../messages/problems.ts";
 import {
   checkArguments,
+  A_CHOICE,
   A_COUNT,
   A_FUNCTION,
   AN_AMOUNT,
@@ -73,11 +74,17 @@ const ARGUMENTS = lazily(() =>
       totalSteps: z.int().min(0),
       toBatch: A_FUNCTION,
       maxLength: A_COUNT,
-      objective: z.looseObject({ objective: AN_OBJECTIVE }),
+      objective: z.strictObject({ objective: AN_OBJECTIVE, options: ANYTHING }),
       reference: AN_ADAPTER.nullable(),
       optimizer: OPTIMIZER_PLAN,
       evaluation: z
-        .looseObject({ units: UNIT_LIST.min(1), everySteps: A_COUNT, patience: A_COUNT.nullable() })
+        .strictObject({
+          units: UNIT_LIST.min(1),
+          everySteps: A_COUNT,
+          patience: A_COUNT.nullable(),
+          metric: ANYTHING,
+          keepsBest: A_CHOICE.optional(),
+        })
         .nullable(),
       activations: ANYTHING,
       recompute: z.union([z.boolean(), z.literal("all-but-attention")]),
