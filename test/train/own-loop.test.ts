@@ -20,6 +20,9 @@ import { Session } from "../../src/run/session.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import { Evaluator } from "../../src/train/evaluate.ts";
 import { fineTune } from "../../src/train/loop/fine-tune.ts";
+import { MOST_STEPS } from "../../src/train/loop/step-history.ts";
+import { RUN_STATE, type RunState, firstState } from "../../src/train/loop/run-state.ts";
+import { NO_STORE } from "../../src/train/loop/run-store.ts";
 import type { FineTuneRequest } from "../../src/train/loop/fine-tune-request.ts";
 import { attachTo, randomExamples } from "../passes/model-passes.ts";
 import { openUntilEnd } from "../files/open-until-end.ts";
@@ -190,4 +193,32 @@ test("a session that is released between two steps, or in one, ends the run as s
       message: /^Cannot train on model .*its session is released/,
     });
   }
+});
+
+test("a run that remembered each of its many steps goes on with as many as a checkpoint may hold", async () => {
+  const adapter = await attachTo(base, lora);
+  const done = 4 * MOST_STEPS;
+  const step = { event: "step", loss: 1, tokens: 8, tokens_per_second: 8, peak_mb: 1 };
+  const log_history = Array.from({ length: done }, (_, i) => ({ ...step, step: i + 1 }));
+  const { step_totals: _none, ...older } = firstState(done, adapter.numTrained, {});
+  const resumed = RUN_STATE.parse({ ...older, global_step: done, log_history });
+  const saved: RunState[] = [];
+  const store = {
+    ...NO_STORE,
+    resume: async () => resumed,
+    save: async (state: RunState) => void saved.push(state),
+  };
+  await train({
+    ...requestFor(session, adapter),
+    evaluation: null,
+    store,
+    saveEverySteps: 1,
+    totalSteps: done + 2,
+  });
+  assert.equal(saved.length, 2);
+  for (const { log_history: history, step_totals: totals } of saved) {
+    assert.ok(history.length <= MOST_STEPS + 2, `${history.length} rows`);
+    assert.ok(totals.seconds > done, `${totals.seconds} s`);
+  }
+  assert.equal(saved.at(-1)!.log_history.at(-1)!["step"], done + 2);
 });

@@ -7,7 +7,6 @@ import type { DoneEvent, ResumeEvent, StartEvent } from "../events.ts";
 import { entriesOf, lossOf } from "../logs/log-format.ts";
 import type { TrainingSetup } from "./setup/setup.ts";
 import { describeNewLength } from "../settings/new-length.ts";
-import { sumPower } from "../power/paced-events.ts";
 import { type RunState, withLength } from "../loop/run-state.ts";
 
 /** Tells what a run is about to do. */
@@ -84,7 +83,7 @@ export function tellDone(
     held_out_loss_before: losses("eval")[0] ?? null,
     held_out_loss: (isBest ? lossAt(state, best) : losses("eval").at(-1)) ?? null,
     seconds,
-    ...sumPower(state.log_history),
+    ...state.step_totals.power,
   };
 }
 

@@ -17,6 +17,7 @@ import type { Adapter } from "../../peft/attach.ts";
 import { requireOwnBase } from "../../peft/own-base.ts";
 import { readStep } from "./readable.ts";
 import { type RunState, firstState, withFound, withLength } from "./run-state.ts";
+import { addStep, thinned, withStep } from "./step-history.ts";
 import { SoundCheckpoints } from "./sound-checkpoints.ts";
 import { powerNumbers } from "../power/paced-events.ts";
 import { Stepper } from "./stepper.ts";
@@ -89,7 +90,11 @@ class Run {
     this.#stepper = stepper;
     this.#evaluator = evaluator;
     this.#state = resumed
-      ? { ...withLength(resumed, totalSteps), settings }
+      ? {
+          ...withLength(resumed, totalSteps),
+          settings,
+          log_history: thinned(resumed.log_history, resumed.global_step),
+        }
       : firstState(totalSteps, adapter.numTrained, settings);
     this.#checkpoints = new SoundCheckpoints(request, stepper, resumed);
   }
@@ -130,7 +135,11 @@ class Run {
       await this.#beginStep();
       const event = await this.#step();
       this.#checkpoints.requireOwn(this.#state);
-      this.#state.log_history.push({ ...event });
+      this.#state = {
+        ...this.#state,
+        step_totals: addStep(this.#state.step_totals, { ...event }),
+        log_history: withStep(this.#state.log_history, { ...event }),
+      };
       if (this.#isDue(logEverySteps)) {
         await this.#request.store.log(event);
         yield event;

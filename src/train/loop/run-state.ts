@@ -1,6 +1,7 @@
 /** @file Where a run stands: what a checkpoint says beside the numbers. Names as the trainers that people know have them. */
 import { z } from "zod";
 import { DROP_STATE } from "../dropbp/drop-state.ts";
+import { NO_STEPS, STEP_TOTALS, totalsOf } from "./step-history.ts";
 
 const FOUND = {
   best_metric: z.number().nullable(),
@@ -8,7 +9,7 @@ const FOUND = {
   evaluations_without_improvement: z.int().min(0),
 };
 
-export const RUN_STATE = z.object({
+const SAVED_STATE = z.object({
   global_step: z.int().min(0),
   max_steps: z.int().min(0),
   epoch: z.number(),
@@ -21,8 +22,16 @@ export const RUN_STATE = z.object({
   settings: z.record(z.string(), z.unknown()),
   /** Null: no branches are dropped. */
   dropbp: DROP_STATE.nullable().default(null),
+  /** Sums over all steps; runs that are older do not have them, and have all steps in the history. */
+  step_totals: STEP_TOTALS.optional(),
+  /** Evaluations, samples, and of many steps some (step-history.ts). */
   log_history: z.array(z.record(z.string(), z.unknown())),
 });
+
+export const RUN_STATE = SAVED_STATE.transform((saved) => ({
+  ...saved,
+  step_totals: saved.step_totals ?? totalsOf(saved.log_history),
+}));
 /** Where a run stands, as its checkpoints keep it. */
 export type RunState = z.output<typeof RUN_STATE>;
 
@@ -74,6 +83,7 @@ export function firstState(
     trainable_parameters: numTrained,
     settings,
     dropbp: null,
+    step_totals: NO_STEPS,
     log_history: [],
   };
 }

@@ -4,6 +4,7 @@ import { test } from "node:test";
 import type { StartEvent } from "../events.ts";
 import type { LogEntry } from "../logs/log-format.ts";
 import { type RunState, firstState } from "../loop/run-state.ts";
+import { totalsOf } from "../loop/step-history.ts";
 import { dropBpChart } from "./dropbp-chart.ts";
 import { html } from "./html.ts";
 import { lineChart } from "./line-chart.ts";
@@ -45,6 +46,13 @@ function stateOf(extra: Readonly<Record<string, number>> = {}): RunState {
     tokens: 100,
     tokens_per_second: 50,
   };
+  const steps = [2.25, 2, 1.75].map((loss, i) => ({
+    ...step,
+    step: i + 1,
+    loss,
+    peak_mb: 10 * i + 100,
+    ...extra,
+  }));
   return {
     ...firstState(3, 100, {}),
     global_step: 3,
@@ -52,9 +60,10 @@ function stateOf(extra: Readonly<Record<string, number>> = {}): RunState {
     trained_tokens: 300,
     best_metric: 1.5,
     best_global_step: 3,
+    step_totals: totalsOf(steps),
     log_history: [
       { event: "eval", step: 0, loss: 2.5, perplexity: Math.exp(2.5), tokens: 9 },
-      ...[2.25, 2, 1.75].map((loss, i) => ({ ...step, step: i + 1, loss, peak_mb: 10 * i + 100, ...extra })),
+      ...steps,
       { event: "eval", step: 3, loss: 1.5, perplexity: Math.exp(1.5), tokens: 9 },
     ],
   };

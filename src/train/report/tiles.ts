@@ -2,7 +2,6 @@
 import { formatBytes, formatCount, formatDuration, formatFixed, formatLoss } from "../../messages/numbers.ts";
 import { type LogEntry, entriesOf, lossOf } from "../logs/log-format.ts";
 import type { RunState } from "../loop/run-state.ts";
-import { sumPower } from "../power/paced-events.ts";
 import { type Html, html } from "./html.ts";
 import type { ReportParts } from "./report-parts.ts";
 
@@ -34,8 +33,8 @@ function listTiles({ state }: ReportParts): Tile[] {
       value: formatCount(state.global_step),
       note: `${formatFixed(state.epoch, 2)} epochs, ${formatCount(state.trained_tokens)} tokens`,
     },
-    ...(steps.length > 0 ? [timeInSteps(steps), memory(steps)] : []),
-    ...energyTiles(state, steps),
+    ...(steps.length > 0 ? [timeInSteps(state), memory(state)] : []),
+    ...energyTiles(state),
   ];
 }
 
@@ -55,29 +54,26 @@ function trainingLoss(steps: readonly LogEntry[]): Tile {
   return { label: "Training loss", value, note: "in the first and the last step" };
 }
 
-function timeInSteps(steps: readonly LogEntry[]): Tile {
-  const seconds = sum(steps, (entry) => Number(entry["tokens"]) / Number(entry["tokens_per_second"]));
+function timeInSteps({ step_totals: { seconds }, trained_tokens: tokens }: RunState): Tile {
   return {
     label: "Time in steps",
     value: formatDuration(1000 * seconds),
-    note: `${formatFixed(numTokens(steps) / seconds, 1)} tokens/s`,
+    note: `${formatFixed(tokens / seconds, 1)} tokens/s`,
   };
 }
 
-function memory(steps: readonly LogEntry[]): Tile {
-  const peak = steps.reduce((most, entry) => Math.max(most, Number(entry["peak_mb"])), 0);
+function memory({ step_totals: { peak_mb: peak } }: RunState): Tile {
   return { label: "Memory", value: formatBytes(1e6 * peak), note: "peak of the process" };
 }
 
-function energyTiles({ log_history: history }: RunState, steps: readonly LogEntry[]): Tile[] {
-  const { joules, paused_seconds: paused = 0, energy = "" } = sumPower(history);
-  if (joules === undefined) return [];
-  const millijoules = formatFixed((1000 * joules) / numTokens(steps), 2);
+function energyTiles({ step_totals: { power }, trained_tokens: tokens }: RunState): Tile[] {
+  if (power === null) return [];
+  const millijoules = formatFixed((1000 * power.joules) / tokens, 2);
   return [
     {
-      label: `Energy, ${energy}`,
-      value: `${formatCount(Math.round(joules))} J`,
-      note: `${millijoules} mJ per token; paused ${formatDuration(1000 * paused)}`,
+      label: `Energy, ${power.energy}`,
+      value: `${formatCount(Math.round(power.joules))} J`,
+      note: `${millijoules} mJ per token; paused ${formatDuration(1000 * power.paused_seconds)}`,
     },
   ];
 }
@@ -86,12 +82,4 @@ function bestNote({ best_metric: best, best_global_step: step, settings }: RunSt
   if (best === null || step === null) return "";
   const { evalMetric: metric = "loss" } = settings;
   return `best ${String(metric)} ${formatLoss(best)}, after step ${formatCount(step)}`;
-}
-
-function numTokens(steps: readonly LogEntry[]): number {
-  return sum(steps, (entry) => Number(entry["tokens"]));
-}
-
-function sum(entries: readonly LogEntry[], value: (entry: LogEntry) => number): number {
-  return entries.reduce((total, entry) => total + value(entry), 0);
 }
