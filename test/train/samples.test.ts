@@ -155,4 +155,23 @@ describe("samples", () => {
       message: /there is no sample writer/,
     });
   });
+
+  test("a run that has diverged is told as that, and not as damaged files", async () => {
+    const samples = `${folder}/one.txt`;
+    writeFileSync(samples, "Who?\n");
+    for (const learningRate of [1e39, 1.5e19]) {
+      const settings = {
+        ...SETTINGS,
+        learningRate,
+        evalEvery: 1,
+        schedule: "constant",
+        samples,
+        overwrite: true,
+      };
+      await assert.rejects(runTiny({ ...settings, output: `${folder}/diverged` }, HOOKS), {
+        code: "train/nan",
+        hint: /^Choose a lower learning rate/,
+      });
+    }
+  });
 });

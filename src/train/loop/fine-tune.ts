@@ -5,7 +5,7 @@
  * What a step does depends only on the request and its number: data order and dropout are functions of the seed and the
  * step, and parameters and optimizer state are what a checkpoint holds. So a resumed run ends bit-equal.
  */
-import { UsageError } from "../../errors.ts";
+import { GraftError, UsageError } from "../../errors.ts";
 import { type Updater, createUpdater } from "../../optim/updater.ts";
 import { stopped } from "./checks.ts";
 import { LOSS, isBetter, keepsBest } from "../eval-metrics.ts";
@@ -223,13 +223,22 @@ class Run {
 
   async *#writeSamples(): AsyncGenerator<SampleEvent, void, void> {
     const { samples: plan } = this.#request.hooks;
-    const samples = plan ? await this.#stopWhenAborted(plan.write()) : [];
+    const samples = plan
+      ? await this.#stopWhenAborted(plan.write().catch((error: unknown) => this.#refuseSamples(error)))
+      : [];
     for (const [index, sample] of samples.entries()) {
       const event: SampleEvent = { event: "sample", step: this.#state.global_step, index, ...sample };
       this.#state.log_history.push({ ...event });
       await this.#request.store.log(event);
       yield event;
     }
+  }
+
+  /** Throws the error of samples: what writes them takes weights that give no numbers for damaged, while the run has diverged. */
+  async #refuseSamples(error: unknown): Promise<never> {
+    if (error instanceof GraftError && error.code === "engine/nan")
+      await this.#checkpoints.requireSound(this.#state);
+    throw error;
   }
 
   async *#evaluate(): AsyncGenerator<EvalEvent, void, void> {

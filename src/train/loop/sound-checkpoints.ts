@@ -20,17 +20,23 @@ export class SoundCheckpoints {
 
   /** Writes a checkpoint; returns whether anything was left to save. @throws FailedError "train/nan", "train/stopped" */
   async save(state: RunState): Promise<boolean> {
-    const { adapter, store, hooks } = this.#request;
+    const { store, hooks } = this.#request;
     const { global_step: step } = state;
     if (this.#savedStep === step) return false;
     this.requireOwn(state);
     hooks.rest?.();
-    await requireFinite(adapter, store, step);
-    const found = await this.#findBadLoss(state);
-    if (found !== null) throw await divergence(store, found, step);
+    await this.requireSound(state);
     await store.save(state, this.#stepper.optimizerState);
     this.#savedStep = step;
     return true;
+  }
+
+  /** Checks that parameters and the loss with them are finite. @throws FailedError "train/nan" */
+  async requireSound(state: RunState): Promise<void> {
+    const { adapter, store } = this.#request;
+    await requireFinite(adapter, store, state.global_step);
+    const found = await this.#findBadLoss(state);
+    if (found !== null) throw await divergence(store, found, state.global_step);
   }
 
   /**
