@@ -306,7 +306,10 @@ describe("a run that pauses", async () => {
         },
       },
     );
-    await assert.rejects(run, { code: "train/power", message: /says "\{\\"battery\\": 900\}"/ });
+    await assert.rejects(run, {
+      code: "train/power",
+      message: /says battery 900, which is not a number from 0 to 100, expected/,
+    });
     const whole = { ...SETTINGS, ...length, steps: numSteps + 1 };
     await runTiny({ ...whole, output, resume: true });
     await runTiny({ ...whole, output: `${folder}/whole` });

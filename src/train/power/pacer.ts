@@ -57,7 +57,8 @@ export class Pacer {
   readonly #parts: PacerParts;
   #reading: PowerReading | null = null;
   #nextReadingMs = -Infinity;
-  #hasTold = false;
+  /** What has been told that problems lead to. */
+  readonly #told = new Set<string>();
   /** What the step before took; null: there is none. */
   #last: { readonly busyMs: number; readonly numCalls: number } | null = null;
   #step = { index: 0, startMs: 0, processorMs: 0, pausedMs: 0, numCalls: 0 };
@@ -89,24 +90,31 @@ export class Pacer {
 
   async #read(source: PowerSource): Promise<PowerReading | null> {
     try {
-      return await source.read();
+      const reading = await source.read();
+      if (reading.problem !== undefined)
+        this.#tellOnce(source, reading.problem, "pauses follow what else it says");
+      return reading;
     } catch (error) {
       if (!(error instanceof PowerProblem)) throw error;
-      const found = `power source "${source.name}" ${error.message}`;
       if (this.#parts.missing === "stop") {
         throw new FailedError(
           "train/power",
-          `Cannot continue training: ${found}, expected battery or temperature`,
+          `Cannot continue training: power source "${source.name}" ${error.message}, expected battery or temperature`,
           {
             hint: "Fix the source and continue with --resume, or let the run continue at full speed with --power-missing run.",
             cause: error,
           },
         );
       }
-      if (!this.#hasTold) this.#parts.tell(`The ${found}: the run continues at full speed`);
-      this.#hasTold = true;
+      this.#tellOnce(source, error.message, "the run continues at full speed");
       return null;
     }
+  }
+
+  #tellOnce({ name }: PowerSource, problem: string, outcome: string): void {
+    if (this.#told.has(outcome)) return;
+    this.#told.add(outcome);
+    this.#parts.tell(`The power source "${name}" ${problem}: ${outcome}`);
   }
 
   /** Takes a part of the step's pause. */

@@ -84,10 +84,24 @@ test("a reading is JSON with a battery, a temperature or both, and nothing that 
     '{"battery": "full"}',
     '{"battery": -1}',
     '{"temperature": 1e9}',
-    '{"battery": 50, "temperature": -300}',
     '{"watts": 5}',
   ])
     assert.throws(() => parseReading(bad), PowerProblem, bad);
+});
+
+test("of a reading that is partly nonsense the rest counts, and the part is named", () => {
+  assert.deepEqual(parseReading('{"battery": 10, "temperature": "hot"}'), {
+    battery: 10,
+    temperature: null,
+    watts: null,
+    problem: 'says temperature "hot", which is not a number from -50 to 150',
+  });
+  const { problem, ...rest } = parseReading('{"battery": 101, "temperature": 38, "watts": -1}');
+  assert.deepEqual(rest, { battery: null, temperature: 38, watts: null });
+  assert.match(problem!, /^says battery 101, which .* from 0 to 100, and watts -1, which /);
+  assert.throws(() => parseReading('{"battery": 900}'), {
+    message: "says battery 900, which is not a number from 0 to 100",
+  });
 });
 
 test("energy is counted by counters, also past their end, else by watts, else estimated and called so", () => {
@@ -235,6 +249,17 @@ describe("the pacer", () => {
     for (let i = 0; i < 5; i++) pauses.push((await step(i, 400)).pauseMs);
     assert.deepEqual(pauses.map(Math.round), [1600, 0, 0, 1600, 0]);
     assert.deepEqual(clock.notes, ['The power source "test" is gone: the run continues at full speed']);
+  });
+
+  test("one that is partly nonsense is told of once, and pauses follow the rest", async () => {
+    const { clock, step } = pacerOf([{ ...HOT, problem: "says battery 900" }, "is gone"]);
+    const pauses: number[] = [];
+    for (let i = 0; i < 2; i++) pauses.push((await step(i, 400)).pauseMs);
+    assert.deepEqual(pauses.map(Math.round), [1600, 0]);
+    assert.deepEqual(clock.notes, [
+      'The power source "test" says battery 900: pauses follow what else it says',
+      'The power source "test" is gone: the run continues at full speed',
+    ]);
   });
 
   test("or it ends the run, where that is asked for", async () => {

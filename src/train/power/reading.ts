@@ -6,6 +6,8 @@ import type { DeviceState } from "./policy.ts";
 export interface PowerReading extends DeviceState {
   /** Power of the whole device, as it measures it; null: it does not. */
   readonly watts: number | null;
+  /** What else it says that no device can, as the middle of a message: "says battery 900, …"; absent: nothing. */
+  readonly problem?: string;
 }
 
 /** Counts energy from some beginning, and begins anew after its range. */
@@ -29,14 +31,16 @@ export interface PowerSource {
 export class PowerProblem extends Error {}
 
 const [COLDEST, HOTTEST] = [-50, 150];
-const PERCENT = z.number().min(0).max(100);
-const READING = z.object({
-  battery: PERCENT.nullish(),
+const PERCENT = [0, 100] as const;
+/** What a device may say, as least and most. */
+const NUMBERS = {
+  battery: PERCENT,
   /** State of charge under the name that Termux uses. */
-  percentage: PERCENT.nullish(),
-  temperature: z.number().min(COLDEST).max(HOTTEST).nullish(),
-  watts: z.number().min(0).nullish(),
-});
+  percentage: PERCENT,
+  temperature: [COLDEST, HOTTEST],
+  watts: [0, 1e6],
+} as const;
+const READING = z.record(z.string(), z.unknown());
 const SHOWN_LENGTH = 80;
 
 /** Reads JSON, also behind the mark of byte order with which PowerShell begins a file; undefined: it is none. */
@@ -48,16 +52,28 @@ export function readJson(text: string): unknown {
   }
 }
 
-/** Reads the JSON of a source. @throws PowerProblem */
+/** Reads the JSON of a source. Beside a battery or a temperature, what is nonsense is only told. @throws PowerProblem */
 export function parseReading(text: string): PowerReading {
   const parsed = READING.safeParse(readJson(text));
-  if (!parsed.success) throw nonsense(text);
-  const { battery, percentage, temperature, watts } = parsed.data;
-  return requireState({
-    battery: battery ?? percentage ?? null,
-    temperature: temperature ?? null,
-    watts: watts ?? null,
-  });
+  if (!parsed.success) throw new PowerProblem(`says ${shown(text.trim())}`);
+  const bad: string[] = [];
+  const read = (name: keyof typeof NUMBERS): number | null => {
+    const value = parsed.data[name] ?? null;
+    const [least, most] = NUMBERS[name];
+    if (value === null || (typeof value === "number" && value >= least && value <= most)) return value;
+    bad.push(`${name} ${shown(value)}, which is not a number from ${least} to ${most}`);
+    return null;
+  };
+  const [battery, percentage] = [read("battery"), read("percentage")];
+  const reading = {
+    battery: battery ?? percentage,
+    temperature: read("temperature"),
+    watts: read("watts"),
+  };
+  if (bad.length === 0) return requireState(reading);
+  const problem = `says ${bad.join(", and ")}`;
+  if (reading.battery === null && reading.temperature === null) throw new PowerProblem(problem);
+  return { ...reading, problem };
 }
 
 /** @throws PowerProblem when a reading says nothing that pauses could be made of */
@@ -72,6 +88,7 @@ export function isTemperature(degrees: number): boolean {
   return degrees >= COLDEST && degrees <= HOTTEST;
 }
 
-function nonsense(text: string): PowerProblem {
-  return new PowerProblem(`says ${JSON.stringify(text.trim().slice(0, SHOWN_LENGTH))}`);
+/** The beginning of what a source says, fit for a message. */
+function shown(value: unknown): string {
+  return JSON.stringify(value).slice(0, SHOWN_LENGTH);
 }
