@@ -184,9 +184,14 @@ test("a folder's last file can be made of the names, sizes and hashes of the oth
   ]);
 });
 
-for (const isThere of [true, false]) {
-  test(`of two that fill one folder at once, ${isThere ? "an empty" : "a new"} one, one is refused and the other whole`, async () => {
-    const path = join(root, `contested-${isThere}`);
+for (const [isThere, isNew] of [
+  [true, true],
+  [false, true],
+  [false, false],
+] as const) {
+  const what = `${isThere ? "an empty" : "a new"} one${isNew ? "" : " that need not be new"}`;
+  test(`of two that fill one folder at once, ${what}, one is refused and the other whole`, async () => {
+    const path = join(root, `contested-${isThere}-${isNew}`);
     if (isThere) mkdirSync(path);
     let numBegun = 0;
     let go: () => void = () => {};
@@ -200,7 +205,7 @@ for (const isThere of [true, false]) {
           await write(new TextEncoder().encode(names.join()));
         },
       };
-      return writeFolderAtomic(path, [first, ...names.map((name) => textFile(name, name))], { isNew: true });
+      return writeFolderAtomic(path, [first, ...names.map((name) => textFile(name, name))], { isNew });
     };
     const ends = await Promise.allSettled([write("a", "b"), write("c")]);
     const refused = ends.flatMap((end) => (end.status === "rejected" ? [end.reason as GraftError] : []));

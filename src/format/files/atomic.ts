@@ -151,7 +151,7 @@ export interface FolderOptions {
 /**
  * Writes files into a folder, all or none. A new folder appears by one rename; in one that exists, files of the
  * same names are replaced and others stay.
- * @throws as `writeFileAtomic`; UsageError usage/output for a folder that is not new and is to be
+ * @throws as `writeFileAtomic`; UsageError usage/output for a folder that is not new and is to be, or that another writer made meanwhile
  */
 export async function writeFolderAtomic(
   path: string,
@@ -181,8 +181,7 @@ export async function writeFolderAtomic(
       await attempt(path, () => (isNew ? fillEmpty(folder, path, fill) : fill()));
       await disk().rm(staging, { recursive: true, force: true });
     } else {
-      const rename = isNew ? renameToNew : disk().rename;
-      await attempt(path, () => rename(staging, folder, path));
+      await attempt(path, () => renameToNew(staging, folder, path));
     }
   } catch (error) {
     await tryRemove(staging);

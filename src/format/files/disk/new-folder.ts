@@ -31,7 +31,8 @@ export async function renameToNew(staging: string, folder: string, path: string)
   try {
     await disk().rename(staging, folder);
   } catch (error) {
-    throw ["ENOTEMPTY", "EEXIST"].includes(systemCode(error)) ? notNew(path) : error;
+    if (!["ENOTEMPTY", "EEXIST"].includes(systemCode(error))) throw error;
+    throw notNew(path, "another writer has made it meanwhile");
   }
 }
 
