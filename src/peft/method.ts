@@ -31,6 +31,7 @@ import type { TrainedTokens } from "./trained-base/trained-tokens.ts";
 /** What every method says of itself. `O`: its options as a user gives them. */
 interface Description<O> {
   readonly name: string;
+  /** Where it comes from; `arxiv` is a number such as 2106.09685, or "none". */
   readonly paper: { readonly title: string; readonly arxiv: string };
   /**
    * Peak learning rate of AdamW that suits it on a model of `REFERENCE_WIDTH` (train/settings/learning-rate); a function

@@ -13,7 +13,7 @@ import { Evaluator } from "../../src/train/evaluate.ts";
 import { byteTokenizerFiles } from "../tiny/byte-tokenizer.ts";
 import { randomExamples } from "../passes/model-passes.ts";
 import { buildTinyGguf, ggufValues } from "../tiny/gguf.ts";
-import { TINY_CONFIGS } from "../tiny/configs.ts";
+import { tinyConfigOf } from "../tiny/configs.ts";
 import { temporaryFolder, tinyModelParts, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { runTiny } from "../train/tiny-run.ts";
 import { assertRefused, assertSays } from "./refusals.ts";
@@ -340,7 +340,7 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
 
 /** The settings of a family's text, changed. */
 function changed(modelType: string, config: RawConfig): RawConfig {
-  const tiny = TINY_CONFIGS[modelType]!;
+  const tiny = tinyConfigOf(modelType);
   const text = tiny["text_config"] as RawConfig | undefined;
   if (!text || "text_config" in config) return { ...tiny, ...config };
   return { ...tiny, text_config: { ...text, ...config } };
@@ -350,9 +350,9 @@ describe("settings that graft does not implement", () => {
   for (const { modelType } of FAMILIES) {
     test(modelType, async () => {
       const own = UNLIKE[modelType];
-      assert.ok(own, `Cannot test ${modelType}: it has no setting in this test`);
+      assert.ok(own, `Cannot test "${modelType}": add settings that it refuses to UNLIKE`);
       const quantized: RawConfig = { quantization_config: { quant_method: "gptq", bits: 4 } };
-      const isRotated = openModel(TINY_CONFIGS[modelType]!).layers[0]?.attention?.rope != null;
+      const isRotated = openModel(tinyConfigOf(modelType)).layers[0]?.attention?.rope != null;
       const rotation: typeof own = [
         [
           { rope_scaling: { rope_type: "spiral", factor: 2 } },
@@ -387,7 +387,7 @@ describe("settings that graft does not implement", () => {
 
 test("a family of one's own that breaks its contract is refused by name, with what it returned", () => {
   const llama = FAMILIES.find(({ modelType }) => modelType === "llama")!;
-  const config = TINY_CONFIGS["llama"]!;
+  const config = tinyConfigOf("llama");
   const definition = llama.open(config);
   for (const [change, message] of [
     [null, /family "llama" returns: null, expected /],
@@ -411,7 +411,7 @@ test("what programs write into a configuration about themselves is no setting", 
   };
   for (const { modelType } of FAMILIES) {
     const [plain, opened] = [{}, ofPrograms].map((more) =>
-      openModel({ ...TINY_CONFIGS[modelType]!, ...more }),
+      openModel({ ...tinyConfigOf(modelType), ...more }),
     );
     assert.deepEqual(opened!.tensors, plain!.tensors, modelType);
   }

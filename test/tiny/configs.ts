@@ -736,6 +736,15 @@ export const TINY_CONFIGS: Readonly<Record<string, RawConfig>> = {
   },
 };
 
+/** The configuration of a tiny model of a family. @throws Error for a family that has none here yet */
+export function tinyConfigOf(modelType: string): RawConfig {
+  const config = TINY_CONFIGS[modelType];
+  if (config) return config;
+  throw new Error(
+    `Cannot make a tiny model of the family "${modelType}": add a configuration to test/tiny/configs.ts`,
+  );
+}
+
 /** What methods are tried on, as changes of the tiny configuration. */
 export const TINY_FORMS: Readonly<Record<string, Readonly<Record<string, RawConfig>>>> = {
   llama: {

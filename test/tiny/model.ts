@@ -15,7 +15,7 @@ import type { TensorSpec } from "../../src/models/graphs/sites.ts";
 import { Random } from "../../src/random.ts";
 import { type HostTensor, hostTensor } from "../../src/runtime/host-tensor.ts";
 import { numElements } from "../../src/graph/shape.ts";
-import { TINY_CONFIGS } from "./configs.ts";
+import { tinyConfigOf } from "./configs.ts";
 
 /** What differs from the family's tiny model. */
 export interface TinyModelOptions {
@@ -44,7 +44,7 @@ export function tinyModelParts(options: TinyModelOptions = {}): {
   tensors: Map<string, HostTensor<"float32">>;
 } {
   const { modelType = "llama", seed = 1 } = options;
-  const config = { ...TINY_CONFIGS[modelType], ...options.config };
+  const config = { ...tinyConfigOf(modelType), ...options.config };
   const random = new Random(seed);
   const specs = [...openModel(config).tensors.values()];
   return { config, tensors: new Map(specs.map((spec) => [spec.name, draw(spec, random)])) };

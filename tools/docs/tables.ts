@@ -25,7 +25,7 @@ import { BASE_KINDS, STORAGES, WRITABLE_NAMES } from "../../src/quant/storages.t
 import { DATA_KINDS } from "../../src/data/examples/data-kinds.ts";
 import { suitableLearningRate } from "../../src/train/settings/learning-rate.ts";
 import { OBJECTIVES } from "../../src/train/objectives.ts";
-import { TINY_CONFIGS } from "../../test/tiny/configs.ts";
+import { tinyConfigOf } from "../../test/tiny/configs.ts";
 
 /** Sets rows as a Markdown table. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
@@ -113,9 +113,7 @@ export function optionTable(options: z.ZodType): string {
 }
 
 function smallModel({ modelType }: Family): Model {
-  const config = TINY_CONFIGS[modelType];
-  if (!config) throw new Error(`internal: test/tiny/configs.ts has no model of the family ${modelType}`);
-  return openModel(config);
+  return openModel(tinyConfigOf(modelType));
 }
 
 /** A family's projections that adapters can sit on, by path inside the block. */
@@ -159,7 +157,7 @@ export function defaultModules(method: Method, family: Family): readonly string[
 
 /** What the models of a family are for, by what `architectures` may say. */
 function tasksOf(family: Family): readonly ModelTask[] {
-  const config = { ...TINY_CONFIGS[family.modelType], architectures: ["ForSequenceClassification"] };
+  const config = { ...tinyConfigOf(family.modelType), architectures: ["ForSequenceClassification"] };
   return [...new Set([smallModel(family).task, openModel(config).task])];
 }
 
