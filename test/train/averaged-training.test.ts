@@ -199,7 +199,7 @@ test("an output is gone on with as it was begun: what differs is named, whether 
     [{ method: "ia3", rank: undefined }, {}, /: method was "lora", is "ia3"; rank was 2, is not given$/],
     [{ learningRate: 0.5 }, {}, /: learningRate was 0.01, is 0.5$/],
     [{ seed: 4 }, {}, /: seed was 3, is 4$/],
-    [{ data: shorter }, {}, /: dataContents was .*, is .*shorter/],
+    [{ data: shorter }, {}, /: data was .*, is .*shorter/],
   ];
   for (const name of ["ended", "halted"]) {
     const before = hashesOf(name);

@@ -312,7 +312,7 @@ describe("what a run is compared with", () => {
     await runTiny({ ...first, steps: 9, overwrite: true });
     await assert.rejects(runTiny({ ...settings, resume: true }), {
       code: "usage/resume",
-      message: /settings: initAdapterContents was \["reference-first, sha256 \w+"\], is/,
+      message: /settings: initAdapter was \["reference-first, sha256 \w+…"\], is/,
     });
   });
 });

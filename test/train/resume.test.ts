@@ -1,6 +1,6 @@
 /** @file A run that was stopped or killed and then resumed ends bit-equal to one that never stopped. */
 import assert from "node:assert/strict";
-import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync, readdirSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { describe, test } from "node:test";
 import type { ResumeEvent, TrainEvent } from "../../src/train/events.ts";
 import type { TrainInput } from "../../src/train/settings/train-input.ts";
@@ -318,7 +318,7 @@ describe("making a complete run longer", () => {
     writeTinyChats(own, 6, 2);
     await assert.rejects(runTiny({ ...SETTINGS, data: own, output, steps: 5, resume: true }), {
       code: "usage/resume",
-      message: /dataContents was \["changing\.jsonl, sha256 \w+"\], is \["changing\.jsonl, sha256 \w+"\]/,
+      message: /: data was \["changing\.jsonl, sha256 \w{12}…"\], is \["changing\.jsonl, sha256 \w{12}…"\]/,
     });
     writeTinyChats(own, 6);
     const { result } = await runTiny({ ...SETTINGS, data: own, output, steps: 5, resume: true });
@@ -333,17 +333,23 @@ describe("making a complete run longer", () => {
       writeFileSync(`${own}/${name}`, change(readFileSync(`${own}/${name}`, "utf8")));
     };
     const cases: readonly [RegExp, () => unknown][] = [
-      [/settings: modelContents was "\w+-\w+", is "\w+-\w+"$/, () => writeTinyModel(own, { seed: 2 })],
-      [/settings: modelContents was/, () => writeTinyModel(own, { config: { rope_theta: 77 } })],
       [
-        /settings: chatTemplateHash was "\w+", is "\w+"$/,
+        /settings: the fingerprint of the model was "\w+-\w+", is "\w+-\w+"$/,
+        () => writeTinyModel(own, { seed: 2 }),
+      ],
+      [
+        /settings: the fingerprint of the model was/,
+        () => writeTinyModel(own, { config: { rope_theta: 77 } }),
+      ],
+      [
+        /settings: the hash of the chat template was "\w+…", is "\w+…"$/,
         () =>
           rewrite("tokenizer_config.json", (text) =>
             text.replace("'<|im_start|>assistant", "'<|im_start|>model"),
           ),
       ],
       [
-        /settings: tokenizerHash was "\w+", is "\w+"$/,
+        /settings: the hash of the tokenizer was "\w+…", is "\w+…"$/,
         () =>
           rewrite("tokenizer.json", (text) =>
             text.replace('"normalizer":null', '"normalizer":{"type":"NFC"}'),
@@ -382,11 +388,28 @@ describe("making a complete run longer", () => {
     const { result } = await runTiny({ ...SETTINGS, ...place(moved, 3), output, steps: 5, resume: true });
     assert.equal(result.steps, 5);
     const other = { ...SETTINGS, ...place(moved, 4), output, steps: 6, resume: true };
-    await assert.rejects(runTiny(other), { code: "usage/resume", message: /settings: evalDataContents was/ });
+    await assert.rejects(runTiny(other), { code: "usage/resume", message: /settings: evalData was/ });
     const { evalData: _, ...without } = other;
     await assert.rejects(runTiny({ ...without }), {
       code: "usage/resume",
       message: /evalData was .*, is not given/,
+    });
+  });
+
+  test("it goes on with the same model under another path, to the same bits", async () => {
+    const [own, moved] = [await writeTinyModel(`${folder}/here`), `${folder}/there`];
+    const settings = { ...constant, output: `${folder}/moved-model` };
+    await runTiny({ ...settings, model: own, steps: 3 });
+    renameSync(own, moved);
+    const { result } = await runTiny({ ...settings, model: moved, steps: 4, resume: true });
+    assert.equal(result.steps, 4);
+    const whole = `${folder}/unmoved-model`;
+    await runTiny({ ...settings, model: moved, output: whole, steps: 4 });
+    assert.deepEqual(bytesOf(settings.output, RESULT), bytesOf(whole, RESULT));
+    await writeTinyModel(own, { seed: 2 });
+    await assert.rejects(runTiny({ ...settings, model: own, steps: 5, resume: true }), {
+      code: "usage/resume",
+      message: /settings: the fingerprint of the model was/,
     });
   });
 

@@ -26,10 +26,21 @@ export const CONTENTS = {
   data: "dataContents",
   evalData: "evalDataContents",
   initAdapter: "initAdapterContents",
+  model: "modelContents",
 } as const;
 
 /** Settings that runs do not have which are older, or where they change no number. */
-const OPTIONAL_SETTINGS = ["weights", "modelContents", "tokenizerHash", "chatTemplateHash"];
+const OPTIONAL_SETTINGS = ["weights", "tokenizerHash", "chatTemplateHash"];
+
+/** What messages call settings that nobody gives; of files names and hashes are shown. */
+const SHOWN_NAMES: Readonly<Record<string, string>> = {
+  ...Object.fromEntries(Object.entries(CONTENTS).map(([name, contents]) => [contents, name])),
+  modelContents: "the fingerprint of the model",
+  tokenizerHash: "the hash of the tokenizer",
+  chatTemplateHash: "the hash of the chat template",
+};
+/** A hash is told from another by its beginning. */
+const LONG_HASH = /\b([0-9a-f]{12})[0-9a-f]{52}\b/g;
 
 /** Settings that may name a base by its fingerprint. */
 const BASES = ["model", "modelContents"];
@@ -57,6 +68,17 @@ export function changedSettings(
   return Object.keys({ ...saved, ...given }).filter(
     (key) => !free.has(key) && JSON.stringify(before[key]) !== JSON.stringify(now[key]),
   );
+}
+
+/** Says how a setting differs that must be the same. */
+export function describeChange(
+  key: string,
+  saved: Readonly<Record<string, unknown>>,
+  given: Readonly<Record<string, unknown>>,
+): string {
+  const show = ({ [key]: value }: Readonly<Record<string, unknown>>): string =>
+    value === undefined ? "not given" : JSON.stringify(value).replaceAll(LONG_HASH, "$1…");
+  return `${SHOWN_NAMES[key] ?? key} was ${show(saved)}, is ${show(given)}`;
 }
 
 /** Picks the settings that change the numbers out of given or saved ones, by the names of today; a new object. */

@@ -4,7 +4,7 @@ import { UsageError } from "../../../errors.ts";
 import { readJson, restoreAdapter } from "../../../format/by-path.ts";
 import type { Adapter } from "../../../peft/attach.ts";
 import { RUN_STATE, type RunState } from "../../loop/run-state.ts";
-import { changedSettings, numericSettings } from "../../settings/saved-settings.ts";
+import { changedSettings, describeChange, numericSettings } from "../../settings/saved-settings.ts";
 import { badCheckpoint, checkManifest } from "./manifest.ts";
 import { OPTIMIZER_FILE, type OptimizerState, readOptimizer } from "./optimizer-file.ts";
 
@@ -51,8 +51,7 @@ export function requireSameSettings(
 ): void {
   const changed = changedSettings(saved, given);
   if (changed.length === 0) return;
-  const show = (value: unknown): string => (value === undefined ? "not given" : JSON.stringify(value));
-  const found = changed.map((key) => `${key} was ${show(saved[key])}, is ${show(given[key])}`);
+  const found = changed.map((key) => describeChange(key, saved, given));
   throw new UsageError("usage/resume", `Cannot resume "${folder}" with other settings: ${found.join("; ")}`, {
     hint: "Give the same settings, or start a new run from it with --init-adapter.",
   });
