@@ -2,8 +2,10 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { once } from "node:events";
 import { hostname } from "node:os";
 import { describe, test } from "node:test";
+import { Worker } from "node:worker_threads";
 import { lockFolder } from "../../src/format/files/disk/folder-lock.ts";
 import { thisProcess } from "../../src/format/files/disk/owner.ts";
 import { lockRun } from "../../src/train/files/folder/run-lock.ts";
@@ -99,6 +101,25 @@ describe("the lock of an output folder", () => {
       assert.deepEqual(hidden(output), []);
     },
   );
+
+  test("a lock of a thread holds until it is terminated", async () => {
+    const output = `${folder}/thread`;
+    mkdirSync(output);
+    const code = new URL("../../src/format/files/disk/folder-lock.ts", import.meta.url);
+    const thread = new Worker(
+      `const { parentPort, workerData } = require("node:worker_threads");
+       parentPort.on("message", () => {});
+       import(workerData.code).then(({ lockFolder }) => lockFolder(workerData.output)).then(() => parentPort.postMessage(null));`,
+      { eval: true, workerData: { code: code.href, output } },
+    );
+    await once(thread, "message");
+    assert.ok(!("release" in (await lockFolder(output))));
+    await thread.terminate();
+    const lock = await lockFolder(output);
+    assert.ok("release" in lock && lock.takenFrom?.pid === process.pid);
+    assert.ok(!("release" in (await lockFolder(output))), "its own lock does not hold");
+    await lock.release();
+  });
 
   test("a lock of another machine, and one that cannot be read, hold", async () => {
     const owner = JSON.stringify({ ...thisProcess(), host: "elsewhere", pid: ended });

@@ -1,5 +1,5 @@
 /**
- * @file A lock on a folder, so that one process works in it at a time: `.graft-lock/owner.json`, which says whose it is.
+ * @file A lock on a folder, so that one thread of a process works in it at a time: `.graft-lock/owner.json`, which says whose it is.
  *
  * It is a folder because a rename onto a folder that holds something fails on every file system: so it is taken in one step, with
  * its contents. A lock whose process has ended is taken away under a second lock: two that find it may not both do so.
@@ -9,7 +9,8 @@ import { join } from "node:path";
 import { z } from "zod";
 import { systemCode } from "../../../messages/system-error.ts";
 import { disk, tryRemove } from "./calls.ts";
-import { isGone, type Owner, thisProcess } from "./owner.ts";
+import * as processes from "./owner.ts";
+import { isThreadGone, thisThread } from "./owner-thread.ts";
 import { temporaryName } from "./temporaries.ts";
 import { writeAll } from "./write-all.ts";
 
@@ -19,7 +20,23 @@ const OWNER_FILE = "owner.json";
 /** Others may come and go between two looks. */
 const MAX_LOOKS = 20;
 
-const OWNER = z.object({ host: z.string(), pid: z.int(), startTime: z.string().nullable() });
+const OWNER = z.object({
+  host: z.string(),
+  pid: z.int(),
+  startTime: z.string().nullable(),
+  /** Absent where it is not known. */
+  thread: z.int().optional(),
+});
+
+type Owner = z.output<typeof OWNER>;
+
+/** Whether the process or the thread that holds a lock has ended. */
+async function isGone(owner: Owner): Promise<boolean> {
+  if (processes.isGone(owner)) return true;
+  const { host, pid } = processes.thisProcess();
+  if (owner.thread === undefined || owner.host !== host || owner.pid !== pid) return false;
+  return await isThreadGone(owner.thread);
+}
 
 /** A lock that this process holds. */
 export interface FolderLock {
@@ -42,7 +59,7 @@ export async function lockFolder(folder: string, name = LOCK_NAME): Promise<Fold
     const owner = await ownerOf(lock);
     if (owner === "nobody") continue;
     if (owner === "unknown") return { owner: null };
-    if (!isGone(owner)) return { owner };
+    if (!(await isGone(owner))) return { owner };
     if (await takeAway(folder, lock)) takenFrom = owner;
   }
   return { owner: null };
@@ -60,7 +77,10 @@ async function put(path: string): Promise<boolean> {
     await disk().mkdir(temporary);
     const handle = await disk().open(join(temporary, OWNER_FILE), "wx");
     try {
-      await writeAll(handle, new TextEncoder().encode(JSON.stringify(thisProcess())));
+      await writeAll(
+        handle,
+        new TextEncoder().encode(JSON.stringify({ ...processes.thisProcess(), thread: thisThread() })),
+      );
       await handle.sync();
     } finally {
       await handle.close();
@@ -92,12 +112,12 @@ async function takeAway(folder: string, lock: string): Promise<boolean> {
   if (!(await put(guard))) {
     const other = await ownerOf(guard);
     // One that was killed in these few steps.
-    if (typeof other === "object" && isGone(other)) await remove(guard);
+    if (typeof other === "object" && (await isGone(other))) await remove(guard);
     return false;
   }
   try {
     const owner = await ownerOf(lock);
-    return typeof owner === "object" && isGone(owner) && (await remove(lock));
+    return typeof owner === "object" && (await isGone(owner)) && (await remove(lock));
   } finally {
     await remove(guard);
   }
