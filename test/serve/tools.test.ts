@@ -204,9 +204,11 @@ test("what cannot be called, or held to, is refused", async () => {
   for (const [changes, param] of cases) {
     const answer = (await server.post("/v1/chat/completions", { ...asked, ...changes })) as {
       status: number;
-      body: { error: { param: string } };
+      body: { error: { param: string; message: string } };
     };
     assert.equal(answer.status, 400);
     assert.equal(answer.body.error.param, param);
+    if (param.includes("parameters"))
+      assert.match(answer.body.error.message, /^Function "a": .*\/properties\/b\/not /);
   }
 });

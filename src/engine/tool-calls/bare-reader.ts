@@ -2,7 +2,7 @@
  * @file Reads values in the form of Gemma's calls: objects have bare keys, texts stand between marks, and all else is as in
  * JSON.
  */
-import { readValue } from "./keyed-arguments.ts";
+import { readValue } from "./argument-shapes.ts";
 
 /** No schema that anybody holds an answer to is deeper. */
 const MAX_DEPTH = 64;

@@ -4,15 +4,20 @@ import { test } from "node:test";
 import { processorMs } from "../../train/power/processor-ms.ts";
 import { CallReader } from "./call-reader.ts";
 import { TOOL_FORMATS, findToolFormat } from "./tool-formats.ts";
-import type { ToolCall } from "./tool-format.ts";
+import type { ToolCall, ToolFunction } from "./tool-format.ts";
 
 const CITY = { type: "object", properties: { city: { type: "string" }, days: { type: "integer" } } };
 const FUNCTIONS = [{ name: "weather", parameters: CITY }, { name: "time" }];
 
-function read(format: string, text: string, size: number): { content: string; calls: ToolCall[] } {
+function read(
+  format: string,
+  text: string,
+  size: number,
+  functions: readonly ToolFunction[] = FUNCTIONS,
+): { content: string; calls: ToolCall[] } {
   const found = TOOL_FORMATS.find(({ name }) => name === format);
   assert.ok(found);
-  const reader = new CallReader(found, FUNCTIONS);
+  const reader = new CallReader(found, functions);
   const parts = [];
   for (let i = 0; i < text.length; i += size) parts.push(reader.push(text.slice(i, i + size)));
   parts.push(reader.end());
@@ -218,6 +223,42 @@ test("calls are read however the answer comes in pieces", () => {
   for (const [format, text, content, calls] of CASES) {
     for (const size of [1, 2, 7, text.length]) {
       assert.deepEqual(read(format, text, size), { content, calls }, `${format} ${text} by ${size}`);
+    }
+  }
+});
+
+test("arguments have the types that their schemas allow, whatever they look like", () => {
+  const $defs = { Zip: { type: "string", pattern: "^(?=1)" }, Code: { enum: ["1", "2"] } };
+  const cases: readonly (readonly [schema: object, text: string, value: unknown])[] = [
+    [{ $ref: "#/$defs/Zip" }, "12345", "12345"],
+    [{ $ref: "#/$defs/Zip" }, '"1"', '"1"'],
+    [{ $ref: "#/$defs/Code" }, "1", "1"],
+    [{ anyOf: [{ $ref: "#/$defs/Zip" }, { type: "null" }] }, "12345", "12345"],
+    [{ anyOf: [{ $ref: "#/$defs/Zip" }, { type: "null" }] }, "None", null],
+    [{ anyOf: [{ $ref: "#/$defs/Zip" }, { type: "null" }] }, '"a"', "a"],
+    [{ type: ["string", "null"] }, "True", "True"],
+    [{ oneOf: [{ const: "1" }, { const: "2" }] }, "1", "1"],
+    [{ type: "string", not: { const: "x" } }, "null", "null"],
+    [{ type: "string", enum: [1, "1"] }, "1", "1"],
+    [{ type: ["string", "integer"] }, "1", 1],
+    [{ enum: ["1", 2] }, "2", 2],
+    [{ type: "boolean" }, "True", true],
+    [{ type: "object" }, '{"a": "</parameter></arg_value>"}', { a: "</parameter></arg_value>" }],
+    [{ type: "object" }, '{"a":', '{"a":'],
+    [{ $ref: "#/$defs/None" }, "1", 1],
+  ];
+  for (const [schema, text, value] of cases) {
+    const parameters = { $ref: "#/$defs/All", $defs: { ...$defs, All: { properties: { v: schema } } } };
+    for (const [format, written] of [
+      [
+        "qwen-coder",
+        `<tool_call>\n<function=f>\n<parameter=v>\n${text}\n</parameter>\n</function>\n</tool_call>`,
+      ],
+      ["glm", `<tool_call>f<arg_key>v</arg_key><arg_value>${text}</arg_value></tool_call>`],
+    ] as const) {
+      const call = { name: "f", arguments: JSON.stringify({ v: value }) };
+      const found = read(format, written, 5, [{ name: "f", parameters }]);
+      assert.deepEqual(found, { content: "", calls: [call] }, `${format} ${JSON.stringify(schema)} ${text}`);
     }
   }
 });

@@ -3,154 +3,84 @@
  * JSON.
  */
 import type { Place, RuleBook } from "../grammar/rules/automaton.ts";
-import { either } from "../grammar/rules/json-rules.ts";
-import { addTextBefore } from "../grammar/rules/raw-text.ts";
-import { SchemaError } from "../grammar/schema/schema-keywords.ts";
-import { schemaRule } from "../grammar/schema/schema-rules.ts";
-import { type ToolChoice, type ToolFunction, parseJson } from "./tool-format.ts";
-
-export type Schema = Readonly<Record<string, unknown>>;
+import { SchemaRules } from "../grammar/schema/schema-rules.ts";
+import { areTexts } from "../grammar/schema/shape.ts";
+import { rawText } from "../grammar/schema/text-form.ts";
+import { ArgumentShapes } from "./argument-shapes.ts";
+import { addObjects } from "./object-pairs.ts";
+import type { SchemaRule, ToolCall, ToolFunction } from "./tool-format.ts";
 
 /** What stands around each value. */
 export interface KeyedForm {
+  /** What readers take for the end of a value, in ASCII. */
+  readonly mark: string;
+  /** What ends a value that is written: the mark, and what stands before it. */
+  readonly end: string;
+  /** Keys that readers find again. */
+  readonly keys: RegExp;
   /** Adds the key, and what is before and behind it. */
   readonly addKey: (book: RuleBook, from: Place, key: string) => Place;
-  /** What ends a value, in ASCII. */
-  readonly end: string;
 }
 
-/** The schemas of a function's arguments, or of an object's values, by name. */
-export function propertiesOf(
-  parameters: Schema | ToolFunction["parameters"],
-): Readonly<Record<string, Schema>> {
-  return ((parameters as Schema | null | undefined)?.["properties"] ?? {}) as Readonly<
-    Record<string, Schema>
-  >;
+/** The rule of arguments in this form. */
+export function keyedRule({ mark, end, keys, addKey }: KeyedForm): SchemaRule {
+  return (book, schema, name) => {
+    const close = (at: Place): Place => book.text(at, end);
+    const values = new SchemaRules(book, schema, name);
+    const text = rawText(book, { open: (at) => at, close, mark });
+    const texts = new SchemaRules(book, schema, name, text);
+    const form = { objects: values.wholeObjects(), keys, between: "" };
+    return book.rule(`arguments ${name}`, (start) =>
+      addObjects(book, start, form, ({ from, key, view }) => {
+        const at = addKey(book, from, key);
+        const isText = areTexts(values.shapesOf(view));
+        return isText ? book.call(at, texts.value(view)) : close(book.call(at, values.value(view)));
+      }),
+    );
+  };
 }
 
-/** Names of those that must be there. */
-export function requiredOf(parameters: Schema | ToolFunction["parameters"]): ReadonlySet<string> {
-  return new Set(((parameters as Schema | null | undefined)?.["required"] ?? []) as string[]);
+/** How a call is found again that is written in this form. */
+export interface KeyedMarks {
+  /** What is before the arguments, with the name of the function. */
+  readonly head: RegExp;
+  /** What is before a value, with its key; sticky. */
+  readonly key: RegExp;
+  /** What is behind a value; global. */
+  readonly end: RegExp;
+  /** What is behind the arguments; sticky. */
+  readonly close: RegExp;
+  /** What ends the call, and is missing only where the text ends. */
+  readonly mark: string;
 }
 
-/** Whether values are written as they are. */
-function isText(schema: Schema | undefined): boolean {
-  return schema?.["type"] === "string";
-}
-
-/** Words that templates, which run in Python, write for values of JSON: models have learned both. */
-const PYTHON_WORDS: ReadonlyMap<string, unknown> = new Map<string, unknown>([
-  ["True", true],
-  ["False", false],
-  ["None", null],
-]);
-
-/** Reads a value that is no text by its schema; what is neither JSON nor Python's is text all the same. */
-export function readValue(text: string): unknown {
-  if (PYTHON_WORDS.has(text)) return PYTHON_WORDS.get(text);
-  const value = parseJson(text);
-  return value === undefined ? text : value;
-}
-
-/** Arguments that were read, as JSON; `functions`: those that there are. */
-export function keyedArguments(
-  pairs: readonly (readonly [key: string, value: string])[],
-  name: string,
+/** Takes the call that a text begins with; as `take` of a `ToolFormat`. */
+export function takeKeyedCall(
+  text: string,
+  isEnd: boolean,
   functions: readonly ToolFunction[],
-): string {
-  const properties = propertiesOf(functions.find((each) => each.name === name)?.parameters);
-  const values = pairs.map(([key, value]) => [key, isText(properties[key]) ? value : readValue(value)]);
-  return JSON.stringify(Object.fromEntries(values));
-}
-
-/** Adds the arguments of a function, in the order of its schema. @throws SchemaError for texts that are bounded */
-export function addKeyedArguments(
-  book: RuleBook,
-  from: Place,
-  { name, parameters }: ToolChoice,
-  { addKey, end }: KeyedForm,
-): Place {
-  const required = requiredOf(parameters);
-  let at = from;
-  for (const [key, schema] of Object.entries(propertiesOf(parameters))) {
-    const next = book.place();
-    const value = addKey(book, at, key);
-    const written = isText(schema)
-      ? addText(book, value, listedTexts(schema, `/properties/${key}`), end)
-      : book.text(book.call(value, schemaRule(book, schema, `${name} ${key}`)), end);
-    book.skip(written, next);
-    if (!required.has(key)) book.skip(at, next);
-    at = next;
+  marks: KeyedMarks,
+): { readonly calls: readonly ToolCall[]; readonly rest: string } | null {
+  if (!isEnd && !text.includes(marks.mark)) return null;
+  const [head = "", name = ""] = marks.head.exec(text) ?? [];
+  if (head === "") return null;
+  const shapes = new ArgumentShapes(functions.find((each) => each.name === name));
+  const pairs: (readonly [string, unknown])[] = [];
+  let at = head.length;
+  const match = (pattern: RegExp): RegExpExecArray | null => {
+    pattern.lastIndex = at;
+    const found = pattern.exec(text);
+    if (found) at = pattern.lastIndex;
+    return found;
+  };
+  for (let found = match(marks.key); found; found = match(marks.key)) {
+    const { 1: key = "" } = found;
+    const read = shapes.read(key, text, { from: at, end: marks.end });
+    if (!read) return null;
+    pairs.push([key, read.value]);
+    at = read.next;
   }
-  return at;
-}
-
-/** A pair that is to be added. */
-interface NextPair {
-  readonly from: Place;
-  readonly key: string;
-  readonly schema: Schema;
-}
-
-/** What pairs are added. */
-interface PairForm {
-  /** In their order. */
-  readonly pairs: readonly (readonly [key: string, schema: Schema])[];
-  /** Keys of those that must be there. */
-  readonly required: ReadonlySet<string>;
-  /** What stands before all but the first. */
-  readonly between: string;
-}
-
-/** Adds pairs of a key and a value. */
-export function addPairs(
-  book: RuleBook,
-  from: Place,
-  { pairs, required, between }: PairForm,
-  addPair: (pair: NextPair) => Place,
-): Place {
-  // Where nothing has been written, and where something has.
-  let [bare, more] = [from, book.place()];
-  for (const [key, schema] of pairs) {
-    const start = book.place();
-    book.skip(bare, start);
-    book.skip(book.text(more, between), start);
-    const [nothing, something] = [book.place(), book.place()];
-    book.skip(addPair({ from: start, key, schema }), something);
-    if (!required.has(key)) {
-      book.skip(bare, nothing);
-      book.skip(more, something);
-    }
-    [bare, more] = [nothing, something];
-  }
-  const end = book.place();
-  book.skip(bare, end);
-  book.skip(more, end);
-  return end;
-}
-
-/** Adds one of some texts, or any where there are none to choose from, and what ends it. */
-function addText(book: RuleBook, from: Place, texts: readonly string[] | null, end: string): Place {
-  if (texts === null) return addTextBefore(book, from, end);
-  return either(
-    book,
-    from,
-    texts.map((text) => (at) => book.text(at, text + end)),
-  );
-}
-
-/**
- * The texts that a schema lists; null: any text will do.
- * @throws SchemaError for texts that are bounded, which nobody counts here
- */
-export function listedTexts(schema: Schema, path: string): readonly string[] | null {
-  const listed = (schema["enum"] ?? ("const" in schema ? [schema["const"]] : null)) as string[] | null;
-  if (listed) return listed;
-  const bound = ["pattern", "minLength", "maxLength"].find((word) => word in schema);
-  if (bound === undefined) return null;
-  throw new SchemaError(
-    `${path}/${bound}`,
-    "cannot be enforced where strings are written unquoted",
-    `Leave out ${bound}.`,
-  );
+  const closed = match(marks.close);
+  if (!closed || (!isEnd && !closed[0].endsWith(marks.mark))) return null;
+  return { calls: [{ name, arguments: JSON.stringify(Object.fromEntries(pairs)) }], rest: text.slice(at) };
 }

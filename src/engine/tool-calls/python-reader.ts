@@ -1,5 +1,5 @@
 /** @file Reads calls of functions as Python writes them: `name(key="text", other=[1, True])`. */
-import { readValue } from "./keyed-arguments.ts";
+import { readValue } from "./argument-shapes.ts";
 import type { ToolCall } from "./tool-format.ts";
 
 /** No schema that anybody holds an answer to is deeper. */

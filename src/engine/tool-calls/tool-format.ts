@@ -28,9 +28,14 @@ export interface ToolFunction {
   readonly parameters?: object | null | undefined;
 }
 
+/** Adds the rule of what satisfies a schema in some form; `name` tells it from others. @throws SchemaError */
+export type SchemaRule = (book: RuleBook, schema: object, name: string) => Place;
+
 /** A function that may be called. */
-export interface ToolChoice extends ToolFunction {
-  readonly addArguments: (book: RuleBook) => Place;
+export interface ToolChoice {
+  readonly name: string;
+  /** Adds the rule of its arguments, which are JSON unless a form is given. @throws what tells of a schema that cannot be held */
+  readonly addArguments: (book: RuleBook, form?: SchemaRule) => Place;
 }
 
 /** Calls at the start of a text, and what comes behind them. */
@@ -127,10 +132,15 @@ export function addCallObject(
   return book.call(from, rule);
 }
 
-/** The rule of arguments that satisfy the schema of a function's parameters. @throws SchemaError */
-export function addParameters(book: RuleBook, name: string, parameters: object | null | undefined): Place {
-  const schema = { type: "object", ...(parameters ?? { additionalProperties: false }) };
-  return schemaRule(book, schema, name);
+/** The schema of a function's arguments as a whole. */
+export function argumentSchema({ parameters }: ToolFunction): object {
+  return { type: "object", ...(parameters ?? { additionalProperties: false }) };
+}
+
+/** A function as one that may be called. */
+export function toolChoice(tool: ToolFunction): ToolChoice {
+  const { name } = tool;
+  return { name, addArguments: (book, form = schemaRule) => form(book, argumentSchema(tool), name) };
 }
 
 /** Reads a call that was written as an object of JSON; null: it is none. */

@@ -53,21 +53,24 @@ export async function grammarOf(
   );
 }
 
-/** Does some work; a schema that it cannot hold is told with the place that it has in the request. @throws ApiError 400 */
-export function withSchemaPath<T>(param: string, work: () => T): T {
+/**
+ * Does some work; a schema that it cannot hold is told with the place that it has in the request, behind a `subject`.
+ * @throws ApiError 400
+ */
+export function withSchemaPath<T>(param: string, work: () => T, subject = ""): T {
   try {
     return work();
   } catch (error) {
-    return refuseSchema(param, error);
+    return refuseSchema(param, error, subject);
   }
 }
 
 /** @throws ApiError 400 for a schema that cannot be held; anything else as it is */
-export function refuseSchema(param: string, error: unknown): never {
+export function refuseSchema(param: string, error: unknown, subject = ""): never {
   // A schema whose rules grow too large is refused as a whole, without a path.
   if (!(error instanceof UsageError && error.code === "usage/grammar")) throw error;
   const path = error instanceof SchemaError ? error.path : "";
-  throw new ApiError(400, "invalid_json_schema", toldWhole(error), {
+  throw new ApiError(400, "invalid_json_schema", `${subject}${toldWhole(error)}`, {
     param: `${param}${path.replaceAll("/", ".")}`,
   });
 }

@@ -13,8 +13,8 @@ import {
   type ToolFormat,
   type ToolFunction,
   addMark,
-  addParameters,
   markText,
+  toolChoice,
 } from "../../engine/tool-calls/tool-format.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { orNearest } from "../../messages/nearest.ts";
@@ -103,10 +103,13 @@ async function heldGrammar(
   format: ToolFormat,
   { model }: ServerState,
 ): Promise<Grammar> {
-  const choices = functions.map(({ name, parameters, param }): ToolChoice => {
-    const addArguments = (book: RuleBook): number =>
-      withSchemaPath(param, () => addParameters(book, name, parameters));
-    return { name, parameters, addArguments };
+  const choices = functions.map((tool): ToolChoice => {
+    const { name, addArguments } = toolChoice(tool);
+    const subject = `Function "${name}": `;
+    return {
+      name,
+      addArguments: (...form) => withSchemaPath(tool.param, () => addArguments(...form), subject),
+    };
   });
   const rules = { isParallel, specialTokens: model.parts.tokenizer.specialTokens };
   const addForm = (book: RuleBook, from: Place): Place => {
@@ -132,9 +135,7 @@ async function begunGrammar(
   { model }: ServerState,
 ): Promise<TriggeredGrammar | null> {
   const { specialTokens } = model.parts.tokenizer;
-  const choices = functions.map(({ name, parameters }): ToolChoice => {
-    return { name, parameters, addArguments: (book) => addParameters(book, name, parameters) };
-  });
+  const choices = functions.map(toolChoice);
   // A list of calls ends at its mark; other calls end one by one.
   const rules = { isParallel: isParallel && format.hasEnd, specialTokens };
   const build = (book: RuleBook): number =>

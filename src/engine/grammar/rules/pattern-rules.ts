@@ -1,6 +1,6 @@
 /**
- * @file Regular expressions of JSON schemas, which are JavaScript's with the flag u, as rules of JSON's strings. What is not
- * regular in them, what looks ahead or behind, and marks inside of them, is refused.
+ * @file Regular expressions of JSON schemas, which are JavaScript's with the flag u, as rules of JSON's strings, or of texts as
+ * they are. What is not regular in them, what looks ahead or behind, and marks inside of them, is refused.
  */
 import { Automaton, type Place, RuleBook, type Way } from "./automaton.ts";
 import { utf8 } from "../../../data/tokenizer/token-bytes.ts";
@@ -13,6 +13,7 @@ import {
   otherCodes,
 } from "./characters.ts";
 import { ANY_TIMES, JsonRules, either, escapeOf, repeat } from "./json-rules.ts";
+import { ANY_CODE } from "./raw-text.ts";
 import { unicodeClass } from "./unicode-classes.ts";
 
 /** What a pattern cannot have. */
@@ -74,6 +75,14 @@ export function addPattern(rules: JsonRules, from: Place, source: string): Place
   return book.call(from, rule);
 }
 
+/** The same of a text as it is, without quotation marks and escapes. @throws PatternFault */
+export function addRawPattern(book: RuleBook, from: Place, source: string): Place {
+  const rule = book.rule(`raw pattern ${source}`, (start) =>
+    new PatternReader(new JsonRules(book), source, { isRaw: true }).whole()(start),
+  );
+  return book.call(from, rule);
+}
+
 /** Makes a function that looks for a pattern in texts. @throws PatternFault, UsageError "usage/grammar" for one that is too large */
 export function patternMatcher(source: string): (text: string) => boolean {
   const book = new RuleBook();
@@ -92,11 +101,14 @@ class PatternReader {
   readonly #rules: JsonRules;
   readonly #book: RuleBook;
   readonly #signs: readonly string[];
+  readonly #isRaw: boolean;
   #at = 0;
 
-  constructor(rules: JsonRules, source: string) {
+  /** `isRaw`: characters are written as they are. */
+  constructor(rules: JsonRules, source: string, { isRaw = false } = {}) {
     this.#rules = rules;
     this.#book = rules.book;
+    this.#isRaw = isRaw;
     this.#signs = Array.from(source);
     if (source.length > MAX_LENGTH) throw new PatternFault(`more than ${MAX_LENGTH} characters`);
   }
@@ -113,7 +125,8 @@ class PatternReader {
     const isFirst = this.#take("^");
     const body = this.#sequence(0);
     const isLast = this.#take("$");
-    const anything: Way = (from) => repeat(this.#book, from, ANY_TIMES, (at) => this.#rules.character(at));
+    const any: Way = (at) => (this.#isRaw ? this.#oneOf(ANY_CODE)(at) : this.#rules.character(at));
+    const anything: Way = (from) => repeat(this.#book, from, ANY_TIMES, any);
     return (from) => {
       const end = body(isFirst ? from : anything(from));
       return isLast ? end : anything(end);
@@ -227,14 +240,15 @@ class PatternReader {
     return isOther ? otherCodes(ranges) : ranges;
   }
 
-  /** One character of some, as JSON writes it. */
+  /** One character of some, as it is written. */
   #oneOf(ranges: readonly CodeRange[]): Way {
-    const plain = commonCodes(ranges, otherCodes(ESCAPED));
-    const escapes = commonCodes(ranges, ESCAPED).flatMap(([low, high]) =>
+    const escaped = this.#isRaw ? [] : ESCAPED;
+    const plain = commonCodes(ranges, otherCodes(escaped));
+    const escapes = commonCodes(ranges, escaped).flatMap(([low, high]) =>
       Array.from({ length: high - low + 1 }, (_, i) => escapeOf(low + i) ?? ""),
     );
     // Built once for all places where it is repeated.
-    const rule = this.#book.rule(`set ${ranges.join()}`, (start) => {
+    const rule = this.#book.rule(`${this.#isRaw ? "raw " : ""}set ${ranges.join()}`, (start) => {
       const end = this.#book.place();
       addCharacter(this.#book, start, plain, end);
       for (const escape of escapes) this.#book.skip(this.#book.text(start, escape), end);

@@ -2,7 +2,7 @@
 import type { Place } from "../rules/automaton.ts";
 import type { JsonRules } from "../rules/json-rules.ts";
 import { addOtherNames } from "./other-names.ts";
-import { type ValueShape, type View, isNever, othersOf, propertyOf } from "./shape.ts";
+import { type ValueShape, type View, isNever, namesOf, othersOf, propertyOf } from "./shape.ts";
 
 /**
  * Adds an object: the properties that the schema names, in its order, and then others where they may be.
@@ -38,11 +38,6 @@ export function addMembers(
     book.skip(loop, end);
     return end;
   });
-}
-
-/** Names of properties that a schema lists or asks for. */
-function namesOf({ members, required }: ValueShape): string[] {
-  return [...new Set([...members.flatMap(({ properties }) => [...properties.keys()]), ...required])];
 }
 
 /** Adds the properties with names; returns the places behind none of them and behind one or more. */

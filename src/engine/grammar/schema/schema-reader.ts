@@ -45,10 +45,16 @@ export class SchemaReader {
   /** Shapes by the path of their schema. */
   readonly #known = new Map<string, readonly ValueShape[]>();
   readonly #members = new MemberReader();
+  readonly #isLenient: boolean;
 
-  /** @throws SchemaError for a schema that is too large, or has a number that is */
-  constructor(root: unknown) {
+  /**
+   * `isLenient`: passes over what cannot be held, so that shapes have more values than the schema; for those who read values and
+   * hold nobody to them.
+   * @throws SchemaError for a schema that is too large, or has a number that is
+   */
+  constructor(root: unknown, { isLenient = false } = {}) {
     this.#root = root;
+    this.#isLenient = isLenient;
     requireReadable(root);
   }
 
@@ -74,7 +80,7 @@ export class SchemaReader {
     const within = new Set([...inside, path]);
     const fields = requireFields(schema, path);
     for (const key of Object.keys(fields)) {
-      if (READ.has(key) || NOTES.has(key) || isSilent(key, fields[key])) continue;
+      if (this.#isLenient || READ.has(key) || NOTES.has(key) || isSilent(key, fields[key])) continue;
       throw new SchemaError(`${path}/${key}`, "is a keyword that is not supported", `Leave out ${key}.`);
     }
     let shapes: readonly ValueShape[] = [this.#ownShape(fields, path, within)];
@@ -95,7 +101,7 @@ export class SchemaReader {
     const shapesOf = (view: View): readonly ValueShape[] => this.shapesOf(view);
     for (const [i, own] of shapes.entries()) {
       for (const [j, other] of shapes.slice(0, i).entries()) {
-        const areApart = own.every((a) => other.every((b) => areDisjoint(a, b, shapesOf)));
+        const areApart = this.#isLenient || own.every((a) => other.every((b) => areDisjoint(a, b, shapesOf)));
         if (areApart) continue;
         const { path } = parts[i]!;
         throw new SchemaError(

@@ -17,73 +17,112 @@ import {
 } from "../rules/number-range.ts";
 import { addMembers } from "./members.ts";
 import { STRING_FORMATS } from "./string-formats.ts";
-import { PatternFault, addPattern } from "../rules/pattern-rules.ts";
+import { PatternFault } from "../rules/pattern-rules.ts";
 import { SchemaError } from "./schema-keywords.ts";
 import { SchemaReader } from "./schema-reader.ts";
-import { type JsonType, type ValueShape, type View, hasType, typeOf } from "./shape.ts";
+import {
+  type JsonType,
+  type ObjectShape,
+  type ValueShape,
+  type View,
+  hasType,
+  objectOf,
+  typeOf,
+} from "./shape.ts";
+import { type TextForm, canHave, jsonText } from "./text-form.ts";
 import { MAX_UNIQUE, addUnique } from "./unique-items.ts";
 
 /** Where a bound is larger, no more than this is written. */
 const [MOST_CHARACTERS, MOST_ITEMS] = [16_384, 4096];
 /** The most characters of strings with patterns, which are counted in each place of them. */
 const MOST_BY_PATTERN = 256;
+/** The most characters that are counted where the mark behind a string is looked for in all of it. */
+const MOST_RAW = 1000;
 
 /**
  * Adds the rule of JSON that satisfies a schema; `name` tells it from others of the same rules.
  * @throws SchemaError, UsageError "usage/grammar" for one that is too large
  */
 export function schemaRule(book: RuleBook, schema: unknown, name = ""): Place {
-  return new SchemaRules(book, schema, name).value([{ schema, path: "" }]);
+  return new SchemaRules(book, schema, name).whole();
 }
 
-class SchemaRules {
-  readonly #book: RuleBook;
+/** Rules of what satisfies a schema, and its parts: JSON, but for strings, and for what forms that extend it write otherwise. */
+export class SchemaRules {
+  protected readonly book: RuleBook;
   readonly #json: JsonRules;
   readonly #reader: SchemaReader;
   readonly #name: string;
+  readonly #root: View;
+  readonly #text: TextForm;
 
-  constructor(book: RuleBook, schema: unknown, name: string) {
-    this.#book = book;
+  /** `name` tells rules from others of the same book. @throws SchemaError for a schema that is too large */
+  constructor(book: RuleBook, schema: unknown, name: string, text?: TextForm) {
+    this.book = book;
     this.#name = name;
     this.#json = new JsonRules(book);
     this.#reader = new SchemaReader(schema);
+    this.#root = [{ schema, path: "" }];
+    this.#text = text ?? jsonText(this.#json);
+  }
+
+  /** The rule of what satisfies the whole schema. @throws as all others SchemaError for what cannot be held */
+  whole(): Place {
+    return this.value(this.#root);
+  }
+
+  /** The objects that satisfy the whole schema. */
+  wholeObjects(): readonly ObjectShape[] {
+    return this.shapesOf(this.#root).flatMap((shape) => {
+      if (shape.literals) throw this.fault(this.#root, "lists whole objects", "Give it properties.");
+      return shape.types.has("object") ? (objectOf(shape) ?? []) : [];
+    });
+  }
+
+  shapesOf(view: View): readonly ValueShape[] {
+    return this.#reader.shapesOf(view);
   }
 
   /** The rule of a value in a place. */
   value(view: View): Place {
     const paths = [...new Set(view.map(({ path }) => path))].sort();
-    return this.#book.rule(`value ${this.#name} ${JSON.stringify(paths)}`, (start) => {
-      const shapes = this.#reader.shapesOf(view);
-      return either(
-        this.#book,
+    return this.book.rule(`value ${this.#name} ${this.#text.name} ${JSON.stringify(paths)}`, (start) =>
+      either(
+        this.book,
         start,
-        shapes.map((shape) => (from) => this.#shape(from, shape, view)),
-      );
-    });
+        this.shapesOf(view).map((shape) => (from) => this.#shape(from, shape, view)),
+      ),
+    );
   }
 
   #shape(from: Place, shape: ValueShape, view: View): Place {
     const ways = shape.literals
-      ? this.#literals(shape, view).map((text) => (at: Place) => this.#book.text(at, text))
+      ? this.#literals(shape, view).map((value) => (at: Place) => this.literal(at, value, view))
       : [...shape.types].map((type) => (at: Place) => this.#type(at, type, shape, view));
-    return either(this.#book, from, ways);
+    return either(this.book, from, ways);
   }
 
-  /** JSON of the values of which it is one. */
-  #literals(shape: ValueShape, view: View): string[] {
-    return (shape.literals ?? [])
-      .filter((value) => hasType(value, shape) && this.#holds(value, shape, view))
-      .map((value) => JSON.stringify(value));
+  /** The values of which it is one. */
+  #literals(shape: ValueShape, view: View): unknown[] {
+    return (shape.literals ?? []).filter((value) => hasType(value, shape) && this.#holds(value, shape, view));
+  }
+
+  /** Adds one value. */
+  protected literal(from: Place, value: unknown, view: View): Place {
+    if (typeof value !== "string") return this.book.text(from, JSON.stringify(value));
+    const { mark } = this.#text;
+    if (mark === null || !value.includes(mark)) return this.#text.literal(from, value);
+    throw this.fault(view, `lists a string with "${mark}", which ends strings here`, "Leave it out.");
   }
 
   #type(from: Place, type: JsonType, shape: ValueShape, view: View): Place {
     switch (type) {
       case "null":
-        return this.#book.text(from, "null");
+        return this.book.text(from, "null");
       case "boolean":
-        return either(this.#book, from, [
-          (at) => this.#book.text(at, "true"),
-          (at) => this.#book.text(at, "false"),
+        return either(this.book, from, [
+          (at) => this.book.text(at, "true"),
+          (at) => this.book.text(at, "false"),
         ]);
       case "integer":
       case "number":
@@ -98,10 +137,10 @@ class SchemaRules {
       case "string":
         return this.#string(from, shape, view);
       case "array":
-        return this.#array(from, shape);
+        return this.array(from, shape, view);
       case "object":
       default:
-        return addMembers(this.#json, from, shape, (properties) => this.value(properties));
+        return this.object(from, shape, view);
     }
   }
 
@@ -114,7 +153,7 @@ class SchemaRules {
     }
     if (typeof value === "string") {
       const { length } = Array.from(value);
-      if (shape.patterns.length > 0) throw this.#fault(view, "has literals and a pattern");
+      if (shape.patterns.length > 0) throw this.fault(view, "has literals and a pattern");
       return length >= shape.minLength && length <= shape.maxLength;
     }
     const hasItems =
@@ -124,7 +163,7 @@ class SchemaRules {
     const hasProperties = shape.members.length + shape.required.size > 0;
     const type = typeOf(value);
     if ((type === "array" && hasItems) || (type === "object" && hasProperties)) {
-      throw this.#fault(view, "has literals, and keywords for their contents");
+      throw this.fault(view, "has literals, and keywords for their contents");
     }
     return true;
   }
@@ -140,30 +179,58 @@ class SchemaRules {
     );
   }
 
-  #string(from: Place, { patterns, formats, minLength, maxLength }: ValueShape, view: View): Place {
-    if (maxLength < minLength) return this.#book.place();
+  #string(from: Place, shape: ValueShape, view: View): Place {
+    const { patterns, formats, minLength, maxLength } = shape;
+    if (maxLength < minLength) return this.book.place();
+    const { name, mark } = this.#text;
     const hasLength = minLength > 0 || maxLength < Infinity;
+    if (mark !== null && hasLength) this.#requireCountable(shape, view);
     const limit = patterns.length > 0 ? MOST_BY_PATTERN : MOST_CHARACTERS;
     const most = maxLength === Infinity ? null : Math.min(maxLength, Math.max(minLength, limit));
     // A format is a note where something else says what the text is.
     const isFree = patterns.length === 0 && !hasLength;
-    const sources = isFree ? formats.map((name) => STRING_FORMATS[name]!) : patterns;
-    const parts = sources.map((source) => (at: Place) => this.#pattern(at, source, view));
-    if (hasLength || parts.length === 0) parts.push((at) => this.#json.string(at, minLength, most));
-    return common(this.#book, from, `${JSON.stringify(sources)} ${minLength} ${most}`, parts);
+    const sources = isFree ? formats.map((format) => STRING_FORMATS[format]!) : patterns;
+    return this.#withPatterns(view, () => {
+      const parts = sources.map((source) => (at: Place) => this.#text.pattern(at, source));
+      const mayHaveMark = mark !== null && sources.every((source) => canHave(source, mark.charAt(0)));
+      if (hasLength || parts.length === 0 || mayHaveMark)
+        parts.push((at) => this.#text.counted(at, { least: minLength, most }));
+      return common(this.book, from, `${name} ${JSON.stringify(sources)} ${minLength} ${most}`, parts);
+    });
   }
 
-  #pattern(from: Place, source: string, view: View): Place {
+  /** @throws SchemaError for bounds that are too large for texts that are followed up to a mark */
+  #requireCountable({ minLength, maxLength, patterns }: ValueShape, view: View): void {
+    // With a pattern, texts are shorter than the schema allows.
+    const most = patterns.length === 0 && maxLength < Infinity ? maxLength : minLength;
+    if (most <= MOST_RAW) return;
+    throw this.fault(
+      view,
+      `bounds a string to ${most} characters, of which more than ${MOST_RAW} cannot be counted in strings without quotation marks`,
+      `Leave out minLength and maxLength, or give at most ${MOST_RAW}.`,
+    );
+  }
+
+  /** Does some work; a pattern that cannot be held is told with its place. @throws SchemaError */
+  #withPatterns<T>(view: View, work: () => T): T {
     try {
-      return addPattern(this.#json, from, source);
+      return work();
     } catch (error) {
       if (!(error instanceof PatternFault)) throw error;
-      throw this.#fault(view, `has a pattern with ${error.message}`, "Use a different pattern.");
+      throw this.fault(view, `has a pattern with ${error.message}`, "Use a different pattern.");
     }
   }
 
-  #array(from: Place, { firstItems, items, minItems, maxItems, unique }: ValueShape): Place {
-    const book = this.#book;
+  protected object(from: Place, shape: ValueShape, _view: View): Place {
+    return addMembers(this.#json, from, shape, (properties) => this.value(properties));
+  }
+
+  protected array(
+    from: Place,
+    { firstItems, items, minItems, maxItems, unique }: ValueShape,
+    _view: View,
+  ): Place {
+    const { book } = this;
     if (maxItems < minItems) return book.place();
     if (unique !== null && maxItems > 1) {
       const texts = [...firstItems, items].map((view) => this.#textsOf(view, unique));
@@ -200,7 +267,7 @@ class SchemaRules {
   /** JSON of all values of an item, of which there are few. @throws SchemaError by the keyword that asks for them */
   #textsOf(view: View, unique: string): string[] {
     const texts = this.#reader.shapesOf(view).flatMap((shape) => {
-      if (shape.literals) return this.#literals(shape, view);
+      if (shape.literals) return this.#literals(shape, view).map((value) => JSON.stringify(value));
       return [...shape.types].flatMap((type) => {
         if (type === "null") return ["null"];
         if (type === "boolean") return ["true", "false"];
@@ -212,7 +279,7 @@ class SchemaRules {
     return [...new Set(texts)];
   }
 
-  #fault(view: View, found: string, hint = "Use only one of these keywords."): SchemaError {
+  protected fault(view: View, found: string, hint = "Use only one of these keywords."): SchemaError {
     return new SchemaError(view.at(-1)?.path ?? "", found, hint);
   }
 }

@@ -101,6 +101,42 @@ export function hasType(value: unknown, { types }: ValueShape): boolean {
   return types.has(type) || (type === "integer" && types.has("number"));
 }
 
+/** Whether a value is one of some shapes, as far as types and literals tell. */
+export function mayHave(value: unknown, shapes: readonly ValueShape[]): boolean {
+  const text = JSON.stringify(value);
+  const isListed = ({ literals }: ValueShape): boolean =>
+    literals === null || literals.some((each) => JSON.stringify(each) === text);
+  return shapes.some((shape) => hasType(value, shape) && isListed(shape));
+}
+
+/** Whether strings are all that has one of some shapes, of which there is one at least. */
+export function areTexts(shapes: readonly ValueShape[]): boolean {
+  const isText = (shape: ValueShape): boolean =>
+    shape.literals?.every((value) => typeof value === "string" || !hasType(value, shape)) ??
+    (shape.types.size === 1 && shape.types.has("string"));
+  return shapes.length > 0 && shapes.every(isText);
+}
+
+/** What an object of a shape is made of. */
+export interface ObjectShape {
+  /** Those that it may have, in the order of the schema. */
+  readonly properties: readonly (readonly [name: string, view: View])[];
+  readonly required: ReadonlySet<string>;
+}
+
+/** The properties of a shape that it names; null: one that it asks for can have no value. */
+export function objectOf(shape: ValueShape): ObjectShape | null {
+  const properties = namesOf(shape).map((name) => [name, propertyOf(shape, name)] as const);
+  const { required } = shape;
+  if (properties.some(([name, view]) => required.has(name) && isNever(view))) return null;
+  return { properties: properties.filter(([, view]) => !isNever(view)), required };
+}
+
+/** Names of properties that a schema lists or asks for. */
+export function namesOf({ members, required }: ValueShape): string[] {
+  return [...new Set([...members.flatMap(({ properties }) => [...properties.keys()]), ...required])];
+}
+
 /** What a shape says of a property. */
 export function propertyOf({ members }: ValueShape, name: string): View {
   return members.flatMap((each) => viewIn(each, each.properties.get(name), (one) => one.hasMatch(name)));

@@ -5,7 +5,7 @@
 import type { Place } from "../../grammar/rules/automaton.ts";
 import { either } from "../../grammar/rules/json-rules.ts";
 import { BareReader } from "../bare-reader.ts";
-import { BareRules } from "../bare-rules.ts";
+import { bareRule } from "../bare-rules.ts";
 import { type ToolFormat, addCallsInTurn, addMark } from "../tool-format.ts";
 
 interface Marks {
@@ -38,10 +38,12 @@ function gemma(name: string, { open, close, quote }: Marks): ToolFormat {
     },
     addCalls(book, from, choices, rules) {
       const one = book.rule("marked call", (start) => {
-        const ways = choices.map((choice) => (at: Place) => {
-          const values = new BareRules(book, quote, rules, choice.name);
-          return values.object(book.text(at, `call:${choice.name}`), { ...choice.parameters }, "");
-        });
+        const bare = bareRule(quote, rules);
+        const ways = choices.map(
+          ({ name: called, addArguments }) =>
+            (at: Place) =>
+              book.call(book.text(at, `call:${called}`), addArguments(book, bare)),
+        );
         return addMark(book, either(book, addMark(book, start, open, rules), ways), close, rules);
       });
       return addCallsInTurn(book, from, { call: (at) => book.call(at, one), between: "" }, rules);

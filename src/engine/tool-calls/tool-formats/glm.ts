@@ -4,51 +4,42 @@
  */
 import type { Place, RuleBook } from "../../grammar/rules/automaton.ts";
 import { either } from "../../grammar/rules/json-rules.ts";
-import { type KeyedForm, addKeyedArguments, keyedArguments } from "../keyed-arguments.ts";
+import { type KeyedForm, type KeyedMarks, keyedRule, takeKeyedCall } from "../keyed-arguments.ts";
 import { BETWEEN_MARKS, CLOSE, OPEN, addMarkedCalls } from "../tool-call-marks.ts";
 import type { ToolFormat } from "../tool-format.ts";
 
-const HEAD = /^<tool_call>\s*([\w.-]+)\s*/;
-const ARGUMENT = /^<arg_key>([\s\S]*?)<\/arg_key>\s*<arg_value>([\s\S]*?)<\/arg_value>\s*/;
+const MARKS: KeyedMarks = {
+  head: /^<tool_call>\s*([\w.-]+)/,
+  key: /\s*<arg_key>([\s\S]*?)<\/arg_key>\s*<arg_value>/y,
+  end: /<\/arg_value>/g,
+  close: /\s*(?:<\/tool_call>|$)/y,
+  mark: CLOSE,
+};
 
 function addLineBreak(book: RuleBook, from: Place): Place {
   return either(book, from, [(at) => at, (at) => book.text(at, "\n")]);
 }
 
 const FORM: KeyedForm = {
+  mark: "</arg_value>",
+  end: "</arg_value>",
+  keys: /^(?!.*<\/arg_key>)/s,
   addKey(book, from, key) {
     const named = book.text(addLineBreak(book, from), `<arg_key>${key}</arg_key>`);
     return book.text(addLineBreak(book, named), "<arg_value>");
   },
-  end: "</arg_value>",
 };
 
 export const GLM: ToolFormat = {
   ...BETWEEN_MARKS,
   name: "glm",
   isOf: ({ template }) => template.includes(OPEN) && template.includes("<arg_key>"),
-  take(text, isEnd, functions) {
-    const [head = "", name = ""] = HEAD.exec(text) ?? [];
-    if (head === "") return null;
-    const pairs: (readonly [string, string])[] = [];
-    let rest = text.slice(head.length);
-    for (let found = ARGUMENT.exec(rest); found; found = ARGUMENT.exec(rest)) {
-      const [whole, key = "", value = ""] = found;
-      pairs.push([key, value]);
-      rest = rest.slice(whole.length);
-    }
-    const isWhole = rest.startsWith(CLOSE) || (isEnd && rest === "");
-    if (!isWhole) return null;
-    return {
-      calls: [{ name, arguments: keyedArguments(pairs, name, functions) }],
-      rest: rest.slice(CLOSE.length),
-    };
-  },
+  take: (text, isEnd, functions) => takeKeyedCall(text, isEnd, functions, MARKS),
   addCalls: (book, from, choices, rules) =>
     addMarkedCalls(book, from, rules, (open) => {
-      const ways = choices.map((choice) => (at: number) => {
-        const head = book.text(at, choice.name);
-        return addLineBreak(book, addKeyedArguments(book, head, choice, FORM));
+      const ways = choices.map(({ name, addArguments }) => (at: number) => {
+        const head = book.text(at, name);
+        return addLineBreak(book, book.call(head, addArguments(book, keyedRule(FORM))));
       });
       return either(book, open, ways);
     }),

@@ -1,13 +1,29 @@
 /** @file Calls as Liquid's LFM2 models write them, a list in Python: `<|tool_call_start|>[name(key="text", other=2)]<|tool_call_end|>`. */
 import type { Place } from "../../grammar/rules/automaton.ts";
 import { either } from "../../grammar/rules/json-rules.ts";
-import { schemaRule } from "../../grammar/schema/schema-rules.ts";
+import { SchemaRules } from "../../grammar/schema/schema-rules.ts";
 import { readCallList } from "../call-list.ts";
-import { addPairs, propertiesOf, requiredOf } from "../keyed-arguments.ts";
+import { addObjects } from "../object-pairs.ts";
 import { PythonReader } from "../python-reader.ts";
-import { type ToolFormat, addCallsInTurn, addMark } from "../tool-format.ts";
+import { type SchemaRule, type ToolFormat, addCallsInTurn, addMark } from "../tool-format.ts";
 
 const [OPEN, CLOSE] = ["<|tool_call_start|>", "<|tool_call_end|>"] as const;
+
+/** Arguments as Python has them by name; their values are JSON, but for the words of booleans. */
+const keywordRule: SchemaRule = (book, schema, name) => {
+  const values = new SchemaRules(book, schema, name);
+  const form = { objects: values.wholeObjects(), keys: /^[^\s=()[\]{},'"]+$/, between: ", " };
+  return book.rule(`arguments ${name}`, (start) =>
+    addObjects(book, start, form, ({ from, key, view }) => {
+      const value = book.text(from, `${key}=`);
+      const isBoolean = values
+        .shapesOf(view)
+        .every(({ types, literals }) => literals === null && types.size === 1 && types.has("boolean"));
+      if (!isBoolean) return book.call(value, values.value(view));
+      return either(book, value, [(to) => book.text(to, "True"), (to) => book.text(to, "False")]);
+    }),
+  );
+};
 
 export const LIQUID: ToolFormat = {
   name: "liquid",
@@ -32,15 +48,8 @@ export const LIQUID: ToolFormat = {
   },
   addCalls(book, from, choices, rules) {
     const call = book.rule("python call", (start) => {
-      const ways = choices.map(({ name, parameters }) => (at: Place) => {
-        const own = Object.entries(propertiesOf(parameters));
-        const form = { pairs: own, required: requiredOf(parameters), between: ", " };
-        const pairs = addPairs(book, book.text(at, `${name}(`), form, ({ from: pair, key, schema }) => {
-          const value = book.text(pair, `${key}=`);
-          if (schema["type"] !== "boolean")
-            return book.call(value, schemaRule(book, schema, `${name} ${key}`));
-          return either(book, value, [(to) => book.text(to, "True"), (to) => book.text(to, "False")]);
-        });
+      const ways = choices.map(({ name, addArguments }) => (at: Place) => {
+        const pairs = book.call(book.text(at, `${name}(`), addArguments(book, keywordRule));
         return book.text(pairs, ")");
       });
       return either(book, start, ways);

@@ -3,37 +3,35 @@
  * each mark on a line of its own.
  */
 import { either } from "../../grammar/rules/json-rules.ts";
-import { type KeyedForm, addKeyedArguments, keyedArguments } from "../keyed-arguments.ts";
+import { type KeyedForm, type KeyedMarks, keyedRule, takeKeyedCall } from "../keyed-arguments.ts";
 import { BETWEEN_MARKS, CLOSE, OPEN, addMarkedCalls } from "../tool-call-marks.ts";
 import type { ToolFormat } from "../tool-format.ts";
 
-const CALL = /^<tool_call>\s*<function=([^>]+)>([\s\S]*?)<\/function>\s*(?:<\/tool_call>|$)/;
-const PARAMETER = /<parameter=([^>]+)>\n?([\s\S]*?)\n?<\/parameter>/g;
+const MARKS: KeyedMarks = {
+  head: /^<tool_call>\s*<function=([^>]+)>/,
+  key: /\s*<parameter=([^>]+)>\n?/y,
+  end: /\n?<\/parameter>/g,
+  close: /\s*<\/function>\s*(?:<\/tool_call>|$)/y,
+  mark: CLOSE,
+};
 
 const FORM: KeyedForm = {
-  addKey: (book, from, key) => book.text(from, `\n<parameter=${key}>\n`),
+  mark: "</parameter>",
   end: "\n</parameter>",
+  keys: /^[^>]+$/,
+  addKey: (book, from, key) => book.text(from, `\n<parameter=${key}>\n`),
 };
 
 export const QWEN_CODER: ToolFormat = {
   ...BETWEEN_MARKS,
   name: "qwen-coder",
   isOf: ({ template }) => template.includes(OPEN) && template.includes("<function="),
-  take(text, isEnd, functions) {
-    const found = CALL.exec(text);
-    if (!found || (!isEnd && !found[0].endsWith(CLOSE))) return null;
-    const [whole, name = "", body = ""] = found;
-    const pairs = [...body.matchAll(PARAMETER)].map(([, key = "", value = ""]) => [key, value] as const);
-    return {
-      calls: [{ name, arguments: keyedArguments(pairs, name, functions) }],
-      rest: text.slice(whole.length),
-    };
-  },
+  take: (text, isEnd, functions) => takeKeyedCall(text, isEnd, functions, MARKS),
   addCalls: (book, from, choices, rules) =>
     addMarkedCalls(book, from, rules, (open) => {
-      const ways = choices.map((choice) => (at: number) => {
-        const head = book.text(at, `\n<function=${choice.name}>`);
-        return book.text(addKeyedArguments(book, head, choice, FORM), "\n</function>\n");
+      const ways = choices.map(({ name, addArguments }) => (at: number) => {
+        const head = book.text(at, `\n<function=${name}>`);
+        return book.text(book.call(head, addArguments(book, keyedRule(FORM))), "\n</function>\n");
       });
       return either(book, open, ways);
     }),
