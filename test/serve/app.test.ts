@@ -387,6 +387,23 @@ test("which adapters texts run with is told as vLLM tells it, and no more names 
   assert.ok(listed.includes("other"));
 });
 
+test("each time between two tokens is counted, and one mean a text", async () => {
+  const numbers = async (): Promise<number[]> => {
+    const text = await (await server.app.request("/metrics")).text();
+    return [
+      "graft_new_tokens_total",
+      "graft_inter_token_latency_seconds_count",
+      "vllm:inter_token_latency_seconds_count",
+      "vllm:request_time_per_output_token_seconds_count",
+    ].map((name) => Number(new RegExp(`^${name}(?:\\{.*\\})? (.+)$`, "m").exec(text)?.[1]));
+  };
+  const before = await numbers();
+  await post("/v1/completions", COMPLETION);
+  const [numTokens = 0, ...others] = (await numbers()).map((number, i) => number - before[i]!);
+  assert.ok(numTokens > 2);
+  assert.deepEqual(others, [numTokens - 1, numTokens - 1, 1]);
+});
+
 test("numbers are told in Prometheus's form, and the routes by their schemas", async () => {
   await post("/v1/completions", COMPLETION);
   const text = await (await server.app.request("/metrics")).text();

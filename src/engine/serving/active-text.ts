@@ -21,6 +21,8 @@ export class ActiveText {
   readonly queue = new TokenQueue<ServedToken, ServeEnd>();
   /** When its first step began. */
   startedMs: number | null = null;
+  readonly #gapsMs: number[] = [];
+  #drawnMs: number | null = null;
   readonly #random: Random;
   readonly #cursor: GrammarCursor | null;
 
@@ -64,6 +66,13 @@ export class ActiveText {
     return this.sequence.ids.length >= this.maxLength ? "length" : null;
   }
 
+  /** Notes when a token was drawn. */
+  drawn(nowMs: number): void {
+    this.sequence.firstMs ??= nowMs;
+    if (this.#drawnMs !== null) this.#gapsMs.push(nowMs - this.#drawnMs);
+    this.#drawnMs = nowMs;
+  }
+
   /** Leaves of logits [V] what may follow, and as likely as is asked for. */
   #restrict(logits: Float32Array, stopIds: readonly number[]): void {
     const { penalties = NO_PENALTIES, minNewTokens = 0 } = this.request;
@@ -86,6 +95,7 @@ export class ActiveText {
       queueMs: (this.startedMs ?? nowMs) - submittedMs,
       firstTokenMs: (firstMs ?? nowMs) - submittedMs,
       totalMs: nowMs - submittedMs,
+      gapsMs: this.#gapsMs,
     });
   }
 }

@@ -63,7 +63,7 @@ export class ActiveTexts {
   draw(text: ActiveText, logits: Float32Array): void {
     try {
       const reason = text.draw(logits);
-      text.sequence.firstMs ??= this.#parts.now();
+      text.drawn(this.#parts.now());
       this.#counts.numNewTokens++;
       if (reason !== null) this.end(text, reason);
     } catch (error) {

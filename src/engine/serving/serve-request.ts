@@ -67,6 +67,8 @@ export interface ServeEnd {
   readonly queueMs: number;
   readonly firstTokenMs: number;
   readonly totalMs: number;
+  /** Times between its tokens that were drawn here, in their order: one less than there are. */
+  readonly gapsMs: readonly number[];
 }
 
 /** The end of a text that nobody reads to its end. */
@@ -78,6 +80,7 @@ export const NO_END: ServeEnd = {
   queueMs: 0,
   firstTokenMs: 0,
   totalMs: 0,
+  gapsMs: [],
 };
 
 /** The end of a text that was cancelled before it began. */

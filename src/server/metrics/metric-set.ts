@@ -11,7 +11,7 @@ export class MetricSet {
   readonly #prefix: string;
   readonly #gauges: (readonly [Gauge, OfStats])[] = [];
   readonly #counters: (readonly [Counter, OfStats])[] = [];
-  readonly #times: (readonly [Histogram, (end: ServeEnd) => number | null])[] = [];
+  readonly #times: (readonly [Histogram, (end: ServeEnd) => readonly number[]])[] = [];
 
   /** `labels`: what all of them have. */
   constructor(prefix: string, labels: Readonly<Record<string, string>> = {}) {
@@ -45,8 +45,13 @@ export class MetricSet {
 
   /** Adds a time of each text; null for texts that have none. */
   time(name: string, help: string, timeMs: (end: ServeEnd) => number | null, buckets = SECONDS): void {
+    this.times(name, help, (end) => [timeMs(end) ?? []].flat(), buckets);
+  }
+
+  /** Adds times of which each text has any number. */
+  times(name: string, help: string, timesMs: (end: ServeEnd) => readonly number[], buckets: number[]): void {
     const described = this.#described(`${name}_seconds`, help);
-    this.#times.push([new Histogram({ ...described, buckets: [...buckets] }), timeMs]);
+    this.#times.push([new Histogram({ ...described, buckets: [...buckets] }), timesMs]);
   }
 
   #described(name: string, help: string): { name: string; help: string; registers: [Registry] } {
@@ -55,9 +60,8 @@ export class MetricSet {
 
   /** Counts the times of a text that has ended. */
   ended(end: ServeEnd): void {
-    for (const [histogram, timeMs] of this.#times) {
-      const ms = timeMs(end);
-      if (ms !== null) histogram.observe(ms / 1000);
+    for (const [histogram, timesMs] of this.#times) {
+      for (const ms of timesMs(end)) histogram.observe(ms / 1000);
     }
   }
 

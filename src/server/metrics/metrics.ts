@@ -3,7 +3,7 @@ import type { Counter } from "prom-client";
 import type { ServingStats } from "../../engine/serving/serving-options.ts";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import { MetricSet } from "./metric-set.ts";
-import { TOKEN_SECONDS, ifWritten, perTokenMs } from "./text-times.ts";
+import { TOKEN_SECONDS, ifWritten } from "./text-times.ts";
 import { VllmMetrics } from "./vllm-metrics.ts";
 
 /** Adapters that have labels of their own; the others share one. */
@@ -41,8 +41,7 @@ export class ServerMetrics {
     set.time("request_queue_time", "Time from the request to its first step", ({ queueMs }) => queueMs);
     const firstTokenMs = ifWritten((end) => end.firstTokenMs);
     set.time("time_to_first_token", "Time from the request to its first token", firstTokenMs);
-    const perToken = "Time between two tokens, averaged over a text";
-    set.time("inter_token_latency", perToken, perTokenMs, TOKEN_SECONDS);
+    set.times("inter_token_latency", "Time between two tokens", ({ gapsMs }) => gapsMs, TOKEN_SECONDS);
     set.time("e2e_request_latency", "Time from the request to its end", ({ totalMs }) => totalMs);
   }
 

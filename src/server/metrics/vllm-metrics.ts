@@ -45,8 +45,9 @@ export class VllmMetrics {
     set.time("time_to_first_token", "Time to the first token", firstTokenMs);
     set.time("request_prefill_time", "Time from the first step to the first token", prefillMs);
     set.time("request_decode_time", "Time from the first token to the end", decodeMs);
+    set.times("inter_token_latency", "Time between two tokens", ({ gapsMs }) => gapsMs, TOKEN_SECONDS);
     const perToken = "Time between two tokens, averaged over a text";
-    set.time("inter_token_latency", perToken, perTokenMs, TOKEN_SECONDS);
+    set.time("request_time_per_output_token", perToken, perTokenMs, TOKEN_SECONDS);
     set.time("e2e_request_latency", "Time to the end", ({ totalMs }) => totalMs);
     this.#adapters = set.labelledGauge("lora_requests_info", "When this was measured", ADAPTER_LABELS);
     this.#successes = set.labelled("request_success", "Finished texts", ["finished_reason"]);
