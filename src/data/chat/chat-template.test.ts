@@ -93,6 +93,10 @@ describe("createChatTemplate()", () => {
         error.message ===
           'Cannot render 2 messages (user, assistant): the chat template says "roles must alternate"',
     );
+    const many = Array.from({ length: 1000 }, () => messages[0]!);
+    assert.throws(() => of("{{ raise_exception('no') }}").render(many), {
+      message: /^Cannot render 1000 messages \((?:user, ){8}…\): the chat template says "no"$/,
+    });
   });
 
   test("gives a template that loops over parts parts, and one that takes a text or parts a text", () => {

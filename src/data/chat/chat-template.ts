@@ -76,12 +76,17 @@ function variablesOf({ config }: TokenizerFiles, now: () => Date): Record<string
   };
 }
 
+/** Roles of messages that an error lists. */
+const MAX_ROLES = 8;
+
 /** Tells what a template found wrong with messages. */
 function rejected(messages: readonly Message[], cause: unknown): UsageError {
+  const roles: string[] = messages.slice(0, MAX_ROLES).map(({ role }) => role);
+  if (messages.length > MAX_ROLES) roles.push("…");
   const found = cause instanceof Error ? cause.message : String(cause);
   return new UsageError(
     "usage/chat-template",
-    `Cannot render ${messages.length} messages (${messages.map(({ role }) => role).join(", ")}): the chat template says "${found}"`,
+    `Cannot render ${messages.length} messages (${roles.join(", ")}): the chat template says "${found}"`,
     { hint: "Order the messages as the model's template requires, or choose another template.", cause },
   );
 }
