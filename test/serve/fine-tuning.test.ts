@@ -95,8 +95,8 @@ test("a job trains beside texts, as in a process of its own, and its result is a
   const before = await answer("tiny");
   const done = await until(client, job.id, "succeeded");
   assert.match(done.fine_tuned_model ?? "", /^ft:tiny:graft:lamp:\w+$/);
-  // 24 rows in batches of two are twelve steps an epoch.
-  const used = { n_epochs: 0.5, batch_size: 2, learning_rate_multiplier: 1 };
+  // 24 rows in batches of two are twelve steps an epoch, of which it takes six.
+  const used = { n_epochs: 1, batch_size: 2, learning_rate_multiplier: 1 };
   assert.deepEqual(done.hyperparameters, used);
   assert.deepEqual(done.method, { type: "supervised", supervised: { hyperparameters: used } });
   assert.deepEqual(trained(job.id), await alone("alone"));

@@ -93,15 +93,16 @@ test("what a job trains with is read again as it was kept, at the ends of what i
   }
 });
 
-test("a job keeps the passes that it was given, and shows those that its steps make", () => {
-  const shown = (own: Partial<Job>): unknown => {
+test("a job keeps the passes that it was given, and shows those that its steps make as a whole number", () => {
+  const shown = (own: Partial<Job>, epochs = 5 / 3): unknown => {
     const job = inBothForms(newJob("ftjob-1", own));
-    return usedHyperparameters(job, jobSettings(job, PLACES), PLACES, 5 / 3).n_epochs;
+    return usedHyperparameters(job, jobSettings(job, PLACES), PLACES, epochs).n_epochs;
   };
   assert.equal(shown({ hyperparameters: { ...AUTO, n_epochs: 1.5 } }), 1.5);
   assert.equal(shown({ graft: { epochs: 1.5 } }), 1.5);
-  assert.equal(shown({ graft: { steps: 5 } }), 1.667);
-  assert.equal(shown({}), 1.667);
+  assert.equal(shown({ graft: { steps: 5 } }), 2);
+  assert.equal(shown({ graft: { steps: 1 } }, 1 / 3), 1);
+  assert.equal(shown({}), 2);
 });
 
 test("a learning rate that is no number as a multiple of the usual one, or by its multiplier, is refused by its key", () => {

@@ -14,7 +14,8 @@ export function usedHyperparameters(
   const usual = usualRate(options, width);
   const { beta } = Object(objectiveOptions(options, objectiveOf(options))) as { readonly beta?: unknown };
   return {
-    n_epochs: asked.n_epochs === "auto" && epochs !== null ? short(epochs) : asked.n_epochs,
+    // OpenAI's clients know whole numbers alone.
+    n_epochs: asked.n_epochs === "auto" && epochs !== null ? Math.max(1, Math.round(epochs)) : asked.n_epochs,
     batch_size: batchSize,
     learning_rate_multiplier: short((learningRate ?? usual) / usual),
     ...(typeof beta === "number" ? { beta } : {}),
