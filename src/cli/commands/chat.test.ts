@@ -7,7 +7,7 @@ import { createInterface } from "node:readline";
 import { text } from "node:stream/consumers";
 import { test } from "node:test";
 import { fileURLToPath } from "node:url";
-import { noPty, runInPty } from "../../../test/process/screen.ts";
+import { noPty, readScreen, runInPty } from "../../../test/process/screen.ts";
 import { temporaryFolder, writeTinyModel } from "../../../test/tiny/model.ts";
 
 const MAIN = fileURLToPath(new URL("../../../bin/graft.js", import.meta.url));
@@ -50,6 +50,20 @@ const typing = (then: string): string =>
     }
     return write.apply(this, what);
   };`)}`;
+
+test("a line typed during an answer is shown when its turn comes", { skip: noPty }, async () => {
+  const types = typing('process.stdin.emit("data", Buffer.from("there\\rexit\\r"))');
+  const words = ["--import", types, MAIN, "chat", "--model", model, "--max-new-tokens", "4"];
+  const { bytes, status } = await runInPty(80, [process.execPath, ...words], {
+    ...process.env,
+    GRAFT_HOME: root,
+  });
+  assert.equal(status, 0, bytes);
+  const shown = (await readScreen(bytes, 80))
+    .map((line) => line.text)
+    .filter((line) => line.startsWith("> "));
+  assert.deepEqual(shown, ["> hi", "> there", "> exit"], bytes);
+});
 
 const ENDS = [
   ["a signal", 'process.kill(process.pid, "SIGTERM")', 143, /stopped\s*$/],

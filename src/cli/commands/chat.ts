@@ -102,6 +102,9 @@ export const command = defineCommand({
     // A terminal in line editing turns Ctrl-C into this event; what comes as a signal asks the program to end.
     input.on("SIGINT", interrupt);
     io.signal.addEventListener("abort", leave);
+    // Lines that were typed during an answer stand amid it, and wait for their turn.
+    let numWaiting = 0;
+    input.on("line", () => void (answering && numWaiting++));
     // By a signal, or Ctrl-D, also while an answer is written.
     let isClosed = false;
     input.on("close", () => (isClosed = true));
@@ -117,6 +120,8 @@ export const command = defineCommand({
       let failed = 0;
       for await (const line of input) {
         const words = line.trim();
+        if (isTerminal && numWaiting > 0) io.stdout(line);
+        numWaiting = Math.max(0, numWaiting - 1);
         isLeft = isExit(words);
         if (isLeft) break;
         if (words !== "") {
