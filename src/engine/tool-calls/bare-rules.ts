@@ -3,7 +3,7 @@
  * marks, and all else is as in JSON.
  */
 import type { Place, Way } from "../grammar/rules/automaton.ts";
-import { count, either } from "../grammar/rules/json-rules.ts";
+import { JsonRules } from "../grammar/rules/json-rules.ts";
 import type { SchemaError } from "../grammar/schema/schema-keywords.ts";
 import { SchemaRules } from "../grammar/schema/schema-rules.ts";
 import { type ValueShape, type View, objectOf } from "../grammar/schema/shape.ts";
@@ -16,8 +16,15 @@ export function bareRule(quote: string, rules: CallRules): SchemaRule {
   return (book, schema, name) => {
     const mark: Way = (at) => addMark(book, at, quote, rules);
     const text = rawText(book, { open: mark, close: mark, mark: quote });
-    return new BareRules(book, schema, name, text).whole();
+    return new BareRules(book, schema, name, { json: new TightRules(book), text }).whole();
   };
+}
+
+/** JSON without white space. */
+class TightRules extends JsonRules {
+  override space(from: Place): Place {
+    return from;
+  }
 }
 
 class BareRules extends SchemaRules {
@@ -41,21 +48,9 @@ class BareRules extends SchemaRules {
     return book.text(pairs, "}");
   }
 
-  protected override array(
-    from: Place,
-    { firstItems, items, minItems, maxItems, unique }: ValueShape,
-    view: View,
-  ): Place {
-    const { book } = this;
-    if (firstItems.length > 0) throw this.#cannot(view, "gives first items a schema of their own");
-    if (unique !== null) throw this.#cannot(view, "asks for unique items");
-    const item = this.value(items);
-    const open = book.text(from, "[");
-    const more = { least: Math.max(0, minItems - 1), most: maxItems === Infinity ? null : maxItems - 1 };
-    const some = (): Place =>
-      count(book, book.call(open, item), more, (at) => book.call(book.text(at, ","), item));
-    const ways = [...(minItems === 0 ? [(at: Place) => at] : []), ...(maxItems === 0 ? [] : [some])];
-    return book.text(either(book, open, ways), "]");
+  protected override array(from: Place, shape: ValueShape, view: View): Place {
+    if (shape.unique !== null) throw this.#cannot(view, "asks for unique items");
+    return super.array(from, shape, view);
   }
 
   #cannot(view: View, found: string): SchemaError {

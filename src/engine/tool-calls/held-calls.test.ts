@@ -169,6 +169,10 @@ const PARAMETERS: Readonly<Record<string, readonly [object, z.ZodType]>> = {
     ),
     z.strictObject({ v: z.array(place).min(1).max(2) }),
   ],
+  "items of their own": [
+    taking({ type: "array", prefixItems: [DIGIT, { type: "string" }], minItems: 2, maxItems: 3 }),
+    z.strictObject({ v: z.tuple([digit, z.string()]).rest(z.json()) }),
+  ],
   "a model that has itself": [
     taking({ $ref: "#/$defs/Node" }, { $defs: { Node: NODE } }),
     z.strictObject({ v: node }),
@@ -265,4 +269,5 @@ test("what forms that write strings as they are cannot be held to is refused wit
     await refused(name, { properties: { [key]: { type: "null" } } }, `/properties/${key.replace("/", "~1")}`);
   }
   await refused("gemma4", taking({ enum: [{ a: 1 }] }), "/properties/v");
+  await refused("gemma4", taking({ type: "array", uniqueItems: true }), "/properties/v");
 });

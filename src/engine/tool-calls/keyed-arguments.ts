@@ -28,7 +28,7 @@ export function keyedRule({ mark, end, keys, addKey }: KeyedForm): SchemaRule {
     const close = (at: Place): Place => book.text(at, end);
     const values = new SchemaRules(book, schema, name);
     const text = rawText(book, { open: (at) => at, close, mark });
-    const texts = new SchemaRules(book, schema, name, text);
+    const texts = new SchemaRules(book, schema, name, { text });
     const form = { objects: values.wholeObjects(), keys, between: "" };
     return book.rule(`arguments ${name}`, (start) =>
       addObjects(book, start, form, ({ from, key, view }) => {

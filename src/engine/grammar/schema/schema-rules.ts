@@ -47,6 +47,12 @@ export function schemaRule(book: RuleBook, schema: unknown, name = ""): Place {
   return new SchemaRules(book, schema, name).whole();
 }
 
+/** How values are written: by JSON's rules, and texts by others. */
+interface ValueForm {
+  readonly json: JsonRules;
+  readonly text: TextForm;
+}
+
 /** Rules of what satisfies a schema, and its parts: JSON, but for strings, and for what forms that extend it write otherwise. */
 export class SchemaRules {
   protected readonly book: RuleBook;
@@ -57,13 +63,18 @@ export class SchemaRules {
   readonly #text: TextForm;
 
   /** `name` tells rules from others of the same book. @throws SchemaError for a schema that is too large */
-  constructor(book: RuleBook, schema: unknown, name: string, text?: TextForm) {
+  constructor(
+    book: RuleBook,
+    schema: unknown,
+    name: string,
+    { json = new JsonRules(book), text = jsonText(json) }: Partial<ValueForm> = {},
+  ) {
     this.book = book;
     this.#name = name;
-    this.#json = new JsonRules(book);
+    this.#json = json;
     this.#reader = new SchemaReader(schema);
     this.#root = [{ schema, path: "" }];
-    this.#text = text ?? jsonText(this.#json);
+    this.#text = text;
   }
 
   /** The rule of what satisfies the whole schema. @throws as all others SchemaError for what cannot be held */
