@@ -148,6 +148,15 @@ for (const method of COMPOSABLE) {
         assert.ok(expected.has("model.norm.weight"));
         assertSame(changes, expected, size);
       });
+
+      test("a module that one adapter trains whole and another sits on is refused, as no file has both", async () => {
+        const whole = await written(method, 3, { modulesToSave: ["v_proj"] }, ["o_proj"]);
+        await assert.rejects(combineAdapters({ expression: "0.5*c + 0.5*a", adapters: { a, c: whole } }), {
+          code: "usage/combine",
+          // Scales of codes are those of the same modules in any case.
+          message: /v_proj" has an adapter in "a" and is trained whole in "c"|expected the same modules/,
+        });
+      });
     }
 
     if (SCALED_ONLY.includes(method.name)) {

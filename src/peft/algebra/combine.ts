@@ -15,7 +15,7 @@ import { type AdapterWeights, type Plan, type StartOf, algebraOf, toPlan } from 
 import type { Truncation } from "./truncate.ts";
 import { weightedSum } from "./mixing.ts";
 import { multiplySite } from "./product.ts";
-import { refuseCut, refuseProduct, refuseUnlike, refuseUnlikeSites } from "./refusals.ts";
+import { refuseAdaptedWhole, refuseCut, refuseProduct, refuseUnlike, refuseUnlikeSites } from "./refusals.ts";
 
 type Tensor = HostTensor<"float32">;
 
@@ -54,6 +54,7 @@ export async function combineWeights(
   const plan = toPlan(sum, adapters, options, startOf);
   const { members, combination } = plan;
   refuseUnlike(members, combination);
+  refuseAdaptedWhole(members);
   const { method, frozen } = members[0]!.adapter;
   const algebra = algebraOf(method);
   refuseCut(members, algebra, combination);

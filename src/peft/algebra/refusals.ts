@@ -1,6 +1,7 @@
 /** @file Refuses to combine adapters that do not fit each other or the way in which they are to be combined. */
 import { sameShape, showShape } from "../../graph/shape.ts";
 import { UsageError } from "../../errors.ts";
+import { moduleOf } from "../../models/module-path.ts";
 import type { Combination } from "./combinations.ts";
 import type { Algebra, FactorPair, SiteState } from "./contract.ts";
 import { METHODS } from "../methods.ts";
@@ -92,6 +93,25 @@ export function refuseUnlike(members: readonly Member[], { averages }: Combinati
         `only one of them is on "${path}"`,
         "the same modules for an average of parameters",
         "Choose type cat, which adds changes of any modules.",
+      );
+    }
+  }
+}
+
+/** Refuses adapters of which one sits on a module that another trains whole: no file has both of a module. */
+export function refuseAdaptedWhole(members: readonly Member[]): void {
+  const whole = new Map(
+    members.flatMap((member) => [...member.adapter.base.keys()].map((name) => [moduleOf(name), member])),
+  );
+  for (const member of members) {
+    for (const path of member.adapter.sites.keys()) {
+      const other = whole.get(path);
+      if (other === undefined) continue;
+      throw refusal(
+        [member, other],
+        `"${path}" has an adapter in "${member.name}" and is trained whole in "${other.name}"`,
+        "one of the two",
+        "Merge one of them into the model, and train the other on the result.",
       );
     }
   }
