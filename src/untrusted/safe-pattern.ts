@@ -103,6 +103,15 @@ class SafePattern {
   }
 }
 
+/** An expression of JavaScript's; null: it is none, though maybe one of the library's. */
+function ofJavaScript(source: string, flags: string): RegExp | null {
+  try {
+    return new RegExp(source, flags);
+  } catch {
+    return null;
+  }
+}
+
 /**
  * Compiles a pattern out of a file. `flags`: of JavaScript's expression. `budget`: told of each place that is searched, so
  * searches are made within its `use`.
@@ -112,10 +121,8 @@ export function compileSafe(source: string, flags: "" | "u", budget: TimeBudget)
   if (source.length > MAX_PATTERN_LENGTH) {
     throw new Error(`${source.length} characters, expected at most ${MAX_PATTERN_LENGTH}`);
   }
-  if (isSafePattern(source)) {
-    const sticky = new RegExp(source, `${flags}y`);
-    return new SafePattern((text) => searchByJavaScript(sticky, text, budget));
-  }
+  const sticky = isSafePattern(source) ? ofJavaScript(source, `${flags}y`) : null;
+  if (sticky !== null) return new SafePattern((text) => searchByJavaScript(sticky, text, budget));
   try {
     // The library has scripts without the word before them.
     const pattern = RE2JS.compile(RE2JS.translateRegExp(source.replaceAll(/(\\[pP]\{)Script=/g, "$1")));

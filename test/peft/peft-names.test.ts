@@ -8,6 +8,7 @@ import {
   writeAdapter,
   writeAdapterFolder,
 } from "../../src/format/by-path.ts";
+import type { Adapter } from "../../src/peft/attach.ts";
 import { makesModel } from "../../src/peft/method.ts";
 import { findMethod } from "../../src/peft/methods.ts";
 import { hostTensor } from "../../src/runtime/host-tensor.ts";
@@ -28,6 +29,9 @@ const { base, checkpoint } = await openUntilEnd(
   await writeTinyModel(`${folder}/gemma3`, { modelType: "gemma3" }),
 );
 const origin = { base, checkpoint, chatTemplateHash: null };
+
+/** What the method has of each site: scales, ranks. */
+const scalesOf = ({ sites }: Adapter) => [...sites].map(([path, { options }]) => [path, options]);
 
 describe("Gemma 3 that reads images too", () => {
   test("an adapter is saved under the paths of transformers' class, and read back", async () => {
@@ -82,6 +86,85 @@ describe("Gemma 3 that reads images too", () => {
     });
     const { adapter: again } = await readAdapter(`${folder}/of-peft`, base);
     assert.deepEqual(valuesOf(again), valuesOf(adapter));
+  });
+});
+
+describe("patterns of a file are expressions for peft's paths, which need not be those of graft", () => {
+  const PATTERN = ".*language_model\\.layers\\.1\\..*";
+  test("expressions for a part that graft has not are read, and written by the paths that they mean", async () => {
+    const options = { rank: 2, alphaPattern: { "layers.1.self_attn.q_proj": 64 } };
+    const adapter = await attachTo(base, findMethod("lora"), options, ["q_proj"]);
+    perturb(adapter, 0.1);
+    await writeAdapter(`${folder}/patterns`, adapter, origin);
+    const { config, tensors } = await readAdapterFolder(`${folder}/patterns`);
+    const escaped = "model\\.language_model\\.layers\\.1\\.self_attn\\.q_proj";
+    for (const key of [PATTERN, escaped, "(?P<part>language_model)\\.l.{,5}s[.][^]0]..*\\Z"]) {
+      await writeAdapterFolder(`${folder}/patterns`, {
+        config: { ...config, alpha_pattern: { [key]: 64 } },
+        tensors,
+      });
+      const { adapter: again } = await readAdapter(`${folder}/patterns`, base);
+      assert.deepEqual(scalesOf(again), scalesOf(adapter), key);
+      await writeAdapter(`${folder}/patterns-again`, again, origin);
+      const written = (await readAdapterFolder(`${folder}/patterns-again`)).config;
+      assert.deepEqual(written["alpha_pattern"], {
+        "model.language_model.layers.1.self_attn.q_proj": 64,
+      });
+    }
+  });
+
+  test("those of a model without its head, of ranks and of feed-forward modules", async () => {
+    const modelType = "qwen3_moe";
+    const whole = await openUntilEnd(await writeTinyModel(`${folder}/whole-model`, { modelType }));
+    const stacks = { rank: 2, targetParameters: ["gate_up_proj"] };
+    for (const [index, [method, options, changes]] of (
+      [
+        [
+          "lora",
+          { ...stacks, alphaPattern: { "model.layers.1.mlp.experts.gate_up_proj": 64 } },
+          { alpha_pattern: { "^layers\\.1\\.mlp.*": 64 } },
+        ],
+        [
+          "lora",
+          { rank: 2, rankPattern: { "layers.1.self_attn.q_proj": 3 } },
+          { rank_pattern: { "^layers\\.1\\..*": 3 } },
+        ],
+        [
+          "ia3",
+          { feedforwardModules: ["layers.1.self_attn.q_proj"] },
+          { feedforward_modules: "^layers\\.1\\..*" },
+        ],
+      ] as const
+    ).entries()) {
+      const adapter = await attachTo(whole.base, findMethod(method), options, ["q_proj"]);
+      perturb(adapter, 0.1);
+      const path = `${folder}/headless-${index}`;
+      await writeAdapter(path, adapter, { ...whole, chatTemplateHash: null });
+      const { config, tensors } = await readAdapterFolder(path);
+      const bare = [...tensors].map(
+        ([name, tensor]) => [name.replace(".model.model.", ".model."), tensor] as const,
+      );
+      await writeAdapterFolder(path, {
+        config: { ...config, target_modules: ["q_proj"], ...changes },
+        tensors: bare,
+      });
+      const { adapter: again } = await readAdapter(path, whole.base);
+      assert.deepEqual(valuesOf(again), valuesOf(adapter));
+      assert.deepEqual(scalesOf(again), scalesOf(adapter));
+    }
+  });
+
+  test("a key that means none of the adapted modules is told of", async () => {
+    const own = await openUntilEnd(await writeTinyModel(`${folder}/idle`));
+    const adapter = await attachTo(own.base, findMethod("lora"), { rank: 2 }, ["q_proj"]);
+    await writeAdapter(`${folder}/idle-keys`, adapter, { ...own, chatTemplateHash: null });
+    const { config, tensors } = await readAdapterFolder(`${folder}/idle-keys`);
+    const alpha_pattern = { "layers.0.self_attn.q_proj": 3, "language_model.*": 5 };
+    await writeAdapterFolder(`${folder}/idle-keys`, { config: { ...config, alpha_pattern }, tensors });
+    await readAdapter(`${folder}/idle-keys`, own.base);
+    const notes = own.base.takeNotes().filter((note) => note.includes("alpha_pattern"));
+    assert.equal(notes.length, 1);
+    assert.match(notes[0]!, /"language_model\.\*" in alpha_pattern matches none of its modules/);
   });
 });
 

@@ -165,7 +165,7 @@ function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknow
     // Not every method of PEFT knows the key.
     ...(regex !== null && targets.exclude.length > 0 ? { exclude_modules: targets.exclude } : {}),
   };
-  return withPeftPaths(config, [...adapter.sites.keys()], base.model);
+  return withPeftPaths(config, adapter.sites, base.model);
 }
 
 /** What an adapter_config.json says beside its target modules; `modules`: their names. */

@@ -4,12 +4,14 @@
  */
 import { FormatError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
-import { moduleOf } from "../../models/module-path.ts";
+import { lastNames, matchSuffix, moduleOf } from "../../models/module-path.ts";
+import type { Adapter } from "../../peft/attach.ts";
 import { ROWS } from "../../peft/trained-base/trained-rows.ts";
-import { matcher, patternValues } from "../../peft/sites/targets.ts";
+import { matcher } from "../../peft/sites/targets.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { isNames } from "./adapter-base.ts";
 import { PREFIX } from "./adapter-tensors.ts";
+import { type Config, mapPaths } from "./moved-paths.ts";
 
 /** What a module has by itself: tensors of one that is trained whole, and rows of one. */
 const WHOLE_PARTS = ["weight", "bias", ROWS];
@@ -18,17 +20,21 @@ const WHOLE_PARTS = ["weight", "bias", ROWS];
 const TWICE_SAVED = /\.(?:modules_to_save|original_module)\./;
 
 type Tensors = ReadonlyMap<string, HostTensor<"float32">>;
+/** Names of the same things: those in a file by those of graft. */
+type Names = ReadonlyMap<string, string>;
 
 /**
- * The tensors of a file by the names of graft. Those of parts that are not read here, such as a vision tower, are left out.
+ * The tensors of a file by the names of graft, and their names in the file by these, without the prefix. Those of parts that are not
+ * read here, such as a vision tower, are left out.
  * @throws FormatError "format/tensor" for one that is there under two names
  */
 export function tensorsByOwnNames(
   path: string,
   tensors: Tensors,
   { checkpoint, ties }: Model,
-): { readonly tensors: Tensors; readonly isRenamed: boolean } {
+): { readonly tensors: Tensors; readonly isRenamed: boolean; readonly namesInFile: Names } {
   const own = new Map<string, HostTensor<"float32">>();
+  const namesInFile = new Map<string, string>();
   let isRenamed = false;
   for (const [name, tensor] of tensors) {
     if (!name.startsWith(PREFIX)) {
@@ -47,6 +53,7 @@ export function tensorsByOwnNames(
       );
     }
     own.set(PREFIX + renamed, tensor);
+    namesInFile.set(renamed, inFile);
   }
   // Rows that a tied head shares with the embedding are saved once more, where peft trains nothing else.
   const rowsOf = (name: string): string => `${PREFIX}${moduleOf(name)}.${ROWS}`;
@@ -54,7 +61,7 @@ export function tensorsByOwnNames(
     const copy = rowsOf(head);
     if (own.get(copy)?.data.join() === own.get(rowsOf(table))?.data.join()) own.delete(copy);
   }
-  return { tensors: own, isRenamed };
+  return { tensors: own, isRenamed, namesInFile };
 }
 
 /** A tensor's name as peft has it. */
@@ -62,83 +69,70 @@ export function peftName(name: string, { checkpoint }: Model): string {
   return name.startsWith(PREFIX) ? PREFIX + checkpoint.peftPath(name.slice(PREFIX.length)) : name;
 }
 
-type Config = Readonly<Record<string, unknown>>;
-
 /**
  * Whether a file has nothing on the experts that its targets are also names of: transformers 5 keeps the matrices of all experts as
  * one tensor, which is no module, so that peft finds `gate_proj` in layers without experts and shared experts alone.
  */
 export function passesOverExperts(
   { target_modules: targets }: Config,
-  tensors: Tensors,
+  adapted: Names,
   model: Model,
 ): boolean {
   const experts = model.layers.flatMap(({ sites }, layer) =>
     sites.filter(({ stack }) => stack).map(({ name }) => model.blockPrefix(layer) + name),
   );
   if (experts.length === 0 || (typeof targets !== "string" && !isNames(targets))) return false;
-  const isOnExperts = adaptedPaths(tensors, model).some((path) => model.siteOf(path)?.stack);
+  const isOnExperts = [...adapted.keys()].some((path) => model.siteOf(path)?.stack);
   return !isOnExperts && experts.some(matcher(targets));
 }
 
-/** The settings of a file whose tensors have other names here. Where its adapters sit is told by these: an expression cannot be renamed. */
-export function withOwnPaths(config: Config, tensors: Tensors, model: Model): Config {
-  const rename = (path: string): string => model.checkpoint.rename(path);
-  return {
-    ...mapPaths(config, rename, (pattern) =>
-      Object.fromEntries(Object.entries(pattern).map(([path, value]) => [rename(path), value])),
-    ),
-    target_modules: adaptedPaths(tensors, model),
-    exclude_modules: null,
-    layers_to_transform: null,
-  };
+/**
+ * The settings of a file by the names of graft. Where its adapters sit (`adapted`, as `adaptedPaths` gives them) is told by these, as an
+ * expression cannot be renamed: what it means is looked up among the file's own paths.
+ */
+export function withOwnPaths(config: Config, adapted: Names, model: Model): Config {
+  const others = mapPaths(
+    { ...config, target_modules: null, exclude_modules: null, layers_to_transform: null },
+    (path) => model.checkpoint.rename(path),
+    [...adapted].map(([own, inFile]) => [inFile, own]),
+  );
+  return { ...others, target_modules: [...adapted.keys()].filter((path) => model.siteOf(path)) };
 }
 
-/** Settings with names of modules as peft has them, of an adapter on modules with these paths. */
-export function withPeftPaths(config: Config, paths: readonly string[], { checkpoint }: Model): Config {
+/** Settings with names of modules as peft has them, of an adapter on these sites. */
+export function withPeftPaths(config: Config, sites: Adapter["sites"], { checkpoint }: Model): Config {
+  const names = [...sites.values()].map(({ path, parameter = path }) => parameter);
   const peftPath = (path: string): string => checkpoint.peftPath(path);
-  // An expression cannot be renamed, the paths that it means can.
-  const ofPattern = (pattern: Pattern): Pattern => {
-    const valueOf = patternValues(pattern);
-    if (paths.every((path) => valueOf(path) === valueOf(peftPath(path)))) return pattern;
-    return Object.fromEntries(
-      paths.flatMap((path) => {
-        const value = valueOf(path);
-        return value === null ? [] : [[peftPath(path), value]];
-      }),
-    );
-  };
-  return mapPaths(config, peftPath, ofPattern);
+  return mapPaths(
+    config,
+    peftPath,
+    names.map((name) => [name, peftPath(name)]),
+  );
 }
 
-/** Numbers of modules by expressions for their paths. */
-type Pattern = Readonly<Record<string, number>>;
-
-/** Renames modules in lists, and in settings that have values for some of them (`rank_pattern` and its kin, lists of tokens). */
-function mapPaths(
-  config: Config,
-  ofPath: (path: string) => string,
-  ofPattern: (pattern: Pattern) => Pattern,
-): Config {
-  const renamed = Object.entries(config).map(([key, value]) => {
-    if (Array.isArray(value))
-      return [key, value.map((each: unknown) => (typeof each === "string" ? ofPath(each) : each))];
-    if (typeof value !== "object" || value === null) return [key, value];
-    if (key.endsWith("_pattern")) return [key, ofPattern(value as Pattern)];
-    return [key, Object.fromEntries(Object.entries(value).map(([path, each]) => [ofPath(path), each]))];
-  });
-  return Object.fromEntries(renamed) as Config;
-}
-
-/** Paths of the modules that a file has adapters on. */
-function adaptedPaths(tensors: Tensors, model: Model): readonly string[] {
-  const paths = new Set<string>();
-  for (const name of tensors.keys()) {
-    const inner = name.slice(PREFIX.length);
-    for (let end = inner.lastIndexOf("."); end > 0; end = inner.lastIndexOf(".", end - 1)) {
-      const path = inner.slice(0, end);
-      if (model.siteOf(path) && !WHOLE_PARTS.includes(inner.slice(end + 1))) paths.add(path);
-    }
+/**
+ * Paths in a file of what it has adapters on, by those of graft: of modules, and of the parameters that its settings name. `names`:
+ * of its tensors.
+ */
+export function adaptedPaths(names: Names, { target_parameters: given }: Config, model: Model): Names {
+  const parameters = isNames(given) ? given : [];
+  const isNamed = (path: string): boolean => parameters.some((parameter) => matchSuffix(parameter, path));
+  const paths = new Map<string, string>();
+  for (const { own, inFile, rest } of [...names].flatMap(modulesAround)) {
+    if (model.siteOf(own) && !WHOLE_PARTS.includes(rest)) paths.set(own, inFile);
+    for (const last of lastNames(parameters))
+      if (isNamed(`${inFile}.${last}`)) paths.set(`${own}.${last}`, `${inFile}.${last}`);
   }
-  return [...paths];
+  return paths;
+}
+
+/** The modules that a tensor lies in, as far as graft and a file have such; `rest`: its name inside of one. */
+function modulesAround([name, inFile]: readonly [string, string]) {
+  const modules: { readonly own: string; readonly inFile: string; readonly rest: string }[] = [];
+  for (let end = name.lastIndexOf("."); end > 0; end = name.lastIndexOf(".", end - 1)) {
+    const rest = name.slice(end);
+    if (!inFile.endsWith(rest)) break;
+    modules.push({ own: name.slice(0, end), inFile: inFile.slice(0, -rest.length), rest: rest.slice(1) });
+  }
+  return modules;
 }

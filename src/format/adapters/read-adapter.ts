@@ -9,10 +9,10 @@ import { A_BASE, type BaseModel } from "../../models/base/base-model.ts";
 import { countNonFinite, nonFiniteNote } from "../../models/base/watch-numbers.ts";
 import { type Adapter, attach } from "../../peft/attach.ts";
 import { requireAdapterSize } from "../../untrusted/limits.ts";
-import type { AttachRequest } from "../../peft/layout.ts";
-import { type Preview, previewAttach } from "../../peft/preview.ts";
+import { previewAttach } from "../../peft/preview.ts";
 import { type Method, makesModel } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
+import { isReadable } from "../../peft/sites/targets.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import { requireHead } from "./adapter-classes.ts";
 import {
@@ -24,7 +24,8 @@ import {
 import { checkBase } from "./base-record.ts";
 import { readAdapterFolder, withNotes } from "./adapter-folder.ts";
 import { fillAdapter } from "./adapter-tensors.ts";
-import { passesOverExperts, tensorsByOwnNames, withOwnPaths } from "./peft-names.ts";
+import { idlePatterns } from "./moved-paths.ts";
+import { adaptedPaths, passesOverExperts, tensorsByOwnNames, withOwnPaths } from "./peft-names.ts";
 import { checkCodes } from "./codes-hash.ts";
 import type { JsonObject } from "../files/json-file.ts";
 import { unstacked } from "../files/safetensors/expert-stacks.ts";
@@ -56,7 +57,7 @@ export async function readAdapter(
   const { tensors: inFile, metadata } = files;
   const config = withNotes(files);
   requireHead(path, { config, metadata }, base);
-  const { tensors, isRenamed } = tensorsByOwnNames(path, inFile, base.model);
+  const { tensors, isRenamed, namesInFile } = tensorsByOwnNames(path, inFile, base.model);
   for (const [name, { data }] of inFile) {
     const count = countNonFinite(data);
     if (count > 0) base.addNote(nonFiniteNote(path, name, count));
@@ -67,11 +68,16 @@ export async function readAdapter(
       `Adapter "${path}" was trained on its base rounded to ${trainedOn} (--base ${trainedOn}), but this one is ${base.roundedTo ?? "as stored in its files"}: their results differ slightly`,
     );
   }
-  const isByTensors = isRenamed || hasPythonSigns(config) || passesOverExperts(config, tensors, base.model);
-  const named = isByTensors ? withOwnPaths(config, tensors, base.model) : config;
+  const adapted = adaptedPaths(namesInFile, config, base.model);
+  const idle = onModel(path, () => idlePatterns(config, [...adapted.values()]));
+  for (const [setting, key] of idle)
+    base.addNote(`Adapter "${path}": "${key}" in ${setting} matches none of its modules, and has no effect`);
+  const isByTensors =
+    isRenamed || !hasReadableTargets(config) || passesOverExperts(config, adapted, base.model);
+  const named = isByTensors ? onModel(path, () => withOwnPaths(config, adapted, base.model)) : config;
   const own = withoutForeignModules(withoutIdleTying(named, tensors, base.model), tensors, base.model);
   const { storedTransposed, ...settings } = readSettings(path, withModulesOfGraft(own, tensors), methods);
-  const asked = preview(path, base, settings);
+  const asked = onModel(path, () => previewAttach(base.model, base.source, settings));
   const heldBytes = [...inFile.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
   requireAdapterSize(path, 4 * asked.numTrained + asked.savedBytes, heldBytes);
   const adapter = await attach(base, settings, null);
@@ -88,18 +94,15 @@ export async function readAdapter(
   return { adapter, chatTemplateHash: metadata[TEMPLATE_KEY] ?? null };
 }
 
-/** Signs of Python's expressions that are not known here, or mean something else: looking around, names, flags, ends of a text. */
-const PYTHON_SIGNS = /\(\?[^:]|\\[AZ]/;
-
-/** Whether a file says by such an expression where its adapters sit; its tensors say so too. */
-function hasPythonSigns({ target_modules: targets, exclude_modules: exclude }: JsonObject): boolean {
-  return [targets, exclude].some((each) => typeof each === "string" && PYTHON_SIGNS.test(each));
+/** Whether the expressions by which a file says where its adapters sit can be read; if not, its tensors say so too. */
+function hasReadableTargets({ target_modules: targets, exclude_modules: exclude }: JsonObject): boolean {
+  return [targets, exclude].every((each) => typeof each !== "string" || isReadable(each));
 }
 
-/** What the file asks for on the model. @throws UsageError as `layOut`, with the adapter's name */
-function preview(path: string, base: BaseModel, settings: AttachRequest): Preview {
+/** What a file says of the model. @throws UsageError as `work`, with the adapter's name */
+function onModel<T>(path: string, work: () => T): T {
   try {
-    return previewAttach(base.model, base.source, settings);
+    return work();
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
     throw new UsageError(error.code, `Cannot use adapter "${path}" with this model. ${error.message}`, {

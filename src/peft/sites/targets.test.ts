@@ -93,6 +93,29 @@ describe("patterns", () => {
     assert.equal(patternValues({ own_proj: 4 })(path), null);
   });
 
+  test("expressions are Python's, where JavaScript would read other ones or none", () => {
+    const path = "model.layers.1.self_attn.q_proj";
+    for (const [pattern, isMatch] of [
+      ["layers\\.1\\.self_attn\\.q_proj\\Z", true],
+      ["\\Amodel\\.layers.*", true],
+      ["l.{,5}s\\.1\\..*", true],
+      ["l.{,3}s\\.1\\..*", false],
+      ["lay.{,}", true],
+      ["lay[]e]rs\\..*", true],
+      ["lay[]]rs\\..*", false],
+      ["layers[^]]1\\..*", true],
+      ["layers[^].]1\\..*", false],
+      ["layers\\.(?P<n>[12])\\.self_attn\\.q_proj", true],
+      ["(?P<n>(.*)+)q_proj", true],
+      ["[(?P<A\\].-z{,2}]+", true],
+    ] as const) {
+      assert.equal(patternValues({ [pattern]: 1 })(path), isMatch ? 1 : null, pattern);
+    }
+    assert.equal(pathsOf({ ...ALL, modules: "(?i).*\\.Q_PROJ" }).length, 3);
+    for (const pattern of ["layers\\.\\d++\\..*", "(a", "layers\\.(?#one)1.*"])
+      assert.throws(() => patternValues({ [pattern]: 1 }), { code: "usage/target-modules" });
+  });
+
   test("plain names mean what they mean as regular expressions", () => {
     const text = fc.string({ unit: fc.constantFrom("a", "b", ".", "_", "-"), maxLength: 5 });
     const property = fc.property(text, text, (pattern, path) => {

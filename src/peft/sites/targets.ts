@@ -10,6 +10,7 @@ import { editDistance } from "../../messages/nearest.ts";
 import { kebabCase } from "../../messages/setting-names.ts";
 import { compileSafe } from "../../untrusted/safe-pattern.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
+import { fromPython } from "./python-pattern.ts";
 
 /** The choice of modules. */
 export interface Targets {
@@ -187,6 +188,16 @@ export function matcher(modules: Targets["modules"]): (path: string) => boolean 
   return compile(`^(?:${modules})$`, modules);
 }
 
+/** Whether an expression for modules can be read. */
+export function isReadable(expression: string): boolean {
+  try {
+    matcher(expression);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
 function compile(source: string, given: string): (path: string) => boolean {
   const orRefuse = <T>(work: () => T): T => {
     try {
@@ -203,7 +214,7 @@ function compile(source: string, given: string): (path: string) => boolean {
     }
   };
   const budget = new TimeBudget();
-  const pattern = orRefuse(() => compileSafe(source, "", budget));
+  const pattern = orRefuse(() => compileSafe(fromPython(source), "", budget));
   return (path) => orRefuse(() => budget.use(path.length, () => pattern.test(path)));
 }
 
