@@ -168,6 +168,20 @@ describe("patterns of a file are expressions for peft's paths, which need not be
   });
 });
 
+test("modules of the text part that are trained whole are named so that peft means no module of the vision tower", async () => {
+  const adapter = await attachTo(base, findMethod("lora"), { rank: 2, modulesToSave: ["v_proj"] }, [
+    "q_proj",
+  ]);
+  await writeAdapter(`${folder}/whole`, adapter, origin);
+  const { config } = await readAdapterFolder(`${folder}/whole`);
+  assert.deepEqual(
+    config["modules_to_save"],
+    [0, 1].map((layer) => `model.language_model.layers.${layer}.self_attn.v_proj`),
+  );
+  const { adapter: again } = await readAdapter(`${folder}/whole`, base);
+  assert.deepEqual(valuesOf(again), valuesOf(adapter));
+});
+
 for (const method of ["lora", "full"]) {
   test(`what is made of its text part by ${method} is a folder of a model for text`, async () => {
     const adapter = await attachTo(base, findMethod(method));

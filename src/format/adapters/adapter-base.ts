@@ -166,7 +166,7 @@ function isAdapted(name: string, tensors: Tensors, whole: readonly string[]): bo
   );
 }
 
-/** The settings of a file with names of whole modules that mean for PEFT what graft means. */
+/** The settings of a file with names of whole modules that mean for PEFT what graft means, in parts of its class too that are not read here. */
 export function withModulesOfPeft(
   settings: Readonly<Record<string, unknown>>,
   base: BaseModel,
@@ -174,7 +174,11 @@ export function withModulesOfPeft(
   const { modules_to_save: names } = settings;
   if (!isNames(names)) return settings;
   const paths = modulePaths(base.model);
-  const isSame = paths.every((path) => isSavedByPeft(names, path) === isSavedByGraft(names, path));
+  const isSame = paths.every(
+    (path) =>
+      base.model.checkpoint.peftPath(path) === path &&
+      isSavedByPeft(names, path) === isSavedByGraft(names, path),
+  );
   if (isSame) return settings;
   return { ...settings, modules_to_save: paths.filter((path) => isSavedByGraft(names, path)) };
 }
