@@ -14,6 +14,7 @@ import { type FolderFile, textFile } from "../files/folder-file.ts";
 import { type Folder, readJsonIfPresent } from "../files/folder.ts";
 import { formatJson, type JsonObject } from "../files/json-file.ts";
 import { openSafetensors } from "../files/safetensors/safetensors.ts";
+import { FILE_DTYPES } from "../files/safetensors/safetensors-header.ts";
 import { safetensorsFile } from "../files/safetensors/safetensors-writer.ts";
 import { type TiedModules, fromTokenFolder, toTokenFolder } from "./token-folder.ts";
 
@@ -21,6 +22,9 @@ const CONFIG_FILE = "adapter_config.json";
 const WEIGHTS_FILE = "adapter_model.safetensors";
 /** Names of the files that `adapterFolderFiles` plans. */
 export const ADAPTER_FILES = [WEIGHTS_FILE, CONFIG_FILE, CARD_FILE] as const;
+
+/** Types of numbers that the tensors of an adapter may have, as files call them. */
+const FLOATS: readonly string[] = [FILE_DTYPES.float32, FILE_DTYPES.float16, FILE_DTYPES.bfloat16];
 
 /** What an adapter folder holds; tensors in float32, and the notes in the head of their file. */
 export interface AdapterFiles {
@@ -68,16 +72,15 @@ export async function readAdapterFolder(folder: Folder): Promise<AdapterFiles> {
   const weights = await openSafetensors(await folder.open(WEIGHTS_FILE));
   try {
     const tensors = new Map<string, HostTensor<"float32">>();
-    for (const name of weights.tensors.keys()) {
-      const tensor = await weights.read(name);
-      if (!/float/.test(tensor.dtype)) {
+    for (const [name, { fileDtype }] of weights.tensors) {
+      if (!FLOATS.includes(fileDtype)) {
         throw new FormatError(
           "format/tensor",
-          `Cannot read tensor "${name}" of "${weights.path}": ${tensor.dtype}, expected a float type`,
-          { hint: "Save the adapter again as float32." },
+          `Cannot read tensor "${name}" of "${weights.path}": ${fileDtype}, expected ${FLOATS.join(", ")}`,
+          { hint: "Save the adapter again as float32, with the program that made it." },
         );
       }
-      tensors.set(name, widen(tensor));
+      tensors.set(name, widen(await weights.read(name)));
     }
     return { ...fromTokenFolder({ config, tensors }), metadata: weights.metadata };
   } finally {
