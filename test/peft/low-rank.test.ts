@@ -184,6 +184,46 @@ describe("an adapter that starts from the weight", () => {
     });
   }
 
+  test("what a start has left of the head, which peft saves beside it, is no copy of another base", async () => {
+    for (const [name, { base, checkpoint }] of Object.entries(MODELS)) {
+      const options = { rank: 3, alpha: 7, init: "olora" };
+      const adapter = await moved(base, lora, options, ["q_proj", "lm_head"]);
+      const path = await save(adapter, { base, checkpoint }, `rest-${name}`);
+      const { config } = await readAdapterFolder(path);
+      const table = await base.values(base.model.storedName("lm_head.weight"));
+      const rest = hostTensor(
+        "float32",
+        table.shape,
+        table.data.map((value) => 0.5 * value),
+      );
+      await writeAdapterFolder(`${path}-of-peft`, {
+        config: { ...config, r: 3, lora_alpha: 7, init_lora_weights: "olora" },
+        tensors: [
+          ...adapter.parameters.map(
+            ({ name }) => [`base_model.model.${name}`, adapter.tensor(name)!] as const,
+          ),
+          ["base_model.model.lm_head.base_layer.weight", rest],
+        ],
+      });
+      const read = readAdapter(`${path}-of-peft`, base);
+      // Where the embedding is the same tensor, peft has changed it too.
+      if (name === "tied") await assert.rejects(read, { code: "usage/adapter", hint: /without "lm_head"/ });
+      else assert.deepEqual(valuesOf((await read).adapter), valuesOf(adapter));
+    }
+  });
+
+  test("a file with such a start on an embedding, where peft makes none, is refused with a remedy", async () => {
+    const adapter = await moved(base, lora, { rank: 3 }, ["q_proj", "embed_tokens"]);
+    const path = await save(adapter, model, "embedding");
+    const { config, tensors } = await readAdapterFolder(path);
+    await writeAdapterFolder(path, { config: { ...config, init_lora_weights: "pissa" }, tensors });
+    await assert.rejects(readAdapter(path, base), {
+      code: "usage/flag",
+      message: /"model\.embed_tokens" from its weight/,
+      hint: /Train it without these settings, or merge it with the program that made it/,
+    });
+  });
+
   test("a file that says how its start was found (EVA) is read as any other", async () => {
     const adapter = await moved(base, lora, { rank: 3, alpha: 7 }, modules);
     const path = await save(adapter, model, "eva");

@@ -349,6 +349,10 @@ test("names that a list has for other families are passed over, as in peft, wher
   assert.deepEqual(valuesOf(again), valuesOf(adapter));
   const saved = await written("saved", { modules_to_save: ["lm_head", "wte", "ln_f"] });
   assert.deepEqual(valuesOf((await readAdapter(saved, phi3.base)).adapter), valuesOf(adapter));
+  // peft takes an empty list for none, and passes over parameters that are not there.
+  const empty = { layers_to_transform: [], target_parameters: ["experts.gate_up_proj"] };
+  const { adapter: unrestricted } = await readAdapter(await written("empty", empty), phi3.base);
+  assert.deepEqual(valuesOf(unrestricted), valuesOf(adapter));
   const lacking = await written("lacking", { modules_to_save: ["lm_head", "norm"] });
   await assert.rejects(readAdapter(lacking, phi3.base), { code: "format/tensor", message: /missing/ });
 

@@ -6,9 +6,11 @@ import { sameShape, sizeAt } from "../../graph/shape.ts";
 import { UsageError } from "../../errors.ts";
 import { isWithin, lastName, matchSuffix, moduleOf } from "../../models/module-path.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
+import { stackSites } from "../../models/graphs/sites.ts";
 import type { Model } from "../../models/model.ts";
 import { STORAGES } from "../../quant/storages.ts";
 import type { Adapter } from "../../peft/attach.ts";
+import type { AdaptedSite } from "../../peft/layout.ts";
 import { ROWS } from "../../peft/trained-base/trained-rows.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { BASE_LAYER, PREFIX } from "./adapter-tensors.ts";
@@ -32,7 +34,7 @@ type Tensors = ReadonlyMap<string, HostTensor<"float32">>;
 export async function withoutCopies(
   path: string,
   base: BaseModel,
-  adapter: Pick<Adapter, "tensor">,
+  adapter: Pick<Adapter, "tensor" | "sites">,
   tensors: Tensors,
 ): Promise<Tensors> {
   const others = new Map(tensors);
@@ -41,13 +43,17 @@ export async function withoutCopies(
     const tensor = name.slice(PREFIX.length).replace(`.${BASE_LAYER}.`, ".");
     const stored = base.model.storedName(tensor);
     if (!base.model.tensors.has(stored) || adapter.tensor(tensor) !== null) continue;
-    const own = await base.values(stored);
-    const isWhole = STORAGES[base.source.storageOf(stored)].blockSize === 1;
-    if (!isNear(copy, own, isWhole ? ROUNDING : QUANTIZATION)) {
+    const site = adapter.sites.get(moduleOf(tensor));
+    const isRest = site !== undefined && startsFromBase(site, tensors);
+    // What the start has left of the weight is no copy, but nothing is lost: adapters are read on the start that the base gives.
+    if (!(isRest && !isTied(stored, base.model)) && !(await isCopy(base, stored, copy))) {
+      const hint = isRest
+        ? `Train it without "${site.path}": its start has changed the weight, which another module reads too.`
+        : "Choose the base model that the adapter was trained on.";
       throw new UsageError(
         "usage/adapter",
         `Cannot use adapter "${path}": it was trained with other values of "${tensor}" than the model has`,
-        { hint: "Choose the base model that the adapter was trained on." },
+        { hint },
       );
     }
     others.delete(name);
@@ -55,9 +61,27 @@ export async function withoutCopies(
   return others;
 }
 
+/** Whether a file leaves out from what values a site started: they are those that the base's weight gives. */
+function startsFromBase({ path, frozen }: AdaptedSite, tensors: Tensors): boolean {
+  return frozen.some(
+    ({ suffix, saved, shared }) => saved && !shared && !tensors.has(`${PREFIX}${path}.${suffix}`),
+  );
+}
+
+/** Whether two modules read a tensor. */
+function isTied(stored: string, { ties }: Model): boolean {
+  return [...ties.values()].includes(stored);
+}
+
 /** Whether a tensor of a file is a module's own, within the adapter on it: a copy of the base's, or a bias that is trained. */
 export function isInBaseLayer(name: string): boolean {
   return PARTS.some((part) => name.endsWith(`.${BASE_LAYER}.${part}`));
+}
+
+/** Whether a tensor is one of the base, as far as rounding leaves that to be seen. */
+async function isCopy(base: BaseModel, stored: string, copy: HostTensor<"float32">): Promise<boolean> {
+  const isWhole = STORAGES[base.source.storageOf(stored)].blockSize === 1;
+  return isNear(copy, await base.values(stored), isWhole ? ROUNDING : QUANTIZATION);
 }
 
 function isNear(
@@ -95,7 +119,7 @@ function isSavedByGraft(names: readonly string[], path: string): boolean {
 }
 
 /**
- * The configuration of a file without target modules and modules trained whole that neither the model nor the file has. PEFT passes
+ * The configuration of a file without target modules, parameters and modules trained whole that neither the model nor the file has. PEFT passes
  * over them: lists often name those of several families.
  */
 export function withoutForeignModules(
@@ -103,16 +127,26 @@ export function withoutForeignModules(
   tensors: Tensors,
   model: Model,
 ): Readonly<Record<string, unknown>> {
-  const { target_modules: targets, modules_to_save: whole } = config;
+  const { target_modules: targets, target_parameters: named, modules_to_save: whole } = config;
   const paths = [...modulePaths(model), ...[...tensors.keys()].map(moduleOf)];
   const own = isNames(targets) && targets.filter((name) => paths.some((path) => isWithin(name, path)));
   return {
     ...config,
     ...(own && own.length > 0 && { target_modules: own }),
+    ...(isNames(named) && { target_parameters: withoutForeign(named, model) }),
     ...(isNames(whole) && {
       modules_to_save: whole.filter((name) => paths.some((path) => isSavedByPeft([name], path))),
     }),
   };
+}
+
+/** Names of parameters less those that mean none of the model's: no tensor, and no stack of matrices. */
+function withoutForeign(names: readonly string[], model: Model): readonly string[] {
+  const stacks = model.layers.flatMap(({ sites }, layer) =>
+    stackSites(sites).map(({ name }) => model.blockPrefix(layer) + name),
+  );
+  const parameters = [...model.tensors.keys(), ...stacks];
+  return names.filter((name) => parameters.some((parameter) => matchSuffix(name, parameter)));
 }
 
 /**

@@ -39,12 +39,14 @@ export function readSettings(
     target_modules: modules,
     exclude_modules: exclude,
   } = TARGETS.parse(targetValues);
+  // An empty list is none, as in PEFT: it restricts nothing.
+  const listed = [layers ?? []].flat();
   const storedTransposed = take("fan_in_fan_out") === true;
   refuseUnknown(path, raw);
   const targets = {
     modules: modules ?? null,
     exclude: exclude ?? [],
-    layers: layers == null ? null : [layers].flat(),
+    layers: listed.length === 0 ? null : listed,
   };
   return { method, options, targets, storedTransposed };
 }
@@ -62,7 +64,7 @@ function requireValid(path: string, schema: z.ZodType, values: unknown): void {
   const problems = listProblems(findProblems(schema, values));
   if (problems.length === 0) return;
   throw new UsageError("usage/adapter", `Cannot use adapter "${path}": ${problems.join("; ")}`, {
-    hint: "adapter_config.json is damaged: save the adapter again with the program that made it.",
+    hint: "Correct adapter_config.json; if the adapter was trained with these values, merge it with the program that made it.",
   });
 }
 

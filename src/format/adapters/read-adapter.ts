@@ -105,8 +105,12 @@ function onModel<T>(path: string, work: () => T): T {
     return work();
   } catch (error) {
     if (!(error instanceof UsageError)) throw error;
+    const hint =
+      error.code === "usage/flag"
+        ? "Train it without these settings, or merge it with the program that made it."
+        : "Choose the base model that it was trained on, or fix its adapter_config.json.";
     throw new UsageError(error.code, `Cannot use adapter "${path}" with this model. ${error.message}`, {
-      hint: "Choose the base model that it was trained on, or fix its adapter_config.json.",
+      hint,
       cause: error,
     });
   }
