@@ -41,6 +41,7 @@ const KEYS = { rms_norm_eps: "norm_eps", hidden_act: "hidden_activation" };
 const EMBEDDINGS = "model.embeddings.";
 const NAMES = {
   embedding: `${EMBEDDINGS}tok_embeddings`,
+  beside: [`${EMBEDDINGS}norm`],
   finalNorm: "model.final_norm",
   blocks: "model.layers.",
   head: "decoder",
