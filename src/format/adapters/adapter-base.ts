@@ -120,15 +120,17 @@ function isSavedByGraft(names: readonly string[], path: string): boolean {
 
 /**
  * The configuration of a file without target modules, parameters and modules trained whole that neither the model nor the file has. PEFT passes
- * over them: lists often name those of several families.
+ * over them: lists often name those of several families. `part`: what the paths of all modules of the file's class begin with.
  */
 export function withoutForeignModules(
   config: Readonly<Record<string, unknown>>,
   tensors: Tensors,
   model: Model,
+  part: string,
 ): Readonly<Record<string, unknown>> {
   const { target_modules: targets, target_parameters: named, modules_to_save: whole } = config;
-  const paths = [...modulePaths(model), ...[...tensors.keys()].map(moduleOf)];
+  const inClass = modulePaths(model).filter((path) => path.startsWith(part));
+  const paths = [...inClass, ...[...tensors.keys()].map(moduleOf)];
   const own = isNames(targets) && targets.filter((name) => paths.some((path) => isWithin(name, path)));
   return {
     ...config,

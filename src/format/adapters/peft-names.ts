@@ -64,6 +64,15 @@ export function tensorsByOwnNames(
   return { tensors: own, isRenamed, namesInFile };
 }
 
+/**
+ * What names of graft begin with and those of a file do not: the file is of a class that is this part alone, and has nothing that lies
+ * outside, such as a head. Empty: it is of the whole model.
+ */
+export function partOfClass(names: Names): string {
+  const [own = "", inFile = ""] = [...names].find(([name, other]) => name.endsWith(`.${other}`)) ?? [];
+  return own.slice(0, own.length - inFile.length);
+}
+
 /** A tensor's name as peft has it. */
 export function peftName(name: string, { checkpoint }: Model): string {
   return name.startsWith(PREFIX) ? PREFIX + checkpoint.peftPath(name.slice(PREFIX.length)) : name;

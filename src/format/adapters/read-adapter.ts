@@ -25,7 +25,13 @@ import { checkBase } from "./base-record.ts";
 import { readAdapterFolder, withNotes } from "./adapter-folder.ts";
 import { fillAdapter } from "./adapter-tensors.ts";
 import { idlePatterns } from "./moved-paths.ts";
-import { adaptedPaths, passesOverExperts, tensorsByOwnNames, withOwnPaths } from "./peft-names.ts";
+import {
+  adaptedPaths,
+  partOfClass,
+  passesOverExperts,
+  tensorsByOwnNames,
+  withOwnPaths,
+} from "./peft-names.ts";
 import { checkCodes } from "./codes-hash.ts";
 import type { JsonObject } from "../files/json-file.ts";
 import { unstacked } from "../files/safetensors/expert-stacks.ts";
@@ -75,7 +81,8 @@ export async function readAdapter(
   const isByTensors =
     isRenamed || !hasReadableTargets(config) || passesOverExperts(config, adapted, base.model);
   const named = isByTensors ? onModel(path, () => withOwnPaths(config, adapted, base.model)) : config;
-  const own = withoutForeignModules(withoutIdleTying(named, tensors, base.model), tensors, base.model);
+  const tied = withoutIdleTying(named, tensors, base.model);
+  const own = withoutForeignModules(tied, tensors, base.model, partOfClass(namesInFile));
   const { storedTransposed, ...settings } = readSettings(path, withModulesOfGraft(own, tensors), methods);
   const asked = onModel(path, () => previewAttach(base.model, base.source, settings));
   const heldBytes = [...inFile.values()].reduce((sum, { data }) => sum + data.byteLength, 0);
