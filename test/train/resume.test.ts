@@ -289,6 +289,20 @@ describe("making a complete run longer", () => {
     assert.equal(state["max_steps"], 5);
   });
 
+  test("one that stopped early goes on with more patience, to the bits of a run that had it from the start", async () => {
+    const evalData = writeTinyChats(`${folder}/patience-held-out.jsonl`, 4, 2);
+    const settings = { ...constant, learningRate: 0.1, evalData, evalEvery: 1, steps: 30 };
+    const [whole, parts] = [`${folder}/patient`, `${folder}/impatient`];
+    const patient = await runTiny({ ...settings, earlyStopping: 3, output: whole });
+    const impatient = await runTiny({ ...settings, earlyStopping: 1, output: parts });
+    assert.ok(impatient.result.steps < patient.result.steps);
+    const again = await runTiny({ ...settings, earlyStopping: 1, output: parts, resume: true });
+    assert.match(told(again.events)!.notes.join(), /after 1 evaluation without .* larger --early-stopping/);
+    const { result } = await runTiny({ ...settings, earlyStopping: 3, output: parts, resume: true });
+    assert.deepEqual([result.steps, result.result_step], [patient.result.steps, patient.result.result_step]);
+    assert.ok(bytesOf(parts, RESULT).equals(bytesOf(whole, RESULT)));
+  });
+
   test("epochs make it longer as well, and a length that is not given is that of before", async () => {
     const own = { ...constant, batchSize: 3, gradientAccumulationSteps: 1, steps: undefined };
     const [whole, parts] = [`${folder}/epochs-whole`, `${folder}/epochs-parts`];

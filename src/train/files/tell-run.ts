@@ -42,8 +42,9 @@ export function tellResume(setup: TrainingSetup, checkpoint: string, saved: RunS
   const { evaluations_without_improvement: idle } = withLength(saved, totalSteps);
   const notes: string[] = [];
   if (options.earlyStopping !== undefined && idle >= options.earlyStopping) {
+    const evaluations = idle === 1 ? "1 evaluation" : `${idle} evaluations`;
     notes.push(
-      `The run stopped early, after ${idle} evaluations without a better ${options.evalMetric ?? "loss"}: nothing is left to do.`,
+      `The run stopped early, after ${evaluations} without a better ${options.evalMetric ?? "loss"}: nothing is left to do. Give a larger --early-stopping to continue.`,
     );
   } else if (step === totalSteps) {
     notes.push("The run is complete: nothing is left to do. Give more steps or epochs to extend it.");

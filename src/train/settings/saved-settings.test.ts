@@ -19,3 +19,15 @@ test("a setting that a run does not tell, as one that is older, is its default",
   assert.deepEqual(changed({ maxLength: 9 }, { dropbp: 0.5 }), ["maxLength", "dropbp"]);
   assert.deepEqual(changed({}, { ofAMethod: 3 }), ["ofAMethod"], "a method's may be any");
 });
+
+test("a run may be given more patience than it had, not less, and none must be given any", () => {
+  const changed = (saved: number | undefined, given: number | undefined): string[] =>
+    changedSettings({ earlyStopping: saved }, { earlyStopping: given });
+  assert.deepEqual(changed(1, 3), []);
+  for (const [saved, given] of [
+    [3, 1],
+    [undefined, 3],
+    [1, undefined],
+  ])
+    assert.deepEqual(changed(saved, given), ["earlyStopping"]);
+});

@@ -21,6 +21,9 @@ const FREE_VALUES: Readonly<Record<string, readonly unknown[]>> = {
 /** Settings that say how long a run is: it can be made longer. */
 const LENGTH_SETTINGS = ["steps", "epochs"];
 
+/** Settings of which a larger number lets a run go on where it would have ended, and changes nothing before. */
+const PATIENCE_SETTINGS = ["earlyStopping"];
+
 /** Settings that name files of a run, and the settings that say what is in these; runs that are older do not have the latter. */
 export const CONTENTS = {
   data: "dataContents",
@@ -63,6 +66,8 @@ export function changedSettings(
     const [before, now] = [saved[name], given[name]];
     if (typeof before === "string" && mayBeOneBase(before, String(now))) free.add(name);
   }
+  for (const name of PATIENCE_SETTINGS)
+    if (isTold(name) && Number(saved[name]) < Number(given[name])) free.add(name);
   const before = { ...DEFAULTS, ...saved };
   const now = { ...DEFAULTS, ...given };
   return Object.keys({ ...saved, ...given }).filter(
