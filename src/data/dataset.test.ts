@@ -449,7 +449,7 @@ describe("readDataset()", () => {
       `Cannot use data set "FILE": 1 faulty row\n  FILE:2: Cannot read row: keys "prompt", "chosen", "rejected", expected ${target}`,
     );
     await assert.rejects(readDataset(preference, options), {
-      hint: /^Such rows are for a different objective \(two answers to a prompt, one of them better\): choose one .* with --objective of graft train, or/,
+      hint: /^Such rows are for a different objective \(two answers to a prompt, one of them better\): choose one .* with --objective of graft train, .* --eval-data \(graft eval does not\), or/,
     });
     const judged = write("for-kto.jsonl", lines({ prompt: "a", completion: "b", label: false }));
     await assertFails(

@@ -128,8 +128,8 @@ describe("graft train --data-parallel", () => {
 
   const REFUSED: readonly (readonly [TrainInput | object, RegExp])[] = [
     [{ gradientAccumulationSteps: 1 }, /a step has 1, expected at least as many/],
-    [{ residentMemory: "1GB" }, /residentMemory/],
-    [{ activations: "disk" }, /activations "disk"/],
+    [{ residentMemory: "1GB" }, /: --resident-memory supports only one/],
+    [{ activations: "disk" }, /: --activations disk supports/],
     [{ powerSchedule: "0-:10" }, /pauses/],
   ];
   for (const [settings, message] of REFUSED) {

@@ -109,7 +109,7 @@ describe("a run on a rounded base", async () => {
         }),
         {
           code: "usage/flag",
-          message: new RegExp(`base nf4 with method "${method}".*expected a frozen base`),
+          message: new RegExp(`use --base nf4 with method "${method}".*expected a frozen base`),
         },
       );
     }

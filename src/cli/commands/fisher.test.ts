@@ -85,7 +85,7 @@ test("graft fisher refuses turns, a model that is nobody's folder, and one that 
   assert.match(file.stderr, /it is not a local model folder[\s\S]*--adapter/);
   const rounded = await run("--model", await written("full"), "--base", "q8_0");
   assert.equal(rounded.status, 2);
-  assert.match(rounded.stderr, /base q8_0 with method "full": .*expected a frozen base/);
+  assert.match(rounded.stderr, /use --base q8_0 with method "full": .*expected a frozen base/);
 });
 
 test("graft fisher refuses a place that cannot be written before it estimates", async () => {

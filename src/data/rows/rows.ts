@@ -102,7 +102,7 @@ export function readRow<R>(
     keys.length === 0 ? "no keys" : `keys ${keys.map((key) => JSON.stringify(key)).join(", ")}`,
     expected,
     other
-      ? `Such rows are for a different objective (${other.summary}): choose one that trains on them with --objective of graft train, or other data.`
+      ? `Such rows are for a different objective (${other.summary}): choose one that trains on them with --objective of graft train, which also evaluates on them with --eval-data (graft eval does not), or other data.`
       : columnsHint(forms),
   );
 }

@@ -71,7 +71,7 @@ function kindsOf(checkpoint: Checkpoint, model: Model, kind: StorageName): Reado
       throw new UsageError(
         "usage/quantization",
         `Cannot quantize base "${checkpoint.path}" to ${kind}: "${fileName}" is ${storage} already, expected floats`,
-        { hint: "Leave base out: the model is used as it is quantized." },
+        { hint: "Leave --base out: the model is used as it is quantized." },
       );
     }
     if (shape[1]! % STORAGES[wanted].blockSize === 0) kinds.set(fileName, wanted);
@@ -80,7 +80,7 @@ function kindsOf(checkpoint: Checkpoint, model: Model, kind: StorageName): Reado
   throw new UsageError(
     "usage/quantization",
     `Cannot quantize base "${checkpoint.path}" to ${kind}: no matrix has rows of a multiple of ${STORAGES[kind].blockSize}, expected at least one`,
-    { hint: "Leave base out, or choose a type with smaller blocks (docs/storage.md)." },
+    { hint: "Leave --base out, or choose a type with smaller blocks (docs/storage.md)." },
   );
 }
 

@@ -34,6 +34,7 @@ test("what only a command or the library has is left out of what is told of a jo
       "Choose by --objective of graft train. Or skip faulty rows: --skip-faulty, skipFaulty in the library.",
       "Choose by graft.objective. Or skip faulty rows: graft.skipFaulty.",
     ],
+    ["with --eval-data (graft eval does not), or other data", "with validation_file, or other data"],
     ["Raise --max-length (maxLength in the library), or not", "Raise graft.maxLength, or not"],
     ["`graft data show` prints what is trained on. To learn more, write rows.", "To learn more, write rows."],
     ["`--dropbp-rates uniform` needs no measurements.", "`graft.dropbpRates uniform` needs no measurements."],

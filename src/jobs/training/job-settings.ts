@@ -81,6 +81,7 @@ interface SettingProblem {
 /** What only a command or the library has, and what it is for who makes a job. */
 const OF_OTHERS = [
   [/ of graft train\b/g, ""],
+  [/ \(graft eval does not\)/g, ""],
   [/`graft data show` prints what is trained on\. /g, ""],
   // "(maxLength in the library)", ", skipFaulty in the library"
   [/ \(\w+ in the library\)|, \w+ in the library/g, ""],

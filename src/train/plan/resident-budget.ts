@@ -61,7 +61,7 @@ export function requireResidentBudget(budgetBytes: number, request: BudgetReques
   if (request.residency === "float32") {
     throw new UsageError(
       "usage/flag",
-      "Cannot keep within residentMemory: weights float32 or compute keeps all frozen weights in memory, expected weights as stored",
+      "Cannot keep within --resident-memory: --weights float32 or --compute keeps all frozen weights in memory, expected weights as stored",
       { hint: "Leave --weights and --compute out, or --resident-memory." },
     );
   }

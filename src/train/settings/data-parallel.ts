@@ -41,10 +41,10 @@ export function requireManyAtOnce(options: StepSettings): void {
     );
   }
   if (options.residentMemory !== undefined)
-    refuse("residentMemory supports only one", "Leave out --data-parallel or --resident-memory.");
+    refuse("--resident-memory supports only one", "Leave out --data-parallel or --resident-memory.");
   if (findActivationForm(options.activations).usesDisk)
     refuse(
-      `activations "${options.activations}" supports only one`,
+      `--activations ${options.activations} supports only one`,
       "Leave out --data-parallel or --activations.",
     );
   if ((options.power ?? options.powerSchedule) !== undefined)

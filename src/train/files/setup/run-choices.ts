@@ -65,8 +65,8 @@ export function requireFrozenBase(
     : "the method quantizes by itself, or trains the scales of quantized files";
   throw new UsageError(
     "usage/flag",
-    `Cannot use base ${base} with method "${name}": ${found}, expected a frozen base`,
-    { hint: `Leave base out, or choose one of ${frozen.join(", ")}.` },
+    `Cannot use --base ${base} with method "${name}": ${found}, expected a frozen base`,
+    { hint: `Leave --base out, or choose one of ${frozen.join(", ")}.` },
   );
 }
 
