@@ -87,7 +87,7 @@ class Training {
   async run(): Promise<TrainResult> {
     await this.#checkFolder();
     if (!this.#given.resume) this.#refuseInputs();
-    const lock = await lockRun(this.#given.output, this.#warn);
+    const lock = await lockRun(this.#folder.path, this.#warn);
     try {
       // Once more: another run may have ended meanwhile.
       await this.#checkFolder();
@@ -191,7 +191,10 @@ class Training {
         signal,
         betweenTokens: shared?.betweenBlocks,
       });
-      if (!options.resume) await this.#folder.begin({ [RUN_FILES.config]: configText(options) });
+      if (!options.resume) {
+        const config = configText({ ...options, output: this.#folder.path });
+        await this.#folder.begin({ [RUN_FILES.config]: config });
+      }
       setup.notes.forEach(this.#tell);
       setup.data.warnings.forEach(this.#warn);
       this.#emit(tellStart(setup));

@@ -1,7 +1,7 @@
 /** @file One run, one folder: who holds it, who may take it over, and that nothing of it stays. */
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { once } from "node:events";
 import { hostname } from "node:os";
 import { describe, test } from "node:test";
@@ -9,6 +9,7 @@ import { Worker } from "node:worker_threads";
 import { lockFolder } from "../../src/format/files/disk/folder-lock.ts";
 import { thisProcess } from "../../src/format/files/disk/owner.ts";
 import { lockRun } from "../../src/train/files/folder/run-lock.ts";
+import type { TrainEvent } from "../../src/train/events.ts";
 import { assertSays } from "../bad-input/refusals.ts";
 import { temporaryFolder, writeTinyChats, writeTinyModel } from "../tiny/model.ts";
 import { bytesOf, flagsFor, runTiny, snapshot, startProgram } from "./tiny-run.ts";
@@ -183,6 +184,26 @@ describe("the lock of an output folder", () => {
     });
     assert.ok(!existsSync(`${folder}/refused`));
   });
+});
+
+test("a run stays in its folder when its program goes to another working directory", async () => {
+  const before = process.cwd();
+  const [from, to] = [`${folder}/from`, `${folder}/to`];
+  for (const path of [from, to]) mkdirSync(path);
+  try {
+    process.chdir(from);
+    const onEvent = ({ event }: TrainEvent): void => {
+      if (event === "start") process.chdir(to);
+    };
+    await runTiny({ ...SETTINGS, output: "run", saveEvery: 3 }, { onEvent });
+  } finally {
+    process.chdir(before);
+  }
+  assert.deepEqual(readdirSync(to), []);
+  assert.deepEqual(hidden(`${from}/run`), []);
+  for (const name of [RESULT, "checkpoint-3", "log.jsonl"])
+    assert.ok(existsSync(`${from}/run/${name}`), name);
+  assert.ok(readFileSync(`${from}/run/config.yaml`, "utf8").includes(`output: ${from}/run\n`));
 });
 
 test("what killed runs left half-written is removed by the next, and nothing of others", async () => {

@@ -18,6 +18,11 @@ export class AveragedOutput {
     this.#folder = new RunFolder(path, { logs: [], hasSamples: false });
   }
 
+  /** The whole path. */
+  get path(): string {
+    return this.#folder.path;
+  }
+
   /**
    * Whether a training has begun here that is brought together as this one is.
    * @throws UsageError "usage/output" where the folder holds something else, "usage/resume" that names what differs

@@ -125,24 +125,25 @@ export async function trainAveraged(
   checkArguments("trainAveraged", ARGUMENTS, { steps: input?.steps, options, hooks });
   requireAlike(input);
   const output = new AveragedOutput(input.output);
-  const given = await bringing(input, options);
+  const own = { ...input, output: output.path };
+  const given = await bringing(own, options);
   await output.hasBegun(given);
-  const lock = await lockRun(input.output, (message) =>
+  const lock = await lockRun(own.output, (message) =>
     hooks.onEvent?.({ event: "note", level: "warn", message }, 0),
   );
   try {
     // Once more: another may have ended meanwhile.
     const hasBegun = await output.hasBegun(given);
-    const drawn = { ...input, data: typeof options.workers === "number" ? input.data : options.workers[0]! };
+    const drawn = { ...own, data: typeof options.workers === "number" ? own.data : options.workers[0]! };
     if (hasBegun) await trainToStart(drawn, hooks, { isDrawn: true });
     const prepare = async (): Promise<readonly Data[]> => {
       const { workers } = options;
-      const clients = typeof workers === "number" ? await partsOf(input, workers) : workers;
+      const clients = typeof workers === "number" ? await partsOf(own, workers) : workers;
       await drawStart(drawn, hooks);
       return clients;
     };
     const clients = hasBegun ? await prepare() : await output.begin(given, prepare);
-    await trainRounds(input, clients, options, hooks);
+    await trainRounds(own, clients, options, hooks);
   } finally {
     await lock.release();
   }

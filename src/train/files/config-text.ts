@@ -1,5 +1,4 @@
 /** @file The settings of a run as they took effect, for people and for a new run. */
-import { resolve } from "node:path";
 import { stringify } from "yaml";
 import type { TrainOptions } from "../settings/options.ts";
 import { areRows, describeRows } from "./data/data-names.ts";
@@ -18,5 +17,5 @@ export function withoutRows(options: SettledOptions): SettledOptions {
 export function configText(options: SettledOptions): string {
   const { resume: _resume, overwrite: _overwrite, ...settings } = withoutRows(options);
   const given = Object.entries(settings).filter(([, value]) => value !== undefined);
-  return stringify({ ...Object.fromEntries(given), output: resolve(settings.output) });
+  return stringify(Object.fromEntries(given));
 }

@@ -1,6 +1,8 @@
 /** @file A run that is kept in a folder, with the settings and the loss curve beside the result. */
+import { join } from "node:path";
 import { GraftError, UsageError } from "../../../errors.ts";
 import { restoreAdapter } from "../../../format/by-path.ts";
+import { checkpointFolder } from "../../../format/run-checkpoints.ts";
 import type { Session } from "../../../run/session.ts";
 import type { TrainEvent } from "../../events.ts";
 import type { RunState } from "../../loop/run-state.ts";
@@ -62,7 +64,7 @@ export function folderStore(
         : null;
       if (goOnFrom) await takeOver(goOnFrom, state?.global_step ?? 0);
       if (state === null) return null;
-      emit(tellResume(setup, folder.checkpoints.at(state.global_step), state));
+      emit(tellResume(setup, join(options.output, checkpointFolder(state.global_step)), state));
       return state;
     },
     log: (event) => folder.log({ ...event }),
@@ -76,7 +78,9 @@ export function folderStore(
     async finish(state) {
       // Nothing is computed any more, and what draws charts takes memory.
       await session.release();
-      await folder.finish(trainedAt(state), { [RUN_FILES.config]: configText(options) });
+      await folder.finish(trainedAt(state), {
+        [RUN_FILES.config]: configText({ ...options, output: folder.path }),
+      });
       const { dropBpChart, lossChart } = await loadReports();
       await show(RUN_FILES.chart, lossChart(title, state.log_history));
       await show(RUN_FILES.report, await reporter.write(state, { isDone: true }));

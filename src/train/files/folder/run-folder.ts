@@ -1,7 +1,7 @@
 /**
  * @file The output folder of a run: what may be written there, the logs, the checkpoints, the result.
  */
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { UsageError } from "../../../errors.ts";
 import { writeFolderAtomic, writeTextAtomic } from "../../../format/files/atomic.ts";
 import { disk, tryRemove } from "../../../format/files/disk/calls.ts";
@@ -31,16 +31,19 @@ interface FolderForms {
 }
 
 export class RunFolder {
+  /** The whole path: while the run works, its program may go to another working directory. */
   readonly path: string;
   readonly checkpoints: Checkpoints;
   readonly #logs: RunLogs;
   readonly #samples: RunLogs;
 
+  /** @throws UsageError "usage/output" for a path that begins with "~" */
   constructor(path: string, { logs, hasSamples }: FolderForms) {
-    this.path = path;
-    this.checkpoints = new Checkpoints(path);
-    this.#logs = new RunLogs(path, logs, LOG_FORMATS);
-    this.#samples = new RunLogs(path, hasSamples ? [SAMPLES] : [], [SAMPLES]);
+    refuseTilde(path);
+    this.path = resolve(path);
+    this.checkpoints = new Checkpoints(this.path);
+    this.#logs = new RunLogs(this.path, logs, LOG_FORMATS);
+    this.#samples = new RunLogs(this.path, hasSamples ? [SAMPLES] : [], [SAMPLES]);
   }
 
   /**
@@ -54,7 +57,6 @@ export class RunFolder {
     readonly overwrite: boolean;
     readonly canGoOn?: boolean;
   }): Promise<void> {
-    refuseTilde(this.path);
     const found = await entriesOf(this.path);
     if (found.length === 0) return;
     const isRun = found.some((name) => OF_A_RUN_ALONE.has(name) || isCheckpointFolder(name));
