@@ -201,6 +201,14 @@ describe("rows in memory", () => {
       message: /"data": 1 faulty row\n {2}data row 5: Cannot read row: keys "b"/,
     });
     await assert.rejects(runTiny({ model, data: [], output: `${folder}/x` }), { code: "usage/flag" });
+    for (const key of ["data", "evalData", "samples"]) {
+      for (const wrong of [Buffer.from("{}"), new Float32Array(2), { text: "a" }]) {
+        const settings = { model, data: rows, output: `${folder}/x`, [key]: wrong };
+        const message = new RegExp(`${key} is .*, expected`);
+        await assert.rejects(runTiny(settings), { code: "usage/flag", message });
+        assert.ok(!Object.isFrozen(wrong));
+      }
+    }
   });
 });
 

@@ -66,21 +66,26 @@ const CHUNKS = ATTENTION_CHUNKS.map(({ above, queries }) =>
 /** More than anybody needs, and few enough that steps of as many rows as a disk holds are numbers that JavaScript counts by ones. */
 export const MAX_EPOCHS = 1_000_000;
 
+/** Says that nobody writes to a list. `readonly()` of a schema would freeze what is none, too, and typed arrays cannot be frozen. */
+function unwritten<T>(list: z.ZodArray<z.ZodType<T>>): z.ZodType<readonly T[]> {
+  return list;
+}
+
 /** Rows in memory; each is checked like a row of a file. */
-const ROWS = z
-  .array(z.custom<object>((row) => typeof row === "object" && row !== null).meta({ type: "object" }))
-  .min(1)
-  .readonly();
+const ROWS = unwritten(
+  z.array(z.custom<object>((row) => typeof row === "object" && row !== null).meta({ type: "object" })).min(1),
+);
 
 const PATHS = z.union([PATH, z.array(PATH).min(1)]);
 const DATA = `Training data: a file (${DATA_ENDINGS.join(", ")}, also .gz or .zst) or a folder of them; images: IDX files, or a folder of them; PATH=2 is used twice per epoch`;
 const EVAL_DATA = "Held-out data: a file or a folder";
 const SAMPLES = "File of prompts, one per line or row, to continue at each evaluation";
 /** Prompts in memory: as lines of a file, or as rows. */
-const PROMPTS = z
-  .array(z.union([z.string().min(1), z.custom<object>((row) => isRecord(row)).meta({ type: "object" })]))
-  .min(1)
-  .readonly();
+const PROMPTS = unwritten(
+  z
+    .array(z.union([z.string().min(1), z.custom<object>((row) => isRecord(row)).meta({ type: "object" })]))
+    .min(1),
+);
 
 /** What a command takes instead of the same settings of the library: it is given no rows. */
 export const NAMED_DATA = {
