@@ -14,8 +14,8 @@ import {
   uniform,
 } from "./op-suite.ts";
 
-const inputs = (n: number | string, d: number, v: number): OpCase["inputs"] => [
-  float([n, d], normal(0.5)),
+const inputs = (n: number | string, d: number, v: number, size = 0.5): OpCase["inputs"] => [
+  float([n, d], normal(size)),
   ...codedMatrix(d, v, uniform(0.002, 0.006)),
   int64([n], integers(v)),
 ];
@@ -31,6 +31,7 @@ export const int8CrossEntropySuite: OpSuite = {
     opCase("a few positions", inputs(4, 32, 7), { tolerance: 0.05 }),
     opCase("one position", inputs(1, 64, 50), { tolerance: 0.05 }),
     opCase("symbolic positions", inputs("N", 32, 6), { bindings: { N: 5 }, tolerance: 0.05 }),
+    opCase("words whose probability float32 cannot hold", inputs(4, 32, 7, 200), { tolerance: 0.05 }),
   ],
   rejected: [
     reject("codes the other way round of another shape", [

@@ -6,6 +6,7 @@
  * Both products are in whole numbers. A label's own part of the gradient is taken apart from the sum over probabilities: beside
  * its entry of nearly -1 those would be rounded to nothing, thousands of them in a row.
  */
+import { DTYPES } from "../../dtype.ts";
 import type { NoAttributes, Op, Value } from "../../graph.ts";
 import { sizeBytesOf } from "../../peak-memory.ts";
 import { dimAt, evaluateDim, sameShape, showShape, sizeAt, evaluateSize } from "../../shape.ts";
@@ -50,10 +51,17 @@ export const int8CrossEntropyOp: Op<
     ];
   },
   emit: (node, emitter) => {
-    const [hidden, codes, scales, , labels] = emitter.names(node.inputs);
+    const [hidden, codes, scales, back, labels] = emitter.names(node.inputs);
     const width = sizeAt(node.inputs[0].shape, 1);
     const logits = emitInt8Product(emitter, [hidden, codes, scales], { rows: "numbers", width });
-    emitLoss(emitter, logits, labels, emitter.names(node.outputs));
+    const rowsAt = (words: string): string => {
+      const rows = emitter.value("Cast", [emitter.value("Gather", [back, words])], {
+        to: DTYPES.float32.onnx,
+      });
+      const ofRows = emitter.value("Gather", [scales, words]);
+      return emitter.value("Mul", [rows, emitter.value("Unsqueeze", [ofRows, emitter.int64([-1])])]);
+    };
+    emitLoss(emitter, { hidden, logits, labels, rowsAt }, emitter.names(node.outputs));
   },
   multiplications: ({ inputs: [hidden], outputs: [, p] }, bindings) => ({
     kind: "int8",
