@@ -1,6 +1,7 @@
 /** @file Fashion-MNIST as a task: pictures as they are, then as negatives that lie on their side. */
 import { join } from "node:path";
 import { readImageFile } from "../../src/index.ts";
+import { plainNormalization } from "../../src/models/config/image-processor.ts";
 import type { Picture, Task } from "./compare.ts";
 
 const SIZE = 28;
@@ -38,7 +39,7 @@ export function alter({ pixels, label }: Picture, size = SIZE): Picture {
 export function readFashion(folder: string, numTune: number, numTest: number): Task {
   const read = (part: string): Picture[] =>
     readImageFile(join(folder, `${part}-images-idx3-ubyte.gz`), {
-      image: { channels: 1, size: SIZE, patchSize: SIZES.patchSize },
+      image: { channels: 1, size: SIZE, patchSize: SIZES.patchSize, normalization: plainNormalization(1) },
       maxPositions: (SIZE / SIZES.patchSize) ** 2 + 1,
       numOutputs: CLASSES.length,
     });

@@ -181,11 +181,15 @@ export function findFamily(raw: RawConfig, families: readonly Family[] = FAMILIE
   );
 }
 
-/** Reads the configuration of a model, of one of these families. @throws UsageError "usage/model" */
-export function openModel(raw: RawConfig, families: readonly Family[] = FAMILIES): Model {
+/** Reads the configuration of a model, of one of these families; `imageProcessor` as `Model` takes it. @throws UsageError "usage/model" */
+export function openModel(
+  raw: RawConfig,
+  families: readonly Family[] = FAMILIES,
+  imageProcessor: RawConfig | null = null,
+): Model {
   const family = findFamily(raw, families);
   try {
-    return new Model(family, raw);
+    return new Model(family, raw, imageProcessor);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
     // Each setting is possible, but the graph that they describe together is not.

@@ -14,13 +14,22 @@ import type { AutoClasses, ModelTask } from "./model-tasks.ts";
 
 export type { RawConfig } from "./config/raw-config.ts";
 
-/** Sizes of the images that a model reads, in pixels. */
+/** What numbers from 0 to 255 become: (rescale · number - mean) / std, with a mean and a deviation of each channel. */
+export interface Normalization {
+  readonly rescale: number;
+  readonly mean: readonly number[];
+  readonly std: readonly number[];
+}
+
+/** The images that a model reads: sizes are in pixels. */
 export interface ImageConfig {
   readonly channels: number;
   /** Height and width. */
   readonly size: number;
   /** Height and width of the squares that become one position each. */
   readonly patchSize: number;
+  /** Unless the model's folder says otherwise. */
+  readonly normalization: Normalization;
 }
 
 /** One block: x [B, T, D] to y [B, T, D]. Layers that are the same object share programs. */

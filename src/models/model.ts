@@ -23,6 +23,7 @@ import { requireModelSize } from "../untrusted/limits.ts";
 import { type ModelLayer, type Part, declaredLayer } from "./model-layer.ts";
 import { isOutside, wholePath } from "./module-path.ts";
 import { type BuiltPart, buildPart } from "./graphs/built-part.ts";
+import { withImageProcessor } from "./config/image-processor.ts";
 import { PLAIN_PART, type PartOptions } from "./graphs/part-options.ts";
 import type { ModelTensor, SiteSpec, TensorSpec } from "./graphs/sites.ts";
 
@@ -34,6 +35,10 @@ export class Model {
   readonly stem: Part;
   /** The site whose rows ids of tokens choose; null: the model reads images. */
   readonly embedding: SiteSpec | null;
+  /** What images must be like; null: the model reads tokens. */
+  readonly image: ImageConfig | null;
+  /** Settings by which images are prepared; null: the family's own, or there are no images. */
+  readonly imageProcessor: RawConfig | null;
   /** Whether what stands before the blocks gives each of them something beside the stream. */
   readonly givesLayers: boolean;
   readonly head: Part;
@@ -47,13 +52,16 @@ export class Model {
   readonly #definition: ModelDefinition;
   readonly #kinds: readonly Layer[];
 
-  /** @throws UsageError "usage/model" when the configuration is not implemented */
-  constructor(family: Family, raw: RawConfig) {
+  /** `imageProcessor`: as `Checkpoint` has it. @throws UsageError "usage/model" when the configuration is not implemented */
+  constructor(family: Family, raw: RawConfig, imageProcessor: RawConfig | null = null) {
     this.family = family;
     this.raw = raw;
     requireModelSize(raw);
     this.#definition = family.open(raw);
     parseSettings(DEFINITION(), this.#definition, `what open() of family "${family.modelType}" returns`);
+    const { image } = this.#definition;
+    this.imageProcessor = image && imageProcessor;
+    this.image = image && this.imageProcessor ? withImageProcessor(image, this.imageProcessor) : image;
     this.#kinds = [...new Set(this.#definition.layers)];
     const kinds = this.#kinds.map((_, kind) => declaredLayer(kind, this.#build(kind, PLAIN_PART).part));
     this.layers = withKeys(
@@ -123,11 +131,6 @@ export class Model {
   /** Tokens that the model knows; null: it reads images. */
   get vocabSize(): number | null {
     return this.#definition.vocabSize;
-  }
-
-  /** What images must be like; null: the model reads tokens. */
-  get image(): ImageConfig | null {
-    return this.#definition.image;
   }
 
   /** Whether its head tells tokens, and no classes. */
@@ -223,7 +226,7 @@ export class Model {
   /** Returns the model with a matrix of its own for the output head. */
   untied(): Model {
     if (this.ties.size === 0) return this;
-    const untied = new Model(this.family, this.checkpoint.untiedConfig(this.raw));
+    const untied = new Model(this.family, this.checkpoint.untiedConfig(this.raw), this.imageProcessor);
     assertInternal(untied.ties.size === 0, `a head of its own for ${this.modelType}`);
     return untied;
   }

@@ -1,9 +1,11 @@
 /** @file A tiny Vision Transformer learns drawn shapes through `train()`, then the same shapes dark on bright. */
 import assert from "node:assert/strict";
 import { execFile } from "node:child_process";
+import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { before, describe, test } from "node:test";
 import { promisify } from "node:util";
+import { toBatch } from "../../src/data/batches/batch.ts";
 import { Session } from "../../src/run/session.ts";
 import { readImages } from "../../src/data/files/image-files.ts";
 import { Classifier } from "../../src/engine/classifier.ts";
@@ -11,6 +13,7 @@ import { readAdapter, loadModel } from "../../src/format/by-path.ts";
 import { createEngine } from "../../src/runtime/create-engine.ts";
 import type { TrainInput } from "../../src/train/settings/train-input.ts";
 import { TINY_IMAGE_SIZE, drawImages, writeImages } from "../tiny/images.ts";
+import { assertNear } from "../matrix/nearness.ts";
 import { temporaryFolder, writeTinyModel } from "../tiny/model.ts";
 import { lossesOf, runTiny } from "./tiny-run.ts";
 import { jsonLines } from "../files/read-json.ts";
@@ -20,6 +23,8 @@ const run = promisify(execFile);
 const engine = createEngine({ threads: 1 });
 const folder = temporaryFolder();
 const path = (...names: readonly string[]): string => join(folder, ...names);
+
+const SIZES = { image_size: TINY_IMAGE_SIZE, patch_size: 3, qkv_bias: true };
 
 /** Writes 400 images to train on and 60 others to evaluate on. */
 function writeSet(name: string, inverted: boolean): string {
@@ -48,7 +53,7 @@ describe("training on images", () => {
     writeSet("dark", true);
     await writeTinyModel(start, {
       modelType: "vit",
-      config: { image_size: TINY_IMAGE_SIZE, patch_size: 3, qkv_bias: true },
+      config: SIZES,
     });
   });
 
@@ -102,6 +107,25 @@ describe("training on images", () => {
       );
       return true;
     });
+  });
+
+  test("preprocessor_config.json of a folder says how images are read, and goes into those that are made of it", async () => {
+    const input = { ...settings, data: path("bright"), steps: 1, warmupSteps: 0 };
+    const own = await writeTinyModel(path("own"), { modelType: "vit", config: SIZES });
+    const PREPARED = { image_mean: [0.25], image_std: [0.125], image_processor_type: "ViTImageProcessor" };
+    writeFileSync(path("own", "preprocessor_config.json"), JSON.stringify(PREPARED));
+    await runTiny({ ...input, model: own, method: "full", rank: undefined, output: path("whole") });
+    await runTiny({ ...input, model: own, method: "lora", rank: 4, output: path("apart") });
+    const merging = ["--model", own, "--adapter", path("apart"), "--output", path("merged")];
+    await run(process.execPath, [MAIN, "merge", ...merging]);
+    for (const model of [own, path("whole"), path("merged")]) {
+      const { base, checkpoint } = await loadModel(model);
+      assert.deepEqual(checkpoint.imageProcessor, PREPARED, model);
+      const images = readImages(path("bright"), base.model).train.slice(0, 1);
+      const expected = Float32Array.from(images[0]!.pixels, (value) => (value / 255 - 0.25) / 0.125);
+      assertNear(toBatch([images]).input.data as Float32Array, expected, 1e-6, model);
+      await checkpoint.close();
+    }
   });
 
   test("what cannot be trained on is refused before anything is written", async () => {

@@ -12,13 +12,11 @@ import type { Example } from "../examples/example.ts";
 import type { ImageExample } from "../examples/images.ts";
 import { A_COUNT, checkArguments, lazily } from "../../messages/arguments.ts";
 import { countLabels, rowLength, type TrainingExample, UNIT_LIST } from "../examples/training-unit.ts";
+import type { Normalization } from "../../models/family.ts";
 import type { PassFacts } from "../../nn/pass.ts";
 
 /** The label of a position that has nothing to predict with loss. */
 export const NO_LABEL = -100;
-
-/** Half of the brightest pixel: 0 to 255 become -1 to 1, as Vision Transformers are commonly trained. */
-const HALF = 127.5;
 
 /** B rows of T positions, row-major; padding is at the right end of a row. */
 export interface Batch extends Pick<
@@ -173,14 +171,23 @@ function partOf(example: TrainingExample, index: number): Batch["sequences"][num
   return "role" in example ? { role: example.role, group: example.group } : { role: "target", group: index };
 }
 
+/** What each brightness from 0 to 255 becomes, in each channel. */
+function valuesOf({ rescale, mean, std }: Normalization): Float32Array[] {
+  return mean.map((middle, channel) =>
+    Float32Array.from({ length: 256 }, (_, brightness) => (rescale * brightness - middle) / std[channel]!),
+  );
+}
+
 /** Lays images of one size side by side, a row each. The caller owns the arrays. @throws RangeError for sizes that differ */
 function toImageBatch(examples: readonly ImageExample[]): Batch {
   const [first] = examples;
   if (!first) throw new RangeError("Cannot batch images: there are none");
   const { image, numPositions: length } = first;
-  const { channels, size } = image;
+  const { channels, size, normalization } = image;
   const numRows = examples.length;
-  const numPixels = channels * size * size;
+  const numOfChannel = size * size;
+  const numPixels = channels * numOfChannel;
+  const values = valuesOf(normalization);
   const pixels = new Float32Array(numRows * numPixels);
   const labels = new Int32Array(numRows * length).fill(NO_LABEL);
   for (const [row, example] of examples.entries()) {
@@ -190,7 +197,9 @@ function toImageBatch(examples: readonly ImageExample[]): Batch {
       );
     }
     const from = row * numPixels;
-    for (let i = 0; i < numPixels; i++) pixels[from + i] = example.pixels[i]! / HALF - 1;
+    for (let i = 0; i < numPixels; i++) {
+      pixels[from + i] = values[Math.floor(i / numOfChannel)]![example.pixels[i]!]!;
+    }
     labels[row * length] = example.label;
   }
   return {

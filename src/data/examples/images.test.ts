@@ -6,6 +6,7 @@ import { after, describe, test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { NO_LABEL, toBatch } from "../batches/batch.ts";
 import { readIdxFile, readImageFile, readImages } from "../files/image-files.ts";
+import { plainNormalization } from "../../models/config/image-processor.ts";
 import { imageFiles } from "./images.ts";
 
 const folder = mkdtempSync(join(tmpdir(), "graft-images-"));
@@ -24,7 +25,11 @@ function write(name: string, bytes: Uint8Array): string {
   return path;
 }
 
-const MODEL = { image: { channels: 1, size: 2, patchSize: 1 }, maxPositions: 5, numOutputs: 3 };
+const MODEL = {
+  image: { channels: 1, size: 2, patchSize: 1, normalization: plainNormalization(1) },
+  maxPositions: 5,
+  numOutputs: 3,
+};
 const PIXELS = [0, 255, 51, 102, 1, 2, 3, 4];
 
 /** Two images of 2 × 2 pixels with classes 2 and 0. */
@@ -103,7 +108,7 @@ describe("readImages()", () => {
     const path = writeSet("c");
     const refuse = (use: () => unknown, message: RegExp): void =>
       assert.throws(use, { code: "usage/data", message });
-    const image = { channels: 3, size: 4, patchSize: 2 };
+    const image = { channels: 3, size: 4, patchSize: 2, normalization: plainNormalization(3) };
     refuse(() => readImageFile(path, { ...MODEL, image }), /1 × 2 × 2 pixels, expected 3 × 4 × 4/);
     refuse(
       () => readImageFile(path, { ...MODEL, numOutputs: 2 }),
@@ -116,6 +121,14 @@ describe("readImages()", () => {
     );
     refuse(() => readImages(folder, MODEL), /the folder has no training images/);
   });
+});
+
+test("toBatch() reads each channel as the model says", () => {
+  const normalization = { rescale: 1 / 255, mean: [0.1, 0.4], std: [0.2, 0.5] };
+  const image = { channels: 2, size: 1, patchSize: 1, normalization };
+  const source = { file: "two channels", line: 1 };
+  const { input } = toBatch([[{ pixels: Uint8Array.of(51, 255), image, label: 0, numPositions: 2, source }]]);
+  assert.deepEqual([...input.data], [0.5, 1.2].map(Math.fround));
 });
 
 test("toBatch() puts pixels around zero and the class on the first position", () => {

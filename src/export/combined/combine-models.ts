@@ -135,14 +135,16 @@ interface OpenCombination {
 
 /** The model of a plan, like the first of those that it is made of; a tensor is combined when it is written. */
 function combinedParts(combined: OpenCombination) {
-  const { config, floatSettings, generationConfig, tokenizerFiles, tensors } = combined.models[0]!;
+  const { config, floatSettings, generationConfig, tokenizerFiles, tensors, ...first } = combined.models[0]!;
+  const { checkpoint, imageProcessor } = openModel(config, undefined, first.imageProcessor);
   return {
     config: { ...config, dtype: "float32", torch_dtype: "float32" },
     floatSettings,
     generationConfig,
+    imageProcessor,
     tokenizerFiles,
     tensors: folderTensors(
-      openModel(config).checkpoint,
+      checkpoint,
       [...tensors.values()].map(({ name, shape }, position) => {
         const load = (): Promise<HostTensor> => combineTensor(combined, name, position);
         return [name, { dtype: "float32", shape, load }] as const;

@@ -111,6 +111,7 @@ async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor
     },
     floatSettings,
     generationConfig,
+    imageProcessor: base.model.imageProcessor,
     tokenizerFiles,
     tensors: [
       ...codes,

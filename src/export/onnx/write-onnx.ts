@@ -123,6 +123,7 @@ async function filesOf(
       floatSettings: checkpoint.floatSettings,
       // transformers.js opens no model without one that writes text.
       generationConfig: checkpoint.generationConfig ?? (model.hasVocabularyHead ? {} : null),
+      imageProcessor: model.imageProcessor,
       tokenizerFiles: withTemplate(checkpoint.tokenizerFiles),
       card,
     }),

@@ -96,6 +96,7 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
       config,
       floatSettings,
       generationConfig,
+      imageProcessor: base.model.imageProcessor,
       tokenizerFiles,
       tensors: inFolder,
       card,

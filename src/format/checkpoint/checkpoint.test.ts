@@ -29,6 +29,7 @@ const WEIGHT: [string, HostTensor] = ["w", hostTensor("float32", [2, 1], new Flo
 const PARTS = {
   config: { model_type: "llama", b: [1, { z: 1, a: 2 }] },
   generationConfig: { eos_token_id: [1, 2] },
+  imageProcessor: { image_mean: [0.5] },
   tokenizerFiles: { tokenizer: { version: "1.0" }, config: { bos_token: "<s>" }, chatTemplate: "{{ x }}" },
   tensors: [WEIGHT],
 };
@@ -81,6 +82,7 @@ test("what writeModel() writes, openCheckpoint() opens", async () => {
   const checkpoint = await openCheckpoint(path);
   assert.deepEqual(checkpoint.config, PARTS.config);
   assert.deepEqual(checkpoint.generationConfig, PARTS.generationConfig);
+  assert.deepEqual(checkpoint.imageProcessor, PARTS.imageProcessor);
   assert.deepEqual(checkpoint.tokenizerFiles, PARTS.tokenizerFiles);
   assert.deepEqual(
     [...checkpoint.tensors.values()],

@@ -55,6 +55,8 @@ export interface Checkpoint {
   /** How matrices are kept in codes, of a folder whose format says that they are; no part of `config`. */
   readonly quantization?: Record<string, unknown>;
   readonly generationConfig: Record<string, unknown> | null;
+  /** How its images are prepared, under the names of Hugging Face's preprocessor_config.json; absent: no file says. */
+  readonly imageProcessor?: Record<string, unknown> | null;
   /** Tensors under Hugging Face names; buffers of whole numbers are left out. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
   /** Names of those that no file has: of a head that was made anew. */

@@ -7,6 +7,7 @@ import { requireModelSize } from "../../untrusted/limits.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import type { CodesTensor } from "./codes/codes-form.ts";
+import { IMAGE_PROCESSOR_FILE } from "../../models/config/image-processor.ts";
 import { readConfig } from "./config-file.ts";
 import { findForm, formatOf, type FoundForm, quantizationKey, withoutCodes } from "./codes/codes-forms.ts";
 import { STORAGE_OF } from "./folder-dtypes.ts";
@@ -133,6 +134,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
   // Tensors of an unknown form stay in the list, and are refused there.
   const config = withoutCodes(settings, found);
   const generationConfig = await readJsonIfPresent(folder, "generation_config.json");
+  const imageProcessor = await readJsonIfPresent(folder, IMAGE_PROCESSOR_FILE);
   const tokenizerFiles = await readTokenizerFiles(folder);
   const { license } = await readCard(folder);
   const stored = await openWeights(folder, names);
@@ -156,6 +158,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
       config,
       floatSettings,
       generationConfig,
+      imageProcessor,
       tensors,
       tokenizerFiles,
       unusedTokenizerFiles: null,

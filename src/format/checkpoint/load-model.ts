@@ -47,7 +47,7 @@ export async function loadWeights(
   options: LoadOptions = {},
 ): Promise<BaseModel> {
   checkArguments("loadWeights", ARGUMENTS, { path, checkpoint, options });
-  const model = openModel(checkpoint.config, options.families);
+  const model = openModel(checkpoint.config, options.families, checkpoint.imageProcessor);
   const renamed = fromMlx(renameTensors(path, checkpoint, model), model.checkpoint.mlx);
   checkTensors(path, model, renamed.tensors);
   await requireEqualTies(path, model, renamed);

@@ -1,5 +1,6 @@
 /** @file The files of a model folder as Hugging Face has them, to write. */
 import { type ModelCard, cardFile } from "../cards/model-card.ts";
+import { IMAGE_PROCESSOR_FILE } from "../../models/config/image-processor.ts";
 import { type FolderFile, textFile } from "../files/folder-file.ts";
 import { formatJson } from "../files/json-file.ts";
 import { type TensorSource, safetensorsFile } from "../files/safetensors/safetensors-writer.ts";
@@ -13,6 +14,7 @@ export const MODEL_FILES = [
   "model.safetensors",
   "config.json",
   "generation_config.json",
+  IMAGE_PROCESSOR_FILE,
   TOKENIZER_FILE,
   "tokenizer_config.json",
   "chat_template.jinja",
@@ -23,6 +25,8 @@ export interface ModelFolderParts {
   /** As `Checkpoint` has them. */
   readonly floatSettings?: ReadonlySet<string> | undefined;
   readonly generationConfig: Record<string, unknown> | null;
+  /** As `Model` has it; absent: no file says how images are prepared. */
+  readonly imageProcessor?: Record<string, unknown> | null;
   readonly tokenizerFiles: TokenizerFiles | null;
   /** The model card. Without it no card is written. */
   readonly card?: ModelCard;
@@ -36,10 +40,11 @@ export function modelFolderFiles({ tensors, ...described }: ModelFolderParts): F
 
 /** Plans the files of a model folder beside its weights. */
 export function describingFiles(parts: Omit<ModelFolderParts, "tensors">): FolderFile[] {
-  const { config, floatSettings, generationConfig, tokenizerFiles, card } = parts;
+  const { config, floatSettings, generationConfig, imageProcessor = null, tokenizerFiles, card } = parts;
   const files: FolderFile[] = [textFile("config.json", formatConfig(config, floatSettings))];
   if (generationConfig !== null)
     files.push(textFile("generation_config.json", formatConfig(generationConfig)));
+  if (imageProcessor !== null) files.push(textFile(IMAGE_PROCESSOR_FILE, formatJson(imageProcessor)));
   if (tokenizerFiles !== null) {
     // As they are: the order of keys in a tokenizer has a meaning for some readers (merges, added tokens).
     files.push(

@@ -35,6 +35,7 @@ const OTHER_FILES = new Set([
   "tokenizer_config.json",
   "chat_template.jinja",
   "generation_config.json",
+  "preprocessor_config.json",
   "quantize_config.json",
   "special_tokens_map.json",
   "added_tokens.json",

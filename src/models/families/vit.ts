@@ -23,6 +23,7 @@ import { BERT_NAMES } from "../blocks/encoder.ts";
 import { type CheckpointRules, PLAIN_CHECKPOINT } from "../config/checkpoint-rules.ts";
 import type { Family, ImageConfig } from "../family.ts";
 import { HEADS_DIVIDE_WIDTH, parseConfig } from "../config/hf-config.ts";
+import { plainNormalization } from "../config/image-processor.ts";
 import { PROBLEM_TYPE, numClasses } from "../config/classifier-config.ts";
 
 const SCHEMA = z
@@ -114,7 +115,12 @@ export const vit: Family = {
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
     const { hidden_size: width, num_attention_heads: numHeads } = c;
-    const image = { channels: c.num_channels, size: c.image_size, patchSize: c.patch_size };
+    const image = {
+      channels: c.num_channels,
+      size: c.image_size,
+      patchSize: c.patch_size,
+      normalization: plainNormalization(c.num_channels),
+    };
     const numOutputs = numClasses(raw, [PROBLEM_TYPE.oneClass]);
     const norm = layerNorm(c.layer_norm_eps);
     const attention = {

@@ -2,6 +2,7 @@
 import { writeFileSync } from "node:fs";
 import { gzipSync } from "node:zlib";
 import { readImageFile } from "../../../src/data/files/image-files.ts";
+import { plainNormalization } from "../../../src/models/config/image-processor.ts";
 import { imageFiles } from "../../../src/data/examples/images.ts";
 import { drawImages, TINY_IMAGE_SIZE } from "../../tiny/images.ts";
 import { scratchFolder } from "../scratch.ts";
@@ -17,7 +18,7 @@ export const images: FuzzFormat = {
     const [pixels, labels] = [files["images-idx3-ubyte"]!, files["labels-idx1-ubyte"]!];
     const zipped = gzipSync(pixels);
     const model = {
-      image: { channels: 1, size: TINY_IMAGE_SIZE, patchSize: 4 },
+      image: { channels: 1, size: TINY_IMAGE_SIZE, patchSize: 4, normalization: plainNormalization(1) },
       maxPositions: 10,
       numOutputs: 5,
     };
