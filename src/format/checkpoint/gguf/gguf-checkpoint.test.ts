@@ -314,7 +314,13 @@ const REFUSED: readonly [string, () => string, string, RegExp][] = [
     "one of two lists of rotary factors",
     () => tiny({}, [...TINY_TENSORS, countingTensor("rope_factors_long.weight", [2])]),
     "usage/model",
-    /rope scaling "none" with one list of factors/,
+    /rope scaling "none" with one list of factors, expected both or none/,
+  ],
+  [
+    "rotary factors that the converter has left out",
+    () => tiny(ggufValues({ "llama.rope.scaling.type": "longrope" })),
+    "usage/model",
+    /rope scaling "longrope" with no list of factors, expected both\b(?! or)/,
   ],
   [
     "a setting that would change the numbers",

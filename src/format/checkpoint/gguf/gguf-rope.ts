@@ -139,7 +139,9 @@ export async function readRopeScaling(
     return { rope_type: "longrope", long_factor: [...long], short_factor: [...short], ...known(others) };
   }
   if (long !== null || short !== null || type === "longrope") {
-    throw unsupported(file, `rope scaling ${JSON.stringify(type)} with one list of factors`, "both or none");
+    const found = long === null && short === null ? "no list" : "one list";
+    const expected = type === "longrope" ? "both" : "both or none";
+    throw unsupported(file, `rope scaling ${JSON.stringify(type)} with ${found} of factors`, expected);
   }
   const [factor, attention] = [number("factor") ?? 1, number("attn_factor") ?? 1];
   if (attention !== 1 && type !== "yarn")
