@@ -71,7 +71,7 @@ const UNLIKE: Readonly<Record<string, readonly (readonly [config: RawConfig, say
   ministral3: [
     [
       { rope_parameters: { rope_type: "yarn", factor: 4 } },
-      "rope_parameters has no llama_4_scaling_beta or original_max_position_embeddings",
+      "its rotary settings have no llama_4_scaling_beta or original_max_position_embeddings",
     ],
   ],
   mistral3: [[{ text_config: "small" }, "text_config is missing"]],

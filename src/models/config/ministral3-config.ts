@@ -13,9 +13,14 @@ const ROTATION = {
   llama_4_scaling_beta: 0.1,
 };
 
-/** `rope_parameters` of a configuration. */
-export function rotationOf({ rope_parameters: given }: RawConfig): RawConfig {
-  return (given as RawConfig | null | undefined) ?? ROTATION;
+/** The rotary settings of a configuration, under any of their keys, as `rope_parameters` has them. */
+export function rotationOf({
+  rope_scaling: added,
+  rope_parameters: all,
+  rope_theta: theta,
+}: RawConfig): RawConfig {
+  const given = (added ?? all) as RawConfig | null | undefined;
+  return given ? { ...(theta != null && { rope_theta: theta }), ...given } : ROTATION;
 }
 
 /** Files of Mistral Small 3.1 have the same architecture, and queries that do not grow. */

@@ -130,8 +130,13 @@ const SCALINGS: Readonly<Record<string, (source: ScalingSource) => RopeScaling>>
     highFrequencyFactor: need("high_freq_factor"),
     originalMaxPositions,
   }),
-  yarn: ({ settings, need, originalMaxPositions }) =>
-    readYarn(settings, need("factor"), originalMaxPositions),
+  // Null is a factor that follows from both lengths; a file without the key has none.
+  yarn: ({ settings, need, maxPositions, originalMaxPositions }) =>
+    readYarn(
+      settings,
+      settings.factor === null ? maxPositions / originalMaxPositions : need("factor"),
+      originalMaxPositions,
+    ),
   su: readLongRope,
   longrope: readLongRope,
   proportional: ({ settings, numPairs }) => ({

@@ -27,11 +27,14 @@ export const ministral3: Family = {
     const c = parseConfig(SCHEMA, raw);
     // The model's own positions may stand there too.
     const { llama_4_scaling_beta: beta, max_position_embeddings: _, ...rotation } = rotationOf(c);
+    const attention = plainAttention({ ...raw, rope_scaling: null, rope_parameters: rotation }, c);
     const { original_max_position_embeddings: numPositions } = rotation;
     if (typeof beta !== "number" || typeof numPositions !== "number") {
-      throw unusable(raw, "rope_parameters has no llama_4_scaling_beta or original_max_position_embeddings");
+      throw unusable(
+        raw,
+        "its rotary settings have no llama_4_scaling_beta or original_max_position_embeddings",
+      );
     }
-    const attention = plainAttention({ ...raw, rope_parameters: rotation }, c);
     const grows = beta === 0 ? {} : { queryNorm: queryScale(beta, numPositions) };
     const layer = llamaBlock(c, { ...attention, window: c.sliding_window, ...grows });
     return plainDecoder(raw, c, repeat(layer, c));
