@@ -92,6 +92,13 @@ describe("kinds of files", () => {
         ['two?{"name": "f", "arguments": {"city": "Bonn"}}', 1],
       ],
     );
+    const call = { name: "f", arguments: { city: null } };
+    const messages = [
+      { role: "user", content: "three?" },
+      { role: "assistant", tool_calls: [{ function: call }] },
+    ];
+    const path = write("null.jsonl", JSON.stringify({ messages }));
+    assert.match((await textsOf(path, { template }))[0]!, /\{"city": null\}/, "a null of JSON is meant");
   });
 
   test("names the row of a fault in Parquet, and says what is wrong with a damaged file", async () => {
