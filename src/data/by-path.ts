@@ -50,7 +50,7 @@ export async function readHeldOut<K extends DataKindName = "text">(
     requireExamples([IN_MEMORY], part.report, options);
     return part;
   }
-  const { train, valid, test, skipped } = findDataFiles(name);
+  const { train, valid, test, skipped } = findDataFiles(name, PARTS);
   for (const note of skipped) options.onSkipped?.(note);
   const part = await readFiles([valid, test, train].find(({ length }) => length > 0) ?? [], options);
   requireExamples([name], part.report, options);

@@ -56,8 +56,8 @@ const PART_OF: ReadonlyMap<string, PartName> = new Map([
 const NO_DATA = /^(readme|(license|licence|notice|changelog|dataset_infos?)(\.|$)|\.|__)/i;
 const MAX_LISTED = 4;
 
-/** Finds the files of a file or folder. @throws UsageError "usage/data" for a folder that holds none to train on, or several data sets */
-export function findDataFiles(path: string): DataFiles {
+/** Finds the files of a file or folder. @throws UsageError "usage/data" for a folder that holds none of the parts in `needed`, or several data sets */
+export function findDataFiles(path: string, needed: readonly PartName[] = ["train"]): DataFiles {
   if (!isFolder(path)) return { train: [path], valid: [], test: [], skipped: [] };
   refuseOtherFolders(path);
   const { chosen, skipped } = likeliestOf(listFiles(startAt(path)));
@@ -75,7 +75,7 @@ export function findDataFiles(path: string): DataFiles {
       { hint: "Give the folder of one of them." },
     );
   }
-  if (of("train").length === 0) {
+  if (needed.every((part) => of(part).length === 0)) {
     const found = named ? `: by its name, "${named.name}" is ${PART_USES[named.part!]}` : "";
     throw new UsageError(
       "usage/data",

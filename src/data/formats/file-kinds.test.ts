@@ -309,6 +309,13 @@ describe("folders", () => {
     assert.equal(tokenizer.decode(heldOut.examples[0]!.ids, { skipSpecialTokens: true }), "c");
   });
 
+  test("reads what is held out where nothing is to be trained on", async () => {
+    write("measured/test.jsonl", row("d"));
+    const { examples } = await readHeldOut(join(folder, "measured"), options);
+    assert.equal(tokenizer.decode(examples[0]!.ids, { skipSpecialTokens: true }), "d");
+    await assert.rejects(readDataset(join(folder, "measured"), options), /no training file/);
+  });
+
   test("names the file of a part that holds nothing", async () => {
     write("hollow/train.jsonl", row("a"));
     write("hollow/valid.jsonl", "\n");
