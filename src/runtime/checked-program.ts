@@ -1,8 +1,8 @@
 /**
  * @file A program whose runs are checked before anything executes them, whatever the engine.
  *
- * Names, element types, shapes, memory and liveness: a caller's mistake becomes an error here and never reaches native
- * code. Memory is lent for the time of a run, so that two runs cannot write what either of them reads.
+ * Names, element types, shapes, memory and liveness: a caller's mistake becomes an error here and never reaches native code. A
+ * run borrows the memory of its tensors until it ends, so that no run can write what another one reads or writes.
  */
 import type { ProgramSpec } from "../graph/program.ts";
 import type { Value } from "../graph/graph.ts";
@@ -24,7 +24,10 @@ export type Constants<N> = ReadonlyMap<string, Borrowed<N>>;
 interface Slot {
   readonly name: string;
   readonly value: Value;
-  /** The other end of an update in place: for an output its input, for an input its output; null: there is none. */
+  /**
+   * The counterpart of a tensor that is updated in place: the input of an output, the output of an input; null: not updated in
+   * place.
+   */
   readonly updates: string | null;
 }
 
@@ -33,7 +36,7 @@ export class CheckedProgram<N> implements Program {
   readonly #executable: Executable<N>;
   readonly #borrowed: WeakMap<HostTensor, Borrowed<N>>;
   readonly #constants: Constants<N>;
-  /** Constants with a symbol among their sizes, which those of inputs and outputs must fit. */
+  /** Constants with a symbolic size, which inputs and outputs must agree with. */
   readonly #sizing: readonly (readonly [string, Borrowed<N>])[];
   readonly #inputs: readonly Slot[];
   readonly #outputs: readonly Slot[];
@@ -43,8 +46,8 @@ export class CheckedProgram<N> implements Program {
   #onIdle: (() => void) | null = null;
 
   /**
-   * Makes a program of what `build` compiles, given the constants: those tensors that are inputs of the program. They are
-   * lent until it is released. `borrowed` holds the engine's objects, made once for each tensor.
+   * Wraps what `build` compiles. Constants are those of `tensors` that are inputs of the program; their memory is lent until it
+   * is released. `borrowed` holds the engine's own objects, made once for each tensor.
    */
   static async create<N>(
     spec: ProgramSpec,
@@ -113,7 +116,7 @@ export class CheckedProgram<N> implements Program {
     if (this.#released) throw new RangeError(`${this.#action}: it is released`);
     const inputs = this.#take("input", this.#inputs, feeds, into);
     const outputs = this.#take("output", this.#outputs, feeds, into);
-    // There are ten times as many constants as feeds.
+    // Loops over feeds, as there are ten times as many constants.
     for (const name in feeds) {
       const fed = feeds[name];
       const constant = this.#constants.get(name);
@@ -134,12 +137,12 @@ export class CheckedProgram<N> implements Program {
       }
       for (const [i, one] of inputs.entries()) {
         const { name, updates } = this.#inputs[i]!;
-        // An input that is updated in place is lent for writing, as the output.
+        // An input that is updated in place is already lent for writing, as the output.
         if (updates !== null) continue;
         lend(one.read(), this.#action, `memory of input "${name}" is being written`);
         read.push(one);
       }
-      // Not awaited when there is nothing to wait for: a turn of the microtask queue is as long as a small program.
+      // Awaits only a promise: a turn of the microtask queue takes as long as a small program.
       const running = this.#executable.run(inputs, outputs);
       if (running) await running;
     } finally {
@@ -170,7 +173,10 @@ function slotsOf(values: Readonly<Record<string, Value>>, updates: Readonly<Reco
   return Object.entries(values).map(([name, value]) => ({ name, value, updates: updates[name] ?? null }));
 }
 
-/** Looks at a tensor anew; `what` begins errors. @throws TypeError, RangeError when it cannot be the given value of a program */
+/**
+ * Checks a tensor that is new or has changed; messages begin with `what`. @throws TypeError, RangeError when it does not fit the
+ * value
+ */
 function borrow<N>(
   borrowed: WeakMap<HostTensor, Borrowed<N>>,
   tensor: HostTensor,

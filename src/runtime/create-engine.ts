@@ -1,4 +1,4 @@
-/** @file Chooses the engine: ONNX Runtime by its C API, or by its own binding where that cannot be called. */
+/** @file Chooses the engine: ONNX Runtime through its C API, or through its own binding where the C API cannot be called. */
 import { A_CHOICE, A_TEXT, ANYTHING, checkArguments, lazily, onlyMembers } from "../messages/arguments.ts";
 import { showValue } from "../messages/expected.ts";
 import { UsageError } from "../errors.ts";
@@ -16,7 +16,7 @@ const ARGUMENTS = lazily(() =>
   }),
 );
 
-/** Makes the engine of this machine. @throws UsageError `usage/flag` for a number of threads that no program can have */
+/** Makes the engine of this machine. @throws UsageError `usage/flag` for a number of threads out of range */
 export function createEngine(options: EngineOptions = {}): Engine {
   checkArguments("createEngine", ARGUMENTS, { options });
   const { threads = 1 } = options;
@@ -37,7 +37,7 @@ export function createEngine(options: EngineOptions = {}): Engine {
 
 let isWarned = false;
 
-/** Says why programs take more time and memory than they might. */
+/** Warns once that programs take more time and memory than necessary, and why. */
 function warnOnce(reason: unknown): void {
   if (isWarned) return;
   isWarned = true;

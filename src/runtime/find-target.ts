@@ -1,4 +1,7 @@
-/** @file What a processor is like, as far as programs are written for it: a try tells, on any of them, without a list. */
+/**
+ * @file Finds the properties of the processor that programs are written for. A small product is tried, so no list of processors
+ * is needed.
+ */
 import { PLAIN_TARGET, type Target } from "../graph/emitter.ts";
 import { Graph } from "../graph/graph.ts";
 import { INT8_LARGEST } from "../graph/ops/products/int8-nodes.ts";
@@ -7,18 +10,20 @@ import type { Engine } from "./engine.ts";
 import { hostTensor, zeros } from "./host-tensor.ts";
 import { madeOnce } from "./made-once.ts";
 
-/** Rows, inputs and outputs of the product that is tried: more than one row, which some kernels multiply in another way. */
+/**
+ * Rows, inputs and outputs of the product that is tried: several rows, since some kernels multiply a single one in another way.
+ */
 const [ROWS, IN, OUT] = [4, 32, 16];
-/** A sum that has overflown is half as large. */
+/** Relative error allowed; a sum that has overflowed is half as large as it should be. */
 const TOLERANCE = 0.1;
 
-/** Finds out once, when it is first asked; a try that fails is made again. `compileFor`: compiles for a target. */
+/** Measures once, at the first call; a failed attempt is repeated at the next one. `compileFor` compiles for a target. */
 export function findTarget(compileFor: (target: () => Target) => Engine["compile"]): () => Promise<Target> {
   const found = new Map<"target", Promise<Target>>();
   return () => madeOnce(found, "target", () => tryBytePairs(compileFor(() => PLAIN_TARGET)));
 }
 
-/** Multiplies the largest rows with the largest codes: their sums are the largest there can be. */
+/** Multiplies the largest rows by the largest codes, which gives the largest possible sums. */
 async function tryBytePairs(compile: Engine["compile"]): Promise<Target> {
   const graph = new Graph();
   const x = graph.input("x", "float32", [ROWS, IN]);

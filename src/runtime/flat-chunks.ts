@@ -45,7 +45,7 @@ export class FlatChunks {
   }
 }
 
-/** States that two vectors are of one length. @throws RangeError when they are not. */
+/** Checks the length of a vector. @throws RangeError when it is not the expected one */
 export function checkLength(what: string, vector: { readonly length: number }, expected: number): void {
   if (vector.length !== expected) {
     throw new RangeError(`Cannot use ${what}: ${vector.length} elements, expected ${expected}`);

@@ -27,7 +27,7 @@ export function hostTensor<D extends DType>(
   return { dtype, shape, data };
 }
 
-/** Makes a tensor of zeros; the caller owns it. @throws CapacityError "capacity/memory" where there is not so much */
+/** Makes a tensor of zeros; the caller owns it. @throws CapacityError "capacity/memory" when there is not enough memory */
 export function zeros<D extends DType>(dtype: D, shape: readonly number[]): HostTensor<D> {
   const { array } = DTYPES[dtype];
   const length = numElements(shape);

@@ -2,7 +2,10 @@
 import { createRequire } from "node:module";
 import type * as Koffi from "koffi";
 
-/** Stack of a call. Koffi's own 128 KiB of an asynchronous one are less than packing a product takes; a thread has this. */
+/**
+ * Stack of a call, as large as a thread's. Koffi's default of 128 KiB for asynchronous calls is less than packing a product
+ * takes.
+ */
 const STACK_BYTES = 8 << 20;
 
 interface LoadedKoffi {
@@ -13,19 +16,19 @@ interface LoadedKoffi {
 
 let loaded: LoadedKoffi | null = null;
 
-/** Loads koffi once: its settings cannot be changed after the first library. @throws Error where it has no build */
+/** Loads koffi once: its settings cannot be changed after the first library is loaded. @throws Error where koffi has no build */
 export function loadKoffi(): LoadedKoffi {
   return (loaded ??= load());
 }
 
 function load(): LoadedKoffi {
-  // Its calls end Bun with a segmentation fault (Bun 1.4, koffi 3.3).
+  // Calls through koffi crash Bun with a segmentation fault (Bun 1.4, koffi 3.3).
   if ("Bun" in globalThis) throw new Error("koffi is not for Bun");
   const koffi = createRequire(import.meta.url)("koffi") as typeof Koffi;
   try {
     koffi.config({ ...koffi.config(), sync_stack_size: STACK_BYTES, async_stack_size: STACK_BYTES });
   } catch {
-    // Somebody else's library came first.
+    // Another module has already loaded a library, so the settings are fixed.
   }
   return { koffi, canCallAsync: (koffi.config().async_stack_size ?? 0) >= STACK_BYTES };
 }

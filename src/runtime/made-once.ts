@@ -1,7 +1,7 @@
-/** @file What is made when it is first asked for, and kept. */
+/** @file Values that are made at the first request, and kept. */
 import { allDone } from "./memory/all-done.ts";
 
-/** Gives what is kept under a key, or makes it. What fails, as for want of memory or at a disk, is made again when it is asked for. */
+/** Returns the value kept under a key, or makes it. A failure (memory, disk) is not kept: the next call tries again. */
 export function madeOnce<K extends string, T>(
   kept: Map<K, Promise<T>>,
   key: K,
@@ -18,8 +18,8 @@ export function madeOnce<K extends string, T>(
 }
 
 /**
- * Releases all that is kept, and forgets it; of what failed there is nothing to release. @throws the first error of those that
- * could not be released, when all others are
+ * Releases and forgets everything that is kept; what failed to be made is skipped. @throws the first error of a release, after
+ * all have been tried
  */
 export async function releaseMade<K extends string>(
   kept: Map<K, Promise<{ release(): Promise<void> } | null>>,

@@ -1,14 +1,14 @@
-/** @file Holds the shapes of one run against the symbolic shapes of a program: each symbol has one value in a run. */
+/** @file Compares the shapes of one run with the symbolic shapes of a program: each symbol has one value in a run. */
 import type { Value } from "../graph/graph.ts";
 import { type Dim, showShape, termsOf } from "../graph/shape.ts";
 
-/** A tensor that a program takes or gives. */
+/** An input, output or constant of a program. */
 interface Slot {
   readonly what: string;
   readonly value: Value;
-  /** By axis, its size; null: that depends on symbols. */
+  /** The size of each axis; null: it depends on symbols. */
   readonly sizes: readonly (number | null)[];
-  /** By axis, the place of the symbol that is its size; null: a number, or a sum or product of symbols. */
+  /** For each axis the index of the symbol that is its size; null: the size is a number, or a sum or product of symbols. */
   readonly symbols: readonly (number | null)[];
   /** The axes whose size is a sum or product of symbols. */
   readonly sums: readonly { readonly axis: number; readonly terms: readonly Term[] }[];
@@ -27,12 +27,12 @@ export class ShapeCheck {
   readonly #slots: Slot[] = [];
   readonly #symbols: string[] = [];
 
-  /** `action` begins a message: what cannot be done, to which program. */
+  /** `action` begins messages: "Cannot run program …". */
   constructor(action: string) {
     this.#action = action;
   }
 
-  /** Adds a tensor, the next of those that `check` is given; `kind` is a word for messages. */
+  /** Adds the next of the tensors that `check` will be given; `kind` is a word for messages. */
   add(kind: string, name: string, value: Value): void {
     const { shape } = value;
     this.#slots.push({
@@ -102,7 +102,7 @@ function isSymbol(dim: Dim): dim is string {
   return typeof dim === "string" && !/[+*]/.test(dim);
 }
 
-/** The value of a sum of products; null where a symbol has none. */
+/** Evaluates a sum of products; null where a symbol has no value. */
 function evaluate(terms: readonly Term[], values: readonly number[]): number | null {
   let sum = 0;
   for (const { coefficient, symbols } of terms) {

@@ -1,8 +1,8 @@
 /**
- * @file Blocks of memory that are lent, taken back and lent again: which one a request gets, and when a new one is made.
+ * @file Blocks of memory that are lent, returned and lent again: decides which block a request gets and when a new one is made.
  *
- * A request takes the smallest free block that holds it and is not more than twice as large, so requests of changing sizes
- * share blocks. What a block is, memory or an estimate of it, is the caller's.
+ * A request takes the smallest free block that holds it and is not more than twice as large, so requests of changing sizes share
+ * blocks. The caller decides what a block is: memory, or an estimate of it.
  */
 
 /** Anything that has a size. */
@@ -10,7 +10,7 @@ export interface Sized {
   readonly capacityBytes: number;
 }
 
-/** The largest share of a block that may lie idle. */
+/** How many times as large as the request a block may be. */
 const MAX_OVERSIZE = 2;
 
 export class BlockShelf<B extends Sized> {
@@ -18,10 +18,10 @@ export class BlockShelf<B extends Sized> {
   readonly #free: B[] = [];
   readonly #make: (capacityBytes: number) => B;
   readonly #dropped: (capacityBytes: number) => void;
-  /** Lent or free. */
+  /** All blocks, lent or free. */
   readonly blocks = new Set<B>();
 
-  /** `dropped` is called with the size of each block that is given up. */
+  /** `dropped` is called with the size of each block that is dropped. */
   constructor(make: (capacityBytes: number) => B, dropped: (capacityBytes: number) => void = () => {}) {
     this.#make = make;
     this.#dropped = dropped;
@@ -35,7 +35,7 @@ export class BlockShelf<B extends Sized> {
   }
 
   #allocate(sizeBytes: number): B {
-    // The next smaller free block is dropped, so that changing lengths do not each leave a set of blocks.
+    // Drops the next smaller free block if it is nearly large enough, so that changing lengths do not each leave a set of blocks.
     const place = this.#free.findLastIndex(({ capacityBytes }) => capacityBytes < sizeBytes);
     const isNear = place >= 0 && MAX_OVERSIZE * this.#free[place]!.capacityBytes >= sizeBytes;
     if (isNear) this.#drop(this.#free.splice(place, 1)[0]!);
@@ -61,7 +61,7 @@ export class BlockShelf<B extends Sized> {
   }
 }
 
-/** Eighths of a power of two: common sizes are exact, and few sizes occur. */
+/** Rounds up to an eighth of a power of two: common sizes are exact, and few different sizes occur. */
 function roundUp(sizeBytes: number): number {
   const unit = 2 ** Math.max(0, Math.floor(Math.log2(Math.max(1, sizeBytes))) - 3);
   return Math.ceil(sizeBytes / unit) * unit;

@@ -1,8 +1,8 @@
 /**
  * @file Tensors as a running program sees them: checked, at a fixed place, and lent for reading or for writing.
  *
- * Native code holds addresses. So memory that it may touch must not be too short, must not shrink, must not be another
- * output of the same run, and nobody may write what another run reads; a mistake there would be a crash or wrong numbers.
+ * Native code holds addresses. So memory that it may touch must be long enough, must not shrink, must not be another output of
+ * the same run, and must not be written while another run reads it; a mistake would crash the process or give wrong numbers.
  */
 import { numElements, showShape } from "../../graph/shape.ts";
 import { types } from "node:util";
@@ -18,7 +18,7 @@ interface Stretch {
   readonly end: number;
 }
 
-/** What of one buffer is lent now. */
+/** The stretches of one buffer that are lent now. */
 class Loans {
   readonly #buffer: ArrayBufferLike;
   readonly reads: Stretch[] = [];
@@ -30,8 +30,8 @@ class Loans {
   }
 
   /**
-   * Forbids, for good, to hand the buffer over to another thread: its memory would go with it while native code runs. Shared
-   * memory stays where it is.
+   * Forbids for good that the buffer is transferred to another thread: its memory would move away while native code runs. Shared
+   * memory cannot move.
    */
   fix(): void {
     if (!this.#isFixed && !types.isSharedArrayBuffer(this.#buffer)) forbidTransfer(this.#buffer);
@@ -39,10 +39,10 @@ class Loans {
   }
 }
 
-/** One for all engines of the process: they share memory. */
+/** Shared by all engines of the process, since they may use the same memory. */
 const loansOf = new WeakMap<ArrayBufferLike, Loans>();
 
-/** A tensor whose memory was looked at, with the engine's own object for it. */
+/** A tensor whose memory has been checked, with the engine's own object for it. */
 export class Borrowed<N = unknown> implements Stretch {
   readonly dtype: DType;
   readonly shape: readonly number[];
@@ -60,7 +60,7 @@ export class Borrowed<N = unknown> implements Stretch {
     const kind = types.isTypedArray(data) ? data[Symbol.toStringTag] : typeof data;
     if (kind !== array.name) throw new TypeError(`${what} is ${dtype} in ${kind}, expected ${array.name}`);
     const { buffer } = data;
-    // Shared memory can neither shrink nor be taken away.
+    // Shared memory can neither shrink nor be transferred.
     if (!types.isSharedArrayBuffer(buffer)) requireFixed(buffer, what);
     if (!Array.isArray(shape) || !shape.every((size) => Number.isSafeInteger(size) && size >= 0)) {
       throw new RangeError(`${what} has shape [${String(shape)}], expected whole numbers from 0`);
@@ -84,7 +84,7 @@ export class Borrowed<N = unknown> implements Stretch {
     guardRetractable(buffer, () => loans.reads.length + loans.writes.length > 0);
   }
 
-  /** Whether the tensor still is what was looked at. */
+  /** Whether the tensor is still the one that was checked. */
   isOf({ dtype, shape, data }: HostTensor): boolean {
     if (data !== this.data || data.byteLength !== this.end - this.start || dtype !== this.dtype) return false;
     if (isRetracted(data.buffer)) return false;
@@ -116,11 +116,11 @@ export class Borrowed<N = unknown> implements Stretch {
   }
 }
 
-/** @throws TypeError, RangeError for memory that may shrink, and for what is not there */
+/** @throws TypeError for memory that may shrink; RangeError for memory that was transferred or given back */
 function requireFixed(buffer: ArrayBuffer, what: string): void {
   if (buffer.resizable && !hasOwnResize(buffer))
     throw new TypeError(`${what} is in a resizable ArrayBuffer, expected one of fixed size`);
-  // Not there in Node 20; a tensor with elements is found to be detached by its length.
+  // Undefined in Node 20, where the length of a detached tensor gives it away.
   if (buffer.detached) throw new RangeError(`${what} has no memory: it was transferred`);
   if (isRetracted(buffer)) throw new RangeError(`${what} has no memory: it waits on the disk`);
 }
@@ -130,7 +130,7 @@ function overlaps({ start, end }: Stretch, others: readonly Stretch[]): boolean 
   return false;
 }
 
-/** The last is looked for first: loans mostly end in reverse order. */
+/** Searches from the end: loans mostly end in reverse order. */
 function removeOne(list: Stretch[], one: Stretch): void {
   const place = list.lastIndexOf(one);
   const last = list.pop()!;

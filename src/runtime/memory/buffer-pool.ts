@@ -1,28 +1,28 @@
-/** @file Keeps host memory for reuse: what was released is handed out again before anything is allocated. */
+/** @file Keeps host memory for reuse: released memory is lent again before new memory is allocated. */
 import { DTYPES, type DType } from "../../graph/dtype.ts";
 import { BlockShelf, type Sized } from "./block-shelf.ts";
 import type { HostTensor } from "../host-tensor.ts";
 import { DroppedMemory, type MakeMemory, makeCounted } from "./program-memory.ts";
 import { numElements, showShape } from "../../graph/shape.ts";
 
-/** Views into it are made once per shape: a steady loop makes none. */
+/** A block of memory. Its views are made once per shape, so a steady loop makes none. */
 interface Block extends Sized {
   readonly buffer: ArrayBufferLike;
   readonly views: Map<string, HostTensor>;
   /** The view that is lent; null: the block is free. */
   lent: HostTensor | null;
-  /** The pool that was asked for it last. */
+  /** The pool that lent it last. */
   borrower: BufferPool | null;
 }
 
-/** Views that a block remembers: batches of ever new lengths must not pile them up. */
+/** Views that a block remembers at most, so that batches of ever new lengths do not pile them up. */
 const MAX_VIEWS = 8;
 
 export class BufferPool {
   readonly #shelf: BlockShelf<Block>;
   readonly #blockOf: WeakMap<HostTensor, Block>;
 
-  /** `from`: how memory is made, as by the engine that runs on it; or a pool whose blocks it lends too. */
+  /** `from` makes memory, as an engine's `makeMemory` does, or is a pool whose blocks this one shares. */
   constructor(from: MakeMemory | BufferPool = makeCounted) {
     const isShared = from instanceof BufferPool;
     this.#shelf = isShared ? from.#shelf : shelfOf(from);
@@ -63,7 +63,7 @@ export class BufferPool {
     }
   }
 
-  /** Takes back what this pool has lent and nobody gave back, as of work that has failed; nobody uses it any more. */
+  /** Takes back everything that this pool has lent, as after work that failed; nobody may use it any more. */
   takeBack(): void {
     for (const { lent, borrower } of this.#shelf.blocks) if (lent && borrower === this) this.release(lent);
   }

@@ -1,8 +1,10 @@
-/** @file Memory that a caller asks for by sizes of its own: where the machine has not so much, it is told so. */
+/** @file Allocates memory of a size that the caller chose, with a clear error when the machine has not enough. */
 import { CapacityError } from "../../errors.ts";
 import { showByteSize } from "../../messages/byte-size.ts";
 
-/** Makes memory of so many bytes; `what` follows "Cannot make". @throws CapacityError "capacity/memory" */
+/**
+ * Calls `make`, which allocates `sizeBytes`; in messages `what` follows "Cannot make". @throws CapacityError "capacity/memory"
+ */
 export function claim<T>(what: string, sizeBytes: number, make: () => T): T {
   try {
     return make();

@@ -1,9 +1,9 @@
 /**
- * @file Memory whose pages become those of a file when it is given back for the first time: from then on they wait in the system's cache
- * of files and on the disk, and come again without being copied (Linux). What is never given back needs no file.
+ * @file Memory whose pages become those of a file when it is first given back. From then on they wait in the system's file cache
+ * and on the disk, and come back without a copy (Linux). Memory that is never given back needs no file.
  *
- * Reading and writing shards took a quarter of the time of a step that had two fifths of them in memory: two copies, in pages that
- * were new each time.
+ * Reading and writing shards instead took a quarter of a step with two fifths of them in memory: two copies, into new pages each
+ * time.
  */
 import { FailedError, assertInternal } from "../../errors.ts";
 import { reserveLarge } from "./large-pages.ts";
@@ -18,22 +18,22 @@ import {
   mapMemory,
 } from "./system-memory.ts";
 
-/** A file without a name that nobody else has. */
+/** A file without a name, which no other process can open. */
 export interface PageFile {
   readonly descriptor: number;
-  /** Where it was made, for messages. */
+  /** The path at which it was made, for messages. */
   readonly path: string;
-  /** Writes all of it anew. @throws FailedError "failed/write" */
+  /** Replaces its whole contents. @throws FailedError "failed/write" */
   write(bytes: Uint8Array): Promise<void>;
-  /** Closes it: it ends with what is mapped of it. */
+  /** Closes the descriptor; the file is deleted once nothing of it is mapped. */
   close(): Promise<void>;
 }
 
-/** Whether the system brings many pages at once: Linux does from 5.14 on. */
+/** Whether the system can bring in many pages with one call, as Linux 5.14 and later do. */
 export function canBringPages(): boolean {
   if (process.platform !== "linux") return false;
   const flags = MAP_PRIVATE | MAP_ANONYMOUS;
-  // Asked for nothing, it says whether it knows the advice.
+  // A request for no bytes succeeds only if the system knows the advice.
   const probe = mapMemory(1, { flags, file: -1 }, () => ({ start: 0, sizeBytes: 1 }));
   return probe?.advise(0, 0, MADV_POPULATE_WRITE) === true;
 }
@@ -42,12 +42,12 @@ export class FilePages {
   readonly #open: () => Promise<PageFile | null>;
   readonly #pages: PagesOfFile[] = [];
 
-  /** `open` makes a file; null where that cannot be. */
+  /** `open` makes a file; null where that is impossible. */
   constructor(open: () => Promise<PageFile | null>) {
     this.#open = open;
   }
 
-  /** Reserves addresses; null for what is smaller than a page, and where the system cannot. */
+  /** Reserves addresses; null for less than a large page, and where the system cannot. */
   reserve(sizeBytes: number): Pages | null {
     const mapping = reserveLarge(sizeBytes);
     if (!mapping) return null;
@@ -56,7 +56,7 @@ export class FilePages {
     return pages;
   }
 
-  /** Lets go of the files, when nothing is being taken or written any more: nobody needs the numbers. */
+  /** Closes the files, after reads and writes under way have ended. The numbers are lost. */
   async close(): Promise<void> {
     await Promise.all(this.#pages.splice(0).map((pages) => pages.close()));
   }
@@ -65,11 +65,11 @@ export class FilePages {
 class PagesOfFile implements Pages {
   readonly #mapping: Mapping;
   readonly #open: () => Promise<PageFile | null>;
-  /** Holds the numbers, but is not mapped yet. */
+  /** A file that has the numbers but is not mapped yet. */
   #file: PageFile | null = null;
-  /** Where the file was made that is mapped; null: none is. */
+  /** The path of the file that is mapped; null: none is. */
   #mappedPath: string | null = null;
-  /** What is being taken or written. */
+  /** Settles when all reads and writes under way have ended. */
   #underWay: Promise<unknown> = Promise.resolve();
 
   constructor(mapping: Mapping, open: () => Promise<PageFile | null>) {
@@ -92,18 +92,18 @@ class PagesOfFile implements Pages {
   async #store(): Promise<boolean> {
     this.#file ??= await this.#openMappable();
     if (!this.#file) return false;
-    // In one piece, so that the system keeps it in large pages: what is touched first comes in those of 4 KB.
+    // Written in one piece, so that the system keeps it in large pages; pages that are touched one by one would have 4 KB.
     await this.#file.write(new Uint8Array(this.buffer));
     return true;
   }
 
-  /** Opens a file; null where its file system maps none that is written to. */
+  /** Opens a file; null where its file system has no writable mappings. */
   async #openMappable(): Promise<PageFile | null> {
     const file = await this.#open();
     if (!file) return null;
     const mapped = { flags: MAP_SHARED, file: file.descriptor };
     const probe = mapMemory(1, mapped, () => ({ start: 0, sizeBytes: 1 }));
-    // A mapping would keep the file until it is collected.
+    // The probe would keep the file until it is garbage-collected, so it lets go of it.
     if (probe?.leaveFile()) return file;
     await file.close();
     return null;
@@ -111,14 +111,14 @@ class PagesOfFile implements Pages {
 
   take(): Promise<boolean> | boolean {
     const path = this.#mappedPath;
-    // Without a file pages are new, and the system clears them.
+    // Without a file the pages are new, so all zeros.
     return path === null || this.#follow(this.#bring(path));
   }
 
-  /** Brings all pages, to be written whoever holds them: parameters that are only read change before long. */
+  /** Brings in all pages as writable, even for a holder that only reads: parameters change before long anyway. */
   async #bring(path: string): Promise<false> {
     const bring = [0, this.buffer.byteLength, MADV_POPULATE_WRITE] as const;
-    // Of calls on other threads there are 256 at a time.
+    // koffi allows 256 asynchronous calls at a time; beyond that, calls on this thread.
     const isThere = await this.#mapping.adviseLater(...bring).catch(() => this.#mapping.advise(...bring));
     if (isThere) return false;
     throw new FailedError(
@@ -139,7 +139,7 @@ class PagesOfFile implements Pages {
   }
 
   #follow<T>(work: Promise<T>): Promise<T> {
-    // Without its results: each would hold those before it.
+    // Drops the results: otherwise each would keep the ones before it alive.
     this.#underWay = Promise.allSettled([this.#underWay, work]).then(() => {});
     return work;
   }
@@ -147,7 +147,7 @@ class PagesOfFile implements Pages {
   async close(): Promise<void> {
     await this.#underWay;
     await this.#file?.close().catch(() => {});
-    // A system that cannot keeps the file until the memory is collected.
+    // Where this fails, the file lasts until the memory is garbage-collected.
     if (this.#mappedPath !== null) this.#mapping.leaveFile();
   }
 }

@@ -1,10 +1,10 @@
-/** @file Has V8 collect its heap when it is asked to, which else takes a flag of the process. */
+/** @file Finds V8's garbage collector, which otherwise needs a flag of the process. */
 import { setFlagsFromString } from "node:v8";
 import { runInNewContext } from "node:vm";
 
 /**
- * Finds what collects the whole heap; undefined where there is no V8, as on Bun. Flags are as before then: of modules that are
- * loaded later V8 would refuse what it has kept of them, and keep them anew.
+ * Returns a function that collects the whole heap; undefined without V8, as on Bun. Restores the flag: V8 rejects code that it
+ * cached under other flags, and would compile all modules loaded later anew.
  */
 export function findCollector(): (() => void) | undefined {
   const { gc } = globalThis;

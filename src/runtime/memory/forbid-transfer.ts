@@ -1,12 +1,12 @@
-/** @file Forbids, for good, to hand a buffer's memory over to another buffer or thread. */
+/** @file Forbids for good that a buffer's memory is transferred to another buffer or thread. */
 import * as workers from "node:worker_threads";
 
 /**
- * Forbids to transfer a buffer. What a native module made is marked by Node already, lets `transfer` through, and must not
- * be marked again: Node, when it ends, fails on buffers that it cannot detach.
+ * Forbids the transfer of a buffer. Node has already marked buffers of native modules, but `transfer` ignores the mark. They must
+ * not be marked again: at its end Node fails on buffers that it cannot detach.
  */
 export function forbidTransfer(buffer: ArrayBuffer): void {
-  // Not there in Node 20, where the mark does not keep Node from detaching.
+  // `isMarkedAsUntransferable` is missing in Node 20, where the mark does not keep Node from detaching.
   if (!workers.isMarkedAsUntransferable?.(buffer)) return workers.markAsUntransferable(buffer);
   if (Object.hasOwn(buffer, "transfer")) return;
   const refuse = (): never => {

@@ -1,8 +1,8 @@
 /**
- * @file Numbers that grow where they are, up to a length for which addresses are reserved at first.
+ * @file An array of numbers that grows in place, up to a length for which addresses are reserved at the start.
  *
- * Nothing is copied, nothing is there twice, and only what was written takes memory: in small pages, while a long array of
- * its own takes large ones where the C library asks for those, which the system clears whole (Linux).
+ * Nothing is copied or held twice, and only what was written takes memory, in small pages. A long ordinary array may lie in large
+ * pages where the C library asks for them, each of which the system clears whole (Linux).
  */
 import { claim } from "./claim.ts";
 import { takeResize } from "./own-resize.ts";
@@ -13,7 +13,7 @@ export class Growing {
   readonly #buffer: ArrayBuffer;
   readonly #resize: (sizeBytes: number) => void;
 
-  /** Has no numbers yet. @throws CapacityError "capacity/memory" where there are no addresses for so many */
+  /** Begins empty. @throws CapacityError "capacity/memory" where there are not enough addresses for `maxLength` numbers */
   constructor(maxLength: number) {
     const maxByteLength = maxLength * BYTES_EACH;
     const reserve = (): ArrayBuffer => new ArrayBuffer(0, { maxByteLength });
@@ -21,7 +21,10 @@ export class Growing {
     this.#resize = takeResize(this.#buffer);
   }
 
-  /** So many, or as many as there were; new ones are zero. Earlier views begin with the same. @throws CapacityError "capacity/memory" */
+  /**
+   * Grows to `length` numbers, never shrinks; new ones are zero. Returns a view of all; earlier views share its beginning.
+   * @throws CapacityError "capacity/memory"
+   */
   growTo(length: number): Float32Array<ArrayBuffer> {
     const sizeBytes = length * BYTES_EACH;
     if (sizeBytes > this.#buffer.byteLength)

@@ -1,9 +1,9 @@
 /**
- * @file Memory in large pages that go from one vector to another, each of which keeps its addresses (Linux).
+ * @file Memory in large pages that move from one vector to another, while each vector keeps its addresses (Linux).
  *
- * A resizable ArrayBuffer is cleared when it shrinks, is filled again in pages of 4 KB, and each time it grows V8 counts
- * that as new memory and collects garbage: two thirds of the time of a training step on disk. Pages that are moved need
- * not even be cleared by the system, which took a fifth of what was left.
+ * A resizable ArrayBuffer is cleared when it shrinks and filled again in pages of 4 KB, and each time it grows V8 counts new
+ * memory and collects garbage: two thirds of the time of a training step on disk. Pages that are moved need not be cleared by the
+ * system either, which took a fifth of the rest.
  */
 import type { Pages } from "./retractable.ts";
 import {
@@ -16,9 +16,9 @@ import {
 } from "./system-memory.ts";
 
 const MADV_HUGEPAGE = 14;
-/** Where a large page begins, and its size, on the processors that ONNX Runtime has builds for. */
+/** Size and alignment of a large page on the processors that ONNX Runtime has builds for. */
 export const PAGE_BYTES = 2 << 20;
-/** Each page that was moved is a mapping of its own, of which a process has 65,530. */
+/** Each page that was moved is a mapping of its own, and a process may have 65,530 of them. */
 const MAX_PAGES = 16_384;
 
 interface Page {
@@ -26,7 +26,7 @@ interface Page {
   readonly start: number;
 }
 
-/** Reserves addresses for pages of this size; null where the system has no such pages, and for what is smaller than one. */
+/** Reserves addresses in large pages for so many bytes; null where the system has no such pages, and for less than one. */
 export function reserveLarge(sizeBytes: number): Mapping | null {
   if (process.platform !== "linux" || sizeBytes < PAGE_BYTES) return null;
   const flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
@@ -34,12 +34,12 @@ export function reserveLarge(sizeBytes: number): Mapping | null {
     start: Number(-address & BigInt(PAGE_BYTES - 1)),
     sizeBytes,
   }));
-  // Whole pages only: a large one at the end would be memory that nobody counts.
+  // Only for whole pages: a large page at the end would take memory that is not counted.
   mapping?.advise(0, sizeBytes - (sizeBytes % PAGE_BYTES), MADV_HUGEPAGE);
   return mapping;
 }
 
-/** Pages of one budget: those given back are taken first, so that there are never more than were in use at once. */
+/** The pages of one budget. Pages given back are reused first, so that there are never more than were in use at once. */
 export class LargePages {
   readonly #free = new Set<Page>();
   #numPages = 0;
@@ -70,7 +70,7 @@ export class LargePages {
     };
   }
 
-  /** Moves free pages to where they are wanted; what is still there stays. */
+  /** Moves free pages to where they are wanted; wanted pages that are still in place stay. */
   #take(wanted: readonly Page[]): void {
     const missing = wanted.filter((page) => !this.#free.delete(page));
     for (const page of missing) {

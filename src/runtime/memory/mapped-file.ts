@@ -1,16 +1,16 @@
 /**
  * @file Maps a file into memory: pages are read when they are touched, shared by processes, and dropped when memory is short.
  *
- * The mapping ends when the last view of it is collected and not before, so nobody can hold one of memory that is gone. What
- * is written into it stays in the process. A file that another process cuts short takes this one with it (SIGBUS), as
- * it does every program that maps files; one that is replaced by another of its name does not.
+ * The mapping ends only when its last view is garbage-collected, so no view can outlive its memory. Writes stay in the process.
+ * If another process truncates the file, this one dies (SIGBUS), as any program that maps files; replacing the file by another of
+ * the same name is safe.
  */
 import { fstatSync } from "node:fs";
 import { MAP_PRIVATE, mapMemory } from "./system-memory.ts";
 
 /**
- * Maps the whole of an open file, which may be closed afterwards. Null where the system cannot (Windows, no build of koffi,
- * something that is no file); the caller then reads it. The memory cannot be transferred to another thread.
+ * Maps the whole of an open file, which may be closed afterwards. Null where the system cannot (Windows, no build of koffi, not a
+ * regular file); the caller then reads it. The memory cannot be transferred to another thread.
  */
 export function mapFile(descriptor: number): ArrayBuffer | null {
   const sizeBytes = fstatSync(descriptor).size;

@@ -1,8 +1,8 @@
-/** @file Resizable buffers that native code may read: nobody can resize them but who made them, and knows when they are read. */
+/** @file Resizable buffers that native code may read: only their maker can resize them, and it knows when they are in use. */
 
 const owned = new WeakSet<ArrayBufferLike>();
 
-/** Takes `resize` away from a buffer; what is returned stays the only way to it. */
+/** Takes `resize` away from a buffer; the returned function is the only way left to resize it. */
 export function takeResize(buffer: ArrayBuffer): (sizeBytes: number) => void {
   const resize = buffer.resize.bind(buffer);
   const refuse = (): never => {
@@ -13,7 +13,7 @@ export function takeResize(buffer: ArrayBuffer): (sizeBytes: number) => void {
   return resize;
 }
 
-/** Whether a resizable buffer shrinks only when nobody uses it. */
+/** Whether only its maker can resize the buffer, so that it shrinks only when unused. */
 export function hasOwnResize(buffer: ArrayBufferLike): boolean {
   return owned.has(buffer);
 }

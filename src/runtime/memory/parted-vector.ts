@@ -1,6 +1,4 @@
-/**
- * @file A long vector in parts, each in memory of its own, so that not all of it need be there at once.
- */
+/** @file A long vector in parts, each in memory of its own, so that not all of it need be in memory at once. */
 import { type MemorySpec, type VectorMemory, whileHeld } from "./vector-memory.ts";
 
 /** Elements of a part: 4 MB. */
@@ -19,12 +17,12 @@ export interface PartStretch {
 export class PartedVector {
   readonly length: number;
   readonly memory: VectorMemory;
-  /** With where each begins. */
+  /** The parts, and where each begins and ends in the vector. */
   readonly #parts: readonly { readonly part: Float32Array; readonly start: number; readonly end: number }[];
 
   /**
-   * Makes a vector of zeros. `name`, `usesPerStep`: as memory has them; `ends`: where each part ends, parts of one size
-   * unless given.
+   * Makes a vector of zeros. `name` and `usesPerStep` are those of `MemorySpec`; `ends`: where each part ends, by default parts
+   * of equal size.
    */
   constructor(
     memory: VectorMemory,
@@ -47,7 +45,7 @@ export class PartedVector {
     return this.#parts.map(({ part }) => part);
   }
 
-  /** Cuts the elements from one up to another by the parts in which they lie. */
+  /** Splits a range of elements into stretches that each lie in one part. */
   stretches(from = 0, to = this.length): PartStretch[] {
     return this.#parts.flatMap((each): PartStretch[] => {
       const { part, start } = each;
@@ -56,7 +54,7 @@ export class PartedVector {
     });
   }
 
-  /** Visits elements from one up to another, views valid during the visit; `at`: where a view begins in the vector. */
+  /** Visits the elements of a range in views that are valid during the visit; `at`: where a view begins in the vector. */
   async visit(
     from: number,
     to: number,
@@ -71,7 +69,7 @@ export class PartedVector {
     }
   }
 
-  /** Copies elements out: those from `from` up to `to`, all unless given. */
+  /** Copies the elements from `from` up to `to`; default: all. */
   async read(from = 0, to = this.length): Promise<Float32Array<ArrayBuffer>> {
     const values = new Float32Array(to - from);
     await this.visit(from, to, "read", (view, at) => values.set(view, at - from));
@@ -84,7 +82,7 @@ export class PartedVector {
   }
 }
 
-/** Where parts of one size end, of which the last may be shorter. */
+/** The ends of parts of one size, the last of which may be shorter. */
 export function evenEnds(length: number, partElements: number): number[] {
   return Array.from({ length: Math.ceil(length / partElements) }, (_, i) =>
     Math.min(length, (i + 1) * partElements),

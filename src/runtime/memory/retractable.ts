@@ -1,27 +1,30 @@
 /**
  * @file Memory that goes back to the system and comes back at the same address.
  *
- * A resizable ArrayBuffer reserves its addresses once; shrunk to nothing it holds no pages, and views of it have no
- * elements, so that whoever uses them at the wrong time fails instead of reading zeros. Where pages can be given back
- * otherwise, which is faster, views keep their elements; programs refuse memory that is not there all the same.
+ * A resizable ArrayBuffer reserves its addresses once. Shrunk to nothing it holds no pages, and its views have no elements, so
+ * that using them at the wrong time fails instead of reading zeros. Where pages can be given back in another, faster way
+ * (`Pages`), views keep their elements; programs still refuse memory that was given back.
  */
 import { assertInternal } from "../../errors.ts";
 import { takeResize } from "./own-resize.ts";
 
-/** Addresses that stay reserved, with pages while they are used. */
+/** Addresses that stay reserved, and have pages only while they are used. */
 export interface Pages {
-  /** Its length never changes; at first, and without pages, it is all zeros. */
+  /** Its length never changes. At first, and whenever it has no pages, it reads as zeros. */
   readonly buffer: ArrayBuffer;
-  /** Writes its numbers to a file whose pages take the place of these when they are given back; absent: there is no such file. */
+  /**
+   * Writes the numbers to a file whose pages replace these when they are given back; resolves to false where that fails. Absent:
+   * there is no such file.
+   */
   readonly store?: (() => Promise<boolean>) | undefined;
-  /** Whether its numbers come again with the pages, as those of a file do; else these have any contents. */
+  /** Whether the numbers come back with the pages, as those of a file do; otherwise the contents are arbitrary. */
   readonly keepsNumbers: boolean;
-  /** Takes pages again; whether they are all zeros. @throws FailedError "failed/write" where the disk does not give them */
+  /** Takes pages again. @returns whether they are all zeros @throws FailedError "failed/write" when the disk cannot be read */
   take(): Promise<boolean> | boolean;
   giveBack(): void;
 }
 
-/** Says of each buffer whether native code has its address now. */
+/** For each buffer, a function that tells whether native code has its address now. */
 const lentBy = new WeakMap<ArrayBufferLike, () => boolean>();
 const made = new WeakMap<ArrayBufferLike, Retractable>();
 
@@ -29,11 +32,14 @@ export class Retractable {
   readonly buffer: ArrayBuffer;
   readonly #sizeBytes: number;
   readonly #pages: Pages | null;
-  /** Absent where it lies in pages. */
+  /** Null where the memory lies in pages. */
   readonly #resize: ((sizeBytes: number) => void) | null;
   #isThere: boolean;
 
-  /** `pages`: where it lies, to be taken first; null: in a buffer of its own, which is there and all zeros. */
+  /**
+   * With `pages` the memory lies there, and `extend` comes first; null: it lies in a buffer of its own, which is there and all
+   * zeros.
+   */
   constructor(sizeBytes: number, pages: Pages | null = null) {
     this.#sizeBytes = sizeBytes;
     this.#pages = pages;
@@ -47,17 +53,20 @@ export class Retractable {
     return this.#isThere;
   }
 
-  /** Whether its numbers come again with the memory; else it has any contents then. */
+  /** Whether the numbers come back with the memory; otherwise its contents are arbitrary. */
   get keepsNumbers(): boolean {
     return this.#pages?.keepsNumbers === true;
   }
 
-  /** Has its numbers come again with the memory once it is given back, as long as they do not change before; null, false: it cannot. */
+  /**
+   * Makes the numbers come back with the memory after it is given back, provided they do not change before. Null or false:
+   * impossible.
+   */
   store(): Promise<boolean> | null {
     return this.#pages?.store?.() ?? null;
   }
 
-  /** Takes the memory again; whether it is all zeros. @throws as pages do */
+  /** Takes the memory again. @returns whether it is all zeros @throws as `Pages.take` */
   async extend(): Promise<boolean> {
     this.#resize?.(this.#sizeBytes);
     const areZeros = this.#pages ? await this.#pages.take() : true;
@@ -65,7 +74,7 @@ export class Retractable {
     return areZeros;
   }
 
-  /** Gives the memory back, and with it what is in it, unless that is kept. */
+  /** Gives the memory back; its numbers are lost unless `keepsNumbers`. */
   retract(): void {
     assertInternal(!lentBy.get(this.buffer)?.(), "memory is given back while a program uses it");
     this.#isThere = false;
@@ -79,7 +88,7 @@ export function isRetracted(buffer: ArrayBufferLike): boolean {
   return made.get(buffer)?.isThere === false;
 }
 
-/** Keeps a buffer from being given back while `isLent`. */
+/** Keeps a buffer from being given back while `isLent` returns true. */
 export function guardRetractable(buffer: ArrayBufferLike, isLent: () => boolean): void {
   if (made.has(buffer)) lentBy.set(buffer, isLent);
 }

@@ -1,9 +1,10 @@
 /**
- * @file Memory within a budget: what a step uses least goes to the disk, and comes back when it is held. Of what it uses
- * equally often, what was used longest ago; of what it uses once, in the same order each time, what was used last.
+ * @file Memory within a budget: the shards that a step uses least often go to the disk, and come back when they are held. Among
+ * shards used equally often the least recently used goes first; among those used once, always in the same order, the most
+ * recently used.
  *
- * Bytes in memory never exceed the budget, at no instant. What is held never goes; what is there is never in the way of
- * itself. Shards move for one request at a time.
+ * Bytes in memory never exceed the budget, at no instant. A shard that is held never goes, nor does one that the same request
+ * wants. Requests bring in shards one at a time.
  */
 import { CapacityError } from "../../errors.ts";
 import { showByteSize } from "../../messages/byte-size.ts";
@@ -21,11 +22,11 @@ import type {
 } from "./vector-memory.ts";
 
 interface ShardMemoryOptions {
-  /** How frozen numbers wait on the disk; "float32" unless given. */
+  /** How frozen numbers wait on the disk; default: "float32". */
   readonly frozenDtype?: ShardDtype | undefined;
-  /** Where a shard may lie; null, as for all unless given: in a buffer of its own. */
+  /** Reserves pages for a shard; null, the default: it lies in a buffer of its own. */
   readonly reserve?: (spec: MemorySpec) => Pages | null;
-  /** Bytes in memory all the time that are no shard, and count; 0 unless given. */
+  /** Bytes always in memory beside the shards that count towards the budget; default: 0. */
   readonly takenBytes?: number;
 }
 
@@ -40,12 +41,12 @@ export class ShardMemory implements VectorMemory {
   readonly #resident = new Set<Shard>();
   #numShards = 0;
   #residentBytes: number;
-  /** Bytes of resident shards that are already on their way to the disk. */
+  /** Bytes of resident shards that are being written to the disk in order to leave. */
   #leavingBytes = 0;
-  /** Whether a shard has had to go: then others will. */
+  /** Whether a shard has had to leave memory; then others will too. */
   #isShort = false;
   #traffic = { peakBytes: 0, readBytes: 0, writtenBytes: 0, evictedBytes: 0 };
-  /** Ends when the last request in the queue is done. */
+  /** Settles when the last request in the queue is done. */
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(budgetBytes: number, disk: ShardDisk, options: ShardMemoryOptions = {}) {
@@ -134,7 +135,7 @@ export class ShardMemory implements VectorMemory {
     return turn;
   }
 
-  /** Makes room for what is missing and reads it: all of it at once, for copying keeps one processor busy. */
+  /** Makes room for the missing shards and reads them, all at once, since copying alone keeps one processor busy. */
   async #bring(shards: readonly Shard[], use: Use): Promise<void> {
     await this.#makeRoomFor(shards);
     const missing = shards.filter((shard) => !this.#resident.has(shard));
@@ -158,7 +159,7 @@ export class ShardMemory implements VectorMemory {
     this.#touch(shard);
   }
 
-  /** Drops what is used least, and nothing of these shards themselves, until all of them fit. @throws CapacityError if they cannot */
+  /** Drops the least used shards, but none of the wanted ones, until all wanted ones fit. @throws CapacityError if they cannot */
   async #makeRoomFor(wanted: readonly Shard[]): Promise<void> {
     for (;;) {
       const missing = sizeOf(wanted.filter((shard) => !this.#resident.has(shard)));
@@ -171,7 +172,7 @@ export class ShardMemory implements VectorMemory {
     }
   }
 
-  /** Picks shards that nobody holds, until they make up for the bytes in excess. */
+  /** Picks shards that nobody holds, until their sizes add up to the excess. */
   #firstToGo(excess: number, wanted: readonly Shard[]): Shard[] {
     const idle = [...this.#resident].filter((shard) => shard.numHolds === 0 && !wanted.includes(shard));
     if (sizeOf(idle) < excess) throw this.#tooSmall(wanted);
@@ -183,7 +184,10 @@ export class ShardMemory implements VectorMemory {
     return going;
   }
 
-  /** Ends a hold. While memory is full, shards that a step uses once leave at once, so that the next request finds room. */
+  /**
+   * Ends a hold. While memory is full, shards that a step uses once are written and dropped now, so that the next request finds
+   * room.
+   */
   #letGo(shards: readonly Shard[]): void {
     const wanted = sizeOf(shards);
     for (const shard of shards) {
@@ -197,7 +201,7 @@ export class ShardMemory implements VectorMemory {
     const { sizeBytes } = shard;
     this.#leavingBytes += sizeBytes;
     const leaving = this.#writeBack(shard).then(() => this.#dropIdle(shard));
-    // If writing fails the shard stays in memory; the error comes again when its room is needed.
+    // If writing fails, the shard stays in memory; the error recurs when its room is needed.
     leaving.catch(() => {}).finally(() => (this.#leavingBytes -= sizeBytes));
   }
 
@@ -227,7 +231,7 @@ export class ShardMemory implements VectorMemory {
   }
 }
 
-/** Picks the shard that goes first, of shards of which the least recently used one is first. */
+/** Picks the shard that goes first. `shards` are ordered from the least to the most recently used. */
 function leastUsed(shards: readonly Shard[]): Shard | undefined {
   const least = Math.min(...shards.map(({ usesPerStep }) => usesPerStep));
   const own = shards.filter(({ usesPerStep }) => usesPerStep === least);

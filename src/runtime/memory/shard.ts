@@ -1,13 +1,13 @@
 /**
- * @file A shard: a piece of memory whose numbers are in memory, on the disk, or in both. What is in memory and has not changed
- * since it was written is dropped without writing; so is memory that keeps its numbers, which the system writes.
+ * @file A shard: a piece of memory whose numbers are in memory, on the disk, or in both. A shard that has not changed since it
+ * was written is dropped without writing; so is memory that keeps its numbers, which the system writes.
  */
 import { type Pages, Retractable } from "./retractable.ts";
 import type { MemorySpec, Use } from "./vector-memory.ts";
 
-/** Where shards are while they are not in memory: by number, so that no two names can fall together. */
+/** Where shards are while they are not in memory. They are numbered, so that equal names cannot collide. */
 export interface ShardDisk {
-  /** Keeps the bytes of a shard, whole or not at all. */
+  /** Stores the bytes of a shard, completely or not at all. */
   write(index: number, bytes: Uint8Array): Promise<void>;
   /** Reads what was last written of a shard. */
   read(index: number, into: Uint8Array): Promise<void>;
@@ -19,21 +19,21 @@ export class Shard {
   readonly usesPerStep: number;
   readonly memory: Retractable;
   numHolds = 0;
-  /** It was brought in ahead, and nobody has held it yet. */
+  /** Whether it was prefetched and has not been held since. */
   isAhead = false;
   readonly #spec: MemorySpec;
   readonly #index: number;
   readonly #disk: ShardDisk;
-  /** Numbers in memory are newer than those on the disk. */
+  /** Whether the numbers in memory are newer than those on the disk. */
   #isDirty = false;
-  /** The disk has numbers that count; if not, they are zeros. */
+  /** Whether the disk has valid numbers; if not, the numbers are zeros. */
   #isStored = false;
-  /** Numbers in memory are those of before it was told to forget. */
+  /** Whether the numbers in memory are from before `forget`. */
   #isOld = false;
-  /** Ends when the shard has been written, with the bytes of that; null: it is not being written. */
+  /** Resolves to the bytes written when the current write ends; null: the shard is not being written. */
   #moving: Promise<number> | null = null;
 
-  /** `pages`: where it may lie; null: in a buffer of its own. */
+  /** `pages`: where the shard lies; null: in a buffer of its own. */
   constructor(spec: MemorySpec, index: number, disk: ShardDisk, pages: Pages | null) {
     this.name = spec.name;
     this.sizeBytes = spec.sizeBytes;
@@ -49,7 +49,7 @@ export class Shard {
     return this.numHolds === 0 && !this.#isDirty && !this.#moving;
   }
 
-  /** Notes that it is held in memory: what it has forgotten is zeros, and numbers may change. */
+  /** Notes that it is held in memory: clears forgotten numbers, and marks the shard as changed unless it is only read. */
   use(use: Use): void {
     if (this.#isOld && use !== "overwrite") new Uint8Array(this.memory.buffer).fill(0);
     this.#isOld = false;
@@ -60,11 +60,11 @@ export class Shard {
   forget(): void {
     this.#isDirty = false;
     this.#isStored = false;
-    // What is made whenever it is not there is as good as new.
+    // Numbers that `load` makes are still right.
     this.#isOld = !this.#spec.load;
   }
 
-  /** Has its memory become that of a file, which is taken again without being cleared; null: it is, or cannot. */
+  /** Turns its memory into that of a file, which comes back without being cleared; null: it already is, or cannot be. */
   settle(): Promise<unknown> | null {
     const storing = this.memory.keepsNumbers || this.#moving ? null : this.#store();
     if (!storing) return null;
@@ -72,7 +72,7 @@ export class Shard {
     return this.#moving;
   }
 
-  /** Gives memory its numbers; returns how many bytes were read for them. `areZeros`: its memory is. */
+  /** Fills the memory with the shard's numbers; returns how many bytes were read. `areZeros`: the memory is all zeros. */
   async fill(use: Use, { areZeros }: { readonly areZeros: boolean }): Promise<number> {
     const { load, form, sizeBytes } = this.#spec;
     const { buffer } = this.memory;
@@ -80,7 +80,7 @@ export class Shard {
     if (load && !(form && this.#isStored)) {
       await load();
       if (form) {
-        // Encoded and decoded once, so that the first use reads the same rounded numbers as all later ones.
+        // Encodes and decodes once, so that the first use reads the same rounded numbers as all later ones.
         const bytes = form.encode(buffer);
         form.place(buffer).set(bytes);
         form.decode(buffer);
@@ -100,7 +100,7 @@ export class Shard {
     return into.length;
   }
 
-  /** Has the disk hold its numbers; returns how many bytes this call has written. */
+  /** Writes the numbers to the disk if they have changed; returns how many bytes were written. */
   async writeBack(): Promise<number> {
     while (this.#moving) await this.#moving.catch(() => {});
     if (!this.#isDirty) return 0;
@@ -124,13 +124,13 @@ export class Shard {
       await this.#disk.write(this.#index, bytes);
       return bytes.length;
     } catch (error) {
-      // Numbers that were forgotten meanwhile are not to come back.
+      // If the numbers were forgotten meanwhile, the shard stays clean.
       if (this.#isStored) this.#isDirty = true;
       throw error;
     }
   }
 
-  /** Writes its memory to the file that takes its place; null, false: there is none. */
+  /** Writes the memory to the file that will replace it; null or false: there is none. */
   #store(): Promise<boolean> | null {
     return this.#spec.form ? null : this.memory.store();
   }

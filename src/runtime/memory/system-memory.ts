@@ -1,4 +1,4 @@
-/** @file The system's calls for memory: mapping, and what is done with pages. */
+/** @file The system's calls for memory: mapping files and addresses, moving pages and giving them back. */
 import type * as Koffi from "koffi";
 import { assertInternal } from "../../errors.ts";
 import { forbidTransfer } from "./forbid-transfer.ts";
@@ -10,17 +10,17 @@ const PROT_READ_WRITE = 1 | 2;
 export const MAP_SHARED = 1;
 /** Writes go to pages of our own. */
 export const MAP_PRIVATE = 2;
-/** Of no file. */
+/** Maps no file. */
 export const MAP_ANONYMOUS = 0x20;
 /** Addresses that are only reserved do not count as memory. */
 export const MAP_NORESERVE = 0x4000;
-/** Gives pages back; they come again as zeros, or as the file has them that is mapped shared. */
+/** Gives pages back; when touched again they are zeros, or the contents of the file that is mapped shared. */
 export const MADV_DONTNEED = 4;
-/** Has all pages there to be written, of Linux 5.14 and later. */
+/** Brings in all pages as writable; Linux 5.14 and later. */
 export const MADV_POPULATE_WRITE = 23;
-/** MAP_FIXED: at the given address, in the place of what is there. */
+/** Maps at the given address, replacing what is there. */
 const MAP_FIXED = 0x10;
-/** MREMAP_DONTUNMAP, of Linux: the old mapping stays, and is empty. */
+/** MREMAP_MAYMOVE | MREMAP_FIXED | MREMAP_DONTUNMAP (Linux): moves to a given address; the old mapping stays, empty. */
 const MOVE_FIXED_AND_LEAVE_EMPTY = 1 | 2 | 4;
 /** MAP_FAILED, which is -1. */
 const FAILED = 2n ** 64n - 1n;
@@ -54,26 +54,28 @@ interface Calls {
   readonly collected: FinalizationRegistry<{ readonly address: bigint; readonly length: number }>;
 }
 
-/** A mapping. It ends when the buffer is collected. */
+/** A mapping. It ends when `buffer` is garbage-collected. */
 export interface Mapping {
   readonly address: bigint;
   readonly buffer: ArrayBuffer;
-  /** Tells the system what is done with bytes of it; false: it has no such advice, or cannot. */
+  /** Calls madvise on a range of bytes. @returns false when the system refuses */
   advise(start: number, length: number, advice: number): boolean;
-  /** Does so on another thread: what must be read of a disk takes its time. */
+  /** The same on another thread, for advice that waits for a disk. */
   adviseLater(start: number, length: number, advice: number): Promise<boolean>;
-  /** Puts the bytes of an open file, which are as many, in the place of all there is; false: the system cannot, and nothing is there. */
+  /**
+   * Replaces the whole memory by an open file of the same size. @returns false when that fails; nothing may be mapped there then
+   */
   mapFile(file: number): boolean;
-  /** Lets go of that file: zeros take its place; false: the system cannot, and nothing is there. */
+  /** Replaces that file by zeros. @returns false when that fails; nothing may be mapped there then */
   leaveFile(): boolean;
   /**
-   * Moves the pages of another mapping of no file here, in the place of those that are here, or leaves no pages where the
-   * system cannot. Where they were is empty after.
+   * Moves pages of another mapping that has no file here, replacing those that are here; where the system cannot, both places end
+   * up empty. The pages' old place is empty afterwards.
    */
   moveHere(start: number, length: number, from: Mapping, fromStart: number): void;
 }
 
-/** The library and the registry must outlive every mapping. Undefined: not asked for yet. */
+/** The library and the registry must outlive every mapping. Undefined: not loaded yet; null: not available. */
 let loaded: Calls | null | undefined;
 
 /** What is mapped: an open file, or, with -1, none. */
@@ -83,8 +85,8 @@ interface Mapped {
 }
 
 /**
- * Maps memory. `cut`: where the buffer begins and how long it is. Null where the system cannot (Windows, no build of koffi,
- * something that is no file). The memory cannot be transferred to another thread.
+ * Maps memory. `cut` chooses where the buffer begins and how long it is. Null where the system cannot (Windows, no build of
+ * koffi, not a regular file). The memory cannot be transferred to another thread.
  */
 export function mapMemory(
   length: number,
@@ -98,12 +100,12 @@ export function mapMemory(
   const { start, sizeBytes } = cut(address);
   const first = address + BigInt(start);
   const buffer = calls.koffi.view(first, sizeBytes);
-  // A view in another buffer would not keep this one from being collected.
+  // A buffer that took over its memory would not keep this one from being collected, which unmaps it.
   forbidTransfer(buffer);
   calls.collected.register(buffer, { address, length }, buffer);
   const mapAgain = (at: bigint, length: number, flags: number, file: number): boolean => {
     if (calls.map(at, length, PROT_READ_WRITE, flags | MAP_FIXED, file, 0) === at) return true;
-    // The old pages may be unmapped, and the addresses be somebody else's by the end.
+    // The old pages may be unmapped already, and the addresses may belong to someone else when the buffer is collected.
     calls.collected.unregister(buffer);
     return false;
   };
@@ -114,7 +116,7 @@ export function mapMemory(
     adviseLater: (start, length, advice) =>
       new Promise((resolve, reject) => {
         calls.advise.async(first + BigInt(start), length, advice, (error, status) => {
-          // Naming the buffer keeps it, and with it the mapping, until here.
+          // Referring to the buffer keeps it, and so the mapping, alive until here.
           if (error) reject(error);
           else resolve(buffer.byteLength > 0 && status === 0);
         });
@@ -126,7 +128,7 @@ export function mapMemory(
       const own = from.address + BigInt(fromStart);
       if (calls.move?.(own, length, length, MOVE_FIXED_AND_LEAVE_EMPTY, to) === to) return;
       from.advise(fromStart, length, MADV_DONTNEED);
-      // The call may have failed after it had unmapped the old pages.
+      // The call may have failed after unmapping the old pages.
       assertInternal(mapAgain(to, length, flags, file), "addresses of memory are lost");
     },
   };
@@ -144,7 +146,7 @@ function load(): Calls | null {
   const map = libc.func("mmap", "void *", ["void *", "size_t", "int", "int", "int", "int64"]);
   const unmap = libc.func("munmap", "int", ["void *", "size_t"]);
   const advise = libc.func("madvise", "int", ["void *", "size_t", "int"]);
-  // Its last argument is variadic in C, which Linux passes like any other.
+  // Its last argument is variadic in C; Linux passes it like any other.
   const move = (): unknown => libc.func("mremap", "void *", ["void *", "size_t", "size_t", "int", "void *"]);
   return {
     koffi,

@@ -1,7 +1,8 @@
 /**
- * @file Where vectors are that must last: in memory for good, or in memory only while somebody holds them.
+ * @file Where lasting vectors are kept: always in memory, or in memory only while somebody holds them.
  *
- * Whoever reads or writes numbers of such a vector holds it meanwhile; all that stays in memory costs nothing to hold.
+ * Code that reads or writes the numbers of such a vector holds it meanwhile; holding a vector that is always in memory costs
+ * nothing.
  */
 
 import { claim } from "./claim.ts";
@@ -14,7 +15,7 @@ export interface Hold {
   release(): void;
 }
 
-/** How numbers that never change wait on the disk. */
+/** The types in which numbers that never change may wait on the disk. */
 export const SHARD_DTYPES = ["float32", "float16"] as const;
 export type ShardDtype = (typeof SHARD_DTYPES)[number];
 
@@ -24,17 +25,20 @@ export interface MemorySpec {
   readonly sizeBytes: number;
   /** Makes the numbers whenever they are not in memory; such numbers are only read, never changed. */
   readonly load?: () => Promise<void>;
-  /** How often a step uses it, which decides what leaves memory first; Infinity unless given. */
+  /** How often a step uses it, which decides what leaves memory first; default: Infinity. */
   readonly usesPerStep?: number;
-  /** A shorter form in which they wait on the disk: they are made once, and are from then on what it holds. */
+  /**
+   * A shorter form in which the numbers of `load` wait on the disk: they are loaded once, and are from then on those of this
+   * form.
+   */
   readonly form?: StoredForm;
 }
 
 /** How numbers are kept in fewer bytes. */
 export interface StoredForm {
-  /** Writes the numbers of memory in new bytes. */
+  /** Encodes the numbers of the memory into new bytes. */
   encode(buffer: ArrayBuffer): Uint8Array;
-  /** Where in memory as many bytes are read into, and how they become its numbers. */
+  /** The stretch of the memory into which encoded bytes are read; `decode` then turns them into its numbers. */
   place(buffer: ArrayBuffer): Uint8Array;
   decode(buffer: ArrayBuffer): void;
 }
@@ -44,7 +48,7 @@ export type View = Pick<ArrayBufferView, "buffer">;
 
 /** Traffic between memory and disk, in bytes. */
 export interface MemoryTraffic {
-  /** Held now, and at most since the last look. */
+  /** Bytes in memory: now, and at most since the last call. */
   readonly residentBytes: number;
   readonly peakBytes: number;
   readonly readBytes: number;
@@ -53,22 +57,25 @@ export interface MemoryTraffic {
 }
 
 export interface VectorMemory {
-  /** Bytes in memory at most; null: as many as there are. */
+  /** The most bytes that may be in memory; null: no limit. */
   readonly budgetBytes: number | null;
-  /** How frozen blocks wait on the disk: in the model's own files, read again, or rounded to halves. */
+  /** How frozen blocks wait on the disk: "float32" reads the model's own files again, "float16" keeps them rounded. */
   readonly frozenDtype: ShardDtype;
-  /** Makes memory of zeros; `cut` makes views of it, which last. @throws CapacityError "capacity/memory" where there is not so much */
+  /**
+   * Makes memory of zeros; the views that `cut` makes of it stay valid. @throws CapacityError "capacity/memory" when there is not
+   * enough
+   */
   make<T>(spec: MemorySpec, cut: (buffer: ArrayBuffer) => T): T;
   /**
-   * Brings memory in and keeps it there until the hold is released; views into other memory are passed over.
+   * Brings memory in and keeps it there until the hold is released; views into other memory are ignored.
    * @throws CapacityError "capacity/memory" when it does not fit beside what is held; errors of the disk
    */
   hold(views: Iterable<View>, use: Use): Promise<Hold>;
-  /** Begins to bring memory in that is needed soon, as far as it fits; what goes wrong is told when it is held. */
+  /** Begins to bring in memory that is needed soon, if all of it fits; errors are left to the `hold` that follows. */
   prefetch(views: Iterable<View>, use: Use): void;
-  /** Forgets numbers that nobody will read. */
+  /** Forgets numbers that nobody will read: they become zeros, or are loaded again. */
   discard(views: Iterable<View>): void;
-  /** What happened since the last call; null where everything stays in memory. */
+  /** Returns the traffic since the last call; null where everything stays in memory. */
   takeTraffic(): MemoryTraffic | null;
 }
 
@@ -100,18 +107,18 @@ export async function whileHeld<T>(
   }
 }
 
-/** Memory that something needs. */
+/** Memory that a piece of work needs, and for what. */
 export type Need = readonly [views: Iterable<View>, use: Use];
 
-/** What is done with things of a kind, and the memory that it needs. */
+/** Work on things of one kind, and the memory that it needs. */
 interface HeldWork<T> {
   readonly needs: (thing: T) => readonly Need[];
   readonly work: (thing: T) => void | Promise<void>;
 }
 
 /**
- * Does work on one thing after another, each while its memory is held and that of the next is on its way; `after`: what comes
- * after the last.
+ * Works on one thing after another. Holds the memory of each meanwhile and prefetches that of the next; `after`: the thing that
+ * will follow the last.
  */
 export async function holdInTurn<T>(
   memory: VectorMemory,

@@ -1,8 +1,8 @@
-/** @file ONNX Runtime tells its makers how it is used, unless the environment says no when it is loaded. */
+/** @file ONNX Runtime reports its use to its makers unless an environment variable forbids it when the library is loaded. */
 
 /**
- * Says no, unless whoever started the process has decided. To be called before the library is loaded: graft sends nothing
- * anywhere. At the end of a process the thread that reports has also been seen to wait for ever for the loader of libraries.
+ * Forbids it unless the user has set the variable, since graft sends nothing anywhere. Call it before the library is loaded. The
+ * reporting thread has also been seen to wait forever for the library loader's lock when a process ends.
  */
 export function declineTelemetry(): void {
   process.env["ORT_DISABLE_TELEMETRY"] ??= "1";

@@ -1,8 +1,8 @@
 /**
  * @file The part of ONNX Runtime's C API that the engine calls, on the library file that onnxruntime-node ships.
  *
- * The API is a table of function pointers in the order of onnxruntime_c_api.h, to which entries are only ever appended,
- * so a position in it is a name that stays. Pointers are bigints; a status that is not null is an error to be released.
+ * The API is a table of function pointers in the order of onnxruntime_c_api.h, to which entries are only ever appended, so
+ * positions never change. Pointers are bigints; a status that is not null is an error, which must be released.
  */
 import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
@@ -10,7 +10,7 @@ import type * as Koffi from "koffi";
 import { declineTelemetry } from "./decline-telemetry.ts";
 import { loadKoffi } from "../load-koffi.ts";
 
-/** Any version that has the entries below; the library serves all that are older than itself. */
+/** A version that has the entries below; the library serves all versions older than itself. */
 const API_VERSION = 21;
 /** ORT_LOGGING_LEVEL_ERROR, OrtDeviceAllocator, OrtArenaAllocator, OrtMemTypeDefault. */
 export const LOG_ERRORS = 3;
@@ -18,7 +18,7 @@ const DEVICE_ALLOCATOR = 0;
 export const ARENA_ALLOCATOR = 1;
 export const MEMORY_DEFAULT = 0;
 
-/** Name of the library file in onnxruntime-node by platform. */
+/** Names of the library file in onnxruntime-node by platform. */
 const FILES: Readonly<Record<string, string>> = {
   linux: "libonnxruntime.so.1",
   darwin: "libonnxruntime.1.dylib",
@@ -28,7 +28,7 @@ const FILES: Readonly<Record<string, string>> = {
 const POINTER = "void *";
 const PATH = process.platform === "win32" ? "str16" : "str";
 
-/** Entries that report a status: position and argument types. */
+/** Entries that return a status: position and argument types. */
 const ENTRIES = {
   createEnv: [3, ["int", "str", POINTER]],
   createSessionFromArray: [8, [POINTER, POINTER, "size_t", POINTER, POINTER]],
@@ -49,7 +49,7 @@ const ENTRIES = {
   addExternalInitializers: [210, [POINTER, POINTER, POINTER, "size_t"]],
 } as const;
 
-/** Entries that give something back. */
+/** Positions of the entries that release an object of each kind. */
 const RELEASES = {
   status: 93,
   session: 95,
@@ -62,32 +62,32 @@ const RELEASES = {
 type Entry = keyof typeof ENTRIES;
 type Kind = keyof typeof RELEASES;
 
-/** What a call may be given: numbers, addresses, text, and arrays whose memory does not move. */
+/** Arguments of a call: numbers, addresses, text, and arrays whose memory does not move. */
 type Argument = number | bigint | string | null | BigUint64Array | BigInt64Array | Uint8Array;
 
 export interface OrtApi {
-  /** What all sessions belong to; made on another thread where that can be, while files are read. */
+  /** The environment that all sessions belong to; made on another thread where possible, while files are read. */
   readonly env: Promise<bigint>;
-  /** Says that memory is ordinary memory of the processor. */
+  /** Describes ordinary CPU memory. */
   readonly memoryInfo: bigint;
   /** Whether asynchronous calls have the stack that they need. */
   readonly canCallAsync: boolean;
-  /** Calls an entry. @throws Error with the words of ONNX Runtime */
+  /** Calls an entry. @throws Error with ONNX Runtime's message */
   call(entry: Entry, ...args: readonly Argument[]): void;
   /** Calls an entry on another thread. The arguments are kept alive; their memory must not be changed meanwhile. */
   callAsync(entry: Entry, ...args: readonly Argument[]): Promise<void>;
   /** Calls an entry that writes a pointer through its last argument. */
   make(entry: Entry, ...args: readonly Argument[]): bigint;
   release(kind: Kind, pointer: bigint): void;
-  /** Releases the object when `owner` is collected, which is at the earliest when the event loop turns. */
+  /** Releases the object when `owner` is garbage-collected, in a later turn of the event loop at the earliest. */
   releaseWith(owner: object, kind: Kind, pointer: bigint): void;
-  /** Takes that back: the owner has released it itself. */
+  /** Cancels `releaseWith`, for an owner that releases the object itself. */
   keep(owner: object): void;
   /** Address of the first byte of an array; it stays while the array's buffer is neither collected nor detached. */
   addressOf(array: NodeJS.TypedArray): bigint;
 }
 
-/** Loaded once: the library must stay as long as the process, since its threads run in it. */
+/** Loaded once, and kept as long as the process, since the library's threads run its code. */
 let loaded: OrtApi | null = null;
 
 /** Loads the library. @throws Error when koffi or the library has no build for this platform */
@@ -100,7 +100,7 @@ function packageFolder(): string {
   return dirname(dirname(createRequire(import.meta.url).resolve("onnxruntime-node")));
 }
 
-/** The version of that package; "unknown" where it does not say. */
+/** Returns the version of that package; "unknown" if it cannot be read. */
 export function engineVersion(): string {
   const read = createRequire(import.meta.url);
   try {
@@ -114,7 +114,7 @@ type Call = ((...args: readonly Argument[]) => bigint | null) & {
   async(...args: readonly (Argument | ((error: Error | null, status: bigint | null) => void))[]): void;
 };
 
-/** The entries of the library's table; `check` throws what a status says. */
+/** The entries of the library's table; `check` throws the error of a status, if any. */
 interface Table {
   readonly library: Koffi.LibraryHandle;
   readonly calls: Readonly<Record<Entry, Call>>;
@@ -122,7 +122,7 @@ interface Table {
   readonly check: (status: bigint | null) => void;
 }
 
-/** Loads the library, and finds the entries of its table by their places. @throws Error when it cannot */
+/** Loads the library and finds the entries of its table by position. @throws Error when it cannot */
 function openTable(koffi: typeof Koffi): Table {
   const file = FILES[process.platform] ?? "";
   const library = koffi.load(join(packageFolder(), "bin", "napi-v6", process.platform, process.arch, file));
@@ -158,7 +158,7 @@ function load(): OrtApi {
   declineTelemetry();
   const { koffi, canCallAsync } = loadKoffi();
   const { library, calls, releases, check } = openTable(koffi);
-  // One for all: it is read before anything else is called.
+  // Shared by all calls: it is read before the next one.
   const out = pointers(1);
   const make = (entry: Entry, ...args: readonly Argument[]): bigint => {
     check(calls[entry](...args, out));
@@ -173,7 +173,7 @@ function load(): OrtApi {
         try {
           if (error) throw error;
           check(status);
-          // Naming the arguments and the library here keeps both from being collected before.
+          // Referring to the arguments and the library keeps both alive until here.
           resolve(void [args, library]);
         } catch (failure) {
           reject(failure);
@@ -187,7 +187,7 @@ function load(): OrtApi {
     return made[0]!;
   };
   const env = createEnv();
-  // Whoever compiles awaits it, and gets its error.
+  // Callers that compile await it and get its error; this only keeps the rejection from being unhandled.
   env.catch(() => {});
   return {
     canCallAsync,
@@ -203,7 +203,10 @@ function load(): OrtApi {
   };
 }
 
-/** An array for pointers, in memory that does not move: small typed arrays of their own lie in the moving heap. */
+/**
+ * Makes an array for pointers in memory that does not move; V8 keeps small typed arrays without a given buffer in its moving
+ * heap.
+ */
 export function pointers(length: number): BigUint64Array<ArrayBuffer> {
   return new BigUint64Array(new ArrayBuffer(8 * length));
 }

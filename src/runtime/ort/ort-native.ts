@@ -1,7 +1,7 @@
 /**
  * @file Executes programs with ONNX Runtime through its C API, on the CPU, without a copy of inputs, outputs or constants.
  *
- * A run that takes long does so on another thread.
+ * Long runs take place on another thread.
  */
 import { availableParallelism } from "node:os";
 import { setImmediate } from "node:timers/promises";
@@ -19,12 +19,12 @@ import { type OrtApi, loadOrtApi, pointers } from "./ort-c-api.ts";
 import { type OrtValue, Texts, valueOf } from "./ort-values.ts";
 import { type SessionSettings, bind, configure } from "./session-options.ts";
 
-/** Below this a run is not worth the change of thread, which takes 60 to 80 µs, and of the processor's caches. */
+/** Shorter runs are not worth another thread: the change costs 60 to 80 µs, and the contents of the processor's caches. */
 const MAX_SYNC_MS = 5;
-/** After this time of short runs the event loop gets a turn: timers, signals, what was collected. */
+/** After this time of short runs the event loop gets a turn, for timers, signals and finalizers. */
 const MAX_BUSY_MS = 10;
 
-/** What the processor is like, found by the first engine that asks: it is the same for all. */
+/** Finds the properties of the processor; shared by all engines. */
 let findsTarget: Engine["target"] | undefined;
 
 /** Makes an engine on the C API. @throws Error where koffi or the library has no build */
@@ -58,7 +58,7 @@ class Clock {
     this.#lastTurnMs = performance.now();
   }
 
-  /** A turn of the event loop, if one is due. */
+  /** Waits for a turn of the event loop if one is due. */
   turn(nowMs: number): Promise<void> | void {
     if (nowMs - this.#lastTurnMs > MAX_BUSY_MS) return setImmediate().then(() => this.turned());
   }
@@ -77,7 +77,7 @@ interface SessionParts extends SessionHost {
   readonly shareScratch: boolean;
   /** Handle of the session. */
   readonly session: bigint;
-  /** Names of inputs and outputs, in their order. */
+  /** Names of inputs and outputs, in the order of the specification. */
   readonly inputs: readonly string[];
   readonly outputs: readonly string[];
 }
@@ -89,7 +89,7 @@ class Session implements Executable<OrtValue> {
   readonly #session: bigint;
   readonly #inputNames: Texts;
   readonly #outputNames: Texts;
-  /** Arrays of OrtValues for one run each, not in use now. */
+  /** Unused arrays of OrtValues, each pair for one run at a time. */
   readonly #idle: { inputs: BigUint64Array; outputs: BigUint64Array }[] = [];
   readonly #sharesScratch: boolean;
   #lastRunMs = Number.POSITIVE_INFINITY;
@@ -157,7 +157,7 @@ class Session implements Executable<OrtValue> {
     ] as const;
     const start = performance.now();
     if (this.#lastRunMs > MAX_SYNC_MS && this.#api.canCallAsync) {
-      // Memory of a buffer that is handed to another thread goes with it, so that is forbidden from here on.
+      // From here on the buffers must not be transferred to another thread: their memory would go with them.
       for (const one of inputs) one.loans.fix();
       for (const one of outputs) one.loans.fix();
       return this.#api.callAsync("run", ...args).finally(() => {

@@ -1,5 +1,5 @@
 /**
- * @file Executes programs with onnxruntime-node's own binding: what remains where its library cannot be called directly.
+ * @file Executes programs with onnxruntime-node's own binding, the fallback where its library cannot be called directly.
  *
  * It copies every output, feeds constants at every run, and runs on the thread of JavaScript.
  */
@@ -16,10 +16,10 @@ import { findTarget } from "../find-target.ts";
 import type { HostTensor } from "../host-tensor.ts";
 import { makeCounted } from "../memory/program-memory.ts";
 
-/** Threads that wait must not spin: two busy processes would slow each other down several times. */
+/** Waiting threads must not spin: two busy processes would slow each other down several times. */
 const SESSION_ENTRIES = { session: { intra_op: { allow_spinning: "0" } } };
 
-/** Makes an engine on the binding. It is loaded with the first program: beside another engine it would take memory. */
+/** Makes an engine on the binding, which is loaded with the first program, since it takes memory. */
 export function createNodeEngine(options: EngineOptions = {}): Engine {
   const all = options.threads ?? availableParallelism();
   const borrowed = new WeakMap<HostTensor, Borrowed<Tensor>>();
@@ -33,7 +33,7 @@ export function createNodeEngine(options: EngineOptions = {}): Engine {
   return {
     name: "onnxruntime-node",
     threads: all,
-    // Before Node 24 the binding cannot find the address of shared memory.
+    // Not shared memory: before Node 24 the binding cannot find its address.
     makeMemory: makeCounted,
     target,
     compile: compileFor(target),
@@ -111,7 +111,7 @@ class Session implements Executable<Tensor> {
 /** Wraps host memory without copying it. */
 function viewOf(makeTensor: typeof Tensor, { dtype, shape, data }: Borrowed<Tensor>): Tensor {
   if (dtype !== "float16") return new makeTensor(dtype as "float32", data as Float32Array, shape);
-  // Tensor would make a Float16Array of the raw bits, which the native side does not know: name the type afterwards.
+  // Tensor would make a Float16Array of the raw bits, which the native side does not know, so the type is set afterwards.
   const view = new makeTensor("uint16", data as Uint16Array, shape);
   return Object.assign(view, { type: "float16" });
 }

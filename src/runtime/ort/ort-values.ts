@@ -1,4 +1,4 @@
-/** @file ONNX Runtime's objects for tensors, and texts as C has them. */
+/** @file ONNX Runtime's objects for tensors, and C strings. */
 import { DTYPES } from "../../graph/dtype.ts";
 import type { Borrowed } from "../memory/borrowed-memory.ts";
 import { type OrtApi, pointers } from "./ort-c-api.ts";
@@ -6,7 +6,7 @@ import { type OrtApi, pointers } from "./ort-c-api.ts";
 /** Address of the OrtValue for a tensor. */
 export type OrtValue = bigint;
 
-/** Sizes of a tensor while its object is made; at one token a model makes hundreds. */
+/** Scratch for the sizes of a tensor while its object is made; a model makes hundreds of them for one token. */
 const SIZES = new BigInt64Array(new ArrayBuffer(8 * 64));
 
 /** ONNX Runtime's object for a tensor: made once, released after the tensor. */
@@ -23,7 +23,7 @@ export function valueOf(api: OrtApi, one: Borrowed<OrtValue>): OrtValue {
   return one.native;
 }
 
-/** Strings as C has them, with an array of their addresses; to be kept as long as the addresses are used. */
+/** C strings with an array of their addresses; keep it as long as the addresses are used. */
 export class Texts {
   readonly #bytes: Uint8Array;
   readonly addresses: BigUint64Array;

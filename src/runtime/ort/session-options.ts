@@ -1,7 +1,6 @@
 /**
- * @file How ONNX Runtime is to run a program, and what it binds. Chosen by measurement
- * (docs/log.md#session-options-and-the-binding): all graph optimisations, one operator at a time on all threads, memory planned as it
- * is needed rather than by pattern.
+ * @file Settings of a session, and its constants. Chosen by measurement (docs/log.md#session-options-and-the-binding): all graph
+ * optimisations, one operator at a time on all threads, memory allocated on demand rather than by a recorded pattern.
  */
 import type { Constants } from "../checked-program.ts";
 import type { CompileOptions, EngineOptions } from "../engine.ts";
@@ -15,7 +14,7 @@ const SPIN_US = "60";
 /** How one program is compiled. */
 export type SessionSettings = EngineOptions & Required<Pick<CompileOptions, "threads" | "foldsConstants">>;
 
-/** Sets the options of a session that is to be made. */
+/** Sets the options of a new session. */
 export function configure(
   api: OrtApi,
   settings: bigint,
@@ -27,11 +26,12 @@ export function configure(
   api.call("setIntraOpNumThreads", settings, threads);
   api.call("setInterOpNumThreads", settings, 1);
   api.call("disableMemPattern", settings);
-  // Many products follow each other sooner than a thread wakes. But threads must not spin on: two busy processes would slow
-  // each other down several times.
+  // Threads spin briefly, as products often follow each other sooner than a thread wakes. Longer would make two busy processes
+  // slow each other down several times.
   api.call("addSessionConfigEntry", settings, "session.intra_op.allow_spinning", "1");
   api.call("addSessionConfigEntry", settings, "session.intra_op.spin_duration_us", SPIN_US);
-  // Nothing here is a model of pairs of them; a DequantizeLinear would be repeated for each node that reads it.
+  // Programs have no pairs of QuantizeLinear and DequantizeLinear; the pass would repeat a DequantizeLinear for each node that
+  // reads it.
   api.call("addSessionConfigEntry", settings, "session.disable_quant_qdq", "1");
   if (!foldsConstants)
     api.call(
@@ -45,8 +45,8 @@ export function configure(
 }
 
 /**
- * Gives constants to a session that is to be made. As external ones, optimisations see their values, in a copy that goes
- * with the end of compiling; as shared ones, the session then reads them where they are, or in the layout that it prefers.
+ * Gives a new session its constants, twice. As external initializers, optimisations see their values in a copy that is freed
+ * after compiling; as shared ones, the session then reads them in place, or in the layout that it prefers.
  */
 export function bind(api: OrtApi, settings: bigint, constants: Constants<OrtValue>): void {
   if (constants.size === 0) return;
