@@ -1,7 +1,7 @@
 /**
  * @file Element types of tensors: name, number in ONNX files, bytes, and the typed array that holds them on the host.
  *
- * float16 and bfloat16 lie on the host as their 16 raw bits.
+ * On the host float16 and bfloat16 are their 16 raw bits.
  */
 
 export const DTYPES = {
@@ -15,7 +15,7 @@ export const DTYPES = {
   bfloat16: { onnx: 16, sizeBytes: 2, array: Uint16Array },
 } as const;
 
-/** Bytes of a number in float32, in which programs compute. */
+/** Bytes of a float32 number, the type in which programs compute. */
 export const FLOAT_BYTES = DTYPES.float32.sizeBytes;
 
 export type DType = keyof typeof DTYPES;
@@ -42,15 +42,18 @@ export function bytesOf({ buffer, byteOffset, byteLength }: TensorData): Uint8Ar
   return new Uint8Array(buffer, byteOffset, byteLength);
 }
 
-/** One character for each byte: a table of 786,432 numbers is a key in 13 ms, and in 240 with its digits, which take -0 for 0. */
+/**
+ * One character for each byte: this makes a key of 786,432 numbers in 13 ms. Decimal digits take 240 ms, and do not tell -0 from
+ * 0.
+ */
 const BYTES = new TextDecoder("latin1");
 
-/** A text that is the same for equal constants alone. */
+/** Returns a text that is the same for two constants only if they are equal. */
 export function constantKey(dtype: DType, shape: readonly number[], data: TensorData): string {
   return `${dtype}[${shape.join(",")}]${BYTES.decode(bytesOf(data))}`;
 }
 
-/** Some bytes after others, in fresh memory. */
+/** Concatenates bytes in fresh memory. */
 export function joinBytes(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
   const joined = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
   let at = 0;

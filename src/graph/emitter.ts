@@ -2,7 +2,7 @@
 import { type DType, type TensorData, constantKey } from "./dtype.ts";
 import { type Shape, knownShape } from "./shape.ts";
 
-/** A value of a graph, as far as a file tells of it. */
+/** What the emitter needs to know of a value of a graph. */
 interface NamedValue {
   readonly id: number;
   readonly dtype: DType;
@@ -12,10 +12,10 @@ interface NamedValue {
   readonly graph: { readonly constantData: { get(value: NamedValue): TensorData | undefined } };
 }
 
-/** The end of a range of `Slice`, where it is the axis's. */
+/** The end of a range of `Slice` that reaches to the end of the axis. */
 export const TO_THE_END = Number.MAX_SAFE_INTEGER;
 
-/** Settings of an ONNX node; integers must be given as such, floats as `{ float }`. */
+/** An attribute of an ONNX node; plain numbers are integers, floats are given as `{ float }`. */
 export type OnnxAttribute = number | readonly number[] | string | { readonly float: number };
 
 interface OnnxNode {
@@ -36,8 +36,8 @@ interface OnnxConstant {
 /** The traits of a processor that decide which nodes a program is made of. */
 export interface Target {
   /**
-   * Products of unsigned with signed bytes are added up in pairs of 16 bits, which overflow: both are to be unsigned. So it is
-   * on x86 processors without instructions for sums of four (VNNI).
+   * Products of unsigned and signed bytes are added in pairs, in 16 bits, which overflow; so both factors must be unsigned. This
+   * is the case on x86 processors without instructions for sums of four (VNNI).
    */
   readonly bytePairsOverflow: boolean;
 }
@@ -48,7 +48,7 @@ export const PLAIN_TARGET: Target = { bytePairsOverflow: false };
 export class Emitter {
   readonly nodes: OnnxNode[] = [];
   readonly constants: OnnxConstant[] = [];
-  /** Values between nodes whose shapes the file tells. */
+  /** Values between nodes whose shapes are written to the file. */
   readonly declared = new Set<NamedValue>();
   readonly #names = new Map<NamedValue, string>();
   readonly #constantNames = new Map<string, string>();
@@ -75,7 +75,7 @@ export class Emitter {
     return name;
   }
 
-  /** Writes the shape of a value into the file, where ONNX Runtime would infer another. */
+  /** Writes the shape of a value into the file; for values whose shape ONNX Runtime would infer differently. */
   declare(value: NamedValue): void {
     if (value.node) this.declared.add(value);
   }
@@ -149,13 +149,16 @@ export class Emitter {
     return output;
   }
 
-  /** Adds a zero, int64 [1], of the first size of each value: an optimiser cannot fold it, so it is known only after the values. */
+  /**
+   * Adds a zero, int64 [1], that is computed from the first size of each value: no optimiser can fold it, so it is known only
+   * after the values.
+   */
   zeroAfter(values: readonly string[]): string {
     const sizes = values.map((value) => this.value("Shape", [value], { start: 0, end: 1 }));
     return this.value("Min", [...sizes, this.int64([0])]);
   }
 
-  /** Adds the ONNX node that computes a whole operation: its inputs, its outputs. */
+  /** Adds the one ONNX node that computes a whole operation, with the operation's inputs and outputs. */
   simple(
     node: { readonly inputs: readonly NamedValue[]; readonly outputs: readonly NamedValue[] },
     operator: string,

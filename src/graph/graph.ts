@@ -1,8 +1,8 @@
 /**
  * @file The graph: typed values made by operations, with equal operations made only once.
  *
- * An operation is its shape rule, ONNX emission and vector-Jacobian product, in one file; two that are each other's gradient
- * share one. Forward and gradient of a function live in one graph; a program is a cut through it (`program.ts`).
+ * An operation is its shape rule, ONNX emission and vector-Jacobian product, in one file; two operations that are each other's
+ * gradient share a file. Forward and gradient of a function live in one graph; a program is a cut through it (`program.ts`).
  */
 import { type DType, type TensorData, constantKey } from "./dtype.ts";
 import type { Emitter, Target } from "./emitter.ts";
@@ -14,7 +14,7 @@ export interface TensorType {
   readonly shape: Shape;
 }
 
-/** What makes a value: an operation, or nothing (`null`) for an input. */
+/** One application of an operation: what makes a value. The `node` of an input is null. */
 export interface Node<
   A extends Attributes = Attributes,
   I extends Values = Values,
@@ -26,7 +26,7 @@ export interface Node<
   readonly outputs: O;
 }
 
-/** One at least. */
+/** A list of at least one. */
 export type Some<T> = readonly [T, ...T[]];
 
 export interface AnyNode {
@@ -39,14 +39,14 @@ export interface AnyNode {
 /** One tensor of a graph. */
 export interface Value extends TensorType {
   readonly graph: Graph;
-  /** Counts up from 0 in the order of making, so a value's inputs have smaller ids. */
+  /** Counts up from 0 in order of creation, so a value's inputs have smaller ids. */
   readonly id: number;
   readonly node: AnyNode | null;
   /** Name of an input, else null. */
   readonly name: string | null;
 }
 
-/** A value that whoever runs a program gives. */
+/** A value that the caller of a program supplies. */
 export interface InputValue extends Value {
   readonly name: string;
 }
@@ -54,12 +54,12 @@ export interface InputValue extends Value {
 /** Inputs or outputs of an operation. */
 export type Values = readonly Value[];
 
-/** Settings of an operation; everything that JSON can say. */
+/** Settings of an operation; must be representable in JSON. */
 export type Attributes = Readonly<Record<string, unknown>>;
 /** An operation without settings. */
 export type NoAttributes = Readonly<Record<string, never>>;
 
-/** How many numbers are multiplied, and of which kind they are. */
+/** How many multiplications, and of which kind of numbers. */
 export interface Multiplications {
   readonly kind: "float32" | "int8";
   readonly count: number;
@@ -78,20 +78,20 @@ export interface Op<
   emit(node: Node<A, I, O>, emitter: Emitter): void;
   readonly vjp: "not-differentiable" | Gradient<A, I, O>;
   /**
-   * Where the outputs lie: "in-place", over an input of as many bytes that nobody reads afterwards; "view", where the first
-   * input does. Memory of their own when it is left out. For estimates alone.
+   * Where the outputs lie: "in-place", over an input of equal size that nothing reads afterwards; "view", in the memory of the
+   * first input. Default: in memory of their own. Used only for estimates.
    */
   readonly memory?: "in-place" | "view";
-  /** Multiplications of products, of which there are many more than elements; none when it is left out. For estimates alone. */
+  /** Multiplications of matrix products, which far outnumber elements. Default: none. Used only for estimates. */
   multiplications?(node: Node<A, I, O>, bindings: Bindings): Multiplications;
-  /** Bytes that the ONNX nodes need besides inputs and outputs; none when it is left out. For estimates alone. */
+  /** Bytes that the ONNX nodes need besides inputs and outputs. Default: none. Used only for estimates. */
   scratchBytes?(node: Node<A, I, O>, bindings: Bindings, target: Target): number;
   /**
-   * Bytes of each value between the ONNX nodes; none when it is left out. The next node of the operation and these sizes takes
-   * their memory again, so it is there until the last of them has run. For estimates alone.
+   * Bytes of each value between the ONNX nodes. The next node of this operation with the same sizes reuses their memory, so it is
+   * occupied until the last such node has run. Default: none. Used only for estimates.
    */
   heldBytes?(node: Node<A, I, O>, bindings: Bindings): readonly number[];
-  /** Memory in which ONNX Runtime lays out inputs that are constants once more, as long as the program lives; none unless given. */
+  /** Bytes of the second layout that ONNX Runtime makes of constant inputs and keeps as long as the program. Default: none. */
   packedBytes?(node: Node<A, I, O>): number;
 }
 
@@ -99,8 +99,9 @@ export interface Op<
 export type AnyOp = Op<Attributes, Values, Values>;
 
 /**
- * Gradients of the inputs from gradients of the outputs (null: none flows; one of several at least is given). Null for an
- * input means: no gradient. Written as a method, so that an operation of certain inputs counts as one of any.
+ * Gradients of the inputs from gradients of the outputs. Null for an output: no gradient flows into it, but at least one is
+ * given. Null for an input: it has no gradient. Declared as a method, so that an `Op` of specific inputs is assignable to
+ * `AnyOp`.
  */
 type Gradient<A extends Attributes, I extends Values, O extends Values> = {
   vjp(node: Node<A, I, O>, gradients: OutputGradients<O>): { readonly [K in keyof I]: Value | null };
@@ -115,7 +116,7 @@ export class Graph {
   #numValues = 0;
   readonly #made = new Map<string, AnyNode>();
   readonly #constants = new Map<string, Value>();
-  /** Data of constant values, by the value. */
+  /** Data of constant values. */
   readonly constantData = new Map<Value, TensorData>();
 
   #value<N extends string | null>({ dtype, shape }: TensorType, node: AnyNode | null, name: N) {
@@ -167,10 +168,10 @@ export class Graph {
   }
 }
 
-/** A node of a certain operation. */
+/** The node type of an operation. */
 export type NodeOf<T> = T extends Op<infer A, infer I, infer O> ? AnyNode & Node<A, I, O> : never;
 
-/** Tells whether a node is one of an operation, whose inputs, outputs and attributes are then known. */
+/** Tells whether a node applies the given operation, and narrows its type. */
 export function isNodeOf<A extends Attributes, I extends Values, O extends Values>(
   node: AnyNode | null | undefined,
   op: Op<A, I, O>,
@@ -178,7 +179,7 @@ export function isNodeOf<A extends Attributes, I extends Values, O extends Value
   return node?.op === op;
 }
 
-/** What a value has become in another graph, by `places`; a constant is made there. */
+/** Returns the counterpart of a value in another graph, by `places`; a constant is made there. */
 export function placeIn(graph: Graph, value: Value, places: ReadonlyMap<Value, Value>): Value {
   const place = places.get(value);
   if (place) return place;
@@ -187,12 +188,12 @@ export function placeIn(graph: Graph, value: Value, places: ReadonlyMap<Value, V
   return graph.constant(value.dtype, knownShape(value.shape), data);
 }
 
-/** Applies the operation of a node again, in the graph of other inputs, and notes in `places` what its outputs have become. */
+/** Applies the operation of a node to other inputs in a graph, and notes in `places` the counterparts of its outputs. */
 export function applyAgain(node: AnyNode, graph: Graph, inputs: Values, places: Map<Value, Value>): void {
   notePlaces(places, node.outputs, graph.apply(node.op, inputs, node.attributes));
 }
 
-/** Notes which values have taken the place of others, in their order. */
+/** Notes that `made` replace `values`, in order. */
 export function notePlaces(places: Map<Value, Value>, values: Values, made: Values): void {
   for (const [i, value] of values.entries()) {
     const place = made[i];
@@ -213,13 +214,13 @@ export function applyOne<A extends Attributes, I extends Values>(
   return output;
 }
 
-/** The function that applies an operation of one value, without settings. */
+/** Returns a function that applies an operation of one value, without settings. */
 export const unary =
   (op: Op<NoAttributes, readonly [Value]>) =>
   (x: Value): Value =>
     applyOne(op, [x], {});
 
-/** The function that applies an operation of two values, without settings. */
+/** Returns a function that applies an operation of two values, without settings. */
 export const binary =
   (op: Op<NoAttributes, readonly [Value, Value]>) =>
   (a: Value, b: Value): Value =>

@@ -1,6 +1,6 @@
 /**
- * @file Several programs as one, in which what they multiply with a matrix that they share is one product: rows of unlike
- * work in one pass over the weights. All else of a program is computed as it was.
+ * @file Joins several programs into one. Products of several programs with a shared matrix become one product, so that rows of
+ * different work take one pass over the weights. Everything else is computed as before.
  */
 import { type AnyNode, type Attributes, Graph, type NodeOf, type Value, isNodeOf, placeIn } from "./graph.ts";
 import { matmulParts } from "./ops/products/matmul-parts.ts";
@@ -10,7 +10,7 @@ import { type Shape, renameSymbols, termsOf } from "./shape.ts";
 
 export interface ProgramPart {
   readonly spec: ProgramSpec;
-  /** Inputs that are inputs of the first part, by their names in both. */
+  /** Inputs that are also inputs of the first part: their names here → their names there. */
   readonly shared: ReadonlyMap<string, string>;
 }
 
@@ -28,15 +28,15 @@ interface Product {
   readonly members: { readonly part: PartCopy; readonly node: MatmulNode }[];
 }
 
-/** What parts have in common. */
+/** The joined program while it is built, to which all parts add. */
 interface Whole {
   readonly graph: Graph;
   readonly inputs: Record<string, Value>;
-  /** By matrix, attributes, and how many products with it came before in their part. */
+  /** Products by matrix, attributes, and the number of earlier products with that matrix in their part. */
   readonly products: Map<string, Product>;
 }
 
-/** Joins programs to one. Sizes of a part are symbols of its own. */
+/** Joins programs into one, in which each part keeps symbols of its own for its sizes. */
 export function joinPrograms(parts: readonly ProgramPart[]): ProgramSpec {
   const whole: Whole = { graph: new Graph(), inputs: {}, products: new Map() };
   const copies = parts.map((part, index) => new PartCopy(index, part, whole));
@@ -53,7 +53,7 @@ export function joinPrograms(parts: readonly ProgramPart[]): ProgramSpec {
   return { name, inputs: whole.inputs, outputs, updates };
 }
 
-/** A part on its way into the whole: values are made there when they are asked for. */
+/** Copies a part into the joined program; values are made there on demand. */
 class PartCopy {
   readonly #index: number;
   readonly #part: ProgramPart;
@@ -92,7 +92,7 @@ class PartCopy {
     return this.#part.shared.get(name) ?? inPart(this.#index, name);
   }
 
-  /** Returns the value in the joined program that a value of the part has become. */
+  /** Returns the counterpart of a part's value in the joined program. */
   place(value: Value): Value {
     if (value.node && !this.#places.has(value)) this.#apply(value.node);
     return placeIn(this.#graph, value, this.#places);
@@ -110,19 +110,22 @@ class PartCopy {
     const inputs = node.inputs.map((input) => this.place(input));
     const made = this.#graph.apply(node.op, inputs, this.#rename(node.attributes) as Attributes);
     for (const [i, output] of node.outputs.entries()) {
-      // An input stays an input.
+      // An output that the part is given as an input stays an input.
       if (!this.#places.has(output)) this.#places.set(output, made[i]!);
     }
   }
 }
 
-/** Whether a product is one of rows with a matrix of known sizes, or its transpose, and nothing else. */
+/** Whether a product is simply one of rows with a matrix of known sizes, or with its transpose. */
 function isPlain({ inputs: [, { shape }], attributes: { transA, alpha } }: MatmulNode): boolean {
   const isKnown = shape.length === 2 && shape.every((dim) => typeof dim === "number");
   return !transA && alpha === 1 && isKnown;
 }
 
-/** Makes the symbols of a program's sizes others, in a shape or in attributes: two parts have unlike numbers of rows. */
+/**
+ * Returns a function that renames the symbols of a program's sizes in shapes and attributes, since two parts have different
+ * numbers of rows.
+ */
 function renaming({ inputs }: ProgramSpec, ending: string): (attribute: unknown) => unknown {
   const sizes = Object.values(inputs).flatMap(({ shape }) => shape);
   const known = new Set(sizes.flatMap(termsOf).flatMap(({ symbols }) => symbols));

@@ -1,7 +1,7 @@
 /**
- * @file Products of one value with several thin matrices, as one whose result is cut into theirs. Forward it reads the value
- * once, and so do its gradients: those of the matrices are one product, and what flows into the value is one in the place of
- * a sum.
+ * @file Joins products of one value with several thin matrices into one product, whose result is split. Forward reads the value
+ * once, and so does the gradient: those of all matrices are one product, and the value's gradient is one product instead of a
+ * sum.
  */
 import {
   type AnyNode,
@@ -22,8 +22,8 @@ import { type ProgramSpec, nodesOf } from "./program.ts";
 import { sizeAt } from "./shape.ts";
 
 /**
- * Joins such products among the nodes of a program, in the same graph. Returns which value has taken the place of each; those
- * that no such product reaches stay.
+ * Joins such products of a program in its graph. Returns a function from each value to its replacement; a value that depends on
+ * no such product is its own.
  */
 export function joinThinProducts(spec: ProgramSpec): (value: Value) => Value {
   const nodes = nodesOf(spec);
@@ -46,7 +46,7 @@ export function joinThinProducts(spec: ProgramSpec): (value: Value) => Value {
 
 type MatmulNode = NodeOf<typeof matmulOp>;
 
-/** Maps each product that is to be joined to its group, of two at least. */
+/** Maps each product to be joined to its group of at least two. */
 function findThin(nodes: readonly AnyNode[]): NodeGroups<MatmulNode> {
   const products = nodes.filter((node) => isNodeOf(node, matmulOp));
   return groupNodes(products, ({ inputs: [x, matrix], attributes }) =>

@@ -1,10 +1,10 @@
-/** @file Nodes of a program that one node can take the place of. */
+/** @file Groups nodes of a program that one node can replace. */
 import type { AnyNode, Some } from "./graph.ts";
 
-/** Groups of two nodes at least, under each of their nodes. */
+/** Maps each node of a group to its group of at least two. */
 export type NodeGroups<N extends AnyNode> = ReadonlyMap<AnyNode, Some<N>>;
 
-/** Puts nodes of equal keys together, in their order. A key is anything that JSON can say; null: the node stays alone. */
+/** Groups nodes of equal keys, in order. A key must be representable in JSON; null: the node joins no group. */
 export function groupNodes<N extends AnyNode>(
   nodes: readonly N[],
   keyOf: (node: N) => readonly unknown[] | null,

@@ -72,16 +72,16 @@ const MESSAGES: Readonly<Record<string, MessageFields>> = {
 /** A tensor whose data is not in the file. */
 interface ExternalTensor {
   readonly shape: readonly number[];
-  /** A file beside this one, or what whoever opens this one knows it by. */
+  /** The path of a file beside this one, or a name that the opener of this one resolves. */
   readonly location: string;
-  /** Bytes before it there, and its own; absent: it is all that is there. */
+  /** Offset and length in bytes within that file; absent: the whole file. */
   readonly span?: { readonly offset: number; readonly length: number };
 }
 
 interface OnnxOptions {
-  /** Inputs of the program that are no inputs of the file, by name. */
+  /** Inputs of the program that become external tensors of the file instead of its inputs, by name. */
   readonly external?: ReadonlyMap<string, ExternalTensor>;
-  /** What the file tells of the shapes of inputs and outputs, by name; else those of the values. */
+  /** Shapes of inputs and outputs that the file declares, by name; default: those of the values. */
   readonly shapes?: ReadonlyMap<string, Shape>;
 }
 

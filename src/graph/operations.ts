@@ -1,4 +1,4 @@
-/** @file The operations as functions: what a method that is written outside of graft builds its graphs with. */
+/** @file The operations as functions, with which a method written outside of graft builds its graphs. */
 export {
   abs,
   add,

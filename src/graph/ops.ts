@@ -1,7 +1,7 @@
 /**
- * @file The list of operations, over which the conformance suite loops: one is a file in a folder of `ops/`, a line here, and
- * cases in `test/ops/`. The folders are shapes, pointwise, rows, reductions, norms, products, losses, attention and linear-attention; each imports
- * only from those before it.
+ * @file The list of operations, over which the conformance suite loops. An operation is a file in a folder of `ops/`, a line
+ * here, and cases in `test/ops/`. The folders are shapes, pointwise, rows, reductions, norms, products, losses, attention and
+ * linear-attention; each imports only from those before it.
  */
 import type { AnyOp } from "./graph.ts";
 import { attentionGradientOp, attentionOp } from "./ops/attention/attention.ts";

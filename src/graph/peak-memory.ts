@@ -1,10 +1,10 @@
 /**
- * @file How much memory a program needs for the values between its inputs and its outputs, found without running it.
+ * @file Estimates, without running a program, how much memory it needs for the values between its inputs and outputs.
  *
- * Values are walked in the order in which ONNX Runtime executes the nodes: from each node that nobody reads backwards, the
- * latest input first. Before anything runs it has given each value its place: a few nodes write over an input that dies with
- * them, other shapes of the same elements are views, and a value takes the memory of a dead one of the same shape, which so
- * lives from the first to the last of those that lie in it. Inputs and outputs are the caller's memory.
+ * Values are walked in the order in which ONNX Runtime executes the nodes: depth first from each node whose outputs nothing
+ * reads, the latest input first. ONNX Runtime assigns memory in advance: a few nodes overwrite an input that dies with them,
+ * reshapes are views, and a value reuses the memory of a dead one of the same shape, which therefore stays occupied from the
+ * first to the last value in it. Inputs and outputs are the caller's memory.
  */
 import { DTYPES } from "./dtype.ts";
 import type { Target } from "./emitter.ts";
@@ -12,9 +12,9 @@ import type { AnyNode, TensorType, Value } from "./graph.ts";
 import { type ProgramSpec, nodesOf } from "./program.ts";
 import { type Bindings, evaluateDim, evaluateSize, showShape } from "./shape.ts";
 
-/** A symbol for the size of a part of some rows. Symbols of a whole run are single letters. */
+/** A symbol for the number of rows in a part, known only in a run. Symbols that callers bind are single letters. */
 const PART = /^[a-z]\w+$/;
-/** A size that has a name. */
+/** A size that is a single symbol. */
 const SYMBOL = /^\w+$/;
 
 /** Bytes of a tensor. */
@@ -22,19 +22,19 @@ export function sizeBytesOf({ dtype, shape }: TensorType, bindings: Bindings): n
   return evaluateSize(shape, bindings) * DTYPES[dtype].sizeBytes;
 }
 
-/** Memory in which values lie one after another. */
+/** Memory that values occupy one after another. */
 interface Place {
   readonly sizeBytes: number;
-  /** What may lie in it next; null: nothing, as ONNX Runtime does not know the shape. */
+  /** The kind of values that may reuse it; null: none, as ONNX Runtime does not know the shape. */
   readonly kind: string | null;
-  /** Reads that are to come of what lies in it. */
+  /** Remaining reads of the values in it. */
   numReads: number;
-  /** Numbers of the first node and of the last that need it. */
+  /** Indices of the first and the last node that need it. */
   readonly first: number;
   last: number;
 }
 
-/** Memory that a program asks for on a processor: at its peak. */
+/** Returns the bytes that a program needs at its peak. */
 export function peakBytes(spec: ProgramSpec, bindings: Bindings, target: Target): number {
   const given = new Set(Object.values(spec.inputs));
   const order = runOrder(nodesOf(spec), given);
@@ -53,7 +53,7 @@ export function peakBytes(spec: ProgramSpec, bindings: Bindings, target: Target)
   return peak;
 }
 
-/** Gives the values of a program, whose nodes run in this order, their places. */
+/** Assigns memory to the values of a program whose nodes run in this order. */
 function placesOf(spec: ProgramSpec, order: readonly AnyNode[], sizes: Bindings): readonly Place[] {
   const callers = new Set([...Object.values(spec.inputs), ...Object.values(spec.outputs)]);
   const readers = new Map<Value, number>();
@@ -62,7 +62,7 @@ function placesOf(spec: ProgramSpec, order: readonly AnyNode[], sizes: Bindings)
   }
   const placeOf = new Map<Value, Place>();
   const all: Place[] = [];
-  /** Those whose values are dead, the latest first. */
+  /** Places whose values are dead, the most recently freed first. */
   const free: Place[] = [];
   const take = (at: number, sizeBytes: number, kind: string | null): Place => {
     const found = kind === null ? -1 : free.findIndex((place) => place.kind === kind);
@@ -83,7 +83,7 @@ function placesOf(spec: ProgramSpec, order: readonly AnyNode[], sizes: Bindings)
         node.op.memory === "view"
           ? placeOf.get(node.inputs[0])
           : (overwritten(node, read, sizeBytes) ?? take(at, sizeBytes, kindOf(output)));
-      // A view of what is the caller's.
+      // A view of the caller's memory.
       if (!place) continue;
       place.numReads += readers.get(output) ?? 0;
       placeOf.set(output, place);
@@ -99,19 +99,19 @@ function placesOf(spec: ProgramSpec, order: readonly AnyNode[], sizes: Bindings)
   return all;
 }
 
-/** The place of an input that dies with a node which writes over it. */
+/** Returns the place of an input that dies with the node, if the node overwrites it. */
 function overwritten({ op }: AnyNode, read: readonly Place[], sizeBytes: number): Place | undefined {
   if (op.memory !== "in-place") return undefined;
   return read.find((place) => place.numReads === 1 && place.sizeBytes === sizeBytes);
 }
 
-/** What may lie in the place of a value: of sizes that are computed ONNX Runtime knows no name. */
+/** The kind of values that may reuse a value's memory; null where a size is an expression, which ONNX Runtime cannot compare. */
 function kindOf({ dtype, shape }: Value): string | null {
   const isKnown = shape.every((size) => typeof size === "number" || SYMBOL.test(size));
   return isKnown ? `${DTYPES[dtype].sizeBytes} ${showShape(shape)}` : null;
 }
 
-/** Estimates the sizes of parts of rows, which only a run knows, as equal shares. */
+/** Estimates sizes of parts, which only a run knows, as equal shares of the rows. */
 export function withUnknown(nodes: readonly AnyNode[], bindings: Bindings): Bindings {
   const sizes: Record<string, number> = { ...bindings };
   for (const { inputs, outputs } of nodes) {
@@ -124,7 +124,7 @@ export function withUnknown(nodes: readonly AnyNode[], bindings: Bindings): Bind
   return sizes;
 }
 
-/** The order in which ONNX Runtime executes nodes: depth first from those that nobody reads. */
+/** Returns the order in which ONNX Runtime executes nodes: depth first from those whose outputs nothing reads. */
 function runOrder(nodes: readonly AnyNode[], given: ReadonlySet<Value>): AnyNode[] {
   const place = new Map(nodes.map((node, i) => [node, i]));
   const before = new Map(

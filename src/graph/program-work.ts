@@ -1,10 +1,10 @@
-/** @file How much a program computes: multiplications of its products, and bytes that its nodes read and write. */
+/** @file Counts how much a program computes: multiplications of its matrix products, and bytes that its nodes read and write. */
 import { sizeBytesOf, withUnknown } from "./peak-memory.ts";
 import { type ProgramSpec, nodesOf } from "./program.ts";
 import type { Bindings } from "./shape.ts";
 
 export interface Work {
-  /** Multiplications of products. */
+  /** Multiplications of matrix products, by kind of numbers. */
   readonly float32: number;
   readonly int8: number;
   readonly movedBytes: number;
@@ -22,7 +22,7 @@ export function scaleWork({ float32, int8, movedBytes }: Work, factor: number): 
   return { float32: float32 * factor, int8: int8 * factor, movedBytes: movedBytes * factor };
 }
 
-/** Counts what a run of these sizes computes. */
+/** Counts the work of a run with these sizes. */
 export function workOf(spec: ProgramSpec, bindings: Bindings): Work {
   const nodes = nodesOf(spec);
   const sizes = withUnknown(nodes, bindings);

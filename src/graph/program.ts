@@ -1,8 +1,8 @@
 /**
  * @file A program: a cut through a graph, from the values that are given to the values that are wanted.
  *
- * Any value may be given, not only graph inputs: a backward program that is given saved activations runs from them,
- * one that is not recomputes. Whatever the wanted values do not need is left out.
+ * Any value may be given, not only graph inputs: a backward program that is given saved activations runs from them, one that is
+ * not given them recomputes. Nodes that the wanted values do not need are left out.
  */
 import { Emitter, type Target } from "./emitter.ts";
 import type { AnyNode, Value } from "./graph.ts";
@@ -13,14 +13,20 @@ export interface ProgramSpec {
   readonly name: string;
   readonly inputs: Readonly<Record<string, Value>>;
   readonly outputs: Readonly<Record<string, Value>>;
-  /** Outputs that lie where an input does, by the name of that input: whoever runs the program gives the one tensor. */
+  /**
+   * Outputs that are updated in place: their names → the name of the input whose memory they share. The caller gives that tensor
+   * only once, as the input.
+   */
   readonly updates?: Readonly<Record<string, string>>;
 }
 
-/** Nodes of programs that were asked for before: a plan counts each program's in several ways, for rows of several lengths. */
+/** Caches the nodes of programs: a plan counts them in several ways, for rows of several lengths. */
 const KNOWN_NODES = new WeakMap<ProgramSpec, readonly AnyNode[]>();
 
-/** Lists the nodes that a program runs, in order; the result is shared. @throws TypeError when a needed input is not given. */
+/**
+ * Lists the nodes that a program runs, in order; the result is cached and must not be changed. @throws TypeError when a needed
+ * input is not given
+ */
 export function nodesOf(spec: ProgramSpec): readonly AnyNode[] {
   const nodes = KNOWN_NODES.get(spec) ?? findNodes(spec);
   KNOWN_NODES.set(spec, nodes);
@@ -44,10 +50,7 @@ function findNodes(spec: ProgramSpec): AnyNode[] {
   return [...nodes].sort((a, b) => a.outputs[0].id - b.outputs[0].id);
 }
 
-/**
- * Keeps of the named values those that the outputs need.
- * Used to find which activations a backward program reads.
- */
+/** Returns those of the named values that the outputs need. Used to find which activations a backward program reads. */
 export function neededInputs(
   outputs: Readonly<Record<string, Value>>,
   candidates: Readonly<Record<string, Value>>,
@@ -71,7 +74,7 @@ export function emitProgram(spec: ProgramSpec, target: Target): Emitter {
   const emitter = new Emitter(target);
   for (const [name, value] of Object.entries(spec.inputs)) emitter.setName(value, name);
   const given = new Map(Object.entries(spec.inputs).map(([name, value]) => [value, name]));
-  // A value has one name: an output that is given, constant, or another output too, becomes a copy.
+  // A value has one name, so an output that is also an input, a constant or another output becomes a copy.
   const named = new Set<Value>(given.keys());
   const copies: [name: string, value: Value][] = [];
   for (const [name, value] of Object.entries(spec.outputs)) {
@@ -80,7 +83,7 @@ export function emitProgram(spec: ProgramSpec, target: Target): Emitter {
     named.add(value);
   }
   for (const node of nodesOf(spec)) {
-    // A node may have one output that is wanted and one that is given: the given one is computed again, under a name that nobody reads.
+    // Of a node's outputs one may be wanted and another be an input: the latter is recomputed under a name that nothing reads.
     const recomputed = node.outputs.filter((value) => given.has(value));
     for (const value of recomputed) emitter.setName(value, emitter.temporary());
     node.op.emit(node, emitter);

@@ -1,18 +1,18 @@
 /**
- * @file Messages of protobuf from a table of their fields: what graft writes of other programs' schemas. A page may forbid code
- * that is made of text, of which protobufjs' own encoders are made: this has its writer and reader alone.
+ * @file Encodes protobuf messages from a table of their fields, for other programs' schemas. It uses only the writer and reader
+ * of protobufjs: its encoders are generated code, which a web page may forbid.
  */
 import protobuf from "protobufjs/minimal.js";
 
-/** Types of fields that are no messages, with how they lie in a file. */
+/** Types of fields that are not messages, with their wire types. */
 const WIRE_TYPES = { int32: 0, int64: 0, double: 1, string: 2, bytes: 2, float: 5 } as const;
 type Scalar = keyof typeof WIRE_TYPES;
 const MESSAGE = 2;
 
-/** Field → its type, its number, and whether there are several. */
+/** Field → its type, its number, and whether it is repeated. */
 export type MessageFields = Readonly<Record<string, readonly [type: string, id: number, rule?: "repeated"]>>;
 
-/** A message as the tables have it; fields that it has not are left out. */
+/** A message as an object of its fields; undefined fields are left out. */
 type Message = Readonly<Record<string, unknown>>;
 
 /** Encodes a message of a schema; fields come in the order of the table. The bytes are fresh. */
@@ -27,7 +27,7 @@ export function encodeMessage(
     if (wire !== undefined) writer[type as Scalar](value as never);
     else writeFields(writer.fork(), type, value as Message).ldelim();
   };
-  // A file has thousands of messages of few types.
+  // Prepared once, as a file has thousands of messages of few types.
   const tables = Object.fromEntries(Object.entries(messages).map(([type, of]) => [type, Object.entries(of)]));
   const writeFields = (writer: protobuf.Writer, type: string, fields: Message): protobuf.Writer => {
     for (const [field, [fieldType, id, rule]] of tables[type]!) {
@@ -41,7 +41,7 @@ export function encodeMessage(
   return writeFields(protobuf.Writer.create(), name, message).finish();
 }
 
-/** Reads a field of whole numbers out of an encoded message; null: it has none. */
+/** Reads an integer field of an encoded message; null: the message does not have it. */
 export function readInteger(message: Uint8Array, id: number): number | null {
   const reader = protobuf.Reader.create(message);
   while (reader.pos < reader.len) {

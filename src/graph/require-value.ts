@@ -1,11 +1,11 @@
-/** @file Holds what code from outside of graft builds in a graph to what is read of it: a family or method of one's own. */
+/** @file Checks values that a user's own family or method builds in a graph. */
 import { UsageError } from "../errors.ts";
 import type { Value } from "./graph.ts";
 import { type Shape, sameShape, showShape } from "./shape.ts";
 
 /**
- * Returns what was built where it is a value of the graph of `like` with a shape; `what` follows "Cannot use", and ends
- * before what was found: `method "x": adapt() returns`.
+ * Returns `built` if it is a value of the graph of `like` with the given shape. In messages `what` stands between "Cannot use"
+ * and what was found: `method "x": adapt() returns`.
  * @throws UsageError "usage/flag" for anything else
  */
 export function requireValue(

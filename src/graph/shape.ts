@@ -11,13 +11,13 @@ export type Shape = readonly Dim[];
 /** Values of the symbols of one run. */
 export type Bindings = Readonly<Record<string, number>>;
 
-/** One term of a size: a factor, and the symbols that it multiplies, in order. */
+/** One term of a size: a coefficient, and the symbols that it multiplies, sorted. */
 interface Term {
   readonly coefficient: number;
   readonly symbols: readonly string[];
 }
 
-/** Sizes that were taken apart or multiplied before: the graphs of a model have few, and ask for them thousands of times. */
+/** Caches of parsed sizes and of products: the graphs of a model have few different sizes, but need them thousands of times. */
 const KNOWN_TERMS = new Map<string, readonly Term[]>();
 const KNOWN_PRODUCTS = new Map<string, Dim>();
 const MAX_KNOWN = 10_000;
@@ -31,7 +31,7 @@ function keptIn<T>(known: Map<string, T>, key: string, make: () => T): T {
   return value;
 }
 
-/** Takes a size apart into the terms of its sum; the result is shared. */
+/** Splits a size into the terms of its sum; the result is cached and must not be changed. */
 export function termsOf(dim: Dim): readonly Term[] {
   if (typeof dim === "number") return [{ coefficient: dim, symbols: [] }];
   return keptIn(KNOWN_TERMS, dim, () => dim.split("+").map(parseTerm));
@@ -43,7 +43,7 @@ function parseTerm(text: string): Term {
   return { coefficient, symbols: factors.sort() };
 }
 
-/** Writes a sum in its one form: like terms together, in the order of their symbols. */
+/** Writes a sum in canonical form: like terms combined, sorted by their symbols. */
 function format(terms: readonly Term[]): Dim {
   const sums = new Map<string, number>();
   for (const { coefficient, symbols } of terms) {
@@ -95,7 +95,7 @@ export function renameSymbols(dim: Dim, rename: (symbol: string) => string): Dim
   return terms.reduce(addDims, 0);
 }
 
-/** Puts numbers in for the symbols. @throws RangeError when a symbol has no number. */
+/** Replaces the symbols by numbers. @throws RangeError when a symbol has no value */
 export function evaluateDim(dim: Dim, bindings: Bindings): number {
   if (typeof dim === "number") return dim;
   let sum = 0;
@@ -111,7 +111,7 @@ export function evaluateDim(dim: Dim, bindings: Bindings): number {
   return sum;
 }
 
-/** Puts numbers in for the symbols of a whole shape; fresh array. */
+/** Replaces the symbols of a whole shape by numbers; fresh array. */
 export function evaluateShape(shape: Shape, bindings: Bindings): number[] {
   return shape.map((dim) => evaluateDim(dim, bindings));
 }
@@ -121,12 +121,12 @@ export function numElements(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-/** Counts the elements of a shape, with numbers in the place of its symbols. */
+/** Counts the elements of a shape after replacing its symbols by numbers. */
 export function evaluateSize(shape: Shape, bindings: Bindings): number {
   return numElements(evaluateShape(shape, bindings));
 }
 
-/** Returns the size of one axis, counted from the end where the number is negative. @throws RangeError when there is no such axis */
+/** Returns the size of one axis; a negative axis counts from the end. @throws RangeError when there is no such axis */
 export function dimAt<D extends Dim>(shape: readonly D[], axis: number): D {
   const dim = shape.at(axis);
   if (dim === undefined) throw new RangeError(`Cannot read axis ${axis} of ${showShape(shape)}`);
@@ -141,7 +141,7 @@ export function sizeAt(shape: Shape, axis: number): number {
   return dim;
 }
 
-/** Sizes of shapes by their number of axes. */
+/** Tuples of sizes by number of axes. */
 interface Axes<D> {
   readonly 1: readonly [D];
   readonly 2: readonly [D, D];
@@ -149,13 +149,13 @@ interface Axes<D> {
   readonly 4: readonly [D, D, D, D];
 }
 
-/** Returns the sizes of a shape that must have so many axes. @throws RangeError when it has others */
+/** Returns the sizes of a shape that must have `rank` axes. @throws RangeError when it has another number */
 export function dimsOf<D extends Dim, R extends keyof Axes<D>>(shape: readonly D[], rank: R): Axes<D>[R] {
   if (!hasRank(shape, rank)) throw new RangeError(`Cannot read ${showShape(shape)} as ${rank} axes`);
   return shape;
 }
 
-/** Tells whether a shape has so many axes. */
+/** Tells whether a shape has `rank` axes. */
 export function hasRank<D extends Dim, R extends keyof Axes<D>>(
   shape: readonly D[],
   rank: R,
@@ -168,7 +168,7 @@ export function knownShape(shape: Shape): readonly number[] {
   return shape.map((_, axis) => sizeAt(shape, axis));
 }
 
-/** Tells whether a shape is the expected one; no shape is one of which a size is undefined. */
+/** Tells whether a shape is the expected one; never true where an expected size is undefined. */
 export function sameShape(shape: Shape, expected: readonly (Dim | undefined)[]): boolean {
   return shape.length === expected.length && shape.every((dim, i) => dim === expected[i]);
 }
@@ -178,7 +178,7 @@ export function showShape(shape: Shape): string {
   return `[${shape.join(", ")}]`;
 }
 
-/** Broadcasts two shapes by the rule of NumPy. @throws RangeError when they do not fit. */
+/** Broadcasts two shapes by NumPy's rules. @throws RangeError when they do not fit */
 export function broadcastShapes(verb: string, a: Shape, b: Shape): Dim[] {
   const [long, short] = a.length < b.length ? [b, a] : [a, b];
   return long.map((x, i) => {

@@ -1,6 +1,4 @@
-/**
- * @file What attention and its gradient share: the chunks of queries with the keys that they can see, and nodes of one chunk.
- */
+/** @file What attention and its gradient share: chunks of queries with the keys that they can see, and the nodes of one chunk. */
 import { DTYPES } from "../../dtype.ts";
 import { TO_THE_END, type Emitter } from "../../emitter.ts";
 import type { Value } from "../../graph.ts";
@@ -13,27 +11,27 @@ export const TOKENS = 2;
 const PLACES = 1;
 
 /**
- * Products are shared out among threads whole, one for each key head of each row. An odd number of them, as in one row of a
- * model with three, leaves one of two threads without work for the last: in long rows, of which a batch has few, they are
- * products of half the queries. In short ones the sums over halves cost more than that saves.
+ * Threads share out whole products, one for each key head of each row. With an odd number of them, as for one row and three
+ * heads, one of two threads idles during the last. So in long rows, of which a batch has few, each product is split into two of
+ * half the queries. In short rows the sums over halves cost more than that saves.
  */
 const NUM_HALVES = 2;
 const FEW_CHUNKS = 4;
 
-/** Where tokens begin or end: a number, or the name of a computed one, int64 [1]. */
+/** An index of a token: a number, or the name of a computed one, int64 [1]. */
 export type TokenPlace = number | string;
 
-/** A part of the tokens; `end` null: to the last. */
+/** A range of tokens; `end` null: up to the last one. */
 export interface Range {
   readonly start: TokenPlace;
   readonly end: TokenPlace | null;
 }
 
-/** One chunk: its queries, and the keys that they can see, by their places in the row; null: all. */
+/** One chunk: ranges of its queries and of the keys that they can see; null: all. */
 interface Chunk {
   readonly queries: Range | null;
   readonly keys: Range | null;
-  /** Rows in half of the chunk: its queries times the heads of a group. Null: products are not split into halves. */
+  /** Rows of half a chunk: half its queries times the heads of a group. Null: products are not split. */
   readonly halfRows: number | null;
 }
 
@@ -57,7 +55,7 @@ export class Attending {
   readonly chunks: readonly Chunk[];
   /** What is added to the scores, [B or 1, H, T, S]; null: nothing. */
   readonly #bias: string | null;
-  /** [1, H, 1, 1]; null: there are none. */
+  /** Logits of the sinks, [1, H, 1, 1]; null: there are none. */
   readonly #sinks: string | null;
   readonly #queryPlaces: PlaceNames;
   readonly #keyPlaces: PlaceNames;
@@ -115,7 +113,7 @@ export class Attending {
     });
   }
 
-  /** For each chunk, the first place in any row of the segment of its first query, int64 [count]. */
+  /** For each chunk, the smallest index over all rows at which the segment of its first query begins, int64 [count]. */
   #firstSeen(): string {
     const { length, count } = this.attributes.chunk;
     const { segments } = this.#queryPlaces;
@@ -142,7 +140,7 @@ export class Attending {
     return typeof place === "string" ? place : this.emitter.int64([place]);
   }
 
-  /** A part of an axis; null: all of it. `after`: a computed zero that must be known before. */
+  /** Slices an axis; range null: all of it. `after`: a computed zero that delays the slice until it is known. */
   slice(x: string, axis: number, range: Range | null, after: string | null): string {
     if (!range) return x;
     const shifted = (place: TokenPlace): string =>
@@ -151,26 +149,26 @@ export class Attending {
     return this.emit("Slice", [x, shifted(range.start), end, this.emitter.int64([axis])]);
   }
 
-  /** Keys or values [B, K, s, ?] of a chunk, and a row of zeros in the place of a sink. */
+  /** Appends a row of zeros for the sink to the keys or values [B, K, s, ?] of a chunk. */
   withSink(x: string): string {
     if (this.#sinks === null) return x;
     const emitter = this.emitter;
     return this.emit("Pad", [x, emitter.int64([0, 1]), emitter.scalar(0), emitter.int64([TOKENS])]);
   }
 
-  /** What is there of keys or values, without the row of the sink. */
+  /** Removes the row of the sink from keys or values. */
   withoutSink(x: string): string {
     return this.#sinks === null ? x : this.slice(x, TOKENS, { start: 0, end: -1 }, null);
   }
 
-  /** The sum over queries of what the last of all keys, the sink, has of scores: [H]. */
+  /** Sums the scores of the sink, the last key, over rows and queries: [H]. */
   sumOfSinks(scores: string): string {
     const last = this.emit("Slice", [scores, ...[-1, TO_THE_END, -1].map((at) => this.named(at))]);
     const byHead = this.reshape(last, [0, this.numHeads, -1]);
     return this.emit("ReduceSum", [byHead, this.emitter.int64([0, 2])], { keepdims: 0 });
   }
 
-  /** Scores [B, H, t, s] with those of the sinks behind them. */
+  /** Appends the scores of the sinks to scores [B, H, t, s]. */
   #withSinks(scores: string): string {
     if (this.#sinks === null) return scores;
     const rows = this.emit("Shape", [scores], { start: 0, end: 3 });
@@ -182,13 +180,16 @@ export class Attending {
     return this.emit("Reshape", [x, this.emitter.int64(shape)]);
   }
 
-  /** The heads of a group behind one another: [B, H, t, ?] as [B, K, G·t, ?], or as halves of that, [B, K, 2, G·t/2, ?]. */
+  /** Joins the heads of a group: [B, H, t, ?] as [B, K, G·t, ?], or in halves, [B, K, 2, G·t/2, ?]. */
   grouped(x: string, width: number, { halfRows }: Chunk): string {
     const rows = halfRows === null ? [-1] : [NUM_HALVES, halfRows];
     return this.reshape(x, [0, this.numKeyHeads, ...rows, width]);
   }
 
-  /** A chunk's product of what is grouped with [B, K, ?, ?]; with `transA` of two such, a sum over its queries. */
+  /**
+   * Multiplies a grouped tensor of a chunk by [B, K, ?, ?]; with `transA` both are grouped, and the product sums over the
+   * queries.
+   */
   product(a: string, b: string, how: ProductOptions, { halfRows }: Chunk): string {
     if (halfRows === null) return this.#product(a, b, how);
     const halves = this.emitter.int64([2]);
@@ -205,8 +206,8 @@ export class Attending {
   }
 
   /**
-   * Weights [B, K, G·t, s] of grouped queries [B, K, G·t, E] over keys [B, K, s, E], behind them those of sinks if there are some;
-   * `bent`: tanh of the scores, null if they are not bent.
+   * Weights [B, K, G·t, s] of grouped queries [B, K, G·t, E] over keys [B, K, s, E], followed by those of the sinks if there are
+   * any; `bent`: tanh of the scores, null if they are not capped.
    */
   weights(
     query: string,
@@ -239,12 +240,12 @@ export class Attending {
     return { weights: this.reshape(softmax, [0, this.numKeyHeads, ...perGroup]), bent };
   }
 
-  /** Sizes of the scores of one head, as a reshape of grouped ones [B, K, G·t, s] has them. */
+  /** The last two sizes of the scores by head, for a reshape from grouped ones [B, K, G·t, s]. */
   perHead({ halfRows }: Chunk): readonly number[] {
     return halfRows === null ? [-1, 0] : [this.attributes.chunk.length, -1];
   }
 
-  /** The scores of a chunk with what is added to them, by head. */
+  /** Adds the bias to the scores of a chunk, by head. */
   #biased(scores: string, { queries }: Chunk, after: string | null): string {
     if (this.#bias === null) return scores;
     return this.emit("Add", [scores, this.slice(this.#bias, TOKENS, queries, after)]);

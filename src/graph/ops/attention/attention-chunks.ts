@@ -1,9 +1,9 @@
 /**
  * @file ONNX nodes of attention and of its gradient, chunk by chunk of the queries: one chunk's scores are alive at a time.
  *
- * ONNX Runtime orders nodes by what they read. The gradient's chunks would so be begun one after another and kept until the
- * sums over them are made; therefore a chunk's slices start at an offset that is computed, as zero, from what the chunk
- * before gave. That also keeps the gradient's scores from being taken for those of the forward pass, which would then be kept.
+ * ONNX Runtime orders nodes by what they read. So it would begin all chunks of the gradient and keep them until their sums are
+ * made. Therefore a chunk's slices start at an offset, always zero, that is computed from the results of the chunk before. That
+ * also keeps the gradient's scores from being merged with those of the forward pass, which would then be kept.
  */
 import type { Emitter } from "../../emitter.ts";
 import type { Node, Value } from "../../graph.ts";
@@ -11,7 +11,7 @@ import { Attending, TOKENS } from "./attending.ts";
 import type { AttentionAttributes, BesideScores, ValuesAndMore } from "./attention-values.ts";
 import { TokenSums } from "./token-sums.ts";
 
-/** Writes the nodes of attention; `beside`: which of its values take part in the softmax. */
+/** Writes the nodes of attention; `beside`: the values that enter the softmax beside the scores. */
 export function emitAttention(
   node: Node<AttentionAttributes, ValuesAndMore>,
   emitter: Emitter,
@@ -30,7 +30,7 @@ export function emitAttention(
   emitter.node("Reshape", [a.byHead(joined), shape], emitter.names(node.outputs));
 }
 
-/** Writes the nodes of the gradient, and of that of what is beside the scores. */
+/** Writes the nodes of the gradient, including that of the values beside the scores. */
 export function emitAttentionGradient(
   node: Node<
     AttentionAttributes,
@@ -47,7 +47,7 @@ export function emitAttentionGradient(
   const heads = (x: Value): string => a.reshape(emitter.name(x), [0, 0, a.numHeads, a.width]);
   const [out, dOut] = [heads(output), heads(gradient)];
   const dHeads = a.byHead(dOut);
-  // -Σ do ∘ o as one more column, against ones: the product with the values then subtracts it.
+  // -Σ do ∘ o is one more column, and the values get a column of ones: their product then subtracts the sum.
   const dots = a.emit("ReduceSum", [a.emit("Mul", [out, dOut]), emitter.int64([3])], { keepdims: 1 });
   const dWide = a.emit("Concat", [dHeads, a.byHead(a.emit("Neg", [dots]))], { axis: 3 });
   const one = [emitter.int64([0, 1]), emitter.scalar(1), emitter.int64([3])];

@@ -3,13 +3,13 @@
  *
  *   same segment, and if causal  p_key ≤ p_query,  and with a window w  p_query - p_key < w, if not causal  p_key - p_query < w
  *
- * Segment and position are folded into one number, so that the keys that a query sees are an interval: two comparisons,
- * however many conditions. Truths are bytes; the one pass that writes floats multiplies as well (docs/log.md#costs-of-single-operators).
+ * Segment and position are folded into one number, so that the keys that a query sees are an interval: two comparisons, however
+ * many conditions. Booleans are bytes; the one pass that writes floats also multiplies (docs/log.md#costs-of-single-operators).
  */
 import { DTYPES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";
 
-/** `causal`: keys after the query are hidden. `window`: how many keys a query sees, itself included, to each side that it sees. */
+/** `causal`: keys after the query are hidden. `window`: how many keys a query sees on each visible side, itself included. */
 interface MaskOptions {
   readonly causal: boolean;
   readonly window: number | null;
@@ -23,7 +23,7 @@ export interface PlaceNames {
 
 /** Score of a key that may not be seen: its weight rounds to zero. */
 const MASKED = -1e9;
-/** Numbers of one segment. 4096 segments then fit into int32, which is compared faster than int64. */
+/** Positions per segment. 4096 segments then fit into int32, which is compared faster than int64. */
 const STRIDE = 2 ** 20;
 
 /**

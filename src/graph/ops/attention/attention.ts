@@ -3,7 +3,7 @@
  *
  *   P = softmax(cap(s q kᵀ) + mask)    o = P v    q [B, H, T, E]   k, v [B, K, S, E]   o, do [B, T, H·E]
  *   dS = P ∘ (do vᵀ - Σ do ∘ o)        dq = s dS k    dk = s dSᵀ q    dv = Pᵀ do
- *   with sinks a softmax over one more score, that of no key: its weight takes part in the sum alone, and has a gradient dS
+ *   with sinks the softmax has one more score, of no key: its weight only enters the sum, and its gradient is its dS
  *
  * Papers: arXiv:1706.03762, eq. 1; grouped heads: "GQA", arXiv:2305.13245; capped scores: "Gemma 2", arXiv:2408.00118; the
  * gradient from o instead of P: "FlashAttention", arXiv:2205.14135, B.4. A chunk of causal queries reads only the keys
@@ -64,7 +64,10 @@ export function requireAttention(
   requireWindow(attributes);
 }
 
-/** Bytes of so many tensors of one chunk's scores, of queries and of keys; the mask is a number for each pair, and a byte. */
+/**
+ * Bytes of the given number of tensors of one chunk's scores, of queries and of keys; the mask adds a float and a byte for each
+ * pair.
+ */
 export function attentionScratch(
   [query, key]: ValuesAndMore,
   { causal, window, chunk: { length, count } }: AttentionAttributes,
@@ -84,7 +87,7 @@ export function attentionScratch(
   return floats * FLOAT_BYTES;
 }
 
-/** Work on all pairs that are computed, also those that a mask hides; segments, which may leave out some, are not known. */
+/** Work on all computed pairs, including those that the mask hides; what segments save is not known here. */
 export function attentionWork(
   [query, key]: ValuesAndMore,
   { causal, window, chunk: { length, count } }: AttentionAttributes,
@@ -104,13 +107,13 @@ export function attentionWork(
   return pairWork(work, { numPairs: B * H * numPairs, width: E });
 }
 
-/** What q [B, H, T, E] attend to: [B, T, H·E]. */
+/** The shape of the output for q [B, H, T, E]: [B, T, H·E]. */
 export function attendedShape(query: Value): Shape {
   const [B, H, T, E] = dimsOf(query.shape, 4);
   return [B, T, mulDims(H, E)];
 }
 
-/** Refuses what was attended to, or its gradient, where its shape is not that of the queries. @throws RangeError */
+/** Refuses outputs or gradients whose shape does not fit the queries. @throws RangeError */
 export function requireAttended(query: Value, given: readonly Value[]): void {
   const expected = attendedShape(query);
   for (const { shape } of given) {
@@ -121,7 +124,7 @@ export function requireAttended(query: Value, given: readonly Value[]): void {
   }
 }
 
-/** Sinks are the last of the values, or there are none. */
+/** Sinks, if there are any, are the last of the values. */
 type SinkValues = readonly [...AttentionValues, ...sinks: readonly Value[]];
 
 function requireSinks([query, , , , , , , sinks]: SinkValues, { softcap }: AttentionAttributes): void {

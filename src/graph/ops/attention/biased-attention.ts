@@ -1,9 +1,9 @@
 /**
- * @file Attention with a bias of the scores, and its gradient: that of the scores is the bias's.
+ * @file Attention with a bias of the scores, and its gradient: that of the bias is that of the scores.
  *
  *   P = softmax(s q kᵀ + bias + mask)    bias [B or 1, H, T, S]    all else as in `attention.ts`
  *
- * Whoever makes the bias has all pairs in memory at once; chunks of queries take their rows of it. Queries see keys on both sides.
+ * The bias of all pairs is in memory at once; chunks of queries read their rows of it. Queries see keys on both sides.
  */
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { dimsOf, sameShape, showShape } from "../../shape.ts";

@@ -1,12 +1,12 @@
 /**
- * @file Attention of the last tokens of texts whose keys and values lie by heads: one node of ONNX Runtime, which turns
- * queries and keys by their positions, writes keys and values behind those of before, and attends; without a gradient.
+ * @file Attention of the newest tokens of texts over a cache of keys and values by heads: one node of ONNX Runtime, which rotates
+ * queries and keys by their positions, appends keys and values to the cache, and attends; without a gradient.
  *
  *   o = softmax(s R(q) R(k)ᵀ) v    for each head    q, o [B, T, H·E]   k, v [B, T, K·E]   keys, values [B, K, C, E], C ≥ P + T
- *   with sinks [H], a softmax over one more score, that of no key
+ *   with sinks [H] the softmax has one more score, of no key
  *
- * Nothing of the cache is copied where a program reads and writes it in the same memory. Papers: as `rope.ts`; grouped heads:
- * "GQA", arXiv:2305.13245.
+ * The cache is not copied if a program reads and writes it in the same memory. Papers: as `rope.ts`; grouped heads: "GQA",
+ * arXiv:2305.13245.
  */
 import type { Op, Value, Values } from "../../graph.ts";
 import { dimAt, dimsOf, evaluateShape, sameShape, showShape, sizeAt } from "../../shape.ts";
@@ -21,15 +21,15 @@ export interface CachedAttentionAttributes extends Record<string, unknown> {
   readonly headWidth: number;
   /** Factor s of the scores. */
   readonly scale: number;
-  /** Scores become c · tanh(x / c); null: they stay. */
+  /** Scores are capped as c · tanh(x / c); null: they are not. */
   readonly softcap: number | null;
   /** How many keys a query sees, itself included; null: all. */
   readonly window: number | null;
-  /** Whether elements that are turned together are neighbours; default: halves of a head. */
+  /** Whether elements that are rotated together are neighbours; default: they lie half a head apart. */
   readonly neighbours?: boolean;
 }
 
-/** What is attended over, and where the tokens are in it. */
+/** The cache, and where the tokens are in it. */
 export interface HeadCacheInputs {
   /** [B, K, C, E] */
   readonly keys: Value;
@@ -42,10 +42,13 @@ export interface HeadCacheInputs {
   readonly sinks?: Value | undefined;
 }
 
-/** Tables [R, W/2] of rotary positions, R ≥ P + T; null: heads are not turned. */
+/** Tables [R, W/2] of rotary positions, R ≥ P + T; null: heads are not rotated. */
 type RotaryTables = { readonly cos: Value; readonly sin: Value } | null;
 
-/** Inputs: q, k and v, or the one projection that they are parts of; keys, values, last key, number of keys; sinks; cos, sin. */
+/**
+ * Inputs are: q, k and v, or the one projection that contains them (`isJoined`); keys, values, last key, number of keys; sinks
+ * (`hasSinks`); cos and sin, if any.
+ */
 type Attributes = CachedAttentionAttributes & { readonly isJoined: boolean; readonly hasSinks?: boolean };
 type Outputs = readonly [o: Value, keys: Value, values: Value];
 
@@ -113,7 +116,7 @@ export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
       ...(names.length === 1 ? ["", ""] : []),
       ...emitter.names(cache),
       ...emitter.names(tables),
-      // Between them are tables, positions and what is added to scores.
+      // Sinks come after tables, positions and a bias of scores; absent ones are empty names.
       ...(sinks.length > 0 ? [...(tables.length > 0 ? [] : ["", ""]), "", "", ...emitter.names(sinks)] : []),
     ];
     const attributes = {
@@ -126,7 +129,7 @@ export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
     };
     emitter.node("com.microsoft.GroupQueryAttention", given, emitter.names(node.outputs), attributes);
   },
-  // Of the cache the keys that lie in it are not known, so that all that it has room for count.
+  // How many keys the cache holds is unknown here, so its whole capacity counts.
   multiplications: ({ inputs, attributes }, bindings) => {
     const { first, cache } = partsOf(inputs, attributes);
     const [B, T] = dimsOf(evaluateShape(first.shape, bindings), 3);
@@ -137,7 +140,7 @@ export const cachedAttentionOp: Op<Attributes, Values, Outputs> = {
   vjp: "not-differentiable",
 };
 
-/** Attends: q [B, T, H·E], k and v [B, T, K·E] give o [B, T, H·E], and the cache with what is new. */
+/** Attends: q [B, T, H·E], k and v [B, T, K·E] give o [B, T, H·E], and the cache with the new keys and values. */
 export function attendOverHeads(
   projected: readonly [q: Value, k: Value, v: Value],
   { keys, values, lastKey, numKeys, sinks }: HeadCacheInputs,
@@ -155,7 +158,10 @@ export function attendOverHeads(
   return { output, keys: allKeys, values: allValues };
 }
 
-/** Applies attention on the one projection of which q, k and v are the parts, and all of them; null: there is none. */
+/**
+ * Applies attention to the one projection whose three parts are q, k and v; null if there is none. `inputs` begin with q, k and
+ * v.
+ */
 export function attendJoined(inputs: Values, attributes: CachedAttentionAttributes): Outputs | null {
   const [q, k, v, ...rest] = inputs;
   const node = q?.node;

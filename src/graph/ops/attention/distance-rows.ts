@@ -1,6 +1,6 @@
 /**
- * @file Numbers for the distances of T tokens, out of those for -P … P-1, int64 [2P]: of -T … T-1, int64 [2T], or of each token from each,
- * int64 [T, T]. Beyond P the first and the last number go on.
+ * @file Looks up numbers for the distances of T tokens in those for -P … P-1, int64 [2P]: for -T … T-1, int64 [2T], or for each
+ * pair of tokens, int64 [T, T]. Distances beyond the table take its first or last number.
  */
 import type { Emitter } from "../../emitter.ts";
 import { applyOne, type NoAttributes, type Node, type Op, type Value } from "../../graph.ts";
@@ -10,7 +10,7 @@ const TOKENS = 1;
 
 type DistanceOp = Op<NoAttributes, readonly [numbers: Value, x: Value]>;
 
-/** Makes an operation; `distances` adds the nodes that compute them from T, int64 []. */
+/** Makes an operation; `distances` adds the nodes that compute the distances from T, int64 []. */
 function distanceOp(
   name: string,
   shapeOf: (numTokens: Dim) => Shape,
@@ -64,12 +64,12 @@ export const distanceGridOp = distanceOp(
   },
 );
 
-/** Takes the numbers for the distances that tokens of x [B, T, …] may have. */
+/** Looks up the numbers for all distances -T … T-1 of tokens of x [B, T, …]. */
 export function distanceRows(numbers: Value, x: Value): Value {
   return applyOne(distanceRowsOp, [numbers, x], {});
 }
 
-/** Takes the number for the distance j - i of each two tokens of x [B, T, …]. */
+/** Looks up the number for the distance j - i of each pair of tokens of x [B, T, …]. */
 export function distanceGrid(numbers: Value, x: Value): Value {
   return applyOne(distanceGridOp, [numbers, x], {});
 }

@@ -1,5 +1,5 @@
 /**
- * @file What attention over a cache is told of a mask of tokens, ones to the end of each text.
+ * @file The lengths that attention over a cache needs, from a mask of tokens with ones up to the end of each text.
  *
  *   mask int64 [B, S]      lastKey int32 [B]  index of the last key of each text      numKeys int32 [1]  S
  */
@@ -33,7 +33,7 @@ export const maskLengthsOp: Op<
   vjp: "not-differentiable",
 };
 
-/** The last key of each text, and how many keys there are. */
+/** Returns the index of the last key of each text, and the number of keys. */
 export function maskLengths(mask: Value): readonly [lastKey: Value, numKeys: Value] {
   return mask.graph.apply(maskLengthsOp, [mask], {});
 }

@@ -1,6 +1,6 @@
 /**
- * @file Positions of the tokens of texts in rows of equal length, by a mask of ones where they are: int64 [B, T] gives int64
- * [B, T], from 0 in each text, whichever end the padding is at.
+ * @file Positions of tokens in padded rows, from a mask with ones at the tokens: int64 [B, T] gives int64 [B, T]. They count from
+ * 0 in each text, whether the padding is before or after it.
  */
 import { type NoAttributes, type Op, type Value, applyOne } from "../../graph.ts";
 import { dimsOf } from "../../shape.ts";
@@ -15,13 +15,13 @@ export const maskPositionsOp: Op<NoAttributes, readonly [mask: Value]> = {
     const [mask] = emitter.names(inputs);
     const counts = emitter.value("CumSum", [mask, emitter.int64([1])]);
     const places = emitter.value("Sub", [counts, emitter.int64([1])]);
-    // Padding before a text has a position that there is.
+    // Padding before a text gets a valid position.
     emitter.node("Max", [places, emitter.int64([0])], emitter.names(outputs));
   },
   vjp: "not-differentiable",
 };
 
-/** The position of each token in its text, 0 before it. */
+/** Returns the position of each token in its text; 0 for padding before it. */
 export function maskPositions(mask: Value): Value {
   return applyOne(maskPositionsOp, [mask], {});
 }

@@ -1,10 +1,10 @@
 /**
- * @file From numbers by distance to numbers by key, and back: each is the gradient of the other.
+ * @file Turns numbers by distance into numbers by key, and back; each is the gradient of the other.
  *
  *   y[…, i, j] = x[…, i, T + j - i]      x [A, H, T, 2T]   y [A, H, T, T]
  *
- * Rows that lie one behind the other, less the first T numbers, are rows one number shorter, each of which begins where its
- * distances do. Paper: "Transformer-XL", arXiv:1901.02860, appendix B.
+ * Joined end to end and without the first T numbers, the rows are read again as rows one number shorter: each then begins at the
+ * right distance. Paper: "Transformer-XL", arXiv:1901.02860, appendix B.
  */
 import { TO_THE_END, type Emitter } from "../../emitter.ts";
 import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
@@ -20,7 +20,7 @@ function emitLength(emitter: Emitter, x: string): string {
   return emitter.value("Shape", [x], { start: TOKENS, end: TOKENS + 1 });
 }
 
-/** As a shape: the first two axes as they are. */
+/** Builds a shape that keeps the first two axes. */
 function emitShape(emitter: Emitter, ...rest: readonly string[]): string {
   return emitter.value("Concat", [emitter.int64([0, 0]), ...rest], { axis: 0 });
 }
@@ -73,7 +73,7 @@ export const relativeUnshiftOp: ShiftOp = {
   vjp: (_node, [gradient]) => [relativeShift(gradient)],
 };
 
-/** Numbers by the distance of a key from a query, [A, H, T, 2T], as numbers by key, [A, H, T, T]. */
+/** Turns numbers by the distance of a key from a query, [A, H, T, 2T], into numbers by key, [A, H, T, T]. */
 export function relativeShift(x: Value): Value {
   return applyOne(relativeShiftOp, [x], {});
 }

@@ -3,8 +3,9 @@
  *
  *   y₁ = x₁ c - x₂ s    y₂ = x₂ c + x₁ s     x [B, H, T, E] or [B, T, H·E]  positions int64 [B, T]  cos, sin [P, R/2]
  *
- * R ≤ E: the first R elements of a head are turned, the others stay. Pair i is (i, i + R/2), or with `neighbours` (2i, 2i + 1).
- * Paper: "RoFormer", arXiv:2104.09864, eq. 34, where pairs are neighbours. The gradient is the turn back: sin negated.
+ * R ≤ E: the first R elements of a head are rotated, the others stay. Pair i is (i, i + R/2), or with `neighbours` (2i, 2i + 1).
+ * Paper: "RoFormer", arXiv:2104.09864, eq. 34, where pairs are neighbours. The gradient is the inverse rotation, with sin
+ * negated.
  */
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { type Dim, sameShape, showShape, sizeAt } from "../../shape.ts";
@@ -57,7 +58,7 @@ export const ropeOp: Op<RopeAttributes, RopeInputs> = {
     const { numHeads: given, neighbours = false } = node.attributes;
     const { numHeads, width } = sizesOf(x, given) as { numHeads: number; width: number };
     const turned = 2 * sizeAt(cos.shape, 1);
-    // The kernel reads the width of a head off the tables, or else off the number of heads.
+    // The kernel takes the width of a head from the tables, unless it is given a number of heads.
     const part = turned < width ? { rotary_embedding_dim: turned, num_heads: numHeads } : {};
     emitter.simple(node, "com.microsoft.RotaryEmbedding", { interleaved: Number(neighbours), ...part });
   },
@@ -69,9 +70,9 @@ export const ropeOp: Op<RopeAttributes, RopeInputs> = {
   ],
 };
 
-/** By what heads are turned. */
+/** Positions and tables that define a rotation of heads. */
 export interface Rotation {
-  /** Which rows of the tables, int64 [B, T]. */
+  /** Row of the tables for each token, int64 [B, T]. */
   readonly positions: Value;
   /** Tables [P, R/2]. */
   readonly cos: Value;

@@ -1,7 +1,7 @@
-/** @file Sums over the chunks of attention of what each has for the tokens that it sees. */
+/** @file Adds up, over the chunks of attention, the rows that each has for the tokens that it sees. */
 import { type Attending, type TokenPlace, type Range, TOKENS } from "./attending.ts";
 
-/** Sums of rows that overlap, in rising order; rows that no later part reaches are left out of the sum. */
+/** Adds up overlapping ranges of rows, in rising order. Rows that no later range reaches are set aside as done. */
 export class TokenSums {
   readonly #a: Attending;
   readonly #done: string[] = [];
@@ -12,12 +12,12 @@ export class TokenSums {
     this.#a = a;
   }
 
-  /** The rows that the last part has changed. The sum before it is kept until they are computed. */
+  /** The results of the last `add`. The sum before it stays alive until they are computed. */
   get latest(): readonly string[] {
     return [this.#sum!, ...this.#done.slice(-1)];
   }
 
-  /** Adds rows [B, K, s, E] that begin at or behind the last ones' beginning, and end at or behind their end. */
+  /** Adds rows [B, K, s, E], whose range must not begin or end before the previous one's. */
   add(rows: string, range: Range | null): void {
     const a = this.#a;
     if (this.#sum === null) {

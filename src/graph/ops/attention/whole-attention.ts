@@ -1,10 +1,10 @@
 /**
- * @file Attention of all queries at once on what projections give, [B, T, H·E]: one node of ONNX, without a gradient.
+ * @file Attention of all queries at once, directly on projections [B, T, H·E]: one node of ONNX, without a gradient.
  *
  *   o = softmax(s q kᵀ + mask) v    for each head    q, o [B, T, H·E]   k, v [B, S, K·E]
  *
- * Scores of all pairs exist at once, so that queries should be few, as they are where text is written; attention by chunks,
- * which has a gradient, is `attention.ts`. Papers as there. Places are int64.
+ * Scores of all pairs exist at once, so there should be few queries, as in text generation; `attention.ts` goes by chunks and has
+ * a gradient. Papers as there. Segments and positions are int64.
  */
 import { DTYPES, FLOAT_BYTES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";
@@ -19,7 +19,7 @@ import {
   requireWindow,
 } from "./attention-values.ts";
 
-/** Settings of attention; heads of queries are a multiple of those of keys. */
+/** Settings of attention; the number of query heads is a multiple of that of key heads. */
 export interface WholeAttentionAttributes
   extends Pick<AttentionAttributes, "scale" | "causal" | "window">, Record<string, unknown> {
   readonly numHeads: number;

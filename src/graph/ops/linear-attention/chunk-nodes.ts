@@ -1,4 +1,4 @@
-/** @file Nodes over chunks of tokens [B, n, H, C, E]: products of each chunk, and states that go from one to the next. */
+/** @file Nodes over chunks of tokens [B, n, H, C, E]: products within each chunk, and states carried from one to the next. */
 import type { Emitter } from "../../emitter.ts";
 import { linearAttentionOf } from "./linear-attention-nodes.ts";
 import { TokenRows } from "./token-rows.ts";
@@ -19,17 +19,17 @@ export class ChunkNodes {
   readonly add = (x: string, y: string): string => this.#emitter.value("Add", [x, y]);
   readonly exp = (x: string): string => this.#emitter.value("Exp", [x]);
 
-  /** A product for each chunk and head. */
+  /** Multiplies matrices for each chunk and head. */
   readonly product = (x: string, y: string, transposed: Transposes = {}): string =>
     Object.keys(transposed).length === 0
       ? this.#emitter.value("MatMul", [x, y])
       : this.#emitter.value("com.microsoft.FusedMatMul", [x, y], { ...transposed });
 
-  /** Sums along axes, which stay. */
+  /** Sums along axes, which are kept with size 1. */
   readonly sum = (x: string, ...axes: readonly number[]): string =>
     this.#emitter.value("ReduceSum", [x, this.#emitter.int64(axes)]);
 
-  /** One thing beside the other. */
+  /** Concatenates; y null: x alone. */
   readonly beside = (x: string, y: string | null, axis: number): string =>
     y === null ? x : this.#emitter.value("Concat", [x, y], { axis });
 
@@ -39,7 +39,7 @@ export class ChunkNodes {
     return this.#emitter.value("Reshape", [x, shape]);
   };
 
-  /** What is one after the other in tokens, [B, n, H, 2·C, E], each by itself. */
+  /** Splits [B, n, H, 2·C, E] into its two halves along the tokens. */
   readonly halves = (x: string): readonly [string, string] => {
     const outputs = [this.#emitter.temporary(), this.#emitter.temporary()] as const;
     this.#emitter.node("Split", [x], outputs, { axis: 3, num_outputs: 2 });
@@ -47,8 +47,9 @@ export class ChunkNodes {
   };
 
   /**
-   * The state [B, n, H, D, W] at the beginning of each chunk, of what chunks add to it, and that at the end of each, going back.
-   * Each chunk keeps a part of what it finds, whose logarithm is `decay` [B, n, H, 1, 1]: linear attention, whose keys are ones.
+   * Accumulates what chunks add, [B, n, H, D, W], into the state before each chunk; from "end", going backward, into the state
+   * after each chunk. Each chunk multiplies the state by the exponential of `decay` [B, n, H, 1, 1]. This is linear attention
+   * whose keys are ones.
    */
   readonly carried = (
     added: string,

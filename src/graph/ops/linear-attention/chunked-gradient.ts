@@ -1,43 +1,48 @@
 /**
- * @file What states S of tokens and their gradients R give, chunk by chunk (arXiv:2312.06635, section 4), without a state of each token.
+ * @file Computes products with the states S of tokens and their gradients R chunk by chunk (arXiv:2312.06635, section 4), without
+ * storing a state for each token.
  *
  *   Sₜ = aₜ Sₜ₋₁ + kₜ uₜᵀ    Rₜ = aₜ₊₁ Rₜ₊₁ + qₜ fₜᵀ    A(s, u) = aᵤ₊₁ … aₛ
  *   S f = Σᵤ A(s, u) (fₛ · uᵤ) kᵤ    R u = Σₛ A(s, u) (fₛ · uᵤ) qₛ    Rᵀ k = Σₛ A(s, u) (qₛ · kᵤ) fₛ    over u ≤ s
  *   dgₜ = ⟨Rₜ, aₜ Sₜ₋₁⟩ = Σ A(s, u) (qₛ · kᵤ) (fₛ · uᵤ)    over u < t ≤ s
  *
- * dgₜ - dgₜ₊₁ = qₜ · dqₜ - uₜ · duₜ too, but sums of that cancel: after 3,000 tokens that forget much, Σ g dg is off in its second digit.
+ * Also dgₜ - dgₜ₊₁ = qₜ · dqₜ - uₜ · duₜ, but sums of that cancel: after 3,000 tokens that forget much, Σ g dg is wrong in its
+ * second digit.
  */
 import type { Emitter } from "../../emitter.ts";
 import { ChunkNodes } from "./chunk-nodes.ts";
 import { type HeadRange, TokenChunks } from "./token-chunks.ts";
 
-/** Heads are gone through in so many parts at most, one after another, so that the chunks of one part are alive at a time. */
+/** Most parts into which heads are divided. Parts run one after another, so that only the chunks of one are alive at a time. */
 const NUM_PARTS = 8;
-/** Heads of a part at least: each part is sixty nodes more. */
+/** Fewest heads of a part, since each part adds sixty nodes. */
 const PART_HEADS = 4;
 
-/** Names of what it reads: [B, T, H·D] twice, [B, T, H·W] twice, [B, T, H], and [B, T, H·W] or null. */
+/** Names of the inputs: [B, T, H·D] twice, [B, T, H·W] twice, [B, T, H], and [B, T, H·W] or null. */
 interface Inputs {
   readonly query: string;
   readonly key: string;
   readonly value: string;
-  /** What flows into what queries read. */
+  /** Gradient of what queries read. */
   readonly flow: string;
   readonly decay: string;
-  /** What flows into what keys read, before the value of their token is there; null: they read nothing. */
+  /** Gradient of what keys read from the state before their own token's value is added; null: keys read nothing. */
   readonly keyFlow: string | null;
 }
 
-/** Names of the gradients that it gives. */
+/** Names of the resulting gradients. */
 interface Outputs {
   readonly query: string;
   readonly key: string;
-  /** Null: it is not wanted. */
+  /** Null: not wanted. */
   readonly value: string | null;
   readonly decay: string;
 }
 
-/** Adds the nodes; within a chunk they multiply matrices [C, C], what is before it comes from S at its beginning, what is behind from R at its end. */
+/**
+ * Adds the nodes. Within a chunk they multiply matrices [C, C]; earlier tokens enter through S at its beginning, later ones
+ * through R at its end.
+ */
 export function emitChunkedGradient(
   emitter: Emitter,
   inputs: Inputs,
@@ -64,16 +69,16 @@ export function emitChunkedGradient(
     );
 }
 
-/** Heads that are gone through at once. */
+/** Heads that are computed together. */
 interface Part {
   readonly chunks: TokenChunks;
   readonly inputs: Inputs;
   readonly heads: HeadRange;
-  /** A zero that is known when the part before is done. */
+  /** A zero that is known only when the part before is done. */
   readonly after: string | null;
 }
 
-/** Adds the nodes of some heads; gives what decays, queries, keys and, where they are wanted, values get, in chunks. */
+/** Adds the nodes of some heads. Returns the gradients of decays, queries, keys and, if wanted, values, in chunks. */
 function gradientsOf(
   emitter: Emitter,
   { chunks, inputs, heads, after }: Part,
@@ -82,7 +87,7 @@ function gradientsOf(
   const { add, mul, exp, sum, product, beside, line, halves, carried } = new ChunkNodes(emitter);
   const cut = (x: string): string => chunks.cut(x, heads, after);
   const [k, u, g] = [cut(inputs.key), cut(inputs.value), line(cut(inputs.decay), "row")];
-  // Keys that read are as many queries more, behind the others.
+  // Keys that read the state are treated as additional queries, after the others.
   const keysRead = inputs.keyFlow !== null;
   const q = beside(cut(inputs.query), keysRead ? k : null, 3);
   const f = beside(cut(inputs.flow), inputs.keyFlow === null ? null : cut(inputs.keyFlow), 3);
@@ -90,7 +95,7 @@ function gradientsOf(
   const upTo = beside(fromOwn, keysRead ? fromOwn : null, 1);
   const seen = beside(fromOwn, keysRead ? later : null, 1);
 
-  // A(s, u), of sums from u to s: the difference of two sums from the beginning would have the rounding of the larger.
+  // A(s, u) from sums over u + 1 … s: the difference of two sums from the start would have the rounding error of the larger.
   const kept = mul(exp(product(mul(g, later), upTo)), seen);
   const flowing = mul(kept, product(u, f, { transB: 1 }));
   const scores = product(k, q, { transB: 1 });

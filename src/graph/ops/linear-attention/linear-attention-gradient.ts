@@ -1,24 +1,25 @@
 /**
- * @file The gradient of linear attention, of states S and their gradients R, which are kept for no token.
+ * @file The gradient of linear attention, in terms of states S and their gradients R, neither of which is stored for each token.
  *
  *   Rₜ = qₜ doₜᵀ + aₜ₊₁ Rₜ₊₁    dqₜ = Sₜ doₜ    dkₜ = Rₜ vₜ    dvₜ = Rₜᵀ kₜ    dgₜ = ⟨Rₜ, aₜ Sₜ₋₁⟩
  *   by the delta rule  Rₜ = qₜ doₜᵀ + aₜ₊₁ (Rₜ₊₁ - kₜ₊₁ dvₜ₊₁ᵀ) = Pₜ - Nₜ    P adds up q doᵀ backward, N adds up k dvᵀ of later tokens
  *     duₜ = Pₜᵀ kₜ - Nₜᵀ kₜ    dvₜ = bₜ duₜ: so N follows the rule backward, with the values Pᵀ k
  *     dkₜ = Rₜ uₜ - aₜ Sₜ₋₁ dvₜ    dbₜ = duₜ · (vₜ - aₜ Sₜ₋₁ᵀ kₜ)    dgₜ = ⟨Rₜ - kₜ dvₜᵀ, aₜ Sₜ₋₁⟩
- * u and dv follow from linear attention, forward and backward; then keys are like queries, into which -dv flows, and the rest goes by chunks.
+ * u and dv come from linear attention, forward and backward. Then keys are like queries with the gradient -dv, and the rest goes
+ * by chunks.
  */
 import type { Emitter } from "../../emitter.ts";
 import { emitChunkedGradient } from "./chunked-gradient.ts";
 import { linearAttentionOf } from "./linear-attention-nodes.ts";
 import { TokenRows } from "./token-rows.ts";
 
-/** Names of what it reads, and of the gradients that it gives. */
+/** Names of the inputs and of the resulting gradients. */
 interface GradientNames {
   readonly inputs: readonly [q: string, k: string, v: string, g: string, dO: string];
   readonly outputs: readonly [dq: string, dk: string, dv: string, dg: string];
 }
 
-/** Adds the nodes for values that are added as they are. */
+/** Adds the nodes for values that are added unchanged. */
 export function emitSumGradient(emitter: Emitter, names: GradientNames, numHeads: number): void {
   const [query, key, value, decay, flow] = names.inputs;
   const [dq, dk, dv, dg] = names.outputs;
@@ -26,13 +27,13 @@ export function emitSumGradient(emitter: Emitter, names: GradientNames, numHeads
   emitChunkedGradient(emitter, inputs, { query: dq, key: dk, value: dv, decay: dg }, numHeads);
 }
 
-/** Names of rates and their gradients besides. */
+/** Names of the rates and their gradient. */
 interface RateNames {
   readonly b: string;
   readonly db: string;
 }
 
-/** Adds the nodes for values that correct what keys find. */
+/** Adds the nodes for the delta rule, by which values correct what keys find. */
 export function emitDeltaGradient(
   emitter: Emitter,
   names: GradientNames,
@@ -44,7 +45,7 @@ export function emitDeltaGradient(
   const rows = new TokenRows(emitter, numHeads);
   const { sub, reverse } = rows;
 
-  // Forward: what keys find before their tokens correct it, and the corrections.
+  // Forward: what keys find in the state before their tokens correct it, and the corrections.
   const found = linearAttentionOf(
     emitter,
     { query: rows.next(k), key: k, value: v, decay: g, rate: b },

@@ -1,10 +1,10 @@
-/** @file One node of ONNX Runtime's linear attention, and what its callers do to its rows of tokens. */
+/** @file One node of ONNX Runtime's linear attention. */
 import type { Emitter } from "../../emitter.ts";
 
-/** A logarithm of what is kept of a state: its exponential, and that of all below, is 0 in float32. */
+/** A decay that clears the state: its exponential is 0 in float32. */
 export const FORGET_ALL = -1e4;
 
-/** Names of what one node reads. */
+/** Names of the inputs of one node. */
 interface LinearAttentionInputs {
   /** [B, T, H·D] */
   readonly query: string;
@@ -12,18 +12,17 @@ interface LinearAttentionInputs {
   readonly key: string;
   /** [B, T, H·W] */
   readonly value: string;
-  /** Logarithms of what is kept of the state, [B, T, H]. */
+  /** Logarithms of the share of the state that is kept, [B, T, H]. */
   readonly decay: string;
-  /** How much of the difference each key takes on, [B, T, H]; null: values are added as they are. */
+  /** Rates b of the delta rule, [B, T, H]; null: values are added unchanged. */
   readonly rate: string | null;
   /** The state before the first token, [B, H, D, W]; null: zeros. */
   readonly state: string | null;
 }
 
 /**
- * Adds the node; `outputs` are what queries read [B, T, H·W] after each token, and the state after the last [B, H, D, W].
- * `numHeads`: how many
- * have a state each. The state after a token is S = e^g S' + k (b (v - e^g S'ᵀ k))ᵀ, or e^g S' + k vᵀ without rates.
+ * Adds the node; `outputs` are what queries read [B, T, H·W] after each token, and the state after the last [B, H, D, W]. Each of
+ * `numHeads` heads has a state. After a token it is S = e^g S' + k (b (v - e^g S'ᵀ k))ᵀ, or e^g S' + k vᵀ without rates.
  */
 export function addLinearAttention(
   emitter: Emitter,
@@ -45,7 +44,7 @@ export function addLinearAttention(
   );
 }
 
-/** Adds it for whoever wants no state, from none; returns what queries read. */
+/** Adds the node with an empty initial state, ignoring the final one; returns what queries read. */
 export function linearAttentionOf(
   emitter: Emitter,
   inputs: Omit<LinearAttentionInputs, "state">,

@@ -1,12 +1,12 @@
 /**
- * @file Linear attention: attention whose memory is one matrix S [D, W] a head, which forgets a part of itself with each token.
+ * @file Linear attention: attention whose memory is one matrix S [D, W] per head, part of which is forgotten with each token.
  *
  *   Sₜ = aₜ Sₜ₋₁ + kₜ uₜᵀ    oₜ = Sₜᵀ qₜ    aₜ = exp gₜ
- *   uₜ = vₜ, or by the delta rule, by which a token corrects what its key finds:  uₜ = bₜ (vₜ - aₜ Sₜ₋₁ᵀ kₜ)
+ *   uₜ = vₜ, or by the delta rule, where a token corrects what its key finds:  uₜ = bₜ (vₜ - aₜ Sₜ₋₁ᵀ kₜ)
  *   q, k [B, T, H·D]   v, o [B, T, H·W]   g, b [B, T, H]   S [B, H, D, W]
  *
- * A token at which exp gₜ is 0 begins anew. Papers: "Gated Linear Attention", arXiv:2312.06635; "Gated Delta Networks",
- * arXiv:2412.06464, eq. 10.
+ * A token whose exp gₜ is 0 starts from an empty state. Papers: "Gated Linear Attention", arXiv:2312.06635; "Gated Delta
+ * Networks", arXiv:2412.06464, eq. 10.
  */
 import { FLOAT_BYTES } from "../../dtype.ts";
 import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
@@ -17,17 +17,17 @@ import { addLinearAttention } from "./linear-attention-nodes.ts";
 /** Queries, keys and values [B, T, H·D], [B, T, H·D], [B, T, H·W], decays g, and rates b of the delta rule. */
 export type LinearAttentionValues = readonly [q: Value, k: Value, v: Value, g: Value, b?: Value | undefined];
 
-/** The same as inputs of an operation: rates are the last, or there are none. */
+/** The same as inputs of an operation; rates, if any, are the last. */
 type Inputs = readonly [q: Value, k: Value, v: Value, g: Value, ...b: readonly Value[]];
 
 interface Sizes {
   readonly numHeads: number;
-  /** Elements of a head of queries and keys, and of values. */
+  /** Width of a head of queries and keys (D), and of values (W). */
   readonly keyWidth: number;
   readonly valueWidth: number;
 }
 
-/** Sizes of the values. @throws RangeError where they do not fit each other */
+/** Returns the sizes of the values. @throws RangeError when they do not fit each other */
 export function linearAttentionSizes([q, k, v, g, b]: LinearAttentionValues | Inputs): Sizes {
   const [B, T] = dimsOf(q.shape, 3);
   const numHeads = sizeAt(g.shape, -1);
@@ -46,7 +46,7 @@ export function linearAttentionSizes([q, k, v, g, b]: LinearAttentionValues | In
   );
 }
 
-/** Multiplications, and bytes between nodes, of values whose states are gone through so often, with so many copies of their rows. */
+/** Multiplications and scratch bytes for the given number of passes over the states and of copies of the rows. */
 function costOf(
   values: Inputs,
   bindings: Bindings,
@@ -114,7 +114,7 @@ export const linearAttentionGradientOp: Op<
   vjp: "not-differentiable",
 };
 
-/** `state`: that before the first token, and after the last, [B, H, D, W]. */
+/** `state` is that before the first token as an input, and that after the last as an output, [B, H, D, W]. */
 export const cachedLinearAttentionOp: Op<
   NoAttributes,
   readonly [state: Value, ...Inputs],
@@ -149,7 +149,7 @@ export function linearAttention(values: LinearAttentionValues): Value {
   return applyOne(linearAttentionOp, present(values), {});
 }
 
-/** Attends after other tokens: o [B, T, H·W], and the state that later ones begin with. */
+/** Attends from the state that earlier tokens left: o [B, T, H·W], and the state for later ones. */
 export function cachedLinearAttention(
   values: LinearAttentionValues,
   state: Value,

@@ -1,21 +1,21 @@
 /** @file Rows of tokens [B, T, H·E] cut into n chunks of C tokens, [B, n, h, C, E], some heads at a time. */
 import type { Emitter } from "../../emitter.ts";
 
-/** Tokens of a chunk at most. */
+/** Most tokens of a chunk. */
 const CHUNK_TOKENS = 64;
 
 /** From the heads of each token, [n, C, h, E], to the tokens of each head, [n, h, C, E], and back. */
 const TURNED = [0, 1, 3, 2, 4];
 
-/** Heads of rows. */
+/** A range of the heads in a row. */
 export interface HeadRange {
   readonly first: number;
   readonly count: number;
-  /** Of all heads. */
+  /** Number of all heads. */
   readonly numHeads: number;
 }
 
-/** What cuts rows of one length. Chunks have as many tokens each, the fewest that do; what the last one lacks are zeros. */
+/** Cuts rows of one length into equal chunks, as few and as short as possible; the last one is padded with zeros. */
 export class TokenChunks {
   readonly #emitter: Emitter;
   readonly #length: string;
@@ -24,7 +24,7 @@ export class TokenChunks {
   readonly #size: string;
   readonly #padded: string;
 
-  /** `row`: one of the length, [B, T, ?]. */
+  /** `row`: any tensor of the length, [B, T, ?]. */
   constructor(emitter: Emitter, row: string) {
     this.#emitter = emitter;
     const one = emitter.int64([1]);
@@ -36,13 +36,13 @@ export class TokenChunks {
     this.#padded = emitter.value("Mul", [this.#numChunks, this.#size]);
   }
 
-  /** The heads of [B, T, H·E] as [B, n, h, C, E]; `after`: a zero, int64 [1], that is to be known before. */
+  /** Cuts some heads of [B, T, H·E] into [B, n, h, C, E]; `after`: a zero, int64 [1], that delays this until it is known. */
   cut(x: string, { first, count, numHeads }: HeadRange, after: string | null): string {
     const e = this.#emitter;
     const heads = e.value("Reshape", [x, e.int64([0, 0, numHeads, -1])]);
     const lacking = e.value("Sub", [this.#padded, this.#length]);
     const start = e.int64([-first]);
-    // What is padded by fewer than none is cut off.
+    // Negative padding cuts off the other heads.
     const pads = [e.int64([0]), after === null ? start : e.value("Add", [start, after]), lacking];
     const ends = e.value("Concat", [...pads, e.int64([first + count - numHeads])], { axis: 0 });
     const whole = e.value("Pad", [heads, ends, e.scalar(0), e.int64([1, 2])]);
@@ -51,7 +51,7 @@ export class TokenChunks {
     return e.value("Transpose", [chunks], { perm: TURNED });
   }
 
-  /** [B, n, h, C, E] as [B, T, h·E]. */
+  /** Joins [B, n, h, C, E] to [B, T, h·E]. */
   join(x: string): string {
     const e = this.#emitter;
     const shape = e.value("Concat", [e.int64([0]), this.#padded, e.int64([-1])], { axis: 0 });
@@ -59,7 +59,7 @@ export class TokenChunks {
     return e.value("Slice", [whole, e.int64([0]), this.#length, e.int64([1])]);
   }
 
-  /** Ones [C, C] from the diagonal up, or from above it. */
+  /** A matrix [C, C] of ones on and above the diagonal, or only above it, and zeros elsewhere. */
   upper(first: "diagonal" | "above"): string {
     const e = this.#emitter;
     const shape = e.value("Concat", [this.#size, this.#size], { axis: 0 });

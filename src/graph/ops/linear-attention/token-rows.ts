@@ -1,4 +1,4 @@
-/** @file Nodes over rows of tokens [B, T, H·E], of H heads: shifts, and products head by head. */
+/** @file Nodes over rows of tokens [B, T, H·E] with H heads: shifts, and products head by head. */
 import type { Emitter } from "../../emitter.ts";
 
 export class TokenRows {
@@ -12,35 +12,35 @@ export class TokenRows {
 
   readonly sub = (a: string, b: string): string => this.#emitter.value("Sub", [a, b]);
 
-  /** The last token first. */
+  /** Reverses the order of the tokens. */
   readonly reverse = (x: string): string => {
     const ends = [-1, -(2 ** 31), 1, -1].map((place) => this.#int64(place));
     return this.#emitter.value("Slice", [x, ...ends]);
   };
 
-  /** Each row has what the next one had, the last zeros. */
+  /** Shifts rows so that each token has the next one's row, and the last zeros. */
   next(x: string): string {
     return this.#shift(x, 1);
   }
 
-  /** Each row has what the one before had, the first zeros. */
+  /** Shifts rows so that each token has the previous one's row, and the first zeros. */
   previous(x: string): string {
     return this.#shift(x, -1);
   }
 
   #shift(x: string, by: 1 | -1): string {
-    // What is padded by fewer than none is cut off.
+    // Negative padding cuts off a row.
     const inputs = [x, this.#emitter.int64([-by, by]), this.#emitter.scalar(0), this.#int64(1)];
     return this.#emitter.value("Pad", inputs);
   }
 
-  /** Factors [B, T, H] times x, head by head. */
+  /** Multiplies x by factors [B, T, H], head by head. */
   scaled(factors: string, x: string): string {
     const each = this.#emitter.value("Unsqueeze", [factors, this.#emitter.int64([3])]);
     return this.#joined(this.#emitter.value("Mul", [this.#heads(x), each]));
   }
 
-  /** Inner products of each head, [B, T, H]. */
+  /** Returns the inner product of each head, [B, T, H]. */
   dot(x: string, y: string): string {
     const products = this.#heads(this.#emitter.value("Mul", [x, y]));
     return this.#emitter.value("ReduceSum", [products, this.#emitter.int64([3])], { keepdims: 0 });

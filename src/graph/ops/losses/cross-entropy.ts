@@ -1,10 +1,10 @@
 /**
  * @file Cross-entropy of logits:  loss_n = -log softmax(z_n)[label_n].   z [N, V]  label int64 [N]  loss [N, 1]
  *
- *   dz = dloss ∘ e     e_n = softmax(z_n) - onehot(label_n),  [N, V]: what a distribution is off by
+ *   dz = dloss ∘ e     e_n = softmax(z_n) - onehot(label_n),  [N, V]: the error of the distribution
  *
- * Through the logarithm of the softmax, so a loss of any size is finite. For heads whose logits are needed as such;
- * `linearCrossEntropy` joins the product with a plain matrix.
+ * Computed by LogSoftmax, so a loss of any size is finite. For heads whose logits are themselves needed; `linearCrossEntropy`
+ * includes the product with a plain matrix.
  */
 import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
 import { dimAt, showShape } from "../../shape.ts";
@@ -54,12 +54,12 @@ export const softmaxErrorOp: LabelledOp = {
   vjp: "not-differentiable",
 };
 
-/** Loss of each position: logits [N, V], labels int64 [N] give [N, 1]. */
+/** Returns the loss of each position: logits [N, V], labels int64 [N] give [N, 1]. */
 export function crossEntropy(logits: Value, labels: Value): Value {
   return applyOne(crossEntropyOp, [logits, labels], {});
 }
 
-/** Differences of the softmax of logits [N, V] from the labels int64 [N], [N, V]. */
+/** Returns softmax(logits) - onehot(labels): logits [N, V], labels int64 [N] give [N, V]. */
 function softmaxError(logits: Value, labels: Value): Value {
   return applyOne(softmaxErrorOp, [logits, labels], {});
 }

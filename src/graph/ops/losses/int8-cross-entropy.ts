@@ -1,10 +1,10 @@
 /**
- * @file Output head of 8-bit codes and cross-entropy in one, as `linearCrossEntropy`.   h [N, D]  label [N]
+ * @file Output head of 8-bit codes and cross-entropy in one, like `linearCrossEntropy`.   h [N, D]  label [N]
  *
  *   p = softmax(h Wᵀ)     W[v, d] = s[v] c[v, d]     dh = dloss ∘ ((p ∘ s) c - W[label])
  *
- * Both products are in whole numbers. A label's own part of the gradient is taken apart from the sum over probabilities: beside
- * its entry of nearly -1 those would be rounded to nothing, thousands of them in a row.
+ * Both products are in integers. The label's part of the gradient is kept out of the sum over probabilities: beside its entry of
+ * nearly -1 the thousands of others in its row would be rounded to zero.
  */
 import { DTYPES } from "../../dtype.ts";
 import type { NoAttributes, Op, Value } from "../../graph.ts";
@@ -72,7 +72,7 @@ export const int8CrossEntropyOp: Op<
     turnedBytes(codes, bindings, target) + sizeBytesOf(p, bindings),
   vjp: ({ inputs: [, , scales, back, labels], outputs: [loss, p] }, [dLoss, dP]) => {
     if (dP || !dLoss) throw new TypeError("Cannot differentiate int8CrossEntropy: a gradient flows into p");
-    // A zero that depends on the losses: by then p has been read for them, and the product may take its memory.
+    // A zero that depends on the losses: p has then been read for them, so the product may reuse its memory.
     const zero = mul(reduceSum(loss, [0]), p.graph.scalar(0));
     const expected = sumSharesInt8(mul(p, add(scales, zero)), back);
     const ofLabels = reshape(gatherRows(scales, labels), [dimAt(labels.shape, 0), 1]);
@@ -85,13 +85,13 @@ export const int8CrossEntropyOp: Op<
 interface CodedHead {
   /** [D, V] */
   readonly codes: Value;
-  /** The codes once more, as [V, D]. */
+  /** The codes again, as [V, D]. */
   readonly back: Value;
-  /** Of each word, [V]. */
+  /** Scale of each word, [V]. */
   readonly scales: Value;
 }
 
-/** Loss of each position [N, 1] and p [N, V] of hidden [N, D] and labels int64 [N]. */
+/** Returns the loss of each position [N, 1] and p [N, V] for hidden [N, D] and labels int64 [N]. */
 export function int8CrossEntropy(hidden: Value, head: CodedHead, labels: Value): LossAndProbabilities {
   const { codes, scales, back } = head;
   const [loss, p] = hidden.graph.apply(int8CrossEntropyOp, [hidden, codes, scales, back, labels], {});

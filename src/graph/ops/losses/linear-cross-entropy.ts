@@ -95,13 +95,13 @@ export const linearCrossEntropyOp: Op<
   },
 };
 
-/** The loss of each position, and the probabilities that it was made of. */
+/** The loss of each position, and the probabilities that it was computed from. */
 export interface LossAndProbabilities {
   readonly loss: Value;
   readonly p: Value;
 }
 
-/** Loss of each position and p: hidden [N, D], weight [V, D], labels int64 [N] give [N, 1] and [N, V]. */
+/** Returns the loss of each position and p: hidden [N, D], weight [V, D], labels int64 [N] give [N, 1] and [N, V]. */
 export function linearCrossEntropy(hidden: Value, weight: Value, labels: Value): LossAndProbabilities {
   const [loss, p] = hidden.graph.apply(linearCrossEntropyOp, [hidden, weight, labels], {});
   return { loss, p };

@@ -1,8 +1,9 @@
 /**
  * @file Sum of two tensors, and its root-mean-square norm:  s = a + b,  y = w ∘ s / √(mean s² + ε).   a, b [..., D]  w [D]
  *
- * One node of ONNX where a residual stream takes in a branch and is normalised for the next; `rms-norm.ts` has the paper.
- * Programs that write text put it in the place of the two (`engine/stack/fuse-norm.ts`): it has no gradient, and is for three axes.
+ * One node of ONNX for adding a branch to the residual stream and normalising it for the next branch; `rms-norm.ts` names the
+ * paper. It replaces the two operations in programs that write text (`engine/stack/fuse-norm.ts`): it has no gradient and takes
+ * three axes.
  */
 import type { Op, Value } from "../../graph.ts";
 import { sameShape, showShape } from "../../shape.ts";
@@ -28,7 +29,7 @@ export const addRmsNormOp: Op<
   emit: (node, emitter) => {
     const [sum, y] = emitter.names(node.outputs);
     const attributes = { epsilon: { float: node.attributes.epsilon } };
-    // Outputs 1 and 2, mean and deviation, are not written by the processor's kernel.
+    // The CPU kernel does not write outputs 1 and 2, mean and deviation.
     const outputs = [y, "", "", sum];
     emitter.node(
       "com.microsoft.SkipSimplifiedLayerNormalization",

@@ -1,7 +1,7 @@
 /**
  * @file Numbers within bounds:  y = min(max(x, low), high), either bound may be missing.   dx = dy where y = x, else 0
  *
- * At a bound the gradient flows, as PyTorch's `clamp` has it.
+ * At a bound the gradient flows, as in PyTorch's `clamp`.
  */
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { equal } from "./compare.ts";

@@ -1,4 +1,4 @@
-/** @file Comparisons a > b and a = b, broadcast: 1 where they hold, else 0, in the type that is compared. No gradient. */
+/** @file Comparisons a > b and a = b, broadcast: 1 where they hold, else 0, in the type of the operands. No gradient. */
 import { DTYPES } from "../../dtype.ts";
 import { binary } from "../../graph.ts";
 import { type BinaryOp, binaryOp } from "../shapes/broadcast.ts";

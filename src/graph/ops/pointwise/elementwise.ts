@@ -34,13 +34,15 @@ const UNARY = {
   sign: [emitSign, zerosLike],
 } satisfies Record<string, readonly [UnaryEmission, UnaryPartial]>;
 
-/** Those of one number that ONNX Runtime writes over an input which dies with them; of all others it keeps both. */
+/**
+ * Unary operations that ONNX Runtime computes in place when their input is not read afterwards; all others need memory for both.
+ */
 const OVERWRITING: readonly string[] = ["tanh", "sigmoid"];
 
-/** Below every normal number, so that 0 is divided by it and nothing else. */
+/** About the smallest normal number, so that only 0 and subnormal numbers are divided by it instead of by |x|. */
 const SMALLEST = 1.18e-38;
 
-/** x / |x| takes three passes on all threads; ONNX Runtime's Sign is one that takes longer, on one thread. */
+/** x / |x| takes three passes on all threads, which are faster than ONNX Runtime's Sign, one pass on one thread. */
 function emitSign(emitter: Emitter, x: string, y: string): void {
   const divisor = emitter.value("Max", [emitter.value("Abs", [x]), emitter.scalar(SMALLEST)]);
   emitter.node("Div", [x, divisor], [y]);
@@ -60,7 +62,7 @@ function mapRules<K extends string, R, Made>(
   return Object.fromEntries(entries) as Record<K, Made>;
 }
 
-/** All of them, for the list of operations. */
+/** All operations of this file, for the list of operations. */
 export const ELEMENTWISE_OPS: readonly AnyOp[] = [...Object.values(binaryOps), ...Object.values(unaryOps)];
 
 export const addOp = binaryOps.add;

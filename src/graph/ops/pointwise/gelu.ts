@@ -9,7 +9,7 @@
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { add, erf, exp, mul, sigmoid, sub } from "./elementwise.ts";
 
-/** Which approximation of Φ is meant; "none" is Φ itself. */
+/** The approximation of Φ; "none" is Φ itself. */
 type GeluAttributes = Readonly<{ approximate: "none" | "tanh" }>;
 
 const CUBE = 0.044715;

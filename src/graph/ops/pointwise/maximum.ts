@@ -9,7 +9,7 @@ export const maximumOp = binaryOp("maximum", "Max", (a, b, gradient) => [
   () => sub(gradient, mul(gradient, greater(a, b))),
 ]);
 
-/** max(x, 0), element-wise; where x is 0, the gradient is. */
+/** max(x, 0), element-wise; where x is 0, so is the gradient. */
 export function relu(x: Value): Value {
   return maximum(x, x.graph.scalar(0));
 }

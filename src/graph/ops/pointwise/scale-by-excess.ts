@@ -1,11 +1,11 @@
 /**
  * @file Entries times how far they exceed a threshold:  y = x ∘ max(|x| - t, 0).   x [..., n]  t [] ≥ 0  →  [..., n]
  *
- * Not the soft threshold sign(x) max(|x| - t, 0) of the field: an entry keeps its own size as a factor, as SNELL has it.
+ * Not the usual soft threshold sign(x) max(|x| - t, 0): an entry keeps its own size as a factor, as in SNELL.
  *
  *   dx = dy ∘ (max(|x| - t, 0) + |x| ∘ [|x| > t])     dt = -Σ dy ∘ x ∘ [|x| > t]
  *
- * The same out of abs, maximum and products takes twice the passes backward, among them one over signs.
+ * Composed of abs, maximum and products, the gradient would take twice as many passes, one of them over signs.
  */
 import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
 import { showShape } from "../../shape.ts";

@@ -1,10 +1,10 @@
 /**
- * @file The nodes of a product with codes of 8 bits: rows are rounded, each with a scale of its own, and multiplied in whole
- * numbers.
+ * @file The nodes of a product with codes of 8 bits: rows are rounded, each with a scale of its own, and multiplied as integers.
  *
  *   y[m, n] = r[m] s[n] Σ_k q[m, k] c[k, n]     q = round(x / r)   r[m] = max_k |x[m, k]| / 127
  *
- * Processors multiply an unsigned by a signed byte, so rows are rounded around 128; both signed is many times slower.
+ * Processors multiply an unsigned byte by a signed one, so codes of rows are offset by 128; signed by signed is many times
+ * slower.
  */
 import { DTYPES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";
@@ -15,28 +15,26 @@ export const INT8_LARGEST = 127;
 const MIDDLE = INT8_LARGEST + 1;
 /** The largest unsigned code. */
 const UINT8_LARGEST = 255;
-/** Least scale of a row: one of zeros has codes of zero. */
+/** Smallest scale of a row, so that a row of zeros gets codes of zero. */
 const LEAST_SCALE = 1e-30;
-/** Sums of products are 32-bit whole numbers. */
+/** Sums of products are 32-bit integers. */
 const LARGEST_SUM = 2 ** 31 - 1;
 
-/** Up to so many columns, no sum of products overflows. */
+/** The most columns for which no sum of products overflows. */
 export const WIDEST_UNIT = Math.floor(LARGEST_SUM / INT8_LARGEST ** 2);
 
-/** Rows with different thresholds, and how far those of one column and the next are apart: by the golden ratio. */
+/** Number of rows before thresholds repeat, and the step between thresholds of neighbouring columns, the golden ratio. */
 export const NUM_THRESHOLDS = 16;
 const THRESHOLD_STEP = 0.618_033_988_75;
 
 /**
  * What x holds. Shares, such as probabilities, are never negative and have codes from 0 to 255. Thousands of them may each be
- * less than half a code, and together a large part of the row. So a share is rounded up where what is left of it exceeds a
- * threshold, which is another in each column and in each of 16 rows: over some rows, what is lost here is found there.
+ * less than half a code but together a large part of the row. So a share is rounded up if its fraction exceeds a threshold that
+ * differs between columns and between 16 successive rows: rounding errors then average out over rows.
  */
 export type RowKind = { readonly rows: "numbers" | "shares" };
 
-/**
- * Emits the product of rows [m, k] with codes [k, n] of outputs with scales, [m, n], under a new name or `into`. `width`: k.
- */
+/** Emits the product [m, n] of rows [m, k] with codes [k, n] and scales [n], under a new name or `into`. `width`: k. */
 export function emitInt8Product(
   emitter: Emitter,
   [rows, codes, scales]: readonly [rows: string, codes: string, scales: string],
@@ -70,8 +68,8 @@ export function emitInt8Product(
 }
 
 /**
- * Emits the product of rows of any number of axes, divided by their largest entries before they are rounded: another pass over
- * the rows, but half as many nodes, of which a few rows are mostly made.
+ * Emits the product of rows with any number of axes. Rows are divided by their largest entries before rounding: one more pass
+ * over the rows, but half as many nodes, which dominate the time of a few rows.
  */
 export function emitUnitProduct(
   emitter: Emitter,
@@ -90,8 +88,8 @@ export function emitUnitProduct(
 }
 
 /**
- * Emits the sums of products of unsigned bytes with signed ones, times scales of both. Where pairs of these would overflow,
- * both are unsigned: exact, at two thirds of the speed.
+ * Emits the sums of products of unsigned and signed bytes, times the scales of both. Where pairs would overflow, both are made
+ * unsigned: exact, at two thirds of the speed.
  */
 function emitByteProduct(
   emitter: Emitter,
@@ -105,8 +103,8 @@ function emitByteProduct(
 ): string {
   const inputs = [rows, codes, ...factors];
   if (emitter.target.bytePairsOverflow) {
-    // A signed byte less 128 wraps round to the bits of the unsigned code. The cast writes over the sum; BitwiseXor, which cannot
-    // write over a cast, takes five times as long and twice the memory.
+    // A signed byte minus 128 wraps around to the bits of the unsigned code. The cast overwrites the sum; BitwiseXor cannot
+    // overwrite a cast, and takes five times as long and twice the memory.
     const wrapped = emitter.value("Add", [codes, emitter.constant("int8", [], Int8Array.of(-MIDDLE))]);
     inputs.splice(1, 1, emitter.value("Cast", [wrapped], { to: DTYPES.uint8.onnx }));
     inputs.push(emitMiddle(emitter));
@@ -119,14 +117,14 @@ function emitMiddle(emitter: Emitter): string {
   return emitter.constant("uint8", [], Uint8Array.of(MIDDLE));
 }
 
-/** Adds up to half a code to each row, up or down, so that rounding to the nearest code is rounding by the threshold. */
+/** Shifts each entry by up to half a code, up or down, so that rounding to the nearest code rounds by the threshold. */
 function emitShifted(emitter: Emitter, rows: string, rowScales: string, width: number): string {
   const shifts = Float32Array.from({ length: NUM_THRESHOLDS * width }, (_, at) => {
     const threshold = (at % width) * THRESHOLD_STEP + Math.floor(at / width) / NUM_THRESHOLDS;
     return threshold - Math.floor(threshold) - 0.5;
   });
   const table = emitter.constant("float32", [NUM_THRESHOLDS, width], shifts);
-  // Running sums have the shape of the rows, which is known before a program runs, so one piece of memory serves all three.
+  // Running sums have the shape of the rows, which ONNX Runtime knows before a run, so one piece of memory serves all three.
   const isPositive = emitter.value("Greater", [rowScales, emitter.scalar(0)]);
   const ones = emitter.value("Cast", [isPositive], { to: DTYPES.float32.onnx });
   const numbers = emitter.value("CumSum", [ones, emitter.int64([0])], { exclusive: 1 });

@@ -4,9 +4,10 @@
  *   y[.., n] = Σ_k x[.., k] W[n, k]     W[n, k] = scale[n, g] (code[n, k] − middle) + offset[n, g]
  *   g = ⌊k / size⌋     middle = 2^(bits − 1)
  *
- * Offsets, where there are some, multiply the sums of blocks of x. Codes of 4 bits lie two a byte, the even one in the low half. With `activations` "int8" each block of x is rounded to 8 bits
- * with a scale of its own, which is several times faster at one row; the gradient takes the rounding for the identity. ONNX
- * Runtime is fast when codes are constants of the program, and a hundred times slower when they are fed; scales may be fed.
+ * Offsets, if any, multiply the sums of blocks of x. Codes of 4 bits lie two to a byte, the even one in the low half. With
+ * `activations` "int8" each block of x is rounded to 8 bits with a scale of its own, which is several times faster for one row;
+ * the gradient treats the rounding as the identity. Codes must be constants of the program: fed, they are a hundred times slower.
+ * Scales may be fed.
  */
 import { FLOAT_BYTES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";
@@ -19,9 +20,9 @@ import { reduceSum } from "../shapes/reduce-expand.ts";
 import { reshape } from "../shapes/reshape.ts";
 import { unpackCodes } from "./unpack-codes.ts";
 
-/** Columns that share a scale, where nothing says otherwise. */
+/** Columns that share a scale, by default. */
 export const BITS_BLOCK = 32;
-/** What ONNX Runtime takes at least. */
+/** The smallest block that ONNX Runtime accepts. */
 const LEAST_BLOCK = 16;
 /** Accuracy levels of ONNX Runtime's operator: how x is rounded before it is multiplied. */
 const ACCURACY = { float32: 1, int8: 4 } as const;
@@ -29,7 +30,7 @@ const ACCURACY = { float32: 1, int8: 4 } as const;
 /** Bits of a code. */
 type BlockBits = 4 | 8;
 
-/** How codes are kept, and what is multiplied with them. */
+/** How codes are stored, and the type in which they are multiplied. */
 interface MatmulBitsOptions {
   readonly bits: BlockBits;
   readonly activations: keyof typeof ACCURACY;
@@ -37,7 +38,7 @@ interface MatmulBitsOptions {
 
 type BitsAttributes = Readonly<Record<string, unknown>> & MatmulBitsOptions;
 
-/** The offsets last, where there are some. */
+/** The offsets, if any, are the last. */
 type Inputs =
   | readonly [x: Value, codes: Value, scales: Value]
   | readonly [x: Value, codes: Value, scales: Value, offsets: Value];
@@ -77,7 +78,7 @@ export const matmulBitsOp: Op<BitsAttributes, Inputs> = {
   // Codes and scales, and the sum of each block.
   packedBytes: ({ inputs: [, codes, scales] }) =>
     evaluateSize(codes.shape, {}) + 2 * FLOAT_BYTES * evaluateSize(scales.shape, {}),
-  // However x is rounded, rows are multiplied about as fast as in float32: docs/log.md#costs-of-single-operators.
+  // However x is rounded, many rows are multiplied about as fast as in float32: docs/log.md#costs-of-single-operators.
   multiplications: ({ inputs: [x], outputs: [y] }, bindings) => ({
     kind: "float32",
     count: evaluateSize(y.shape, bindings) * sizeAt(x.shape, -1),
@@ -108,7 +109,7 @@ export const matmulBitsOp: Op<BitsAttributes, Inputs> = {
   },
 };
 
-/** Blocks of rows to one number each, which times the factor is their sum. Of rows of a batch that is one node. */
+/** Reduces each block of a row to one number, which times `factor` is the block's sum. For three axes that takes one node. */
 function emitMeans(
   emitter: Emitter,
   x: string,
@@ -133,7 +134,7 @@ function codeShape(
   return [numRows as number, numBlocks as number, ((numBytes as number) * 8) / bits];
 }
 
-/** The codes of rows as steps from zero, [..., in]. */
+/** Returns the codes of rows relative to the code of zero, [..., in]. */
 function stepsOf(codes: Value, bits: BlockBits): Value {
   const lead = codes.shape.slice(0, -2);
   const numBytes = sizeAt(codes.shape, -2) * sizeAt(codes.shape, -1);
@@ -142,17 +143,17 @@ function stepsOf(codes: Value, bits: BlockBits): Value {
   return sub(unpacked, codes.graph.scalar(middleOf(bits)));
 }
 
-/** A matrix [out, in] in blocks along its rows. */
+/** A matrix [out, in], quantized in blocks along its rows. */
 interface MatrixInBlocks {
   /** [out, blocks, bytes of a block] */
   readonly codes: Value;
   /** [out, blocks] */
   readonly scales: Value;
-  /** [out, blocks]; without them the codes lie evenly around zero. */
+  /** [out, blocks]; absent: the codes are symmetric around zero. */
   readonly offsets?: Value | undefined;
 }
 
-/** The matrix in float32; of rows of 8 bits in any order [...], those rows. */
+/** Returns the matrix in float32; also rows [...] of a matrix of 8 bits, picked in any order. */
 export function weightOfBits({ codes, scales, offsets }: MatrixInBlocks, bits: BlockBits): Value {
   const ofBlocks = scales.shape;
   const steps = stepsOf(codes, bits);
@@ -170,7 +171,7 @@ export function matmulBits(x: Value, matrix: MatrixInBlocks, options: MatmulBits
   return applyOne(matmulBitsOp, inputs, { ...options });
 }
 
-/** Sums of the blocks of `size` columns of x [..., in], [..., in/size]: what a constant in each block of a matrix multiplies. */
+/** Sums blocks of `size` columns of x [..., in] to [..., in/size], which a constant of each block of a matrix multiplies. */
 export function blockSums(x: Value, size: number): Value {
   const lead = x.shape.slice(0, -1);
   const numBlocks = sizeAt(x.shape, -1) / size;

@@ -1,8 +1,8 @@
 /**
- * @file Product of rows with a matrix of codes of 8 bits, in whole numbers (int8-nodes).
+ * @file Product of rows with a matrix of codes of 8 bits, in integers (int8-nodes).
  *
- * The gradient takes the rounding for the identity and is such a product itself, of dy · s with the codes the other way round,
- * where these come as an input of their own: turning them round would take as long as the product. Without them it is in float32.
+ * The gradient treats the rounding as the identity. It is such a product itself, of dy · s with the transposed codes, if these
+ * are an input of their own, since transposing would take as long as the product. Without them it is in float32.
  */
 import { FLOAT_BYTES } from "../../dtype.ts";
 import type { Target } from "../../emitter.ts";
@@ -23,7 +23,7 @@ import { cast } from "../shapes/cast.ts";
 import { NUM_THRESHOLDS, type RowKind, WIDEST_UNIT, emitInt8Product, emitUnitProduct } from "./int8-nodes.ts";
 import { matmul } from "./matmul.ts";
 
-/** Memory for codes [in, out] while they are multiplied. */
+/** Bytes of the unsigned copy of codes [in, out] while they are multiplied, if the target needs one. */
 export function turnedBytes(codes: TensorType, bindings: Bindings, { bytePairsOverflow }: Target): number {
   return bytePairsOverflow ? sizeBytesOf(codes, bindings) : 0;
 }
@@ -66,7 +66,7 @@ export const matmulInt8Op: Op<
     const [output] = emitter.names(node.outputs);
     const [width, numOutputs] = dimsOf(knownShape(shape), 2);
     const form = { ...node.attributes, width };
-    // A product without a gradient in whole numbers is for writing text.
+    // A product without transposed codes is for writing text, where rows are few.
     const isForward = node.inputs.length === 3 && form.rows === "numbers" && width <= WIDEST_UNIT;
     if (isForward) return emitUnitProduct(emitter, [x, codes, scales], output, input.shape.length - 1);
     if (input.shape.length === 2) return void emitInt8Product(emitter, [x, codes, scales], form, output);
@@ -106,14 +106,14 @@ export const matmulInt8Op: Op<
 };
 
 /**
- * Multiplies x [..., in] with codes [in, out] of outputs that have a scale each, [out]: [..., out]. `back`: the codes as
- * [out, in], for the gradient of x. Codes and scales have no gradient.
+ * Multiplies x [..., in] with codes [in, out], whose outputs have scales [out]: [..., out]. `back`: the codes as [out, in], for
+ * the gradient of x. Codes and scales have no gradient.
  */
 export function matmulInt8(x: Value, codes: Value, scales: Value, back?: Value): Value {
   return applyOne(matmulInt8Op, back ? [x, codes, scales, back] : [x, codes, scales], { rows: "numbers" });
 }
 
-/** Multiplies x [N, in], of which nothing is negative, with the codes alone, without their scales. */
+/** Multiplies x [N, in], which must not be negative, with codes [in, out] without scales. */
 export function sumSharesInt8(x: Value, codes: Value): Value {
   return applyOne(matmulInt8Op, [x, codes, unscaled(codes)], { rows: "shares" });
 }

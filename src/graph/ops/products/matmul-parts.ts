@@ -1,6 +1,6 @@
 /**
- * @file Several values times one matrix as one product:  Cᵢ = Aᵢ · op(B).  Aᵢ [..., K], each of its own leading axes; their rows
- * lie behind one another while they are multiplied, so that the matrix is read once for all.
+ * @file Several values times one matrix as one product:  Cᵢ = Aᵢ · op(B).  Aᵢ [..., K] may differ in their leading axes; their
+ * rows are concatenated for the product, so that the matrix is read only once.
  */
 import type { Op, Value, Values } from "../../graph.ts";
 import { showShape, evaluateSize } from "../../shape.ts";
@@ -10,7 +10,7 @@ import { flattenRows, matmul } from "./matmul.ts";
 
 type PartsAttributes = Readonly<{ transB: boolean }>;
 
-/** K and N of B, which are known. */
+/** Returns K and N of B, which must be known. */
 function sizesOf({ shape }: Value, transB: boolean): [inner: number, outer: number] {
   const [inner, outer] = transB ? shape.toReversed() : shape;
   if (shape.length !== 2 || typeof inner !== "number" || typeof outer !== "number") {

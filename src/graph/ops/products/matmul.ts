@@ -52,7 +52,7 @@ export const matmulOp: Op<MatmulAttributes, readonly [Value, Value]> = {
     const da = transA
       ? matmul(b, g, { transA: transB, transB: true, alpha })
       : matmul(g, b, { transB: !transB, alpha });
-    // Rows of a batch times one matrix: one product over all rows, not one per batch entry and a sum.
+    // For rows of a batch times one matrix: one product over all rows, instead of one per batch entry and a sum.
     const flat = b.shape.length === 2 && !transA;
     const [rows, gRows] = flat ? [flattenRows(a), flattenRows(g)] : [a, g];
     const ofB = { transA: !transA, alpha };
@@ -66,8 +66,8 @@ export const matmulOp: Op<MatmulAttributes, readonly [Value, Value]> = {
 };
 
 /**
- * Whether a matrix has so few columns that a product which makes them as rows takes half the time: docs/log.md#steps-in-float32; or so few
- * rows, of which several may be multiplied at once.
+ * Whether a matrix is thin. With few columns, computing its gradient transposed takes half the time:
+ * docs/log.md#steps-in-float32. With few rows, several such matrices can be multiplied at once.
  */
 export function isThin({ shape }: Value, few: "rows" | "columns"): boolean {
   const [numRows, numColumns] = shape;
@@ -91,7 +91,7 @@ export function flattenRows(value: Value): Value {
 
 /**
  * Multiplies matrices: [..., M, K] by [..., K, N] (or their transposes) gives [..., M, N].
- * @throws RangeError where K or the axes before differ, and for less than two axes
+ * @throws RangeError where K or the leading axes differ, and for fewer than two axes
  */
 export function matmul(a: Value, b: Value, options: MatmulOptions = {}): Value {
   return applyOne(matmulOp, [a, b], { transA: false, transB: false, alpha: 1, ...options });

@@ -3,10 +3,10 @@
  *
  *   dU = rowsum(R) ∘ u - R v     dV = colsum(R) ∘ v - Rᵀ u     R = dD / D, and 0 where D is 0
  *
- * D² = |u|² + |v|² - 2 u·v is one product of widened rows, but rounding leaves 1e-7 of |u|² + |v|² in it, too much where
- * rows are close. So each number is cut into a whole part h, in steps so wide that products and sums of whole parts are
- * exact in float32, and a rest l: the whole parts cancel exactly, and only the small products with a rest are rounded.
- * D² is a second output for the gradient.
+ * D² = |u|² + |v|² - 2 u·v is one product of widened rows, but its rounding error of 1e-7 (|u|² + |v|²) is too large for close
+ * rows. So each number is scaled and split into an integer part h, so small that products and sums of h are exact in float32, and
+ * a rest l: the integer parts cancel exactly, and only the small products with a rest are rounded. D² is a second output for the
+ * gradient.
  */
 import type { Emitter } from "../../emitter.ts";
 import type { NoAttributes, Op, Value } from "../../graph.ts";
@@ -18,9 +18,9 @@ import { maximum } from "../pointwise/maximum.ts";
 import { reduceSum } from "../shapes/reduce-expand.ts";
 import { slice } from "../shapes/slice-pad.ts";
 
-/** Share of |u|² + |v|² that is taken off D², as much as rounding leaves: rows that coincide have distance 0. */
+/** Share of |u|² + |v|² that is subtracted from D², about the rounding error, so that equal rows have distance 0. */
 const NOISE = 2 ** -31;
-/** Distances below this share of |u| count for less in the gradient: the two terms of dU cancel there. */
+/** Distances below this share of |u| are damped in the gradient, since the two terms of dU cancel there. */
 const CLOSE = 2 ** -12;
 /** Keeps the scale finite when all is zero. */
 const TINY = 1e-15;
@@ -53,7 +53,7 @@ export const pairwiseDistanceOp: Op<
     const l = emit("Sub", [scaled, h]);
     const lastAxis = emitter.int64([1]);
     const hh = emit("ReduceSumSquare", [h, lastAxis]);
-    // |h + l|² - |h|² = Σ l (2h + l), less the noise.
+    // |h + l|² - |h|² = Σ l (2h + l), minus the noise.
     const products = emit("ReduceSum", [emit("Mul", [l, emit("Add", [scaled, h])]), lastAxis]);
     const rest = emit("Sub", [products, emit("Mul", [hh, emitter.scalar(NOISE)])]);
     const ones = emit("Expand", [emitter.scalar(1), emitter.int64([m + n, 1])]);
@@ -83,7 +83,7 @@ export const pairwiseDistanceOp: Op<
   },
 };
 
-/** Rows with a last column of ones, whose product adds up what meets them. */
+/** Appends a column of ones to rows, so that a product with them also has row sums. */
 function withOnes(rows: Value): Value {
   const count = sizeAt(rows.shape, 0);
   return concat([rows, rows.graph.constant("float32", [count, 1], new Float32Array(count).fill(1))], 1);
@@ -96,8 +96,8 @@ function pull(u: Value, product: Value): Value {
 }
 
 /**
- * Emits the largest power of two with which numbers up to `largest` become so small that 4 Q squares of their whole parts
- * stay below 2²⁴: whole numbers up to there are exact.
+ * Emits the largest power of two that scales numbers up to `largest` so that 4 Q squares of their integer parts stay below 2²⁴,
+ * up to which integers are exact.
  */
 function powerOfTwo(emitter: Emitter, largest: string, q: number): string {
   const bits = Math.floor((22 - Math.log2(q)) / 2);
@@ -106,12 +106,12 @@ function powerOfTwo(emitter: Emitter, largest: string, q: number): string {
   return emitter.value("Pow", [emitter.scalar(2), exponent]);
 }
 
-/** Numbers of a widened row: h, l and h + l, and four more. */
+/** Width of a widened row: h, l, h + l, and four more numbers. */
 const widenedWidth = (q: number): number => 3 * q + 4;
 
 /**
- * What of one row meets what of the other, where a row is [h, 1, |h|², l, h + l, 1, rest]:
- * -2 h·h' + |h|² + |h'|², whole numbers, before -2 h·l' - 2 l·(h' + l') + rest + rest'.
+ * The matrix M of the bilinear form a M bᵀ of widened rows a, b = [h, 1, |h|², l, h + l, 1, rest]: -2 h·h' + |h|² + |h'|², which
+ * are integers, plus -2 h·l' - 2 l·(h' + l') + rest + rest'.
  */
 function pairs(q: number): Float32Array {
   const width = widenedWidth(q);

@@ -1,12 +1,11 @@
 /**
- * @file Turns and scales pairs of the last axis:  z = c ∘ h + s ∘ rot(h),  rot(h)ₖ = -hₖ₊ₘ, rot(h)ₖ₊ₘ = hₖ for the halves
- * k < m of each group of 2m.
+ * @file Rotates and scales pairs of the last axis:  z = c ∘ h + s ∘ rot(h),  rot(h)ₖ = -hₖ₊ₘ, rot(h)ₖ₊ₘ = hₖ for the halves k < m
+ * of each group of 2m.
  *
  *   dh = c ∘ dz - rot(s ∘ dz)    dc = Σ dz ∘ h    ds = Σ dz ∘ rot(h)      h [..., D]   c, s [D/2], or broadcast to h
  *
- * Paper: "3-in-1: 2D Rotary Adaptation", arXiv:2409.00119, eq. 4, whose groups are of 2. Coefficients of width D/2 are
- * one for each pair, which both its elements use: ONNX Runtime's RotaryEmbedding then does all in one pass, when the
- * groups stand where it has positions.
+ * Paper: "3-in-1: 2D Rotary Adaptation", arXiv:2409.00119, eq. 4, whose groups are of 2. Coefficients of width D/2 are one for
+ * each pair. ONNX Runtime's RotaryEmbedding then does everything in one pass, with groups in the place of its positions.
  */
 import type { Emitter } from "../../emitter.ts";
 import { applyOne, type Node, type Op, type Value } from "../../graph.ts";
@@ -85,7 +84,7 @@ function emitTurn(
   const { shape } = node.inputs[0];
   const [h] = emitter.names(node.inputs);
   const width = sizeAt(shape, -1);
-  // Neighbours are pairs of a kind that the kernel knows in heads of any width: one head is faster than many of 2.
+  // The kernel takes pairs of neighbours in heads of any width: one wide head is faster than many of 2.
   const neighbours = groupSize === 2;
   const head = neighbours ? width : groupSize;
   const view = (from: string, sizes: readonly number[]): string =>
@@ -98,7 +97,7 @@ function emitTurn(
   emitter.node("Reshape", [turned, emitter.value("Shape", [h])], [z], { allowzero: 1 });
 }
 
-/** The halves of each group in the other order. */
+/** Swaps the halves of each group. */
 function swapHalves(x: Value, groupSize: number): Value {
   const lead = x.shape.slice(0, -1);
   const width = sizeAt(x.shape, -1);
@@ -108,14 +107,14 @@ function swapHalves(x: Value, groupSize: number): Value {
 }
 
 /**
- * Turns and scales pairs of h [..., D] in groups of `groupSize`, which is even and divides D. `c` and `s`: one for each
- * pair, [D/2] in the order of groups, or one for each element, [D] or anything that broadcasts to h.
+ * Rotates and scales pairs of h [..., D] in groups of `groupSize`, which is even and divides D. `c` and `s` have one coefficient
+ * for each pair, [D/2] in the order of groups, or one for each element, [D] or any shape that broadcasts to h.
  */
 export function rotatePairs(h: Value, c: Value, s: Value, groupSize: number): Value {
   return applyOne(rotatePairsOp, [h, c, s], { groupSize });
 }
 
-/** rot(h): each pair of h [..., D] turned by a right angle, (-h₂, h₁). */
+/** rot(h): rotates each pair of h [..., D] by a right angle, to (-h₂, h₁). */
 export function quarterTurn(h: Value, groupSize: number): Value {
   const numPairs = sizeAt(h.shape, -1) / 2;
   const constant = (value: number): Value =>

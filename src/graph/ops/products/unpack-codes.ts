@@ -1,9 +1,9 @@
 /**
- * @file Whole numbers of 2, 3, 4 or 8 bits, packed row by row, as float32.
+ * @file Unpacks integers of 2, 3, 4 or 8 bits, packed row by row, to float32.
  *
  * A row is one bit stream: code j lies at bits j·b … j·b+b-1, the lowest bit of each byte first. 8 codes fill b bytes.
  *
- *   codes = floor(bytes · A) · B     A [b, m] shifts bytes right, B [m, 8] adds and subtracts what is left of them
+ *   codes = floor(bytes · A) · B     A [b, m] shifts bytes right, B [m, 8] combines the shifted bytes to codes
  *
  * Shifts are by powers of two and all sums stay below 2^12, so both products are exact in float32. They take less time
  * than a table look-up or shifts and masks of integers: docs/log.md#costs-of-single-operators.
@@ -19,7 +19,7 @@ export type CodeBits = (typeof CODE_BITS)[number];
 
 type UnpackAttributes = Readonly<{ bits: CodeBits; columns: number }>;
 
-/** Codes that fill whole bytes, whatever their bits. */
+/** Number of codes that fills whole bytes for any number of bits. */
 const UNIT = 8;
 
 /** Bytes of a row of codes. */
@@ -72,7 +72,8 @@ export const unpackCodesOp: Op<UnpackAttributes, readonly [Value]> = {
     const numUnits = evaluateDim(dimAt(packed.shape, 0), bindings) * Math.ceil(columns / UNIT);
     return { kind: "float32", count: numUnits * (bits + UNIT) * unitMatrices(bits).numShifted };
   },
-  // Bytes as numbers, and shifted. Before they are rounded down they lie where the codes come, or else beside them.
+  // The bytes as floats, and shifted. Before rounding down, the shifted ones lie in the memory of the codes if the sizes are
+  // equal, else beside it.
   heldBytes: ({ inputs: [packed], attributes: { bits, columns } }, bindings) => {
     if (bits === 8) return [];
     const { numShifted } = unitMatrices(bits);
@@ -83,7 +84,7 @@ export const unpackCodesOp: Op<UnpackAttributes, readonly [Value]> = {
   vjp: "not-differentiable",
 };
 
-/** The packed bytes as [-1, bits], each row filled up to whole units. */
+/** Reshapes the packed bytes to [-1, bits], padding each row to whole units. */
 function wholeUnits(emitter: Emitter, packed: string, { bits, columns }: UnpackAttributes): string {
   const missing = Math.ceil(columns / UNIT) * bits - packedBytes(bits, columns);
   const filled = missing > 0 ? emitter.value("Pad", [packed, emitter.int64([0, 0, 0, missing])]) : packed;
@@ -121,7 +122,7 @@ function unitMatrices(bits: CodeBits): { shifts: Float32Array; sums: Float32Arra
 
 /**
  * Unpacks codes of `bits` bits: uint8 [rows, packedBytes] (or, for 8 bits, int8) gives float32 [rows, columns].
- * @throws TypeError, RangeError when the input is not so many bytes.
+ * @throws TypeError, RangeError when the input has another type or number of bytes
  */
 export function unpackCodes(packed: Value, bits: CodeBits, columns: number): Value {
   return applyOne(unpackCodesOp, [packed], { bits, columns });

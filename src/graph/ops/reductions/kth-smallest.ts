@@ -1,11 +1,11 @@
 /**
  * @file The k-th smallest of all elements, exactly.   x [..., n], all sizes known, 1 ≤ k ≤ numel(x) → []
  *
- * Its gradient goes to the elements that equal it, in equal parts.
+ * The gradient goes to the elements that equal it, in equal parts.
  *
- * Selecting among all elements takes longer than a matrix product. Above `SMALL` elements an evenly spaced sample gives
- * bounds that the answer very likely lies between; what is below them is counted, and only what is between is selected
- * from. Counts that say otherwise open the bounds, so the answer does not depend on luck, only the time does.
+ * Selecting among all elements takes longer than a matrix product. So above `SMALL` elements an evenly spaced sample gives bounds
+ * between which the answer very likely lies; elements below them are counted, and the answer is selected from those between. If
+ * the counts show that it lies outside, the bounds are dropped, so only the time depends on luck.
  */
 import { DTYPES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";
@@ -16,7 +16,7 @@ import { div, mul } from "../pointwise/elementwise.ts";
 import { reduceSum } from "../shapes/reduce-expand.ts";
 import { reshape } from "../shapes/reshape.ts";
 
-/** The k-th smallest of so many. */
+/** Selects the k-th smallest of `count` elements. */
 interface Rank {
   readonly k: number;
   readonly count: number;
@@ -24,9 +24,9 @@ interface Rank {
 
 type KthAttributes = Readonly<Record<"k", number>>;
 
-/** Up to here selecting among all is the fastest. */
+/** Up to here selecting among all elements is fastest. */
 const SMALL = 32_768;
-/** Half the distance of the bounds, in standard deviations of a sample's rank. */
+/** Half the distance between the bounds, in standard deviations of the rank in the sample. */
 const DEVIATIONS = 4;
 /** Counts of a row are added up in float32, which is exact up to here. */
 const MAX_ROW = 2 ** 24;
@@ -69,7 +69,7 @@ function select(emitter: Emitter, flat: string, { k, count }: Rank, result: stri
   emitter.node(largest ? "ReduceMin" : "ReduceMax", [values], [result], { keepdims: 0 });
 }
 
-/** Emits bounds that the k-th smallest very likely lies between, of every `step`-th element. */
+/** Emits bounds, from every `step`-th element, between which the k-th smallest very likely lies. */
 function sampleBounds(
   emitter: Emitter,
   flat: string,
@@ -121,7 +121,7 @@ function selectBetween(
 
   const mask = emit("And", [emit("GreaterOrEqual", [flat, from]), emit("LessOrEqual", [flat, to])]);
   const between = emit("Compress", [flat, mask], { axis: 0 });
-  // Where x is not a number nothing may be between; one more element keeps the selection possible.
+  // If x has NaN, there may be no element between; one more element keeps TopK valid.
   const candidates = emit("Concat", [between, emitter.constant("float32", [1], Float32Array.of(Infinity))], {
     axis: 0,
   });
@@ -134,8 +134,8 @@ function selectBetween(
 }
 
 /**
- * Distance of sampled elements: some 2 N^(2/3) of them balance selecting a bound against selecting between the bounds. It
- * shares no divisor with a row's length, so that all columns are met equally often.
+ * Distance between sampled elements: about 2 N^(2/3) of them balance the cost of selecting the bounds and of selecting between
+ * them. It has no common divisor with the row length, so that all columns are sampled equally often.
  */
 function sampleStep(count: number, rowLength: number): number {
   let step = Math.floor(Math.cbrt(count) / 2);

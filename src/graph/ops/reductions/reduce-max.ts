@@ -1,4 +1,4 @@
-/** @file The largest along axes, which stay with size 1. It is for measuring, and has no gradient. */
+/** @file Maximum over axes, which are kept with size 1. It is for measurements and has no gradient. */
 import { applyOne, type Value } from "../../graph.ts";
 import { reductionOp } from "../shapes/reduce-expand.ts";
 

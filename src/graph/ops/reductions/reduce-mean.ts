@@ -1,4 +1,4 @@
-/** @file Mean over axes, which stay with size 1; the axes must have known sizes. */
+/** @file Mean over axes, which are kept with size 1; to differentiate, their sizes must be known. */
 import { applyOne, type Value } from "../../graph.ts";
 import { numElements } from "../../shape.ts";
 import { mul } from "../pointwise/elementwise.ts";
@@ -21,8 +21,8 @@ function knownSize(x: Value, axis: number): number {
 }
 
 /**
- * Averages over axes, from 0, and keeps them with size 1: [B, T, D] over 2 gives [B, T, 1].
- * @throws RangeError for axes that the value has not, and in the gradient for axes of unknown size
+ * Averages over axes, counted from 0, and keeps them with size 1: [B, T, D] over 2 gives [B, T, 1].
+ * @throws RangeError for axes that the value does not have, and in the gradient for axes of unknown size
  */
 export function reduceMean(x: Value, axes: readonly number[]): Value {
   return applyOne(reduceMeanOp, [x], { axes });

@@ -1,4 +1,7 @@
-/** @file Columns by number, below 0 counted from the end: [..., N] and int64 [C] give [..., C]. For programs without a gradient. */
+/**
+ * @file Takes columns by index, negative ones counted from the end: [..., N] and int64 [C] give [..., C]. For programs without a
+ * gradient.
+ */
 import { dimAt, showShape } from "../../shape.ts";
 import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
 

@@ -1,12 +1,12 @@
 /**
- * @file Pages of a pool one after another: [N, S, ...] by int64 [B, M] gives [B, P, ...], P = M·S.
+ * @file Concatenates pages of a pool: [N, S, ...] by int64 [B, M] gives [B, P, ...], P = M·S.
  *
- * P is a symbol of its own, so that what reads the result need not know of pages.
+ * P is a symbol of its own, so that readers of the result need not know of pages.
  */
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { type Dim, dimAt, showShape } from "../../shape.ts";
 
-/** The size P in the result. */
+/** `length`: the size P of the result. */
 type PagesAttributes = Readonly<Record<"length", Dim>>;
 
 export const gatherPagesOp: Op<PagesAttributes, readonly [pool: Value, pages: Value]> = {

@@ -1,6 +1,6 @@
 /**
- * @file Rows of a table by number, [V, D] and int64 [...] give [..., D], and their reverse: rows [..., D] added up at their
- * places in zeros of the shape of a table, or in a table. Each is the gradient of the other.
+ * @file Takes rows of a table by index, [V, D] and int64 [...] give [..., D]; and the reverse: adds rows [..., D] at their
+ * indices to a table, or to zeros of its shape. Each is the gradient of the other.
  */
 import type { Emitter } from "../../emitter.ts";
 import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
@@ -26,7 +26,7 @@ export const scatterAddRowsOp: Op<NoAttributes, readonly [x: Value, rows: Value,
   },
   emit: (node, emitter) => {
     const [x, rows, like] = emitter.names(node.inputs);
-    // Of a shape that is known only in a run: zeros of a table would be made once and stay.
+    // The shape is made to be known only in a run: otherwise ONNX Runtime would make the zeros once and keep them.
     const nothing = emitter.value("Mul", [emitter.value("Size", [rows]), emitter.int64([0])]);
     const shape = emitter.value("Add", [emitter.value("Shape", [like]), nothing]);
     const zeros = emitter.value("Expand", [emitter.scalar(0), shape]);
@@ -56,8 +56,8 @@ function requireRows(x: Value, rows: Value, { shape }: Value): void {
 }
 
 /**
- * Adds rows x up in a table, element by element in their order. ScatterND, which takes whole rows, adds equal ones on several
- * threads at once, so that some are lost (onnxruntime#23396).
+ * Adds rows x to a table, element by element in order. ScatterND, which takes whole rows, adds rows of the same index on several
+ * threads at once, so that sums are lost (onnxruntime#23396).
  */
 function emitSums(
   emitter: Emitter,
@@ -79,12 +79,12 @@ export function gatherRows(table: Value, rows: Value): Value {
   return applyOne(gatherRowsOp, [table, rows], {});
 }
 
-/** Adds rows up at their places in zeros of the shape of `like`. */
+/** Adds rows at their indices to zeros of the shape of `like`. */
 export function scatterAddRows(x: Value, rows: Value, like: Value): Value {
   return applyOne(scatterAddRowsOp, [x, rows, like], {});
 }
 
-/** Adds rows up at their places in a table. */
+/** Adds rows at their indices to a table. */
 export function addRows(table: Value, x: Value, rows: Value): Value {
   return applyOne(addRowsOp, [table, x, rows], {});
 }

@@ -1,4 +1,4 @@
-/** @file Which columns are the k largest of each row of x [M, N]: 1 or 0, [M, N]. No gradient: a choice has none. */
+/** @file Marks the k largest of each row of x [M, N] with 1, the others with 0: [M, N]. A choice has no gradient. */
 import type { Emitter } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { showShape } from "../../shape.ts";

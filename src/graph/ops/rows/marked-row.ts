@@ -1,5 +1,5 @@
 /**
- * @file One row of each matrix: the first or the last that is marked with 1, the first of all where none is.
+ * @file Takes one row of each matrix: the first or the last that is marked with 1, or the first of all if none is marked.
  *
  *   x [B, T, D], marks int64 [B, T], ones and zeros, give [B, D]
  */
@@ -21,7 +21,7 @@ export const markedRowOp: Op<MarkedAttributes, readonly [x: Value, marks: Value]
   },
   emit: ({ inputs, outputs, attributes: { which } }, emitter) => {
     const [x, marks] = emitter.names(inputs);
-    // The first of the largest: the sum of the marks up to a row is largest from the last marked row on.
+    // ArgMax takes the first of the largest; the running sum of marks is largest from the last marked row on.
     const heights = which === "first" ? marks : emitter.value("CumSum", [marks, emitter.int64([1])]);
     const places = emitter.value("ArgMax", [heights], { axis: 1, keepdims: 1 });
     emitter.node("GatherND", [x, places], emitter.names(outputs), { batch_dims: 1 });

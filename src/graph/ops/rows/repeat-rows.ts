@@ -1,9 +1,9 @@
 /**
- * @file Rows of x [M, ...] in another order, each exactly k times: int64 [k·M] gives [k·M, ...]; and their reverse, the sums [M, ...]
- * of the k that belong together. Each is the gradient of the other.
+ * @file Takes rows of x [M, ...] by index, each exactly k times: int64 [k·M] gives [k·M, ...]; and the reverse, the sums [M, ...]
+ * of the k rows of each index. Each is the gradient of the other.
  *
- * What comes any number of times is added up one element after another (`gather-scatter`); these lie side by side once their
- * numbers are sorted, those of one row in the order in which they came.
+ * Indices that may occur any number of times are added element by element (`gather-scatter`). With exactly k of each, equal ones
+ * are adjacent after a stable sort, so each sum is over k neighbouring rows.
  */
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { mulDims, sameShape, showShape } from "../../shape.ts";
@@ -52,12 +52,12 @@ function requireRepeats({ shape }: Value, rows: Value, k: number): void {
   );
 }
 
-/** Takes rows of x by number; each number must occur k times. */
+/** Takes rows of x by index; each index must occur k times. */
 export function repeatRows(x: Value, rows: Value, k: number): Value {
   return applyOne(repeatRowsOp, [x, rows], { k });
 }
 
-/** Adds up the k rows of each number, in the shape of `like`. */
+/** Adds up the k rows of each index, in the shape of `like`. */
 export function sumRepeats(x: Value, rows: Value, like: Value, k: number): Value {
   return applyOne(sumRepeatsOp, [x, rows, like], { k });
 }

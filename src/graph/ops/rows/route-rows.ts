@@ -1,10 +1,10 @@
 /**
- * @file Which rows go to which experts: the k largest of each row of p [M, E], sorted by expert.
+ * @file Decides which rows go to which experts: the k largest of each row of p [M, E], sorted by expert.
  *
  *   chosen [M, E]  1 where column e is among the k largest of row m, else 0        counts [E]  rows of each expert
  *   rows [k·M]     the row of each choice, those of expert 0 first                 places [k·M]  e·M + m of each choice
  *
- * Paper: "Outrageously Large Neural Networks", arXiv:1701.06538, section 2.1. No gradient: a choice has none.
+ * Paper: "Outrageously Large Neural Networks", arXiv:1701.06538, section 2.1. A choice has no gradient.
  */
 import { DTYPES } from "../../dtype.ts";
 import type { Op, Value } from "../../graph.ts";

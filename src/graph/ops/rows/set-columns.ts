@@ -1,4 +1,4 @@
-/** @file Columns put in the place of others: [..., N] with [..., C] at numbers int64 [C], no two of which are equal. */
+/** @file Replaces columns: [..., N] gets [..., C] at the indices int64 [C], which are all different. */
 import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
 import { sameShape, showShape } from "../../shape.ts";
 import { gatherColumns } from "./gather-columns.ts";
@@ -33,7 +33,7 @@ export const setColumnsOp: Op<NoAttributes, readonly [x: Value, own: Value, colu
   ],
 };
 
-/** Puts columns in the place of others. */
+/** Replaces columns of x by `own`. */
 export function setColumns(x: Value, own: Value, columns: Value): Value {
   return applyOne(setColumnsOp, [x, own, columns], {});
 }

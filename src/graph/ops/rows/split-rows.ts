@@ -1,7 +1,7 @@
 /**
- * @file Rows [R, ...] cut into parts whose numbers of rows are known at run time only, and the reverse. Each is the gradient
- * of the other. The sizes of the parts are symbols that nothing outside the program can know; `id` names them, so that they
- * are called the same where nodes are copied into another graph.
+ * @file Splits rows [R, ...] into parts whose numbers of rows are known only at run time, and the reverse. Each is the gradient
+ * of the other. The sizes of the parts are symbols known only inside the program; `id` is part of their names, so that they keep
+ * their names when nodes are copied into another graph.
  */
 import type { Op, Value, Values } from "../../graph.ts";
 import { sameShape, showShape } from "../../shape.ts";
@@ -54,12 +54,12 @@ export const joinRowsOp: Op<Pick<PartsAttributes, "id">, JoinedRows> = {
   ],
 };
 
-/** Cuts the rows of x into parts of `counts` rows, int64 [numParts]; `id` is equal for what is cut alike. */
+/** Splits the rows of x into parts of `counts` rows, int64 [numParts]. Values that are split alike have the same `id`. */
 export function splitRows(x: Value, counts: Value, numParts: number, id = counts.id): Values {
   return x.graph.apply(splitRowsOp, [x, counts], { numParts, id });
 }
 
-/** Puts parts of `counts` rows behind one another; as many rows as `like` has. */
+/** Concatenates parts of `counts` rows to as many rows as `like` has. */
 export function joinRows(parts: Values, like: Value, counts: Value, id = counts.id): Value {
   const [joined] = like.graph.apply(joinRowsOp, [like, counts, ...parts], { id });
   return joined;

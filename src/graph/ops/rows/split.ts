@@ -1,4 +1,4 @@
-/** @file Parts of an axis, one after another. Its gradient joins the parts' gradients; a part without one counts as zeros. */
+/** @file Splits an axis into parts. The gradient joins the gradients of the parts, with zeros for a part that has none. */
 import type { Op, Value, Values } from "../../graph.ts";
 import { type Dim, addDims, knownShape } from "../../shape.ts";
 import { concat } from "../shapes/concat.ts";
@@ -38,8 +38,8 @@ export const splitOp: Op<SplitAttributes, readonly [Value], Values> = {
 };
 
 /**
- * Cuts an axis, from 0, into parts of the given sizes, as many as these: [..., a + b, ...] gives [..., a, ...] and [..., b, ...].
- * @throws RangeError where the sizes do not add up to the axis's, or another than the last is not known
+ * Splits an axis, counted from 0, into parts of the given sizes: [..., a + b, ...] gives [..., a, ...] and [..., b, ...].
+ * @throws RangeError where the sizes do not add up to that of the axis, or one before the last is unknown
  */
 export function split<const S extends readonly Dim[]>(
   x: Value,

@@ -1,4 +1,4 @@
-/** @file What element-wise operations share: the contracts of one and of two inputs, the latter broadcast. */
+/** @file What element-wise operations of one input, and of two broadcast inputs, have in common. */
 import type { Emitter } from "../../emitter.ts";
 import type { NoAttributes, Op, Value } from "../../graph.ts";
 import { broadcastShapes } from "../../shape.ts";
@@ -9,7 +9,7 @@ type UnaryOp = Op<NoAttributes, readonly [Value]>;
 /** An element-wise operation of two inputs of one type. */
 export type BinaryOp = Op<NoAttributes, readonly [Value, Value]>;
 
-/** Emission: the name of an ONNX operator, or what adds the nodes that compute `y` from `x`. */
+/** How an operation is emitted: the name of an ONNX operator, or a function that adds the nodes that compute `y` from `x`. */
 export type UnaryEmission = string | ((emitter: Emitter, x: string, y: string) => void);
 /** d/dx times the output gradient. */
 export type UnaryPartial = (x: Value, gradient: Value, y: Value) => Value;
@@ -34,7 +34,7 @@ export function binaryOp(name: string, onnxName: string, partials: BinaryPartial
     emit: (node, emitter) => emitter.simple(node, onnxName),
     vjp: ({ inputs: [a, b], outputs: [y] }, [gradient]) => {
       const [da, db] = partials(a, b, gradient, y);
-      // A constant wants no gradient; building one would only be thrown away.
+      // A constant needs no gradient, so none is built.
       const reduced = (input: Value, partial: () => Value): Value | null =>
         input.graph.constantData.has(input) ? null : sumTo(partial(), input.shape);
       return [reduced(a, da), reduced(b, db)];

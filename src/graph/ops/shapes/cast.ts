@@ -1,4 +1,4 @@
-/** @file Another element type. */
+/** @file Converts to another element type. */
 import { DTYPES, type DType } from "../../dtype.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
 

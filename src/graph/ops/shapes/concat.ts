@@ -1,4 +1,4 @@
-/** @file Values one after another along an axis; sizes must be known on that axis to differentiate. */
+/** @file Concatenates values along an axis; to differentiate, all sizes but the last must be known on that axis. */
 import { applyOne, type Op, type Value, type Values } from "../../graph.ts";
 import { addDims, dimAt, showShape } from "../../shape.ts";
 import { takeEntries } from "./slice-pad.ts";
@@ -42,8 +42,8 @@ export const concatOp: Op<ConcatAttributes, Values> = {
 };
 
 /**
- * Joins values along an axis, from 0: [..., a, ...] and [..., b, ...] give [..., a + b, ...].
- * @throws RangeError where types or other sizes differ, and for no value
+ * Joins values along an axis, counted from 0: [..., a, ...] and [..., b, ...] give [..., a + b, ...].
+ * @throws RangeError where types or the other sizes differ, and for no values
  */
 export function concat(inputs: Values, axis: number): Value {
   const [first, ...others] = inputs;

@@ -1,11 +1,11 @@
-/** @file Sums over axes, and their reverse: repeating axes of size 1. Each is the gradient of the other. */
+/** @file Sums over axes, and the reverse: repeats axes of size 1. Each is the gradient of the other. */
 import { applyOne, type NoAttributes, type Op, type Value, type Values } from "../../graph.ts";
 import { type Dim, type Shape, broadcastShapes, sameShape, showShape } from "../../shape.ts";
 import { reshape } from "./reshape.ts";
 
 type ReduceOp = Op<Readonly<Record<"axes", readonly number[]>>, readonly [Value]>;
 
-/** An operation over axes, which stay with size 1; `operator`: that of ONNX. */
+/** Makes an operation that reduces axes to size 1; `operator` is that of ONNX. */
 export function reductionOp(name: string, operator: string, vjp: ReduceOp["vjp"]): ReduceOp {
   return {
     name,
@@ -46,24 +46,24 @@ export const expandLikeOp: Op<NoAttributes, readonly [Value, Value]> = {
 };
 
 /**
- * Sums over axes, from 0, and keeps them with size 1: [B, T, D] over 2 gives [B, T, 1].
- * @throws RangeError for axes that the value has not
+ * Sums over axes, counted from 0, and keeps them with size 1: [B, T, D] over 2 gives [B, T, 1].
+ * @throws RangeError for axes that the value does not have
  */
 export function reduceSum(x: Value, axes: readonly number[]): Value {
   return applyOne(reduceSumOp, [x], { axes });
 }
 
-/** Repeats axes of size 1 to the shape of another value, of which only the shape is read. */
+/** Repeats axes of size 1 to match the shape of another value. */
 export function expandLike(x: Value, like: Value): Value {
   return sameShape(x.shape, like.shape) ? x : applyOne(expandLikeOp, [x, like], {});
 }
 
-/** Zeros of the shape of another value, whose own numbers may be anything. */
+/** Zeros of the shape of another value; right even where that has NaN. */
 export function zerosLike(x: Value): Value {
   return expandLike(x.graph.scalar(0), x);
 }
 
-/** The gradients of a node's outputs, zeros where none flows into one. */
+/** Replaces missing gradients of a node's outputs by zeros. */
 export function orZeros(outputs: Values, gradients: readonly (Value | null)[]): Values {
   return outputs.map((output, i) => gradients[i] ?? zerosLike(output));
 }

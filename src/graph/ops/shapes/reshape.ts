@@ -1,15 +1,15 @@
-/** @file Another shape for the same elements, given or that of another value; free in ONNX Runtime. */
+/** @file Gives the same elements another shape, stated or that of another value; free in ONNX Runtime. */
 import { applyOne, type NoAttributes, type Op, type Value } from "../../graph.ts";
 import { type Shape, mulDims, sameShape, showShape } from "../../shape.ts";
 
 type ReshapeAttributes = Readonly<Record<"shape", Shape>>;
 
-/** For each axis its size, 0 where it is that of the same axis before, -1 where it has to be worked out. */
+/** For each axis its size; 0: as the same axis of the input; -1: ONNX Runtime has to infer it. */
 function targetOf(from: Shape, to: Shape): number[] {
   return to.map((dim, i) => (typeof dim === "number" ? dim : dim === from[i] ? 0 : -1));
 }
 
-/** Whether a program can tell all sizes: one at most has to be worked out. */
+/** Whether ONNX Runtime can infer all sizes, which is at most one. */
 function isKnown(from: Shape, to: Shape): boolean {
   return targetOf(from, to).filter((size) => size === -1).length <= 1;
 }
@@ -58,14 +58,14 @@ export const reshapeLikeOp: Op<NoAttributes, readonly [x: Value, like: Value]> =
 };
 
 /**
- * Gives a value another shape of as many elements, in their order: [B, T, D] as [B × T, D].
- * @throws RangeError for a shape of more or fewer
+ * Gives a value another shape with as many elements, in the same order: [B, T, D] as [B × T, D].
+ * @throws RangeError for a shape with another number of elements
  */
 export function reshape(x: Value, shape: Shape): Value {
   return sameShape(x.shape, shape) ? x : applyOne(reshapeOp, [x], { shape });
 }
 
-/** Gives a value the shape of another, however many of its sizes are unknown. */
+/** Gives a value the shape of another one, even if several of its sizes are unknown. */
 export function reshapeLike(x: Value, like: Value): Value {
   return sameShape(x.shape, like.shape) ? x : applyOne(reshapeLikeOp, [x, like], {});
 }

@@ -1,9 +1,9 @@
-/** @file A range of one axis, and its reverse: a value at a place of one axis, zeros elsewhere. Each is the other's gradient. */
+/** @file Takes a range of one axis, and the reverse: pads a value with zeros along one axis. Each is the other's gradient. */
 import { TO_THE_END } from "../../emitter.ts";
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { type Dim, addDims, dimAt, mulDims, showShape } from "../../shape.ts";
 
-/** `end` null means: to the end; below 0 it is counted from there. `size` is the size of the result. */
+/** `end`: null means to the end, a negative one counts from the end. `size` is the size of the result. */
 type SliceAttributes = Readonly<{ axis: number; start: number; end: number | null; size: Dim }>;
 type PadAttributes = Readonly<{ axis: number; start: number }>;
 
@@ -75,15 +75,15 @@ function placeOf<D extends Dim | undefined>(end: number | null, from: D): Dim | 
 }
 
 /**
- * Takes entries `start` up to but not including `end` (null: all the rest; below 0: counted from the end) of an axis, from 0:
- * [..., n, ...] gives [..., end - start, ...]. @throws RangeError for no axis of the value, or entries that it has not
+ * Takes entries `start` up to but not including `end` (null: all the rest; negative: counted from the end) of an axis: [..., n,
+ * ...] gives [..., end - start, ...]. @throws RangeError for an axis or entries that the value does not have
  */
 export function slice(x: Value, axis: number, start: number, end: number | null): Value {
   const size = addDims(placeOf(end, dimAt(x.shape, axis)), -start);
   return applyOne(sliceOp, [x], { axis, start, end, size });
 }
 
-/** Takes `size` entries of an axis from `start` on; all the rest where the size is not known yet, which is then what it makes. */
+/** Takes `size` entries of an axis from `start` on. A symbolic size must be that of all the rest, which is then taken. */
 export function takeEntries(x: Value, axis: number, start: number, size: Dim): Value {
   const end = typeof size === "number" ? start + size : null;
   return applyOne(sliceOp, [x], { axis, start, end, size });

@@ -1,4 +1,4 @@
-/** @file Axes in another order. */
+/** @file Reorders axes. */
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { dimAt, showShape } from "../../shape.ts";
 
@@ -20,8 +20,8 @@ export const transposeOp: Op<TransposeAttributes, readonly [Value]> = {
 };
 
 /**
- * Puts axis `order[i]` of the input at place i: [B, T, D] in the order 0, 2, 1 gives [B, D, T].
- * @throws RangeError where `order` does not have each axis once
+ * Moves axis `order[i]` of the input to axis i: [B, T, D] in the order 0, 2, 1 gives [B, D, T].
+ * @throws RangeError where `order` does not contain each axis once
  */
 export function transpose(x: Value, order: readonly number[]): Value {
   return applyOne(transposeOp, [x], { order });
