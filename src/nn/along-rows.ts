@@ -1,4 +1,4 @@
-/** @file A vector that all rows of x share, or one for each row, as it is multiplied with x or added to it. */
+/** @file A vector that all rows of x share, or one for each row, in a shape that broadcasts to x. */
 import type { Value } from "../graph/graph.ts";
 import { reshape } from "../graph/ops/shapes/reshape.ts";
 import { dimsOf } from "../graph/shape.ts";
@@ -8,7 +8,7 @@ export function isPerRow(vector: Value): boolean {
   return vector.shape.length > 1;
 }
 
-/** A vector [D] as it is, and vectors of rows [B, D] as [B, 1, .., D], with the axes of x [B, .., D']. */
+/** Returns a vector [D] unchanged, and vectors of rows [B, D] as [B, 1, .., D], with as many axes as x [B, .., D']. */
 export function alongRows(vector: Value, x: Value): Value {
   if (!isPerRow(vector)) return vector;
   const [numRows, width] = dimsOf(vector.shape, 2);

@@ -28,16 +28,16 @@ interface Places {
 /** Projected q [B, T, H·E], k and v [B, T, K·E]. */
 export type Projected = readonly [q: Value, k: Value, v: Value];
 
-/** What attention reads besides q, k and v. */
+/** Inputs of attention besides q, k and v. */
 interface AttentionInputs {
   readonly queries: Places;
   /** Places of the keys, [B, S]; without a cache they are those of the queries. */
   readonly keys: Places;
   /** Null: queries and keys are not rotated. */
   readonly rotation: Rotation | null;
-  /** Keys (rotated already) and values of earlier tokens, [B, P, K·E]; null: there are none. */
+  /** Keys (already rotated) and values of earlier tokens, [B, P, K·E]; null: there are none. */
   readonly past: { readonly key: Value; readonly value: Value } | null;
-  /** What is added to the scores, [B or 1, H, T, T]; there is no past then, and no sinks. Null: nothing. */
+  /** A bias of the scores, [B or 1, H, T, T], only without past and sinks; null: there is none. */
   readonly bias: Value | null;
   readonly chunk: AttentionAttributes["chunk"];
   /** Sinks [H]; null: there are none. */
@@ -62,7 +62,7 @@ export function attention(
 ): AttentionOutputs {
   const [q, k, v] = projected;
   const { numHeads: H, numKeyValueHeads: K, headWidth: E, softcap } = options;
-  // The node for all queries cannot cap scores before the mask, and knows no sinks.
+  // The node for all queries cannot cap scores before the mask, and has no sinks.
   if (inputs.past && softcap === null && inputs.sinks === null)
     return overCache(projected, options, { ...inputs, past: inputs.past });
   const { scale, causal, window } = options;
@@ -88,7 +88,7 @@ export function attention(
   return { output, newKey, newValue: v, saved: { query, key, value } };
 }
 
-/** Attention over a cache, on heads as projections give them; nothing is worth saving. */
+/** Attention over a cache, directly on projections; nothing is saved for a backward pass. */
 function overCache(
   [q, k, v]: Projected,
   { numHeads: H, numKeyValueHeads: K, ...options }: AttentionOptions,
@@ -109,14 +109,14 @@ function overCache(
   return { output, newKey, newValue: v, saved: {} };
 }
 
-/** Whether ONNX Runtime's attention over a cache of heads takes these: it wants widths in sixteens. */
+/** Whether ONNX Runtime's attention over a cache by heads supports these options: widths must be multiples of 16. */
 export function fitsHeadCache({ headWidth, rope, causal }: AttentionOptions): boolean {
   return causal && headWidth % 16 === 0 && (rope === null || rope.width % 16 === 0);
 }
 
 /**
- * Attention of texts that begin at position 0 over keys and values by heads, which it extends. `tables`: those of a rotation; the new
- * keys and values are those of all tokens, in the memory of the cache.
+ * Attention of texts that begin at position 0 over a cache of keys and values by heads, which it extends. `tables` are those of
+ * the rotation. `newKey` and `newValue` of the result are those of all tokens, in the memory of the cache.
  */
 export function attentionOverHeads(
   projected: Projected,
@@ -125,7 +125,7 @@ export function attentionOverHeads(
   tables: Pick<Rotation, "cos" | "sin"> | null,
 ): AttentionOutputs {
   const { numHeads, numKeyValueHeads, headWidth, scale, softcap, window, rope } = options;
-  // Which elements of a head are turned together, where it is not halves.
+  // Set only if the pairs to rotate are neighbours rather than half a head apart.
   const pairs = rope?.neighbours ? { neighbours: true } : {};
   const attributes = { numHeads, numKeyValueHeads, headWidth, scale, softcap, window, ...pairs };
   const { output, keys, values } = attendOverHeads(projected, cache, tables, attributes);

@@ -1,7 +1,7 @@
 /**
- * @file An expert whose gate and up are one projection, neighbours in its rows, and stay within a limit L:
+ * @file An expert whose gate and up projections are one matrix with alternating rows, and are clamped to a limit L:
  *
- *   y = Wdown ((u + 1) ∘ g σ(α g)) + b      g = min(rows 0, 2, 4 …, L)      u = rows 1, 3, 5 … within -L and L
+ *   y = Wdown ((u + 1) ∘ g σ(α g)) + b      g = min(rows 0, 2, 4 …, L)      u = rows 1, 3, 5 … clamped to -L … L
  *
  * Report: "gpt-oss-120b & gpt-oss-20b Model Card", arXiv:2508.10925, section 2.2, and its code.
  */

@@ -1,6 +1,6 @@
 /**
- * @file Contract of an arithmetic: what the programs of a frozen projection read instead of its matrix, and how they
- * multiply with it. How a file keeps the matrix is another list (`quant/storages.ts`).
+ * @file Contract of an arithmetic: what programs read instead of the matrix of a frozen projection (its operands), and how they
+ * multiply by them. How a file stores the matrix is another list (`quant/storages.ts`).
  */
 import type { DType } from "../graph/dtype.ts";
 import type { Value } from "../graph/graph.ts";
@@ -16,44 +16,47 @@ export interface Matrix {
   readonly role: SiteRole;
   readonly inFeatures: number;
   readonly outFeatures: number;
-  /** The file keeps it as [in, out]. */
+  /** Whether the file stores it as [in, out]. */
   readonly storedTransposed: boolean;
 }
 
 /** One tensor that programs read. */
 export interface OperandSpec {
-  /** What follows the tensor's name in that of the input. "": the tensor itself, as files lay it out, in float32. */
+  /** Appended to the tensor's name to name the input. "": the tensor itself in float32, in the layout of the file. */
   readonly suffix: string;
   readonly dtype: DType;
   readonly shape: readonly number[];
 }
 
-/** Where the numbers of a tensor come from. */
+/** Reads the numbers of a tensor. */
 export interface TensorReader {
-  /** As it is kept; not to be changed. Planes may come to lie in those of `memory` that have their name, type and length. */
+  /**
+   * Reads it in its stored form, which must not be changed. Planes may be placed in those of `memory` that have the same name,
+   * type and length.
+   */
   stored(memory?: Planes): Promise<StoredTensor>;
-  /** Writes as many of its values as fit into memory of the caller, from that of a number on, else from the first. */
+  /** Fills the caller's memory with its values, from index `start` (default: 0) on. */
   readInto(into: Float32Array, start?: number): Promise<void>;
-  /** Its values without a copy, where they are kept as float32; null: they must be read. Not to be changed. */
+  /** Returns its values without a copy if they are stored as float32; they must not be changed. Null: use `readInto`. */
   view(): HostTensor<"float32"> | null;
   /**
-   * Factors [in] by which what the matrix multiplies has been multiplied: its columns are divided by them. Null: there are
-   * none.
+   * Factors [in] by which the input of the product has been multiplied, so that the columns of the matrix must be divided by
+   * them. Null: there are none.
    */
   smoothing(): HostTensor<"float32"> | null;
 }
 
-/** What programs read of a tensor, and how that is made. */
+/** The operands that programs read for a tensor, and how they are made. */
 export interface Preparation {
   readonly operands: readonly OperandSpec[];
-  /** "bound": when a program is compiled, so that each layer has programs of its own; "fed": at each run. */
+  /** "bound": given when a program is compiled, so each layer has programs of its own; "fed": given to each run. */
   readonly binding: "fed" | "bound";
   /**
-   * By what name they can be kept for later runs, of what is bound: operands of one tensor of a file and one name are always
-   * the same. Absent: they are made in each run.
+   * The name under which bound operands can be kept for later runs of graft: the same tensor of a file and the same name always
+   * give the same operands. Absent: they are made each time.
    */
   readonly keptAs?: string;
-  /** Makes the operands, by suffix: in memory that is asked for and lent, or as views of what there is. */
+  /** Makes the operands, by suffix: in memory that `memory` lends, or as views of existing memory. */
   prepare(reader: TensorReader, memory: (operand: OperandSpec) => HostTensor): Promise<Tensors>;
 }
 
@@ -64,11 +67,14 @@ export type OperandValues = Readonly<Record<string, Value>>;
 export interface Product extends Preparation {
   /** x [..., in] to x Wᵀ [..., out], differentiable in x. */
   project(x: Value, operands: OperandValues): Value;
-  /** W [out, in] in float32, for methods that compute with the weight itself; of some rows of 8-bit operands, these rows. */
+  /**
+   * Returns W [out, in] in float32, for methods that compute with the weight itself; given some rows of 8-bit operands, those
+   * rows of W.
+   */
   dense(operands: OperandValues): Value;
-  /** The product takes its input unscaled, even if there are smoothing factors. */
+  /** Whether the product takes its input without smoothing factors, even if there are some. */
   readonly unsmoothed?: true;
-  /** The product of x [N, in] and its loss for labels int64 [N] as one node with one gradient; absent: there is no such node. */
+  /** The product of x [N, in] and its loss for labels int64 [N] as one node; absent: there is no such node. */
   readonly crossEntropy?: (x: Value, operands: OperandValues, labels: Value) => LossAndProbabilities;
 }
 
@@ -78,25 +84,25 @@ export interface Compute {
   /** One sentence for the documentation. */
   readonly summary: string;
   /**
-   * A matrix of this storage kind in this arithmetic; null: it stays in float32. Memory is used again by suffix, so operands
-   * of one suffix are alike for all kinds of storage.
+   * Returns how a matrix of this storage kind is multiplied; null: in float32. Memory is reused by suffix, so operands of one
+   * suffix must have the same form for all kinds of storage.
    */
   product(matrix: Matrix, storage: StorageName): Product | null;
-  /** Nothing is rounded to fewer bits, so that the last bit of a sum decides no more than itself; absent: something is. */
+  /** Set if nothing is rounded to fewer bits, so that a difference in the last bit of a sum stays that small. */
   readonly isExact?: true;
-  /** Replaces `product` where text is written and so many tokens run at once; absent: nothing does. */
+  /** Replaces this arithmetic for text generation when many tokens run at once; absent: nothing does. */
   readonly many?: Pick<Compute, "product" | "smoothing" | "hasHead">;
   /**
-   * Whether the output head of a vocabulary is multiplied so as well; for a loss with gradients, where its product has a
-   * cross-entropy.
+   * Whether the output head of a vocabulary uses this arithmetic too; for a loss with gradients only if its product has
+   * `crossEntropy`.
    */
   readonly hasHead?: true;
-  /** How factors on what matrices multiply are found; absent: there are none. */
+  /** How smoothing factors are found; absent: there are none. */
   readonly smoothing?: SmoothingRule;
 }
 
 /**
- * Finds factors [in] for what projections read, x [..., in], before it is rounded, of what it is in one batch and of their
- * matrices [out, in]: products are given x times them, and weights divided by them.
+ * Finds factors [in] for the input x [..., in] of projections, from x in one batch and their matrices [out, in]. Before rounding,
+ * x is multiplied by the factors, and the columns of the weights are divided by them.
  */
 export type SmoothingRule = (x: Value, weights: readonly Value[]) => Value;

@@ -14,10 +14,10 @@ export function isExact(compute: ComputeName): boolean {
   return COMPUTES[compute].isExact === true;
 }
 
-/** The arithmetic that a plan chooses where float32 does not fit. */
+/** The arithmetic that a plan chooses when float32 does not fit in memory. */
 export const SAVING_COMPUTE = "int8" satisfies ComputeName;
 
 export const COMPUTE_NAMES = Object.keys(COMPUTES) as [ComputeName, ...ComputeName[]];
 
-/** Those that need no factors measured beforehand (`Session.smoothing`). */
+/** The arithmetics that need no smoothing factors measured beforehand (`Session.smoothing`). */
 export const UNMEASURED_COMPUTES = COMPUTE_NAMES.filter((name) => !("smoothing" in COMPUTES[name]));

@@ -1,10 +1,10 @@
 /**
- * @file What distances add to the scores of attention: a number for each head, or terms of keys and queries of distances, projected
- * out of a table.
+ * @file Biases of attention scores by distance: a number for each head, or products with keys and queries of distances, projected
+ * from a table.
  *
  *   N[r(i-j), h]      s (qᵢ·K[r(i-j)] + kⱼ·Q[r(i-j)]),  K = Wk P + b,  Q = Wq P + b      r: the row of a distance
  *
- * Tokens of an example lie side by side, so that places in a row tell distances. Papers: "T5", arXiv:1910.10683, section 2.1;
+ * The tokens of an example are contiguous, so indices in a row give distances. Papers: "T5", arXiv:1910.10683, section 2.1;
  * "DeBERTa", arXiv:2006.03654, section 3.1.
  */
 import type { Value } from "../graph/graph.ts";
@@ -18,15 +18,15 @@ import { transpose } from "../graph/ops/shapes/transpose.ts";
 import { dimsOf, sizeAt } from "../graph/shape.ts";
 import type { Builder, SiteRole } from "./builder.ts";
 
-/** Which row of a table a distance chooses. */
+/** Maps distances to rows of a table. */
 export interface DistanceRows {
-  /** The row for a query so many places behind a key. */
+  /** The row for a query that is `distance` tokens after a key. */
   readonly rowOf: (distance: number) => number;
-  /** From this distance on, to both sides, all have one row. */
+  /** From this distance on, all distances on the same side share a row. */
   readonly reach: number;
 }
 
-/** Makes what is added to scores, [1 or B, H, T, T]. */
+/** Builds the bias of the scores, [1 or B, H, T, T]. */
 type BiasOf = (b: Builder, query: Value, key: Value) => Value;
 
 /** A projection of the table. */
@@ -41,18 +41,18 @@ interface DistanceTerms {
   readonly table: (b: Builder) => Value;
   readonly numHeads: number;
   readonly scale: number;
-  /** What makes the keys and the queries of distances; null: there are none, but one of both. */
+  /** The projections that make keys and queries of distances; at most one is null (absent). */
   readonly key: TableProjection | null;
   readonly query: TableProjection | null;
 }
 
-/** The rows for distances of `sign` times -P … P-1. */
+/** Lists the rows for the distances `sign` times -P … P-1. */
 function rowNumbers({ rowOf, reach }: DistanceRows, sign: 1 | -1): BigInt64Array {
   const half = reach + 1;
   return BigInt64Array.from({ length: 2 * half }, (_, place) => BigInt(rowOf(sign * (place - half))));
 }
 
-/** Makes the numbers of a table [R, H], [1, H, T, T], for queries [B, T, H·E]; `name`: that of its module. */
+/** Biases from a table [R, H], as [1, H, T, T] for queries [B, T, H·E]; `name` is that of its module. */
 export function headBias(rows: DistanceRows, name: string, shape: readonly [number, number]): BiasOf {
   const numbers = rowNumbers(rows, -1);
   return (b, query) => {
@@ -64,13 +64,13 @@ export function headBias(rows: DistanceRows, name: string, shape: readonly [numb
   };
 }
 
-/** Makes the sum of the terms, [B, H, T, T], of queries and keys [B, T, H·E]. */
+/** Sums the terms, [B, H, T, T], for queries and keys [B, T, H·E]. */
 export function distanceBias(terms: DistanceTerms): BiasOf {
   const { rows, numHeads: H, scale } = terms;
   const [ofKeys, ofQueries] = [rowNumbers(rows, -1), rowNumbers(rows, 1)];
   return (b, query, key) => {
     const table = terms.table(b);
-    /** Of x, by the places of tokens and of those that they are compared with. */
+    /** The scores of x with projected distances, [B, H, T, T]: token of x, then the token it is compared with. */
     const compared = (x: Value, { name, role }: TableProjection, numbers: BigInt64Array): Value => {
       const [B, T] = dimsOf(x.shape, 3);
       const width = sizeAt(x.shape, -1);

@@ -1,11 +1,11 @@
 /**
- * @file A feed-forward part of many experts, of which a router chooses k for each token (`routers.ts`).
+ * @file A feed-forward part with many experts, k of which a router chooses for each token (`routers.ts`).
  *
  *   p = softmax(Wr x)      y = Σ_(e among the k largest of p) w_e expert_e(x)      w = p, or p / Σ of the chosen p
  *
- * Papers: "Qwen3 Technical Report", arXiv:2505.09388, section 2; "OLMoE", arXiv:2409.02060, eq. 1 and 2. An expert's
- * products run on the rows that chose it, and on no others; the rows are sorted by expert once for all. Programs that the host
- * runs for each expert are slower, but for a single token: docs/log.md#experts.
+ * Papers: "Qwen3 Technical Report", arXiv:2505.09388, section 2; "OLMoE", arXiv:2409.02060, eq. 1 and 2. An expert's products run
+ * on the rows that chose it, and on no others; the rows are sorted by expert once for all. Running a program for each expert
+ * instead is slower, except for a single token: docs/log.md#experts.
  */
 import type { Value } from "../graph/graph.ts";
 import { add, div, mul, sigmoid } from "../graph/ops/pointwise/elementwise.ts";
@@ -41,13 +41,13 @@ interface ExpertsOptions {
   readonly normalizes: boolean;
   /** Default: a softmax. */
   readonly router?: Router;
-  /** A gated part with projections of its own, or what builds another. */
+  /** A gated part with projections of its own, or a builder of another kind of expert. */
   readonly expert: MlpOptions | ExpertBuilder;
 }
 
 const GATE = projectedBy("gate");
 
-/** Where the matrices of one expert lie among those of all. */
+/** The places of one expert's matrices in the stacks of all. */
 function stacksOf(prefix: string, numExperts: number, expert: number): Required<MlpOptions>["stacks"] {
   const gateUp = { name: `${prefix}gate_up_proj`, role: "gate-up", numExperts, numParts: 2 } as const;
   const down = { name: `${prefix}down_proj`, role: "down", numExperts, numParts: 1 } as const;
@@ -63,7 +63,9 @@ const gatedExpert =
   (b, x, { prefix, numExperts, index }) =>
     gatedMlp(b, x, `${prefix}${index}.`, { ...options, stacks: stacksOf(prefix, numExperts, index) });
 
-/** Builds the part from x [B, T, D]; the router is `gate` unless it says otherwise, experts are `experts.N.`, behind `prefix`. */
+/**
+ * Builds the part from x [B, T, D]. After `prefix` the names are `gate` for the router, unless it has another, and `experts.N.`.
+ */
 export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOptions): Value {
   const { numExperts: E, numChosen, normalizes, router = softmaxRouter(), expert } = options;
   const [B, T, D] = x.shape as [Dim, Dim, number];
@@ -86,7 +88,10 @@ export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOp
   return reshapeLike(sumRepeats(weighted, rows, flat, numChosen), x);
 }
 
-/** Builds it beside the expert of all tokens: y + σ(Wg x) ∘ expert(x); that one is `shared_expert`, its gate, one output, `shared_expert_gate`. */
+/**
+ * Builds the part together with an expert shared by all tokens: y + σ(Wg x) ∘ expert(x). Names: `shared_expert`, and
+ * `shared_expert_gate` for its gate of one output.
+ */
 export function expertsBesideShared(
   b: Builder,
   x: Value,

@@ -1,5 +1,5 @@
 /**
- * @file A gated delta net, in the place of attention: a memory that each token corrects, and forgets a part of.
+ * @file A gated delta net, instead of attention: a memory that each token partly clears and corrects.
  *
  *   [q | k | v] = silu(conv(Wqkv h))    b = sigmoid(Wb h)    g = -exp(A) ∘ softplus(Wa h + d)
  *   Wout (norm(o) ∘ silu(Wz h)),  o = delta rule(q / √D, k, v, g, b), q and k of length 1
@@ -18,7 +18,7 @@ import { headNorm, headsOfLength, rmsNorm } from "./norms.ts";
 import { shortConv } from "./short-conv.ts";
 
 interface GatedDeltaNetOptions {
-  /** Heads of queries and keys; each serves as many heads of values that follow each other. */
+  /** Heads of queries and keys, each shared by equally many consecutive heads of values. */
   readonly numKeyHeads: number;
   readonly numValueHeads: number;
   readonly keyWidth: number;
@@ -28,7 +28,7 @@ interface GatedDeltaNetOptions {
   readonly epsilon: number;
 }
 
-/** Builds it from h [B, T, D]; its modules are behind `prefix`. */
+/** Builds it from h [B, T, D]; names of modules begin with `prefix`. */
 export function gatedDeltaNet(b: Builder, h: Value, prefix: string, options: GatedDeltaNetOptions): Value {
   const { numKeyHeads: K, numValueHeads: V, keyWidth, valueWidth, numTaps, epsilon } = options;
   const linear = (name: string, x: Value, width: number): Value =>

@@ -14,9 +14,9 @@ export interface MlpOptions {
   readonly intermediateSize: number;
   readonly activation: (x: Value) => Value;
   readonly bias: boolean;
-  /** Names of the projections; default: those of Llama, `gate_proj` and its like. */
+  /** Names of the projections; default: `gate_proj`, `up_proj` and `down_proj`, as in Llama. */
   readonly names?: Readonly<Record<"gate" | "up" | "down", string>>;
-  /** Where each matrix of an expert lies among those of all experts. */
+  /** The place of each matrix of an expert in the stacks of all experts. */
   readonly stacks?: Readonly<Record<"gate" | "up" | "down", StackPlace>>;
 }
 
@@ -34,7 +34,7 @@ export function fusedMlp(
   return b.linear(down, mul(activation(gate), up), sizeAt(x.shape, -1), { role: "down", bias });
 }
 
-/** Builds the part from x [..., D]; its projections are behind `prefix`. */
+/** Builds the part from x [..., D]; names of projections begin with `prefix`. */
 export function gatedMlp(b: Builder, x: Value, prefix: string, options: MlpOptions): Value {
   const { intermediateSize: F, activation, bias, names = NAMES, stacks } = options;
   const gate = b.linear(prefix + names.gate, x, F, { role: "gate", bias, stack: stacks?.gate });

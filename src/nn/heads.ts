@@ -1,11 +1,11 @@
-/** @file What parts do to heads side by side, x [B, T, H·E]. */
+/** @file Operations on the heads of x [B, T, H·E]. */
 import type { Value } from "../graph/graph.ts";
 import { mul } from "../graph/ops/pointwise/elementwise.ts";
 import { concat } from "../graph/ops/shapes/concat.ts";
 import { reshape } from "../graph/ops/shapes/reshape.ts";
 import { dimsOf, sizeAt } from "../graph/shape.ts";
 
-/** Each head so many times, one beside the other. */
+/** Repeats each head `times` times, copies side by side. */
 export function repeatHeads(x: Value, numHeads: number, times: number): Value {
   if (times === 1) return x;
   const [B, T] = dimsOf(x.shape, 3);
@@ -15,7 +15,7 @@ export function repeatHeads(x: Value, numHeads: number, times: number): Value {
   return reshape(concat(copies, 3), [B, T, numHeads * times * width]);
 }
 
-/** Each head times a factor of its own: `factors` [H], or [B, T, H] for each token. */
+/** Multiplies each head by a factor of its own: `factors` [H], or [B, T, H] for each token. */
 export function scaleHeads(x: Value, factors: Value): Value {
   const [B, T] = dimsOf(x.shape, 3);
   const numHeads = sizeAt(factors.shape, -1);

@@ -1,11 +1,11 @@
 /**
- * @file Latent attention: keys and values of all heads are made of a few numbers a token, and maybe queries of a few of theirs; a part
- * of each query is rotated, and a part of each key that is that of all heads.
+ * @file Latent attention: keys and values of all heads are projected from a few numbers per token, and queries optionally too.
+ * Part of each query is rotated, and part of each key, which all heads share.
  *
  *   [p | r] = Wq x, or Wq norm(Wa x)   [c | s] = Wc x   [n | v] = Wk norm(c)   q = [p | R(r)]   k = [n | R(s)]   Wo attention(q, k, v)
  *
- * Paper: "DeepSeek-V2", arXiv:2405.04434, section 2.1. Attention takes heads of one width: the narrower of keys and values are
- * filled up with zeros, which change no score and are cut off the output.
+ * Paper: "DeepSeek-V2", arXiv:2405.04434, section 2.1. Attention takes heads of one width, so the narrower of keys and values are
+ * padded with zeros, which change no score and are cut off the output.
  */
 import type { Value } from "../graph/graph.ts";
 import { concat } from "../graph/ops/shapes/concat.ts";
@@ -20,30 +20,30 @@ import type { RopeConfig } from "./rope/rope-tables.ts";
 
 export interface LatentAttentionOptions {
   readonly numHeads: number;
-  /** Numbers that queries are made of; null: they are projected at once. */
+  /** How many numbers per token queries are projected from; null: from x directly. */
   readonly queryRank: number | null;
-  /** Numbers that keys and values are made of. */
+  /** How many numbers per token keys and values are projected from. */
   readonly keyRank: number;
   /** Elements of a query or key that are not rotated. */
   readonly plainWidth: number;
   /** Elements of a value. */
   readonly valueWidth: number;
-  /** How the others are rotated, all of them. */
+  /** How the other elements of queries and keys are rotated. */
   readonly rope: RopeConfig;
   readonly scale: number;
   /** Whether the first projections and that of the output have biases. */
   readonly bias: boolean;
 }
 
-/** The norm of what queries, or keys and values, are made of: its epsilon is in no configuration. */
+/** The norm of the numbers that queries, or keys and values, are projected from; configurations do not have its epsilon. */
 const NORM = rmsNorm(1e-6);
 
-/** Heads [B, T, H, E] filled up with zeros to the width of others. */
+/** Pads heads [B, T, H, E] with zeros to the width of others, if they are narrower. */
 function widened(heads: Value, like: Value): Value {
   return sizeAt(heads.shape, -1) < sizeAt(like.shape, -1) ? padLike(heads, like, 3, 0) : heads;
 }
 
-/** Builds it from x [B, T, D]; its modules are behind `prefix`. */
+/** Builds it from x [B, T, D]; names of modules begin with `prefix`. */
 export function latentAttention(
   b: Builder,
   x: Value,

@@ -1,15 +1,15 @@
 /**
- * @file Buckets of distances: near ones have one each, further ones share them, the more the further they are.
+ * @file Buckets of distances: each small distance has its own, larger ones share buckets that widen with distance.
  *
  *   b(d) = d where |d| ≤ m,  sign(d) (m + ⌈ (m - 1) log(|d| / m) / log((L - 1) / m) ⌉) beyond      m: half the buckets
  *
- * Paper: "DeBERTa", arXiv:2006.03654; the code of its second version, in float32 as there.
+ * Paper: "DeBERTa", arXiv:2006.03654; the code of its version 2, with its float32 rounding.
  */
 import type { DistanceRows } from "./distance-bias.ts";
 
 const { fround } = Math;
 
-/** The bucket of a distance, of `numBuckets` to each side for distances up to `limit`. */
+/** Returns the bucket of a distance; each side has `numBuckets` for distances up to `limit`. */
 function logBucket(distance: number, numBuckets: number, limit: number): number {
   const [middle, size] = [Math.floor(numBuckets / 2), Math.abs(distance)];
   if (size <= middle) return distance;
@@ -20,9 +20,9 @@ function logBucket(distance: number, numBuckets: number, limit: number): number 
 }
 
 /**
- * Rows of a table for distances in both directions: half of the `numRows` are for keys ahead of the query, half for keys behind. Within a
- * half, each distance below half of its rows has one of its own; greater ones, up to `limit`, share the others on a scale of logarithms.
- * "T5", arXiv:1910.10683, section 2.1; in float32 as in transformers.
+ * Rows of a table of `numRows` for distances in both directions: the first half for keys before the query or at it, the second
+ * for keys after it. In each half, distances below half its rows have one row each; greater ones, up to `limit`, share the others
+ * on a logarithmic scale. "T5", arXiv:1910.10683, section 2.1; in float32 as in transformers.
  */
 export function halvedRows(numRows: number, limit: number): DistanceRows {
   const half = numRows / 2;
@@ -36,15 +36,15 @@ export function halvedRows(numRows: number, limit: number): DistanceRows {
   return { rowOf, reach: limit };
 }
 
-/** Buckets to each side, for distances up to `limit`. */
+/** Rows of a table for distances on each side, up to `limit`. */
 interface Buckets {
   readonly numRows: number;
   readonly limit: number;
-  /** Whether distances have buckets; if not, each has a row. */
+  /** Whether distances share buckets; if not, each has a row. */
   readonly hasBuckets: boolean;
 }
 
-/** Rows of a table of `numRows` rows to each side; no two tokens are further apart than `furthest`. */
+/** Maps distances to a table with `numRows` rows for each side; no two tokens are further apart than `furthest`. */
 export function bucketRows({ numRows, limit, hasBuckets }: Buckets, furthest: number): DistanceRows {
   const rowOf = (distance: number): number => {
     const bucket = hasBuckets ? logBucket(distance, numRows, limit) : distance;

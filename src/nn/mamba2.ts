@@ -1,8 +1,8 @@
 /**
- * @file A state-space layer of Mamba 2, in the place of attention or beside it: a memory that forgets as fast as its input says.
+ * @file A state-space layer of Mamba 2, instead of attention or beside it: a memory whose decay depends on the input.
  *
  *   [z | u | s] = Win h    [x | B | C] = silu(conv(u))    Δ = softplus(s + d)    g = -exp(A) ∘ Δ
- *   Wout norm((linear attention(C, B, Δ x, g) + D ∘ x) ∘ silu(z))    B and C are those of all heads, or of a group of them
+ *   Wout norm((linear attention(C, B, Δ x, g) + D ∘ x) ∘ silu(z))    all heads share B and C, or those of each group do
  *   or Wout (norm(…) ∘ silu(z)), or without a norm
  *
  * Paper: "Transformers are SSMs", arXiv:2405.21060, sections 2.1 and 7.
@@ -21,29 +21,29 @@ import { shortConv } from "./short-conv.ts";
 export interface Mamba2Options {
   readonly numHeads: number;
   readonly headWidth: number;
-  /** How many B and C there are; each serves as many heads that follow each other, and is normalised by itself. */
+  /** Groups of consecutive heads. The heads of a group share B and C, and each group is normalised separately. */
   readonly numGroups: number;
-  /** Elements of B and C. */
+  /** Width of B and C of a group. */
   readonly stateWidth: number;
   /** Tokens that the convolution sees, at least 2. */
   readonly numTaps: number;
   /** Which parts have biases. */
   readonly bias: { readonly convolution: boolean; readonly input: boolean; readonly output: boolean };
-  /** What is normalised; null: nothing. */
+  /** What is normalised: the gated output, or the output before the gate; null: nothing. */
   readonly normed: "gated" | "before-gate" | null;
   readonly epsilon: number;
-  /** Factors of z, x, B, C and s as they are projected; absent: there are none. */
+  /** Factors of the projected z, x, B, C and s; absent: there are none. */
   readonly factors?: readonly [number, number, number, number, number];
 }
 
-/** What the projection of the input gives, times factors of its parts. */
+/** Multiplies the parts of the input's projection by their factors. */
 function scaleParts(fused: Value, widths: readonly number[], factors: Mamba2Options["factors"]): Value {
   if (!factors || factors.every((factor) => factor === 1)) return fused;
   const all = widths.flatMap((width, part) => Array.from({ length: width }, () => factors[part]!));
   return mul(fused, fused.graph.constant("float32", [all.length], Float32Array.from(all)));
 }
 
-/** Builds it from h [B, T, D]; its modules are behind `prefix`. */
+/** Builds it from h [B, T, D]; names of modules begin with `prefix`. */
 export function mamba2(b: Builder, h: Value, prefix: string, options: Mamba2Options): Value {
   const { numHeads: H, headWidth, numGroups: G, stateWidth, numTaps, bias, normed, epsilon } = options;
   const [width, N] = [H * headWidth, G * stateWidth];

@@ -1,4 +1,4 @@
-/** @file Norms with the tensors that they declare: root mean square, with w or 1 + w, and layer norm. */
+/** @file Norms, and the tensors that they declare: root mean square and layer norm, with factors w or 1 + w. */
 import type { Value } from "../graph/graph.ts";
 import { add, mul } from "../graph/ops/pointwise/elementwise.ts";
 import { layerNorm as layerNormOf } from "../graph/ops/norms/layer-norm.ts";
@@ -9,10 +9,10 @@ import { dimsOf, sizeAt } from "../graph/shape.ts";
 import { alongRows, isPerRow } from "./along-rows.ts";
 import type { Builder } from "./builder.ts";
 
-/** Builds the norm of the last axis of x by a tensor of this name. */
+/** Builds a norm of the last axis of x; `name` is that of its module. */
 export type Norm = (b: Builder, name: string, x: Value) => Value;
 
-/** Added to squared lengths that something is divided by. */
+/** Added to squared lengths before dividing by them. */
 const LENGTH_EPSILON = 1e-6;
 
 const widthOf = (x: Value): number => sizeAt(x.shape, -1);
@@ -30,7 +30,7 @@ export function rmsNormPlusOne(epsilon: number): Norm {
   };
 }
 
-/** The layer norm with factors w, and biases unless there are none. */
+/** The layer norm with factors w, and with biases if `hasBias`. */
 export function layerNorm(epsilon: number, hasBias = true): Norm {
   return layerNormBy((weight) => weight, epsilon, hasBias);
 }
@@ -40,7 +40,7 @@ export function layerNormPlusOne(epsilon: number): Norm {
   return layerNormBy((weight) => add(weight, weight.graph.scalar(1)), epsilon, true);
 }
 
-/** The layer norm with factors that are made of its weight. */
+/** The layer norm with factors computed from its weight. */
 function layerNormBy(factorsOf: (weight: Value) => Value, epsilon: number, hasBias: boolean): Norm {
   return (b, name, x) => {
     const shape = [widthOf(x)];
@@ -63,7 +63,7 @@ export function bareRmsNorm(epsilon: number): Norm {
   return (_b, _name, x) => rmsNormOf(x, filled(x, 1), epsilon)[0];
 }
 
-/** The root-mean-square norm times factors, of all rows or of each. */
+/** The root-mean-square norm times factors shared by all rows or of each row. */
 function scaledNorm(x: Value, weight: Value, epsilon: number): Value {
   if (!isPerRow(weight)) return rmsNormOf(x, weight, epsilon)[0];
   return mul(rmsNormOf(x, filled(x, 1), epsilon)[0], alongRows(weight, x));
@@ -74,10 +74,10 @@ function filled(x: Value, value: number): Value {
   return x.graph.constant("float32", [width], new Float32Array(width).fill(value));
 }
 
-/** Makes the norm of each of so many heads of x [B, T, n·E] by itself. */
+/** Makes a norm that normalises each of n heads of x [B, T, n·E] separately. */
 export type HeadNorm = (numHeads: number) => Norm;
 
-/** The layer norm of each head by itself, with factors [n, E] and without biases. */
+/** The layer norm of each head, with factors [n, E] and without biases. */
 export function layerNormOfHeads(epsilon: number): HeadNorm {
   return (numHeads) => (b, name, x) => {
     const [B, T] = dimsOf(x.shape, 3);
@@ -98,7 +98,7 @@ export function normsByHead(epsilon: number): HeadNorm {
   };
 }
 
-/** The root-mean-square norm of each of some parts of x [B, T, n·E] by itself, with factors [n·E]. */
+/** The root-mean-square norm of each of n parts of x [B, T, n·E], with factors [n·E]. */
 export function rmsNormOfParts(epsilon: number, numParts: number): Norm {
   if (numParts === 1) return rmsNorm(epsilon);
   return (b, name, x) => {
@@ -109,7 +109,7 @@ export function rmsNormOfParts(epsilon: number, numParts: number): Norm {
   };
 }
 
-/** Each head of x [B, T, n·E] scaled to this length; it has no tensors. */
+/** Scales each head of x [B, T, n·E] to this length; it has no tensors. */
 export function headsOfLength(x: Value, numHeads: number, length: number): Value {
   const [B, T] = dimsOf(x.shape, 3);
   const width = widthOf(x) / numHeads;
@@ -118,7 +118,7 @@ export function headsOfLength(x: Value, numHeads: number, length: number): Value
   return reshape(rmsNormOf(heads, factors, LENGTH_EPSILON / width)[0], x.shape);
 }
 
-/** A norm of each head by itself, with the same E factors for all. */
+/** Applies a norm to each head, with the same E factors for all heads. */
 export function headNorm(norm: Norm): HeadNorm {
   return (numHeads) => (b, name, x) => {
     const [B, T] = dimsOf(x.shape, 3);

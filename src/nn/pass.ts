@@ -1,13 +1,14 @@
 /**
- * @file What a program reads of a pass beside activations and weights: positions, segments, tables of rotary positions.
+ * @file Inputs of programs that depend on the pass, beside activations and weights: positions, segments, tables of rotary
+ * positions.
  *
- * Whoever builds a graph declares what it reads; only that is made, once a pass, for all programs.
+ * A graph declares those it reads; only these are made, once per pass for all programs.
  */
 import type { DataOf, DType } from "../graph/dtype.ts";
 import { FORGET_ALL } from "../graph/ops/linear-attention/linear-attention-nodes.ts";
 import type { Shape } from "../graph/shape.ts";
 
-/** What is known of the tokens of a pass: B rows of T tokens, and with a cache the S tokens that they may look at. */
+/** The tokens of a pass: B rows of T tokens, and with a cache the S tokens that they may attend to. */
 export interface PassFacts {
   /** B */
   readonly numRows: number;
@@ -15,13 +16,13 @@ export interface PassFacts {
   readonly length: number;
   /** [B, T], from 0 in each example. */
   readonly positions: BigInt64Array;
-  /** [B, T], number of the example in its row from 1; 0 is padding. */
+  /** [B, T], number of the example within its row, from 1; 0 is padding. */
   readonly segments: Int32Array;
-  /** [B, T], which part of a pair of texts a token belongs to; null: all to the first. */
+  /** [B, T], which part of a pair of texts a token belongs to; null: all tokens belong to the first. */
   readonly tokenTypes: Int32Array | null;
   /** Positions and segments of all tokens, cached ones first; null: there is no cache. */
   readonly keys: { readonly positions: BigInt64Array; readonly segments: Int32Array } | null;
-  /** Tokens that the text of each row has so far, of which a pass may run a part; null: examples are whole. */
+  /** Length so far of the text in each row, of which a pass may run only a part; null: rows hold whole examples. */
   readonly textLengths: readonly number[] | null;
   /** Whether a token is the last of a prompt; null: none is. */
   readonly isPromptEnd: ((row: number, index: number) => boolean) | null;
@@ -32,26 +33,26 @@ export interface PassInput<D extends DType = DType> {
   readonly name: string;
   readonly dtype: D;
   readonly shape: Shape;
-  /** Whether it tells prompts apart: then keys and values that were cached for one are no good for another. */
+  /** Whether it depends on where the prompt ends; keys and values cached for one prompt must then not be reused for another. */
   readonly perPrompt: boolean;
-  /** Another that is the same for texts whose keys can be kept; absent: none is. */
+  /** The input that has the same values wherever keys can be kept; absent: this one itself. */
   readonly whereKept?: PassInput;
   /** Writes every element. */
   fill(facts: PassFacts, data: DataOf<D>): void;
 }
 
-/** A table that positions are looked up in, made once and again when longer ones are needed. */
+/** A table indexed by position, made once, and again when more rows are needed. */
 export interface PositionTable {
   readonly name: string;
   /** Columns. */
   readonly width: number;
-  /** Rows that are looked up where the longest example has so many positions. */
+  /** How many rows are needed if the longest example has `numPositions` positions. */
   numRows(numPositions: number): number;
-  /** Its first rows; returns a new array. */
+  /** Computes its first rows, in a new array. */
   rows(numRows: number): Float32Array;
 }
 
-/** Names, types and checks an input that is made for each pass. */
+/** Declares an input that is made for each pass, with its element type checked. */
 export function passInput<D extends DType>(input: PassInput<D>): PassInput {
   return input;
 }
@@ -65,7 +66,7 @@ export const POSITIONS = passInput({
   fill: ({ positions }, data) => data.set(positions),
 });
 
-/** The positions, or behind `numShort` rows for those where an example has more than so many, int64 [B, T]. */
+/** The positions, int64 [B, T], plus `numShort` in examples with more than `numShort` positions. */
 export function positionsByLength(numShort: number): PassInput {
   return passInput({
     name: `positionsBeyond${numShort}`,
@@ -74,7 +75,7 @@ export function positionsByLength(numShort: number): PassInput {
     perPrompt: false,
     whereKept: POSITIONS,
     fill: ({ positions, segments, length, textLengths }, data) => {
-      // Backwards, as the last token of an example comes first then.
+      // Goes backward, so that the last token of an example comes first and gives its length.
       let [example, behind] = ["", 0n];
       for (let at = data.length - 1; at >= 0; at--) {
         const row = Math.floor(at / length);
@@ -89,7 +90,7 @@ export function positionsByLength(numShort: number): PassInput {
   });
 }
 
-/** Number of each token's example in its row, int64 [B, T]; 0 is padding. */
+/** Number of each token's example within its row, int64 [B, T]; 0 is padding. */
 export const SEGMENTS = passInput({
   name: "segments",
   dtype: "int64",
@@ -116,7 +117,7 @@ export const KEY_SEGMENTS = passInput({
   fill: ({ keys, segments }, data) => copyIntegers(keys?.segments ?? segments, data),
 });
 
-/** Index of the last key of each row, int32 [B], where the tokens of a row follow each other from position 0. */
+/** Index of the last key of each row, int32 [B], for rows whose tokens have consecutive positions from 0. */
 export const LAST_KEY = passInput({
   name: "lastKey",
   dtype: "int32",
@@ -127,7 +128,7 @@ export const LAST_KEY = passInput({
   },
 });
 
-/** How many keys the longest of such rows has, int32 [1]. */
+/** Number of keys of the longest such row, int32 [1]. */
 export const NUM_KEYS = passInput({
   name: "numKeys",
   dtype: "int32",
@@ -139,7 +140,7 @@ export const NUM_KEYS = passInput({
   },
 });
 
-/** Whether the token so far before each is of its example, 1 or 0, float32 [B, T, 1]. */
+/** For each token 1 if the one `distance` before it belongs to the same example, else 0, float32 [B, T, 1]. */
 export function hasEarlier(distance: number): PassInput {
   return passInput({
     name: `hasEarlier${distance}`,
@@ -153,7 +154,7 @@ export function hasEarlier(distance: number): PassInput {
   });
 }
 
-/** What a token adds to the logarithm of what it keeps of those before it, float32 [B, T, 1]: the first of an example keeps nothing. */
+/** Added to the decay of each token, float32 [B, T, 1]: the first token of an example clears the memory, the others add 0. */
 export const FRESH_START = passInput({
   name: "freshStart",
   dtype: "float32",
@@ -165,7 +166,7 @@ export const FRESH_START = passInput({
   },
 });
 
-/** What there is before the first token of a row, float32 [B, count, width]: zeros. */
+/** Zeros that stand for the tokens before a row, float32 [B, count, width]. */
 export function beforeRows(count: number, width: number): PassInput {
   return passInput({
     name: `beforeRows${count}x${width}`,
@@ -184,7 +185,7 @@ export const TOKEN_TYPES = passInput({
   fill: ({ tokenTypes }, data) => (tokenTypes ? copyIntegers(tokenTypes, data) : data.fill(0n)),
 });
 
-/** The same of a model that tells no parts apart: all are the first. */
+/** The same for a model that does not tell parts apart: all zeros. */
 export const ONE_TOKEN_TYPE = passInput({ ...TYPES, fill: (_facts, data) => data.fill(0n) });
 
 function copyIntegers(from: Int32Array, to: BigInt64Array): void {

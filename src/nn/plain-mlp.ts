@@ -4,7 +4,7 @@ import { sizeAt } from "../graph/shape.ts";
 import type { Builder, LinearOptions } from "./builder.ts";
 import type { MlpOptions } from "./gated-mlp.ts";
 
-/** The projections as they stand in a checkpoint. */
+/** Names and layout of the projections in a checkpoint. */
 interface PlainMlpNames extends Pick<LinearOptions, "storedTransposed"> {
   readonly up: string;
   readonly down: string;

@@ -1,11 +1,11 @@
-/** @file Learned positions, in a table whose first rows may be for something else. */
+/** @file Learned positions, in a table whose first rows may have another purpose. */
 import type { Value } from "../graph/graph.ts";
 import { gatherRows } from "../graph/ops/rows/gather-scatter.ts";
 import { slice } from "../graph/ops/shapes/slice-pad.ts";
 import type { Builder } from "./builder.ts";
 import { POSITIONS } from "./pass.ts";
 
-/** The rows of a table [numRows, width] for the positions of a pass, of which position 0 is row `first`: [B, T, width]. */
+/** Looks up the positions of a pass in a table [numRows, width], whose row `first` is position 0: [B, T, width]. */
 export function positionsFrom(
   b: Builder,
   name: string,

@@ -1,17 +1,17 @@
 /**
- * @file Queries that grow with their position, so that attention over many keys stays as sharp as over few:
+ * @file Scales queries up with their position, so that attention over many keys stays as sharp as over few:
  *
- *   q ← q (1 + β log(1 + ⌊p / P⌋))     p: position, P: positions over which nothing changes
+ *   q ← q (1 + β log(1 + ⌊p / P⌋))     p: position, P: length of the stretches with equal scale
  *
- * As in Llama 4 and Ministral 3. A rotation leaves factors alone, so it does not matter that queries are scaled before theirs.
+ * As in Llama 4 and Ministral 3. Rotation is linear, so it does not matter that queries are scaled before it.
  */
 import { mul } from "../graph/ops/pointwise/elementwise.ts";
 import type { Norm } from "./norms.ts";
 import { passInput } from "./pass.ts";
 
-/** Scales queries [B, T, H·E], where others have a norm. */
+/** Scales queries [B, T, H·E]; used in the place of a query norm. */
 export function queryScale(given: number, numPositions: number): Norm {
-  // As GGUF files hold it, so that a model is the same from both.
+  // Rounded as in GGUF files, so that a model is the same from both formats.
   const beta = Math.fround(given);
   const scale = passInput({
     name: `queryScale(${beta}, ${numPositions})`,

@@ -1,8 +1,8 @@
 /**
- * @file Routers: how the experts of a token are chosen and weighed, of logits l [M, E].
+ * @file Routers: how the experts of a token are chosen and weighted, from logits l [M, E].
  *
- *   p = softmax(l), or σ(l)      chosen are the k largest of p, or of p + b, of all or out of a few groups
- *   w = s p, or s p / Σ of the chosen p; each expert may have a factor of its own besides
+ *   p = softmax(l), or σ(l)      chosen are the k largest of p or p + b, among all experts or those of a few groups
+ *   w = s p, or s p / Σ of the chosen p; each expert may also have a factor of its own
  *
  * Papers: those of `experts.ts`; groups: "DeepSeek-V2", arXiv:2405.04434, section 2.2.2, and "DeepSeek-V3", arXiv:2412.19437,
  * section 2.1.2.
@@ -19,39 +19,39 @@ import type { Builder, LinearOptions } from "./builder.ts";
 
 /** How a router chooses. */
 export interface Router {
-  /** Logits [M, E] from x [M, D]; default: the projection `gate` behind `prefix`. */
+  /** Builds logits [M, E] from x [M, D]; default: the projection `gate` after `prefix`. */
   readonly logits?: (b: Builder, x: Value, numExperts: number, prefix: string) => Value;
-  /** Chances of the experts, which weigh them. */
+  /** Turns logits into the probabilities p, which are the weights of experts. */
   readonly chances: (logits: Value) => Value;
-  /** By what they are chosen instead of chances p, the tensors of the part behind `prefix`. */
+  /** Builds the ranks by which experts are chosen from p; names of tensors begin with `prefix`. */
   readonly ranks: (b: Builder, p: Value, prefix: string) => Value;
-  /** By what chances are divided, from the sum of those chosen. */
+  /** Builds the divisor of the weights from their sum over the chosen experts. */
   readonly total: (sum: Value) => Value;
-  /** What all weights are multiplied with. */
+  /** Multiplies all weights. */
   readonly factor: number;
-  /** The tensor of a factor of each expert, [E], behind `prefix`; default: they have none. */
+  /** Name, after `prefix`, of a tensor [E] with a factor for each expert; default: there is none. */
   readonly ofExperts?: string;
 }
 
-/** Logits by the projection of a name. */
+/** Builds logits by the projection of the given name. */
 export const projectedBy =
   (name: string, options: Pick<LinearOptions, "bias"> = {}): NonNullable<Router["logits"]> =>
   (b, x, numExperts, prefix) =>
     b.linear(prefix + name, x, numExperts, { role: "router", ...options });
 
-/** Groups of equally many experts that follow each other, of which a token goes to a few: those whose best experts add up to most. */
+/** Equal groups of consecutive experts. A token goes to the few groups whose best experts have the largest sum. */
 export interface ExpertGroups {
   readonly numGroups: number;
-  /** Groups of a token. */
+  /** Groups chosen for a token. */
   readonly numChosen: number;
-  /** Experts of a group that are added up. */
+  /** How many of a group's best experts are summed. */
   readonly numBest: 1 | 2;
 }
 
 /** Below all ranks. */
 const LEAST = -1e30;
 
-/** Ranks [M, E], far below those of others in groups to which a token does not go. */
+/** Lowers the ranks [M, E] of experts in groups that were not chosen below all others. */
 function withinGroups(ranks: Value, groups: ExpertGroups | null): Value {
   if (groups === null || groups.numChosen === groups.numGroups) return ranks;
   const { numGroups: G, numChosen, numBest } = groups;
@@ -67,13 +67,13 @@ function withinGroups(ranks: Value, groups: ExpertGroups | null): Value {
 
 /** What most routers have in common. */
 interface RouterOptions {
-  /** What weights are multiplied with. */
+  /** Multiplies all weights; default: 1. */
   readonly factor?: number;
   /** Null: a token may go to all experts. */
   readonly groups?: ExpertGroups | null;
 }
 
-/** Chances that add up to 1. */
+/** A router whose probabilities add up to 1. */
 export function softmaxRouter({ factor = 1, groups = null }: RouterOptions = {}): Router {
   return {
     chances: softmax,
@@ -83,7 +83,7 @@ export function softmaxRouter({ factor = 1, groups = null }: RouterOptions = {})
   };
 }
 
-/** The same with biases [1, E] that count in choosing alone, the tensor `bias`; weights are divided by `least` at least. */
+/** The same with biases [1, E] in the tensor `bias`, which only affect the choice; the divisor of weights is at least `least`. */
 export function biasedSoftmaxRouter(options: { readonly bias: string; readonly least: number }): Router {
   return {
     ...softmaxRouter(),
@@ -97,13 +97,13 @@ export function biasedSoftmaxRouter(options: { readonly bias: string; readonly l
 }
 
 interface SigmoidOptions extends RouterOptions {
-  /** What is added to the sum by which chances are divided. */
+  /** Added to the divisor of the weights. */
   readonly floor: number;
-  /** The tensor of what is added to chances in choosing alone; null: there is none. */
+  /** Name of a tensor that is added to p only for the choice; null: there is none. */
   readonly bias: string | null;
 }
 
-/** Chances of each expert by itself. */
+/** A router with a separate sigmoid for each expert. */
 export function sigmoidRouter({ bias, floor, factor = 1, groups = null }: SigmoidOptions): Router {
   return {
     chances: sigmoid,

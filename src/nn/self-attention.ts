@@ -1,6 +1,6 @@
 /**
- * @file Self-attention: a projection each for queries, keys and values or one for all three, norms on queries and keys,
- * and a projection of the output.
+ * @file Self-attention: separate projections for queries, keys and values or one for all three, norms of queries and keys, and an
+ * output projection.
  */
 import type { Value, Values } from "../graph/graph.ts";
 import { mul, sigmoid } from "../graph/ops/pointwise/elementwise.ts";
@@ -10,26 +10,26 @@ import { dimsOf, sizeAt } from "../graph/shape.ts";
 import type { AttentionOptions, Builder, LinearOptions } from "./builder.ts";
 import type { HeadNorm, Norm } from "./norms.ts";
 
-/** What makes one self-attention differ from another. */
+/** Options in which self-attention differs between families. */
 export interface SelfAttentionOptions extends AttentionOptions {
-  /** Which projections have one. */
+  /** Which projections have a bias. */
   readonly bias: { readonly qkv: boolean; readonly output: boolean };
-  /** Norms of projected queries and keys, or of rotated ones where these come so to attention; null: there are none. */
+  /** Norms of queries and keys, applied after rotation if `comesRotated`, else before; null: there are none. */
   readonly queryNorm: Norm | null;
   readonly keyNorm: Norm | null;
   /** Norm of values; default: there is none. */
   readonly valueNorm?: Norm;
-  /** Whether values are what the projection of keys gives, before the norm of keys; default: they have a projection of their own. */
+  /** Whether values are the projected keys, before the norm of keys; default: they have a projection of their own. */
   readonly valuesAreKeys?: true;
   /** Whether keys and values are those of another layer; default: they are projected. */
   readonly readsOther?: true;
-  /** Whether the projection of queries gives each head a gate behind its query, whose sigmoid its output is multiplied with. */
+  /** Whether the query projection gives each head a gate after its query; the head's output is multiplied by its sigmoid. */
   readonly isGated?: true;
-  /** Makes what is added to the scores of queries and keys [B, T, H·E]; nothing unless given. */
+  /** Builds a bias of the scores from queries and keys [B, T, H·E]; default: none. */
   readonly biasOf?: (b: Builder, query: Value, key: Value) => Value;
 }
 
-/** A self-attention of projections, heads and biases alone. */
+/** Self-attention with projections, heads and biases only. */
 export interface PlainAttention extends AttentionOptions, Pick<SelfAttentionOptions, "bias"> {
   readonly queryNorm: null;
   readonly keyNorm: null;
@@ -40,7 +40,7 @@ export interface PlainAttention extends AttentionOptions, Pick<SelfAttentionOpti
   readonly biasOf?: never;
 }
 
-/** Attention over heads that divide a width, not rotated: positions are learned or there are none. Biases everywhere. */
+/** Attention without rotation, with heads that divide `width` equally and biases in all projections. */
 export function unrotatedAttention(width: number, numHeads: number): Omit<PlainAttention, "causal"> {
   const headWidth = width / numHeads;
   return {
@@ -57,13 +57,13 @@ export function unrotatedAttention(width: number, numHeads: number): Omit<PlainA
   };
 }
 
-/** The same attention with a norm on each head of queries and of keys. */
+/** Adds norms on each head of queries and keys. */
 export function withHeadNorms(attention: SelfAttentionOptions, normOf: HeadNorm): SelfAttentionOptions {
   const { numHeads, numKeyValueHeads } = attention;
   return { ...attention, queryNorm: normOf(numHeads), keyNorm: normOf(numKeyValueHeads) };
 }
 
-/** The projections as they stand in a checkpoint, the norms behind the same prefix. */
+/** Names in a checkpoint of the projections and norms, which share a prefix. */
 interface AttentionNames {
   readonly prefix: string;
   readonly query: string;
@@ -120,7 +120,7 @@ export function selfAttention(
   });
 }
 
-/** Attention of projected queries [B, T, H·E] over the keys of another layer, which come rotated. */
+/** Attention of projected queries [B, T, H·E] over keys of another layer, which are already rotated. */
 function attendOther(b: Builder, q: Value, attention: AttentionOptions): Value {
   const { numHeads, numKeyValueHeads, headWidth, rope, comesRotated = false } = attention;
   const [key, value] = b.keysOfOther(numKeyValueHeads * headWidth);
@@ -128,15 +128,15 @@ function attendOther(b: Builder, q: Value, attention: AttentionOptions): Value {
   return b.attend(query, key, value, { ...attention, comesRotated: true });
 }
 
-/** The same of one projection for queries, keys and values. */
+/** The same for one projection of queries, keys and values. */
 interface FusedNames extends Pick<LinearOptions, "storedTransposed"> {
   readonly qkv: string;
   readonly output: string;
-  /** Its rows are q, k and v of the first head, then those of the next; default: all q, all k, all v. */
+  /** Whether its rows are q, k and v of the first head, then of the next; default: all q, all k, all v. */
   readonly isByHead?: boolean;
 }
 
-/** Cuts the parts of the first head, of the next … [B, T, H·n·E] into n of all heads, [B, T, H·E] each. */
+/** Splits [B, T, H·n·E], which has n parts for each head, into n values [B, T, H·E]. */
 function splitHeads(fused: Value, numHeads: number, numParts: number): Values {
   if (numParts === 1) return [fused];
   const [B, T] = dimsOf(fused.shape, 3);

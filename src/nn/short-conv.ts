@@ -1,7 +1,7 @@
 /**
- * @file Convolutions over the last tokens of an example, and a gated one in the place of attention.
+ * @file Convolutions over the last tokens of an example, and a gated one instead of attention.
  *
- *   conv(u)ₜ = Σⱼ wⱼ ∘ uₜ₋ⱼ + bias    each channel by itself, over so many tokens as there are taps
+ *   conv(u)ₜ = Σⱼ wⱼ ∘ uₜ₋ⱼ + bias    each channel separately, over as many tokens as there are taps
  *   Wout (c ∘ conv(b ∘ x)),  [b | c | x] = Win h
  *
  * Report: "LFM2 Technical Report", arXiv:2511.23404, section 2.
@@ -15,13 +15,13 @@ import { alongRows } from "./along-rows.ts";
 import type { Builder } from "./builder.ts";
 
 interface ShortConvOptions {
-  /** Tokens that an output is made of, at least 2. */
+  /** Tokens that an output depends on, at least 2. */
   readonly numTaps: number;
   /** Whether the convolution and both projections have biases. */
   readonly bias: boolean;
 }
 
-/** Convolves u [B, T, W], W even, by the taps of a tensor: as files have it, the last is of the token itself. */
+/** Convolves u [B, T, W], W even, by the taps of a tensor; as in files, the last tap is that of the token itself. */
 export function shortConv(b: Builder, name: string, u: Value, { numTaps, bias }: ShortConvOptions): Value {
   const width = sizeAt(u.shape, -1);
   const weight = transpose(b.tensor(`${name}.weight`, [width, 1, numTaps], "weight"), [2, 1, 0]);
@@ -35,7 +35,7 @@ export function shortConv(b: Builder, name: string, u: Value, { numTaps, bias }:
   return bias ? add(sum, alongRows(b.tensor(`${name}.bias`, [width], "bias"), sum)) : sum;
 }
 
-/** Builds the gated one from h [B, T, D]; its modules are behind `prefix`. */
+/** Builds the gated one from h [B, T, D]; names of modules begin with `prefix`. */
 export function gatedShortConv(b: Builder, h: Value, prefix: string, options: ShortConvOptions): Value {
   const { bias } = options;
   const width = sizeAt(h.shape, -1);

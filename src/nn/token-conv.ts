@@ -1,7 +1,7 @@
 /**
- * @file A convolution over the tokens of an example, to both sides of each.
+ * @file A convolution over the tokens of an example, on both sides of each.
  *
- *   yₜ = b + Σⱼ Wⱼ xₜ₊ⱼ    j = -h … h, with zeros where an example ends
+ *   yₜ = b + Σⱼ Wⱼ xₜ₊ⱼ    j = -h … h, with zeros beyond the ends of an example
  */
 import type { Value } from "../graph/graph.ts";
 import { mul } from "../graph/ops/pointwise/elementwise.ts";
@@ -19,7 +19,7 @@ import { SEGMENTS } from "./pass.ts";
 
 const TOKENS = 1;
 
-/** What x [B, T, D] is so many tokens later, zeros beyond the row. */
+/** Returns the x [B, T, D] of `by` tokens later, with zeros beyond the row. */
 function shifted(x: Value, by: number): Value {
   if (by === 0) return x;
   return by > 0
@@ -27,7 +27,7 @@ function shifted(x: Value, by: number): Value {
     : padLike(slice(x, TOKENS, 0, by), x, TOKENS, -by);
 }
 
-/** Convolves x [B, T, D] by a tensor [D, D, numTaps], an odd number, and adds a bias. */
+/** Convolves x [B, T, D] by a tensor [D, D, numTaps], numTaps odd, and adds a bias. */
 export function tokenConv(b: Builder, name: string, x: Value, numTaps: number): Value {
   const width = sizeAt(x.shape, -1);
   const weight = b.tensor(`${name}.weight`, [width, width, numTaps], "weight");

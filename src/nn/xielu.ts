@@ -1,5 +1,5 @@
 /**
- * @file xIELU, an activation with two trained numbers and two that are kept:
+ * @file xIELU, an activation with two trained numbers and two fixed ones:
  *
  *   y = βx + a₊ x²                        above zero,  a₊ = softplus(α₊)
  *   y = βx + a₋ (e^min(x, ε) - 1 - x)     below,       a₋ = β + softplus(α₋)
@@ -13,10 +13,10 @@ import { maximum, relu } from "../graph/ops/pointwise/maximum.ts";
 import { alongRows } from "./along-rows.ts";
 import type { Builder } from "./builder.ts";
 
-/** What checkpoints call its numbers, and their shapes there. */
+/** Names and shapes of its numbers in checkpoints. */
 export const XIELU_TENSORS = { alpha_p: [1], alpha_n: [1], beta: [], eps: [] } as const;
 
-/** Applies it element-wise to x [B, T, F]; its numbers are behind `prefix`. */
+/** Applies it element-wise to x [B, T, F]; names of its numbers begin with `prefix`. */
 export function xielu(b: Builder, prefix: string, x: Value): Value {
   const trained = (name: "alpha_p" | "alpha_n"): Value =>
     softplus(alongRows(b.tensor(prefix + name, XIELU_TENSORS[name], "weight"), x));

@@ -1,6 +1,6 @@
 /**
- * @file Products with the codes of a file as they are, in blocks of 4 or 8 bits, of activations in 8 bits; with 8-bit whole
- * numbers where many tokens run at once.
+ * @file Products of 8-bit activations with the unchanged codes of a file, in blocks of 4 or 8 bits; in 8-bit integers when many
+ * tokens run at once.
  */
 import { apartProduct } from "../products/apart-product.ts";
 import { blockProduct } from "../products/block-product.ts";
@@ -9,8 +9,8 @@ import { int8ForwardProduct } from "../products/int8-product.ts";
 import { smoothQuant } from "../products/smooth-quant.ts";
 
 /**
- * Of many rows. What comes out of a gated MLP has channels that are far larger than others, three quarters of what rounding
- * costs (docs/log.md#many-rows-and-prompts).
+ * For many rows. The input of a gated MLP's down projection has channels that are far larger than others, which cause three
+ * quarters of the rounding error (docs/log.md#many-rows-and-prompts); these are kept apart.
  */
 const productOfMany: Compute["product"] = (matrix) =>
   matrix.role === "down" ? apartProduct(matrix) : int8ForwardProduct(matrix);

@@ -1,4 +1,4 @@
-/** @file Products in float32. Any tensor can be read so: norms, biases, and matrices that are trained. */
+/** @file Products in float32. Any tensor can be read this way: norms, biases, and trained matrices. */
 import type { Value } from "../../graph/graph.ts";
 import { linearCrossEntropy } from "../../graph/ops/losses/linear-cross-entropy.ts";
 import { matmul } from "../../graph/ops/products/matmul.ts";
@@ -6,7 +6,7 @@ import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import type { DataOf } from "../../graph/dtype.ts";
 import type { Compute, Matrix, OperandValues, Preparation, Product } from "../compute.ts";
 
-/** Reads a tensor of any shape as it is, in float32. */
+/** Reads a tensor of any shape unchanged, in float32. */
 export function asFloat32(shape: readonly number[]): Preparation {
   const whole = { suffix: "", dtype: "float32", shape } as const;
   return {
@@ -22,7 +22,7 @@ export function asFloat32(shape: readonly number[]): Preparation {
   };
 }
 
-/** The matrix in float32, as files lay it out: one layout serves both directions. */
+/** The matrix in float32, in the layout of the file, which serves both directions. */
 export function float32Product({ inFeatures, outFeatures, storedTransposed }: Matrix): Product {
   const weightOf = (operands: OperandValues): Value => operands[""]!;
   return {

@@ -1,7 +1,7 @@
 /**
- * @file Products of activations and gradients in 8 bits with weights in 8 bits, in both directions: for many rows.
+ * @file Products of 8-bit activations and gradients with 8-bit weights, forward and backward; for many rows.
  *
- * Codes are kept in both layouts, 2 bytes a weight.
+ * Codes are kept in both layouts, so 2 bytes per weight.
  */
 import type { Compute } from "../compute.ts";
 import { int8Product } from "../products/int8-product.ts";

@@ -1,4 +1,4 @@
-/** @file Products with 4-bit weights in blocks of 32, of activations in 8 bits: for one row at a time. */
+/** @file Products of 8-bit activations with 4-bit weights in blocks of 32; for one row at a time. */
 import { blockProduct } from "../products/block-product.ts";
 import type { Compute } from "../compute.ts";
 

@@ -1,12 +1,12 @@
 /**
- * @file Products in 8-bit whole numbers, but for a few columns that are multiplied in float32: for inputs of which some
- * channels are far larger than the others, which would share their scale.
+ * @file Products in 8-bit integers, except for a few columns in float32: for inputs with some channels far larger than the
+ * others, which would have to share their scale.
  *
  *   y = (x ∘ m) Cᵀ + x[A] W[:, A]ᵀ     C = round(W), zero in the columns A     m = 0 in A, else 1
  *
- * A are the columns that are the largest where W is divided by the factors of smoothing, with which inputs and weights are
- * equally large in each channel; the others are not smoothed (docs/log.md#many-rows-and-prompts). Paper: "LLM.int8()", arXiv:2208.07339, where A is
- * found anew in each product.
+ * A are the columns that are largest after W is divided by the smoothing factors, which make inputs and weights equally large in
+ * each channel; the other columns are not smoothed (docs/log.md#many-rows-and-prompts). Paper: "LLM.int8()", arXiv:2208.07339,
+ * which finds A anew in each product.
  */
 import { cast } from "../../graph/ops/shapes/cast.ts";
 import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
@@ -25,10 +25,10 @@ const MASK = ".int8-mask";
 const COLUMNS = ".int8-columns";
 const ROWS = ".int8-rows";
 
-/** One column in so many is apart. */
+/** One column in this many is kept apart. */
 const APART_OF = 48;
 
-/** The product of a matrix with some of its columns apart. */
+/** Makes the product of a matrix with some columns kept apart. */
 export function apartProduct(matrix: Matrix): Product {
   const { inFeatures, outFeatures } = matrix;
   const numApart = Math.ceil(inFeatures / APART_OF);
@@ -40,7 +40,7 @@ export function apartProduct(matrix: Matrix): Product {
       rows: { suffix: ROWS, dtype: "float32", shape: [numApart, outFeatures] },
     },
     binding: "bound",
-    // The factors say which columns are apart; nothing is multiplied by them.
+    // The factors only decide which columns are kept apart; inputs are not multiplied by them.
     unsmoothed: true,
     fill: async (reader, { mask, columns, rows, ...ofCodes }) => {
       const weights = await readColumns(matrix, reader);
@@ -70,7 +70,7 @@ export function apartProduct(matrix: Matrix): Product {
   });
 }
 
-/** The matrix as [in, out]. */
+/** Reads the matrix as [in, out]. */
 async function readColumns(
   { inFeatures, outFeatures, storedTransposed }: Matrix,
   reader: TensorReader,
@@ -80,7 +80,7 @@ async function readColumns(
   return storedTransposed ? values : transposed(values, outFeatures, inFeatures);
 }
 
-/** Numbers of the columns that are the largest after they are divided, of a matrix [in, out]. */
+/** Indices of the inputs of a matrix [in, out] whose largest entry, divided by their divisor, is largest. */
 function largestColumns(weights: Float32Array, divisors: Float32Array, count: number): number[] {
   const width = weights.length / divisors.length;
   const largest = Float64Array.from(divisors, (divisor, k) => {

@@ -1,9 +1,9 @@
 /**
- * @file Products with weights in blocks of 4 or 8 bits, of activations in 8 bits: for one row at a time.
+ * @file Products of 8-bit activations with weights in blocks of 4 or 8 bits; for one row at a time.
  *
  *   y = x Wᵀ     W[n, k] = s[n, g] (c[n, k] − middle) + o[n, g]     g = ⌊k / size⌋
  *
- * A matrix that is kept in such blocks is taken as it is; any other is rounded to a kind that is.
+ * A matrix stored in such blocks is used unchanged; any other is rounded to such a kind.
  */
 import { matmulBits, weightOfBits } from "../../graph/ops/products/matmul-bits.ts";
 import { quantizeTo } from "../../quant/stored-tensor.ts";
@@ -23,14 +23,14 @@ const CODES = ".codes";
 const SCALES = ".scales";
 const OFFSETS = ".offsets";
 
-/** Which matrices are taken as they are stored, and to what the others are rounded. */
+/** Which matrices are used as stored, and how the others are rounded. */
 interface BlockRule {
   readonly takes: (form: BlockForm) => boolean;
-  /** The kind to which others are rounded. */
+  /** The storage kind to which others are rounded. */
   readonly rounded: StorageName;
 }
 
-/** The product of a matrix in blocks; null: its rows do not fill any. */
+/** Makes the product of a matrix in blocks; null: its rows are not whole blocks. */
 export function blockProduct(matrix: Matrix, storage: StorageName, rule: BlockRule): Product | null {
   const own = matrix.storedTransposed ? null : blockFormOf(storage);
   const form = own && rule.takes(own) ? own : null;
@@ -58,7 +58,7 @@ export function blockProduct(matrix: Matrix, storage: StorageName, rule: BlockRu
   });
 }
 
-/** Rounds a matrix, some of its rows at a time. */
+/** Rounds a matrix, some rows at a time. */
 async function roundInto(
   { codes, scales, offsets }: BlockMemory,
   kind: StorageName,

@@ -3,7 +3,7 @@
  *
  *   y = x Wᵀ     W[n, k] = s[n] c[n, k]     s[n] = max_k |W[n, k]| / 127
  *
- * Weights are rounded once, with a scale for each output; rows of activations and of gradients whenever they are multiplied.
+ * Weights are rounded once, with a scale for each output; rows of activations and gradients in every product.
  */
 import { transposeInto } from "../../linalg/transposed.ts";
 import { cast } from "../../graph/ops/shapes/cast.ts";
@@ -24,7 +24,7 @@ const BACK = ".int8-back";
 /** Scales of the outputs, [out]. */
 const SCALES = ".int8-scales";
 
-/** Rounds a matrix to codes as [out, in] and scales of outputs. */
+/** Rounds a matrix to codes [out, in] and scales of its outputs. */
 async function roundMatrix(
   matrix: Matrix,
   reader: TensorReader,
@@ -32,7 +32,7 @@ async function roundMatrix(
   scales: Float32Array,
 ): Promise<void> {
   const smoothing = reader.smoothing();
-  // Multiplying takes a fraction of the time of dividing, and is a 2^-24th off.
+  // Multiplying is many times faster than dividing, with a relative error of 2^-24.
   const factors = smoothing && Float64Array.from(smoothing.data, (one) => 1 / one);
   for await (const { from, rows } of rowPieces(matrix, reader)) {
     const numRows = rows.length / matrix.inFeatures;
@@ -40,7 +40,7 @@ async function roundMatrix(
   }
 }
 
-/** The product of a matrix with codes in both layouts, with gradients. */
+/** Makes the product with codes in both layouts, which has gradients. */
 export function int8Product(matrix: Matrix): Product {
   const { inFeatures, outFeatures } = matrix;
   return roleProduct({
@@ -60,7 +60,7 @@ export function int8Product(matrix: Matrix): Product {
   });
 }
 
-/** Codes of a matrix as [in, out], and scales of its outputs. */
+/** The operands: codes [in, out] of a matrix, and scales of its outputs. */
 export function codeOperands({ inFeatures, outFeatures }: Matrix) {
   return {
     codes: { suffix: CODES, dtype: "int8", shape: [inFeatures, outFeatures] },
@@ -68,7 +68,7 @@ export function codeOperands({ inFeatures, outFeatures }: Matrix) {
   } as const;
 }
 
-/** An int8 product without gradients, for programs that bind their weights: it needs one layout of the codes. */
+/** Makes an int8 product without gradients, for programs that bind their weights; it needs only one layout of the codes. */
 export function int8ForwardProduct(matrix: Matrix): Product {
   return roleProduct({
     operands: codeOperands(matrix),
@@ -79,7 +79,7 @@ export function int8ForwardProduct(matrix: Matrix): Product {
   });
 }
 
-/** Makes codes as [in, out] and scales of outputs, in memory that is given. */
+/** Writes codes [in, out] and scales of outputs to the given memory. */
 export async function fillCodes(
   matrix: Matrix,
   reader: TensorReader,
@@ -90,7 +90,10 @@ export async function fillCodes(
   transposeInto(rows, codes.data, matrix.outFeatures, matrix.inFeatures);
 }
 
-/** Rounds rows [out, in], times factors on their columns, to codes and scales [out]. `Math.round` takes five times as long as `floor`. */
+/**
+ * Multiplies the columns of rows [out, in] by factors, and rounds the rows to codes and scales [out]. `Math.round` would take
+ * five times as long as `floor`.
+ */
 function roundRows(
   rows: Float32Array,
   factors: Float64Array | null,

@@ -1,15 +1,18 @@
-/** @file The rows of a matrix in float32, some at a time: what each matrix left behind would add up while a model is rounded. */
+/**
+ * @file Reads the rows of a matrix in float32, some at a time: whole matrices would leave garbage that adds up while a model is
+ * rounded.
+ */
 import type { DataOf } from "../../graph/dtype.ts";
 import type { Matrix, TensorReader } from "../compute.ts";
 
-/** Numbers that are in float32 at a time. */
+/** Numbers that are in float32 at the same time. */
 const PIECE_LENGTH = 1 << 16;
 
-/** Rows of a matrix [out, in] that lie side by side. */
+/** Consecutive rows of a matrix [out, in]. */
 interface RowPiece {
-  /** The number of the first. */
+  /** Index of the first row. */
   readonly from: number;
-  /** In memory that the next piece lies in too. */
+  /** Valid until the next piece, which overwrites it. */
   readonly rows: DataOf<"float32">;
 }
 
@@ -20,7 +23,7 @@ export async function* rowPieces(
 ): AsyncGenerator<RowPiece, void, void> {
   const numAtOnce = Math.min(outFeatures, Math.ceil(PIECE_LENGTH / inFeatures));
   const memory = new Float32Array(numAtOnce * inFeatures);
-  // In the file, the inputs of an output are not side by side.
+  // A transposed matrix is read whole, as the inputs of an output are not contiguous in the file.
   const turned = storedTransposed ? new Float32Array(inFeatures * outFeatures) : null;
   if (turned) await reader.readInto(turned);
   for (let from = 0; from < outFeatures; from += numAtOnce) {
@@ -31,7 +34,7 @@ export async function* rowPieces(
   }
 }
 
-/** Columns of [height, width] from one on become rows. */
+/** Copies columns of a matrix [height, width], from column `from` on, into rows. */
 function takeColumns(matrix: Float32Array, width: number, from: number, rows: Float32Array): void {
   const height = matrix.length / width;
   const numColumns = rows.length / height;

@@ -1,6 +1,6 @@
 /**
- * @file A product whose operands have roles, such as codes and scales: it names and types them by role, where the contract
- * of an arithmetic knows them by the suffixes of their names.
+ * @file A product whose operands are named and typed by role, such as codes and scales; the contract of an arithmetic names them
+ * by suffix.
  */
 import type { Value } from "../../graph/graph.ts";
 import type { LossAndProbabilities } from "../../graph/ops/losses/linear-cross-entropy.ts";
@@ -20,14 +20,14 @@ type RoleValues<R extends Roles> = { readonly [K in keyof R]: Value };
 
 interface RoleProduct<R extends Roles> extends Pick<Product, "binding" | "keptAs" | "unsmoothed"> {
   readonly operands: R;
-  /** Writes all operands into memory that is lent. */
+  /** Writes all operands into lent memory. */
   readonly fill: (reader: TensorReader, tensors: RoleTensors<R>) => Promise<void>;
   readonly project: (x: Value, values: RoleValues<R>) => Value;
   readonly dense: (values: RoleValues<R>) => Value;
   readonly crossEntropy?: (x: Value, values: RoleValues<R>, labels: Value) => LossAndProbabilities;
 }
 
-/** Makes the product that the contract knows. */
+/** Makes a product that follows the contract. */
 export function roleProduct<const R extends Roles>(product: RoleProduct<R>): Product {
   const { operands, fill, project, dense, crossEntropy, ...rest } = product;
   const roles = Object.entries(operands);

@@ -1,13 +1,13 @@
-/** @file Factors on what projections read, before it is rounded: how they are read, and values times them. */
+/** @file Smoothing factors on the inputs of projections: how they are read, and inputs multiplied by them. */
 import { assertInternal } from "../../errors.ts";
 import type { Value } from "../../graph/graph.ts";
 import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import type { Preparation } from "../compute.ts";
 
-/** What follows a tensor's name in that of the factors on what it multiplies. */
+/** Appended to a tensor's name to name the smoothing factors of its input. */
 export const SMOOTHING = ".smoothing";
 
-/** Reads the factors on what a matrix multiplies. */
+/** Reads the smoothing factors of a matrix's input. */
 export function readSmoothing(inFeatures: number): Preparation {
   return {
     operands: [{ suffix: SMOOTHING, dtype: "float32", shape: [inFeatures] }],
@@ -20,11 +20,11 @@ export function readSmoothing(inFeatures: number): Preparation {
   };
 }
 
-/** Values times factors, each made once. */
+/** Multiplies values by factors, each pair once. */
 export class SmoothedValues {
   readonly #made = new Map<Value, Map<Value, Value>>();
 
-  /** A value times factors. */
+  /** Returns a value times factors. */
   of(value: Value, factors: Value): Value {
     const made = this.#made.get(value) ?? new Map<Value, Value>();
     this.#made.set(value, made);

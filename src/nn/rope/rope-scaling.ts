@@ -2,16 +2,16 @@
  * @file How rotary frequencies are stretched for contexts longer than those that a model was trained on.
  *
  *   linear    θ / s
- *   llama3    wavelengths below original/high stay, above original/low are divided by s, between is interpolated
- *   yarn      pairs that turn more than β_fast times in the original context stay, fewer than β_slow are divided by s,
- *             a ramp over the pairs between; cosine and sine are multiplied by 0.1 ln s + 1
+ *   llama3    wavelengths below original/high keep θ, those above original/low get θ / s, those between are interpolated
+ *   yarn      pairs that turn more than β_fast times in the original context keep θ, fewer than β_slow get θ / s,
+ *             with a ramp over the pairs between; cosine and sine are multiplied by 0.1 ln s + 1
  *   longrope  each frequency is divided by its own factor, one list for short contexts, one for long ones
- *   proportional  the first pairs turn, of all their frequencies divided by s; the others stay as they are
+ *   proportional  the first pairs get θ / s; the others are not rotated
  *
  * Papers: "YaRN", arXiv:2309.00071, eq. 15, 17, 22; "LongRoPE", arXiv:2402.13753; the Llama 3.1 model's own rule.
  */
 
-/** YaRN's factor on cosine and sine of a context that is `factor` times as long; `m` of a file that has its own. */
+/** YaRN's factor on cosine and sine for a context `factor` times as long; `m` is the configuration's own multiplier, if any. */
 export function yarnAttention(factor: number, m = 1): number {
   return factor <= 1 ? 1 : 0.1 * m * Math.log(factor) + 1;
 }
@@ -35,7 +35,7 @@ export type RopeScaling =
       readonly originalMaxPositions: number;
       /** Factor on cosine and sine. */
       readonly attentionFactor: number;
-      /** The bounds of the ramp are whole numbers of pairs. */
+      /** Whether the bounds of the ramp are rounded to whole pairs. */
       readonly truncate: boolean;
     }
   | {
@@ -46,7 +46,7 @@ export type RopeScaling =
       readonly attentionFactor: number;
     };
 
-/** Positions that a pass may have before its frequencies are others, for all of them. */
+/** The number of positions up to which all passes use the same frequencies. */
 export function numAlikePositions(scaling: RopeScaling): number {
   return scaling.kind === "longrope" ? scaling.originalMaxPositions : Infinity;
 }
@@ -93,7 +93,7 @@ function yarn(
 ): readonly number[] {
   const { factor, betaFast, betaSlow, originalMaxPositions, truncate } = scaling;
   const width = 2 * plain.length;
-  // The pair that turns so many times in the original context.
+  // The index, not rounded, of the pair that turns `turns` times in the original context.
   const pairOf = (turns: number): number =>
     (width * Math.log(originalMaxPositions / (2 * Math.PI * turns))) / (2 * Math.log(theta));
   const whole = (round: (x: number) => number, x: number): number => (truncate ? round(x) : x);

@@ -1,19 +1,19 @@
 /**
  * @file Cosine and sine tables of rotary position embeddings, plain or scaled.
  *
- * Frequencies θ_i = base^(-2i/W) over the W rotated columns of a head. How a context is stretched beyond the one that a
- * model was trained on: `rope-scaling.ts`.
+ * Frequencies θ_i = base^(-2i/W) over the W rotated columns of a head. `rope-scaling.ts` changes them for contexts longer than a
+ * model was trained on.
  */
 import { type PassInput, POSITIONS, type PositionTable, positionsByLength } from "../pass.ts";
 import { type RopeScaling, numAlikePositions, scaleFrequencies } from "./rope-scaling.ts";
 
 export interface RopeConfig {
   readonly theta: number;
-  /** Columns of a head that are rotated, the first ones. */
+  /** Number of columns of a head that are rotated, from the first on. */
   readonly width: number;
-  /** Whether pairs of them are neighbours; default: halves. */
+  /** Whether pairs of them are neighbours; default: they lie half of `width` apart. */
   readonly neighbours?: true;
-  /** Whether they are turned the other way round: by negative angles. */
+  /** Whether they are rotated by negative angles. */
   readonly backwards?: true;
   readonly scaling: RopeScaling;
 }
@@ -28,14 +28,14 @@ export function ropeFrequencies(
   return { frequencies: backwards ? frequencies.map((angle) => -angle) : frequencies, factor };
 }
 
-/** Tables [R, W/2] of cosines and sines, and which of their rows tokens look up. */
+/** Tables [R, W/2] of cosines and sines, and the rows that tokens look up. */
 interface RotationTables {
   readonly cos: PositionTable;
   readonly sin: PositionTable;
   readonly positions: PassInput;
 }
 
-/** The tables of a configuration. Texts that are rotated by other frequencies have rows behind those of shorter ones. */
+/** Makes the tables of a configuration. Longer texts with other frequencies have rows after those of shorter texts. */
 export function ropeTables(config: RopeConfig): RotationTables {
   const numShort = numAlikePositions(config.scaling);
   const table = (name: string, of: (angle: number) => number): PositionTable => ({
