@@ -1,14 +1,14 @@
-/** @file Which classes of other programs open a model: as its files are found, and as graft writes it. */
+/** @file Which classes of other programs open a model: from its original files, and from those that graft writes. */
 import type { Family } from "./family.ts";
 import { FAMILIES } from "./families.ts";
 import type { Model } from "./model.ts";
 import { MODEL_TASKS, type ModelTask } from "./model-tasks.ts";
 
-/** Auto classes of transformers that load a model; null: transformers has no class for what it does. */
+/** Auto classes of transformers that load a model; null: transformers has no class for its task. */
 export interface AutoClassesOf {
-  /** From its own files, which may hold more than graft reads. */
+  /** From its original files, which may hold more than graft reads. */
   readonly found: string | null;
-  /** From a folder that graft writes of it. */
+  /** From a folder that graft writes. */
   readonly written: string | null;
 }
 
@@ -26,12 +26,15 @@ export function autoClassesOf(model: Described): AutoClassesOf {
   return { found: autoClass(family, task), written: autoClass(writtenFamily(model), task) };
 }
 
-/** Whether transformers.js opens a folder that graft writes of a model: it loads those that tell classes whatever their family. */
+/** Whether transformers.js opens a folder that graft writes of a model; classifiers it loads whatever their family. */
 export function opensInTransformersJs(model: Described): boolean {
   return !MODEL_TASKS[model.task].writesText || writtenFamily(model).inTransformersJs !== false;
 }
 
-/** The family that a folder of a model names: the text part of one that reads images too is one of another. */
+/**
+ * The family that a written folder names: of a model that also reads images only the text part is written, which is of another
+ * family.
+ */
 function writtenFamily({ family, checkpoint, raw }: Described): Family {
   const { model_type: modelType } = checkpoint.ownConfig(raw);
   if (modelType === family.modelType) return family;

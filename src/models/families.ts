@@ -164,7 +164,7 @@ export const FAMILIES: readonly Family[] = [
   vit,
 ];
 
-/** Finds the family of a configuration among those that there may be. @throws UsageError "usage/model" when there is none. */
+/** Finds the family of a configuration among the given ones. @throws UsageError "usage/model" when there is none */
 export function findFamily(raw: RawConfig, families: readonly Family[] = FAMILIES): Family {
   const { model_type: modelType, architectures } = raw;
   const found = families.find((family) => family.modelType === modelType);
@@ -192,7 +192,7 @@ export function openModel(
     return new Model(family, raw, imageProcessor);
   } catch (error) {
     if (!(error instanceof RangeError)) throw error;
-    // Each setting is possible, but the graph that they describe together is not.
+    // Each setting is valid, but not the graph that they describe together.
     throw new UsageError(
       "usage/model",
       `Cannot use the configuration of this "${family.modelType}" model: its sizes do not match (${error.message})`,
@@ -226,8 +226,8 @@ export function unknownGgufArchitecture(
 }
 
 /**
- * Finds the family that a GGUF file is read as: of those that call themselves by its `general.architecture` the one that a
- * setting tells, else the first.
+ * Finds the family that a GGUF file is read as: of those with its `general.architecture` the one that a setting identifies, else
+ * the first.
  * @throws UsageError "usage/model" when there is none.
  */
 export function findGgufFamily(

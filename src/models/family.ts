@@ -1,7 +1,8 @@
 /**
  * @file The contract of a model family: from the raw settings of a model to its layers, stem and head.
  *
- * Settings of a family's own stay in the closure of `open`. Adding one: a file and a line in `families.ts`; a program hands in its own.
+ * Settings specific to a family stay in the closure of `open`. To add one: a file and a line in `families.ts`; programs can also
+ * pass their own.
  */
 import { z } from "zod";
 import type { Value } from "../graph/graph.ts";
@@ -32,7 +33,7 @@ export interface ImageConfig {
   readonly normalization: Normalization;
 }
 
-/** One block: x [B, T, D] to y [B, T, D]. Layers that are the same object share programs. */
+/** A block: x [B, T, D] to y [B, T, D]. Layers that are the same object share programs. */
 export interface Layer {
   build(b: Builder, x: Value): Value;
 }
@@ -40,7 +41,7 @@ export interface Layer {
 /** A model as its family describes it. */
 export interface ModelDefinition {
   readonly task: ModelTask;
-  /** What the configuration says, with the defaults of what it leaves out. */
+  /** The settings of the configuration, with defaults for those that it leaves out. */
   readonly settings: RawConfig;
   /** Model width D. */
   readonly width: number;
@@ -48,13 +49,13 @@ export interface ModelDefinition {
   readonly numOutputs: number;
   /** Tokens that the model knows; null: it reads images. */
   readonly vocabSize: number | null;
-  /** What images must be like; null: the model reads tokens. */
+  /** The format of images; null: the model reads tokens. */
   readonly image: ImageConfig | null;
   readonly maxPositions: number;
   readonly layers: readonly Layer[];
-  /** The layer before it whose keys and values a layer reads; null: it has its own. Default: each has. */
+  /** The earlier layer whose keys and values a layer reads; null: it has its own. Default: each layer has its own. */
   readonly keysFrom?: (layer: number) => number | null;
-  /** What precedes a path inside block `layer`, with its dot. */
+  /** Returns the prefix of names in block `layer`, including its final dot. */
   blockPrefix(layer: number): string;
   /** Builds the stem, from ids int64 [B, T] or pixels [B, C, H, W] to x [B, T, D]. */
   stem(b: Builder, input: Value): Value;
@@ -65,7 +66,7 @@ export interface ModelDefinition {
   readonly checkpoint: CheckpointRules;
 }
 
-/** What is read of a definition before anything is built. */
+/** Checks the members of a definition that are read before anything is built. */
 export const DEFINITION = lazily(() =>
   withMembers({
     width: A_COUNT,
@@ -79,17 +80,17 @@ export const DEFINITION = lazily(() =>
   }),
 );
 
-/** A family of models: what their configurations mean. */
+/** A family of models: the meaning of their configurations. */
 export interface Family {
   /** `model_type` of its configuration files. */
   readonly modelType: string;
-  /** One line for the documentation: which models are of the family. */
+  /** One line for the documentation: which models belong to the family. */
   readonly summary: string;
-  /** What its models compute that others do not, in Markdown, for the documentation. */
+  /** What distinguishes its models, in Markdown, for the documentation. */
   readonly traits: string;
-  /** Auto classes of transformers that load its files, where that of the task does not; default: it does. */
+  /** Auto classes of transformers that load its files, for tasks whose usual class does not; default: the usual class does. */
   readonly autoClasses?: AutoClasses;
-  /** False: transformers.js has no class that writes text with it; default: it has. Tried with 4.3.2. */
+  /** False: transformers.js has no class that generates text with it; default: it has one. Tested with 4.3.2. */
   readonly inTransformersJs?: false;
   /** How its GGUF files differ from its folders. */
   readonly gguf: "not-in-gguf" | GgufRules;
@@ -97,7 +98,7 @@ export interface Family {
   open(raw: RawConfig): ModelDefinition;
 }
 
-/** What callers give as the families that a model may be of. */
+/** Checks the list of families that a caller passes. */
 export const FAMILY_LIST = z
   .array(objectWith<Family>("a model family", "modelType", "gguf", "open"))
   .refine((list) => doubleIn(list) === undefined, {

@@ -6,7 +6,7 @@ import type { PartGraph } from "./graphs/part-graph.ts";
 import type { StateOptions } from "./graphs/part-state.ts";
 import type { SiteSpec, TensorSpec } from "./graphs/sites.ts";
 
-/** What a part of a model declares. */
+/** What a part (stem, block or head) of a model declares. */
 export interface Part {
   readonly tensors: readonly TensorSpec[];
   readonly sites: readonly SiteSpec[];
@@ -20,13 +20,13 @@ export interface ModelLayer extends Part {
   readonly attention: AttentionOptions | null;
   /** The layer whose keys and values it reads; null: it has its own, if it attends. */
   readonly keysFrom: number | null;
-  /** What is kept of the last tokens, in the place of keys and values; null: nothing. */
+  /** What is kept of the last few tokens instead of keys and values; null: nothing. */
   readonly recent: RecentOptions | null;
-  /** The states that are kept of all tokens. */
+  /** The states that are kept for all tokens together. */
   readonly states: readonly StateOptions[];
 }
 
-/** Numbers of the keys of a token in all layers, which are as many as those of its values. */
+/** Elements of a token's keys in all layers; its values have as many. */
 export function keyWidth({
   layers,
 }: {
@@ -38,13 +38,13 @@ export function keyWidth({
   return widths.reduce((sum, width) => sum + width, 0);
 }
 
-/** What the layers of a kind declare, by one of them that was built without an adapter. */
+/** What the layers of a kind declare, taken from one of them built without an adapter. */
 export function declaredLayer(kind: number, part: PartGraph): ModelLayer {
   const isOfSite = ({ name }: TensorSpec): boolean =>
     part.sites.some((site) => name === `${site.name}.weight` || name === `${site.name}.bias`);
   return {
     kind,
-    // Tensors of projections come last, the order that files have always had.
+    // Tensors of projections come last, the order that graft's files have always had.
     tensors: [...part.specs.filter((spec) => !isOfSite(spec)), ...part.specs.filter(isOfSite)],
     sites: part.sites,
     branches: part.branches.map(({ name, numMultiplications, attention }) => ({

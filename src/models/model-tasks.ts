@@ -1,17 +1,17 @@
-/** @file What models are for, and what other programs call it. */
+/** @file The tasks of models, and their names in other programs. */
 
 export interface TaskFacts {
-  /** What PEFT calls it, as `task_type`; null: it has no word. */
+  /** Its `task_type` in PEFT; null: PEFT has no name for it. */
   readonly peftWord: string | null;
-  /** The auto class of transformers that loads such models of most families. */
+  /** The auto class of transformers that loads models for it, in most families. */
   readonly loader: string;
-  /** What they are for, in plain words. */
+  /** A plain description. */
   readonly words: string;
   /** Whether their outputs are tokens. */
   readonly writesText: boolean;
 }
 
-/** What a model is for; `SequenceClassification` and its kin are told by `architectures` in config.json. */
+/** The tasks; `architectures` in config.json tells which one a model is for, as `…ForSequenceClassification`. */
 export const MODEL_TASKS = {
   "causal-lm": {
     peftWord: "CAUSAL_LM",
@@ -35,15 +35,15 @@ export const MODEL_TASKS = {
 
 export type ModelTask = keyof typeof MODEL_TASKS;
 
-/** Auto classes of transformers by what a model is for; null: none loads it. Tried with 5.24. */
+/** Auto classes of transformers by task; null: none loads the model. Tested with 5.24. */
 export type AutoClasses = Partial<Readonly<Record<ModelTask, string | null>>>;
 
-/** What PEFT calls by a word; null: nothing that graft knows. */
+/** Finds the task of a `task_type` of PEFT; null: graft does not know it. */
 export function taskOfPeft(word: string): TaskFacts | null {
   return Object.values<TaskFacts>(MODEL_TASKS).find(({ peftWord }) => peftWord === word) ?? null;
 }
 
-/** Says why no other program reads such a model of a family. */
+/** Explains why no other program reads a model of a family for a task. */
 export function noClassFor({ words }: Pick<TaskFacts, "words">): string {
   return `transformers has no class of this family for ${words}`;
 }

@@ -1,7 +1,7 @@
 /**
- * @file A model as the rest of graft knows it: what its family's definition declares, found by running it once.
+ * @file A model as the rest of graft sees it: what its family's definition declares, found by running it once.
  *
- * Layers of one definition are equal: `kind` tells them apart, and programs are shared by it.
+ * Layers of the same definition have the same `kind` and share programs.
  */
 import { assertInternal } from "../errors.ts";
 import type { Value } from "../graph/graph.ts";
@@ -33,7 +33,7 @@ export class Model {
   readonly raw: RawConfig;
   readonly layers: readonly ModelLayer[];
   readonly stem: Part;
-  /** The site whose rows ids of tokens choose; null: the model reads images. */
+  /** The site of the table in which token ids are looked up; null: the model reads images. */
   readonly embedding: SiteSpec | null;
   /** What images must be like; null: the model reads tokens. */
   readonly image: ImageConfig | null;
@@ -42,11 +42,11 @@ export class Model {
   /** Whether what stands before the blocks gives each of them something beside the stream. */
   readonly givesLayers: boolean;
   readonly head: Part;
-  /** Tensors outside the blocks whose values are those of another, by name. */
+  /** Tied tensors outside the blocks: name → name of the tensor that has their values. */
   readonly ties: ReadonlyMap<string, string>;
   /** All tensors of a checkpoint, by Hugging Face name: stem, blocks, head. */
   readonly tensors: ReadonlyMap<string, ModelTensor>;
-  /** The tensor of the output head, by its own name. */
+  /** The matrix of the output head, under its own name even if tied. */
   readonly headTensor: ModelTensor;
   readonly #sites: ReadonlyMap<string, SiteSpec>;
   readonly #definition: ModelDefinition;
@@ -69,7 +69,7 @@ export class Model {
       this.#definition.keysFrom ?? (() => null),
     );
     const { part: stem, x: ids, y: embedded } = this.buildStem(PLAIN_PART);
-    // How many positions an image has is for the family to say.
+    // The family decides how many positions an image has.
     const length = this.image ? (embedded?.shape?.[1] ?? "T") : "T";
     this.#requireBuilt("stem()", embedded, ids, ["B", length, this.width]);
     const { part: head, x: hidden, y: logits } = this.buildHead(PLAIN_PART);
@@ -103,17 +103,17 @@ export class Model {
     return this.#definition.task;
   }
 
-  /** What its outputs mean; null: they are tokens. */
+  /** What its outputs mean as classes; null: they are tokens. */
   get problem(): ProblemType | null {
     return this.hasVocabularyHead ? null : problemOf(this.raw);
   }
 
-  /** Whether each output is held to a number of its own, instead of one of them being right. */
+  /** Whether labels give a target number for each output, instead of the one right output. */
   get hasTargets(): boolean {
     return factsOf(this.problem).hasTargets;
   }
 
-  /** What its configuration says, with the defaults of what that leaves out. */
+  /** The settings of its configuration, with defaults for those that it leaves out. */
   get settings(): RawConfig {
     return this.#definition.settings;
   }
@@ -138,14 +138,14 @@ export class Model {
     return MODEL_TASKS[this.task].writesText;
   }
 
-  /** The module of the head's matrix: the first name in its path. */
+  /** The outermost module of the head's matrix: the first name in its path. */
   get headModule(): string {
     return this.headTensor.name.split(".")[0]!;
   }
 
   /**
-   * What files of a base without classes may lack: the head, and projections of layers without branches, which stand between the
-   * blocks and it.
+   * What files of a base without classes may lack: the head, and projections in layers without branches, which stand between the
+   * last block and the head.
    */
   get wholeHead(): Part {
     const before = this.layers.flatMap(({ branches, sites }, layer) =>
@@ -159,7 +159,9 @@ export class Model {
     return { tensors: [...tensors, ...this.head.tensors], sites: [...before, ...this.head.sites] };
   }
 
-  /** The modules of the head that files of adapters hold whole: those whose names end as that of its matrix, as peft finds them. */
+  /**
+   * The modules of the head that adapter files hold whole: those whose names end with that of its matrix, as peft matches them.
+   */
   get headModules(): readonly string[] {
     const modules = new Set(this.head.sites.map(({ name }) => name.split(".")[0]!));
     return [...modules].filter((name) => name.endsWith(this.headModule));
@@ -169,7 +171,7 @@ export class Model {
     return this.#definition.maxPositions;
   }
 
-  /** Positions of a text up to which its keys stay good: behind it, `longrope` rotates all of them otherwise. */
+  /** Length of a text up to which its cached keys stay valid; beyond it, `longrope` rotates all of them differently. */
   get numAlikePositions(): number {
     const limits = this.layers.map(({ attention }) =>
       attention?.rope ? numAlikePositions(attention.rope.scaling) : Infinity,
@@ -198,17 +200,17 @@ export class Model {
     return this.layers.some(({ keysFrom }) => keysFrom === layer);
   }
 
-  /** The site of a module, by its whole path. */
+  /** Finds the site of a module by its whole path. */
   siteOf(path: string): SiteSpec | undefined {
     return this.#sites.get(path);
   }
 
-  /** What precedes a path inside block `layer`, with its dot. */
+  /** Returns the prefix of names in block `layer`, including its final dot. */
   blockPrefix(layer: number): string {
     return this.#definition.blockPrefix(layer);
   }
 
-  /** The name of a tensor that a block has under a path. */
+  /** Returns the whole name of the tensor at a path in a block. */
   tensorName(layer: number, path: string): string {
     return wholePath(this.blockPrefix(layer), path);
   }
@@ -218,12 +220,12 @@ export class Model {
     return { ...spec, name: this.tensorName(layer, path), path, layer: isOutside(path) ? null : layer };
   }
 
-  /** The tensor in which a checkpoint has the numbers of another: a tied head's are those of the embedding. */
+  /** Returns the name under which a checkpoint stores a tensor's values: for a tied head, that of the embedding. */
   storedName(tensor: string): string {
     return this.ties.get(tensor) ?? tensor;
   }
 
-  /** Returns the model with a matrix of its own for the output head. */
+  /** Returns the model with a separate matrix for the output head. */
   untied(): Model {
     if (this.ties.size === 0) return this;
     const untied = new Model(this.family, this.checkpoint.untiedConfig(this.raw), this.imageProcessor);
@@ -265,13 +267,16 @@ export class Model {
     });
   }
 
-  /** Returns what a function of the family has built. @throws UsageError "usage/flag" for anything of another shape */
+  /**
+   * Returns what a function of the family has built, after checking it. @throws UsageError "usage/flag" for another shape or
+   * anything else
+   */
   #requireBuilt(by: string, built: Value, like: Value, shape: Shape): Value {
     return requireValue(built, { like, shape }, `family "${this.modelType}": ${by} returns`);
   }
 }
 
-/** Layers with those whose keys they read; equal ones are one object. */
+/** Adds to layers those whose keys they read; equal results are one object. */
 function withKeys(
   layers: readonly ModelLayer[],
   keysFrom: (layer: number) => number | null,

@@ -1,24 +1,24 @@
-/** @file Dotted paths of modules and tensors, where text is the interface: names in files and what users write. */
+/** @file Dotted paths of modules and tensors, as in files and in what users write. */
 
-/** What a path in a block begins with that is a whole one, of a tensor outside of the blocks. */
+/** First character of a path in a block that is a whole path, of a tensor outside the blocks. */
 const ROOT = "/";
 
-/** Tells whether a path in a block is that of a tensor outside of the blocks. */
+/** Tells whether a path in a block names a tensor outside the blocks. */
 export function isOutside(path: string): boolean {
   return path.startsWith(ROOT);
 }
 
-/** The whole path of what a block has under a path; `prefix`: what precedes those inside of it. */
+/** Returns the whole path for a path in a block; `prefix` is the prefix of the block. */
 export function wholePath(prefix: string, path: string): string {
   return isOutside(path) ? path.slice(ROOT.length) : prefix + path;
 }
 
-/** The module of a tensor, or the module around a module. */
+/** Returns the module of a tensor, or the parent of a module. */
 export function moduleOf(path: string): string {
   return path.slice(0, Math.max(0, path.lastIndexOf(".")));
 }
 
-/** The last part of a path. */
+/** Returns the last part of a path. */
 export function lastName(path: string): string {
   return path.slice(path.lastIndexOf(".") + 1);
 }
@@ -28,12 +28,12 @@ export function matchSuffix(name: string, path: string): boolean {
   return path === name || path.endsWith(`.${name}`);
 }
 
-/** Lists the last parts of paths, each once, in the order in which they come. */
+/** Lists the distinct last parts of paths, in order of first occurrence. */
 export function lastNames(paths: Iterable<string>): string[] {
   return [...new Set([...paths].map(lastName))];
 }
 
-/** Tells whether a name matches a path or that of a module around it. */
+/** Tells whether consecutive parts of a path form the given dotted name. */
 export function isWithin(name: string, path: string): boolean {
   return `.${path}.`.includes(`.${name}.`);
 }

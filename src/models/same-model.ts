@@ -1,4 +1,4 @@
-/** @file Whether two configurations mean the same model: the same tensors, and parts that compute the same from them. */
+/** @file Compares the models of two configurations: they must have the same tensors and compute the same from them. */
 import { nodesOf } from "../graph/program.ts";
 import type { Value } from "../graph/graph.ts";
 import { type RopeConfig, ropeFrequencies } from "../nn/rope/rope-tables.ts";
@@ -6,21 +6,24 @@ import type { BuiltPart } from "./graphs/built-part.ts";
 import type { Model } from "./model.ts";
 import { PLAIN_PART } from "./graphs/part-options.ts";
 
-/** Numbers in files have as many digits as float32 holds. */
+/** Significant digits that are compared, as files hold float32 numbers. */
 const DIGITS = 6;
 
 const rounded = (_key: string, value: unknown): unknown =>
   typeof value === "number" ? Number(value.toPrecision(DIGITS)) : value;
 
-/** Writes values, numbers as far as files hold them. */
+/** Writes values as text, with numbers rounded to those digits. */
 export const show = (value: unknown): string => JSON.stringify(value, rounded);
 
-/** How heads are rotated at the first position and at the last: the same however it is called. */
+/**
+ * The rotation of heads with one position and with the most positions; equal for equal rotations, whatever their settings are
+ * called.
+ */
 export function ropeOf(rope: RopeConfig, maxPositions: number): unknown {
   return [1, maxPositions].map((numPositions) => ropeFrequencies(rope, numPositions));
 }
 
-/** Says all that a part computes: its nodes in order, their inputs by place. */
+/** Describes everything that a part computes: its nodes in order, with numbered values. */
 function say({ part, x, y }: BuiltPart): string {
   const places = new Map<Value, number>();
   const place = (value: Value): number => places.get(value) ?? places.set(value, places.size).size - 1;
@@ -28,7 +31,7 @@ function say({ part, x, y }: BuiltPart): string {
   const input = (value: Value): unknown => {
     if (value.node) return place(value);
     const data = value.graph.constantData.get(value);
-    // Tables of rotation are named by their configuration, and compared by their numbers.
+    // The names of rotary tables contain their configuration, so they are left out here and compared by `ropeOf`.
     return data ? [...data].map(Number) : tables.has(value) ? "table" : value.name;
   };
   const nodes = nodesOf({ name: "part", inputs: { ...part.inputs(), x }, outputs: { y } });

@@ -1,4 +1,4 @@
-/** @file A base model: what its family says of it, and where its tensors come from. */
+/** @file A base model: its description, and the source of its tensors. */
 import { objectWith } from "../../messages/arguments.ts";
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { OperandStore } from "../../nn/operand-store.ts";
@@ -9,44 +9,44 @@ import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import { DerivedTensors } from "./derived-tensors.ts";
 import type { Model } from "../model.ts";
 
-/** Where the tensors of a base model come from. */
+/** Reads the tensors of a base model. */
 export interface WeightSource {
-  /** How a tensor is kept. */
+  /** The form in which a tensor is stored. */
   storageOf(name: string): StorageName;
-  /** Columns of a matrix that share a scale, of a kind that leaves that to each tensor; else null. */
+  /** Columns of a matrix that share a scale, for storage kinds where this differs between tensors; else null. */
   groupSizeOf(name: string): number | null;
-  /** A tensor as it is kept; the caller must not change it. Planes may come to lie in those of `memory` that have their name, type and length. */
-  stored(name: string, memory?: Planes): Promise<StoredTensor>;
-  /** A tensor that is kept as float32, without a copy; null: it must be read. Only to be read. */
-  view(name: string): HostTensor<"float32"> | null;
   /**
-   * Writes values of a tensor into float32 memory of the caller, as many as there is room for, from element `start` on,
-   * which begins a row.
+   * Reads a tensor in its stored form, which the caller must not change. Planes may be placed in those of `memory` that have the
+   * same name, type and length.
    */
+  stored(name: string, memory?: Planes): Promise<StoredTensor>;
+  /** Returns a tensor that is stored as float32 without a copy, not to be changed; null: use `readInto`. */
+  view(name: string): HostTensor<"float32"> | null;
+  /** Fills the caller's float32 memory with values of a tensor, from element `start` on, which must begin a row. */
   readInto(name: string, into: Float32Array, start?: number): Promise<void>;
-  /** Keeps what arithmetics make of its matrices; absent: nothing does. */
+  /** Keeps the operands that arithmetics make of its matrices; absent: they are not kept. */
   readonly operands?: OperandStore | undefined;
 }
 
-/** Lends memory of a length. */
+/** Lends memory for `length` numbers. */
 export type LendFloats = (length: number) => Float32Array;
 
-/** A base model, whose tensors are read when they are asked for: its checkpoint stays open as long. */
+/** A base model, whose tensors are read on demand, so its checkpoint stays open as long as it is used. */
 export class BaseModel {
-  /** Where the model came from. Adapter files record it. */
+  /** The name or path that the model was opened by. Adapter files record it. */
   readonly name: string;
   readonly model: Model;
   readonly source: WeightSource;
-  /** The storage to which its matrices were rounded on loading; null: they are as files keep them. */
+  /** The storage kind to which its matrices were rounded on loading; null: they are as in the files. */
   readonly roundedTo: StorageName | null;
-  /** Tensors that no file of the base has: of a head that was made anew. */
+  /** Tensors of a newly drawn head, which no file of the base has. */
   readonly freshTensors: readonly string[];
-  /** What adapters make of its tensors and share. */
+  /** Tensors that adapters derive from its tensors and share. */
   readonly derived = new DerivedTensors();
 
   #notes: string[] = [];
 
-  /** `roundedTo` is null and `freshTensors` empty where a checkpoint is taken as its files have it. */
+  /** `roundedTo` is null and `freshTensors` empty for a checkpoint used as its files have it. */
   constructor(
     name: string,
     model: Model,
@@ -65,19 +65,19 @@ export class BaseModel {
     this.#notes.push(note);
   }
 
-  /** Takes the sentences since the last call; tensors are looked at when they are first read. */
+  /** Takes the sentences since the last call; some are about tensors, which are checked when first read. */
   takeNotes(): string[] {
     return this.#notes.splice(0);
   }
 
-  /** The values of any tensor in float32, as files lay them out; not to be changed. @throws as the source */
+  /** Returns the values of any tensor in float32, in the layout of the files; not to be changed. @throws as the source */
   async values(name: string): Promise<HostTensor<"float32">> {
     return this.source.view(this.model.storedName(name)) ?? (await this.read(name));
   }
 
   /**
-   * As `values`, but never as a view of a mapped file, whose pages would stay in memory: for tensors that are read once.
-   * `lend`: memory of a length, fresh unless given. @throws as the source
+   * Like `values`, but never a view of a mapped file, whose pages would stay in memory; for tensors that are read once. `lend`
+   * provides the memory; default: fresh memory. @throws as the source
    */
   async read(
     name: string,
@@ -86,13 +86,13 @@ export class BaseModel {
     const stored = this.model.storedName(name);
     const { shape = [] } = this.model.tensors.get(stored) ?? {};
     const data = lend(numElements(shape));
-    // Read directly as float32: the stored tensor would lie in memory beside it until V8 collects.
+    // Reads directly as float32: otherwise the stored tensor would stay in memory beside it until V8 collects.
     await this.source.readInto(stored, data);
     return hostTensor("float32", shape, data);
   }
 }
 
-/** What callers give as a base. */
+/** Checks a base that a caller passes. */
 export const A_BASE = objectWith<BaseModel>(
   "a base model, as loadModel() or loadWeights() returns it",
   "model",

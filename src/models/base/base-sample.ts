@@ -1,36 +1,36 @@
 /**
- * @file A few numbers of a base model, by which it is known again in another form of its files: a folder in float32 or
- * bfloat16, a GGUF file in few bits.
+ * @file A few numbers of a base model, by which it is recognised in another form: a folder in float32 or bfloat16, a GGUF file in
+ * few bits.
  *
- * All forms keep vectors (norms, biases) as floats, which differ by rounding to 16 bits at most, and so do matrices of floats.
- * Of a matrix in few bits only this is sure: it is nearer to its own numbers than to those of another training from the start.
+ * All forms keep vectors (norms, biases) as floats, which differ at most by rounding to 16 bits, as do matrices of floats. A
+ * matrix in few bits is only sure to be closer to its own numbers than to those of a separately trained model.
  */
 import { numElements } from "../../graph/shape.ts";
 import { STORAGES } from "../../quant/storages.ts";
 import type { BaseModel } from "./base-model.ts";
 
 /**
- * How many vectors and matrices are sampled from the first layer, one in the middle and the last, and how many values of
- * each.
+ * How many vectors and how many matrices are sampled from each of the first, the middle and the last layer, and how many values
+ * of each.
  */
 const NUM_TENSORS = 8;
 const NUM_VALUES = 16;
 /** One unit in the last place of bfloat16. */
 const ROUNDING = 2 ** -7;
-/** What reading a factor 1 + w as w may change in float32. */
+/** How much reading a factor 1 + w as w may change in float32. */
 const EXACT = 1e-6;
-/** Matrices in few bits lie below 0.6 from their own numbers, those that have nothing to do with each other above 1. */
+/** The distance of matrices in few bits from their original is below 0.6, that of unrelated ones above 1. */
 const FAR = 0.75;
 
 export interface BaseSample {
   /** Values of norms and biases. */
   readonly vectors: Float32Array;
   readonly matrices: Float32Array;
-  /** Whether one of the matrices is in few bits. */
+  /** Whether any of the matrices is in few bits. */
   readonly isRounded: boolean;
 }
 
-/** Reads the sample of a base, of what its files have. @throws as reading tensors */
+/** Reads the sample of a base from tensors that its files have. @throws as reading tensors */
 export async function sampleBase({ model, source, freshTensors }: BaseModel): Promise<BaseSample> {
   const sampled: Record<"vectors" | "matrices", number[]> = { vectors: [], matrices: [] };
   let isRounded = false;
@@ -66,7 +66,7 @@ export function mayBeOneModel(a: BaseSample, b: BaseSample): boolean {
   return a.matrices.length === b.matrices.length && distance(a.matrices, b.matrices) < FAR;
 }
 
-/** Whether floats are equal, but for the rounding of one of the two where their precisions differ. */
+/** Whether floats are equal, or differ only by rounding if their precisions differ. */
 function areEqual(a: Float32Array, b: Float32Array): boolean {
   if (a.length !== b.length) return false;
   const relative = areBfloat16(a) === areBfloat16(b) && areFloat16(a) === areFloat16(b) ? EXACT : ROUNDING;
@@ -80,7 +80,7 @@ function areBfloat16(values: Float32Array): boolean {
   return new Uint32Array(values.slice().buffer).every((bits) => (bits & 0xffff) === 0);
 }
 
-/** Whether mantissas end as those of float16 do, the small numbers of that type aside. */
+/** Whether mantissas are as short as those of float16; its subnormal numbers are not considered. */
 function areFloat16(values: Float32Array): boolean {
   return new Uint32Array(values.slice().buffer).every((bits) => (bits & 0x1fff) === 0);
 }

@@ -1,7 +1,7 @@
 /**
- * @file What else than its tensors decides what a base computes, in one form for all files of it: how heads attend and are
- * rotated, and of each part its constants, its activations, and of its attributes fractions, words and how many are chosen. Which operations
- * a part is built of is left out, so that another way of building it changes nothing here.
+ * @file Describes what a base computes beside its tensors, in one form for all its files: attention and rotation, and of each
+ * part constants, activations, and attributes that are fractions, words or counts of chosen experts. Other operations are left
+ * out, so that building a part in another way changes nothing here.
  */
 import { nodesOf } from "../../graph/program.ts";
 import type { AttentionOptions } from "../../nn/builder.ts";
@@ -11,22 +11,22 @@ import { PLAIN_PART } from "../graphs/part-options.ts";
 import type { Model } from "../model.ts";
 import { ropeOf, show } from "../same-model.ts";
 
-/** Number of this form: hashes of different forms tell nothing. To be raised where a model's description changes. */
+/** Version of this form; hashes of different forms cannot be compared. Raise it when a model's description changes. */
 const FORM = "1";
 const NUM_DIGITS = 12;
 
-/** The attribute that says how many of several are taken, as experts of a token. */
+/** The attribute for how many are chosen, such as experts of a token. */
 const CHOSEN = "k";
 
-/** What a hash looks like; the first group is its form. */
+/** Pattern of a hash; the first group is its form. */
 export const SETTINGS_HASH = `(\\d)[0-9a-f]{${NUM_DIGITS}}`;
 
-/** Hashes what decides what a base computes beside its tensors. */
+/** Hashes the description of what a base computes beside its tensors. */
 export function hashSettings(model: Model): string {
   return FORM + new Sha256().update(describeSettings(model)).digest().slice(0, NUM_DIGITS);
 }
 
-/** Whether two hashes may be of the same settings: one that is missing, or of another form, may be of any. */
+/** Whether two hashes may be of the same settings; a missing one, or one of another form, may be of any. */
 export function mayBeAlike(a: string | undefined, b: string | undefined): boolean {
   return a === b || a?.[0] !== b?.[0];
 }
@@ -52,7 +52,7 @@ function describeAttention({ rope, ...options }: AttentionOptions, maxPositions:
 
 function describePart({ part, x, y }: BuiltPart): unknown {
   const tables = new Set([...part.tables.values()].map(({ value }) => value));
-  // Those that are made with numbers for each pass have them in their names.
+  // Pass inputs that depend on settings have these in their names.
   const found = new Set([...part.passInputs.keys()].filter((name) => name.includes("(")));
   for (const { op, inputs, attributes } of nodesOf({
     name: "part",

@@ -1,12 +1,12 @@
 /**
- * @file What is made of a base's tensors once for all that read it, as the codes that the adapters of many tasks share;
- * it is held as long as somebody uses it.
+ * @file Tensors derived from a base's tensors once for all users, such as codes shared by the adapters of many tasks. They are
+ * held as long as somebody uses them.
  */
 import type { HostTensor, Tensors } from "../../runtime/host-tensor.ts";
 
-/** The share of one user. */
+/** A lease of one user. */
 export interface DerivedLease {
-  /** Only to be read. */
+  /** Not to be changed. */
   readonly tensors: Tensors;
   release(): void;
 }
@@ -18,16 +18,16 @@ interface Entry {
 
 export class DerivedTensors {
   readonly #entries = new Map<string, Entry>();
-  /** Other forms of what is held, by name. */
+  /** Other forms of held tensors, by name. */
   readonly #forms = new WeakMap<HostTensor, Map<string, HostTensor>>();
   readonly #listeners = new WeakMap<HostTensor, Set<() => void>>();
 
-  /** Names of all that is held. */
+  /** Keys of everything that is held. */
   keys(): string[] {
     return [...this.#entries.keys()];
   }
 
-  /** Lends what has been made under this key, or makes it; the last one to release it frees it. @throws as `make` */
+  /** Lends the tensors of this key, making them if necessary; the last release frees them. @throws as `make` */
   async acquire(key: string, make: () => Tensors | Promise<Tensors>): Promise<DerivedLease> {
     let entry = this.#entries.get(key);
     if (!entry) this.#entries.set(key, (entry = { tensors: Promise.resolve().then(make), numUsers: 0 }));
@@ -48,7 +48,7 @@ export class DerivedTensors {
     }
   }
 
-  /** Another form of a tensor that is held, made once and held as long. */
+  /** Returns another form of a held tensor, made once and held as long as that tensor. */
   form(tensor: HostTensor, name: string, make: () => HostTensor): HostTensor {
     const forms = this.#forms.get(tensor) ?? new Map<string, HostTensor>();
     this.#forms.set(tensor, forms);
@@ -57,7 +57,7 @@ export class DerivedTensors {
     return form;
   }
 
-  /** Has `act` called when a tensor, or the one of which it is a form, is freed, until what is returned is called. */
+  /** Calls `act` when a tensor, or the one that it is a form of, is freed. The returned function cancels this. */
   whenFreed(tensor: HostTensor, act: () => void): () => void {
     const listeners = this.#listeners.get(tensor) ?? new Set();
     this.#listeners.set(tensor, listeners.add(act));

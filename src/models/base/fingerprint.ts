@@ -1,7 +1,7 @@
 /**
- * @file Tells a base model from others, on any machine and whatever its path: a hash of what tensors it has, of the values of
- * its norms and biases, which are read in a moment, and of a sample of its matrices: a merged adapter leaves norms alone; and
- * one of its settings (base-settings).
+ * @file Identifies a base model on any machine and at any path, by two hashes. One is of its list of tensors, the values of norms
+ * and biases, which are read quickly, and a sample of its matrices, since a merged adapter leaves norms unchanged; the other is
+ * of its settings (base-settings).
  */
 import { bytesOf } from "../../graph/dtype.ts";
 import { numElements } from "../../graph/shape.ts";
@@ -10,10 +10,10 @@ import type { BaseModel } from "./base-model.ts";
 import { sampleBase } from "./base-sample.ts";
 import { SETTINGS_HASH, hashSettings } from "./base-settings.ts";
 
-/** As it was before it told settings, or with them. */
+/** Pattern of a fingerprint; those of older versions lack the settings. */
 const FINGERPRINT = new RegExp(`^([0-9a-f]{16})(?:-(${SETTINGS_HASH}))?$`);
 
-/** Hexadecimal digits: 16 of the tensors, a dash, and those of the settings. @throws as reading tensors */
+/** Returns 16 hexadecimal digits for the tensors, a dash, and the hash of the settings. @throws as reading tensors */
 export async function fingerprintOf(base: BaseModel): Promise<string> {
   const { model, source } = base;
   const hash = new Sha256();
@@ -35,8 +35,8 @@ export function mayBeOneBase(a: string, b: string): boolean {
 }
 
 /**
- * A regular expression, also of PostgreSQL, of the fingerprints that may be of the same base: it is equal, or has other forms of
- * settings or none, as those of other versions.
+ * Returns a regular expression, valid in PostgreSQL too, for the fingerprints that may be of the same base: equal ones, and those
+ * of other versions, whose settings have another form or are missing.
  */
 export function basePattern(fingerprint: string): string {
   const [, tensors, settings = "", form] = FINGERPRINT.exec(fingerprint) ?? [];

@@ -1,21 +1,21 @@
 /**
- * @file Weights that are not numbers: a source that looks at what it gives the first time, and says where NaN or infinity is.
+ * @file A source that checks tensors when they are first read, and reports NaN and infinity.
  *
- * Looked at when a tensor is first read anyway, so that no file is read once more; about a nanosecond a number.
+ * No file is read for the check alone; it takes about a nanosecond per number.
  */
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
 import type { WeightSource } from "./base-model.ts";
 
-/** Pieces below this size, such as rows of an embedding, are looked at every time instead of remembered. */
+/** Shorter pieces, such as rows of an embedding, are checked every time instead of being remembered. */
 const REMEMBERED_LENGTH = 4096;
 /** Bits of the exponent of 16-bit floats, all set in NaN and infinity. */
 const EXPONENTS: Readonly<Record<string, number>> = { float16: 0x7c00, bfloat16: 0x7f80 };
 
-/** Counts what is NaN or infinite. */
+/** Counts values that are NaN or infinite. */
 export function countNonFinite(values: Float32Array): number {
   let sum = 0;
-  // x - x is 0 for a number, and NaN for NaN and infinity.
+  // x - x is 0 for finite numbers, and NaN for NaN and infinity.
   for (let i = 0; i < values.length; i++) sum += values[i]! - values[i]!;
   if (sum === 0) return 0;
   return values.reduce((count, value) => count + (Number.isFinite(value) ? 0 : 1), 0);
@@ -31,12 +31,12 @@ function countInStored({ planes }: StoredTensor): number {
   return count;
 }
 
-/** Says that a tensor holds what is no number. `path`: of its file or folder. */
+/** Words the note about a tensor that contains NaN or infinity. `path` is that of its file or folder. */
 export function nonFiniteNote(path: string, name: string, count: number): string {
   return `Tensor "${name}" of "${path}" contains ${count} values that are NaN or infinite: results computed with it are meaningless`;
 }
 
-/** Gives what `source` gives; `tell` hears once of each tensor that holds what is no number. */
+/** Wraps `source`; calls `tell` once for each tensor that contains NaN or infinity. */
 export function watchNumbers(path: string, source: WeightSource, tell: (note: string) => void): WeightSource {
   const seen = new Set<string>();
   const told = new Set<string>();
@@ -48,7 +48,7 @@ export function watchNumbers(path: string, source: WeightSource, tell: (note: st
   const isNew = (key: string): boolean => !seen.has(key) && seen.add(key) !== undefined;
   const { operands } = source;
   return {
-    // Operands of a faulty tensor are not kept, so that a later run reads the tensor and is told.
+    // Operands of a faulty tensor are not kept, so that a later run reads the tensor and reports it again.
     operands: operands && {
       find: (name, keptAs, specs) => operands.find(name, keptAs, specs),
       add: (name, keptAs, made) => told.has(name) || operands.add(name, keptAs, made),

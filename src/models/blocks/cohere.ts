@@ -1,6 +1,6 @@
 /**
- * @file What the Cohere families share: layer norms without biases, of which a block has one, neighbours that are rotated
- * together, and logits with a factor.
+ * @file What the Cohere families share: one layer norm per block, without biases, rotation of neighbouring pairs, and scaled
+ * logits.
  *
  *   h = norm(x)      x ← x + attention(h) + mlp(h)      logits = s head(norm(x))
  */
@@ -30,7 +30,7 @@ export const COHERE_FIELDS = {
   logit_scale: z.number().positive().default(0.0625),
 };
 
-/** What their files call the number that keeps norms from dividing by zero. */
+/** Names of settings in their files that differ. */
 export const COHERE_KEYS = { rms_norm_eps: "layer_norm_eps" };
 
 type CohereFields = DecoderFields & { readonly logit_scale: number };

@@ -1,5 +1,5 @@
 /**
- * @file The blocks of decoders, and their parts: attention, and a feed-forward part, each with norms before or behind it.
+ * @file The blocks of decoders and their parts: attention and a feed-forward part, each with norms before or after it.
  *
  *   x ← x + attention(norm(x))      x ← x + mlp(norm(x))
  */
@@ -20,13 +20,13 @@ import { activationOf } from "../config/activation-config.ts";
 import { type DecoderFields, headSizes } from "../config/hf-config.ts";
 import { readRope } from "../config/rope-config.ts";
 
-/** A part of a block between the residual stream and its change. */
+/** A part of a block: from the residual stream to what is added to it. */
 export type Transform = (b: Builder, x: Value) => Value;
 
-/** Base of the rotation where a file has none. */
+/** Base of the rotation if a configuration has none. */
 const DEFAULT_BASE = 10_000;
 
-/** Causal attention over all keys, rotated, with biases where the configuration has them, and without norms of its own. */
+/** Causal attention over all keys, rotated, with biases if the configuration has them, and without norms. */
 export function plainAttention(
   raw: RawConfig,
   c: DecoderFields & { readonly partial_rotary_factor?: number },
@@ -50,17 +50,17 @@ export function plainAttention(
   };
 }
 
-/** The same attention, in which neighbours are rotated together. */
+/** Changes the rotation to neighbouring pairs. */
 export function rotatingNeighbours({ rope, ...others }: SelfAttentionOptions): SelfAttentionOptions {
   return { ...others, rope: rope && { ...rope, neighbours: true } };
 }
 
-/** The same attention, whose heads are rotated the other way round. */
+/** Changes the rotation to negative angles. */
 export function rotatingBackwards({ rope, ...others }: SelfAttentionOptions): SelfAttentionOptions {
   return { ...others, rope: rope && { ...rope, backwards: true } };
 }
 
-/** A feed-forward part gated by SiLU, with biases where the configuration has them. */
+/** A feed-forward part gated by SiLU, with biases if the configuration has them. */
 export function siluMlp(c: DecoderFields): MlpOptions {
   return { intermediateSize: c.intermediate_size, activation: silu, bias: c.mlp_bias ?? false };
 }
@@ -73,13 +73,13 @@ const PROJECTIONS = {
   output: "o_proj",
 };
 
-/** The attention of a block whose projections are those of Llama, or have other names. */
+/** The attention of a block with Llama's names of projections, or others. */
 export const attentionPart =
   (options: SelfAttentionOptions, names: Partial<Parameters<typeof selfAttention>[2]> = {}): Transform =>
   (b, x) =>
     selfAttention(b, x, { ...PROJECTIONS, ...names }, options);
 
-/** The feed-forward part of a block whose projections are those of Llama. */
+/** The feed-forward part of a block with Llama's names of projections. */
 export const mlpPart =
   (options: MlpOptions): Transform =>
   (b, x) =>
@@ -91,7 +91,7 @@ export const fusedPart =
   (b, x) =>
     fusedAttention(b, x, names, options);
 
-/** A feed-forward part without a gate, of the width and the activation of a configuration. */
+/** A feed-forward part without a gate, with the width and activation of the configuration. */
 export function plainMlpPart(
   names: Parameters<typeof plainMlp>[2],
   c: Pick<DecoderFields, "intermediate_size"> & { readonly hidden_act: Parameters<typeof activationOf>[0] },
@@ -103,13 +103,13 @@ export function plainMlpPart(
 
 const PRE_NORMS = { attention: "input_layernorm", mlp: "post_attention_layernorm" };
 
-/** A norm of what a part makes. */
+/** Applies a norm to the output of a part. */
 export const normed =
   (norm: Norm, name: string, part: Transform): Transform =>
   (b, x) =>
     norm(b, name, part(b, x));
 
-/** A block of two branches, one after the other: x + attention(x), then x + mlp(x). */
+/** A block of two successive branches: x + attention(x), then x + mlp(x). */
 function branchBlock(attention: Transform, mlp: Transform): Layer {
   return {
     build: (b, x) => {
@@ -119,7 +119,7 @@ function branchBlock(attention: Transform, mlp: Transform): Layer {
   };
 }
 
-/** A block that normalises what goes into each branch. */
+/** A block that normalises the input of each branch. */
 export function preNormBlock(norm: Norm, attention: Transform, mlp: Transform, names = PRE_NORMS): Layer {
   return branchBlock(
     (b, x) => attention(b, norm(b, names.attention, x)),
@@ -127,7 +127,7 @@ export function preNormBlock(norm: Norm, attention: Transform, mlp: Transform, n
   );
 }
 
-/** A block that normalises what comes out of each branch. */
+/** A block that normalises the output of each branch. */
 export function postNormBlock(norm: Norm, attention: Transform, mlp: Transform): Layer {
   return branchBlock(
     normed(norm, "post_attention_layernorm", attention),
@@ -135,7 +135,7 @@ export function postNormBlock(norm: Norm, attention: Transform, mlp: Transform):
   );
 }
 
-/** A block whose two branches read the same: x + attention(norm(x)) + mlp(norm(x)), each behind a norm of its own. */
+/** A block whose two branches read the same x, each through a norm of its own: x + attention(norm₁(x)) + mlp(norm₂(x)). */
 export function parallelBlock(norm: Norm, attention: Transform, mlp: Transform): Layer {
   return {
     build: (b, x) => {
@@ -145,7 +145,7 @@ export function parallelBlock(norm: Norm, attention: Transform, mlp: Transform):
   };
 }
 
-/** A block whose two branches read one norm: x + attention(h) + mlp(h), h = norm(x). */
+/** A block whose two branches share one norm: x + attention(h) + mlp(h), h = norm(x). */
 export function sharedNormBlock(norm: Norm, attention: Transform, mlp: Transform): Layer {
   return {
     build: (b, x) => {
@@ -156,7 +156,7 @@ export function sharedNormBlock(norm: Norm, attention: Transform, mlp: Transform
   };
 }
 
-/** A block as Llama's: root-mean-square norms, this attention, and a feed-forward part that SiLU gates unless it is another. */
+/** A block like Llama's: root-mean-square norms, the given attention, and a feed-forward part, by default one gated by SiLU. */
 export function llamaBlock(
   c: DecoderFields,
   attention: SelfAttentionOptions,
@@ -165,7 +165,7 @@ export function llamaBlock(
   return preNormBlock(rmsNorm(c.rms_norm_eps), attentionPart(attention), mlp);
 }
 
-/** Repeats one layer in all places. */
+/** Uses one layer for all blocks. */
 export function repeat(
   layer: Layer,
   { num_hidden_layers: numLayers }: Pick<DecoderFields, "num_hidden_layers">,

@@ -1,4 +1,7 @@
-/** @file What decoders have in common around their blocks: an embedding, a final norm, and a head over the vocabulary or over classes. */
+/**
+ * @file What decoders have in common outside their blocks: an embedding, a final norm, and a head over the vocabulary or over
+ * classes.
+ */
 import type { Value } from "../../graph/graph.ts";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import { type Norm, rmsNorm } from "../../nn/norms.ts";
@@ -10,27 +13,27 @@ import { DECODER_NAMES, type DecoderNames } from "../config/decoder-names.ts";
 import type { DecoderFields } from "../config/hf-config.ts";
 import { isClassifier, numClasses } from "../config/classifier-config.ts";
 
-/** What one decoder differs in from another outside its blocks. */
+/** What differs between decoders outside their blocks. */
 export interface DecoderEnds {
   readonly finalNorm: Norm;
-  /** What becomes of an embedded token before the first block: it is multiplied by a factor, or normalised. */
+  /** Applied to embedded tokens before the first block, such as a factor or a norm. */
   readonly scaleEmbedding: (x: Value, b: Builder) => Value;
   readonly capLogits: (logits: Value) => Value;
-  /** Builds what blocks are given beside the stream, from ids [B, T] and x [B, T, D]; default: nothing. */
+  /** Builds the inputs of blocks beside the residual stream, from ids [B, T] and x [B, T, D]; default: none. */
   readonly giveLayers?: (b: Builder, ids: Value, x: Value) => void;
-  /** Whether the matrix of logits has biases; default: it has none. */
+  /** Whether the projection to logits has biases; default: no. */
   readonly headBias?: boolean;
-  /** The matrix of logits of classes; default: `score`, without biases. */
+  /** The projection to logits of classes; default: `score`, without biases. */
   readonly classes?: { readonly name: string; readonly bias: boolean };
   readonly names: DecoderNames;
   readonly checkpoint: CheckpointRules;
 }
 
-/** The matrix of logits, or a module in which something stands before it. */
+/** Default name of the projection to logits; in some files a module that contains it. */
 const LM_HEAD = "lm_head";
 const CLASSES = { name: "score", bias: false };
 
-/** A final norm and nothing else. */
+/** Ends with a final norm and nothing else. */
 export function plainEnds(finalNorm: Norm, names = DECODER_NAMES): DecoderEnds {
   return {
     finalNorm,
@@ -41,7 +44,7 @@ export function plainEnds(finalNorm: Norm, names = DECODER_NAMES): DecoderEnds {
   };
 }
 
-/** Puts a decoder together; with `ForSequenceClassification`, the last token of an example tells its class. */
+/** Assembles a decoder; with `ForSequenceClassification` the last token of an example predicts its class. */
 export function decoder(
   raw: RawConfig,
   c: Pick<DecoderFields, "vocab_size" | "hidden_size" | "tie_word_embeddings" | "max_position_embeddings">,

@@ -1,5 +1,5 @@
 /**
- * @file What the BERT families share: encoder blocks with norms behind the branches, learned positions, a class of the
+ * @file What the BERT families share: encoder blocks with norms after the branches, learned positions, classes predicted from the
  * first token.
  *
  *   x = norm(E[ids] + P[positions] + S[types])      x ← norm(x + attention(x))      x ← norm(x + W₂ gelu(W₁ x))
@@ -30,13 +30,13 @@ export const ENCODER_FIELDS = {
   layer_norm_eps: z.number().positive().default(1e-12),
   position_embedding_type: z.literal("absolute").default("absolute"),
   is_decoder: z.literal(false).default(false),
-  // Only the head over the vocabulary, which a classifier lacks, could be tied.
+  // Ignored: only a head over the vocabulary could be tied, which classifiers lack.
   tie_word_embeddings: z.boolean().optional(),
   pad_token_id: z.int().min(0).nullish(),
 };
 const FIELDS = z.object(ENCODER_FIELDS);
 
-/** Modules of an encoder's blocks, and what precedes the number of a block behind the prefix. */
+/** Names of the modules in an encoder's blocks; `blocks` stands between the prefix and the number of a block. */
 interface EncoderNames {
   readonly blocks: string;
   readonly attention: Parameters<typeof selfAttention>[2];
@@ -45,7 +45,7 @@ interface EncoderNames {
   readonly mlpNorm: string;
 }
 
-/** What BERT calls them. */
+/** The names in BERT. */
 export const BERT_NAMES: EncoderNames = {
   blocks: "encoder.layer.",
   attention: {
@@ -60,29 +60,31 @@ export const BERT_NAMES: EncoderNames = {
   mlpNorm: "output.LayerNorm",
 };
 
-/** What one encoder differs in from another. */
+/** What differs between encoders. */
 export interface EncoderParts {
   /** Prefix of the names of tensors before the head: "bert". */
   readonly prefix: string;
   readonly names: EncoderNames;
-  /** What a table of token types adds: nothing, that of the first text to all tokens, or to the two texts of a pair each its own. */
+  /**
+   * Which row of a table of token types is added: none, that of the first text to all tokens, or to each text of a pair its own.
+   */
   readonly types: "none" | "of-first" | "of-each";
   /** Row of the table of learned positions for position 0; null: there is no such table. */
   readonly firstPosition: number | null;
-  /** Width of the tables, and what projects their sum to that of the model where they differ; default: they do not. */
+  /** Width of the tables, and the projection of their sum to the model's width if that differs; default: it does not. */
   readonly embedding?: {
     readonly width: number;
     readonly project: string;
-    /** Whether the sum is projected behind its norm, with a bias, or before it, without one. */
+    /** Whether the sum is projected after its norm, with a bias, or before it, without one. */
     readonly isNormed: boolean;
   };
-  /** What is added to the scores of attention, and their factor; default: nothing, and that of the width of a head. */
+  /** A bias of the attention scores, and their scale; default: no bias, and the scale of the head width. */
   readonly scores?: Partial<Pick<SelfAttentionOptions, "biasOf" | "scale">>;
-  /** What the first block makes of what it has read and what it gives; default: what it gives. */
+  /** Computes the first block's output from its input x and its usual output y; default: y. */
   readonly first?: (b: Builder, x: Value, y: Value) => Value;
-  /** Tensors in files that belong to heads for other tasks. */
+  /** Tensors in files to ignore, which belong to heads for other tasks. */
   readonly ignored: RegExp;
-  /** The two projections from the first token to logits, and what is between them. */
+  /** The two projections from the first token to logits, and the activation between them. */
   readonly head: {
     readonly dense: string;
     readonly activation: (x: Value) => Value;
@@ -90,7 +92,7 @@ export interface EncoderParts {
   };
 }
 
-/** Puts an encoder together. @throws UsageError "usage/model" for one that does not tell classes */
+/** Assembles an encoder. @throws UsageError "usage/model" for one without classes */
 export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: EncoderParts): ModelDefinition {
   const { hidden_size: width, num_attention_heads: numHeads, vocab_size: vocabSize } = c;
   const { max_position_embeddings: numRows } = c;
@@ -156,7 +158,7 @@ export function encoder(raw: RawConfig, c: z.output<typeof FIELDS>, parts: Encod
   };
 }
 
-/** Files that have the names of TensorFlow for the parts of norms, as those of the first BERT models do. */
+/** Also accepts TensorFlow's names for parts of norms, which files of the first BERT models have. */
 function withNamesOfNorms(rules: CheckpointRules): CheckpointRules {
   const rename = (name: string): string =>
     rules.rename(name.replace(/(?<=LayerNorm\.)gamma$/, "weight").replace(/(?<=LayerNorm\.)beta$/, "bias"));

@@ -1,6 +1,6 @@
 /**
- * @file What the Gemma families share: a feed-forward part gated by GELU and a scaled embedding; of Gemma 2 and 3, norms by
- * 1 + w before and behind each branch, capped logits, and layers with a window between layers without.
+ * @file What the Gemma families share: a feed-forward part gated by GELU and a scaled embedding; in Gemma 2 and 3 also norms by 1
+ * + w before and after each branch, capped logits, and a mix of layers with and without a window.
  *
  *   x ← x + norm(attention(norm(x)))      x ← x + norm(Wdown (gelu(Wgate n) ∘ Wup n)),  n = norm(x)
  *
@@ -45,7 +45,7 @@ export const GEMMA_FIELDS = {
 };
 const FIELDS = z.object(GEMMA_FIELDS);
 
-/** Settings of those whose attention scores stay under a cap too. */
+/** Settings of those whose attention scores are capped too. */
 export const CAPPED_GEMMA_FIELDS = {
   ...GEMMA_FIELDS,
   attn_logit_softcapping: z.number().positive().nullable().default(50),
@@ -56,17 +56,17 @@ const CAPPED_FIELDS = z.object(CAPPED_GEMMA_FIELDS);
 /** The settings that Gemma 2 and 3 have. */
 type GemmaFields = z.output<typeof FIELDS>;
 
-/** Attention as Gemma 2 and 3 have it, without a window. */
+/** Attention of Gemma 2 and 3, without a window. */
 export function gemmaAttention(raw: RawConfig, c: GemmaFields): SelfAttentionOptions {
   return { ...plainAttention(raw, c), scale: c.query_pre_attn_scalar ** -0.5 };
 }
 
-/** A feed-forward part gated by GELU in its approximation by tanh. */
+/** A feed-forward part gated by GELU, in the approximation by tanh. */
 export function gemmaMlp({ intermediate_size: intermediateSize }: DecoderFields): Transform {
   return mlpPart({ intermediateSize, activation: (x) => gelu(x, "tanh"), bias: false });
 }
 
-/** A block with four norms: before and behind attention, before and behind its feed-forward part; or without those behind. */
+/** A block with four norms: before and after attention, before and after the feed-forward part; or only those before. */
 export function gemmaBlock(
   norm: Norm,
   options: SelfAttentionOptions,
@@ -79,7 +79,7 @@ export function gemmaBlock(
   return preNormBlock(norm, attention, behind("post_feedforward_layernorm", mlp), PRE_NORMS_OF_FOUR);
 }
 
-/** Embedded tokens times √D, logits under a cap where there is one. */
+/** Multiplies embedded tokens by √D, and caps logits if there is a cap. */
 export function gemmaEnds(
   c: DecoderFields & Partial<Pick<GemmaFields, "final_logit_softcapping">>,
   norm = rmsNormPlusOne(c.rms_norm_eps),
@@ -92,15 +92,15 @@ export function gemmaEnds(
   };
 }
 
-/** What the blocks of one such decoder differ in from those of another. */
+/** What differs between the blocks of such decoders. */
 interface GemmaBlocks {
   readonly full: SelfAttentionOptions;
   readonly windowed: SelfAttentionOptions;
-  /** Default: norms are behind the branches too. */
+  /** Whether there are norms after the branches too; default: yes. */
   readonly hasNormsBehind?: boolean;
 }
 
-/** A decoder of layers with a window and layers without; `isWindowed` says which, where the file does not. */
+/** A decoder of layers with and without a window; `isWindowed` says which have one if the file does not. */
 export function gemmaDecoder(
   raw: RawConfig,
   c: GemmaFields,
@@ -113,7 +113,7 @@ export function gemmaDecoder(
   return decoder(raw, c, layersByWindow(raw, c, { full, windowed }, isWindowed), gemmaEnds(c));
 }
 
-/** One whose attention scores stay under a cap, and every second layer of which has a window. */
+/** A decoder with capped attention scores and a window in every second layer. */
 export function cappedGemma(
   raw: RawConfig,
   c: z.output<typeof CAPPED_FIELDS>,
@@ -125,8 +125,8 @@ export function cappedGemma(
 }
 
 /**
- * GGUF files of Gemma 2 and 3. They do not say the scale of attention: readers take the width of the heads, but in the
- * largest model, told by its number of layers, the width of the model a head.
+ * GGUF files of Gemma 2 and 3. They do not contain the scale of attention: it follows from the head width, except in the largest
+ * model, recognised by its number of layers, where it follows from the model width divided by the number of heads.
  */
 export function gemmaGguf(
   rules: Pick<DecoderRules, "architecture" | "className" | "settings" | "values"> & {

@@ -1,5 +1,5 @@
 /**
- * @file What the GLM families share: one projection for gate and up, and the half of each head rotated, neighbours together.
+ * @file What the GLM families share: one projection for gate and up, and rotation of half of each head, in neighbouring pairs.
  *
  *   x ← x + attention(norm(x))      x ← x + Wdown (silu(g) ∘ u), [g | u] = Wgate-up norm(x)
  */

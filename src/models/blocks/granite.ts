@@ -1,6 +1,5 @@
 /**
- * @file What Granite's decoders have in common: Llama's blocks with factors on what is embedded, on scores, on what branches add,
- * and on logits.
+ * @file What Granite's decoders have in common: Llama's blocks with factors on embeddings, scores, branches and logits.
  *
  *   x = m_e E[ids]      x ← x + m_r attention(norm(x))      x ← x + m_r mlp(norm(x))      logits = head(norm(x)) / s
  *
@@ -21,7 +20,7 @@ import { type Transform, attentionPart, preNormBlock, siluMlp } from "./decoder-
 
 const FACTOR = z.number().positive().default(1);
 
-/** Settings that all of them have. */
+/** Settings of all of them. */
 export const GRANITE_FIELDS = {
   ...DECODER_FIELDS,
   embedding_multiplier: FACTOR,
@@ -30,7 +29,7 @@ export const GRANITE_FIELDS = {
   logits_scaling: FACTOR,
 };
 
-/** What files call the part of experts, and its router. */
+/** Name prefix of the experts and their router in files. */
 const EXPERTS = "block_sparse_moe.";
 const ROUTER: Router = { ...softmaxRouter(), logits: projectedBy("router") };
 const MATRIX =
@@ -39,12 +38,12 @@ const STACKS = { gateUp: "input_linear.weight", down: "output_linear.weight" };
 
 type GraniteFields = z.output<z.ZodObject<typeof GRANITE_FIELDS>>;
 
-/** Attention whose scores have their factor. */
+/** Attention with Granite's factor on scores. */
 export function graniteAttention(c: GraniteFields, attention: SelfAttentionOptions): Transform {
   return attentionPart({ ...attention, scale: c.attention_multiplier });
 }
 
-/** A block of attention, or what stands in its place, and a feed-forward part; what they add has its factor. */
+/** A block of attention, or a replacement of it, and a feed-forward part, with Granite's factor on both branches. */
 export function graniteBlock(c: GraniteFields, mixer: Transform, mlp: Transform): Layer {
   const scaled =
     (part: Transform): Transform =>
@@ -53,13 +52,13 @@ export function graniteBlock(c: GraniteFields, mixer: Transform, mlp: Transform)
   return preNormBlock(rmsNorm(c.rms_norm_eps), scaled(mixer), scaled(mlp));
 }
 
-/** Settings of its experts, and what files call these. */
+/** Settings of the experts, and their names in files. */
 export const GRANITE_EXPERTS = {
   fields: { num_experts: z.int().min(0).default(8), num_experts_per_tok: z.int().min(0).default(2) },
   keys: { num_experts: "num_local_experts" },
 };
 
-/** A feed-forward part of experts, whose weights are a softmax over those chosen. @throws UsageError "usage/model" */
+/** A feed-forward part of experts, weighted by a softmax over the chosen ones. @throws UsageError "usage/model" */
 export function graniteExperts(
   raw: RawConfig,
   c: GraniteFields & z.output<z.ZodObject<typeof GRANITE_EXPERTS.fields>>,
@@ -69,7 +68,7 @@ export function graniteExperts(
   return (b, x) => experts(b, x, EXPERTS, options);
 }
 
-/** Puts one together of its blocks. */
+/** Assembles a decoder from its blocks. */
 export function graniteDecoder(raw: RawConfig, c: GraniteFields, layers: readonly Layer[]): ModelDefinition {
   return decoder(raw, c, layers, {
     ...plainEnds(rmsNorm(c.rms_norm_eps)),
@@ -78,14 +77,14 @@ export function graniteDecoder(raw: RawConfig, c: GraniteFields, layers: readonl
   });
 }
 
-/** One with experts: its files have all of a layer in two tensors. */
+/** Adapts the names of a model with experts, whose files stack all experts of a layer in two tensors. */
 export function withStackedExperts(definition: ModelDefinition): ModelDefinition {
   const { checkpoint } = definition;
   return {
     ...definition,
     checkpoint: {
       ...checkpoint,
-      // The class of transformers 5 has the router's matrix without a layer of its own.
+      // In transformers 5 the router's matrix has no module `layer` of its own.
       rename: (name) => checkpoint.rename(name).replace(/(?<=\.router)\.layer(?=\.weight$)/, ""),
       inFolder: (name) =>
         inExpertStacks(name, MATRIX, STACKS) ?? {

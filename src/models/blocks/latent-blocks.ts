@@ -1,4 +1,4 @@
-/** @file The blocks of DeepSeek and its kin: latent attention, and a feed-forward part of experts beside those that all tokens share. */
+/** @file The blocks of DeepSeek and similar models: latent attention, and a feed-forward part of chosen and shared experts. */
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import { experts } from "../../nn/experts.ts";
 import { gatedMlp } from "../../nn/gated-mlp.ts";
@@ -12,9 +12,9 @@ import type { Layer, ModelDefinition, RawConfig } from "../family.ts";
 import { plainDecoder } from "./decoder.ts";
 import { type Transform, mlpPart, preNormBlock, siluMlp } from "./decoder-blocks.ts";
 
-/** What one family differs in from another. */
+/** What differs between these families. */
 interface LatentParts {
-  /** Whether neighbours are rotated together, not halves. */
+  /** Whether neighbouring pairs are rotated; otherwise pairs lie half a head apart. */
   readonly neighbours: boolean;
   readonly router: Router;
   /** Whether the weights of a token's experts add up to 1. */
@@ -22,7 +22,7 @@ interface LatentParts {
   readonly hasExperts: (layer: number) => boolean;
 }
 
-/** Puts a model together. */
+/** Assembles a model. */
 export function latentDecoder(
   raw: RawConfig,
   c: LatentFields & Pick<DecoderFields, "mlp_bias">,
@@ -45,10 +45,10 @@ export function latentDecoder(
   return plainDecoder(raw, c, layers);
 }
 
-/** Parts the projection of keys and values by heads. */
+/** mlx-lm splits the projection to keys and values by heads. */
 const MLX = mlxWithout((path) => path.endsWith(".kv_b_proj"));
 
-/** The same without the layers of its files that predict further tokens, which lie behind its own; MLX has keys and values apart. */
+/** Leaves out the layers of its files that predict further tokens, which follow its own, and sets its rules for MLX. */
 export function withoutNextTokens(
   definition: ModelDefinition,
   c: { readonly num_hidden_layers: number; readonly num_nextn_predict_layers?: number | null | undefined },

@@ -1,4 +1,4 @@
-/** @file What LFM2's models have in common: gated short convolutions in most layers, attention with norms by heads in the others. */
+/** @file What LFM2's models have in common: gated short convolutions in most layers, attention with head norms in the others. */
 import { headNorm, rmsNorm } from "../../nn/norms.ts";
 import { withHeadNorms } from "../../nn/self-attention.ts";
 import { gatedShortConv } from "../../nn/short-conv.ts";
@@ -11,10 +11,10 @@ import { type Transform, attentionPart, plainAttention, preNormBlock } from "./d
 
 const NORMS = { attention: "operator_norm", mlp: "ffn_norm" };
 const ATTENTION = { output: "out_proj", queryNorm: "q_layernorm", keyNorm: "k_layernorm" };
-/** What matrices of a feed-forward part, or of an expert, are called. */
+/** Names of the matrices of a feed-forward part or an expert. */
 export const LFM2_MLP = { gate: "w1", up: "w3", down: "w2" };
 
-/** What MLX keeps otherwise. */
+/** How files of MLX differ. */
 export const LFM2_MLX = {
   taps: /\.conv\.conv\.weight$/,
   plusOne: null,
@@ -30,7 +30,7 @@ const CHECKPOINT: CheckpointRules = {
   mlx: LFM2_MLX,
 };
 
-/** The block of each layer, with this feed-forward part. */
+/** Returns a function that gives the block of each layer, with this feed-forward part. */
 export function lfm2Blocks(raw: RawConfig, c: Lfm2Fields, mlp: Transform): (layer: number) => Layer {
   const { conv_L_cache: numTaps, conv_bias: bias } = c;
   const norm = rmsNorm(c.rms_norm_eps);
@@ -41,7 +41,7 @@ export function lfm2Blocks(raw: RawConfig, c: Lfm2Fields, mlp: Transform): (laye
   return (layer) => (isConvolution(c, layer) ? convolving : attending);
 }
 
-/** Puts one together of its blocks. */
+/** Assembles a decoder from its blocks. */
 export function lfm2Decoder(
   raw: RawConfig,
   c: Lfm2Fields,

@@ -1,6 +1,6 @@
 /**
- * @file Encoder blocks with norms before the branches, rotated heads and gated feed-forward parts, of which most see a window
- * to both sides; and the mean of what they give.
+ * @file Encoder blocks with norms before the branches, rotated heads and gated feed-forward parts, most of which see a window on
+ * both sides; and a layer for the mean of an example.
  *
  *   x ← x + attention(norm(x))      x ← x + Wo (f(a) ∘ b), [a | b] = Wi norm(x)      the first block has no norm before attention
  *
@@ -39,15 +39,15 @@ const MLP = { gateUp: "mlp.Wi", down: "mlp.Wo" };
 
 type LocalFields = z.output<typeof FIELDS>;
 
-/** What the attention of an encoder and that of a decoder differ in. */
+/** What differs between the attention of an encoder and that of a decoder. */
 interface LocalAttention {
   readonly causal: boolean;
-  /** Tokens that a windowed layer sees to each side, with the token itself. */
+  /** Tokens that a windowed layer sees on each side, including the token itself. */
   readonly window: number;
   readonly part: (options: PlainAttention) => Transform;
 }
 
-/** Blocks that see all to both sides, or half of `local_attention` tokens to each. @throws as `localBlocks` */
+/** Blocks that see all tokens, or half of `local_attention` tokens on each side. @throws as `localBlocks` */
 export function localEncoderBlocks(raw: RawConfig, c: LocalFields, norm: Norm): readonly Layer[] {
   return localBlocks(raw, c, norm, {
     causal: false,
@@ -56,7 +56,7 @@ export function localEncoderBlocks(raw: RawConfig, c: LocalFields, norm: Norm): 
   });
 }
 
-/** The blocks. @throws UsageError "usage/model" for kinds of layers or rotations that are not implemented */
+/** Makes the blocks. @throws UsageError "usage/model" for kinds of layers or rotations that are not implemented */
 export function localBlocks(
   raw: RawConfig,
   c: LocalFields,
@@ -64,7 +64,7 @@ export function localBlocks(
   { causal, window, part }: LocalAttention,
 ): readonly Layer[] {
   const { max_position_embeddings: maxPositions, intermediate_size: intermediateSize } = c;
-  // Rotation differs by the kind of a layer, and is read for each.
+  // Rotation differs between kinds of layers, so it is read for each kind.
   const plain = {
     ...plainAttention({ ...raw, rope_parameters: null, rope_scaling: null }, c),
     causal,
@@ -88,7 +88,7 @@ export function localBlocks(
   });
 }
 
-/** What puts the mean of an example in the place of each of its rows, behind a norm: a layer without branches. */
+/** A layer without branches that normalises rows and replaces each by the mean of its example. */
 export function meanLayer(norm: Norm, name: string, numHeads: number): Layer {
   return { build: (b, x) => exampleMean(b, norm(b, name, x), numHeads) };
 }

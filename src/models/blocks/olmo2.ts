@@ -1,5 +1,6 @@
 /**
- * @file What OLMo 2 and 3 share: norms behind the branches instead of before them, and on all queries and keys together.
+ * @file What OLMo 2 and 3 share: norms after the branches instead of before them, and norms of queries and keys over all heads
+ * together.
  *
  *   x ← x + norm(attention(x))      x ← x + norm(mlp(x))
  *
@@ -19,7 +20,7 @@ export const OLMO2_FIELDS = {
   attention_bias: z.boolean().default(false),
 };
 
-/** A block with this attention, whose queries and keys are normalised. */
+/** A block with this attention, with norms of queries and keys added. */
 export function olmo2Block(c: DecoderFields, attention: SelfAttentionOptions): Layer {
   const norm = rmsNorm(c.rms_norm_eps);
   const normed = attentionPart({ ...attention, queryNorm: norm, keyNorm: norm });

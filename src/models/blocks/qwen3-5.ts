@@ -1,6 +1,6 @@
 /**
- * @file What Qwen 3.5's models have in common, with experts or without: gated delta nets in three of four layers, gated attention
- * with norms on each head in the others.
+ * @file What Qwen 3.5's models have in common, with or without experts: gated delta nets in three of four layers, gated attention
+ * with head norms in the others.
  *
  * The delta nets: arXiv:2412.06464. Gated attention: "Gated Attention for Large Language Models", arXiv:2505.06708.
  */
@@ -18,7 +18,7 @@ import { decoder, plainEnds } from "./decoder.ts";
 import { type Transform, attentionPart, plainAttention, preNormBlock } from "./decoder-blocks.ts";
 
 const size = z.int().positive();
-/** Heads that predict further tokens, which files may hold beside the model, and how its states were kept. */
+/** Ignored settings: heads that predict further tokens, which files may hold too, and the type of states. */
 const UNUSED = z.unknown().optional();
 
 export const QWEN3_5_FIELDS = {
@@ -45,7 +45,7 @@ export const QWEN3_5_FIELDS = {
 
 type Qwen35Fields = z.output<z.ZodObject<typeof QWEN3_5_FIELDS>>;
 
-/** Puts one together, with this feed-forward part. @throws UsageError "usage/model" */
+/** Assembles a decoder with this feed-forward part. @throws UsageError "usage/model" */
 export function qwen35Decoder(raw: RawConfig, c: Qwen35Fields, mlp: Transform): ModelDefinition {
   requireTypesOfAll(raw, c);
   const { num_hidden_layers: numLayers, rms_norm_eps: epsilon } = c;

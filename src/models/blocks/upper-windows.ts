@@ -1,14 +1,14 @@
-/** @file Blocks of which the upper ones have a window, as Qwen's files say it. */
+/** @file Blocks of which the upper ones have a window, as configured in Qwen's files. */
 import type { SelfAttentionOptions } from "../../nn/self-attention.ts";
 import type { DecoderFields } from "../config/hf-config.ts";
 import { type WindowFields, layersByWindow } from "../config/window-config.ts";
 import type { Layer, RawConfig } from "../family.ts";
 import { llamaBlock } from "./decoder-blocks.ts";
 
-/** The first layer with one, where a file does not say it. */
+/** The first layer with a window, if the file does not say. */
 const FIRST_WINDOWED = 28;
 
-/** Blocks as Llama's with this attention, the upper ones with a window where `use_sliding_window` says so. */
+/** Llama's blocks with this attention, the upper ones with a window if `use_sliding_window` is set. */
 export function upperWindowBlocks(
   raw: RawConfig,
   c: DecoderFields & WindowFields,

@@ -1,4 +1,4 @@
-/** @file Activations of feed-forward parts, by the names that configurations have for them. */
+/** @file Activations of feed-forward parts, by their names in configurations. */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
 import { mul, tanh } from "../../graph/ops/pointwise/elementwise.ts";
@@ -6,7 +6,7 @@ import { gelu } from "../../graph/ops/pointwise/gelu.ts";
 import { relu } from "../../graph/ops/pointwise/maximum.ts";
 import { silu } from "../../graph/ops/pointwise/silu.ts";
 
-/** What is above zero, squared. */
+/** max(x, 0)². */
 function squaredRelu(x: Value): Value {
   const positive = relu(x);
   return mul(positive, positive);
@@ -25,7 +25,7 @@ const ACTIVATIONS = {
   tanh,
 };
 
-/** Setting that names an activation. */
+/** The setting that names an activation. */
 export const ACTIVATION = z.enum(Object.keys(ACTIVATIONS) as (keyof typeof ACTIVATIONS)[]);
 
 /** Finds an activation. */

@@ -1,34 +1,34 @@
-/** @file How tensors are called in the files of a family and in peft's, and which of them are not needed. */
+/** @file Names of tensors in the files of a family and in those of peft, and which tensors are not needed. */
 import type { DecoderNames } from "./decoder-names.ts";
 import type { RawConfig } from "./raw-config.ts";
 
-/** How the tensors of a family lie in the files of others. */
+/** How other programs store the tensors of a family. */
 export interface CheckpointRules {
-  /** The name here of a tensor in a file. */
+  /** Returns graft's name for a tensor in a file. */
   rename(fileName: string): string;
-  /** The path of a module or tensor as peft has it: that of transformers' class. */
+  /** Returns the path of a module or tensor in peft, which is that in transformers' class. */
   peftPath(path: string): string;
-  /** The config.json of a folder that holds the tensors under their names here, and no others. */
+  /** Returns the config.json of a folder that holds exactly graft's tensors, under graft's names. */
   ownConfig(config: RawConfig): RawConfig;
-  /** The configuration of a model whose head is a matrix of its own, from that of one that reads the embedding's. */
+  /** Returns the configuration with a separate matrix for the head, from one whose head shares the embedding's. */
   untiedConfig(config: RawConfig): RawConfig;
-  /** Names in files of tensors that are not needed: buffers that are computed. */
+  /** Names in files of tensors that are not needed, such as computed buffers. */
   readonly ignored: RegExp;
-  /** How a folder that is written holds a tensor of this name here. */
+  /** Returns where a folder that graft writes has the tensor of this name. */
   inFolder(name: string): FolderPlace;
-  /** What MLX keeps otherwise; null: nothing. */
+  /** How MLX's files differ; null: not at all. */
   readonly mlx: MlxRules | null;
-  /** Which adapters PEFT takes on the module of a path. */
+  /** Which adapters PEFT supports on a module. */
   readonly peftTakes: (path: string) => PeftTakes;
 }
 
-/** Which adapters PEFT takes on a module. */
+/** Which adapters PEFT supports on a module. */
 export interface PeftTakes {
   /** LoRA on the module, and DoRA unless `byWeight`. */
   readonly onModule: boolean;
-  /** LoRA on the module's weight, as `target_parameters` have it, and which one on the module becomes. */
+  /** LoRA on the module's weight, by `target_parameters`; LoRA on the module is turned into this. */
   readonly byWeight: boolean;
-  /** Methods but LoRA and DoRA. */
+  /** Methods other than LoRA and DoRA. */
   readonly others: boolean;
 }
 
@@ -37,8 +37,8 @@ export const TAKES_ANY: PeftTakes = { onModule: true, byWeight: false, others: t
 const WEIGHT_ALONE: PeftTakes = { onModule: false, byWeight: true, others: false };
 
 /**
- * Which adapters PEFT takes where a family says nothing else: transformers has routers as classes of their own, which PEFT has no adapters
- * for; of those that are called `gate` it knows what they were.
+ * The default for families: transformers has special classes for routers, for which PEFT has no adapters, but PEFT converts those
+ * for modules called `gate`.
  *
  * Source: peft/utils/transformers_weight_conversion.py; tried with peft 0.21.
  */
@@ -47,32 +47,35 @@ export function usualPeftTakes(path: string): PeftTakes {
   return path.endsWith(".gate") ? { ...WEIGHT_ALONE, onModule: true } : TAKES_ANY;
 }
 
-/** The same in families that it does not know so: neither their routers nor their single experts. */
+/** The same in families for which PEFT converts nothing: it supports neither their routers nor single experts. */
 export function peftTakesNoExperts(path: string): PeftTakes {
   if (path.endsWith(".gate")) return WEIGHT_ALONE;
   return /\.experts\.\d+\.\w+$/.test(path) ? { onModule: false, byWeight: false, others: false } : TAKES_ANY;
 }
 
-/** A tensor of a folder, and where in it another lies. */
+/** The place of a tensor in a folder. */
 export interface FolderPlace {
   readonly name: string;
-  /** Where it is in a tensor of all experts; null: it is the whole. */
+  /** Its place within a tensor of all experts; null: it is the whole tensor. */
   readonly stack: FolderStack | null;
 }
 
-/** A part of a tensor with the matrices of all experts, [experts, matrices of one · out, in], or with vectors, [experts, out]. */
+/**
+ * A part of a stacked tensor with the matrices of all experts, [experts, matrices per expert · out, in], or vectors, [experts,
+ * out].
+ */
 export interface FolderStack {
-  /** Which it is of all. */
+  /** Index of the matrix among all. */
   readonly index: number;
   /** Matrices of one expert. */
   readonly numParts: number;
-  /** Whether matrices are turned round, [experts, in, out]; default: they are not. */
+  /** Whether matrices are transposed, [experts, in, out]; default: they are not. */
   readonly isTurned?: true;
 }
 
 /**
- * Where folders hold the matrix of an expert that have those of all in two tensors, gate and up in one; null: it is none. `matrix`
- * tells the `prefix` of such a name, the `expert` and the `part`.
+ * Returns the place of an expert's matrix in folders that stack all experts in two tensors, gate and up together; null: the name
+ * is not of such a matrix. `matrix` has groups for the `prefix`, the `expert` and the `part`.
  */
 export function inExpertStacks(
   name: string,
@@ -88,19 +91,22 @@ export function inExpertStacks(
   return { name: prefix + own, stack: { index, numParts } };
 }
 
-/** Which tensors MLX keeps otherwise than transformers, by their names here. */
+/** How files of MLX differ from those of transformers, by graft's names. */
 export interface MlxRules {
   /** Factors of convolutions, [channels, taps, 1] instead of [channels, 1, taps]. */
   readonly taps: RegExp;
-  /** Norms that are 1 + w where convolutions are so; null: none. */
+  /** Norms stored as 1 + w in files whose convolutions are stored that way; null: none. */
   readonly plusOne: RegExp | null;
-  /** Modules of a block that hold the halves of the rows of one; null: none. */
+  /** Two modules of a block that hold the two halves of one module's rows; null: there are none. */
   readonly split: { readonly first: string; readonly second: string; readonly whole: string } | null;
-  /** The path of a module as mlx-lm's class has it; null: it has another form there. */
+  /** Returns the path of a module in mlx-lm's class; null: it has another form there. */
   pathOf(path: string): string | null;
 }
 
-/** What MLX does not keep otherwise but for modules that have another form there; neither its folders nor its adapters are of such a model. */
+/**
+ * MLX rules without differences, except for modules that have another form there, for which MLX's folders and adapters cannot be
+ * used.
+ */
 export const mlxWithout = (isOther: (path: string) => boolean): MlxRules => ({
   taps: /(?!)/,
   plusOne: null,
@@ -108,10 +114,10 @@ export const mlxWithout = (isOther: (path: string) => boolean): MlxRules => ({
   pathOf: (path) => (isOther(path) ? null : path),
 });
 
-/** Of families whose modules have other names in mlx-lm's class, though not in files: its adapters are not theirs. */
+/** For families whose modules have other names in mlx-lm's class, though not in files, so that its adapters cannot be used. */
 export const OTHERWISE_IN_MLX: MlxRules = mlxWithout(() => true);
 
-/** Files that name tensors as graft does, with the buffers that older ones carry. */
+/** Rules for files with graft's names of tensors; older ones also have buffers. */
 export const PLAIN_CHECKPOINT: CheckpointRules = {
   rename: (name) => name,
   peftPath: (path) => path,
@@ -123,17 +129,20 @@ export const PLAIN_CHECKPOINT: CheckpointRules = {
   peftTakes: usualPeftTakes,
 };
 
-/** Files of models that may lack the head, and with it what their names begin with: `bare` tells such a name. */
+/** Rules for files of models without a head, whose names may lack the prefix; `bare` matches such names. */
 export function prefixedCheckpoint(prefix: string, bare: RegExp, ignored: RegExp): CheckpointRules {
   return { ...PLAIN_CHECKPOINT, rename: (name) => (bare.test(name) ? prefix + name : name), ignored };
 }
 
-/** Files with tensors besides that are not needed, of a head for another task. */
+/** Adds tensors that are not needed, such as those of a head for another task. */
 export function withoutTensors(rules: CheckpointRules, ignored: RegExp): CheckpointRules {
   return { ...rules, ignored: new RegExp(`${rules.ignored.source}|${ignored.source}`) };
 }
 
-/** The name of a tensor of a feed-forward part, or of an expert, whose matrices MLX's files name as Llama's are; stacks have such names too. */
+/**
+ * Renames matrices of a feed-forward part or an expert, which MLX's files name as in Llama. Stacks are left alone, as they have
+ * such names everywhere.
+ */
 export function ofMatrix(name: string, names: Readonly<Record<"gate" | "up" | "down", string>>): string {
   return name.replace(
     /(?<=(?<!\.experts)\.)(gate|up|down)_proj(?=\.)/,
@@ -141,7 +150,7 @@ export function ofMatrix(name: string, names: Readonly<Record<"gate" | "up" | "d
   );
 }
 
-/** Files of a decoder that may lack what all names but the head's begin with, "model.". */
+/** Rules for files of a decoder, where all names but the head's may lack their prefix "model.". */
 export function bareCheckpoint(names: DecoderNames): CheckpointRules {
   const { embedding, positions, beside = [], finalNorm, blocks } = names;
   const { ignored = PLAIN_CHECKPOINT.ignored } = names;
@@ -163,7 +172,7 @@ export function bareCheckpoint(names: DecoderNames): CheckpointRules {
   };
 }
 
-/** The path of a module or tensor after `from`, where it is or lies in that module, has become `to`. */
+/** Replaces module `from` by `to` in the path of a module or tensor. */
 function moved(path: string, from: string, to: string): string {
   return path === from || path.startsWith(`${from}.`) ? to + path.slice(from.length) : path;
 }

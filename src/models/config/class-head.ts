@@ -1,4 +1,4 @@
-/** @file The configuration of the classifier that a base without classes becomes, as transformers writes it. */
+/** @file Turns the configuration of a base without classes into that of a classifier, as transformers writes it. */
 import { UsageError } from "../../errors.ts";
 import type { RawConfig } from "./raw-config.ts";
 import { PROBLEM_TYPE, classOf, isClassifier, problemOf, type ProblemType } from "./classifier-config.ts";
@@ -6,12 +6,12 @@ import { PROBLEM_TYPE, classOf, isClassifier, problemOf, type ProblemType } from
 /** The task at the end of a model's class name. */
 const TASK = /(?:ForCausalLM|LMHeadModel|For[A-Z]\w*|Model)$/;
 
-/** Whether a configuration is of a model that tells classes, of texts or images. */
+/** Whether a configuration is of a classifier of texts or images. */
 export function tellsClasses(raw: RawConfig): boolean {
   return isClassifier(raw) || classOf(raw)?.endsWith("ForImageClassification") === true;
 }
 
-/** Gives a configuration a head with outputs of these names. @throws UsageError "usage/model" for a model that has one */
+/** Adds a head with outputs of these names to a configuration. @throws UsageError "usage/model" for a model that has one */
 export function withClasses(
   raw: RawConfig,
   names: readonly string[],
@@ -31,18 +31,18 @@ export function withClasses(
     id2label: Object.fromEntries(names.entries()),
     label2id: Object.fromEntries(names.map((label, i) => [label, i])),
     problem_type: problem,
-    // transformers finds the last token of a text by its padding.
+    // transformers needs the padding to find the last token of a text.
     pad_token_id: raw["pad_token_id"] ?? (Array.isArray(eos) ? (eos[0] as unknown) : eos) ?? null,
   };
 }
 
-/** Says what the outputs of a model's head mean, where its configuration does not. */
+/** Adds the meaning of the head's outputs to a configuration that does not state it. */
 export function withProblem(raw: RawConfig, problem: ProblemType): RawConfig {
   const isSaid = (raw["problem_type"] ?? null) !== null || problemOf(raw) === problem;
   return isSaid ? raw : { ...raw, problem_type: problem };
 }
 
-/** `qwen3_moe` → `Qwen3Moe`, or by dashes, where a file does not name its class. */
+/** `qwen3_moe` or `qwen3-moe` → `Qwen3Moe`, for files that do not name their class. */
 function classPrefix(modelType: string): string {
   return modelType.replaceAll(/(?:^|[_-])(\w)/g, (_, letter: string) => letter.toUpperCase());
 }

@@ -1,9 +1,9 @@
-/** @file What a configuration says of the outputs of a model that tells classes or numbers. */
+/** @file Settings for the outputs of a model that predicts classes or numbers. */
 import { showValue } from "../../messages/expected.ts";
 import { unusable } from "./hf-config.ts";
 import type { RawConfig } from "./raw-config.ts";
 
-/** transformers' `problem_type`: one of the classes is right, each of them may be, or the outputs are numbers. */
+/** transformers' `problem_type`: exactly one class is right, any number of them may be, or the outputs are numbers. */
 export const PROBLEM_TYPE = {
   oneClass: "single_label_classification",
   anyClasses: "multi_label_classification",
@@ -13,9 +13,9 @@ export type ProblemType = (typeof PROBLEM_TYPE)[keyof typeof PROBLEM_TYPE];
 export const PROBLEM_TYPES: readonly ProblemType[] = Object.values(PROBLEM_TYPE);
 
 interface ProblemFacts {
-  /** Whether outputs are classes, of which there are probabilities; else they are the numbers that are told. */
+  /** Whether outputs are classes with probabilities; else they are predicted numbers. */
   readonly hasClasses: boolean;
-  /** Whether each output is held to a number of its own, instead of one of them being right. */
+  /** Whether labels give a target number for each output, instead of the one right output. */
   readonly hasTargets: boolean;
 }
 
@@ -25,29 +25,29 @@ const FACTS: Readonly<Record<ProblemType, ProblemFacts>> = {
   [PROBLEM_TYPE.numbers]: { hasClasses: false, hasTargets: true },
 };
 
-/** What the outputs of a head with this problem are. Null: that of tokens, of which one is right. */
+/** Returns facts about outputs of this problem type; null: tokens, exactly one of which is right. */
 export function factsOf(problem: ProblemType | null): ProblemFacts {
   return FACTS[problem ?? PROBLEM_TYPE.oneClass];
 }
 
-/** What transformers calls classes without names. */
+/** Names classes as transformers does by default. */
 export function unnamedClasses(count: number): readonly string[] {
   return Array.from({ length: count }, (_, i) => `LABEL_${i}`);
 }
 
-/** The outputs of a new head, where its problem says them: one number. Null: they are the classes of whoever makes it. */
+/** The outputs of a new head if its problem determines them: one number. Null: the caller names the classes. */
 export function ownOutputs(problem: ProblemType): readonly string[] | null {
   return factsOf(problem).hasClasses ? null : unnamedClasses(1);
 }
 
-/** What the outputs of a model with classes mean; where nothing says it, one alone is a number, as in transformers. */
+/** The meaning of a classifier's outputs; if not stated, a single output is a number, as in transformers. */
 export function problemOf(raw: RawConfig): ProblemType {
   const { problem_type: named } = raw;
   const known = PROBLEM_TYPES.find((problem) => problem === named);
   return known ?? (countOf(raw).found === 1 ? PROBLEM_TYPE.numbers : PROBLEM_TYPE.oneClass);
 }
 
-/** Whether sentence-transformers takes the number of a cross-encoder as its score; else its sigmoid is. */
+/** Whether sentence-transformers uses a cross-encoder's output itself as the score; else its sigmoid. */
 export function isScore(raw: RawConfig): boolean {
   const { sentence_transformers: own, sbert_ce_default_activation_function: older } = raw;
   const isObject = typeof own === "object" && own !== null && !Array.isArray(own);
@@ -62,8 +62,8 @@ function countOf({ id2label, num_labels: given }: RawConfig): { key: string; fou
 }
 
 /**
- * The number of outputs of a model that tells classes or numbers, for one of some problems.
- * @throws UsageError "usage/model" for another problem, none, or one class to choose from
+ * Returns the number of outputs of a model that predicts classes or numbers, for one of the given problem types.
+ * @throws UsageError "usage/model" for another problem type, no outputs, or a single class to choose from
  */
 export function numClasses(raw: RawConfig, problems: readonly ProblemType[] = PROBLEM_TYPES): number {
   const { problem_type: named = null } = raw;
@@ -82,7 +82,7 @@ export function numClasses(raw: RawConfig, problems: readonly ProblemType[] = PR
   );
 }
 
-/** The number of classes of an encoder. @throws UsageError "usage/model" for one that does not tell classes, or as `numClasses` */
+/** Returns the number of classes of an encoder. @throws UsageError "usage/model" for one without classes, or as `numClasses` */
 export function requireClasses(raw: RawConfig): number {
   if (isClassifier(raw)) return numClasses(raw);
   throw unusable(
@@ -92,18 +92,18 @@ export function requireClasses(raw: RawConfig): number {
   );
 }
 
-/** The class of transformers that a configuration is of, the first of `architectures`; null: it names none. */
+/** Returns the transformers class of a configuration, the first of `architectures`; null: it names none. */
 export function classOf({ architectures }: RawConfig): string | null {
   const [name] = Array.isArray(architectures) ? (architectures as unknown[]) : [];
   return typeof name === "string" ? name : null;
 }
 
-/** Whether a configuration is of a model with outputs for which there is no head here: those of tokens, answers or choices. */
+/** Whether a configuration is of a model whose head graft lacks: for tokens, answers or choices. */
 export function hasForeignHead(raw: RawConfig): boolean {
   return /For(TokenClassification|QuestionAnswering|MultipleChoice)$/.test(classOf(raw) ?? "");
 }
 
-/** Whether a configuration is of a model that tells the class of a text. */
+/** Whether a configuration is of a classifier of texts. */
 export function isClassifier(raw: RawConfig): boolean {
   return classOf(raw)?.endsWith("ForSequenceClassification") === true;
 }

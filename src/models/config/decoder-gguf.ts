@@ -1,4 +1,4 @@
-/** @file What the GGUF files of most decoders have in common, so that a family's own file states what it differs in. */
+/** @file What the GGUF files of most decoders have in common, so that a family only states its differences. */
 import { DECODER_NAMES, type DecoderNames } from "./decoder-names.ts";
 import type { GgufChange, GgufModule, GgufRules, GgufSetting, Table } from "./gguf-rules.ts";
 import type { RawConfig } from "./raw-config.ts";
@@ -18,7 +18,7 @@ export const real = (key: string, absent: GgufSetting["absent"] = "refused"): Gg
   absent,
 });
 
-/** Modules by the names that they have in GGUF files; those of `changes` are changed. */
+/** Maps names in GGUF files to modules, with their `changes`. */
 function ggufModules(
   names: Table<string>,
   changes: Table<GgufChange>,
@@ -29,7 +29,7 @@ function ggufModules(
   );
 }
 
-/** Stacks of files whose matrices are those of two modules of an expert, one below the other. */
+/** Modules for stacks that hold two matrices of each expert, one above the other. */
 function pairedModules(pairs: Table<readonly [path: string, below: string]>): Table<GgufModule> {
   return Object.fromEntries(
     Object.entries(pairs).map(([name, [path, below]]) => [name, { path, below, change: "stacked" }]),
@@ -37,8 +37,8 @@ function pairedModules(pairs: Table<readonly [path: string, below: string]>): Ta
 }
 
 /**
- * The other form in which files may have gate and up of all experts: in one tensor instead of two, as llama.cpp's
- * converter makes it when asked (`--fuse-gate-up-exps`), or in two instead of one.
+ * The alternative form of gate and up of all experts, for reading: one tensor instead of two, as llama.cpp's converter makes it
+ * with `--fuse-gate-up-exps`, or two instead of one.
  */
 function otherExperts({
   ffn_gate_exps: gate,
@@ -71,7 +71,7 @@ export const mlpNames = (mlp: { readonly up: string; readonly down: string }): T
   ffn_down: mlp.down,
 });
 
-/** Its matrices, where folders keep them as [in, out]. */
+/** Changes for matrices that folders store as [in, out]. */
 export const TRANSPOSED = {
   attn_qkv: "transposed",
   attn_output: "transposed",
@@ -79,10 +79,10 @@ export const TRANSPOSED = {
   ffn_down: "transposed",
 } as const;
 
-/** Modules of a block, by its parts, as most folders call them. */
+/** Modules of a block, grouped by part, with their usual names in folders. */
 export const BLOCK_NAMES = {
   preNorms: preNormNames({ attention: "input_layernorm", mlp: "post_attention_layernorm" }),
-  /** Norms behind attention and behind the feed-forward part. */
+  /** Norms after attention and after the feed-forward part. */
   postNorms: { post_attention_norm: "post_attention_layernorm", post_ffw_norm: "post_feedforward_layernorm" },
   attention: {
     attn_q: "self_attn.q_proj",
@@ -95,7 +95,7 @@ export const BLOCK_NAMES = {
   mlp: { ffn_gate: "mlp.gate_proj", ffn_up: "mlp.up_proj", ffn_down: "mlp.down_proj" },
 };
 
-/** Modules of a block, by its parts. */
+/** Modules of a block, grouped by part. */
 interface BlockNames {
   readonly deltaNet: Table<string>;
   readonly stateSpace: Table<string>;
@@ -107,9 +107,9 @@ interface BlockNames {
   readonly postNorms: Table<string>;
   readonly layerInput: Table<string>;
 }
-/** One norm, which both branches read, or that before attention alone. */
+/** A block with only the norm before attention, or one norm for both branches. */
 export const FIRST_NORM = { attn_norm: "input_layernorm" };
-/** A block with norms on queries and keys, and behind its branches instead of before them. */
+/** A block with norms of queries and keys, and with norms after its branches instead of before them. */
 export const NORMS_BEHIND: Partial<BlockNames> = {
   preNorms: {},
   headNorms: BLOCK_NAMES.headNorms,
@@ -125,10 +125,10 @@ const LLAMA_BLOCK: BlockNames = {
   stateSpace: {},
 };
 
-/** Tensors whose presence in a file says that projections of blocks like Llama's have biases. */
+/** Tensors whose presence in a file means that projections have biases, in blocks like Llama's. */
 export const BIAS_SWITCHES = { attention_bias: "attn_q.bias", mlp_bias: "ffn_up.bias" } as const;
 
-/** A feed-forward part of experts: its modules, and what files say of it. */
+/** A feed-forward part of experts: its modules and settings. */
 export const EXPERTS = {
   names: {
     ffn_gate_inp: "mlp.gate",
@@ -140,10 +140,10 @@ export const EXPERTS = {
   settings: { expert_count: count("num_experts"), expert_used_count: count("num_experts_per_tok") },
 } as const;
 
-/** Chances of experts by the softmax and by the logistic function, as files number them. */
+/** Numbers in files for routing by softmax and by sigmoid. */
 export const EXPERT_GATING = { softmax: 1, sigmoid: 2 } as const;
 
-/** The expert of all tokens beside them, whose gate has one row, which files hold as a vector. */
+/** The expert shared by all tokens; its gate has one row, which files hold as a vector. */
 export const SHARED_EXPERT = {
   names: {
     ffn_gate_inp_shexp: "mlp.shared_expert_gate",
@@ -154,14 +154,14 @@ export const SHARED_EXPERT = {
   changes: { ffn_gate_inp_shexp: "row" },
 } as const;
 
-/** Experts of all tokens, as one feed-forward part. */
+/** Experts shared by all tokens, as one feed-forward part. */
 export const SHARED_EXPERTS = {
   ffn_gate_shexp: "mlp.shared_experts.gate_proj",
   ffn_up_shexp: "mlp.shared_experts.up_proj",
   ffn_down_shexp: "mlp.shared_experts.down_proj",
 };
 
-/** The rows of queries and keys as they lie for readers that rotate neighbours. */
+/** Changes to rows of queries and keys for readers that rotate neighbouring pairs. */
 export const NEIGHBOUR_ROWS = { attn_q: "query-rows", attn_k: "key-rows" } as const;
 
 const SIZES = {
@@ -180,7 +180,7 @@ const RMS_NORMS = { "attention.layer_norm_rms_epsilon": real("rms_norm_eps") };
 /** Settings of decoders whose norms subtract the mean. */
 export const LAYER_NORMS = { "attention.layer_norm_epsilon": real("rms_norm_eps") };
 
-/** What a decoder says of its files. */
+/** The rules that a decoder states for its files. */
 export interface DecoderRules extends Partial<
   Pick<
     GgufRules,
@@ -208,17 +208,17 @@ export interface DecoderRules extends Partial<
   readonly architecture: string;
   /** The first of `architectures` in config.json. */
   readonly className: string;
-  /** Names outside the blocks, where they are not those of most decoders. */
+  /** Names outside the blocks; default: the usual ones. */
   readonly names?: DecoderNames;
-  /** What files call the final norm; default: `output_norm`. */
+  /** Name of the final norm in files; default: `output_norm`. */
   readonly finalNorm?: string;
-  /** Modules beside the embedding, as folders call them. */
+  /** Further modules before the blocks: name in GGUF files → name in folders. */
   readonly besideNames?: Table<string>;
-  /** Modules of a block where they are not those of Llama's. */
+  /** Modules of a block that differ from Llama's. */
   readonly blockNames?: Partial<BlockNames>;
-  /** Modules of all experts that lie in one tensor by two: `GgufModule.below`. */
+  /** Tensors that hold two modules of all experts: `GgufModule.below`. */
   readonly pairs?: Table<readonly [path: string, below: string]>;
-  /** Tensors of a block that are no weight or bias of a module, by their names in files. */
+  /** Tensors of a block that are not a weight or bias of a module, by their names in files. */
   readonly tensorsInBlock?: Table<string>;
   readonly changes?: Table<GgufChange>;
   /** Settings besides those that all decoders have. */
@@ -227,7 +227,7 @@ export interface DecoderRules extends Partial<
   readonly norms?: Table<GgufSetting>;
 }
 
-/** What most decoders say of their files. */
+/** The usual rules. */
 const USUAL = {
   toldBy: null,
   keys: {},
@@ -238,7 +238,7 @@ const USUAL = {
   values: () => ({}),
 } as const;
 
-/** Files of a decoder; what it does not say is as in Llama's. */
+/** Completes the rules for a decoder's files; what it does not state is as in Llama's. */
 export function decoderGguf(rules: DecoderRules): GgufRules {
   const { className, names = DECODER_NAMES, blockNames, changes = {}, norms = RMS_NORMS, ...others } = rules;
   const { tensorsInBlock = {}, pairs = {}, besideNames = {}, ...rest } = others;

@@ -1,6 +1,6 @@
-/** @file Modules of a decoder outside of its blocks, by the names that files have for them. */
+/** @file Names in files of a decoder's modules outside its blocks. */
 
-/** Modules of a decoder outside its blocks, and what precedes the number of a block. */
+/** Names of the modules outside the blocks; `blocks` is the prefix before the number of a block. */
 export interface DecoderNames {
   readonly embedding: string;
   /** A table of learned positions, which is added to the embedding. */
@@ -11,20 +11,20 @@ export interface DecoderNames {
   readonly beside?: readonly string[];
   readonly finalNorm: string;
   readonly blocks: string;
-  /** The matrix of logits; absent: `lm_head`. */
+  /** The projection to logits; absent: `lm_head`. */
   readonly head?: string;
-  /** What transformers' class calls it; absent: as files do. */
+  /** Its name in transformers' class; absent: as in files. */
   readonly headInClass?: string;
   /** Tensors in files that are not needed; absent: those of `PLAIN_CHECKPOINT`. */
   readonly ignored?: RegExp;
 }
 
-/** What most decoders call them. */
+/** The usual names. */
 export const DECODER_NAMES: DecoderNames = {
   embedding: "model.embed_tokens",
   finalNorm: "model.norm",
   blocks: "model.layers.",
 };
 
-/** Norms before the branches of a block that has others behind them. */
+/** Norms before the branches of a block that also has norms after them. */
 export const PRE_NORMS_OF_FOUR = { attention: "input_layernorm", mlp: "pre_feedforward_layernorm" };

@@ -1,4 +1,4 @@
-/** @file What configurations say of ERNIE 4.5, with experts or without. */
+/** @file Settings of ERNIE 4.5, with or without experts. */
 import { z } from "zod";
 import { DECODER_FIELDS } from "./hf-config.ts";
 

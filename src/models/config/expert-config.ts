@@ -1,9 +1,9 @@
-/** @file What a configuration says of experts. */
+/** @file Settings for experts. */
 import { z } from "zod";
 import { unusable } from "./hf-config.ts";
 import type { RawConfig } from "./raw-config.ts";
 
-/** Keys by which Qwen's files say what a router does, and which layers have one. */
+/** Settings in Qwen's files for routers and for which layers have one. */
 export const SPARSE_FIELDS = {
   norm_topk_prob: z.boolean().default(false),
   decoder_sparse_step: z.int().positive().default(1),
@@ -13,7 +13,7 @@ export const SPARSE_FIELDS = {
 /** `SPARSE_FIELDS` as they are read. */
 type SparseFields = z.output<z.ZodObject<typeof SPARSE_FIELDS>>;
 
-/** The layers from below: `dense` where they have no experts. */
+/** Lists the layers in order; those without experts are `dense`. */
 export function sparseLayers<L>(
   c: SparseFields & { readonly num_hidden_layers: number },
   { withExperts, dense }: { readonly withExperts: L; readonly dense: L },
@@ -23,7 +23,9 @@ export function sparseLayers<L>(
   );
 }
 
-/** How many experts there are, and to how many a token goes. @throws UsageError "usage/model" for more than there are */
+/**
+ * Reads the number of experts and of those chosen for a token. @throws UsageError "usage/model" if more are chosen than there are
+ */
 export function readExperts(
   raw: RawConfig,
   c: { readonly num_experts: number; readonly num_experts_per_tok: number },

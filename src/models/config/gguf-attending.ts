@@ -1,4 +1,4 @@
-/** @file Which layers attend, in GGUF files of models where others do not: those that have heads of keys. */
+/** @file Which layers attend, in GGUF files of models where not all do: those with key heads. */
 import type { AttentionOptions } from "../../nn/builder.ts";
 import type { GgufSetting } from "./gguf-rules.ts";
 import type { RawConfig } from "./raw-config.ts";
@@ -8,7 +8,7 @@ export const KEY_HEADS = {
   "attention.head_count_kv": { key: "key_heads", type: "int32s", absent: "refused" },
 } as const satisfies Readonly<Record<string, GgufSetting>>;
 
-/** What config.json has for them; layers are of these types. */
+/** Converts them to the settings of config.json, where layers are of the given types. */
 export function readKeyHeads(
   { key_heads: heads, ...config }: RawConfig,
   types: { readonly attention: string; readonly other: string },
@@ -21,7 +21,7 @@ export function readKeyHeads(
   };
 }
 
-/** What files have, of a model whose layers attend or not. */
+/** Makes them from a list of which layers attend. */
 export function writeKeyHeads(
   attends: readonly boolean[],
   attention: readonly AttentionOptions[],

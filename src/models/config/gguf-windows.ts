@@ -1,7 +1,7 @@
-/** @file How GGUF files say which layers have a window, where they say it of each layer. */
+/** @file GGUF settings that say for each layer whether it has a window. */
 import { type DecoderRules, count } from "./decoder-gguf.ts";
 
-/** Rules of such files; a file without a window means that there is none. */
+/** Rules for such files; in a file without these settings no layer has a window. */
 export const LAYER_WINDOWS = {
   settings: {
     "attention.sliding_window": count("sliding_window", "left-out"),

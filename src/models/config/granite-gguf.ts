@@ -1,4 +1,4 @@
-/** @file What GGUF files say of Granite: its factors, and in the H models of Granite 4 state-space layers. */
+/** @file GGUF rules for Granite: its factors, and state-space layers in the H models of Granite 4. */
 import type { AttentionOptions } from "../../nn/builder.ts";
 import {
   BIAS_SWITCHES,
@@ -22,7 +22,7 @@ const FACTORS = {
   logit_scale: real("logits_scaling", 1),
 };
 
-/** Whether attention rotates queries and keys, as readers of such files take the setting. */
+/** Whether attention rotates queries and keys: the meaning that readers give this setting. */
 const ROTATES = { "rope.scaling.finetuned": flag("rotates", true) };
 
 export const GRANITE_GGUF = decoderGguf({
@@ -30,7 +30,7 @@ export const GRANITE_GGUF = decoderGguf({
   className: "GraniteForCausalLM",
   changes: NEIGHBOUR_ROWS,
   settings: { ...FACTORS, ...ROTATES },
-  // llama.cpp's converter writes them of a Granite 4 without state-space layers.
+  // llama.cpp's converter writes these for a Granite 4 without state-space layers.
   idle: [
     "expert_shared_feed_forward_length",
     "ssm.conv_kernel",
@@ -39,13 +39,13 @@ export const GRANITE_GGUF = decoderGguf({
     "ssm.group_count",
     "ssm.time_step_rank",
   ],
-  // Blocks of Granite rotate: a file that says otherwise is refused by the setting that would say so.
+  // Granite's blocks rotate: for a file that says otherwise this setting makes the configuration be refused.
   complete: ({ rotates, ...config }) =>
     rotates === true ? config : { ...config, position_embedding_type: "nope" },
   switches: BIAS_SWITCHES,
 });
 
-/** Experts, as files of folders call them. */
+/** Names of experts in folders. */
 const GRANITE_EXPERTS = {
   names: {
     ffn_gate_inp: "block_sparse_moe.router",
@@ -79,7 +79,7 @@ const SHARED_MLP = {
 
 const NO_EXPERTS = { num_local_experts: 0 };
 
-/** Granite 4 without state-space layers, as Granite's. */
+/** Granite 4 without state-space layers, in files of Granite's architecture. */
 const GRANITE_DENSE_GGUF = decoderGguf({
   architecture: "granite",
   className: "GraniteMoeHybridForCausalLM",
@@ -95,10 +95,10 @@ const GRANITE_DENSE_GGUF = decoderGguf({
   values: ({ shared_intermediate_size: width }) => ({ intermediate_size: width }),
 });
 
-/** Whether a layer of a type has a state space in the place of attention. */
+/** Whether a layer of a type has a state space instead of attention. */
 export const isStateSpace = (type: string): boolean => type === "mamba" || type === "linear_attention";
 
-/** What those with state-space layers, with experts or without, say alike. */
+/** Common rules of models with state-space layers, with or without experts. */
 const HYBRID = {
   architecture: "granitehybrid",
   className: "GraniteMoeHybridForCausalLM",
@@ -133,13 +133,13 @@ const HYBRID = {
       rotates: c.position_embedding_type === "rope",
       inner_width: c.mamba_expand * c.hidden_size,
       ...(c.num_experts === 0 && { intermediate_size: c.shared_intermediate_size }),
-      // Readers of such files ask for it, configurations may leave it out.
+      // Readers of such files need this; configurations may leave it out.
       mamba_n_groups: 1,
     };
   },
 };
 
-/** The feed-forward part of all tokens, as files with experts call it. */
+/** Names of the shared feed-forward part in files with experts. */
 const SHARED_BESIDE_EXPERTS = {
   names: {
     ffn_gate_shexp: "shared_mlp.input_linear",
@@ -149,7 +149,7 @@ const SHARED_BESIDE_EXPERTS = {
   changes: { ffn_gate_shexp: "first-half", ffn_up_shexp: "second-half" },
 } as const;
 
-/** Rules of files with a feed-forward part of these modules. */
+/** Makes rules for files whose feed-forward part has these modules. */
 function hybridGguf(
   mlp: Table<string>,
   changes: Table<GgufChange>,
@@ -173,7 +173,7 @@ const HYBRID_EXPERTS_GGUF = hybridGguf(WITH_EXPERTS.names, WITH_EXPERTS.changes,
   settings: EXPERTS.settings,
 });
 
-/** Those with state-space layers; files of the others without experts are Granite's. */
+/** Models with state-space layers; those without these and without experts are in files of Granite's architecture. */
 export const GRANITE_HYBRID_GGUF = hybridGguf(SHARED_MLP.names, SHARED_MLP.changes, {
   fixed: NO_EXPERTS,
   withExperts: HYBRID_EXPERTS_GGUF,

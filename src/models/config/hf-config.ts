@@ -1,8 +1,8 @@
 /**
- * @file Reading Hugging Face configuration files, of transformers 4 and 5.
+ * @file Reads Hugging Face configuration files of transformers 4 and 5.
  *
- * A key is known to the family, or known to change no number here (`neutral-keys`), or null; any other is an error that lists
- * it, for a setting that nobody looks at may be one that changes what the model computes.
+ * A key must be known to the family, known to change no number here (`neutral-keys`), or null; any other is an error, since a
+ * setting that is ignored may change what the model computes.
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
@@ -13,8 +13,8 @@ import { isNeutral } from "./neutral-keys.ts";
 import type { RawConfig } from "./raw-config.ts";
 
 /**
- * Parses a configuration, whose keys must be those of the schema or neutral; `keys`: what files call those that the schema
- * calls as most families do.
+ * Parses a configuration, whose keys must be those of the schema or neutral; `keys` maps the schema's usual keys to other names
+ * in files.
  * @throws UsageError "usage/model" that lists every problem.
  */
 export function parseConfig<S extends z.ZodObject>(
@@ -63,7 +63,7 @@ export const SIZE_FIELDS = {
   num_attention_heads: count,
 };
 
-/** What early models call these settings in config.json. */
+/** Names of these settings in config.json of early models. */
 export const EARLY_KEYS = {
   hidden_size: "n_embd",
   num_hidden_layers: "n_layer",
@@ -82,7 +82,7 @@ export const HEADS_DIVIDE_WIDTH: [
   { path: ["num_attention_heads"], message: "expected a divisor of the width" },
 ];
 
-/** What decoders have in common, with the rotary settings that `readRope` reads. */
+/** Settings of all decoders, including the rotary ones that `readRope` reads. */
 export const DECODER_FIELDS = {
   ...SIZE_FIELDS,
   intermediate_size: count,
@@ -104,11 +104,11 @@ export const BIAS_FIELDS = {
   mlp_bias: z.boolean().default(false),
 };
 
-/** `DECODER_FIELDS` as they are read, of any activation, with those of `BIAS_FIELDS` that a family has. */
+/** Parsed `DECODER_FIELDS` with any activation, and those of `BIAS_FIELDS` that a family has. */
 export type DecoderFields = Omit<z.output<z.ZodObject<typeof DECODER_FIELDS>>, "hidden_act"> &
   Partial<z.output<z.ZodObject<typeof BIAS_FIELDS>>>;
 
-/** Sizes of the heads. @throws UsageError "usage/model" for heads that cannot be shared or rotated */
+/** Returns the sizes of the heads. @throws UsageError "usage/model" for heads that cannot be shared or rotated */
 export function headSizes(
   raw: RawConfig,
   c: DecoderFields,

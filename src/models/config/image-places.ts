@@ -1,16 +1,16 @@
 /**
- * @file How Qwen's models that read images place them: parts of a head are rotated by time, by height and by width. A token of a text
- * has one position, by which all parts are.
+ * @file Positions in Qwen's models that read images: parts of a head are rotated by time, height and width. A text token has one
+ * position for all parts.
  */
 import type { GgufSetting } from "./gguf-rules.ts";
 import type { RawConfig } from "./raw-config.ts";
 
-/** The parts, in GGUF files; readers want them of texts too. */
+/** The sizes of the parts in GGUF files; readers need them for text models too. */
 export const SECTIONS = {
   "rope.dimension_sections": { key: "sections", type: "int32s", absent: "left-out" },
 } as const satisfies Readonly<Record<string, GgufSetting>>;
 
-/** What files have, by the settings of a model; `usual`: where these have none. */
+/** Makes this setting of GGUF files from those of a model; default: `usual`. */
 export function writeSections(
   settings: RawConfig,
   usual: readonly number[],
@@ -19,11 +19,11 @@ export function writeSections(
     const { mrope_section: sections } = (settings[key] ?? {}) as { mrope_section?: readonly number[] };
     return sections ? [sections] : [];
   });
-  // Of four kinds of positions the last is none.
+  // Files have four kinds of positions, the last of which is unused.
   return { sections: [...(found[0] ?? usual), 0, 0, 0, 0].slice(0, 4) };
 }
 
-/** The configuration of a model for text alone, whose class knows no such parts. */
+/** Returns the configuration of a text-only model, whose class has no such parts. */
 export function withoutPlaces(config: RawConfig): RawConfig {
   return Object.fromEntries(
     Object.entries(config).map(([key, value]) => [
@@ -40,6 +40,6 @@ function asOfText(rotation: RawConfig | null): RawConfig | null {
   return kept.length === 0 ? null : Object.fromEntries(kept);
 }
 
-/** Whether a setting says that nothing is scaled. */
+/** Whether a setting only says that nothing is scaled. */
 const isPlain = (key: string, kind: unknown): boolean =>
   (key === "type" || key === "rope_type") && (kind === "mrope" || kind === "default");

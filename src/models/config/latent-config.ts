@@ -1,4 +1,4 @@
-/** @file What configurations say of latent attention, and of the experts of models that have it. */
+/** @file Settings for latent attention, and for the experts of models that have it. */
 import { z } from "zod";
 import { type ExpertGroups, type Router, sigmoidRouter } from "../../nn/routers.ts";
 import type { LatentAttentionOptions } from "../../nn/latent-attention.ts";
@@ -21,7 +21,7 @@ export const LATENT_FIELDS = {
   qk_nope_head_dim: width.default(128),
   qk_rope_head_dim: width.default(64),
   v_head_dim: width.default(128),
-  /** Widths said again. */
+  /** Redundant: the sum of two widths. */
   qk_head_dim: size.nullish(),
   n_routed_experts: size.default(64),
   n_shared_experts: size.default(1),
@@ -31,13 +31,13 @@ export const LATENT_FIELDS = {
   n_group: size.nullable().default(1),
   topk_group: size.nullable().default(1),
   moe_layer_freq: z.literal(1).nullish(),
-  // Of training, and of how it was spread over machines.
+  // Ignored: settings of training and of its distribution over machines.
   aux_loss_alpha: UNUSED,
   ep_size: UNUSED,
   seq_aux: UNUSED,
 };
 
-/** Of those whose checkpoints hold layers that predict further tokens, and whose routers judge each expert by itself. */
+/** Settings of models whose checkpoints have layers that predict further tokens, and whose routers use a sigmoid. */
 export const SIGMOID_FIELDS = {
   rope_interleave: z.boolean().default(true),
   norm_topk_prob: z.boolean().default(true),
@@ -46,13 +46,13 @@ export const SIGMOID_FIELDS = {
   num_nextn_predict_layers: z.int().min(0).nullish(),
 };
 
-/** `LATENT_FIELDS` as they are read. */
+/** Parsed `LATENT_FIELDS`. */
 export type LatentFields = z.output<z.ZodObject<typeof LATENT_FIELDS>>;
 
-/** Base of the rotation where a file has none. */
+/** Base of the rotation if a configuration has none. */
 const DEFAULT_BASE = 10_000;
 
-/** What YaRN multiplies scores with beside what it does to the tables. */
+/** Factor of YaRN on scores, in addition to its change of the tables. */
 function stretchedScale(raw: RawConfig): number {
   const given = (raw["rope_scaling"] ?? raw["rope_parameters"] ?? {}) as RawConfig;
   const { mscale_all_dim: ofAll, factor } = given;
@@ -60,7 +60,7 @@ function stretchedScale(raw: RawConfig): number {
   return kind !== "default" && ofAll ? yarnAttention(Number(factor), Number(ofAll)) ** 2 : 1;
 }
 
-/** The options of its layers. @throws UsageError "usage/model" for widths that contradict each other */
+/** Returns the options of its layers. @throws UsageError "usage/model" for widths that contradict each other */
 export function latentOptions(
   raw: RawConfig,
   c: LatentFields,
@@ -90,12 +90,15 @@ export function latentOptions(
   };
 }
 
-/** How many experts there are, and to how many a token goes. @throws UsageError "usage/model" */
+/** Reads the number of experts and of those chosen for a token. @throws UsageError "usage/model" */
 export function latentExperts(raw: RawConfig, c: LatentFields): ReturnType<typeof readExperts> {
   return readExperts(raw, { ...c, num_experts: c.n_routed_experts });
 }
 
-/** Groups of experts, of which `numBest` count. @throws UsageError "usage/model" for groups that do not share them */
+/**
+ * Reads the groups of experts, which are ranked by their `numBest` best. @throws UsageError "usage/model" for groups that do not
+ * divide the experts
+ */
 export function expertGroups(raw: RawConfig, c: LatentFields, numBest: 1 | 2): ExpertGroups {
   const { n_routed_experts: numExperts, n_group: numGroups, topk_group: numChosen } = c;
   if (numGroups === null || numChosen === null || numChosen > numGroups)
@@ -108,7 +111,7 @@ export function expertGroups(raw: RawConfig, c: LatentFields, numBest: 1 | 2): E
   return { numGroups, numChosen, numBest };
 }
 
-/** A router that judges each expert by itself. @throws UsageError as `expertGroups` */
+/** A router with a sigmoid for each expert. @throws UsageError as `expertGroups` */
 export function latentRouter(raw: RawConfig, c: LatentFields): Router {
   return sigmoidRouter({
     bias: "gate.e_score_correction_bias",

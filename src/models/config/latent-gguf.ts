@@ -1,6 +1,7 @@
 /**
- * @file What GGUF files say of latent attention and the experts beside it. Files have it as attention of one head of keys, which are what
- * keys and values are made of, and the projection of these by heads, that of keys turned round.
+ * @file GGUF rules for latent attention and the experts of models that have it. Files describe it as attention with one key head,
+ * the numbers that keys and values are projected from, and hold the projections to keys and values by heads, that of keys
+ * transposed.
  */
 import {
   BLOCK_NAMES,
@@ -51,10 +52,10 @@ const SETTINGS = {
   expert_group_used_count: count("topk_group", 1),
 };
 
-/** A tenth of what YaRN multiplies a logarithm with, of scores as of tables: files hold it so, to six digits. */
+/** Files hold a tenth of YaRN's multiplier of the logarithm, for scores and tables alike, to six digits. */
 const YARN_SHARE = 0.1;
 
-/** The configuration that settings of a file stand for. */
+/** Converts settings of a file to a configuration. */
 function completed({
   latent_heads: _heads,
   latent_key_width: _keyWidth,
@@ -75,7 +76,7 @@ function completed({
   };
 }
 
-/** What files call otherwise than configurations do. */
+/** Settings that files express differently from configurations. */
 function renamed(c: LatentFields, gating: number): RawConfig {
   const { mscale_all_dim: m } = (c.rope_scaling ?? c.rope_parameters ?? {}) as RawConfig;
   return {
@@ -100,7 +101,7 @@ const COMMON = {
   keyRows: ({ qk_nope_head_dim: rows }: RawConfig) => Number(rows),
 } as const satisfies Partial<DecoderRules>;
 
-/** Readers of such files know no biases. Of groups they take the two best experts, where V2 takes the best. */
+/** Readers of such files have no biases. They rank groups by their two best experts, where V2 uses the best one. */
 export const DEEPSEEK_V2_GGUF: GgufRules = decoderGguf({
   ...COMMON,
   className: "DeepseekV2ForCausalLM",
@@ -116,7 +117,7 @@ export const DEEPSEEK_V2_GGUF: GgufRules = decoderGguf({
   },
 });
 
-/** Layers and tokens of GLM-4.7-Flash, whose first files do not say how experts are chosen. */
+/** Sizes of GLM-4.7-Flash, whose first files do not say how experts are chosen. */
 const GLM = { blocks: [47, 48], vocabSize: 154_880 };
 
 export const DEEPSEEK_V3_GGUF: GgufRules = decoderGguf({

@@ -1,8 +1,8 @@
-/** @file What a configuration says of each of its layers by name. */
+/** @file The setting `layer_types`, which names the kind of each layer. */
 import { type DecoderFields, unusable } from "./hf-config.ts";
 import type { RawConfig } from "./raw-config.ts";
 
-/** What is read to tell which layer is of which kind. */
+/** The settings that tell the kind of each layer. */
 export type LayerTypes = Pick<DecoderFields, "num_hidden_layers"> & {
   readonly layer_types?: readonly string[] | null | undefined;
 };

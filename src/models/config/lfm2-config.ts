@@ -1,4 +1,4 @@
-/** @file What configuration files and GGUF files say of LFM2. */
+/** @file Settings of LFM2 in configuration files and GGUF files. */
 import { z } from "zod";
 import { MAX_TAPS } from "../../untrusted/limits.ts";
 import type { AttentionOptions } from "../../nn/builder.ts";
@@ -18,13 +18,13 @@ export const LFM2_FIELDS = {
   max_position_embeddings: z.int().positive().default(128_000),
   rope_theta: z.number().positive().default(1_000_000),
   tie_word_embeddings: z.boolean().default(true),
-  /** The same; it counts where there are both. */
+  /** The same; takes precedence if both are present. */
   tie_embedding: z.boolean().nullish(),
   conv_bias: z.boolean().default(false),
   conv_L_cache: z.int().min(2).max(MAX_TAPS).default(3),
   layer_types: z.array(z.enum(["full_attention", "conv"])).nullish(),
   full_attn_idxs: z.array(z.int().min(0)).nullish(),
-  // Sizes said again, which no program reads.
+  // Ignored: redundant sizes, which no program reads.
   block_dim: UNUSED,
   block_norm_eps: UNUSED,
   conv_dim: UNUSED,
@@ -33,33 +33,33 @@ export const LFM2_FIELDS = {
   theta: UNUSED,
 };
 
-/** Of those without experts. */
+/** Settings of models without experts. */
 export const DENSE_FIELDS = {
-  /** Counts before `intermediate_size`. */
+  /** Takes precedence over `intermediate_size`. */
   block_ff_dim: z.int().positive().nullish(),
   block_auto_adjust_ff_dim: z.boolean().default(true),
   block_ffn_dim_multiplier: z.number().positive().default(1),
   block_multiple_of: z.int().positive().default(256),
   block_use_swiglu: z.literal(true).nullish(),
   use_pos_enc: z.literal(true).nullish(),
-  // How weights began.
+  // Ignored: how weights were initialised.
   block_mlp_init_scale: UNUSED,
   block_out_init_scale: UNUSED,
   block_use_xavier_init: UNUSED,
   conv_use_xavier_init: UNUSED,
 };
 
-/** What a configuration says of blocks, with experts or without. */
+/** Parsed settings of blocks, with or without experts. */
 export type Lfm2Fields = z.output<z.ZodObject<typeof LFM2_FIELDS>>;
 type DenseFields = Lfm2Fields & z.output<z.ZodObject<typeof DENSE_FIELDS>>;
 
-/** What its files call the number that keeps norms from dividing by zero. */
+/** Names of settings in its files that differ. */
 export const LFM2_KEYS = { rms_norm_eps: "norm_eps" };
 
 /** Its final norm is named after the embedding. */
 export const LFM2_NAMES = { ...DECODER_NAMES, finalNorm: "model.embedding_norm" };
 
-/** The width of the feed-forward part, which files give before two thirds of it are taken and rounded up. */
+/** Computes the width of the feed-forward part: two thirds of the width in files, rounded up. */
 export function feedForwardWidth(c: DenseFields): number {
   const given = c.block_ff_dim ?? c.intermediate_size;
   if (!c.block_auto_adjust_ff_dim) return given;
@@ -67,7 +67,7 @@ export function feedForwardWidth(c: DenseFields): number {
   return unit * Math.ceil(Math.trunc(factor * Math.trunc((2 * given) / 3)) / unit);
 }
 
-/** Whether a layer has a convolution in the place of attention. */
+/** Whether a layer has a convolution instead of attention. */
 export function isConvolution(
   { layer_types: types, full_attn_idxs: attending }: Lfm2Fields,
   layer: number,
@@ -75,7 +75,7 @@ export function isConvolution(
   return types ? types[layer] === "conv" : attending != null && !attending.includes(layer);
 }
 
-/** Modules of a block but its feed-forward part. */
+/** Modules of a block, except its feed-forward part. */
 const BLOCK = {
   preNorms: { attn_norm: "operator_norm", ffn_norm: "ffn_norm" },
   attention: {
@@ -94,7 +94,7 @@ const BLOCK = {
 const MLP = { ffn_gate: "feed_forward.w1", ffn_up: "feed_forward.w3", ffn_down: "feed_forward.w2" };
 const SETTINGS = { ...KEY_HEADS, "shortconv.l_cache": count("conv_L_cache") };
 
-/** A layer of convolutions has no heads of keys. */
+/** Types of layers with and without key heads. */
 const TYPES = { attention: "full_attention", other: "conv" };
 const headsOfLayers = (c: Lfm2Fields, attention: readonly AttentionOptions[]): RawConfig =>
   writeKeyHeads(
@@ -102,7 +102,7 @@ const headsOfLayers = (c: Lfm2Fields, attention: readonly AttentionOptions[]): R
     attention,
   );
 
-/** What files with experts and without say alike. Readers know no biases. */
+/** Common rules for files with and without experts. Readers have no biases. */
 const COMMON = { names: LFM2_NAMES, finalNorm: "token_embd_norm", switches: {}, keys: LFM2_KEYS } as const;
 
 export const LFM2_GGUF = decoderGguf({
@@ -112,7 +112,7 @@ export const LFM2_GGUF = decoderGguf({
   blockNames: { ...BLOCK, mlp: MLP },
   changes: { "shortconv.conv": "taps" },
   settings: SETTINGS,
-  // Readers are told the width that is computed with.
+  // Readers need the actual width.
   fixed: { conv_bias: false, block_auto_adjust_ff_dim: false },
   complete: (config) => readKeyHeads(config, TYPES),
   values: (settings, attention) => ({
@@ -145,7 +145,7 @@ export const LFM2_MOE_GGUF = decoderGguf({
     expert_gating_func: count("gating"),
   },
   fixed: { conv_bias: false, use_expert_bias: true, norm_topk_prob: true, routed_scaling_factor: 1 },
-  // Another way to gate is no setting of these models.
+  // Other routing is not supported in these models: it leaves an unknown setting, which is refused.
   complete: ({ gating, ...config }) => ({
     ...readKeyHeads(config, TYPES),
     ...(gating === EXPERT_GATING.sigmoid ? {} : { expert_gating_func: gating }),

@@ -1,4 +1,4 @@
-/** @file What configurations say of state-space layers of Mamba 2. */
+/** @file Settings for state-space layers of Mamba 2. */
 import { z } from "zod";
 import type { Mamba2Options } from "../../nn/mamba2.ts";
 import { MAX_HEAD_WIDTH, MAX_TAPS } from "../../untrusted/limits.ts";
@@ -6,7 +6,7 @@ import { unusable } from "./hf-config.ts";
 import type { RawConfig } from "./raw-config.ts";
 
 const size = z.int().positive();
-/** Endless, which JSON cannot say, in transformers' words; or longer than any step is. */
+/** Infinity, as transformers writes it in JSON, or a number larger than any step. */
 const ENDLESS = z.union([z.number().min(1e9), z.strictObject({ __float__: z.literal("Infinity") })]);
 
 export const MAMBA_FIELDS = {
@@ -19,7 +19,7 @@ export const MAMBA_FIELDS = {
   mamba_conv_bias: z.boolean().default(true),
   mamba_proj_bias: z.boolean().default(false),
   time_step_limit: z.tuple([z.literal(0), ENDLESS]).nullish(),
-  /** How it was computed. */
+  /** Ignored: only affects how it is computed. */
   mamba_chunk_size: z.unknown().optional(),
 };
 
@@ -31,7 +31,10 @@ type MambaFields = Omit<z.output<z.ZodObject<typeof MAMBA_FIELDS>>, "mamba_n_gro
   readonly rms_norm_eps: number;
 };
 
-/** The options of its layers. @throws UsageError "usage/model" for heads that do not fill the width, or groups that do not share them */
+/**
+ * Returns the options of its layers. @throws UsageError "usage/model" for heads that do not fill the width, or groups that do not
+ * divide them
+ */
 export function mambaOptions(raw: RawConfig, c: MambaFields): Mamba2Options {
   const { mamba_n_heads: numHeads, mamba_d_head: given, mamba_expand: expand, mamba_d_ssm: width } = c;
   const headWidth = (width ?? expand * c.hidden_size) / numHeads;

@@ -1,7 +1,7 @@
-/** @file What GGUF files say of state-space layers of Mamba 2. */
+/** @file GGUF rules for state-space layers of Mamba 2. */
 import { count } from "./decoder-gguf.ts";
 
-/** Its layers: modules, tensors that are no weights of modules, and what files say of their sizes. */
+/** Its layers: modules, tensors that are not weights of modules, changes, and settings for sizes. */
 export const MAMBA = {
   names: {
     ssm_in: "mamba.in_proj",
@@ -11,7 +11,7 @@ export const MAMBA = {
   },
   tensors: { ssm_a: "mamba.A_log", ssm_d: "mamba.D", "ssm_dt.bias": "mamba.dt_bias" },
   changes: { ssm_conv1d: "taps", ssm_norm: "as-row", ssm_a: "decay-column", ssm_d: "as-column" },
-  /** `width`: key of the width of all heads together. */
+  /** `width` is the key for the width of all heads together. */
   settings: (width: string) => ({
     "ssm.conv_kernel": count("mamba_d_conv"),
     "ssm.inner_size": count(width),

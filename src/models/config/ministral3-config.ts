@@ -1,8 +1,8 @@
-/** @file How configurations and GGUF files say what Ministral 3 rotates, and by what its queries grow. */
+/** @file Settings of Ministral 3's rotation and query scale, in configurations and GGUF files. */
 import { type DecoderRules, NEIGHBOUR_ROWS, real } from "./decoder-gguf.ts";
 import type { RawConfig } from "./raw-config.ts";
 
-/** What files that say nothing of the rotation mean. */
+/** The rotation of files that do not state it. */
 const ROTATION = {
   rope_type: "yarn",
   rope_theta: 1e6,
@@ -23,7 +23,7 @@ export function rotationOf({
   return given ? { ...(theta != null && { rope_theta: theta }), ...given } : ROTATION;
 }
 
-/** Files of Mistral Small 3.1 have the same architecture, and queries that do not grow. */
+/** Files of Mistral Small 3.1 have the same architecture, without query scale. */
 export const MINISTRAL3_GGUF: DecoderRules = {
   architecture: "mistral3",
   className: "Ministral3ForCausalLM",
@@ -41,7 +41,7 @@ export const MINISTRAL3_GGUF: DecoderRules = {
     },
   }),
   values: (settings, [first]) => {
-    // A Mistral that says nothing of its rotation has no other one.
+    // A Mistral without `rope_parameters` does not have the default rotation above.
     const isMistral = !settings["rope_parameters"] && first?.rope?.scaling.kind !== "yarn";
     return isMistral ? {} : { llama_4_scaling_beta: rotationOf(settings)["llama_4_scaling_beta"] };
   },

@@ -1,4 +1,4 @@
-/** @file What configurations of Mistral's kin have in common. */
+/** @file Settings of models similar to Mistral. */
 import { z } from "zod";
 import { DECODER_FIELDS } from "./hf-config.ts";
 

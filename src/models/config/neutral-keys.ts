@@ -1,6 +1,6 @@
-/** @file Keys of configuration files that change no number here, whatever the family. */
+/** @file Keys of configuration files that change no number in graft, in any family. */
 
-/** Bookkeeping, settings of training and generation, special tokens: of no effect on logits. */
+/** Bookkeeping, settings of training and generation, special tokens: without effect on logits. */
 const NEUTRAL_KEYS: ReadonlySet<string> = new Set(
   `architectures model_type transformers_version torch_dtype dtype _name_or_path auto_map transformers.js_config
   use_cache cache_implementation return_dict output_attentions output_hidden_states output_router_logits
@@ -27,14 +27,14 @@ const NEUTRAL_KEYS: ReadonlySet<string> = new Set(
 );
 
 /**
- * Keys that change no number where they are false: transformers 4 writes the first two into every file that has all keys, the others
- * are of other families, and are read by none that lacks them.
+ * Keys that change no number when false. transformers 4 writes the first two into every complete file; the others belong to some
+ * families, and the rest ignore them.
  */
 const NEUTRAL_WHERE_FALSE: ReadonlySet<string> = new Set(
   "is_encoder_decoder add_cross_attention use_mrope attention_bias mlp_bias use_sliding_window".split(" "),
 );
 
-/** Whether a key that a family does not know changes no number at this value. */
+/** Whether a key that a family does not know has no effect with this value. */
 export function isNeutral(key: string, value: unknown): boolean {
   return value === null || NEUTRAL_KEYS.has(key) || (value === false && NEUTRAL_WHERE_FALSE.has(key));
 }

@@ -1,9 +1,9 @@
-/** @file What files of other programs keep otherwise of Qwen 3.5: MLX's, and GGUF files, where heads of values that share a key head lie apart. */
+/** @file How files of MLX and GGUF differ for Qwen 3.5. In GGUF files heads of values that share a key head are not adjacent. */
 import { BLOCK_NAMES, EXPERTS, SHARED_EXPERT, count, decoderGguf } from "./decoder-gguf.ts";
 import { SECTIONS, writeSections } from "./image-places.ts";
 import type { RawConfig } from "./raw-config.ts";
 
-/** What MLX keeps otherwise. */
+/** How MLX's files differ. */
 export const QWEN3_5_MLX = {
   taps: /\.conv1d\.weight$/,
   plusOne: /((input|post_attention)_layernorm|^model\.norm|\.[qk]_norm)\.weight$/,
@@ -11,24 +11,24 @@ export const QWEN3_5_MLX = {
   pathOf: (path: string): string => path,
 };
 
-/** Where a configuration does not say how images are placed. */
+/** Sections for a configuration without them. */
 const DEFAULT_SECTIONS = [11, 11, 10];
 
 const NORM = "plus-one";
 
-/** What is read to tell which layers have a delta net. */
+/** The settings that tell which layers have a delta net. */
 type LayerKinds = {
   readonly layer_types?: readonly string[] | null | undefined;
   readonly full_attention_interval: number;
 };
 
-/** Whether a layer has a delta net, not attention. */
+/** Whether a layer has a delta net instead of attention. */
 export function hasDeltaNet(c: LayerKinds, layer: number): boolean {
   const { layer_types: types, full_attention_interval: interval } = c;
   return types ? types[layer] === "linear_attention" : (layer + 1) % interval !== 0;
 }
 
-/** What files with experts and without say alike. */
+/** Common rules for files with and without experts. */
 const COMMON = {
   rotated: "first-columns",
   blocksBehind: "nextn_predict_layers",
@@ -120,7 +120,7 @@ export const QWEN3_5_MOE_GGUF = decoderGguf({
   settings: {
     ...COMMON.settings,
     ...EXPERTS.settings,
-    // There is no layer without experts.
+    // Absent: every layer has experts.
     feed_forward_length: count("intermediate_size", "left-out"),
     expert_feed_forward_length: count("moe_intermediate_size"),
     expert_shared_feed_forward_length: count("shared_expert_intermediate_size"),

@@ -1,4 +1,4 @@
-/** @file A model's configuration as files have it. */
+/** @file A model's configuration as in its file. */
 
 /** Contents of config.json, under the names of transformers. */
 export type RawConfig = Readonly<Record<string, unknown>>;

@@ -20,7 +20,7 @@ const SETTINGS = z.strictObject({
   attention_factor: positive.nullish(),
   beta_fast: positive.nullish(),
   beta_slow: positive.nullish(),
-  // 0 is none.
+  // 0 means none.
   mscale: z.number().nonnegative().nullish(),
   mscale_all_dim: z.number().nonnegative().nullish(),
   truncate: z.boolean().optional(),
@@ -28,26 +28,26 @@ const SETTINGS = z.strictObject({
   long_factor: z.array(positive).optional(),
   short_mscale: positive.nullish(),
   long_mscale: positive.nullish(),
-  // How images are placed: tokens of texts have one position, by which all parts of a head are rotated.
+  // Ignored: positions of images. Text tokens have one position for all parts of a head.
   mrope_section: z.unknown().optional(),
   mrope_interleaved: z.unknown().optional(),
-  // Of other programs: transformers passes over them.
+  // Ignored, as by transformers: settings of other programs.
   finetuned: z.boolean().nullish(),
   attn_factor: positive.nullish(),
 });
 type Settings = z.output<typeof SETTINGS>;
 
-/** Where rotary settings may differ from the plain ones of a model. */
+/** Defaults of rotary settings, and which settings apply. */
 interface RopeDefaults {
-  /** The base of these layers where `rope_parameters` has none. */
+  /** The base for these layers if `rope_parameters` has none. */
   readonly theta: number;
-  /** Positions of the model, which are those it was trained on where the settings do not say. */
+  /** Positions of the model; also the default for those it was originally trained on. */
   readonly maxPositions: number;
-  /** Entry of `rope_parameters` for these layers; by default it is not divided by kinds of layers. */
+  /** Entry of `rope_parameters` for these layers; default: it is not divided by kinds of layers. */
   readonly layerType?: string;
-  /** Whether files of transformers 4 mean these layers by `rope_scaling`; default: they do. */
+  /** Whether `rope_scaling` in files of transformers 4 applies to these layers; default: yes. */
   readonly isScaled?: boolean;
-  /** The share of each head that is rotated where `rope_parameters` has none; absent: the family has no parts of heads. */
+  /** The share of each head that is rotated if `rope_parameters` has none; absent: the family always rotates whole heads. */
   readonly share?: number | undefined;
 }
 
@@ -60,14 +60,14 @@ export function readRope(
   type Found = Readonly<Record<string, unknown>> | null | undefined;
   const all = raw["rope_parameters"] as Found;
   const added = (isScaled ? raw["rope_scaling"] : null) as Found;
-  // `rope_scaling` in a file of transformers 5 was added by hand, and is meant to count.
+  // `rope_scaling` in a file of transformers 5 was added by hand, so it takes precedence.
   const given = layerType === undefined ? (added ?? all ?? {}) : { ...(all?.[layerType] as Found), ...added };
   const problems = listProblems(findProblems(SETTINGS, given));
   if (problems.length > 0) throw unusable(raw, `rotary settings cannot be used: ${problems.join("; ")}`);
   const settings = SETTINGS.parse(given);
   const theta = settings.rope_theta ?? ownTheta;
   const part = settings.partial_rotary_factor ?? ownShare ?? 1;
-  // Heads whose last pairs do not turn are rotated as a whole all the same: halves of them belong together.
+  // In "proportional" the last pairs are not rotated, but pairs are still formed from halves of the whole head.
   const share = kindOf(settings) === "proportional" && part <= 1 ? 1 : part;
   const isPartial = ownShare !== undefined;
   const width = Math.floor(headWidth * share);
@@ -84,8 +84,8 @@ export function readRope(
 const kindOf = ({ rope_type: kind, type }: Settings): string => kind ?? type ?? "default";
 
 /**
- * Reads how layers without a window are rotated, and layers with one; the bases are for where the file has none. `rope_scaling` of
- * transformers 4 means the first alone.
+ * Reads the rotation of layers without and with a window; the bases are defaults. `rope_scaling` of transformers 4 applies only
+ * to layers without one.
  * @throws UsageError "usage/model"
  */
 export function readRopes(
@@ -102,23 +102,23 @@ export function readRopes(
   };
 }
 
-/** What a scaling is read from. */
+/** The settings that a scaling is read from. */
 interface ScalingSource {
   readonly settings: Settings;
   readonly raw: RawConfig;
   readonly maxPositions: number;
   readonly originalMaxPositions: number;
   readonly numPairs: number;
-  /** A number that the scaling cannot do without. @throws UsageError "usage/model" where it is not given */
+  /** Returns a number that the scaling requires. @throws UsageError "usage/model" if it is missing */
   readonly need: (name: keyof Settings) => number;
 }
 
 const readNone = (): RopeScaling => ({ kind: "none" });
 
-/** By what files call them. */
+/** Readers by the name of the scaling in files. */
 const SCALINGS: Readonly<Record<string, (source: ScalingSource) => RopeScaling>> = {
   default: readNone,
-  // Images are placed in two dimensions and time, texts in one.
+  // Images have positions in two dimensions and time, texts in one.
   mrope: readNone,
   // Differs from the default only beyond the model's positions, which no text reaches.
   dynamic: readNone,

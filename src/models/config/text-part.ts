@@ -1,32 +1,34 @@
-/** @file Models that also read images: the part of them that reads text, as a model of its own; images are not read. */
+/** @file Uses the text part of models that also read images as a model of its own; images are not supported. */
 import type { ModelDefinition } from "../family.ts";
 import { type CheckpointRules, withoutTensors } from "./checkpoint-rules.ts";
 import { isClassifier } from "./classifier-config.ts";
 import { unusable } from "./hf-config.ts";
 import { type RawConfig, without } from "./raw-config.ts";
 
-/** Settings beside `text_config` that say something of the text part. */
+/** Settings beside `text_config` that concern the text part. */
 const SHARED_KEYS =
   `dtype torch_dtype eos_token_id bos_token_id pad_token_id id2label label2id num_labels problem_type
   transformers_version`.split(/\s+/);
 
-/** What Qwen's files without `text_config` have beside the settings of the text part. */
+/** Keys that Qwen's files without `text_config` have beside the settings of the text part. */
 export const QWEN_BESIDE_TEXT = `vision_config vision_start_token_id vision_end_token_id vision_token_id
   video_token_id`.split(/\s+/);
 
-/** What is known of a text part besides its `text_config`. */
+/** Facts about a text part that its `text_config` does not state. */
 interface TextPart {
-  /** Settings where the file has none. */
+  /** Settings for files that lack them. */
   readonly defaults: RawConfig;
-  /** Settings that the text part has in any case. */
+  /** Settings that the text part always has. */
   readonly fixed: RawConfig;
-  /** What its classes in transformers begin with, where they tell classes and where they write. */
+  /** Prefixes of its class names in transformers, for classifying and for text generation. */
   readonly classes: { readonly telling: string; readonly writing: string };
-  /** What lies beside its settings in files without `text_config`, which have them in the open; absent: there are no such files. */
+  /**
+   * Other keys in files without `text_config`, which have the text part's settings at top level; absent: there are no such files.
+   */
   readonly beside?: readonly string[];
 }
 
-/** The configuration of the text part, as that of a model for text. @throws UsageError "usage/model" when there is none */
+/** Returns the configuration of the text part as a text model. @throws UsageError "usage/model" when there is none */
 export function textConfig(raw: RawConfig, { defaults, fixed, classes, beside = [] }: TextPart): RawConfig {
   const text = raw["text_config"] ?? (beside.length > 0 ? raw : null);
   if (typeof text !== "object" || text === null) throw unusable(raw, "text_config is missing");
@@ -35,9 +37,9 @@ export function textConfig(raw: RawConfig, { defaults, fixed, classes, beside = 
   return {
     ...(raw["tie_word_embeddings"] !== undefined && { tie_word_embeddings: raw["tie_word_embeddings"] }),
     ...defaults,
-    // Files that once had its settings in the open may have taken some of what lay beside them along.
+    // `text_config` may still contain such keys if its settings were once at top level.
     ...without(text as RawConfig, beside),
-    // Either may say it: transformers 4 looked at the text part, transformers 5 looks at the whole.
+    // Either place counts: transformers 4 reads the text part, transformers 5 the whole.
     ...(raw["tie_word_embeddings"] === true && { tie_word_embeddings: true }),
     ...Object.fromEntries(shared),
     ...fixed,
@@ -45,11 +47,14 @@ export function textConfig(raw: RawConfig, { defaults, fixed, classes, beside = 
   };
 }
 
-/** What reads images and sound, and predicts further tokens. */
+/** Tensors for images and sound, and for predicting further tokens. */
 const NOT_TEXT =
   /(vision|audio)_tower|multi_modal_projector|embed_(vision|audio)|vision_embedder|(^|\.)visual\.|^model\.(vision_model|connector)\.|^mtp\./;
 
-/** A text part with its names in files; `ownConfig` makes the configuration that it has by itself, `module` is what classes call it. */
+/**
+ * Adds the rules for a text part's names in files; `ownConfig` makes its configuration as a separate model, `module` is its name
+ * in classes.
+ */
 export function withTextCheckpoint(
   definition: ModelDefinition,
   ownConfig: CheckpointRules["ownConfig"],

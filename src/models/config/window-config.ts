@@ -1,9 +1,9 @@
-/** @file What a configuration says of the layers whose attention has a window. */
+/** @file Settings for layers whose attention has a window. */
 import { z } from "zod";
 import { type LayerTypes, requireTypesOfAll } from "./layer-types.ts";
 import type { RawConfig } from "./raw-config.ts";
 
-/** Keys by which files say which layers have a window. */
+/** Settings that say which layers have a window. */
 export const WINDOW_FIELDS = {
   sliding_window: z.int().positive().nullish(),
   use_sliding_window: z.boolean().nullish(),
@@ -14,7 +14,7 @@ export const WINDOW_FIELDS = {
 /** `WINDOW_FIELDS` as they are read. */
 export type WindowFields = z.output<z.ZodObject<typeof WINDOW_FIELDS>>;
 
-/** Whether each layer has a window; `isWindowed` says it where the file does not. @throws UsageError "usage/model" */
+/** Tells which layers have a window; `isWindowed` decides if the file does not say. @throws UsageError "usage/model" */
 export function windowedLayers(
   raw: RawConfig,
   c: LayerTypes,
@@ -27,7 +27,7 @@ export function windowedLayers(
   );
 }
 
-/** What each layer is, of the two kinds that there are; `isWindowed` as for `windowedLayers`. @throws UsageError "usage/model" */
+/** Lists `full` or `windowed` for each layer; `isWindowed` as for `windowedLayers`. @throws UsageError "usage/model" */
 export function layersByWindow<T>(
   raw: RawConfig,
   c: LayerTypes,

@@ -1,4 +1,4 @@
-/** @file A part of a model, built: its graph with what it reads and gives. */
+/** @file A built part of a model: its graph with input x and output y. */
 import type { Value } from "../../graph/graph.ts";
 import { PartGraph } from "./part-graph.ts";
 import type { PartOptions } from "./part-options.ts";
@@ -9,7 +9,7 @@ export interface BuiltPart {
   readonly y: Value;
 }
 
-/** Builds a part. It does not keep the adapter that it was built for alive, as sessions keep parts with their programs. */
+/** Builds a part. The part does not keep its adapter alive, since sessions keep parts with their programs. */
 export function buildPart(
   options: PartOptions,
   define: (part: PartGraph) => Pick<BuiltPart, "x" | "y">,

@@ -1,14 +1,14 @@
-/** @file Inputs of a part that are masks of dropout: one or two for each site, or for the sites of all parts of rows. */
+/** @file Dropout masks as inputs of a part: one or two for each site, or for the sites of all parts of rows together. */
 import type { Graph, InputValue, Value } from "../../graph/graph.ts";
 import type { Shape } from "../../graph/shape.ts";
 import type { RowParts } from "./row-parts.ts";
 
-/** What one number of a mask decides on: one number of a value, or a whole row. */
+/** What one number of a mask keeps or drops: one number of a value, or a whole row. */
 export type DropoutUnit = "number" | "row";
 
-/** A mask that whoever runs the program draws. */
+/** A mask that the runner of the program draws. */
 export interface DropoutMask {
-  /** The first one that reads it. */
+  /** The first site that reads it. */
   readonly site: string;
   readonly mask: InputValue;
   readonly unit: DropoutUnit;
@@ -25,7 +25,7 @@ export class DropoutMasks {
     this.#rowParts = rowParts;
   }
 
-  /** The mask for a value that a site reads: of its shape, or for rows [B, 1, …]. */
+  /** Returns the mask for a value that a site reads: of its shape, or for rows [B, 1, …]. */
   of(site: string, value: Value, probability: number, unit: DropoutUnit): Value {
     const draw = (key: string, shape: Shape): Value => {
       const name = `dropout.${key}`;

@@ -13,10 +13,10 @@ import type { PassValues } from "./pass-values.ts";
 export const PAST_KEY = "past_key";
 export const PAST_VALUE = "past_value";
 
-/** What a part reads of earlier tokens, and what later ones are to read of its own. */
+/** What a part reads from earlier tokens, and what it keeps for later ones. */
 export interface PartCache {
   readonly outputs: Pick<AttentionOutputs, "newKey" | "newValue">;
-  /** Keys and values of earlier tokens, by the names of the inputs; none without a cache. */
+  /** Keys and values of earlier tokens, by the names of the inputs; empty without a cache. */
   readonly past: Readonly<Record<string, Value>>;
 }
 
@@ -32,7 +32,7 @@ function tablesOf(pass: PassValues, rotation: RopeConfig): Record<"cos" | "sin",
   return { cos: pass.table(cos), sin: pass.table(sin) };
 }
 
-/** By what heads are turned in a part. */
+/** Makes the rotation of heads in a part. */
 function rotationOf(pass: PassValues, config: RopeConfig): Rotation {
   const { neighbours = false } = config;
   return { ...tablesOf(pass, config), positions: pass.input(ropeTables(config).positions), neighbours };
@@ -43,7 +43,7 @@ export function rotateIn(pass: PassValues, x: Value, numHeads: number, rotation:
   return rope(x, rotationOf(pass, rotation), numHeads);
 }
 
-/** Builds the attention of a part; `sinks`: a value of those of the options. */
+/** Builds the attention of a part; `sinks` is the tensor that the options name. */
 export function attendIn(
   pass: PassValues,
   projected: Projected,

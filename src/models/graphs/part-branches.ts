@@ -2,16 +2,16 @@
 import type { Value } from "../../graph/graph.ts";
 import type { AttentionOptions } from "../../nn/builder.ts";
 
-/** What a residual branch holds. */
+/** Facts about a residual branch. */
 export interface Branch {
   readonly name: string;
-  /** Multiplications of its products for one token; of experts, those that a token is expected to meet. */
+  /** Multiplications of its products for one token, of experts only those expected to be chosen. */
   readonly numMultiplications: number;
   /** Null: none. */
   readonly attention: AttentionOptions | null;
 }
 
-/** A residual branch: the stream before it, and with its change added. */
+/** A residual branch with the stream before and after it. */
 export interface BranchGraph extends Branch {
   readonly input: Value;
   readonly sum: Value;

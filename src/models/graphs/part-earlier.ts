@@ -1,4 +1,7 @@
-/** @file What tokens of a part read of the few tokens before them, with what keeps it: the cache, or a state beside that of attention. */
+/**
+ * @file What tokens of a part read of the few tokens before them, and how it is kept: in the cache, or in a state if attention
+ * has the cache.
+ */
 import type { Value } from "../../graph/graph.ts";
 import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { gatherColumns } from "../../graph/ops/rows/gather-columns.ts";
@@ -15,27 +18,27 @@ import type { PassValues } from "./pass-values.ts";
 
 /** How much a block keeps of the tokens before the next one. */
 export interface RecentOptions {
-  /** Numbers of a token, of which keys and values of the cache have half each. */
+  /** Numbers of a token, half of which are kept as keys and half as values of the cache. */
   readonly width: number;
-  /** Tokens. */
+  /** Number of tokens. */
   readonly count: number;
 }
 
 /** Earlier tokens in a graph. */
 export interface PartEarlier extends PartCache {
   readonly options: RecentOptions;
-  /** What x was 1, 2, … tokens before, [B, T, W] each. */
+  /** The x of 1, 2, … tokens earlier, [B, T, W] each. */
   readonly values: readonly Value[];
 }
 
-/** The same where attention has the cache. */
+/** The same in a block where attention has the cache. */
 interface EarlierBeside extends Pick<PartEarlier, "values"> {
   readonly options: StateOptions;
   /** The last tokens, [B, W, count]; null without a cache. */
   readonly state: PartState | null;
 }
 
-/** Builds what x [B, T, W] was at each of `count` tokens before, zeros before an example begins. W is even. */
+/** Builds the x [B, T, W] of 1 … `count` tokens earlier, with zeros before the start of an example. W is even. */
 export function earlierIn(
   pass: PassValues,
   x: Value,
@@ -53,7 +56,7 @@ export function earlierIn(
   return { options: { width, count }, outputs: { newKey, newValue }, values, past };
 }
 
-/** Builds the same in a block whose cache attention has: of a text the last tokens are a state. */
+/** Builds the same in a block where attention has the cache: the last tokens of a text are kept as a state. */
 export function earlierBesideAttention(
   pass: PassValues,
   x: Value,
@@ -69,7 +72,7 @@ export function earlierBesideAttention(
 
 const turned = (x: Value): Value => transpose(x, [0, 2, 1]);
 
-/** The numbers of the last columns, counted from the end, int64 [count]. */
+/** The indices of the last columns, counted from the end, int64 [count]. */
 export function lastOf({ graph }: Value, count: number): Value {
   return graph.constant(
     "int64",
@@ -78,7 +81,9 @@ export function lastOf({ graph }: Value, count: number): Value {
   );
 }
 
-/** x at each distance, of x behind `before` [B, count, W]; null: rows begin here, and may hold several examples. */
+/**
+ * Returns x at each distance, where `before` [B, count, W] precedes x; null: rows begin with x, and may hold several examples.
+ */
 function shifted(
   pass: PassValues,
   x: Value,
@@ -89,7 +94,7 @@ function shifted(
   const values = Array.from({ length: count }, (_, i) => {
     const distance = i + 1;
     const value = slice(all, 1, count - distance, -distance);
-    // A cache is of one example, and has zeros before its beginning.
+    // A cache belongs to one example and has zeros before its start.
     return before === null ? mul(value, pass.input(hasEarlier(distance))) : value;
   });
   return { values, all };

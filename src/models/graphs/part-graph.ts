@@ -37,7 +37,7 @@ import { type SiteSpec, type TensorSpec, residualSite } from "./sites.ts";
 
 /** A product without adapter and bias. */
 interface PlainProduct extends Pick<PartMatrix, "product" | "operands"> {
-  /** What it multiplies. */
+  /** The input of the product. */
   readonly x: Value;
 }
 
@@ -59,9 +59,9 @@ export class PartGraph implements Builder {
   readonly specs: readonly TensorSpec[] = this.#tensors.specs;
   readonly #branches = new PartBranches();
   readonly branches = this.#branches.all;
-  /** Tied matrices: the name of the embedding's tensor, by that of the matrix. */
+  /** Tied matrices: name of the matrix → name of the embedding's tensor. */
   readonly ties = new Map<string, string>();
-  /** What programs read of the part's tensors, by name: the tensors, or the operands of their arithmetic. */
+  /** Inputs for the part's tensors, by name: the tensors themselves, or the operands of their arithmetic. */
   readonly tensors: Readonly<Record<string, Value>> = this.#tensors.inputs;
   readonly passInputs = this.#pass.inputs;
   readonly tables = this.#pass.tables;
@@ -73,11 +73,11 @@ export class PartGraph implements Builder {
   readonly saved = this.#saved.values;
   /** The one attention of a block; null: there is none. */
   attention: PartAttention | null = null;
-  /** What it gives other parts, or reads of them. */
+  /** What it gives to other parts, or reads from them. */
   readonly links = new PartLinks(this.graph);
-  /** What a block reads of the few tokens before each, in the place of attention; null: nothing. */
+  /** What a block without attention reads of the few tokens before each; null: nothing. */
   recent: PartEarlier | null = null;
-  /** The states that a block keeps of all tokens, and those of a part that reads them. */
+  /** The states that a block keeps for all tokens; `states` has those that are read and written, with a cache. */
   readonly stateOptions: StateOptions[] = [];
   readonly states: PartState[] = [];
   readonly head = new PartHead(this.graph);
@@ -101,12 +101,12 @@ export class PartGraph implements Builder {
     this.#options = options;
   }
 
-  /** Ends building, called by `buildPart`: forgets the options, and with them the adapter. */
+  /** Ends building (called by `buildPart`): forgets the options, and so the adapter. */
   end(): void {
     this.#options = PLAIN_PART;
   }
 
-  /** Masks that whoever runs a program draws. */
+  /** Masks that the runner of a program draws. */
   get dropout(): readonly DropoutMask[] {
     return this.#masks.drawn;
   }
@@ -116,7 +116,7 @@ export class PartGraph implements Builder {
     return this.#options.readTensor({ name, value, input: this.#sites.inputOf(name) });
   }
 
-  /** The tensors of which something is among the inputs of a program. */
+  /** Returns the tensors that have operands among the inputs of a program. */
   readsOf(inputs: Readonly<Record<string, Value>>): TensorRead[] {
     return this.#tensors.readsOf(inputs);
   }
@@ -136,7 +136,7 @@ export class PartGraph implements Builder {
       this.#options,
     );
     const bias = hasBias ? alongRows(this.tensor(`${name}.bias`, [outFeatures], "bias"), x) : null;
-    // A table beside the texts has one row.
+    // A table that is independent of the texts has one row.
     const ofTokens = x.shape.length === 2 || x.shape[0] === 1 ? ({ ofTokens: true } as const) : {};
     const spec: SiteSpec = {
       name,
@@ -229,7 +229,7 @@ export class PartGraph implements Builder {
     if (state) this.states.push(state);
   }
 
-  /** What is kept of a block's tokens for later ones, token by token; null: nothing. */
+  /** What a block keeps of each token for later ones; null: nothing. */
   get cache(): PartCache | null {
     return this.attention ?? this.recent;
   }
@@ -262,13 +262,13 @@ export class PartGraph implements Builder {
     return this.#pass.input(input);
   }
 
-  /** The residual stream after a block, with whatever adapter sits there. */
+  /** Returns the residual stream after a block, with any adapter on it. */
   residual(x: Value): Value {
     const spec = residualSite(sizeAt(x.shape, -1));
     return this.#sites.place(spec, IDENTITY, x, { ...this.#options, place: spec.name }).output;
   }
 
-  /** All inputs of the part but the activations that it reads, by name. */
+  /** Returns all inputs of the part except activations, by name. */
   inputs(): Record<string, Value> {
     const values = (map: ReadonlyMap<string, { readonly value: Value }>): Record<string, Value> =>
       Object.fromEntries([...map].map(([name, { value }]) => [name, value]));

@@ -1,9 +1,9 @@
-/** @file Tables of which a part looks rows up, within its programs or outside of them. */
+/** @file Tables in which a part looks up rows, inside or outside its programs. */
 import type { Graph, InputValue, Value } from "../../graph/graph.ts";
 import type { PartTensors } from "./part-tensors.ts";
 import type { SiteSpec } from "./sites.ts";
 
-/** Rows that are looked up outside of the program. */
+/** Rows that are looked up outside the program. */
 export interface GatheredRows {
   readonly table: string;
   readonly ids: Value;
@@ -11,7 +11,7 @@ export interface GatheredRows {
 }
 
 export class PartLookUps {
-  /** Embeddings, by the ids that choose their rows; of several the first, which is that of the model's tokens. */
+  /** Embeddings, by the ids that are looked up; of several for the same ids the first, which is that of the model's tokens. */
   readonly byIds = new Map<Value, SiteSpec>();
   readonly gathered: GatheredRows[] = [];
   readonly #graph: Graph;
@@ -26,7 +26,7 @@ export class PartLookUps {
     if (!this.byIds.has(ids)) this.byIds.set(ids, spec);
   }
 
-  /** Makes an input of the rows of a table [rows, width], which are looked up outside of the program. */
+  /** Makes an input for rows of a table [rows, width] that are looked up outside the program. */
   gather(table: string, shape: readonly [number, number], ids: Value, name: string): Value {
     this.#tensors.specs.push({ name: table, shape, role: "embedding" });
     const rows = this.#graph.input(name, "float32", [...ids.shape, shape[1]]);

@@ -1,4 +1,4 @@
-/** @file The frozen matrices that a part multiplies with, each in its arithmetic, and what they read. */
+/** @file The frozen matrices of a part, each in its arithmetic, and the values that they multiply. */
 import type { Value } from "../../graph/graph.ts";
 import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import type { Matrix, OperandValues, Product } from "../../nn/compute.ts";
@@ -12,21 +12,21 @@ export interface PartMatrix {
   readonly operands: OperandValues;
   /** Its values [out, in], in float32. */
   readonly dense: () => Value;
-  /** What its product is given of a value [..., in]. */
+  /** Multiplies the product's input [..., in] by the smoothing factors, if there are any. */
   readonly smooth: (value: Value) => Value;
 }
 
 export class PartMatrices {
   readonly #tensors: PartTensors;
   readonly #smoothed = new SmoothedValues();
-  /** What projections read: the matrices of each, by the tensors' names, as [out, in]. */
+  /** Inputs of projections → the matrices that multiply them, as [out, in], by the tensors' names. */
   readonly readers = new Map<Value, Map<string, () => Value>>();
 
   constructor(tensors: PartTensors) {
     this.#tensors = tensors;
   }
 
-  /** Declares a matrix that multiplies x, by its tensor's name. */
+  /** Declares the matrix of a tensor, which multiplies x. */
   declare(
     tensor: string,
     x: Value,
@@ -42,7 +42,7 @@ export class PartMatrices {
     const readers = this.readers.get(x) ?? new Map<string, () => Value>();
     this.readers.set(x, readers.set(tensor, dense));
     if (!isSmoothed(tensor)) return { product, operands, dense, smooth: (value) => value };
-    // Projections that read the same value share factors, so that it is multiplied and rounded once.
+    // Projections with the same input share factors, so that it is multiplied and rounded only once.
     const [first = tensor] = readers.keys();
     const factors = this.#tensors.declareSmoothing(first, inFeatures);
     return {

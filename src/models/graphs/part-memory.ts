@@ -1,4 +1,4 @@
-/** @file The linear attention of a part, with its memory: the state that is kept for later tokens. */
+/** @file The linear attention of a part, and the state that it keeps for later tokens. */
 import type { Value } from "../../graph/graph.ts";
 import {
   type LinearAttentionValues,
@@ -16,9 +16,9 @@ import type { PassValues } from "./pass-values.ts";
 /** A memory in a graph. */
 interface PartMemory {
   readonly options: StateOptions;
-  /** What queries read, [B, T, H·W]. */
+  /** The output of queries, [B, T, H·W]. */
   readonly read: Value;
-  /** Its matrix, [B, H, D, W]; null without a cache. */
+  /** The memory's matrix, [B, H, D, W]; null without a cache. */
   readonly state: PartState | null;
 }
 

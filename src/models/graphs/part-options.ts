@@ -1,4 +1,4 @@
-/** @file How a part of a model is built: what sits on it, its arithmetic, and which programs it is for. */
+/** @file How a part of a model is built: its adapter, its arithmetic, and the programs it is for. */
 import type { Matrix, Product } from "../../nn/compute.ts";
 import { float32Product } from "../../nn/computes/f32.ts";
 import {
@@ -10,7 +10,7 @@ import {
   type ReadTensor,
 } from "./site-graph.ts";
 
-/** Keys and values token by token, [B, P, K·E], or each head by itself, [B, K, C, E] with room for C tokens. */
+/** The layout of keys and values: by tokens, [B, P, K·E], or by heads, [B, K, C, E] with room for C tokens. */
 type CacheOrder = "tokens" | "heads";
 
 /** How a part is to be built. */
@@ -20,25 +20,25 @@ export interface PartOptions {
   readonly readTensor: ReadTensor;
   /** The arithmetic of a frozen matrix, by its tensor's name in the part. */
   readonly product: (tensor: string, matrix: Matrix) => Product;
-  /** Whether what a frozen matrix multiplies is smoothed, by its tensor's name in the part. */
+  /** Whether the input of a frozen matrix is smoothed, by its tensor's name in the part. */
   readonly isSmoothed: (tensor: string) => boolean;
-  /** How the keys and values of earlier tokens lie that it reads and extends; null: there are none. */
+  /** Layout of the cache of keys and values that the part reads and extends; null: there is none. */
   readonly cache: CacheOrder | null;
   /** Draws dropout. */
   readonly training: boolean;
-  /** Queries of one attention chunk and the number of chunks that T makes. */
+  /** Queries of one attention chunk, and the number of chunks in T. */
   readonly chunk: { readonly length: number; readonly count: number };
   /** Branches through which no gradient flows. */
   readonly dropped: ReadonlySet<string>;
-  /** Whether rows of a table are looked up by whoever runs the program, instead of in it. */
+  /** Whether rows of a table are looked up by the runner of the program instead of inside it. */
   isGathered(table: string): boolean;
-  /** How the head's product is built, of x [N, D] with rows of its matrix. */
+  /** How the head's product of x [N, D] is built. */
   readonly headProduct: HeadProduct;
 }
 
 /**
- * The head's product with all rows of its matrix, with some of them (a symbol V), or of each row of x with one row of the
- * matrix of its own; or none at all.
+ * The head's product with all rows of its matrix; with a slice of them (symbol V); of each row of x with one row of the matrix;
+ * or no product.
  */
 export type HeadProduct = "whole" | "slice" | "row-by-row" | "none";
 

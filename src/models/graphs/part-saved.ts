@@ -9,10 +9,10 @@ export function hasFixedSize({ shape }: Value): boolean {
   return shape.every((size) => typeof size === "number" || FIXED_SIZE.test(size));
 }
 
-/** Names of what attention gives, and of what is read of a memory. [B, T, H·E] */
+/** Names of the outputs of attention and of linear attention, [B, T, H·E]. */
 export const ATTENDED = { attention: "attended", memory: "remembered" };
 
-/** Whether a name among what is worth saving is such a one. */
+/** Whether a saved value has such a name. */
 export function isAttended(name: string): boolean {
   return Object.values(ATTENDED).includes(name);
 }
@@ -20,7 +20,7 @@ export function isAttended(name: string): boolean {
 export class PartSaved {
   readonly values: Record<string, Value> = {};
 
-  /** Notes a value, unless its size is not known beforehand; returns it. */
+  /** Notes a value if its size is known before a run; returns it. */
   save(name: string, value: Value): Value {
     if (hasFixedSize(value)) this.values[name] = value;
     return value;

@@ -1,6 +1,4 @@
-/**
- * @file The sites of a part: which there are, what projectors add to them, and what of theirs is worth saving.
- */
+/** @file The sites of a part: their list, what projectors add to them, and which of their values are worth saving. */
 import type { Graph, Value } from "../../graph/graph.ts";
 import { mul } from "../../graph/ops/pointwise/elementwise.ts";
 import type { PassInput } from "../../nn/pass.ts";
@@ -16,27 +14,27 @@ export type FrozenSite = Pick<SiteGraph, "weight" | "bias" | "project">;
 interface SitesParts {
   readonly graph: Graph;
   readonly masks: DropoutMasks;
-  /** Tied matrices: the name of the embedding's tensor, by that of the matrix. */
+  /** Tied matrices: name of the matrix → name of the embedding's tensor. */
   readonly ties: ReadonlyMap<string, string>;
   readonly save: (name: string, value: Value) => Value;
   readonly context: (input: PassInput) => Value;
 }
 
-/** What a site is built with. */
+/** Settings for building a site. */
 interface Placing {
   readonly projector: Projector;
   /** Draws dropout. */
   readonly training: boolean;
-  /** Tells the values that a site multiplies apart, where there are several: what masks and activations are named after. */
+  /** Distinguishes the inputs of a site that multiplies several values; masks and activations are named after it. */
   readonly place: string;
 }
 
-/** What a projector makes of a site. */
+/** The result of a projector at a site. */
 interface PlacedSite {
   readonly output: Value;
-  /** The projector added no inputs. */
+  /** Whether the projector added no inputs. */
   readonly isPlain: boolean;
-  /** Something smaller is saved in the place of the output, which is computed from it again. */
+  /** Whether something smaller is saved instead of the output, from which the output is recomputed. */
   readonly isCheap: boolean;
 }
 
@@ -44,7 +42,7 @@ export class PartSites {
   readonly specs: SiteSpec[] = [];
   /** How often sites were declared, by name. */
   readonly #numUses = new Map<string, number>();
-  /** What projectors added, by site and name: `self_attn.q_proj.lora_A.weight`. */
+  /** Inputs that projectors added, by site and name: `self_attn.q_proj.lora_A.weight`. */
   readonly adapter: Record<string, Value> = {};
   readonly #parts: SitesParts;
 
@@ -52,7 +50,7 @@ export class PartSites {
     this.#parts = parts;
   }
 
-  /** Declares a site, once, and names the place of one more value that it multiplies. */
+  /** Declares a site at its first use; returns the place of the value that it multiplies. */
   declare(spec: SiteSpec): { readonly place: string; readonly isFirst: boolean } {
     const { name, ofTokens } = spec;
     const count = (this.#numUses.get(name) ?? 0) + 1;
@@ -66,7 +64,7 @@ export class PartSites {
     return { place: `${name}#${count}`, isFirst: false };
   }
 
-  /** Gives what adds inputs named after a site. */
+  /** Returns a function that adds inputs named after a site. */
   inputOf(site: string): SiteGraph["input"] {
     return (suffix, shape, dtype) => {
       const name = `${site}.${suffix}`;
@@ -74,7 +72,7 @@ export class PartSites {
     };
   }
 
-  /** Builds a site's projection of x as its projector does. */
+  /** Builds a site's projection of x by its projector. */
   place(spec: SiteSpec, frozen: FrozenSite, x: Value, { projector, training, place }: Placing): PlacedSite {
     const { name } = spec;
     const { masks, ties, save, context } = this.#parts;

@@ -1,6 +1,6 @@
 /**
- * @file What a part keeps of all tokens of a text as a state of one size, beside keys and values or without: it is read as it was
- * after the tokens before, and given as it is after the new ones.
+ * @file States of fixed size that a part keeps for all tokens of a text, with or without keys and values. A part reads a state as
+ * earlier tokens left it, and outputs it as it is after the new ones.
  */
 import type { Value } from "../../graph/graph.ts";
 
@@ -16,17 +16,17 @@ export interface PartState extends StateOptions {
   readonly next: Value;
 }
 
-/** Name of the input that has a state as it was. */
+/** Name of the input for a state before the new tokens. */
 export const pastOf = ({ name }: Pick<StateOptions, "name">): string => `past_${name}`;
-/** Name of the output for what it has become. */
+/** Name of the output for a state after the new tokens. */
 export const nextOf = ({ name }: Pick<StateOptions, "name">): string => `new_${name}`;
 
-/** States as they were, by the names of the inputs. */
+/** States before the new tokens, by the names of the inputs. */
 export function pastStates(states: readonly PartState[]): Record<string, Value> {
   return Object.fromEntries(states.map((state) => [pastOf(state), state.past]));
 }
 
-/** What they have become, by the names of the outputs. */
+/** States after the new tokens, by the names of the outputs. */
 export function nextStates(states: readonly PartState[]): Record<string, Value> {
   return Object.fromEntries(states.map((state) => [nextOf(state), state.next]));
 }

@@ -1,16 +1,16 @@
-/** @file The tensors that a part of a model declares, and what its programs read of each in an arithmetic. */
+/** @file The tensors that a part of a model declares, and the operands that its programs read for each. */
 import type { Graph, Value } from "../../graph/graph.ts";
 import type { OperandValues, Preparation } from "../../nn/compute.ts";
 import { SMOOTHING, readSmoothing } from "../../nn/products/smoothing.ts";
 import type { TensorSpec } from "./sites.ts";
 
-/** A tensor of a part, and how what programs read of it is made. */
+/** A tensor of a part, and how its operands are made. */
 export interface TensorRead {
   readonly tensor: string;
   readonly preparation: Preparation;
 }
 
-/** The names of the inputs that are read of a tensor. */
+/** The names of the inputs for a tensor. */
 export function operandNames({ tensor, preparation }: TensorRead): string[] {
   return preparation.operands.map(({ suffix }) => tensor + suffix);
 }
@@ -27,7 +27,7 @@ export class PartTensors {
     this.#graph = graph;
   }
 
-  /** Declares a tensor, once, and what programs read of it, by suffix. */
+  /** Declares a tensor at its first use; returns its operands by suffix. */
   declare(spec: TensorSpec, preparation: Preparation): OperandValues {
     const { name: tensor } = spec;
     if (!this.#reads.has(tensor)) {
@@ -37,7 +37,7 @@ export class PartTensors {
     return this.#read(tensor, preparation);
   }
 
-  /** Declares the factors [in] on what a matrix multiplies. */
+  /** Declares the smoothing factors [in] of a matrix's input. */
   declareSmoothing(tensor: string, inFeatures: number): Value {
     const preparation = readSmoothing(inFeatures);
     this.#reads.set(tensor + SMOOTHING, { tensor, preparation });
@@ -53,7 +53,7 @@ export class PartTensors {
     );
   }
 
-  /** The tensors of which something is among the inputs of a program. */
+  /** Returns the tensors that have operands among the inputs of a program. */
   readsOf(inputs: Readonly<Record<string, Value>>): TensorRead[] {
     return [...this.#reads.values()].filter((read) => operandNames(read).some((name) => name in inputs));
   }

@@ -1,4 +1,4 @@
-/** @file What the programs of a part read of a pass: each input and each table of positions once, whoever asks for it. */
+/** @file The pass inputs and position tables of a part, each made once however often it is requested. */
 import type { Graph, Value } from "../../graph/graph.ts";
 import type { PassInput, PositionTable } from "../../nn/pass.ts";
 

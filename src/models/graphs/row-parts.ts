@@ -1,6 +1,6 @@
 /**
- * @file Rows that are cut into parts, as experts get them: how many rows each has is known at run time only, so what depends
- * on that is told of all of them together: their share of the products, and the masks of their dropout.
+ * @file Rows that are split into parts, as for experts. The number of rows of a part is known only at run time, so what depends
+ * on it is kept for all parts together: their share of the products, and their dropout masks.
  */
 import type { Value, Values } from "../../graph/graph.ts";
 import { splitRows } from "../../graph/ops/rows/split-rows.ts";
@@ -14,7 +14,7 @@ interface RowPart {
   /** Rows of all parts. */
   readonly numRows: Dim;
   readonly share: number;
-  /** Masks that its projections have taken. */
+  /** Number of masks that its projections have taken. */
   numMasks: number;
 }
 
@@ -22,7 +22,7 @@ export class RowParts {
   /** Parts by the symbol of their number of rows. */
   readonly #parts = new Map<Dim, RowPart>();
 
-  /** Does what `Builder.splitRows` says. */
+  /** See `Builder.splitRows`. */
   split(rows: Value, counts: Value, numParts: number, numPerToken: number): Values {
     const parts = splitRows(rows, counts, numParts);
     const [numRows = 1] = rows.shape;
@@ -33,14 +33,14 @@ export class RowParts {
     return parts;
   }
 
-  /** How many rows of a value a token is expected to have: 1 of what is no part. */
+  /** How many rows of a value a token is expected to have; 1 if the value is not of a part. */
   shareOf({ shape }: Value): number {
     return this.#parts.get(shape[0] ?? "")?.share ?? 1;
   }
 
   /**
-   * The mask of such a shape, if it has the rows of a part, cut from one for the rows of all parts; null: it has those of none.
-   * `draw` gives a mask by its key, the same one for the same key.
+   * Returns a mask of this shape if it has the rows of a part, taken from a mask for the rows of all parts; else null. `draw`
+   * makes a mask, the same one for the same key.
    */
   maskOf(shape: Shape, probability: number, draw: (key: string, shape: Shape) => Value): Value | null {
     const part = this.#parts.get(shape[0] ?? "");

@@ -1,4 +1,4 @@
-/** @file What a method builds with at a site: the frozen parts of a projection or a look-up, and inputs of its own. */
+/** @file What a method builds with at a site: the frozen parts of a projection or a look-up, and its own inputs. */
 import type { DType } from "../../graph/dtype.ts";
 import type { Value } from "../../graph/graph.ts";
 import type { Shape } from "../../graph/shape.ts";
@@ -6,7 +6,9 @@ import type { PassInput } from "../../nn/pass.ts";
 import type { DropoutUnit } from "./dropout-masks.ts";
 import type { SiteSpec } from "./sites.ts";
 
-/** The frozen parts of a projection and what may be built around them; of the residual stream, the identity. */
+/**
+ * The frozen parts of a projection, and functions to build around them; for the residual stream the projection is the identity.
+ */
 export interface SiteGraph {
   readonly spec: SiteSpec;
   /** [out, in] @throws TypeError on the residual stream, which has none */
@@ -17,25 +19,28 @@ export interface SiteGraph {
   project(x: Value): Value;
   /** Adds an input of the program, named after the site: an adapter's tensor. */
   input(name: string, shape: Shape, dtype: DType): Value;
-  /** As `input`, named after the stack that the site's matrix lies in. @throws TypeError where it lies in none */
+  /** Like `input`, but named after the stack of the site's matrix. @throws TypeError where it is in none */
   inputOfStack: SiteGraph["input"];
-  /** As `input`, named after the module that has the site's matrix too. @throws TypeError where there is none */
+  /** Like `input`, but named after the module that the site's matrix is tied to. @throws TypeError where it is not tied */
   inputOfTied: SiteGraph["input"];
   /**
-   * Multiplies x by a mask of zeros and 1/(1-p), drawn by whoever runs the program; x itself when not training or p = 0.
-   * `unit`: what is kept or dropped at once, by default a number.
+   * Multiplies x by a mask of zeros and 1/(1-p), drawn by the runner of the program; returns x itself when not training or p = 0.
+   * `unit`: what is kept or dropped together; default: single numbers.
    */
   dropout(x: Value, probability: number, unit?: DropoutUnit): Value;
-  /** A tensor that is made for each pass; all sites share it. */
+  /** Returns a tensor that is made for each pass; all sites share it. */
   context(input: PassInput): Value;
   /**
-   * Saves a value for the backward program, unless that is given no activations: one that takes long to compute, or, with
-   * `insteadOfOutput`, one from which the site's output follows cheaply.
+   * Saves a value for a backward program that is given activations: one that is expensive to compute, or, with `insteadOfOutput`,
+   * one from which the site's output follows cheaply.
    */
   save(name: string, value: Value, how?: { readonly insteadOfOutput: boolean }): Value;
 }
 
-/** A site whose projection is built by another projector, so that several may sit there; its inputs are told apart by a suffix. */
+/**
+ * Replaces the projection of a site by that of another projector, so that several can be combined; a suffix distinguishes its
+ * inputs.
+ */
 export function withProjector(site: SiteGraph, project: SiteGraph["project"], suffix: string): SiteGraph {
   return {
     spec: site.spec,
@@ -53,7 +58,7 @@ export function withProjector(site: SiteGraph, project: SiteGraph["project"], su
   };
 }
 
-/** The frozen parts of a look-up of embeddings and what may be built around them. */
+/** The frozen parts of an embedding look-up, and functions to build around them. */
 export interface LookupGraph {
   readonly spec: SiteSpec;
   /** int64 [B, T] */
@@ -64,20 +69,20 @@ export interface LookupGraph {
   input(name: string, shape: Shape, dtype: DType): Value;
 }
 
-/** A tensor of the base in a part, and what may be built around it. */
+/** A tensor of the base in a part, and functions to build around it. */
 export interface TensorGraph {
   /** Its name in the part. */
   readonly name: string;
-  /** The tensor as the base has it. */
+  /** The tensor of the base. */
   readonly value: Value;
   /** Adds an input of the program, named after the tensor. */
   input(name: string, shape: Shape, dtype: DType): Value;
 }
 
-/** Reads a tensor of a part; of a vector [D] it may give one for each row, [B, D], in a head [N, D]. */
+/** Reads a tensor of a part; for a vector [D] it may return one for each row, [B, D], in a head [N, D]. */
 export type ReadTensor = (graph: TensorGraph) => Value;
 
-/** A tensor as the base has it. */
+/** Reads a tensor unchanged. */
 export const AS_IN_BASE: ReadTensor = (graph) => graph.value;
 
 /** Builds the projection of a site. */
