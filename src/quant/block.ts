@@ -1,8 +1,8 @@
 /**
- * @file Storage kinds that keep a row in blocks: the fields of a block, in the order of the file, say how raw bytes
- * become planes and planes raw bytes.
+ * @file Storage kinds that store a row in blocks. The fields of a block, in file order, define the conversion between raw bytes
+ * and planes.
  *
- * A plane has the field of all blocks of a row one after another: [rows, blocks · elements of the field].
+ * A plane has one field of all blocks of a row in sequence: [rows, blocks · elements of the field].
  */
 import { DTYPES, type DataOf, bytesOf } from "../graph/dtype.ts";
 import { hostTensor } from "../runtime/host-tensor.ts";
@@ -11,10 +11,10 @@ import { joinNibbles, type Runs, splitNibbles } from "./codes/nibbles.ts";
 import { type Planes, plane } from "./planes.ts";
 import { rowsAndColumns, type Storage } from "./storage.ts";
 
-/** Elements of a block of the simple kinds. */
+/** Elements of a block in the simple kinds. */
 export const BLOCK = 32;
 
-/** Elements of a block of blocks. */
+/** Elements of a block that consists of groups. */
 export const SUPER_BLOCK = 256;
 
 type FieldType = "uint8" | "int8" | "float16";
@@ -25,7 +25,7 @@ export interface Field {
   readonly dtype: FieldType;
   /** Elements of the plane for each block. */
   readonly count: number;
-  /** How far apart the two 4-bit codes of a byte are in the file; null: the plane has the bytes of the file. */
+  /** Distance between the elements whose two 4-bit codes share a byte in the file; null: the plane has the bytes of the file. */
   readonly distance: number | null;
 }
 
@@ -34,7 +34,7 @@ export function half(name: string): Field {
   return { plane: name, dtype: "float16", count: 1, distance: null };
 }
 
-/** Bytes as the file has them. */
+/** Bytes that are kept as in the file. */
 export function bytes(name: string, count: number): Field {
   return { plane: name, dtype: "uint8", count, distance: null };
 }
@@ -43,7 +43,7 @@ export function signedBytes(name: string, count: number): Field {
   return { plane: name, dtype: "int8", count, distance: null };
 }
 
-/** Codes of 4 bits, two a byte; those of one byte in the file are `distance` apart. */
+/** Codes of 4 bits, two to a byte; the elements that share a byte in the file are `distance` apart. */
 export function nibbles(name: string, numCodes: number, distance: number): Field {
   return { plane: name, dtype: "uint8", count: numCodes / 2, distance };
 }
@@ -51,7 +51,7 @@ export function nibbles(name: string, numCodes: number, distance: number): Field
 /** Elements of planes by their names. */
 type PlaneData = Readonly<Record<string, DataOf<FieldType>>>;
 
-/** What a storage kind says beside what follows from its fields. */
+/** What a storage kind defines beside its fields. */
 interface BlockKind extends Pick<
   Storage,
   | "name"
@@ -64,21 +64,21 @@ interface BlockKind extends Pick<
   | "areScalesNumbers"
 > {
   readonly ggmlType: number;
-  /** In the order of the file. */
+  /** In file order. */
   readonly fields: readonly Field[];
   readonly quantize: "read-only" | ((values: DataOf<"float32">) => PlaneData);
-  /** The affine view, or what makes it of the kind's own `dequantize`. */
+  /** The affine view, or a function that makes it from the kind's own `dequantize`. */
   readonly affine: Storage["affine"] | ((own: Pick<Storage, "blockSize" | "dequantize">) => AffineKind);
 }
 
 /** A field with its place in the blocks of a file. */
 interface PlacedField extends Field {
-  /** Bytes before it in a block, and its own. */
+  /** Bytes before the field in a block, and its size. */
   readonly start: number;
   readonly numBytes: number;
 }
 
-/** Makes a storage kind of the fields of its blocks. */
+/** Makes a storage kind from the fields of its blocks. */
 export function defineBlocks(kind: BlockKind): Storage {
   const { ggmlType, fields, quantize, affine, ...own } = kind;
   const { blockSize, dequantize } = own;
@@ -122,7 +122,7 @@ function placeFields(fields: readonly Field[]): { placed: readonly PlacedField[]
   return { placed, blockBytes };
 }
 
-/** The elements of a field in all blocks: in the plane of its name in `memory`, else fresh. */
+/** Reads a field of all blocks, into the plane of its name in `memory` if there is one, else into fresh memory. */
 function unpackField(
   { plane: name, dtype, count, start, numBytes, distance }: PlacedField,
   raw: Uint8Array,
@@ -163,8 +163,8 @@ function readHalves({ data, start, stride }: Runs, into: Uint16Array): void {
 }
 
 /**
- * Copies a run of bytes for each block, two at a time where blocks have numbers of 16 bits, so that all places in them are even. A
- * plain loop: `set` of views of so few bytes takes several times as long.
+ * Copies a run of bytes for each block, two bytes at a time if all offsets are even, as in blocks with 16-bit numbers. A plain
+ * loop: `set` of such short views takes several times as long.
  */
 function copyRuns(from: Runs, to: Runs, numBlocks: number, numBytes: number): void {
   if ([from.start, from.stride, to.start, to.stride, numBytes].some((place) => place % 2 === 1)) {
@@ -189,7 +189,7 @@ function copyBytes(from: Runs, to: Runs, numBlocks: number, numBytes: number): v
   }
 }
 
-/** Bytes by twos; a copy of those that begin at an odd place, which only bytes of a file do. */
+/** Views bytes in pairs; copies them if they begin at an odd offset, as only bytes of a file do. */
 function viewPairs(bytes: Uint8Array): Uint16Array {
   const { buffer, byteOffset, byteLength } = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
   return new Uint16Array(buffer, byteOffset, byteLength / 2);

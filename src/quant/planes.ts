@@ -1,4 +1,4 @@
-/** @file Planes: the arrays of which a stored tensor consists (codes, scales, ...), each with the rows (outputs) first. */
+/** @file Planes: the arrays of a stored tensor (codes, scales, ...), each with the rows (outputs) first. */
 import { assertInternal } from "../errors.ts";
 import type { DType } from "../graph/dtype.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";

@@ -53,19 +53,19 @@ export const STORAGE_NAMES = Object.keys(STORAGES) as StorageName[];
 
 const bitsOf = (name: StorageName): number => (8 * STORAGES[name].blockBytes) / STORAGES[name].blockSize;
 
-/** Names of the kinds that ggml files know. */
+/** Names of the kinds in ggml files. */
 export const GGML_NAMES = STORAGE_NAMES.filter((name) => STORAGES[name].ggmlTypes.length > 0);
 
-/** Names of the kinds to which graft rounds. */
+/** Names of the kinds to which graft can round. */
 const ROUNDED_NAMES = STORAGE_NAMES.filter((name) => STORAGES[name].quantize !== "read-only");
 
-/** Names of the kinds in which graft writes tensors that it has rounded. */
+/** Names of the ggml kinds to which graft can round, for tensors that it writes. */
 export const WRITABLE_NAMES = ROUNDED_NAMES.filter((name) => GGML_NAMES.includes(name));
 
 /** Names of the kinds to which a base can be rounded when it is loaded. */
 export const BASE_KINDS = ROUNDED_NAMES.filter((name) => STORAGES[name].blockSize > 1);
 
-/** The kinds to which a plan may round a base so that a run fits, the nearest to the floats first. */
+/** The kinds to which a plan may round a base to make a run fit, the most accurate first. */
 export const PLANNED_BASE_KINDS = BASE_KINDS.filter((name) => STORAGES[name].isPlanned).toSorted(
   (a, b) => bitsOf(b) - bitsOf(a),
 );
@@ -75,7 +75,7 @@ export function storageOfGgmlType(ggmlType: number): StorageName | null {
   return STORAGE_NAMES.find((name) => STORAGES[name].ggmlTypes.includes(ggmlType)) ?? null;
 }
 
-/** Whether a kind may stand for another: blocks of floats are for models that were made for them. */
+/** Whether a kind may replace another: kinds that are not affine are only for models made for them. */
 const isUsual = (name: StorageName): boolean =>
   STORAGES[name].blockSize === 1 || STORAGES[name].affine !== "not-affine";
 

@@ -1,4 +1,4 @@
-/** @file A tensor as a checkpoint keeps it, and what can be done with one of any storage kind. */
+/** @file A tensor in the form of its checkpoint, and operations for any storage kind. */
 import { assertInternal, UsageError } from "../errors.ts";
 import type { DataOf } from "../graph/dtype.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
@@ -9,17 +9,20 @@ import type { Planes } from "./planes.ts";
 import { rowBytes, rowsAndColumns, type Storage, storedBytes } from "./storage.ts";
 import { type StorageName, STORAGES, WRITABLE_NAMES } from "./storages.ts";
 
-/** A tensor as a checkpoint keeps it. `shape` has the rows (outputs) first, as in Hugging Face files. */
+/** A tensor in the form of its checkpoint. `shape` has the rows (outputs) first, as in Hugging Face files. */
 export interface StoredTensor {
   readonly storage: StorageName;
   readonly shape: readonly number[];
   readonly planes: Planes;
 }
 
-/** Codes of a byte each, which are packed, and the packed ones, which callers copy: rounding a model is over before V8 collects any. */
+/**
+ * Counts garbage of quantizing: unpacked codes, and packed ones that callers copy. Otherwise V8 would collect none before a whole
+ * model is rounded.
+ */
 const leftBehind = new DroppedMemory();
 
-/** A tensor of 32-bit floats, as it is. */
+/** Wraps a tensor of 32-bit floats. */
 export function storedFloats(data: HostTensor<"float32">): StoredTensor {
   return { storage: "f32", shape: data.shape, planes: { data } };
 }
@@ -32,7 +35,7 @@ export function unpackStored(name: StorageName, bytes: Uint8Array, shape: readon
   return { storage: name, shape, planes: storage.unpack(bytes, shape) };
 }
 
-/** Whether the scales of codes are numbers, as they are in every file that is not damaged. */
+/** Whether all scales are finite, as in every undamaged file. */
 export function hasFiniteScales({ storage, planes }: StoredTensor): boolean {
   const { blockSize, areScalesNumbers }: Storage = STORAGES[storage];
   if (blockSize === 1) return true;
@@ -58,9 +61,9 @@ export function dequantize(stored: StoredTensor): DataOf<"float32"> {
 }
 
 /**
- * Computes values from element `start` on, which begins a row, as many rows as there is room for in memory of the caller. A
- * large embedding can so be read without all of it being in float32.
- * @throws RangeError for what is no whole rows of the tensor.
+ * Fills the caller's memory with values from element `start` on. Both ends must be row boundaries. So a large embedding can be
+ * read without all of it being in float32.
+ * @throws RangeError for anything but whole rows of the tensor.
  */
 export function dequantizeFrom(
   { storage, shape, planes }: StoredTensor,
@@ -103,7 +106,7 @@ export function quantizeTo(
   return { storage: name, shape, planes };
 }
 
-/** Room for so many rows of the kind and width of some; the planes are fresh. */
+/** Makes a tensor of `numRows` rows of the same kind and width; the planes are fresh zeros. */
 export function roomForRows({ storage, shape, planes }: StoredTensor, numRows: number): StoredTensor {
   const room = Object.entries(planes).map(([name, { dtype, shape: own }]): [string, HostTensor] => [
     name,
@@ -112,7 +115,7 @@ export function roomForRows({ storage, shape, planes }: StoredTensor, numRows: n
   return { storage, shape: [numRows, ...shape.slice(1)], planes: Object.fromEntries(room) };
 }
 
-/** Lays rows over those of a tensor of their kind and width, from one on. */
+/** Overwrites rows of a tensor of the same kind and width, from row `from` on. */
 export function setRows(whole: StoredTensor, rows: StoredTensor, from: number): void {
   const [numRows = 0] = rows.shape;
   for (const [name, { data }] of Object.entries(rows.planes)) {
@@ -124,7 +127,7 @@ export function setRows(whole: StoredTensor, rows: StoredTensor, from: number): 
 /**
  * Reorders the rows of a stored tensor: row i of the result is row `rowOrder[i]`. It works on whole rows of each
  * plane, so no kind needs its own. The planes are fresh.
- * @throws RangeError when the order does not fit the rows, or a tensor of one axis keeps several elements a code.
+ * @throws RangeError when the order does not fit the rows, or for a tensor with one axis in blocks of several elements.
  */
 export function permuteRows(stored: StoredTensor, rowOrder: Int32Array): StoredTensor {
   const planes = Object.fromEntries(

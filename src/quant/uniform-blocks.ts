@@ -1,10 +1,10 @@
 /**
- * @file Codes of a stored matrix as blocks of 4 or 8 bits around a middle, each with a scale s and maybe an offset o:
+ * @file Converts a stored matrix to blocks of 4- or 8-bit codes around a middle, each with a scale s and optionally an offset o:
  *
  *   value = s (code − middle) + o      s = scale · factor      o = s (middle − shift) − scale · zero
  *
- * `shift` is what is added to a kind's own code. No code is rounded; s and o are, once, to float32. Kinds of fewer bits are
- * widened to 8. What is "not-affine", and groups that are as large as each tensor says, have no such blocks.
+ * `shift` is added to a kind's own codes. Codes are not rounded; s and o are rounded once, to float32. Kinds of other widths are
+ * widened to 8 bits. Kinds that are "not-affine", or whose group size differs between tensors, have no such blocks.
  */
 import { DTYPES } from "../graph/dtype.ts";
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
@@ -22,7 +22,7 @@ export interface BlockForm {
   readonly hasOffsets: boolean;
 }
 
-/** Memory for the blocks of a matrix: codes two a byte where they have 4 bits; scales and offsets [out, blocks]. */
+/** Memory for the blocks of a matrix: codes, two to a byte if they have 4 bits; scales and offsets [out, blocks]. */
 export interface BlockMemory {
   readonly codes: Uint8Array;
   readonly scales: Float32Array;
@@ -31,10 +31,10 @@ export interface BlockMemory {
 
 /** The code of zero. */
 const MIDDLE = { 4: 8, 8: 128 } as const;
-/** Codes that are widened to 8 bits have 5 at most: so their middle becomes that of 8. */
+/** Shift of codes widened to 8 bits, which have at most 5 bits: it moves their middle, 16, to that of 8 bits. */
 const WIDENED_SHIFT = 112;
 
-/** How the codes of a kind lie in blocks; null: they do not. */
+/** Returns how the codes of a kind lie in blocks; null: they do not. */
 export function blockFormOf(storage: StorageName): BlockForm | null {
   const { affine } = STORAGES[storage];
   if (affine === "not-affine") return null;
@@ -46,8 +46,8 @@ export function blockFormOf(storage: StorageName): BlockForm | null {
 }
 
 /**
- * The memory of blocks as the planes of a kind, for what has the form of blocks already: codes lie where they stay, and
- * float16 scales and minima where they are widened, so that nothing is written twice.
+ * Views the memory of blocks as planes of a kind whose codes already have this form: codes are read into their final place, and
+ * float16 scales and minima to where they are widened, so that nothing is written twice.
  */
 export function blockPlanes(storage: StorageName, { codes, scales, offsets }: BlockMemory): Planes {
   const { codes: type } = (STORAGES[storage].affine as AffineKind).format;
@@ -60,13 +60,13 @@ export function blockPlanes(storage: StorageName, { codes, scales, offsets }: Bl
   };
 }
 
-/** Float16 numbers where their float32 values are to be, in the upper half: see `AffineMemory`. */
+/** The upper half of memory for float32 values, in which their float16 numbers are placed first: see `AffineMemory`. */
 function upperHalf({ buffer, byteOffset, length }: Float32Array): HostTensor<"float16"> {
   const data = new Uint16Array(buffer, byteOffset + 2 * length, length);
   return hostTensor("float16", [length], data);
 }
 
-/** Writes the blocks of a matrix whose kind has a form; its planes may lie in the memory of `blockPlanes`. */
+/** Writes the blocks of a matrix whose kind has this form; its planes may lie in the memory of `blockPlanes`. */
 export function readBlocks({ storage, planes }: StoredTensor, into: BlockMemory): void {
   const kind = STORAGES[storage].affine as AffineKind;
   const { bits, codes: type, groupSize, factor: factors, zero: common } = kind.format;
@@ -91,14 +91,14 @@ export function readBlocks({ storage, planes }: StoredTensor, into: BlockMemory)
   }
 }
 
-/** Scales of groups, and where each block has a factor of its own, how many blocks one is for. */
+/** Scales of groups; with a factor for each block, also how many blocks share a scale. */
 interface GroupScales {
   readonly own: Float32Array;
   readonly factors: Uint8Array | Int8Array | null;
   readonly perScale: number;
 }
 
-// A model has millions of blocks, and one loop for all kinds is compiled anew for each: so each has its own.
+// Separate loops: a model has millions of blocks, and V8 would recompile a loop shared by all kinds for each kind.
 
 function writeScales(into: Float32Array, { own, factors, perScale }: GroupScales): void {
   if (!factors) {
@@ -123,7 +123,7 @@ function writeOffsets(
   }
 }
 
-/** What is added to codes of 8 bits. */
+/** Returns what is added to codes of 8 bits. */
 function shiftOf(type: "uint8" | "int8", zero: AffineKind["format"]["zero"]): number {
   if (typeof zero === "number") return MIDDLE[8] - zero;
   return type === "int8" ? MIDDLE[8] : WIDENED_SHIFT;

@@ -1,8 +1,8 @@
 /**
- * @file The affine view of kinds that keep blocks of codes with a float16 scale, and maybe a minimum.
+ * @file The affine view of kinds that store blocks of codes with a float16 scale, and optionally a minimum.
  *
- * A minimum m makes the zero a real number, z = −m / scale, which stays frozen: a new scale s moves the minimum to −s z.
- * A block of scale 0 has the one value m whatever its codes say. It is read as codes 0 and scale |m| / 16, exactly m.
+ * A minimum m makes the zero a real number, z = −m / scale, which stays frozen: a new scale s moves the minimum to −s z. All
+ * values of a block with scale 0 are m, whatever its codes. It is read with codes 0 and scale |m| / 16, which gives exactly m.
  */
 import type { CodeBits } from "../../graph/ops/products/unpack-codes.ts";
 import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
@@ -11,13 +11,13 @@ import { BLOCK } from "../block.ts";
 import { FLOAT16_VALUES, widen } from "../codes/half.ts";
 import { type Planes, plane } from "../planes.ts";
 
-/** Distance of code 0 from the zero in a block that has one value. A power of two keeps the product exact. */
+/** Distance of code 0 from the zero in a block with scale 0. A power of two keeps the product exact. */
 const CONSTANT_DISTANCE = 16;
 
-/** Takes the packed codes out of planes: a view of the plane, or fresh. */
+/** Returns the packed codes from planes: a view of the plane, or fresh memory. */
 export type ReadCodes<D extends "uint8" | "int8"> = (planes: Planes) => HostTensor<D>;
 
-/** Kinds with codes, a plane scale, and one zero for all. */
+/** The view of kinds with codes, a plane of scales, and one zero for all groups. */
 export function symmetricBlocks(
   format: Omit<AffineFormat, "groupSize" | "factor">,
   readCodes: ReadCodes<"uint8" | "int8"> = (planes) => plane(planes, "codes", format.codes),
@@ -38,7 +38,7 @@ export function symmetricBlocks(
   };
 }
 
-/** Scales and zeros of blocks with a minimum, and which blocks have one value: those of scale 0. */
+/** Reads scales and zeros of blocks with a minimum, and lists the blocks with scale 0 (`oneValued`). */
 function readScales(
   planes: Planes,
   memory: AffineMemory = {},
@@ -62,7 +62,7 @@ function readScales(
   return { scale, zero, oneValued };
 }
 
-/** Kinds with codes and planes scale and min. */
+/** The view of kinds with codes, and planes of scales and minima. */
 export function blocksWithMinimum(
   bits: CodeBits,
   readCodes: ReadCodes<"uint8"> = (planes) => plane(planes, "codes", "uint8"),
@@ -98,7 +98,7 @@ export function blocksWithMinimum(
       const minima = new Float32Array(step.length);
       for (let block = 0; block < scales.length; block++) {
         const old = FLOAT16_VALUES[step[block]!]!;
-        // A block of one value keeps its scale of 0, else its codes would begin to count.
+        // A block of one value keeps its scale of 0; otherwise its codes would take effect.
         scales[block] = old === 0 ? old : data[block]!;
         minima[block] = -data[block]! * zero[block]!;
       }

@@ -1,5 +1,5 @@
 /**
- * @file Makes an affine weight of float32 values:  code = clamp(round(w / s) + z, 0, 2^b − 1).
+ * @file Quantizes float32 values to an affine weight:  code = clamp(round(w / s) + z, 0, 2^b − 1).
  *
  *   low = min(w, 0)  high = max(w, 0)  s = (high − low) / (2^b − 1)  z = clamp(round(−low / s), 0, 2^b − 1)
  *
@@ -12,7 +12,7 @@ import type { AffineFormat, AffineWeight } from "./affine.ts";
 import { roundHalfEven, searchScale } from "./clip-search.ts";
 import { packRow } from "../codes/pack-codes.ts";
 
-/** How a scale is found: from the whole range, or with its ends cut off where that rounds better. */
+/** How a scale is found: from the whole range, or with its ends clipped if that rounds better. */
 export const SCALE_STARTS = ["rtn", "clip"] as const;
 export type ScaleStart = (typeof SCALE_STARTS)[number];
 
@@ -23,7 +23,7 @@ interface QuantizeOptions {
   readonly start: ScaleStart;
 }
 
-/** The format of what `quantizeAffine` makes. */
+/** The format of the result of `quantizeAffine`. */
 export function quantizedFormat({ bits, groupSize }: Omit<QuantizeOptions, "start">): AffineFormat {
   return { bits, codes: "uint8", groupSize, zero: "uint8", factor: null };
 }
@@ -82,7 +82,7 @@ function fitGroup(group: Float64Array, largest: number, start: ScaleStart): Fit 
     else if (value > high) high = value;
   }
   const full = (high - low) / largest;
-  // Also when the scale is below the smallest float32: such a group is as good as zeros.
+  // A group whose scale is below the smallest float32 counts as zeros too.
   if (Math.fround(full) === 0) return { scale: 1, zero: 0, largest };
   const zero = Math.min(roundHalfEven(-low / full), largest);
   if (start === "rtn") return { scale: Math.fround(full), zero, largest };

@@ -1,10 +1,11 @@
 /**
- * @file The affine view of kinds that keep factors of groups in blocks of 256, under one float16 scale, maybe a minimum:
+ * @file The affine view of kinds with blocks of 256 that have a factor for each group, one float16 scale and optionally a
+ * minimum:
  *
  *   value = d f[g] q − dmin m[g] = d (f[g] q − (dmin / d) m[g])
  *
- * d is the scale, f are the factors. The zeros, what is subtracted, stay frozen: a new d moves dmin in proportion. A block
- * with d = 0 has the values −dmin m[g]: it is read with the scale dmin and factors of 0, and keeps its d when it is written.
+ * d is the scale, f are the factors. The zeros, (dmin / d) m[g], stay frozen, so a new d changes dmin in proportion. A block with
+ * d = 0 has the values −dmin m[g]: it is read with the scale dmin and factors of 0, and keeps its d when written.
  */
 import { hostTensor, type HostTensor } from "../../runtime/host-tensor.ts";
 import { type AffineKind, fitFloat16 } from "./affine.ts";
@@ -17,9 +18,9 @@ import type { Storage } from "../storage.ts";
 /** Bits of 1 in float16. */
 const ONE = 0x3c00;
 
-/** What such a kind says of itself. */
+/** The definition of such a kind. */
 interface SuperBlockKind {
-  /** Bits of a code as it is read. */
+  /** Bits of a code after reading. */
   readonly bits: 4 | 8;
   readonly dtype: "uint8" | "int8";
   readonly readCodes: ReadCodes<"uint8" | "int8">;
@@ -29,11 +30,11 @@ interface SuperBlockKind {
   readonly typicalFactor: number;
   /** Makes a reader of the factors of groups, counted over all blocks. */
   factors(planes: Planes): (group: number) => number;
-  /** Makes one of the numbers by which the minimum is multiplied. */
+  /** Makes a reader of the groups' multipliers m of the minimum. */
   readonly minima: "no-minimum" | ((planes: Planes) => (group: number) => number);
 }
 
-/** Shape of what each group has a number of: [..., blocks · groups of a block]. */
+/** Returns the shape of a plane with one number per group: [..., blocks · groups of a block]. */
 function groupShape(shape: readonly number[], blockGroups: number): number[] {
   return [...shape.slice(0, -1), shape.at(-1)! * blockGroups];
 }
@@ -52,7 +53,7 @@ function readFactors(kind: SuperBlockKind, planes: Planes): HostTensor<"uint8" |
   return { dtype: factorDtype, shape: groupShape(shape, blockGroups), data: factors };
 }
 
-/** Scale and dmin / d of each block. */
+/** Reads scale and dmin / d of each block. */
 function readScales(planes: Planes, hasMinimum: boolean): { scale: Float32Array; ratio: Float64Array } {
   const step = plane(planes, "scale", "float16").data;
   const scale = Float32Array.from(step, (half) => FLOAT16_VALUES[half]!);
@@ -67,7 +68,7 @@ function readScales(planes: Planes, hasMinimum: boolean): { scale: Float32Array;
   return { scale, ratio };
 }
 
-/** The planes with other scales of their blocks; minima keep their ratio to them. @throws as `fitFloat16` */
+/** Replaces the scales of blocks; minima keep their ratio to them. @throws as `fitFloat16` */
 function writeScales(
   planes: Planes,
   { shape, data }: HostTensor<"float32">,
@@ -79,13 +80,13 @@ function writeScales(
   if (!hasMinimum) return { ...planes, scale: fit(data, "scale") };
   const step = plane(planes, "scale", "float16").data;
   const { ratio } = readScales(planes, hasMinimum);
-  // A block of constants keeps its scale of 0, else its codes would begin to count.
+  // A block with scale 0 keeps it; otherwise its codes would take effect.
   const scales = data.map((scale, block) => (FLOAT16_VALUES[step[block]!] === 0 ? 0 : scale));
   const minima = data.map((scale, block) => scale * ratio[block]!);
   return { ...planes, scale: fit(scales, "scale"), min: fit(minima, "minimum") };
 }
 
-/** Makes the affine view of a kind with planes scale and, with minima, min. */
+/** Makes the affine view of a kind with a plane "scale" and, with minima, "min". */
 export function superBlocks(kind: SuperBlockKind): AffineKind {
   const { bits, dtype, readCodes, groupSize, factorDtype, typicalFactor, minima } = kind;
   const blockGroups = SUPER_BLOCK / groupSize;
@@ -124,8 +125,8 @@ export function superBlocks(kind: SuperBlockKind): AffineKind {
 }
 
 /**
- * Reads codes, one a byte, as the values of the same blocks with scales of 1, no minima and `groups`, the planes of factors
- * of 1: whatever whole numbers they stand for.
+ * Reads codes, one per byte, as the integers that they stand for: the values of the same blocks with scales of 1, no minima, and
+ * factors of 1, for which `groups` gives the bytes of planes.
  */
 export function codesByValue(
   { blockSize, dequantize }: Pick<Storage, "blockSize" | "dequantize">,
@@ -154,7 +155,7 @@ export function codesByValue(
   };
 }
 
-/** One byte a group, as it is. */
+/** Reads one byte per group. */
 export function groupBytes(
   name: string,
   dtype: "uint8" | "int8",

@@ -1,31 +1,31 @@
 /**
- * @file Searches the scale of one group of weights with the least squared error, by cutting off the ends of its range.
+ * @file Searches for the scale of a group of weights with the least squared error, by clipping its range.
  *
  * The range is tried at 100 %, 99 %, … 21 % of its length; both ends shrink by the same factor, so the zero stays where
  * it is. Of equal errors the longer range wins. Grid and norm are those of OPTQ's search, arXiv:2210.17323 (code).
  */
 
-/** Ranges that are tried. */
+/** Number of ranges that are tried. */
 const NUM_STEPS = 80;
-/** Added to and taken from a float64 it leaves the nearest whole number, halves to even; for numbers below 2^51. */
+/** Adding this to a float64 and subtracting it rounds to the nearest integer, halves to even; for magnitudes below 2^51. */
 const ROUND = 2 ** 52 + 2 ** 51;
-/** Elements between two looks at the error so far. */
+/** Elements between two checks of the error so far. */
 const STRIDE = 16;
 
-/** Rounds to the nearest whole number, halves to even; for numbers below 2^51. */
+/** Rounds to the nearest integer, halves to even; for magnitudes below 2^51. */
 export function roundHalfEven(value: number): number {
   return value + ROUND - ROUND;
 }
 
 /** A group whose range may be clipped. */
 interface GroupRange {
-  /** The smallest and the largest weight, or 0 where it lies outside them. */
+  /** The smallest and the largest of the weights and 0. */
   readonly low: number;
   readonly high: number;
   /** The smallest and the largest code, less the zero. */
   readonly lowCode: number;
   readonly highCode: number;
-  /** The scale of the whole range, before it is rounded. */
+  /** The scale of the whole range, before rounding. */
   readonly fullScale: number;
 }
 
@@ -46,14 +46,14 @@ export function searchScale(group: Float64Array, range: GroupRange): number {
   return bestScale;
 }
 
-/** Sums the squared error of rounding, or gives up with what there is when it has reached `limit`. */
+/** Sums the squared error of rounding; stops early once the sum has reached `limit`. */
 function squaredError(
   group: Float64Array,
   scale: number,
   { lowCode, highCode }: GroupRange,
   limit: number,
 ): number {
-  // Multiplying moves a quotient by 1e-16 of it: that could only turn a tie, where both codes are as far away.
+  // Multiplying by the inverse has a relative error of 1e-16, which can only change ties, where both codes are equally far away.
   const inverse = 1 / scale;
   let error = 0;
   for (let i = 0; i < group.length && error < limit;) {

@@ -1,6 +1,6 @@
 /**
- * @file Codes of up to 4 bits as q4_1 holds them, whoever made them: d = scale and m = −scale · zero in float16, the codes as
- * they are. A value moves by at most 2^-11 scale (code + zero) while neither is subnormal.
+ * @file Stores any codes of up to 4 bits as q4_1, unchanged: d = scale and m = −scale · zero in float16. A value changes by at
+ * most 2^-11 scale (code + zero) unless one of them is subnormal.
  */
 import { dimsOf } from "../../graph/shape.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
@@ -10,7 +10,7 @@ import { packRow, unpackRow } from "../codes/pack-codes.ts";
 
 const BITS = 4;
 
-/** The zero of a group. */
+/** Returns the zero of a group. */
 function zeroAt({ zero: common }: AffineFormat, { zero }: AffineWeight, at: number): number {
   return typeof common === "number" ? common : zero!.data[at]!;
 }
@@ -42,7 +42,7 @@ export const holdInQ4_1: HoldCodes = {
   },
 };
 
-/** The codes, each in 4 bits. */
+/** Repacks the codes to 4 bits each. */
 function widenCodes(
   { bits }: AffineFormat,
   { codes }: AffineWeight,

@@ -1,15 +1,15 @@
-/** @file How ggml rounds blocks of 32 values to codes of a few bits with a float16 scale, and maybe a minimum. */
+/** @file Rounds blocks of 32 values as ggml does: to codes of a few bits with a float16 scale, and optionally a minimum. */
 import { BLOCK } from "../block.ts";
 import { float32ToFloat16 } from "./half.ts";
 
 interface RoundedBlocks {
-  /** One a byte. */
+  /** One per byte. */
   readonly codes: Uint8Array;
   /** Bits of float16. */
   readonly scale: Uint16Array;
 }
 
-/** Rounds to (code - middle) * scale, code from 0 to 2 middle - 1: the value furthest from 0 becomes code 0. */
+/** Rounds to (code - middle) * scale, with codes from 0 to 2 middle - 1; the value furthest from 0 gets code 0. */
 export function roundAroundMiddle(values: Float32Array, middle: number): RoundedBlocks {
   const codes = new Uint8Array(values.length);
   const scale = new Float32Array(values.length / BLOCK);

@@ -1,4 +1,4 @@
-/** @file Signed bytes as unsigned ones around 128. */
+/** @file Converts signed bytes to unsigned ones around 128. */
 
 /** Adds 128 to signed bytes, four at a time; both may be the same memory. */
 export function flipSigns(from: Uint8Array, to: Uint8Array): void {

@@ -8,7 +8,7 @@ import { showShape } from "../../graph/shape.ts";
 import type { DataOf } from "../../graph/dtype.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
-/** Writes the numbers of all float16, one power of two after another: this is done at every start. */
+/** Computes the values of all float16, exponent by exponent, which is fast, as it happens at every start. */
 function decodeAll(): Float32Array {
   const values = new Float32Array(65536);
   for (let exponent = 0; exponent < 0x1f; exponent++) {
@@ -28,10 +28,10 @@ function decodeAll(): Float32Array {
   return values;
 }
 
-/** Value of each of the 65,536 float16 bit patterns: one load a value where bit code costs ten operations. */
+/** Value of each of the 65,536 float16 bit patterns: one load per value instead of ten bit operations. */
 export const FLOAT16_VALUES: Float32Array = decodeAll();
 
-/** Rounds the bits of a float32 to those of a float16, ties to even; what is too large becomes infinity. */
+/** Rounds the bits of a float32 to those of a float16, ties to even; values that are too large become infinity. */
 function roundToFloat16(bits: number): number {
   const sign = (bits >>> 16) & 0x8000;
   const magnitude = bits & 0x7fffffff;
@@ -47,7 +47,7 @@ function roundToFloat16(bits: number): number {
   return sign | ((mantissa + (1 << (shift - 1)) - 1 + ((mantissa >>> shift) & 1)) >>> shift);
 }
 
-/** Whether all of some float16 are numbers: exponents of ones are infinity or none. */
+/** Whether all float16 are finite: an exponent of all ones means infinity or NaN. */
 export function areFinite16(bits: Uint16Array): boolean {
   for (let i = 0; i < bits.length; i++) if ((bits[i]! & 0x7c00) === 0x7c00) return false;
   return true;
@@ -78,7 +78,7 @@ export function float32ToBfloat16(values: Float32Array): DataOf<"bfloat16"> {
   const bits = new Uint16Array(values.length);
   for (let i = 0; i < bits.length; i++) {
     const word = words[i]!;
-    // Rounding could carry a NaN into infinity, so it keeps its upper bits and one mantissa bit is set.
+    // Rounding could turn a NaN into infinity, so a NaN keeps its upper bits, with one mantissa bit set.
     const isNaN = (word & 0x7fffffff) > 0x7f800000;
     bits[i] = isNaN ? (word >>> 16) | 0x40 : (word + 0x7fff + ((word >>> 16) & 1)) >>> 16;
   }

@@ -1,4 +1,4 @@
-/** @file The 16 numbers for which the 4-bit codes of iq4_nl and iq4_xs stand: denser around 0, as weights are. */
+/** @file The 16 numbers that the 4-bit codes of iq4_nl and iq4_xs stand for: denser around 0, like weights. */
 export const IQ4_VALUES = Int8Array.of(
   -127,
   -104,

@@ -1,11 +1,11 @@
 /**
- * @file Codes of 4 bits, two a byte, in ggml's order and in that of planes.
+ * @file Codes of 4 bits, two to a byte, in ggml's order and in that of planes.
  *
  * ggml fills `distance` bytes with twice as many codes: code i in the low half of byte i, code i + distance in its high
  * half. Planes have neighbours in one byte (code 2k low, 2k + 1 high), which is the order of ONNX UINT4.
  */
 
-/** Runs of bytes, one a block. */
+/** Runs of bytes, one for each block. */
 export interface Runs {
   readonly data: Uint8Array;
   /** Offset of the first run. */
@@ -14,9 +14,9 @@ export interface Runs {
   readonly stride: number;
 }
 
-/** How codes lie in runs. */
+/** Number and sizes of runs of codes. */
 interface RunSizes {
-  /** One run each. */
+  /** Number of blocks, which have one run each. */
   readonly numBlocks: number;
   /** Code bytes of a run. */
   readonly numBytes: number;
@@ -44,14 +44,14 @@ export function joinNibbles(from: Runs, to: Runs, sizes: RunSizes): void {
   }
 }
 
-/** Runs of words of four bytes, sizes and places counted in words. */
+/** Runs of four-byte words, with offsets counted in words. */
 interface WordRuns {
   readonly words: Uint32Array;
   readonly start: number;
   readonly stride: number;
 }
 
-/** The same runs as words; null: they do not lie on whole ones. */
+/** Views runs as words; null: they are not aligned. */
 function wordsOf({ data, start, stride }: Runs): WordRuns | null {
   const isWhole = [data.byteOffset, data.byteLength, start, stride].every((place) => place % 4 === 0);
   if (!isWhole) return null;
@@ -59,7 +59,7 @@ function wordsOf({ data, start, stride }: Runs): WordRuns | null {
   return { words, start: start / 4, stride: stride / 4 };
 }
 
-/** `joinNibbles`, eight codes at a time: two words of the source give one of their low and one of their high halves. */
+/** `joinNibbles`, eight codes at a time: two source words give one word of their low halves and one of their high halves. */
 function joinWords(from: WordRuns, to: WordRuns, { numBlocks, ...inBytes }: RunSizes): void {
   const [source, target] = [from.words, to.words];
   const [numWords, distance] = [inBytes.numBytes / 4, inBytes.distance / 4];
@@ -78,7 +78,7 @@ function joinWords(from: WordRuns, to: WordRuns, { numBlocks, ...inBytes }: RunS
   }
 }
 
-/** The low halves of four bytes, two in a byte: 16 bits. */
+/** Packs the low halves of four bytes, two to a byte: 16 bits. */
 function pairLow(word: number): number {
   const pairs = (word & 0x000f000f) | ((word & 0x0f000f00) >>> 4);
   return (pairs & 0xff) | ((pairs >>> 8) & 0xff00);
@@ -102,7 +102,7 @@ export function splitNibbles(from: Runs, to: Runs, { numBlocks, numBytes, distan
   }
 }
 
-/** Puts codes of one byte each, below 16, two into a byte; what is above is cut off. */
+/** Packs codes below 16 from one per byte to two per byte; higher bits are dropped. */
 export function pairCodes(codes: Uint8Array): Uint8Array {
   const pairs = new Uint8Array(codes.length / 2);
   for (let i = 0; i < pairs.length; i++) pairs[i] = (codes[2 * i]! & 0x0f) | (codes[2 * i + 1]! << 4);

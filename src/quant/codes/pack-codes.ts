@@ -1,4 +1,4 @@
-/** @file Packs whole numbers of a few bits, and unpacks them: each row one bit stream, the lowest bit of each byte first. */
+/** @file Packs and unpacks integers of a few bits: each row is one bit stream, the lowest bit of each byte first. */
 import type { CodeBits } from "../../graph/ops/products/unpack-codes.ts";
 
 /** Packs one row of codes below 2^bits into the bytes from `offset` on. */
@@ -19,12 +19,12 @@ export function packRow(codes: Uint8Array, bits: CodeBits, into: Uint8Array, off
   if (numPending > 0) into[at] = pending;
 }
 
-/** Unpacks one row of codes of 8 bits at most from the bytes from `offset` on, as many as there is room for. */
+/** Unpacks codes of at most 8 bits from the bytes from `offset` on, as many as fit `into`. */
 export function unpackRow(packed: Uint8Array, offset: number, bits: number, into: Uint8Array): void {
   const mask = 2 ** bits - 1;
   for (let i = 0, bit = 0; i < into.length; i++, bit += bits) {
     const at = offset + (bit >> 3);
-    // A code lies in one byte or two; what is past the last byte is no part of one.
+    // A code lies in one byte or two; bits past the last byte are never part of a code.
     into[i] = ((packed[at]! | ((packed[at + 1] ?? 0) << 8)) >> (bit & 7)) & mask;
   }
 }

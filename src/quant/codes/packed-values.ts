@@ -1,4 +1,4 @@
-/** @file Values of whole numbers of a few bits, packed in rows, with a scale and a zero or a minimum for each group of a row. */
+/** @file Dequantizes integers of a few bits, packed in rows, with a scale and a zero or a minimum for each group of a row. */
 import type { CodeBits } from "../../graph/ops/products/unpack-codes.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { plane, type Planes } from "../planes.ts";
@@ -6,13 +6,13 @@ import { FLOAT16_VALUES } from "./half.ts";
 import { unpackRow } from "./pack-codes.ts";
 import { eachGroup } from "./row-groups.ts";
 
-/** Codes that fill whole bytes, whatever their bits. */
+/** Number of codes that fills whole bytes for any number of bits. */
 export const CODES_UNIT = 8;
 
-/** As `Storage.dequantize`, of blocks of so many codes. */
+/** Like `Storage.dequantize`, for blocks of that many codes. */
 type Dequantize = (planes: Planes, first: number, end: number, into: Float32Array) => void;
 
-/** Computes values of planes with zeros, or with minima instead. */
+/** Makes a function that computes the values of planes with zeros, or with minima instead. */
 export function dequantizePacked(bits: CodeBits): Dequantize {
   return (planes, first, end, into) => {
     const { shape, data: packed } = plane(planes, "codes", "uint8");
@@ -27,7 +27,7 @@ export function dequantizePacked(bits: CodeBits): Dequantize {
     eachGroup(groups, first * CODES_UNIT, end * CODES_UNIT, ({ row, column, stop, group }) => {
       if (row !== held) unpackRow(packed, row * rowBytes, bits, codes);
       held = row;
-      // Of whole zeros both products are exact in float64, and so is their difference.
+      // With integer zeros both products are exact in float64, and so is their difference.
       const [s, m] = [scale(group), minimum(group)];
       for (let at = column; at < stop; at++, i++) into[i] = codes[at]! * s + m;
     });
@@ -37,7 +37,7 @@ export function dequantizePacked(bits: CodeBits): Dequantize {
 function scaleReader({ dtype, data }: HostTensor): (at: number) => number {
   if (dtype === "float32") return (at) => data[at] as number;
   if (dtype === "float16") return (at) => FLOAT16_VALUES[data[at] as number]!;
-  // One at a time: a row of a large table is read alone.
+  // Converted one at a time, as single rows of large tables are read.
   const value = new Float32Array(1);
   const upper = new Uint16Array(value.buffer, 2);
   return (at) => {

@@ -1,4 +1,4 @@
-/** @file Walking through elements of a matrix whose rows have groups of columns, each with numbers of its own. */
+/** @file Visits elements of a matrix by groups of columns within rows. */
 
 /** How rows are divided; `groupSize` divides `numColumns`. */
 interface RowGroups {
@@ -9,14 +9,14 @@ interface RowGroups {
 /** Elements of one group. */
 interface GroupPart {
   readonly row: number;
-  /** Columns from the first on to before the second. */
+  /** Columns from `column` up to but not including `stop`. */
   readonly column: number;
   readonly stop: number;
-  /** Which group of all rows. */
+  /** Index of the group, counted over all rows. */
   readonly group: number;
 }
 
-/** Calls with what elements from `first` to before `end`, counted over all rows, have in each group. */
+/** Splits elements `first` up to but not including `end`, counted over all rows, by groups, and calls `use` for each part. */
 export function eachGroup(
   { numColumns, groupSize }: RowGroups,
   first: number,

@@ -13,7 +13,7 @@ export const SIX_BIT_BYTES = 12;
 /** The bytes of a block whose scales have the code 1 and whose minima the code 0. */
 export const SIX_BIT_ONES = [1, 1, 1, 1, 0, 0, 0, 0, 1, 1, 1, 1];
 
-/** What the affine views of both kinds take of these codes; groups are counted over all blocks. */
+/** What the affine views of both kinds read from these codes; groups are counted over all blocks. */
 export const SIX_BIT_GROUPS = {
   groupSize: 32,
   factorDtype: "uint8",

@@ -1,6 +1,7 @@
 /**
- * @file Storage f8_e4m3: floats of 8 bits (sign, 4 bits of exponent, 3 of mantissa; no infinities, "float8_e4m3fn") with a float32
- * scale for each group of a row; value = float · scale. From arXiv:2209.05433, in groups as DeepSeek-V3 has them (arXiv:2412.19437).
+ * @file Storage f8_e4m3: floats of 8 bits (sign, 4 bits of exponent, 3 of mantissa; no infinities, "float8_e4m3fn") with a
+ * float32 scale for each group of a row; value = float · scale. From arXiv:2209.05433, in groups as in DeepSeek-V3
+ * (arXiv:2412.19437).
  *
  * Planes: codes uint8 [rows, columns], the bits of the floats; scale float32 [rows, groups].
  */
@@ -8,7 +9,7 @@ import { eachGroup } from "../codes/row-groups.ts";
 import { plane } from "../planes.ts";
 import { NOT_OF_GGML, type Storage } from "../storage.ts";
 
-/** Elements that are counted together; of one, a kind would be one of plain floats. */
+/** Elements of a block; a block size of 1 would mark the kind as plain floats. */
 const UNIT = 8;
 
 /** The value of each code. */

@@ -1,4 +1,4 @@
-/** @file Storages f32, f16 and bf16: floats as the file has them. Plane: data of the element type, the tensor's shape. */
+/** @file Storages f32, f16 and bf16: floats as in the file. Plane: data of the element type, the tensor's shape. */
 import { DTYPES, type DataOf } from "../../graph/dtype.ts";
 import { numElements } from "../../graph/shape.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
@@ -8,7 +8,7 @@ import type { Storage } from "../storage.ts";
 
 type FloatType = "float32" | "float16" | "bfloat16";
 
-/** What a kind says beside what follows from its element type. */
+/** What a kind defines beside its element type. */
 interface FloatKind<D extends FloatType> extends Pick<Storage, "name" | "ggufFileType" | "summary"> {
   readonly ggmlType: number;
   /** Rounds to fresh memory. */

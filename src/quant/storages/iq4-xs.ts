@@ -10,7 +10,7 @@ import { FLOAT16_VALUES } from "../codes/half.ts";
 import { IQ4_VALUES } from "../codes/iq4-values.ts";
 import { plane } from "../planes.ts";
 
-/** The factor of a group, counted over all blocks: a code of 6 bits less 32. */
+/** Returns the factor of a group, counted over all blocks: its 6-bit code minus 32. */
 function groupFactor(low: Uint8Array, high: Uint8Array, group: number): number {
   const lower = (low[group >> 1]! >> (4 * (group & 1))) & 0x0f;
   const upper = (high[group >> 2]! >> (2 * (group & 3))) & 3;
@@ -28,7 +28,7 @@ export const iq4_xs = defineBlocks({
     const scale = plane(planes, "scale", "float16").data;
     const groupHigh = plane(planes, "groupHigh", "uint8").data;
     const groupLow = plane(planes, "groupLow", "uint8").data;
-    // Of these blocks alone, so that one index serves codes and values.
+    // The codes of these blocks only, so that one index serves codes and values.
     const codes = plane(planes, "codes", "uint8").data.subarray(first * 128, end * 128);
     for (let block = first, i = 0; block < end; block++) {
       const blockScale = FLOAT16_VALUES[scale[block]!]!;
@@ -48,7 +48,7 @@ export const iq4_xs = defineBlocks({
     superBlocks({
       bits: 8,
       dtype: "int8",
-      // Codes of 33, which stand for 1.
+      // Group codes of 33, which stand for a factor of 1.
       readCodes: codesByValue(own, "int8", { groupLow: [0x11], groupHigh: [0xaa] }),
       groupSize: 32,
       factorDtype: "int8",

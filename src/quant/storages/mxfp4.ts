@@ -1,8 +1,8 @@
 /**
  * @file Storage mxfp4: blocks of 32 floats of 4 bits (e2m1) under one power of two (e8m0); value = e2m1 · 2^(scale - 127).
  *
- * From the OCP Microscaling Formats specification; gpt-oss keeps its experts so (arXiv:2508.10925, section 2.1). Planes: codes uint8
- * [rows, columns / 2], two a byte; scale uint8 [rows, columns / 32].
+ * From the OCP Microscaling Formats specification; gpt-oss stores its experts this way (arXiv:2508.10925, section 2.1). Planes:
+ * codes uint8 [rows, columns / 2], two to a byte; scale uint8 [rows, columns / 32].
  */
 import { BLOCK, bytes, defineBlocks, nibbles } from "../block.ts";
 import { E2M1_DOUBLES, E8M0_HALVES, E8M0_NAN } from "../codes/e2m1-values.ts";
@@ -11,7 +11,10 @@ import { plane } from "../planes.ts";
 
 /** The largest code without a sign. */
 const LARGEST = 7;
-/** Powers of two below the largest magnitude of a block, so that it is among 4 and 6 times its scale. */
+/**
+ * The scale is 2^HEADROOM below the power of two of a block's largest magnitude, which is then 4 to 8 times the scale; above 6 it
+ * is rounded to 6.
+ */
 const HEADROOM = 2;
 const BIAS = 127;
 
@@ -24,7 +27,7 @@ export const mxfp4 = defineBlocks({
   fields: [bytes("scale", 1), nibbles("codes", BLOCK, BLOCK / 2)],
 
   dequantize(planes, first, end, into) {
-    // Of these blocks alone, so that one index serves codes and values.
+    // The codes of these blocks only, so that one index serves codes and values.
     const codes = plane(planes, "codes", "uint8").data.subarray(first * 16, end * 16);
     const scale = plane(planes, "scale", "uint8").data;
     for (let block = first, i = 0; block < end; block++) {
@@ -56,7 +59,7 @@ export const mxfp4 = defineBlocks({
   affine: "not-affine",
 });
 
-/** Finds the code whose value is nearest, of two as near the smaller. */
+/** Finds the code whose value is nearest; of two equally near, the one of smaller magnitude. */
 function nearestCode(value: number, d: number): number {
   const size = Math.abs(value);
   const distance = (code: number): number => Math.abs(Math.fround(E2M1_DOUBLES[code]! * d - size));

@@ -2,7 +2,7 @@
  * @file Storage nf4: blocks of 64 codes of 4 bits that stand for the quantiles of a normal distribution, with the largest
  * magnitude of each block as its float32 scale; value = NF4_VALUES[code] * scale. From QLoRA (arXiv:2305.14314, appendix E).
  *
- * Planes: codes uint8 [rows, columns / 2], two a byte; scale float32 [rows, columns / 64].
+ * Planes: codes uint8 [rows, columns / 2], two to a byte; scale float32 [rows, columns / 64].
  */
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import { pairCodes } from "../codes/nibbles.ts";
@@ -31,7 +31,7 @@ export const NF4_VALUES = Float32Array.of(
   1,
 );
 
-/** Above threshold i a value is rounded to code i + 1 or a higher one. */
+/** Values above threshold i are rounded to code i + 1 or higher. */
 const THRESHOLDS = NF4_VALUES.slice(1).map((value, i) => (value + NF4_VALUES[i]!) / 2);
 
 export const nf4: Storage & { readonly name: "nf4" } = {
@@ -43,7 +43,7 @@ export const nf4: Storage & { readonly name: "nf4" } = {
   blockBytes: NF4_BLOCK / 2 + 4,
 
   dequantize(planes, first, end, into) {
-    // Of these blocks alone, so that one index serves codes and values.
+    // The codes of these blocks only, so that one index serves codes and values.
     const codes = plane(planes, "codes", "uint8").data.subarray(first * 32, end * 32);
     const scale = plane(planes, "scale", "float32").data;
     for (let block = first, i = 0; block < end; block++) {
@@ -78,7 +78,7 @@ export const nf4: Storage & { readonly name: "nf4" } = {
   affine: "not-affine",
 };
 
-/** Finds the code whose value is nearest, by halving. */
+/** Finds the code whose value is nearest, by binary search. */
 function nearestCode(value: number): number {
   let code = 0;
   for (let step = 8; step >= 1; step /= 2) if (value > THRESHOLDS[code + step - 1]!) code += step;

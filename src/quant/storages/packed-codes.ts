@@ -1,6 +1,6 @@
 /**
- * @file Storages u2, u3, u4 and u8: whole numbers of a few bits in tensors of their own, with a scale and a zero for each
- * group of a row; value = scale · (code − zero). Model folders keep them (format/checkpoint/codes), in one layout or another.
+ * @file Storages u2, u3, u4 and u8: integers of a few bits in tensors of their own, with a scale and a zero for each group of a
+ * row; value = scale · (code − zero). They occur in model folders (format/checkpoint/codes), in several layouts.
  *
  * Planes: codes uint8 [rows, bytes], each row a bit stream; scale, a float type, and zero uint8 [rows, groups].
  */
@@ -13,7 +13,7 @@ import { CODES_UNIT, dequantizePacked } from "../codes/packed-values.ts";
 import { plane } from "../planes.ts";
 import { NOT_OF_GGML, type Storage } from "../storage.ts";
 
-/** Makes the kind of codes of so many bits. */
+/** Makes the kind for codes of `bits` bits. */
 export function packedCodes<N extends string>(name: N, bits: CodeBits): Storage & { readonly name: N } {
   return {
     name,
@@ -32,7 +32,7 @@ function affineOfPacked(bits: CodeBits): AffineKind {
     fits: ({ bits: own, codes, zero, factor }) =>
       own === bits && factor === null && (codes === "uint8" ? zero !== "float32" : zero === 0),
     pack: ({ zero: common }, { codes, scale, zero }) => {
-      // Signed codes become bytes, and their zero of 0 moves along.
+      // Signed codes become unsigned bytes, and their zero of 0 is shifted too.
       const isSigned = codes.dtype === "int8";
       const moved = isSigned ? hostTensor("uint8", codes.shape, Uint8Array.from(codes.data, toByte)) : codes;
       const same = isSigned ? toByte(0) : (common as number);

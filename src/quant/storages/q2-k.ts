@@ -25,7 +25,7 @@ export const q2_k = defineBlocks({
     for (let block = first; block < end; block++) {
       const blockScale = FLOAT16_VALUES[scale[block]!]!;
       const blockMin = FLOAT16_VALUES[min[block]!]!;
-      // 16 columns of a half at a time: a byte has codes of four groups.
+      // Goes through 16 columns of a half at a time, as a byte has codes of four groups.
       for (let part = 0; part < 4; part++) {
         const half = part >> 1;
         const column = 16 * (part & 1);

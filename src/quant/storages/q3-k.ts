@@ -35,7 +35,7 @@ export const q3_k = defineBlocks({
     for (let block = first; block < end; block++) {
       const blockScale = FLOAT16_VALUES[scale[block]!]!;
       const offset = block * GROUP_BYTES;
-      // 16 columns of a half at a time: a byte of low bits has those of four groups.
+      // Goes through 16 columns of a half at a time, as a byte of low bits has those of four groups.
       for (let part = 0; part < 4; part++) {
         const half = part >> 1;
         const column = 16 * (part & 1);
@@ -64,7 +64,7 @@ export const q3_k = defineBlocks({
     superBlocks({
       bits: 8,
       dtype: "int8",
-      // Codes of 33, which stand for 1.
+      // Group codes of 33, which stand for a factor of 1.
       readCodes: codesByValue(own, "int8", {
         groupCodes: [...Array<number>(8).fill(0x11), 0xaa, 0xaa, 0xaa, 0xaa],
       }),

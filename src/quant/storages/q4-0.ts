@@ -15,7 +15,7 @@ export const q4_0 = defineBlocks({
   fields: [half("scale"), nibbles("codes", BLOCK, 16)],
 
   dequantize(planes, first, end, into) {
-    // Of these blocks alone, so that one index serves codes and values.
+    // The codes of these blocks only, so that one index serves codes and values.
     const codes = plane(planes, "codes", "uint8").data.subarray(first * 16, end * 16);
     const scale = plane(planes, "scale", "float16").data;
     for (let block = first, i = 0; block < end; block++) {

@@ -19,7 +19,7 @@ export const q4_k = defineBlocks({
     const scale = plane(planes, "scale", "float16").data;
     const min = plane(planes, "min", "float16").data;
     const groupCodes = plane(planes, "groupCodes", "uint8").data;
-    // Of these blocks alone, so that one index serves codes and values.
+    // The codes of these blocks only, so that one index serves codes and values.
     const codes = plane(planes, "codes", "uint8").data.subarray(first * 128, end * 128);
     for (let block = first, i = 0; block < end; block++) {
       const blockScale = FLOAT16_VALUES[scale[block]!]!;
@@ -27,7 +27,7 @@ export const q4_k = defineBlocks({
       for (let group = 0; group < 8; group++) {
         const d = blockScale * scaleCode(groupCodes, block * SIX_BIT_BYTES, group);
         const m = blockMin * minCode(groupCodes, block * SIX_BIT_BYTES, group);
-        // All is a whole number of 2^-24 below 2^27, exact in float64: the store rounds once, as float32 would.
+        // Everything is a multiple of 2^-24 below 2^27, exact in float64, so the store rounds once, as float32 arithmetic would.
         for (const stop = i + 16; i < stop; i++) {
           const pair = codes[i]!;
           into[2 * i] = (pair & 0x0f) * d - m;

@@ -15,7 +15,7 @@ export const q5_1 = defineBlocks({
   fields: [half("scale"), half("min"), ...FIVE_BIT_FIELDS],
 
   dequantize(planes, first, end, into) {
-    // Of these blocks alone, so that one index serves codes and values.
+    // The codes of these blocks only, so that one index serves codes and values.
     const codes = plane(planes, "codes", "uint8").data.subarray(first * 16, end * 16);
     const highBits = plane(planes, "highBits", "uint8").data;
     const scale = plane(planes, "scale", "float16").data;

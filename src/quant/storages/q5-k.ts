@@ -1,5 +1,5 @@
 /**
- * @file Storage q5_k: as q4_k, with codes of 5 bits.
+ * @file Storage q5_k: like q4_k, with codes of 5 bits.
  *
  * 32 bytes of `lowBits` have the lower four bits of two groups, the first's in the low halves; bit g of byte i of `highBits`
  * is the highest bit of code i of group g.

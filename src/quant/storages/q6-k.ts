@@ -24,7 +24,8 @@ export const q6_k = defineBlocks({
     const scale = plane(planes, "scale", "float16").data;
     for (let block = first; block < end; block++) {
       const blockScale = FLOAT16_VALUES[scale[block]!]!;
-      // 16 columns of a half at a time, as a byte of high bits has those of four groups: 1.5 times as fast as in order.
+      // Goes through 16 columns of a half at a time, as a byte of high bits has those of four groups; 1.5 times as fast as in
+      // order.
       for (let part = 0; part < 4; part++) {
         const half = part >> 1;
         const column = 16 * (part & 1);

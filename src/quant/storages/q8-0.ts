@@ -13,7 +13,7 @@ export const q8_0 = defineBlocks({
   fields: [half("scale"), signedBytes("codes", BLOCK)],
 
   dequantize(planes, first, end, into) {
-    // Of these blocks alone, so that one index serves codes and values.
+    // The codes of these blocks only, so that one index serves codes and values.
     const codes = plane(planes, "codes", "int8").data.subarray(first * BLOCK, end * BLOCK);
     const scale = plane(planes, "scale", "float16").data;
     for (let block = first, i = 0; block < end; block++) {
@@ -42,7 +42,7 @@ export const q8_0 = defineBlocks({
       const inverse = d === 0 ? 0 : Math.fround(1 / d);
       scale[block] = d;
       for (; at < end; at++) {
-        // Halves away from zero, as C's roundf has it.
+        // Halves round away from zero, as in C's roundf.
         const quotient = Math.fround(values[at]! * inverse);
         codes[at] = Math.sign(quotient) * Math.floor(Math.abs(quotient) + 0.5);
       }
