@@ -1,11 +1,11 @@
-/** @file The transpose of a matrix in host memory, some rows at a time, which stay in the cache of a processor. */
+/** @file Transposes matrices in host memory, some rows at a time, so that these stay in the processor's cache. */
 import type { DType, TensorData } from "../graph/dtype.ts";
 import { dimsOf } from "../graph/shape.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
 
 const ROWS = 32;
 
-/** Lays the elements of a matrix [rows, columns] as [columns, rows] into memory of the caller, which is not that of the matrix. */
+/** Writes the transpose of a matrix [rows, columns] to the caller's memory, which must not overlap the matrix. */
 export function transposeInto<T extends TensorData>(
   matrix: T,
   into: T,
@@ -30,7 +30,7 @@ export function transposed<T extends TensorData>(matrix: T, numRows: number, num
   return into;
 }
 
-/** A matrix [rows, columns] of any type as [columns, rows], in fresh memory. */
+/** Returns the transpose of a matrix of any type, in fresh memory. */
 export function turned<D extends DType>({ dtype, shape, data }: HostTensor<D>): HostTensor<D> {
   const [numRows, numColumns] = dimsOf(shape, 2);
   return { dtype, shape: [numColumns, numRows], data: transposed(data, numRows, numColumns) };

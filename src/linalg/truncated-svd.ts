@@ -1,9 +1,9 @@
 /**
  * @file The leading singular values and vectors of a matrix:  W ≈ Σ σ_i u_i v_iᵀ.
  *
- * Small matrices are decomposed whole. Large ones by a block Krylov method: a basis grows by products with W Wᵀ (of the
- * smaller side), every block made orthogonal to all before it, until the leading eigenvectors of W Wᵀ within its span
- * (Rayleigh and Ritz) are eigenvectors to float accuracy.
+ * Small matrices are decomposed completely, large ones by a block Krylov method. A basis grows by products with W Wᵀ (of the
+ * smaller side), each block made orthogonal to all earlier ones, until the leading Ritz vectors in its span are eigenvectors of W
+ * Wᵀ to float accuracy.
  *
  * Paper: "Randomized Block Krylov Methods for Stronger and Faster Approximate Singular Value Decomposition",
  * arXiv:1504.05477.
@@ -15,27 +15,27 @@ import { transposed } from "./transposed.ts";
 /** A singular value with its vectors: W v = σ u. */
 export interface SingularTriplet {
   readonly value: number;
-  /** One number a row of the matrix; length 1. */
+  /** One number per row of the matrix; unit length. */
   readonly left: Float64Array;
-  /** One number a column; length 1, or zeros where the value is 0. */
+  /** One number per column; unit length, or zeros where the value is 0. */
   readonly right: Float64Array;
 }
 
 type Four = [Float64Array, Float64Array, Float64Array, Float64Array];
 
-/** Matrices with a side of at most this are decomposed whole. */
+/** Matrices whose smaller side is at most this are decomposed completely. */
 const WHOLE_SIZE = 64;
-/** Vectors that pass through the matrix at once. */
+/** Vectors that are multiplied by the matrix together. */
 const BLOCK = 4;
-/** Blocks between two looks at what is reached. */
+/** Blocks between two convergence checks. */
 const BLOCKS_PER_CHECK = 4;
-/** Residual of an eigenvector over its eigenvalue at which it is good enough; rounding over the largest. */
+/** Accepted residual of an eigenvector, relative to its eigenvalue, plus rounding error relative to the largest one. */
 const TOLERANCE = 1e-7;
 const ROUNDING = 1e-13;
 
 /**
- * Computes the `rank` leading singular triplets of a matrix, row-major [rows, columns], largest first. `rank` is at most
- * the smaller side. Signs of vectors are arbitrary, the same for a pair.
+ * Computes the `rank` leading singular triplets of a matrix, row-major [rows, columns], largest first. `rank` is at most the
+ * smaller side. The sign of each pair of vectors is arbitrary.
  */
 export function truncatedSvd(
   weight: Float32Array,
@@ -80,16 +80,16 @@ interface BothWays {
   readonly size: number;
 }
 
-/** The span in which eigenvectors of W Wᵀ are looked for. */
+/** The subspace that is searched for eigenvectors of W Wᵀ. */
 interface Subspace {
   readonly basis: Float64Array[];
-  /** W Wᵀ of each vector of the basis. */
+  /** W Wᵀ times each vector of the basis. */
   readonly images: Float64Array[];
   /** Products of the basis with its images, lower triangle. */
   readonly products: number[][];
 }
 
-/** The leading eigenvectors of W Wᵀ. */
+/** Computes the leading eigenvectors of W Wᵀ. */
 function leadingVectors({ wide, tall, size }: BothWays, rank: number, random: Random): Float64Array[] {
   const space: Subspace = { basis: [], images: [], products: [] };
   const { basis, images, products } = space;
@@ -111,7 +111,7 @@ function leadingVectors({ wide, tall, size }: BothWays, rank: number, random: Ra
   }
 }
 
-/** The leading eigenvectors within the span of the basis, or null when one is none yet. */
+/** Computes the leading Ritz vectors in the span of the basis; null when one has not converged to an eigenvector. */
 function ritz(
   { basis, images, products }: Subspace,
   rank: number,
@@ -125,7 +125,7 @@ function ritz(
   const order = realEigenvalues.map((_, i) => i).sort((a, b) => realEigenvalues[b]! - realEigenvalues[a]!);
   const largest = realEigenvalues[order[0]!]!;
   const found: Float64Array[] = [];
-  // From the smallest, which converges last: it is the likeliest to fail.
+  // Begins with the smallest, which converges last and so is the most likely to fail.
   for (const i of order.slice(0, rank).reverse()) {
     const value = realEigenvalues[i]!;
     const weights = eigenvectorMatrix.getColumn(i);
@@ -140,7 +140,7 @@ function ritz(
   return found;
 }
 
-/** Makes a block orthogonal to the basis and in itself, of length 1; a vector that vanishes is drawn anew. */
+/** Makes a block orthonormal, and orthogonal to the basis; a vector that vanishes is replaced by a random one. */
 function orthonormal(
   block: readonly Float64Array[],
   basis: readonly Float64Array[],
@@ -150,7 +150,7 @@ function orthonormal(
   for (const vector of block) {
     let before = Math.sqrt(dot(vector, vector));
     for (let isDone = false; !isDone;) {
-      // Twice, against cancellation: "twice is enough" (Kahan and Parlett).
+      // Done twice, against cancellation: "twice is enough" (Kahan and Parlett).
       const others = [...basis, ...made];
       for (const other of [...others, ...others]) addScaled(vector, other, -dot(vector, other));
       const length = Math.sqrt(dot(vector, vector));
@@ -164,13 +164,13 @@ function orthonormal(
   return made;
 }
 
-/** Products of a matrix [rows, inner] with vectors [inner]; in fours, which pass over the matrix together. */
+/** Multiplies a matrix [rows, inner] by vectors [inner], four in each pass over the matrix. */
 function multiply(matrix: Float64Array, vectors: readonly Float64Array[]): Float64Array[] {
   const inner = vectors[0]!.length;
   const rows = matrix.length / inner;
   const results: Float64Array[] = [];
   for (let at = 0; at < vectors.length; at += BLOCK) {
-    // Missing vectors are the first one again.
+    // Missing vectors are replaced by the first one.
     const [a, b, c, d] = [0, 1, 2, 3].map((i) => vectors[at + i] ?? vectors[at]!) as Four;
     const four = Array.from({ length: BLOCK }, () => new Float64Array(rows)) as Four;
     for (let row = 0; row < rows; row++) {
