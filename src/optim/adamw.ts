@@ -1,5 +1,5 @@
 /**
- * @file AdamW: Adam with weight decay that does not pass through the moments.
+ * @file AdamW: Adam with weight decay that does not go through the moments.
  *
  *   m ← β₁ m + (1-β₁) g      v ← β₂ v + (1-β₂) g²
  *   p ← p (1 - η λ) - η m̂ / (√v̂ + ε)      m̂ = m / (1-β₁ᵗ)   √v̂ = √v / √(1-β₂ᵗ)

@@ -1,4 +1,4 @@
-/** @file Clipping of gradients by the length of all of them together. */
+/** @file Clipping of gradients by their common norm. */
 
 /** The factor that brings a gradient of this norm down to `maxNorm`, as `torch.nn.utils.clip_grad_norm_` computes it. */
 export function clipFactor(norm: number, maxNorm: number): number {

@@ -4,8 +4,8 @@
  *   p ← p (1 - η λ) - η sign(β₁ m + (1-β₁) g)      m ← β₂ m + (1-β₂) g
  *
  *   p parameter  g gradient  m momentum  η learning rate  λ weight decay
- * Paper: "Symbolic Discovery of Optimization Algorithms", arXiv:2302.06675, program 1. It wants a learning rate 3 to 10
- * times smaller than AdamW's.
+ * Paper: "Symbolic Discovery of Optimization Algorithms", arXiv:2302.06675, program 1. It needs a learning rate 3 to 10 times
+ * smaller than AdamW's.
  */
 import { z } from "zod";
 import { mul, sign, sub } from "../graph/ops/pointwise/elementwise.ts";

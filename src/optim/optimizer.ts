@@ -1,7 +1,7 @@
 /**
  * @file The contract of an optimizer: its options, its state per parameter, and its update rule as a graph.
  *
- * Adding one: a file, a line in `optimizers.ts`, and its five steps in `test/conformance/optimizers.test.ts`.
+ * To add one: a file, a line in `optimizers.ts`, and its five steps in `test/conformance/optimizers.test.ts`.
  */
 import type { z } from "zod";
 import type { Value } from "../graph/graph.ts";
@@ -12,7 +12,7 @@ interface OptimizerPaper {
   readonly url: string;
 }
 
-/** What an update rule computes with: vectors are float32 [P], everything else is a float32 scalar []. */
+/** Inputs of an update rule: vectors are float32 [P], everything else is a float32 scalar []. */
 export interface UpdateInputs<Slot extends string, Scalar extends string> {
   readonly parameter: Value;
   readonly gradient: Value;
@@ -28,13 +28,13 @@ export interface UpdateOutputs<Slot extends string> {
   readonly slots: Readonly<Record<Slot, Value>>;
 }
 
-/** An optimizer: options, state and update rule. `Slot` and `Scalar`: what its state vectors and its scalars are called. */
+/** An optimizer: options, state and update rule. `Slot` and `Scalar` are the names of its state vectors and its scalars. */
 export interface Optimizer<O = unknown, Slot extends string = string, Scalar extends string = string> {
   readonly name: string;
   readonly paper: OptimizerPaper;
   /** Strict schema of the options, each with a default. */
   readonly options: z.ZodType<O>;
-  /** How large its learning rates are beside AdamW's. */
+  /** The ratio of its typical learning rate to AdamW's. */
   readonly rateFactor: number;
   /** Names of the state vectors; each starts at 0 and has one entry per parameter. */
   readonly slots: readonly Slot[];

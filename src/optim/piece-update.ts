@@ -1,16 +1,19 @@
-/** @file Runs an update rule piece by piece and copies the results back: no output may overwrite what its program still reads. */
+/**
+ * @file Runs an update rule piece by piece and copies the results back, since no output may overwrite what its program still
+ * reads.
+ */
 import type { Program } from "../runtime/engine.ts";
 import { FlatChunks } from "../runtime/flat-chunks.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";
 import type { PartStretch } from "../runtime/memory/parted-vector.ts";
 
-/** Vectors that an update changes, by the names of the program's inputs: the same elements of each. */
+/** Vectors that an update changes, by the program's input names; each stretch covers the same elements. */
 export type Vectors = Readonly<Record<string, PartStretch>>;
 
 export class PieceUpdate {
   readonly #program: Program;
   readonly #chunks = new FlatChunks();
-  /** Inputs of the program: scalars stay until they are set anew, vectors are those of a piece. */
+  /** Inputs of the program: scalars stay until they are set again, vectors are those of the current piece. */
   readonly #feeds: Record<string, HostTensor<"float32">> = {};
   readonly #into: Record<string, HostTensor<"float32">> = {};
   #watches = false;
@@ -20,7 +23,7 @@ export class PieceUpdate {
     this.#program = program;
   }
 
-  /** Begins a step. `watches`: to find out whether a parameter moves in it. */
+  /** Begins a step. `watches`: whether to find out if any parameter changes in it. */
   begin(scalars: Readonly<Record<string, number>>, { watches }: { readonly watches: boolean }): void {
     this.#watches = watches;
     this.#hasMoved = false;
@@ -33,12 +36,12 @@ export class PieceUpdate {
       (this.#feeds[name] ??= zeros("float32", [])).data[0] = value;
   }
 
-  /** Whether a number of a parameter has become another since the step began; never found out unless asked for. */
+  /** Whether any parameter value has changed since the step began; always false unless the step watches. */
   get hasMoved(): boolean {
     return this.#hasMoved;
   }
 
-  /** Updates elements that all vectors have in one part each, of which the part of the gradients may have more. */
+  /** Updates elements that lie in a single part of each vector; the gradient's stretch may be longer. */
   async run(gradients: PartStretch, vectors: Vectors): Promise<void> {
     const [feeds, into, chunks] = [this.#feeds, this.#into, this.#chunks];
     const { from, to } = vectors["parameter"]!;

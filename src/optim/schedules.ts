@@ -1,8 +1,10 @@
-/** @file The list of learning-rate schedules. All rise during the warm-up and differ in what follows. */
+/** @file The list of learning-rate schedules. All rise during the warm-up and differ afterwards. */
 import { findNamed } from "../messages/find-named.ts";
 import type { Schedule } from "./schedule.ts";
 
-/** The share of a run in which most warm up: Adam's moments are few steps old at first, and a step by them is as large as one by many. */
+/**
+ * Default warm-up share of most schedules: at first Adam's moments average few gradients, but its steps are as large as later.
+ */
 export const WARMUP_SHARE = 0.05;
 
 /** Makes a schedule from its course after the warm-up: `after(0)` at its first step, `after(1)` at the end of the run. */
@@ -21,12 +23,12 @@ function halfCosine(progress: number): number {
   return 0.5 * (1 + Math.cos(Math.PI * progress));
 }
 
-/** Share of the peak that is left at the end: as large models are pretrained, and MobileFineTuner (arXiv:2512.08211) trains. */
+/** Share of the peak that remains at the end, as in pretraining of large models and in MobileFineTuner (arXiv:2512.08211). */
 const TENTH = 0.1;
 
 /** The learning-rate schedules that a run may name. */
 export const SCHEDULES: readonly Schedule[] = [
-  // None, so that a run that is made longer is the run of that length.
+  // No warm-up, so that extending a run gives the same result as a run of that length.
   withWarmup("constant", 0, () => 1),
   withWarmup("linear", WARMUP_SHARE, (progress) => 1 - progress),
   withWarmup("cosine", WARMUP_SHARE, halfCosine),

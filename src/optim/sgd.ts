@@ -5,8 +5,8 @@
  *
  *   p parameter  g gradient  b momentum  μ its share  η learning rate  λ weight decay
  * Paper: "On the importance of initialization and momentum in deep learning", in the form that PyTorch uses; decay as in
- * "Decoupled Weight Decay Regularization", algorithm 1, so that it means the same for all optimizers here.
- * Differs from PyTorch: `torch.optim.SGD` adds λ p to the gradient instead.
+ * "Decoupled Weight Decay Regularization", algorithm 1, so that it has the same meaning for all optimizers here. Differs from
+ * PyTorch: `torch.optim.SGD` adds λ p to the gradient instead.
  */
 import { z } from "zod";
 import { add, mul, sub } from "../graph/ops/pointwise/elementwise.ts";

@@ -37,7 +37,7 @@ export function updateProgram<O>(optimizer: Optimizer<O>, options: O): ProgramSp
   };
 }
 
-/** Puts a prefix and a dot before the names of a record. */
+/** Prefixes the names of a record with a prefix and a dot. */
 export function prefixed<T>(prefix: string, record: Readonly<Record<string, T>>): Record<string, T> {
   return Object.fromEntries(Object.entries(record).map(([name, value]) => [`${prefix}.${name}`, value]));
 }

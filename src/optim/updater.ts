@@ -1,10 +1,10 @@
 /**
  * @file Applies an optimizer to groups of parameters, in place, piece by piece.
  *
- * A parameter without a gradient is passed over, as `torch.optim` passes over `grad is None`: its numbers and its state
- * stay, nothing decays, and its own count of steps, by which Adam corrects its means, does not advance.
+ * A parameter without a gradient is skipped, as `torch.optim` skips `grad is None`: its values and state stay, nothing decays,
+ * and its own count of steps, which Adam uses to correct its means, does not advance.
  *
- * One group is in memory at a time, with a part of its gradients and one of its state; after that nobody reads its gradients.
+ * One group at a time is in memory, with one part of its gradients and one of its state; its gradients are discarded afterwards.
  */
 import { lengthOf } from "../peft/parameters.ts";
 import type { Engine } from "../runtime/engine.ts";
@@ -15,13 +15,13 @@ import type { Optimizer } from "./optimizer.ts";
 import { PieceUpdate, type Vectors } from "./piece-update.ts";
 import { prefixed, updateProgram } from "./update-program.ts";
 
-/** Parameters whose numbers lie side by side. */
+/** Parameters whose values are contiguous. */
 export interface VectorGroup {
-  /** The block that they belong to; null: they lie outside the blocks. */
+  /** The block that they belong to; null: they are outside the blocks. */
   readonly layer?: number | null;
   /** Changed in place. */
   readonly values: Float32Array;
-  /** Where each parameter lies, in order. */
+  /** Place of each parameter, in order. */
   readonly parameters: readonly { readonly offset: number; readonly length: number }[];
 }
 
@@ -35,7 +35,7 @@ interface GroupGradients {
   readonly present: readonly boolean[];
 }
 
-/** An optimizer's state of a group: to be saved, or set from a saved one. */
+/** An optimizer's state for a group, which can be saved and restored. */
 export interface GroupState {
   /** State vectors by slot, laid out like the group's values, in the same memory. */
   readonly slots: Readonly<Record<string, PartedVector>>;
@@ -46,13 +46,13 @@ export interface GroupState {
 export interface UpdateStep {
   /** The gradients of each group, in the order of the groups. */
   readonly gradients: readonly GroupGradients[];
-  /** Factor on every gradient: that of clipping. */
+  /** Factor on every gradient, from clipping. */
   readonly gradientScale: number;
   readonly learningRate: number;
   readonly weightDecay: number;
 }
 
-/** Compiles an optimizer for groups of parameters in some memory, its state at zero. */
+/** Compiles an optimizer for groups of parameters in `memory`, with its state at zero. */
 export async function createUpdater<O>(
   engine: Engine,
   optimizer: Optimizer<O>,
@@ -66,7 +66,7 @@ export async function createUpdater<O>(
   return new Updater(rule, scalarsAt, withState, memory);
 }
 
-/** A group with an optimizer's state of it. */
+/** A group with the optimizer's state for it. */
 interface OwnGroup extends VectorGroup {
   readonly state: GroupState;
 }
@@ -74,7 +74,7 @@ interface OwnGroup extends VectorGroup {
 /** An optimizer with its state. */
 export class Updater {
   readonly #rule: PieceUpdate;
-  /** What the rule reads in an update, by how many a parameter has had with it. */
+  /** The rule's scalars for the n-th update of a parameter. */
   readonly #scalarsAt: (step: number) => Readonly<Record<string, number>>;
   readonly #groups: readonly OwnGroup[];
   readonly #memory: VectorMemory;
@@ -92,14 +92,13 @@ export class Updater {
     this.#memory = memory;
   }
 
-  /** In the order of the groups. */
+  /** The state of each group, in order. */
   get state(): readonly GroupState[] {
     return this.#groups.map(({ state }) => state);
   }
 
   /**
-   * Updates the parameters that have a gradient. Returns whether a number of them is another now, which is only found out
-   * where `watches` is set; else false.
+   * Updates the parameters that have a gradient. Returns whether any of their values has changed if `watches` is set; else false.
    * @throws RangeError when a vector is of another length.
    */
   async step(
@@ -108,7 +107,8 @@ export class Updater {
   ): Promise<boolean> {
     this.#rule.begin(scalars, { watches });
     const all = this.#groups.map((group, i) => ({ group, gradients: gradients[i]! }));
-    // Against the order of the backward pass, in which blocks come downwards and what is outside of them last: what it had is still there.
+    // In the opposite order of the backward pass, which goes down the blocks and then outside them, so that what it used last is
+    // still in memory.
     const outside = all.filter(({ group }) => group.layer === null);
     const order = [...outside, ...all.filter((each) => !outside.includes(each))];
     const work = order.map(({ group, gradients }) => ({ gradients, pieces: piecesOf(group, gradients) }));
@@ -141,16 +141,19 @@ function makeState(slots: readonly string[], group: VectorGroup, memory: VectorM
   };
 }
 
-/** The end of the neighbours that are updated alike: all with a gradient or all without, after as many steps. */
+/**
+ * Finds the end of consecutive parameters that are updated together: all with or all without a gradient, and with equal counts of
+ * steps.
+ */
 function endOfRun(start: number, present: readonly boolean[], steps: readonly number[]): number {
   let end = start + 1;
   while (end < steps.length && present[end] === present[start] && steps[end] === steps[start]) end++;
   return end;
 }
 
-/** What is updated at once: its gradients lie in one part, and so do the vectors of its state. */
+/** Elements that are updated together: their gradients lie in one part, and so do the vectors of their state. */
 interface Piece {
-  /** How many updates its parameters have had with this one. */
+  /** How many updates its parameters have had, including this one. */
   readonly step: number;
   readonly gradient: PartStretch;
   readonly vectors: Vectors;
@@ -163,7 +166,9 @@ function needsOf({ gradient, vectors }: Piece): Need[] {
   ];
 }
 
-/** Cuts what has a gradient into pieces, and counts their updates. @throws RangeError for gradients of another length */
+/**
+ * Cuts parameters that have a gradient into pieces, and counts their updates. @throws RangeError for gradients of another length
+ */
 function piecesOf(
   { values, parameters, state }: OwnGroup,
   { values: gradients, present }: GroupGradients,
@@ -186,7 +191,7 @@ function piecesOf(
   return pieces;
 }
 
-/** Numbers and state from one element up to another, by the parts of the state: all slots are parted alike. */
+/** Cuts a range of values and state by the parts of the state, which are the same for all slots. */
 function cutByState(
   values: Float32Array,
   { slots }: GroupState,
