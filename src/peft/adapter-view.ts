@@ -1,6 +1,6 @@
 /**
- * @file What the programs of a model need of what sits on it: how projections are built, and the tensors that they read,
- * bound to the names of their inputs once. `layer` null: outside the blocks.
+ * @file What the programs of a model need from its adapter: how projections are built, and the tensors that they read, by input
+ * names, listed once. `layer` null: outside the blocks.
  */
 import type { Value } from "../graph/graph.ts";
 import { requireValue } from "../graph/require-value.ts";
@@ -30,20 +30,20 @@ export interface AdapterView {
   readTensor(layer: number | null): ReadTensor;
   /** Builds the look-up of embeddings. */
   lookUp(graph: LookupGraph): Value;
-  /** Equal for layers of one kind that can share programs. */
+  /** Equal for layers of the same kind that can share programs. */
   signature(layer: number | null): string;
-  /** What a layer's programs read instead of the base or beside it, by their inputs' names; the same at every call. */
+  /** Tensors that a layer's programs read instead of the base's or beside them, by input name; the same object at every call. */
   inputs(layer: number | null): Tensors;
-  /** What a layer's programs bind when they are compiled, by their inputs' names; the same at every call. */
+  /** Tensors that a layer's programs bind when compiled, by input name; the same object at every call. */
   constants(layer: number | null): Tensors;
-  /** What is trained of a layer; tensors outside of the blocks that blocks read are of each that does. */
+  /** The trained parameters of a layer; a tensor outside the blocks that blocks read belongs to each of these. */
   trained(layer: number | null): readonly Parameter[];
 }
 
 const NOTHING: readonly never[] = [];
 const NO_INPUTS = {};
 
-/** The base alone: nothing sits on it. */
+/** The base without an adapter. */
 export const NO_ADAPTER: AdapterView = {
   projector: () => FROZEN,
   readTensor: () => AS_IN_BASE,
@@ -54,7 +54,10 @@ export const NO_ADAPTER: AdapterView = {
   trained: () => NOTHING,
 };
 
-/** Says how a block, or (`layer` null) what is outside of them, is built with an adapter; all else as in `PLAIN_PART`. */
+/**
+ * Returns the options for building a block, or (`layer` null) the parts outside the blocks, with an adapter; all else as in
+ * `PLAIN_PART`.
+ */
 export function partWith(
   adapter: Pick<AdapterView, "projector" | "readTensor" | "lookUp">,
   layer: number | null,
@@ -72,13 +75,13 @@ interface ViewParts extends Pick<Layout, "model" | "sites"> {
   readonly parameters: readonly Parameter[];
   /** Trained and frozen tensors of a site, by suffix. */
   tensorsOf(site: AdaptedSite): Tensors;
-  /** What programs bind of a site; null: all is fed. */
+  /** The tensor of a site that programs bind; null: all are fed. */
   boundOf(site: AdaptedSite): BoundTensor | null;
-  /** Tensors outside the blocks that the base has under another name, by input. */
+  /** Tied tensors outside the blocks that stay as in the base, by input. */
   readonly copies: Tensors;
 }
 
-/** A frozen tensor as it is bound. */
+/** A frozen tensor in the form that programs bind. */
 export interface BoundTensor extends Omit<BoundForm, "make"> {
   readonly tensor: HostTensor;
 }
@@ -121,7 +124,7 @@ export function viewAdapter(parts: ViewParts): AdapterView {
   };
 }
 
-/** The layers whose programs read a parameter: its own; of a tensor outside of the blocks that blocks read, these. */
+/** The layers whose programs read a parameter: its own, or for a tensor outside the blocks the blocks that read it. */
 function readersOf(
   { layers }: Model,
   { layer, input }: Pick<Parameter, "layer" | "input">,
@@ -130,7 +133,7 @@ function readersOf(
   return [...layers.keys()].filter((index) => layers[index]!.tensors.some(({ name }) => name === input));
 }
 
-/** All that decides which programs a layer has, as text. */
+/** Everything that decides which programs a layer has, as text. */
 function signatureOf(
   { model, method }: Pick<ViewParts, "model" | "method">,
   siteAt: ReturnType<typeof indexSites>,
@@ -147,13 +150,13 @@ function signatureOf(
 /** Adds the tensors of a site to a graph, as inputs. */
 type AddInputs = (site: AdaptedSite, graph: Pick<SiteGraph, "input">) => SiteValues;
 
-/** Builds projections with what a method has put on them, or on the stack that their matrix lies in. */
+/** Builds projections with the adapter on them, or on the stack that contains their matrix. */
 function projectorsOf(
   method: AdapterMethod,
   siteAt: ReturnType<typeof indexSites>,
   addInputs: AddInputs,
 ): AdapterView["projector"] {
-  // A stack's tensors are cut once in a graph, for all projections whose matrices lie in it.
+  // A stack's tensors are split once in a graph, for all projections whose matrices it contains.
   const cut = new WeakMap<Value, readonly SiteValues[]>();
   const valuesInStack = (stack: AdaptedSite, graph: SiteGraph): SiteValues => {
     const values = addInputs(stack, { input: (...of) => graph.inputOfStack(...of) });
@@ -176,7 +179,7 @@ function projectorsOf(
   };
 }
 
-/** Tensors of each layer by the names of its programs' inputs. */
+/** Tensors of each layer, by input name. */
 export type ByLayer<T extends HostTensor = HostTensor> = Map<number | null, Record<string, T>>;
 
 /** Adds a tensor to those of its layer. */
@@ -191,7 +194,7 @@ export function addTensor<T extends HostTensor>(
   own[name] = tensor;
 }
 
-/** Lists the tensors of each layer by the names of its programs' inputs: what is fed, and what is bound. */
+/** Lists the tensors of each layer that are fed and those that are bound, by input name. */
 function bindTensors(parts: ViewParts): [fed: ByLayer, bound: ByLayer] {
   const { parameters, sites, copies } = parts;
   const [inputs, constants]: [ByLayer, ByLayer] = [new Map([[null, { ...copies }]]), new Map()];

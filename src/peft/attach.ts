@@ -1,4 +1,4 @@
-/** @file Puts a method on a model: makes its parameters, their first values, and what stays frozen beside them. */
+/** @file Puts a method on a model: makes its parameters with their initial values, and its frozen tensors. */
 import { z } from "zod";
 import { sizeAt } from "../graph/shape.ts";
 import { ANYTHING, checkArguments, objectWith, lazily } from "../messages/arguments.ts";
@@ -20,7 +20,7 @@ import type { TrainedRows } from "./trained-base/trained-rows.ts";
 /** A method on a model, with its parameters. */
 export interface Adapter extends AdapterView {
   readonly method: Method;
-  /** What it is on. */
+  /** The base that it is attached to. */
   readonly base: BaseModel;
   readonly model: Model;
   readonly options: unknown;
@@ -29,19 +29,22 @@ export interface Adapter extends AdapterView {
   readonly sites: ReadonlyMap<string, AdaptedSite>;
   readonly parameters: readonly Parameter[];
   readonly groups: readonly ParameterGroup[];
-  /** Trainable numbers, all together. */
+  /** Number of all trainable values. */
   readonly numTrained: number;
-  /** The memory of the trained numbers, which are held while they are read or written. */
+  /** The memory of the trained values, which must be held while they are read or written. */
   readonly memory: VectorMemory;
   /** Frozen tensors that all sites share, by suffix. */
   readonly shared: ReadonlyMap<string, HostTensor>;
   /** Tensors of one of its sites, trained and frozen, by suffix; views. */
   tensorsOf(site: AdaptedSite): Tensors;
-  /** A parameter's numbers by its name in files, or null when nothing of this name is trained; a view, to be held. */
+  /** A parameter's values by its name in files; null when nothing of this name is trained. A view, whose memory must be held. */
   tensor(name: string): HostTensor<"float32"> | null;
-  /** The view for programs that write text, in which the tensors that the method has bound are bound. The same at every call. */
+  /**
+   * The view for programs that write text, in which the tensors that the method wants bound are bound. The same object at every
+   * call.
+   */
   forWriting(): AdapterView;
-  /** Gives back what it shares with other adapters of its base; after it only trained numbers may be read. */
+  /** Releases what it shares with other adapters of its base; afterwards only trained values may be read. */
   release(): void;
 }
 
@@ -64,7 +67,7 @@ const ARGUMENTS = lazily(() =>
   }),
 );
 
-/** What callers give as an adapter. */
+/** Checks an adapter that a caller passes. */
 export const AN_ADAPTER = objectWith<Adapter>(
   "an adapter, as attach() or readAdapter() returns it",
   "method",
@@ -75,9 +78,9 @@ export const AN_ADAPTER = objectWith<Adapter>(
 );
 
 /**
- * Attaches a method to a model; the model is read where values are made from its weights, and stays as it is. `random`
- * null: what is trained, or lies in an adapter's file, is left for whoever fills it in. `memory`: of what is trained,
- * where the result is a whole model; adapters are small, and stay in memory.
+ * Attaches a method to a model. The model does not change; its weights are read where initial values depend on them. `random`
+ * null: trained tensors, and those in an adapter's file, are left for the caller to fill. `memory`: for the parameters if the
+ * result is a whole model; adapters are small and stay in memory.
  * @throws UsageError "usage/flag" for bad options, "usage/target-modules" when the targets match nothing.
  */
 export async function attach(
@@ -100,7 +103,7 @@ export async function attach(
   for (const name of copiedTensors(model, method, new Set(byName.keys()))) {
     copies[name] = await base.values(model.storedName(name));
   }
-  // Last: who shares it is told by `release` alone.
+  // Made last, since only `release` gives back what it shares.
   const ofSites =
     method.kind === "adapter"
       ? await SiteTensorSet.create(base, { ...layout, method, parameters }, random)
@@ -132,7 +135,7 @@ export async function attach(
   };
 }
 
-/** Reads the first values of what is trained of the base itself. */
+/** Reads the initial values of trained tensors of the base. */
 async function readTrainedBase(
   { model, source }: BaseModel,
   parameters: readonly Parameter[],
@@ -159,15 +162,18 @@ async function readRows(
 }
 
 /**
- * Tensors of the base that are tied to a trained one and stay as they are: an adapter's file means each module by itself,
- * so a head stays when the embedding that it is tied to is trained. `trained`: names of parameters.
+ * Lists tensors of the base that are tied to a trained one but not trained themselves: in an adapter's file each module stands
+ * for itself, so a head does not change when only the embedding that it is tied to is trained. `trained`: names of parameters.
  */
 export function copiedTensors(model: Model, method: Method, trained: ReadonlySet<string>): string[] {
   if (makesModel(method)) return [];
   return [...model.ties].flatMap(([own, tied]) => (trained.has(tied) && !trained.has(own) ? [own] : []));
 }
 
-/** A frozen tensor of a site in the form in which the method has it bound, which all adapters that share it share too. */
+/**
+ * Returns the frozen tensor of a site in the form that the method wants bound; adapters that share the tensor also share this
+ * form.
+ */
 export function bindForm(
   base: BaseModel,
   method: Method,

@@ -1,4 +1,4 @@
-/** @file What callers give as a method, held to the contract when it is defined, named or used. */
+/** @file Checks methods that callers pass against the contract, when they are defined, listed or used. */
 import { z } from "zod";
 import {
   A_CHOICE,
@@ -13,7 +13,7 @@ import {
 } from "../messages/arguments.ts";
 import { type AdapterMethod, type BaseMethod, configFileOf, type Method } from "./method.ts";
 
-/** What callers give as a method. */
+/** Checks a method that a caller passes. */
 export const A_METHOD = objectWith<Method>(
   "a method, as defineMethod() or defineBaseMethod() returns it",
   "name",
@@ -21,23 +21,23 @@ export const A_METHOD = objectWith<Method>(
   "options",
 );
 
-/** What callers give as the methods to choose from. */
+/** Checks a list of methods to choose from. */
 export const METHOD_LIST = z.array(A_METHOD).refine((list) => sharedType(list) === undefined, {
   error: ({ input }) =>
     `two of which have files of peftType "${sharedType(input as readonly Method[])}", expected one`,
 });
 
-/** A type of files that two methods take for theirs: an adapter of the one would be read as the other's. */
+/** Finds a file type that two methods claim, so that an adapter of one could be read as the other's. */
 export function sharedType(methods: readonly Method[]): string | undefined {
   const types = methods.flatMap((method) => {
     const file = configFileOf(method);
-    // What has no other keys is claimed by one of those that share a type.
+    // A method that claims a configuration without further keys claims its whole type; methods that share a type need such keys.
     return file?.claims({}) ? file.peftType : [];
   });
   return types.find((type, i) => types.indexOf(type) < i);
 }
 
-/** What callers give as the schema of options, each of which has a name. */
+/** Checks an object schema of options. */
 export const AN_OPTIONS_SCHEMA = objectWith<z.ZodObject>(
   "an object schema of zod 4",
   "_zod",
@@ -45,11 +45,11 @@ export const AN_OPTIONS_SCHEMA = objectWith<z.ZodObject>(
   "safeParse",
 );
 
-/** What is there, whatever it is. */
+/** Any value except null and undefined. */
 const SOMETHING = argument<unknown>("something", (value) => value !== undefined && value !== null);
 const A_LIST = argument<readonly unknown[]>("a list", Array.isArray);
 
-/** A word, or members of these kinds. Unlike with a union, what is wrong inside is told by its own name. */
+/** A word, or an object with these members. Unlike a union, it reports problems inside the object by their own paths. */
 function wordOr(word: string, members: Readonly<Record<string, z.ZodType>>): z.ZodType {
   const schema = withMembers(members);
   return z.unknown().superRefine((value, context) => {
@@ -127,7 +127,7 @@ const BASE_METHOD = lazily(() =>
 );
 
 /**
- * Forgets the types of a method's options, for lists; the schema still guards them.
+ * Drops the types of a method's options, for lists; the schema still checks them.
  * @throws UsageError "usage/flag" for what lacks a part of a method
  */
 export function defineMethod<O, S>(method: AdapterMethod<O, S>): AdapterMethod {

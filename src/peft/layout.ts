@@ -1,6 +1,6 @@
 /**
- * @file What a method would put on a model: the sites, their tensors and what they need in memory. No number is made or
- * read here, so a run can be planned before any weight is loaded.
+ * @file What a method would put on a model: the sites, their tensors and the memory that they need. No values are made or read
+ * here, so a run can be planned before any weight is loaded.
  */
 import { UsageError } from "../errors.ts";
 import { parseSettings } from "../messages/problems.ts";
@@ -30,16 +30,16 @@ export interface AdaptedSite extends SitePlace {
   readonly frozen: readonly FrozenSpec[];
 }
 
-/** What is put on a model. */
+/** A method with its options and targets, to be put on a model. */
 export interface AttachRequest {
   readonly method: Method;
-  /** Parsed by the method's schema here. */
+  /** Raw options, parsed here by the method's schema. */
   readonly options: unknown;
-  /** The method's own choice in all layers unless given. */
+  /** Default: the method's own choice in all layers. */
   readonly targets?: Partial<AskedTargets>;
 }
 
-/** What a method puts where, before any number is made. */
+/** Which tensors a method puts where, before any values are made. */
 export interface Layout {
   readonly model: Model;
   readonly options: unknown;
@@ -48,7 +48,7 @@ export interface Layout {
   readonly trainedBase: readonly TrainedTensor[];
 }
 
-/** How tensors of the base are kept. */
+/** How tensors of the base are stored. */
 export type KeptAs = Pick<WeightSource, "storageOf" | "groupSizeOf">;
 
 /** Picks the sites and lists what is trained there. @throws UsageError as `attach` */
@@ -82,7 +82,7 @@ function defaultModules(method: Method, { layers }: Model): Targets["modules"] {
   return method.kind === "adapter" ? modulesOfRoles(method.targets.roles, sites) : [];
 }
 
-/** A method with what it is asked for: `AttachRequest`, parsed and whole. */
+/** `AttachRequest`, parsed and with defaults. */
 interface ChosenSites {
   readonly method: AdapterMethod;
   readonly options: unknown;
@@ -100,8 +100,8 @@ function placeSites(model: Model, kept: KeptAs, chosen: ChosenSites): Map<string
   return new Map(
     selected.map(({ path, layer, spec, parameter }): [string, AdaptedSite] => {
       refuseLookup(method, path, spec);
-      // The residual stream and stacks have no weight of their own and so no storage; codes of [in, out] are not those of the
-      // weight, but of its transpose.
+      // The residual stream and stacks have no weight and so no storage kind; for matrices stored as [in, out] the codes are
+      // those of the transpose.
       const isPlain = (spec.kind === "linear" || spec.kind === "embedding") && !spec.storedTransposed;
       const name = model.storedName(`${path}.weight`);
       const storage = isPlain ? kept.storageOf(name) : "f32";
@@ -117,7 +117,7 @@ function placeSites(model: Model, kept: KeptAs, chosen: ChosenSites): Map<string
   );
 }
 
-/** Picks the places that get an adapter: modules by the targets, and tensors by name where the method has such. */
+/** Picks the places that get an adapter: modules by the targets, and parameters by name if the method has such targets. */
 function selectSites(model: Model, { method, options, targets }: ChosenSites): readonly Selected[] {
   const { residual, parameters: ofMethod } = method.targets;
   const inBlocks = model.layers.flatMap((_, layer) =>
@@ -141,7 +141,7 @@ export function placesOf(model: Model, layer: number | null): readonly SiteSpec[
   return [...sites, ...stackSites(sites), residualSite(model.width)];
 }
 
-/** Refuses tensors of a site that programs and files could not tell apart, or not from the base's own. */
+/** Refuses tensors of a site with the same name, or with the name of a tensor of the base. */
 function refuseDoubleNames(method: Method, path: string, tensors: readonly ParameterSpec[]): void {
   const names = ["weight", "bias", ...tensors.map(({ suffix }) => suffix)];
   const double = names.find((name, i) => names.indexOf(name) < i);
@@ -162,7 +162,7 @@ function refuseLookup(method: AdapterMethod, path: string, { kind }: SiteSpec): 
   );
 }
 
-/** Finds a site by its place in the model: the layer, null outside the blocks, and the name there. */
+/** Returns a function that finds a site by its layer (null: outside the blocks) and its name there. */
 export function indexSites(
   sites: Iterable<AdaptedSite>,
 ): (layer: number | null, name: string) => AdaptedSite | undefined {

@@ -1,4 +1,4 @@
-/** @file The program that makes the merged weight, or bias, of one projection: a method says how these change. */
+/** @file The program that computes the merged weight or bias of one projection, as the method defines it. */
 import type { Value } from "../graph/graph.ts";
 import { requireValue } from "../graph/require-value.ts";
 import { transpose } from "../graph/ops/shapes/transpose.ts";
@@ -21,7 +21,7 @@ export interface MergePlace {
   readonly spec: SiteSpec;
 }
 
-/** The merged weights of a projection that a site changes, and the inputs that they are made of. */
+/** Builds the merged weights of a projection that a site changes, with their inputs. */
 export function buildMerge(
   method: Method,
   site: AdaptedSite,
@@ -43,7 +43,7 @@ export function buildMerge(
   return { weights, merged: { weight, bias: bias ?? null }, inputs };
 }
 
-/** Compiles the program of a place; null: its tensor stays as it is. */
+/** Compiles the program of a place; null: its tensor does not change. */
 export async function compileMerge(
   engine: Engine,
   { method }: Adapter,
@@ -51,7 +51,7 @@ export async function compileMerge(
 ): Promise<Program | null> {
   const built = buildMerge(method, site, spec);
   const merged = built?.merged[part];
-  // A value that is returned as it came in has not changed, and a program cannot have an input as its output.
+  // A value that is returned unchanged needs no program, which could not have an input as its output either.
   if (!built || !merged || merged === built.weights[part]) return null;
   const outputs = { merged: spec.storedTransposed && part === "weight" ? transpose(merged, [1, 0]) : merged };
   return await engine.compile({

@@ -1,6 +1,6 @@
 /**
- * @file Merges an adapter into the base: the weights of an ordinary model that computes the same. Written once for all
- * methods; a method says only how one projection's weights change.
+ * @file Merges an adapter into the base, giving the weights of an ordinary model that computes the same. Written once for all
+ * methods; a method only defines how the weights of one projection change.
  */
 import { z } from "zod";
 import { checkArguments, lazily } from "../messages/arguments.ts";
@@ -28,10 +28,10 @@ export class Merger {
   readonly #engine: Engine;
   readonly #base: BaseModel;
   readonly #adapter: Adapter;
-  /** Trained rows by the name of the tensor that they belong to. */
+  /** Trained rows, by the name of their tensor. */
   readonly #rows: ReadonlyMap<string, TrainedRows>;
   readonly #places = new Map<string, MergePlace>();
-  /** Sites of equal sizes and options share a program; null: the tensor stays as it is. */
+  /** Sites of equal sizes and options share a program; null: the tensor does not change. */
   readonly #programs = new Map<string, Promise<Program | null>>();
 
   /** @throws UsageError "usage/adapter" when the method's result is not a change of weights. */
@@ -57,14 +57,14 @@ export class Merger {
     }
   }
 
-  /** The site that changes a tensor, and which of its tensors that is. */
+  /** Returns the site that changes a tensor, and which of the site's tensors it is. */
   placeOf(name: string): MergePlace | undefined {
     return this.#places.get(name);
   }
 
   /**
-   * Names of the tensors that the adapter may change. An adapter of the embedding changes the look-up alone, one of the
-   * head the head alone: where the two share a matrix, the head is among them, and gets one of its own.
+   * Returns the names of the tensors that the adapter may change. An adapter on the embedding changes only the look-up, one on
+   * the head only the head; so if they share a matrix, the head is listed too and gets a separate one.
    */
   names(): string[] {
     const { model } = this.#base;
@@ -75,17 +75,19 @@ export class Merger {
     for (const [own, tied] of model.ties) {
       if (names.has(tied) && !makesModel(this.#adapter.method)) names.add(own);
     }
-    // Of rows of a table, a head that is tied to it has the same, or others of its own.
+    // Trained rows of a table apply to a head tied to it too, unless it has trained rows of its own, so they do not untie it.
     return [...new Set([...names, ...this.#rows.keys()])];
   }
 
-  /** The shape of a tensor of the merged model. */
+  /** Returns the shape of a tensor of the merged model. */
   shapeOf(name: string): readonly number[] {
     const { model } = this.#base;
     return model.tensors.get(model.storedName(name))?.shape ?? [];
   }
 
-  /** Writes the merged values of a tensor into memory of the caller; false, and nothing, when it stays as it is. */
+  /**
+   * Writes the merged values of a tensor to the caller's memory. @returns false, having written nothing, when it does not change
+   */
   async mergeInto(name: string, into: Float32Array): Promise<boolean> {
     const rows = this.#rows.get(name);
     if (rows) {
@@ -98,7 +100,7 @@ export class Merger {
     if (trained) into.set(trained.data);
     if (trained && !place) return true;
     if (!place && this.#base.model.ties.has(name)) {
-      // The adapter sits on the embedding alone.
+      // The adapter is only on the embedding.
       into.set((await this.#base.values(name)).data);
       return true;
     }
@@ -128,7 +130,7 @@ export class Merger {
   }
 }
 
-/** The projections that a site changes, by path: itself, or those whose matrices lie in its stack. */
+/** The projections that a site changes, by path: itself, or those whose matrices its stack contains. */
 function projectionsOf({ path, layer, spec }: AdaptedSite, { model }: Adapter): [string, SiteSpec][] {
   if (spec.kind !== "stack" || layer === null) return [[path, spec]];
   const sites = model.layers[layer]?.sites ?? [];
@@ -138,8 +140,8 @@ function projectionsOf({ path, layer, spec }: AdaptedSite, { model }: Adapter): 
 }
 
 /**
- * Computes every tensor of the base that the adapter changes, by Hugging Face name, float32. The caller owns them; the
- * base stays as it is.
+ * Computes every tensor of the base that the adapter changes, by Hugging Face name, float32. The caller owns them; the base does
+ * not change.
  * @throws UsageError "usage/adapter" when the method's result is not a change of weights, or it was made for another base.
  */
 export async function mergeAdapter(

@@ -1,4 +1,4 @@
-/** @file A base merged with its adapter as a model of its own. Nothing is in memory twice. */
+/** @file A base merged with its adapter as a model of its own, without a second copy of weights in memory. */
 import { numElements } from "../graph/shape.ts";
 import { BaseModel } from "../models/base/base-model.ts";
 import { storedFloats } from "../quant/stored-tensor.ts";
@@ -9,8 +9,8 @@ import { Merger } from "./merge.ts";
 import { requireOwnBase } from "./own-base.ts";
 
 /**
- * A model whose weights are merged whenever they are read: it needs no more memory than its base, whose files must stay
- * open as long as it is used. The caller releases what it compiles.
+ * Makes a model whose weights are merged whenever they are read. It needs no more memory than its base, whose files must stay
+ * open as long as it is used. The caller releases its programs.
  * @throws as `mergeAdapter`
  */
 export async function mergedModel(

@@ -1,8 +1,8 @@
 /**
- * @file The contract of a fine-tuning method: what is trained and how a projection is built around its frozen weight.
+ * @file The contract of a fine-tuning method: what is trained, and how a projection is built around its frozen weight.
  *
- * Freezing, counting, saving, loading, merging, batching and combining are written once, outside. What a method cannot do
- * it says by a word, so no member is missing. Adding a method: a file and a line in `methods.ts`.
+ * Freezing, counting, saving, loading, merging, batching and combining are written once, elsewhere. A method states what it
+ * cannot do by a word, so no member is optional. To add one: a file and a line in `methods.ts`.
  */
 import type { z } from "zod";
 import { assertInternal } from "../errors.ts";
@@ -28,25 +28,25 @@ import type {
 } from "./sites/site.ts";
 import type { TrainedTokens } from "./trained-base/trained-tokens.ts";
 
-/** What every method says of itself. `O`: its options as a user gives them. */
+/** What every method states. `O`: its options as given by users. */
 interface Description<O> {
   readonly name: string;
   /** Where it comes from; `arxiv` is a number such as 2106.09685, or "none". */
   readonly paper: { readonly title: string; readonly arxiv: string };
   /**
-   * Peak learning rate of AdamW that suits it on a model of `REFERENCE_WIDTH` (train/settings/learning-rate); a function
-   * where options decide the size of what is trained.
+   * Suitable peak learning rate of AdamW for a model of `REFERENCE_WIDTH` (train/settings/learning-rate); a function if it
+   * depends on options.
    */
   readonly learningRate: number | ((options: O) => number);
   /** The only description of the options: defaults, flags, validation and documentation derive from it. */
   readonly options: z.ZodType<O>;
 }
 
-/** A method that trains tensors of the base itself, whatever the model's modules are. */
+/** A method that trains tensors of the base itself, independently of the model's modules. */
 export interface BaseMethod<O = unknown> extends Description<O> {
   readonly kind: "base";
   readonly trains: "all" | readonly TensorRole[];
-  /** Tokens whose rows of the embedding, or of the head, are trained alone. */
+  /** Tokens whose rows of the embedding, or of the head, are the only ones trained. */
   trainedTokens(options: O): TrainedTokens;
   /** An ordinary model, or an adapter folder with whole tensors of the base. */
   readonly result: "model" | ConfigFile<O, never>;
@@ -54,21 +54,21 @@ export interface BaseMethod<O = unknown> extends Description<O> {
 }
 
 /**
- * A method that puts something around projections. `S`: the options of one site, what remains of `O` once patterns have
- * been applied to the site's path; sites with equal `S` and sizes share one program.
+ * A method that adds tensors to projections. `S`: the options of one site, derived from `O` by applying patterns to the site's
+ * path; sites with equal `S` and sizes share programs.
  */
 export interface AdapterMethod<O = unknown, S = unknown> extends Description<O> {
   readonly kind: "adapter";
   readonly targets: MethodTargets<O>;
-  /** Gives the options of each site. What it returns throws a UsageError where the method cannot sit. */
+  /** Returns a function that gives the options of a site, and throws a UsageError where the method cannot be placed. */
   configure(options: O): (place: SitePlace) => S;
   readonly trained: TrainedTensors<S>;
   readonly frozen: FrozenTensors<O, S>;
   /** Builds the adapted projection of x [..., in]. */
   adapt(site: SiteGraph, x: Value, values: SiteValues, options: S): Value;
   /**
-   * Whether `adapt` computes a matrix of the weight's size while text is written, however few tokens there are: such an
-   * adapter is better merged before.
+   * Whether `adapt` computes a matrix of the weight's size even for few tokens; such an adapter is better merged before text is
+   * generated.
    */
   materializesWeight(site: SiteSpec, options: S): boolean;
   /** Builds the adapted look-up of an embedding. */
@@ -83,27 +83,27 @@ export interface AdapterMethod<O = unknown, S = unknown> extends Description<O> 
 /** A fine-tuning method. */
 export type Method<O = unknown, S = unknown> = AdapterMethod<O, S> | BaseMethod<O>;
 
-/** Where the method sits. */
+/** Where the method can be placed. */
 export interface MethodTargets<O> {
-  /** Modules that are adapted when the user names none: every projection of the blocks, or those of some roles. */
+  /** Modules that are adapted by default: every projection of the blocks, or those of some roles. */
   readonly roles: "all-linear" | readonly SiteRole[];
-  /** Whether the method can sit on the residual stream, where `adapt` has no weight and nothing can be merged. */
+  /** Whether the method can be placed on the residual stream, where `adapt` has no weight and nothing can be merged. */
   readonly residual: boolean;
-  /** Modules that are trained whole beside the adapter, by name or path; null: what the model is for decides. */
+  /** Modules that are trained whole beside the adapter, by name or path; null: the model's task decides. */
   modulesToSave(options: O): readonly string[] | null;
   /** Biases of the base that are trained beside the adapter. */
   trainedBiases(options: O): TrainedBiases;
   /** Tokens whose rows of the embedding, or of the head, are trained beside the adapter. */
   trainedTokens(options: O): TrainedTokens;
-  /** Parameters that get an adapter as PEFT's `target_parameters` do. */
+  /** Parameters that get an adapter, like PEFT's `target_parameters`. */
   readonly parameters: "modules-only" | ParameterTargets<O>;
 }
 
-/** Adapters on parameters: on the weight of a module, which is as one on the module, and on whole stacks of matrices. */
+/** Adapters on parameters: on the weight of a module, which is equivalent to the module, and on whole stacks of matrices. */
 export interface ParameterTargets<O> {
-  /** Ends of the parameters' paths: "gate_up_proj" of a stack, "gate.weight" of a module. */
+  /** Path suffixes of the parameters: "gate_up_proj" of a stack, "gate.weight" of a module. */
   names(options: O): readonly string[];
-  /** Cuts the tensors of a stack into those of its matrices, expert by expert, each as of a site of its own. */
+  /** Splits the tensors of a stack into those of its matrices, expert by expert, each as for a site of its own. */
   split(values: SiteValues, stack: SiteSpec): readonly SiteValues[];
 }
 
@@ -123,9 +123,9 @@ export const ALL_LINEAR: MethodTargets<unknown> = {
 /** The trained tensors of a site. */
 export interface TrainedTensors<S> {
   specs(site: SiteSpec, options: S): readonly ParameterSpec[];
-  /** Fills the tensors of a site with their first values; for fresh adapters only. */
+  /** Fills the tensors of a site with initial values; only for fresh adapters. */
   init(site: SiteStart, options: S, random: Random): void | Promise<void>;
-  /** Why a fresh adapter already changes what the model computes, if it does. */
+  /** Whether and why a fresh adapter already changes the model's output. */
   readonly initialChange: "none" | { readonly because: string };
 }
 
@@ -133,17 +133,20 @@ export interface TrainedTensors<S> {
 export interface FrozenTensors<O, S> {
   specs(site: SiteSpec, options: S): readonly FrozenSpec[];
   /**
-   * Makes those that no file holds, by suffix, from the base; for fresh adapters and for those that are read. Trained
-   * tensors whose start comes of the same work are filled at once.
+   * Makes those that files do not hold, by suffix, from the base; for fresh adapters and for those read from files. It also fills
+   * trained tensors whose initial values result from the same computation.
    */
   freeze(site: SiteStart, options: S): Frozen | Promise<Frozen>;
-  /** What programs that write text bind, so that `adapt` gets it instead of a frozen tensor; null: all is fed as it is. */
+  /**
+   * The form of a frozen tensor that programs that write text bind; `adapt` gets it instead of the tensor. Null: all tensors are
+   * fed unchanged.
+   */
   bound(site: SiteSpec, options: S): BoundForm | null;
-  /** Makes those that all sites share, by suffix; of the options alone, for fresh adapters and where files leave them out. */
+  /** Makes those that all sites share, by suffix, from the options only; for fresh adapters and where files leave them out. */
   share(sites: readonly SiteSpec[], options: O): SiteTensors;
 }
 
-/** No frozen tensors; the rest of a rule that has only some of them. */
+/** A rule without frozen tensors; also the defaults for rules with some. */
 export const NOTHING_FROZEN: FrozenTensors<unknown, unknown> = {
   specs: () => [],
   freeze: () => ({}),
@@ -151,7 +154,7 @@ export const NOTHING_FROZEN: FrozenTensors<unknown, unknown> = {
   share: () => ({}),
 };
 
-/** Cuts the tensors of a stack with an adapter into those of its matrices, expert by expert. */
+/** Splits the tensors of a stack with an adapter into those of its matrices, expert by expert. */
 export function splitStack(
   method: AdapterMethod,
   values: SiteValues,
@@ -162,21 +165,21 @@ export function splitStack(
   return parameters.split(values, stack);
 }
 
-/** How adapters of a method stand in a configuration; null: its result is an ordinary model. */
+/** Returns how a method's adapters are described in a configuration; null: its result is an ordinary model. */
 export function configFileOf(method: Method): ConfigFile<unknown, unknown> | null {
   if (method.kind === "adapter") return method.file;
   return method.result === "model" ? null : method.result;
 }
 
-/** Whether what it trains becomes an ordinary model, and no adapter. */
+/** Whether the result of a method is an ordinary model rather than an adapter. */
 export function makesModel(method: Method): boolean {
   return configFileOf(method) === null;
 }
 
-/** Experts that are modules of their own here; transformers has those of a layer as one tensor. */
+/** Experts that are separate modules in graft; transformers has all experts of a layer in one tensor. */
 const SINGLE_EXPERT = /\.experts\.\d+\./;
 
-/** What decides which programs read an adapter. */
+/** The facts that decide which programs can read an adapter. */
 interface Written {
   readonly method: Method;
   readonly options: unknown;
@@ -185,8 +188,8 @@ interface Written {
 }
 
 /**
- * Which program reads an adapter's folder, which trains these tensors of the base too: PEFT has none of a single expert. Null: it is a
- * model's. `takes`: which adapters PEFT takes on a module.
+ * Tells which program can read the folder of an adapter that also trains the tensors `trained` of the base; PEFT has none of a
+ * single expert. Null: the folder is a model. `takes`: the adapters that PEFT supports on a module.
  */
 export function programThatReads(
   { method, options, sites }: Written,
@@ -208,14 +211,14 @@ export function materializesWeight(
   return [...sites].some(({ spec, options }) => method.materializesWeight(spec, options));
 }
 
-/** Whether an adapter belongs to the codes of a base, and merges into them. */
+/** Whether an adapter belongs to the codes of a base and is merged without changing them. */
 export function keepsCodes(method: Method): boolean {
   return (
     method.kind === "adapter" && method.merge !== "not-mergeable" && method.merge.stored !== "requantized"
   );
 }
 
-/** Modules that are trained whole beside an adapter; null: what the model is for decides. */
+/** Modules that are trained whole beside an adapter; null: the model's task decides. */
 export function modulesToSave(method: Method, options: unknown): readonly string[] | null {
   return method.kind === "adapter" ? method.targets.modulesToSave(options) : [];
 }
@@ -225,7 +228,7 @@ export function trainedBiases(method: Method, options: unknown): TrainedBiases {
   return method.kind === "adapter" ? method.targets.trainedBiases(options) : "none";
 }
 
-/** Tokens whose rows are trained, beside an adapter or alone. */
+/** Tokens whose rows are trained, with or without an adapter. */
 export function trainedTokens(method: Method, options: unknown): TrainedTokens {
   return (method.kind === "adapter" ? method.targets : method).trainedTokens(options);
 }

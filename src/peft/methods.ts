@@ -39,7 +39,7 @@ export function findMethod(name: string, methods: readonly Method[] = METHODS): 
 }
 
 /**
- * Refuses a method of somebody's own whose adapters would be read as those of one of the list.
+ * Refuses a user's method whose adapters could be read as those of a listed method.
  * @throws UsageError "usage/flag"
  */
 export function requireOwnType(method: Method): void {
@@ -52,7 +52,10 @@ export function requireOwnType(method: Method): void {
   );
 }
 
-/** Finds the method of an `adapter_config.json`; `path`: the adapter's, for messages. @throws UsageError "usage/adapter" when there is none. */
+/**
+ * Finds the method of an `adapter_config.json`; `path` of the adapter is for messages. @throws UsageError "usage/adapter" when
+ * there is none.
+ */
 export function findMethodOfConfig(
   path: string,
   config: Readonly<Record<string, unknown>>,

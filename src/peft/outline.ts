@@ -1,4 +1,4 @@
-/** @file An adapter without numbers: enough to build the programs of a model with it, before any weight is read. */
+/** @file An adapter without values: enough to build a model's programs with it, before any weight is read. */
 import { numElements } from "../graph/shape.ts";
 import { hostTensor } from "../runtime/host-tensor.ts";
 import { type AdapterView, viewAdapter } from "./adapter-view.ts";
@@ -9,7 +9,7 @@ import { listParameters } from "./parameters.ts";
 
 const NO_NUMBERS = hostTensor("float32", [0], new Float32Array(0));
 
-/** Makes the view of what `attach` would make; its tensors are empty. */
+/** Makes the view of the adapter that `attach` would make, with empty tensors. */
 export function outlineAdapter(layout: Layout, method: Method): AdapterView {
   const parameters = listParameters(layout).map((plan) => ({
     ...plan,

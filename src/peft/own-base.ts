@@ -1,11 +1,14 @@
-/** @file Whether an adapter meets the base that it was attached to, or one of the same numbers that was opened another time. */
+/**
+ * @file Checks that an adapter is used with the base that it was attached to, or with one of the same numbers that was opened
+ * separately.
+ */
 import { UsageError } from "../errors.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
 import { type BaseSample, mayBeOneModel, sampleBase } from "../models/base/base-sample.ts";
 import type { Adapter } from "./attach.ts";
 
 /**
- * Refuses adapters of other models, null aside. Nothing is read where the base is the very one.
+ * Refuses adapters of other models; null is ignored. Reads nothing if the base is the same object.
  * @throws UsageError "usage/adapter"; as reading tensors
  */
 export async function requireOwnBase(base: BaseModel, adapters: readonly (Adapter | null)[]): Promise<void> {
@@ -21,7 +24,7 @@ export async function requireOwnBase(base: BaseModel, adapters: readonly (Adapte
   }
 }
 
-/** Null where its files are closed: then nobody can tell any more. */
+/** Returns null if the files are closed, so that they cannot be compared any more. */
 async function sampleOpen(base: BaseModel): Promise<BaseSample | null> {
   try {
     return await sampleBase(base);

@@ -1,8 +1,8 @@
 /**
- * @file What is trained: parameters that know what they belong to, in groups of one block each and one for the rest.
+ * @file The trained parameters with their owners, in one group for each block and one for the rest.
  *
- * The numbers of a group lie side by side in one vector, so that the optimizer, clipping and checkpoints handle a group
- * at a time and never need all of them at once: whoever reads or writes numbers holds their memory meanwhile.
+ * The values of a group are contiguous in one vector, so that the optimizer, clipping and checkpoints handle one group at a time
+ * and never need all of them at once. Code that reads or writes values holds their memory meanwhile.
  */
 import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 import { RESIDENT, type VectorMemory } from "../runtime/memory/vector-memory.ts";
@@ -10,25 +10,27 @@ import { numElements } from "../graph/shape.ts";
 import type { AdaptedSite, Layout } from "./layout.ts";
 import type { TrainedTensor } from "./trained-base/trained-rows.ts";
 
-/** The owner of a parameter: a site that has it among its tensors, or the base, one of whose tensors, or rows of it, it replaces. */
+/**
+ * The owner of a parameter: a site, which has it among its tensors, or the base, in which it replaces a tensor or rows of one.
+ */
 type ParameterOwner =
   | { readonly kind: "site"; readonly site: AdaptedSite; readonly suffix: string }
   | { readonly kind: "base"; readonly tensor: TrainedTensor };
 
 /** One trainable tensor. */
 export interface Parameter {
-  /** Its name in files: "model.layers.0.self_attn.q_proj.lora_A.weight", or that of the base's tensor. */
+  /** Its name in files: "model.layers.0.self_attn.q_proj.lora_A.weight", or the name of the base's tensor. */
   readonly name: string;
-  /** Its name among the inputs of its layer's programs: the path inside the block; outside the blocks, `name`. */
+  /** Its input name in its layer's programs: the path inside the block; outside the blocks, `name`. */
   readonly input: string;
   readonly shape: readonly number[];
   /** Null outside the blocks. */
   readonly layer: number | null;
   readonly owner: ParameterOwner;
-  /** Where it begins in the vector of its group. */
+  /** Its offset in the vector of its group. */
   readonly offset: number;
   readonly length: number;
-  /** Its numbers, a view into those of its group. */
+  /** Its values, a view into those of its group. */
   readonly value: HostTensor<"float32">;
 }
 
@@ -36,11 +38,11 @@ export interface Parameter {
 export interface ParameterGroup {
   readonly layer: number | null;
   readonly parameters: readonly Parameter[];
-  /** Their numbers, in their order. */
+  /** Their values, in order. */
   readonly values: Float32Array;
 }
 
-/** A parameter that has no numbers yet. */
+/** A parameter without values yet. */
 type ParameterPlan = Pick<Parameter, "name" | "input" | "shape" | "layer" | "owner">;
 
 /** All that is trained. */
@@ -49,7 +51,7 @@ export interface Parameters {
   readonly parameters: readonly Parameter[];
   /** Groups in the order of layers; the one outside the blocks is last. None is empty. */
   readonly groups: readonly ParameterGroup[];
-  /** Where their numbers are; they are held while they are read or written. */
+  /** The memory of their values, which must be held while they are read or written. */
   readonly memory: VectorMemory;
 }
 
@@ -73,7 +75,7 @@ export function listParameters({
   ];
 }
 
-/** Makes the parameters of a layout, all zero, in memory of a kind. */
+/** Makes the parameters of a layout, all zero, in the given memory. */
 export function makeParameters(
   layout: Pick<Layout, "trainedBase" | "sites">,
   memory: VectorMemory = RESIDENT,
@@ -105,12 +107,12 @@ export function makeParameters(
   return { parameters: plans.map((plan) => made.get(plan)!), groups, memory };
 }
 
-/** What messages call the parameters of a layer. */
+/** The name of a layer's parameters in messages. */
 export function groupName(layer: number | null): string {
   return layer === null ? "what is outside the blocks" : `block ${layer}`;
 }
 
-/** Numbers of a group, wherever they are. */
+/** Number of values of a group, whether or not they are in memory. */
 export function lengthOf({
   parameters,
 }: {

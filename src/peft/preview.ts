@@ -1,27 +1,27 @@
-/** @file What attaching would put on a model, counted before any weight is read. */
+/** @file Counts what attaching would put on a model, before any weight is read. */
 import { DTYPES } from "../graph/dtype.ts";
 import { numElements } from "../graph/shape.ts";
 import type { Model } from "../models/model.ts";
 import { type AttachRequest, type KeptAs, type Layout, layOut } from "./layout.ts";
 import type { FrozenSpec } from "./sites/site.ts";
 
-/** What `attach` would do, known before any weight is read. */
+/** The size of what `attach` would make. */
 export interface Preview {
   /** Modules that would get an adapter. */
   readonly paths: readonly string[];
   readonly numTrained: number;
-  /** Memory of the tensors beside the base that are not trained. */
+  /** Bytes of the adapter's frozen tensors. */
   readonly frozenBytes: number;
-  /** Bytes of these that lie in an adapter's file. */
+  /** Bytes of those that an adapter's file holds. */
   readonly savedBytes: number;
 }
 
-/** Looks ahead at `attach`. @throws as `attach`. */
+/** Counts what `attach` would make. @throws as `attach` */
 export function previewAttach(model: Model, kept: KeptAs, request: AttachRequest): Preview {
   return previewLayout(layOut(model, kept, request));
 }
 
-/** Counts what a layout makes. */
+/** Counts the tensors of a layout. */
 export function previewLayout({ sites, trainedBase }: Layout): Preview {
   const all = [...sites.values()];
   const trained = [...trainedBase, ...all.flatMap((site) => site.parameters)];

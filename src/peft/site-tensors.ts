@@ -1,4 +1,4 @@
-/** @file The tensors of an adapter at its sites: trained ones with their first values, and frozen ones. */
+/** @file The tensors of an adapter at its sites: trained ones with their initial values, and frozen ones. */
 import { assertInternal } from "../errors.ts";
 import { sameShape, showShape } from "../graph/shape.ts";
 import type { BaseModel, LendFloats } from "../models/base/base-model.ts";
@@ -23,7 +23,7 @@ export class SiteTensorSet {
   readonly #tensors = new Map<AdaptedSite, Record<string, HostTensor>>();
   /** Frozen tensors that all sites share, by suffix. */
   readonly shared = new Map<string, HostTensor>();
-  /** What is shared with other adapters of the base. */
+  /** Leases of tensors that are shared with other adapters of the base. */
   readonly #leases: DerivedLease[] = [];
 
   private constructor(base: BaseModel, method: AdapterMethod, parameters: readonly Parameter[]) {
@@ -35,8 +35,8 @@ export class SiteTensorSet {
   }
 
   /**
-   * Makes what is frozen and, for a fresh adapter, fills what is trained. `random` null: what is trained, or lies in an
-   * adapter's file, is left for whoever fills it in. @throws as the method
+   * Makes the frozen tensors and, for a fresh adapter, fills the trained ones. `random` null: trained tensors, and those in an
+   * adapter's file, are left for the caller to fill. @throws as the method
    */
   static async create(
     base: BaseModel,
@@ -101,13 +101,16 @@ export class SiteTensorSet {
     }
   }
 
-  /** Gives back what is shared with other adapters. */
+  /** Releases what is shared with other adapters. */
   release(): void {
     for (const lease of this.#leases.splice(0)) lease.release();
   }
 }
 
-/** Lends the same memory again: the weights of all sites would be there until V8 collects, 54 MB of SmolLM2's for DoRA. */
+/**
+ * Lends the same memory repeatedly: otherwise the weights of all sites stay in memory until V8 collects, 54 MB for DoRA on
+ * SmolLM2.
+ */
 function lendAgain(): LendFloats {
   let memory = new Float32Array(0);
   return (length) => {
@@ -116,7 +119,7 @@ function lendAgain(): LendFloats {
   };
 }
 
-/** Whether a site shares what an adapter's file leaves out. */
+/** Whether a site has shared tensors that an adapter's file leaves out. */
 function drawsAgain({ frozen }: AdaptedSite): boolean {
   return frozen.some(({ shared, saved }) => shared && !saved);
 }

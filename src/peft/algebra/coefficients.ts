@@ -1,10 +1,10 @@
 /**
- * @file The paper's coefficients: ⊕ averages parameters, ⊖ turns the effect of a module round.
+ * @file The paper's coefficients: ⊕ averages parameters, ⊖ reverses the effect of a module.
  *
- * A sum of positive terms is an average: its weights are divided by their sum, also inside of parentheses. The outermost
- * sum of several terms is one too when it has negative terms (⊖, then ⊕). A difference in parentheses is taken as
- * written, like "target ⊖ auxiliary" in the analogy of arXiv:2306.14870, section 3.4. What is multiplied as a whole, an
- * adapter or a sum, has its change multiplied by just that number: in one factor, since in both it would count twice.
+ * A sum of positive terms is an average: its weights are divided by their sum, also inside parentheses. The outermost sum of
+ * several terms is an average even with negative terms (⊖, then ⊕). A difference in parentheses is taken as written, like "target
+ * ⊖ auxiliary" in the analogy of arXiv:2306.14870, section 3.4. If the whole expression is one term, an adapter or a sum times a
+ * number, its change is multiplied by exactly that number: in one factor only, since in both it would count twice.
  */
 import { UsageError } from "../../errors.ts";
 import { type Sum, formatExpression } from "./expression.ts";
@@ -13,7 +13,7 @@ import { type Sum, formatExpression } from "./expression.ts";
 export const NORMALIZATIONS = ["on", "off"] as const;
 export type Normalization = (typeof NORMALIZATIONS)[number];
 
-/** What multiplies an adapter's parameters. */
+/** The coefficients of an adapter's parameters. */
 export interface Coefficient {
   /** Coefficient of the factor that keeps its sign. */
   readonly kept: number;
@@ -22,7 +22,7 @@ export interface Coefficient {
 }
 
 /**
- * Multiplies a sum out as the paper's operators do.
+ * Expands a sum by the rules of the paper's operators.
  * @throws UsageError "usage/combine" when the weights of an average are all zero.
  */
 export function paperCoefficients(

@@ -7,7 +7,7 @@ import { averageFactors, mixFactors, rankOf, scale, stack } from "./factors.ts";
 import { type Truncation, truncate } from "./truncate.ts";
 import { MAJORITIES, type Mix, dareMix, magnitudeMix, tiesMix, weightedSum } from "./mixing.ts";
 
-/** The combined factors; `cut` null when nothing was cut off. */
+/** The combined factors; `cut` is null when nothing was cut off. */
 interface Outcome {
   readonly pair: FactorPair;
   readonly cut: Truncation | null;
@@ -50,21 +50,21 @@ export interface Combination {
   readonly mixesFactors: boolean;
   /** The paper's ⊕: all adapters must sit on the same modules with the same scale. */
   readonly averages: boolean;
-  /** Vectors are summed as they are, not their changes. */
+  /** Vectors themselves are summed, not their changes. */
   readonly sumsParameters: boolean;
-  /** Each number counts by its Fisher information. */
+  /** Each number is weighted by its Fisher information. */
   readonly byFisher: boolean;
   /** Changes are applied one after another, not added. */
   readonly multiplies: boolean;
   /** A rank is chosen. */
   readonly cuts: boolean;
-  /** How changes that are linear in their numbers are brought together. */
+  /** How changes that are linear in their numbers are combined. */
   mix(settings: CombineSettings): Mix;
-  /** The factors of the result; `position` tells random draws apart. */
+  /** The factors of the result; `position` distinguishes random draws. */
   factors(terms: readonly Term<FactorPair>[], settings: CombineSettings, position: number): Outcome;
 }
 
-/** What a way of combining is unless it says otherwise. */
+/** Defaults of a way of combining. */
 const ORDINARY = {
   mixesFactors: false,
   averages: false,
@@ -75,7 +75,7 @@ const ORDINARY = {
   mix: () => weightedSum,
 };
 
-/** A way that mixes factors one by one. */
+/** Makes a way of combining that mixes the two factors separately. */
 function mixing(summary: string, takes: Combination["takes"], mix: Combination["mix"]): Combination {
   return {
     ...ORDINARY,
@@ -150,7 +150,7 @@ type CombinationName = keyof typeof COMBINATIONS;
 
 const NAMES = Object.keys(COMBINATIONS) as [CombinationName, ...CombinationName[]];
 
-/** How adapters are combined: the only description of these settings. */
+/** The only definition of the settings for combining adapters. */
 export const COMBINE_OPTIONS = z.strictObject({
   type: z.enum(NAMES).default("cat").describe("how adapters are combined; cat is the exact sum"),
   ...SETTINGS,
@@ -158,7 +158,7 @@ export const COMBINE_OPTIONS = z.strictObject({
 export type CombineOptions = z.output<typeof COMBINE_OPTIONS>;
 
 /**
- * Finds the way of combining.
+ * Finds the selected way of combining.
  * @throws UsageError "usage/combine" for a setting that it does not take, or that it needs and lacks.
  */
 export function findCombination({ type, ...settings }: CombineOptions): Combination {

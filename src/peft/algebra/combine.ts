@@ -1,7 +1,7 @@
 /**
  * @file Combines adapters that were read without their model: site by site, then the tensors of the base that they train.
  *
- * Nothing here is written for one method; a method says how its tensors stand for a change.
+ * Nothing here is specific to a method; a method defines how its tensors represent a change.
  */
 import { UsageError } from "../../errors.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
@@ -30,20 +30,20 @@ export interface Residual {
 export interface Combined extends AdapterWeights {
   /** Null when nothing was cut off. */
   readonly residual: Residual | null;
-  /** The two adapters whose A's are farthest apart; null where no factors of several adapters are mixed. */
+  /** The two adapters whose A's differ most; null where no factors of several adapters are mixed. */
   readonly startCosine: StartCosine | null;
 }
 
 interface CombineHooks {
-  /** Null: there is no base at hand. */
+  /** Reads tensors of the base; null: the base is not available. */
   readonly startOf: StartOf | null;
-  /** Called before each site: lets others have the thread, and throws to stop. */
+  /** Called before each site; may yield the thread, and throws to stop. */
   readonly beforeSite?: () => Promise<void>;
 }
 
 /**
- * Combines adapters; the result owns its tensors, but for frozen ones.
- * @throws UsageError "usage/combine" when the adapters do not fit each other or the way of combining.
+ * Combines adapters; the result owns its tensors, except frozen ones.
+ * @throws UsageError "usage/combine" when the adapters do not fit each other, or not the way of combining.
  */
 export async function combineWeights(
   sum: Sum,
@@ -161,9 +161,9 @@ function sumChanges(
 }
 
 /**
- * θ₀ + Σ w (θ − θ₀), for which θ₀ is not needed when the weights sum to 1, or an average by Fisher information; returns a new
- * tensor. `tensors`: one a member.
- * @throws UsageError "usage/combine" when it is needed and not at hand.
+ * Computes θ₀ + Σ w (θ − θ₀), which does not need θ₀ when the weights sum to 1, or an average by Fisher information, in a new
+ * tensor. `tensors`: one for each member.
+ * @throws UsageError "usage/combine" when θ₀ is needed and not available.
  */
 export async function combineFromStart(
   name: string,
@@ -200,7 +200,7 @@ export async function combineFromStart(
   );
 }
 
-/** An adapter that does not train a tensor leaves it as it is. */
+/** Combines trained tensors of the base; adapters that do not train a tensor do not count for it. */
 async function combineBase(plan: Plan, numSites: number): Promise<Map<string, Tensor>> {
   const names = [...new Set(plan.members.flatMap(({ adapter }) => [...adapter.base.keys()]))];
   const combined = new Map<string, Tensor>();

@@ -1,6 +1,6 @@
 /**
- * @file What a method says of adapter arithmetic: how its tensors stand for a change of the model that can be added,
- * scaled and negated. Adding, pruning and electing signs are written once, in `algebra/`.
+ * @file What a method defines for adapter arithmetic: how its tensors represent a change of the model that can be added, scaled
+ * and negated. Adding, pruning and electing signs are written once, in `algebra/`.
  *
  * Paper: "Composing Parameter-Efficient Modules with Arithmetic Operations", arXiv:2306.14870.
  */
@@ -9,7 +9,7 @@ import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { SiteTensors } from "../sites/site.ts";
 import type { Coefficient } from "./coefficients.ts";
 
-/** A change that is bilinear in two tensors: scale · up · down, or one that scales as this does. */
+/** A change that is bilinear in two tensors: scale · up · down, or one that scales in the same way. */
 export interface FactorPair {
   /** The paper's A: [R, in]. */
   readonly down: HostTensor<"float32">;
@@ -26,9 +26,9 @@ export interface SiteState<S> {
 
 /** A term of a sum of adapters at one site. */
 export interface Term<T> {
-  /** Its weight when the expression is multiplied out. */
+  /** Its weight in the expanded expression. */
   readonly weight: number;
-  /** Its weights by the paper's operators. */
+  /** Its coefficients by the paper's operators. */
   readonly coefficient: Coefficient;
   readonly of: T;
 }
@@ -38,41 +38,41 @@ export interface FactorAlgebra<S> {
   readonly kind: "factors";
   /** The factors; views. */
   split(state: SiteState<S>): FactorPair;
-  /** A site with these factors, in the form that `like` has. */
+  /** Makes a site with these factors, in the form of `like`. */
   join(pair: FactorPair, like: SiteState<S>): SiteState<S>;
-  /** Why factors of several adapters, side by side, are no adapter of the method; null when they are one. */
+  /** Why concatenated factors of several adapters do not form an adapter of the method; null when they do. */
   readonly notConcatenable: string | null;
 }
 
-/** A change that is linear in vectors, by names of the method's choice; zeros change nothing. */
+/** A change as vectors that add up, with names chosen by the method; zeros change nothing. */
 type Change = Readonly<Record<string, Float64Array>>;
 
-/** What a site's tensors stand for as vectors that add up, both ways. */
+/** Converts a site's tensors to vectors that add up, and back. */
 export interface ChangeForm<S> {
-  /** The change, in new memory. */
+  /** Returns the change, in new memory. */
   toChange(state: SiteState<S>): Change;
-  /** The tensors that change just so, for a site with the options of `like`. */
+  /** Returns the tensors with exactly this change, for a site with the options of `like`. */
   fromChange(change: Change, like: SiteState<S>): SiteTensors;
 }
 
-/** Changes that are applied one after another, each to the power of a weight. */
+/** Changes that are applied in succession, each raised to the power of a weight. */
 export interface ProductAlgebra<S> {
-  /** Why a change has no such power, as words that follow the site's name; null: it has one. */
+  /** Why a change has no such power, in words that follow the site's name; null: it has one. */
   refuses(state: SiteState<S>, weight: number): string | null;
-  /** The tensors that change what those of the sites do, the first one first; all have the same options. */
+  /** Returns tensors with the effect of all sites in succession, the first one first; all have the same options. */
   multiply(terms: readonly { readonly state: SiteState<S>; readonly weight: number }[]): SiteTensors;
 }
 
 /** The change is linear in vectors. */
 export interface VectorAlgebra<S> extends ChangeForm<S> {
   readonly kind: "vectors";
-  /** The change is linear in the tensors' numbers themselves. */
+  /** Whether the change is linear in the tensors' values themselves. */
   readonly isLinear: boolean;
-  /** How adapters are applied one after another; "none": their changes are no rotations. */
+  /** How adapters are applied in succession; "none": their changes are not rotations. */
   readonly product: "none" | ProductAlgebra<S>;
 }
 
-/** The change is linear in the difference of each tensor from its start, which the base has. */
+/** The change is linear in the difference of each tensor from its start, which is in the base. */
 interface StartAlgebra {
   readonly kind: "from-start";
 }
@@ -81,15 +81,15 @@ interface StartAlgebra {
 export type Algebra<O, S> = {
   /** Why an adapter with these options cannot be combined; null when it can. */
   refuses(options: O): string | null;
-  /** Ends of the names that a site's trained tensors can have in a file. */
+  /** Suffixes of the names of a site's trained tensors in files. */
   readonly suffixes: readonly string[];
-  /** Kind and sizes of a projection as its tensors tell them; 1 where they do not. */
+  /** Kind and sizes of a projection, derived from its tensors; 1 for an unknown size. */
   sizeOf(tensors: SiteTensors, options: O): Pick<SiteSpec, "kind" | "inFeatures" | "outFeatures">;
-  /** Options that give each site, by path, its own. `terms`: those of the adapters that were combined. */
+  /** Returns options that give each site, by path, its own. `terms`: the options of the combined adapters. */
   optionsOf(sites: ReadonlyMap<string, S>, terms: readonly [O, ...O[]]): O;
 } & (FactorAlgebra<S> | VectorAlgebra<S> | StartAlgebra);
 
-/** The arithmetic of tensors that stand for a change by their difference from the base's own. */
+/** The arithmetic of tensors that represent a change by their difference from the base's own. */
 export function startAlgebra<O, S>(suffixes: readonly string[] = []): Algebra<O, S> {
   return {
     kind: "from-start",

@@ -1,21 +1,21 @@
 /**
- * @file How far apart the A's of low-rank adapters are. Where factors are mixed apart, B of one adapter meets A of another:
- * nearly the sum of the changes when the A's are nearly equal, as they are after one start, and noise when they are not.
+ * @file Measures how much the A's of low-rank adapters differ. When factors are mixed separately, B of one adapter multiplies A
+ * of another. That is nearly the sum of the changes if the A's are nearly equal, as after a common start, and noise if not.
  */
 import type { FactorAlgebra, SiteState } from "./contract.ts";
 import type { Member } from "./plan.ts";
 
-/** A cosine below which a product of mixed factors is more noise than sum. */
+/** Cosine below which a product of mixed factors is more noise than sum. */
 export const LOW_COSINE = 0.5;
 
-/** The two adapters whose A's are farthest apart. */
+/** The two adapters whose A's differ most. */
 export interface StartCosine {
   readonly names: readonly [string, string];
-  /** Cosine of their A's as one vector each, over the modules that both have; 1: the same direction. */
+  /** Cosine between their A's, each as one vector over the common modules; 1: the same direction. */
   readonly value: number;
 }
 
-/** Finds the least cosine between the A's of two adapters that have a weight; null when there are no two. */
+/** Finds the smallest cosine between the A's of two adapters with nonzero weights; null when there are no two. */
 export function leastCosine(members: readonly Member[], algebra: FactorAlgebra<unknown>): StartCosine | null {
   const weighted = members.filter(({ coefficient }) => coefficient.kept !== 0);
   const pairs = weighted.flatMap((one, i) =>
@@ -45,6 +45,6 @@ function cosineOf(
     }
   }
   const size = Math.sqrt(ownSquares * otherSquares);
-  // Adapters without a common module have no factors that meet.
+  // Adapters without a common module have no mixed factors.
   return size === 0 ? 1 : product / size;
 }

@@ -4,8 +4,8 @@
  *   sum = product { ("+" | "-") product }     product = factor { "*" factor }
  *   factor = number | name | "-" factor | "(" sum ")"     name = [A-Za-z_][A-Za-z0-9_.-]*
  *
- * One factor of a product is an adapter or a sum, the others are numbers. What was read is in normal form: only the
- * outermost sum can have a single member.
+ * One factor of a product is an adapter or a sum, the others are numbers. The result is in normal form: only the outermost sum
+ * can have a single member.
  */
 import { UsageError } from "../../errors.ts";
 import { nearest } from "../../messages/nearest.ts";
@@ -27,7 +27,7 @@ interface Token {
   readonly at: number;
 }
 
-/** Levels of parentheses and signs in each other. */
+/** Most nested levels of parentheses and signs. */
 const MAX_DEPTH = 100;
 
 /** A number, a name, a symbol, or a character that is none of them. */
@@ -63,7 +63,7 @@ export function formatExpression({ terms }: Sum): string {
   return parts.join("");
 }
 
-/** Multiplies a sum out: the weight of each adapter. */
+/** Expands a sum to the weight of each adapter. */
 export function weightsOf(sum: Sum): ReadonlyMap<string, number> {
   const weights = new Map<string, number>();
   const visit = ({ terms }: Sum, factor: number): void => {
@@ -76,7 +76,7 @@ export function weightsOf(sum: Sum): ReadonlyMap<string, number> {
   return weights;
 }
 
-/** The part of a product read so far: a number, and what it multiplies if that has been met. */
+/** The part of a product read so far: a number, and the adapter or sum that it multiplies, if already read. */
 interface Product {
   readonly weight: number;
   readonly of: string | Sum | null;
@@ -136,11 +136,11 @@ class Parser {
       const number = this.#text.slice(start.at, this.#next.at).trim();
       throw this.#problem(this.#next.at, `"${number}" alone`, "* and an adapter after it");
     }
-    // Not -0, which would read back as 0.
+    // Adding 0 avoids -0, which would be read back as 0.
     return { weight: sign * weight + 0, of };
   }
 
-  /** Reads a part that may hold others, up to a depth that people write. */
+  /** Reads a factor, which may be nested up to `MAX_DEPTH`. */
   #factor(): Product {
     if (this.#depth === MAX_DEPTH) throw this.#unexpected(this.#next, `fewer than ${MAX_DEPTH} levels`);
     this.#depth++;

@@ -1,8 +1,8 @@
 /**
  * @file Adapters whose change is a product of two factors, scale · up · down, combined at one site.
  *
- * Exact is only the stacking of factors (`stack`); whatever treats the factors apart makes cross terms of one adapter's
- * A and another one's B.
+ * Only stacking factors (`stack`) is exact; treating the factors separately makes cross terms of one adapter's A and another
+ * one's B.
  */
 import { assertInternal } from "../../errors.ts";
 import { sizeAt } from "../../graph/shape.ts";
@@ -12,7 +12,7 @@ import type { Mix, Numbers } from "./mixing.ts";
 
 type Tensor = HostTensor<"float32">;
 
-/** Puts factors side by side, so that the product is the weighted sum of the products; weights and scales go into A. */
+/** Concatenates factors, so that the product is the weighted sum of the products; weights and scales go into A. */
 export function stack(terms: readonly Pick<Term<FactorPair>, "weight" | "of">[]): FactorPair {
   const rank = terms.reduce((sum, { of }) => sum + rankOf(of), 0);
   const [first] = terms;
@@ -33,12 +33,12 @@ export function stack(terms: readonly Pick<Term<FactorPair>, "weight" | "of">[])
   return { down, up, scale: 1 };
 }
 
-/** One adapter times a number: exact, whatever its factors are. */
+/** Multiplies one adapter by a number, exactly. */
 export function scale({ weight, of: pair }: Pick<Term<FactorPair>, "weight" | "of">): FactorPair {
   return { down: scaled(pair.down, weight * pair.scale), up: scaled(pair.up, 1), scale: 1 };
 }
 
-/** Mixes the factors apart, each with √|w s|, the sign on A alone, as peft does. */
+/** Mixes the two factors separately, each weighted by √|w s|, with the sign only on A, as peft does. */
 export function mixFactors(
   terms: readonly Pick<Term<FactorPair>, "weight" | "of">[],
   mix: Mix,
@@ -50,7 +50,7 @@ export function mixFactors(
   return { ...mixEach(pairs, { down: signed, up: sizes }, mix, position), scale: 1 };
 }
 
-/** The paper's ⊕ and ⊖: parameters are averaged, and the sign goes to one of the factors. */
+/** The paper's ⊕ and ⊖: averages parameters, with the sign on one of the factors. */
 export function averageFactors(
   terms: readonly Pick<Term<FactorPair>, "coefficient" | "of">[],
   negated: "A" | "B",

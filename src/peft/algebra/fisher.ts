@@ -1,10 +1,10 @@
 /**
- * @file An average in which each number of an adapter counts by how much it matters there, by Fisher information:
+ * @file An average in which each number of an adapter is weighted by its importance there, its Fisher information:
  *
- *   θ = Σ wᵢ Fᵢ θᵢ / Σ wᵢ Fᵢ     Fᵢ at a mean square of 1 over all of an adapter, and at least FLOOR
+ *   θ = Σ wᵢ Fᵢ θᵢ / Σ wᵢ Fᵢ     Fᵢ scaled to a mean square of 1 over each adapter, and at least FLOOR
  *
- * Paper: "Merging Models with Fisher-Weighted Averaging", arXiv:2111.09832, eq. 4. Bringing all Fᵢ to one size and the
- * floor are of the program of arXiv:2306.14870, which has the floor under the last adapter alone.
+ * Paper: "Merging Models with Fisher-Weighted Averaging", arXiv:2111.09832, eq. 4. Scaling and floor are from the program of
+ * arXiv:2306.14870, which applies the floor only to the last adapter.
  */
 import { UsageError } from "../../errors.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
@@ -14,10 +14,10 @@ import type { Member } from "./plan.ts";
 
 type Tensor = HostTensor<"float32">;
 
-/** Numbers that no adapter has information on count equally. */
+/** So numbers without information in any adapter count equally. */
 const FLOOR = 1e-6;
 
-/** The weighted average of each number, in new memory. `weights` are positive. */
+/** Averages each number, in new memory. `weights` are positive. */
 function fisherMean(
   tensors: readonly Numbers[],
   fishers: readonly Numbers[],
@@ -34,7 +34,7 @@ function fisherMean(
   });
 }
 
-/** Averages the members' tensors of one name; `tensors`: one a member. */
+/** Averages the members' tensors of one name; `tensors`: one for each member. */
 export async function averageByFisher(
   name: string,
   members: readonly Member[],
@@ -60,7 +60,7 @@ export function refuseFisherOf(name: string, algebra: Algebra<unknown, unknown>)
   );
 }
 
-/** Refuses sums that are no averages, and adapters that do not train the same. @throws UsageError "usage/combine" */
+/** Refuses sums that are not averages, and adapters that do not train the same parameters. @throws UsageError "usage/combine" */
 export function refuseFisher(members: readonly Member[], algebra: Algebra<unknown, unknown>): void {
   for (const { name, adapter, coefficient } of members) {
     refuseFisherOf(adapter.method.name, algebra);

@@ -1,19 +1,19 @@
 /**
- * @file Several tensors of one shape to one: weighted sums, pruning, and election of signs.
+ * @file Combines several tensors of one shape: weighted sums, pruning, and election of signs.
  *
- * TIES: arXiv:2306.01708, section 4, in the order that peft has it: prune, elect signs before the weights are applied,
- * weight, average those that agree. DARE: arXiv:2311.03099, eq. 2. Sums are made in float64.
+ * TIES: arXiv:2306.01708, section 4, in peft's order: prune, elect signs before applying weights, weight, average the values that
+ * agree. DARE: arXiv:2311.03099, eq. 2. Sums are in float64.
  */
 import { Random } from "../../random.ts";
 
-/** Numbers of one tensor. */
+/** The values of one tensor. */
 export type Numbers = Float32Array | Float64Array;
 
-/** How a sign is elected: by the sum of the values, or by how many there are of each. */
+/** How a sign is elected: by the sum of the values, or by counting signs. */
 export const MAJORITIES = ["total", "frequency"] as const;
 type Majority = (typeof MAJORITIES)[number];
 
-/** Brings tensors of one shape and their weights together, in a new one. `position` tells random draws apart. */
+/** Combines tensors of one shape by their weights, in a new one. `position` distinguishes random draws. */
 export type Mix = (
   tensors: readonly Numbers[],
   weights: readonly number[],
@@ -30,7 +30,7 @@ export function weightedSum(tensors: readonly Numbers[], weights: readonly numbe
   return sum;
 }
 
-/** Keeps the ⌊density · n⌋ largest entries by magnitude, of equals the earlier; returns a new array. */
+/** Keeps the ⌊density · n⌋ largest entries by magnitude, of equal ones the first; returns a new array. */
 export function pruneSmall(tensor: Numbers, density: number): Float64Array {
   const kept = new Float64Array(tensor.length);
   const count = Math.floor(density * tensor.length);
@@ -45,7 +45,7 @@ export function pruneSmall(tensor: Numbers, density: number): Float64Array {
   return kept;
 }
 
-/** Keeps each entry with probability `density`, divided by it, so that the mean stays; returns a new array. */
+/** Keeps each entry with probability `density` and divides it by that, which preserves the mean; returns a new array. */
 export function dropRandom(tensor: Numbers, density: number, random: Random): Float64Array {
   return Float64Array.from(tensor, (value) => (random.uniform() < density ? value / density : 0));
 }
@@ -68,7 +68,7 @@ export function dareMix(density: number, seed: number): Mix {
     );
 }
 
-/** TIES: entry by entry the weighted mean of the values that have the elected sign; a tie elects plus. */
+/** TIES: for each entry the mean of the weighted values that have the elected sign; a tie elects plus. */
 export function tiesMix(density: number, majority: Majority): Mix {
   return (tensors, weights) => {
     const pruned = tensors.map((tensor) => pruneSmall(tensor, density));

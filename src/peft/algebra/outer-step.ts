@@ -3,17 +3,17 @@
  *
  *   Δ = Σₖ wₖ (θₖ − θ) / Σₖ wₖ,   v ← μ v + Δ,   θ ← θ + η (Δ + μ v)
  *
- * with Nesterov's momentum; μ = 0 and η = 1 is the weighted average, ⊕, of the θₖ. Sums are made in float64, in the order given.
+ * with Nesterov's momentum; μ = 0 and η = 1 is the weighted average, ⊕, of the θₖ. Sums are in float64, in the given order.
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import { AN_AMOUNT, argument, checkArguments, lazily } from "../../messages/arguments.ts";
 import { type Numbers, weightedSum } from "./mixing.ts";
 
-/** Numbers by the names of their tensors. */
+/** The values of tensors by name. */
 export type NumbersByName = ReadonlyMap<string, Numbers>;
 
-/** What one training has changed, θₖ − θ, and how much it counts. */
+/** The change of one training, θₖ − θ, and its weight. */
 export interface Contribution {
   readonly difference: NumbersByName;
   readonly weight: number;
@@ -26,7 +26,7 @@ interface OuterStepOptions {
   readonly momentum: number;
 }
 
-/** Takes θ from θₖ, in new memory; exact where neither is much larger than the other. */
+/** Subtracts θ from θₖ, in new memory; exact unless their magnitudes differ widely. */
 export function differenceOf(trained: NumbersByName, start: NumbersByName): NumbersByName {
   return new Map(
     [...start].map(([name, numbers]) => [name, weightedSum([trained.get(name)!, numbers], [1, -1])]),
@@ -39,7 +39,7 @@ const NUMBERS = argument<NumbersByName>(
   (value) => value instanceof Map && [...(value as Map<unknown, unknown>).values()].every(isNumbers),
 );
 
-/** What callers give as contributions. */
+/** Checks contributions that a caller passes. */
 export const CONTRIBUTIONS = z.array(z.looseObject({ difference: NUMBERS, weight: AN_AMOUNT })).min(1);
 
 const ARGUMENTS = lazily(() =>
@@ -51,7 +51,10 @@ const ARGUMENTS = lazily(() =>
   }),
 );
 
-/** @throws UsageError "usage/shape" for numbers that others lack, or have of another length; "usage/flag" where nothing weighs */
+/**
+ * @throws UsageError "usage/shape" for tensors that a contribution lacks or has with another length; "usage/flag" where all
+ * weights are 0
+ */
 function requireAlike(current: NumbersByName, contributions: readonly Contribution[]): void {
   if (!contributions.some(({ weight }) => weight > 0)) {
     throw new UsageError(
@@ -75,8 +78,8 @@ function requireAlike(current: NumbersByName, contributions: readonly Contributi
 }
 
 /**
- * Makes the step; the new θ and v are in new memory. `velocity` null: this is the first.
- * @throws UsageError "usage/flag" for arguments that are none, "usage/shape" for contributions to other numbers
+ * Makes the step; the new θ and v are in new memory. `velocity` null: this is the first step.
+ * @throws UsageError "usage/flag" for invalid arguments, "usage/shape" for contributions that do not fit `current`
  */
 export function outerStep(
   current: NumbersByName,
@@ -100,7 +103,7 @@ export function outerStep(
       weights,
     );
     const before = velocity?.get(name) ?? new Float32Array(delta.length);
-    // As it is kept in files.
+    // In float32, as in files.
     const speed = Float32Array.from(weightedSum([before, delta], [momentum, 1]));
     moved.set(name, speed);
     const sum = weightedSum([numbers, delta, speed], [1, learningRate, learningRate * momentum]);

@@ -1,13 +1,13 @@
 /**
- * @file Values by module as patterns of an adapter file: a common value, and others by names that never overlap, since
- * PEFT sorts the keys of a pattern when it saves and then takes the first that matches.
+ * @file Writes values by module as patterns of an adapter file: a common value, and exceptions by names that never overlap, since
+ * PEFT sorts the keys of a pattern when saving and then uses the first match.
  */
 import { lastName } from "../../models/module-path.ts";
 
 /** A common value and the exceptions from it. */
 interface Patterns<T> {
   readonly common: T;
-  /** Short names where all modules of the name agree, else full paths. */
+  /** Exceptions: by short name where all modules of that name agree, else by full path. */
   readonly others: Readonly<Record<string, T>>;
 }
 

@@ -10,7 +10,7 @@ import { type Sum, weightsOf } from "./expression.ts";
 
 type Tensor = HostTensor<"float32">;
 
-/** Fisher information of an adapter's tensors by full name, its mean square over all of them 1. */
+/** Fisher information of an adapter's tensors by full name, scaled to a mean square of 1 over all of them. */
 export type FisherOf = (name: string) => Promise<Tensor>;
 
 /** An adapter without its model. */
@@ -23,7 +23,7 @@ export interface AdapterWeights {
   readonly base: ReadonlyMap<string, Tensor>;
   /** Frozen tensors that its file holds, by their names there. */
   readonly frozen: ReadonlyMap<string, Tensor>;
-  /** Whether its file says that the base keeps weights as [in, out]. */
+  /** Whether its file says that the base stores weights as [in, out]. */
   readonly storedTransposed: boolean;
   /** Null: not read, as the combination does not use it. */
   readonly fisher: FisherOf | null;
@@ -33,16 +33,16 @@ export interface AdapterWeights {
 export interface Member {
   readonly name: string;
   readonly adapter: AdapterWeights;
-  /** Its weight when the expression is multiplied out. */
+  /** Its weight in the expanded expression. */
   readonly weight: number;
-  /** Its weights by the operators of the combination. */
+  /** Its coefficients by the operators of the combination. */
   readonly coefficient: Coefficient;
 }
 
-/** What a tensor was before training, by full name. */
+/** Reads the values of a tensor before training, by full name. */
 export type StartOf = (name: string) => Promise<Tensor>;
 
-/** How the members are brought together. */
+/** How the members are combined. */
 export interface Plan {
   /** The expression as it was written. */
   readonly sum: Sum;
@@ -53,7 +53,7 @@ export interface Plan {
 }
 
 /**
- * The adapters with their weights; those of weight 0 are left out of an exact sum, as far as others remain, not of a
+ * Collects the adapters with their weights. Those of weight 0 are left out of an exact sum if others remain, but not of a
  * product: in `a + b - a` an adapter is undone only after another was applied.
  * @throws UsageError "usage/combine" for settings that do not fit the way of combining.
  */
@@ -74,9 +74,9 @@ export function toPlan(
   return { sum, members: isWhole ? members : moving, combination, options, startOf };
 }
 
-/** The arithmetic of a method. @throws UsageError "usage/combine" when it has none. */
+/** Returns the arithmetic of a method. @throws UsageError "usage/combine" when it has none */
 export function algebraOf(method: Method): Algebra<unknown, unknown> {
-  // Tensors of the base change by their difference from what it has.
+  // Trained tensors of the base represent a change by their difference from the base.
   if (method.kind === "base")
     return { ...startAlgebra(), refuses: (options) => refuseTokens(trainedTokens(method, options)) };
   const { name, algebra } = method;

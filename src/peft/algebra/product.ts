@@ -1,14 +1,14 @@
 /**
- * @file Changes of a site applied one after another, as an expression writes them: its first term first, each to the power of its
- * weight, a sum in parentheses as a whole. Where order matters, an expression that is multiplied out would be another change.
+ * @file Applies changes of a site in succession, in the order of an expression: its first term first, each raised to the power of
+ * its weight, with a sum in parentheses as a whole. As order matters, an expanded expression would be a different change.
  */
 import type { ProductAlgebra, SiteState } from "./contract.ts";
 import { type Sum, formatExpression } from "./expression.ts";
 import { refuseTerm } from "./refusals.ts";
 
 /**
- * The product of those adapters that sit on a site, in new memory; null where none of them does: that changes nothing. `states`: by
- * names of adapters; all have the same options.
+ * Multiplies the adapters on a site, in new memory; null if none is on it, which changes nothing. `states` are by adapter name;
+ * all have the same options.
  * @throws UsageError "usage/combine" for a change that has no such power.
  */
 export function multiplySite<S>(

@@ -1,4 +1,4 @@
-/** @file Refuses to combine adapters that do not fit each other or the way in which they are to be combined. */
+/** @file Refuses to combine adapters that do not fit each other or the way of combining. */
 import { sameShape, showShape } from "../../graph/shape.ts";
 import { UsageError } from "../../errors.ts";
 import { moduleOf } from "../../models/module-path.ts";
@@ -7,7 +7,7 @@ import type { Algebra, FactorPair, SiteState } from "./contract.ts";
 import { METHODS } from "../methods.ts";
 import type { Member } from "./plan.ts";
 
-/** Names of the methods whose changes turn. */
+/** Names of the methods whose changes are rotations. */
 const TURNING = METHODS.flatMap((method) => {
   if (method.kind === "base" || method.algebra === "not-composable") return [];
   return method.algebra.kind === "vectors" && method.algebra.product !== "none" ? [method.name] : [];
@@ -28,7 +28,7 @@ export function refuseCut(
   );
 }
 
-/** Refuses adapters of a method whose changes cannot be applied one after another as one of their kind. */
+/** Refuses adapters of a method that cannot represent several changes in succession as one. */
 export function refuseProduct(members: readonly Member[], algebra: Algebra<unknown, unknown>): void {
   const [first] = members;
   if (!first || (algebra.kind === "vectors" && algebra.product !== "none")) return;
@@ -40,7 +40,10 @@ export function refuseProduct(members: readonly Member[], algebra: Algebra<unkno
   );
 }
 
-/** What to throw for an adapter or a sum in parentheses whose change at a site has no such power; `found` follows the site's path. */
+/**
+ * Makes the error for an adapter or a sum in parentheses whose change at a site has no such power; `found` follows the site's
+ * path.
+ */
 export function refuseTerm(name: string, path: string, found: string): UsageError {
   return refusal(
     [{ name }],
@@ -50,7 +53,7 @@ export function refuseTerm(name: string, path: string, found: string): UsageErro
   );
 }
 
-/** Refuses adapters of several methods, with other frozen tensors, or on other modules where all must have the same. */
+/** Refuses adapters of different methods, with different frozen tensors, or on different modules where all must have the same. */
 export function refuseUnlike(members: readonly Member[], { averages }: Combination): void {
   const [first, ...others] = members;
   if (!first) return;
@@ -140,7 +143,7 @@ export function refuseUnlikeSites(
   const own = stateOf(first);
   for (const other of others) {
     const state = stateOf(other);
-    // First: what a size is may follow from them.
+    // Checked first, since sizes may depend on options.
     if (algebra.kind !== "factors") refuseUnlikeOptions(path, [first, other], own.options, state.options);
     const [size, otherSize] = [
       algebra.sizeOf(own.tensors, first.adapter.options),
@@ -172,7 +175,7 @@ export function refuseUnlikeSites(
   }
 }
 
-/** Refuses numbers that do not mean the same. */
+/** Refuses tensors whose options, and so their meaning, differ. */
 function refuseUnlikeOptions(
   path: string,
   members: readonly [Member, Member],

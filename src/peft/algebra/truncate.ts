@@ -3,14 +3,14 @@
  *
  *   up · down = Q₁ (R₁ R₂ᵀ) Q₂ᵀ     up = Q₁ R₁   downᵀ = Q₂ R₂     R₁ R₂ᵀ = U S Vᵀ
  *
- * The small middle is decomposed; what is cut off are its smallest singular values, which are those of the product.
+ * The small middle is decomposed, and its smallest singular values, which are those of the product, are cut off.
  */
 import { Matrix, QrDecomposition, SingularValueDecomposition } from "ml-matrix";
 import { sizeAt } from "../../graph/shape.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { FactorPair } from "./contract.ts";
 
-/** Factors of a lower rank, and what they lack. */
+/** Factors of a lower rank, and what was lost. */
 export interface Truncation {
   readonly pair: FactorPair;
   /** Σ σ² of the whole, its squared Frobenius norm. */
@@ -38,7 +38,7 @@ export function truncate({ down, up, scale }: FactorPair, rank: number): Truncat
   };
 }
 
-/** A = Q R with orthonormal columns of Q; a matrix that is wider than high is its own R. */
+/** A = Q R with orthonormal columns of Q; for a matrix that is wider than high R is the matrix itself. */
 function thinQr(matrix: Matrix): { q: Matrix; r: Matrix } {
   if (matrix.rows < matrix.columns) return { q: Matrix.eye(matrix.rows), r: matrix };
   const qr = new QrDecomposition(matrix);

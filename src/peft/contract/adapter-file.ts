@@ -1,4 +1,4 @@
-/** @file Part of the contract of a method: how adapter files hold its options and tensors. */
+/** @file Part of the contract of a method: how its options and tensors are stored in adapter files. */
 import type { PeftTakes } from "../../models/config/checkpoint-rules.ts";
 import type { SiteStart, SiteTensors } from "../sites/site.ts";
 import {
@@ -11,45 +11,46 @@ import {
 export interface FileSite<S> {
   readonly path: string;
   readonly options: S;
-  /** Whether the base keeps its weight as [in, out]; null: an embedding, for which the question does not arise. */
+  /** Whether the base stores its weight as [in, out]; null: an embedding, to which this does not apply. */
   readonly storedTransposed: boolean | null;
 }
 
 /**
- * How keys begin that PEFT does not know and need not, as it computes the same without. They stand in the head of the tensors' file:
- * of others in adapter_config.json PEFT warns.
+ * Prefix of keys that PEFT does not know and does not need in order to compute the same. They are in the header of the tensors'
+ * file, since PEFT warns of unknown keys in adapter_config.json.
  */
 export const NOTE_PREFIX = "graft_";
 
-/** How options stand in `adapter_config.json`. */
+/** How options are stored in `adapter_config.json`. */
 export interface ConfigFile<O, S> {
   readonly peftType: string;
-  /** Whether PEFT, which takes these adapters on each module, reads such a folder with modules of these paths, or graft alone. */
-  readBy(options: O, paths: readonly string[], takes: (path: string) => PeftTakes): "peft" | "graft";
-  /** Tells methods of one `peft_type` apart by the other keys. */
-  claims(config: Readonly<Record<string, unknown>>): boolean;
   /**
-   * Keys that say the options. `names` stand for the sites in the file, unless the keys have others as `target_modules`.
+   * Whether PEFT can read such a folder with modules of these paths, or only graft; `takes`: the adapters that PEFT supports on a
+   * module.
    */
+  readBy(options: O, paths: readonly string[], takes: (path: string) => PeftTakes): "peft" | "graft";
+  /** Whether a configuration of this `peft_type` is of this method, judging by its other keys. */
+  claims(config: Readonly<Record<string, unknown>>): boolean;
+  /** Writes options as keys. `names` denote the sites in the file, unless the keys include other `target_modules`. */
   toConfig(
     options: O,
     sites: readonly FileSite<S>[],
     names: readonly string[],
   ): Readonly<Record<string, unknown>>;
   /**
-   * Options for the schema. `take` gives the value of a key, undefined for null; a key of `raw` that nobody takes and that
-   * is set is refused.
+   * Reads options for the schema. `take` returns the value of a key, undefined for null; keys of `raw` that are set but not taken
+   * are refused.
    */
   fromConfig(take: (key: string) => unknown, raw: Readonly<Record<string, unknown>>): unknown;
 }
 
-/** Writes options of a method under keys of their own, and reads them. */
+/** Writes options of a method under separate keys, and reads them. */
 export interface ConfigKeys<O> {
   toConfig(options: O): Readonly<Record<string, unknown>>;
   fromConfig(take: (key: string) => unknown): Readonly<Record<string, unknown>>;
 }
 
-/** Options that stand in a configuration as they are, each under the key that is given for it, and the whole modules. */
+/** Stores options unchanged, each under the given key, and the modules that are trained whole. */
 export function configKeys<O extends WholeModules>(keys: {
   readonly [Name in Exclude<keyof O, keyof WholeModules>]: string;
 }): ConfigKeys<O> {
@@ -66,11 +67,11 @@ export function configKeys<O extends WholeModules>(keys: {
   };
 }
 
-/** How adapters stand in files. */
+/** How adapters are stored in files. */
 export interface AdapterFile<O, S> extends ConfigFile<O, S> {
-  /** What a file holds of a site, by suffix, of its trained and its saved tensors. */
+  /** Converts a site's trained and saved tensors to those in a file, by suffix. */
   toTensors(tensors: SiteTensors, options: S): SiteTensors;
-  /** The reverse; `site` is there for files that leave out what the weight says. */
+  /** The reverse; `site` is for files that leave out what follows from the weight. */
   fromTensors(
     held: SiteTensors,
     options: S,
@@ -79,20 +80,20 @@ export interface AdapterFile<O, S> extends ConfigFile<O, S> {
 }
 
 /**
- * Whether modules are some of several that a block numbers, as experts are. transformers keeps those as one tensor, on which
- * PEFT has LoRA alone: what other methods have there it passes over.
+ * Whether any module is one of several that a block numbers, such as experts. transformers stores these as one tensor, on which
+ * PEFT has only LoRA; it ignores adapters of other methods there.
  */
 export function areNumbered(paths: readonly string[]): boolean {
   // The first number is that of the block.
   return paths.some((path) => /\.\d+\.(.+\.)?\d+\./.test(path));
 }
 
-/** Whether PEFT has adapters that are not of LoRA's kind on modules of these paths. */
+/** Whether PEFT supports methods other than LoRA's kind on modules of these paths. */
 export function takesAll(paths: readonly string[], takes: (path: string) => PeftTakes): boolean {
   return !areNumbered(paths) && paths.every((path) => takes(path).others);
 }
 
-/** The only method of its type, a folder for graft alone, and a file that holds the tensors as they are. */
+/** Defaults: the only method of its type, a folder that only graft reads, and a file with the tensors unchanged. */
 export const PLAIN_FILE: Pick<
   AdapterFile<unknown, unknown>,
   "readBy" | "claims" | "toTensors" | "fromTensors"
@@ -103,7 +104,9 @@ export const PLAIN_FILE: Pick<
   fromTensors: (held) => held,
 };
 
-/** PEFT's `fan_in_fan_out`: whether the base keeps the weights of all projections as [in, out]. Tensors of adapters stay as they are. */
+/**
+ * PEFT's `fan_in_fan_out`: whether the base stores the weights of all projections as [in, out]. Adapter tensors are not affected.
+ */
 export function areTransposed(sites: readonly Pick<FileSite<unknown>, "storedTransposed">[]): boolean {
   const projections = sites.filter(({ storedTransposed }) => storedTransposed !== null);
   return projections.length > 0 && projections.every(({ storedTransposed }) => storedTransposed);

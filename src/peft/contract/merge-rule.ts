@@ -5,30 +5,30 @@ import type { StorageName } from "../../quant/storages.ts";
 import type { Tensors } from "../../runtime/host-tensor.ts";
 import type { SitePlace, SiteValues, SiteWeights } from "../sites/site.ts";
 
-/** How an adapter goes into the weights. */
+/** How an adapter is merged into weights. */
 export interface MergeRule<S> {
   /** Builds the merged weights. */
   graph(base: SiteWeights, values: SiteValues, site: SiteSpec, options: S): SiteWeights;
-  /** How a merged weight is kept without being rounded to new codes; "requantized": it is quantized again. */
+  /** How a merged weight is stored without being rounded to new codes; "requantized": it is quantized again. */
   readonly stored: "requantized" | StoredMerge<S>;
 }
 
-/** A way to keep a tensor. */
+/** A way to store a tensor. */
 export interface ExactKind {
   readonly storage: StorageName;
-  /** Columns that share a scale, of a kind that leaves that to each tensor; else null. */
+  /** Columns that share a scale, for kinds where this differs between tensors; else null. */
   readonly groupSize: number | null;
 }
 
 /** How a method merges into codes without rounding the weight to new ones. */
 export interface StoredMerge<S> {
-  /** The kinds that hold the merged weight so, the base's own first if it is one. */
+  /** Lists the kinds that can store the merged weight this way, the base's own first if it is one. */
   kinds(site: SitePlace, options: S): readonly ExactKind[];
-  /** Makes it in one of them of the base's weight. */
+  /** Makes the merged weight in one of these kinds from the base's stored weight. */
   make(kind: StorageName, kept: StoredTensor, adapted: MergedSite<S>): StoredTensor;
 }
 
-/** A site with what an adapter has there. */
+/** A site with an adapter's tensors there. */
 interface MergedSite<S> {
   readonly site: SitePlace;
   /** Trained and frozen. */

@@ -11,7 +11,7 @@ import { joinWholeModules } from "../trained-base/whole-modules.ts";
 export const LOW_RANK_ALGEBRA: Algebra<LowRankOptions, LowRankSite> = {
   kind: "factors",
   notConcatenable: null,
-  // As in peft, where adapters side by side cannot have biases, and sums pass over those of B.
+  // As in peft, where concatenated adapters cannot have biases, and sums ignore those of B.
   refuses: ({ bias, loraBias, targetParameters = [], trainableTokenIndices = [] }) => {
     if (bias !== "none") return `it trains biases of the base (bias is "${bias}")`;
     if (targetParameters.length > 0)
@@ -45,7 +45,7 @@ export const LOW_RANK_ALGEBRA: Algebra<LowRankOptions, LowRankSite> = {
 
   optionsOf: (sites, terms) => {
     const ranks = toPatterns(new Map([...sites].map(([path, { rank }]) => [path, rank])));
-    // α/R of each site is its scale.
+    // α is chosen so that α/R of each site is its scale.
     const alphas = toPatterns(new Map([...sites].map(([path, s]) => [path, s.rank * s.scale])));
     return {
       ...terms[0],

@@ -9,14 +9,14 @@ import { patternValues } from "../sites/targets.ts";
 import { tokenLists } from "../trained-base/trained-tokens.ts";
 import { wholeModulesFromConfig, wholeModulesToConfig } from "../trained-base/whole-modules.ts";
 
-/** Values of PEFT's `init_lora_weights` that leave the base as it is. */
+/** Values of PEFT's `init_lora_weights` that do not change the base. */
 const STARTS_BESIDE: readonly unknown[] = [undefined, true, false, "gaussian", "orthogonal", "eva"];
-/** Values that take the start out of the base, in a way that can be computed again. */
+/** Values that subtract the start from the base, in a way that can be recomputed. */
 const STARTS_FROM_WEIGHT: readonly unknown[] = LOW_RANK_STARTS.filter(startsFromWeight);
 
 type Pattern = Readonly<Record<string, number>>;
 
-/** The file of a method with two thin matrices; `use_dora` tells them apart. */
+/** The file of a method with two thin matrices; `use_dora` distinguishes these methods. */
 export function lowRankFile(mark: { readonly use_dora: boolean }): AdapterFile<LowRankOptions, LowRankSite> {
   return {
     peftType: "LORA",
@@ -30,7 +30,7 @@ export function lowRankFile(mark: { readonly use_dora: boolean }): AdapterFile<L
     toConfig: (options, sites) => ({ ...toConfig(options, sites), ...mark }),
     fromConfig: (take, raw) => {
       take("use_dora");
-      // DoRA has no such options: peft refuses them together.
+      // DoRA has no such options, as peft refuses the combination.
       const own = mark.use_dora
         ? {}
         : { loraBias: take("lora_bias"), targetParameters: take("target_parameters") };
@@ -46,7 +46,7 @@ function toConfig(options: LowRankOptions, sites: readonly FileSite<LowRankSite>
   const paths = sites.map(({ path }) => path);
   const { rank, alpha, rslora, init, trainableTokenIndices: tokens = [] } = options;
   const isDouble = startsFromWeight(init);
-  // The scale stays: α/R, or α/√R.
+  // Keeps the scale α/R, or α/√R.
   const [rankFactor, alphaFactor] = isDouble ? [2, rslora ? Math.SQRT2 : 2] : [1, 1];
   return {
     r: rank * rankFactor,
@@ -69,7 +69,10 @@ function times(pattern: Pattern, factor: number): Pattern {
   return Object.fromEntries(Object.entries(pattern).map(([key, value]) => [key, value * factor]));
 }
 
-/** The first pattern that matches counts, and files sort their keys; keys whose order would change a value become full paths. */
+/**
+ * The first matching pattern counts, and files sort keys, so if sorting would change a value, patterns are replaced by full
+ * paths.
+ */
 function withoutOverlap(pattern: Pattern, common: number, paths: readonly string[]): Pattern {
   const sorted = Object.fromEntries(Object.entries(pattern).sort(([a], [b]) => (a < b ? -1 : 1)));
   const [valueOf, sortedValueOf] = [patternValues(pattern), patternValues(sorted)];
@@ -85,9 +88,9 @@ function fromConfig(
 ): Record<string, unknown> {
   const init = start ?? undefined;
   const fromWeight = STARTS_FROM_WEIGHT.includes(init);
-  // Other starts change the base in a way that cannot be repeated: the numbers in the file mean nothing without it.
+  // Other starts change the base in a way that cannot be repeated, so the file is useless without that base.
   if (fromWeight || STARTS_BESIDE.includes(init)) take("init_lora_weights");
-  // Settings of how the start was made, which the stored numbers do not depend on.
+  // Settings of how the start was computed, which no longer matter for the stored values.
   if (init === "eva") take("eva_config");
   return {
     rank: take("r"),

@@ -1,6 +1,6 @@
 /**
- * @file How methods with two thin matrices keep their tensors in files. A file holds an ordinary adapter, whatever the
- * start values were.
+ * @file How methods with two thin matrices store their tensors in files. A file always holds an ordinary adapter, whatever the
+ * initial values were.
  */
 import { dimsOf, sizeAt } from "../../graph/shape.ts";
 import { Random } from "../../random.ts";
@@ -11,7 +11,7 @@ import { FROZEN_A, FROZEN_B, LINEAR_NAMES, type LowRankSite } from "./low-rank.t
 
 const [A, B] = LINEAR_NAMES;
 
-/** What a file holds of a site: an ordinary adapter. Other tensors stay as they are. */
+/** Converts a site's tensors to those in a file, an ordinary adapter. Other tensors are unchanged. */
 export function lowRankToTensors({ [FROZEN_A]: a0, [FROZEN_B]: b0, ...others }: SiteTensors): SiteTensors {
   if (!a0 || !b0) return others;
   const [down, up] = [others[A]!, others[B]!];
@@ -63,8 +63,8 @@ export function lowRankFromTensors(
 }
 
 /**
- * A file with half of it, A and B alone as PEFT saves them without conversion, stands on the start that the weight gives.
- * That start is not random: the generator only begins the iteration of the decomposition.
+ * Reads a file with only A and B, as PEFT saves them without conversion: the subtracted start is recomputed from the weight. It
+ * is not random: the generator only initialises the iteration of the decomposition.
  */
 async function onRemadeStart(
   held: SiteTensors,

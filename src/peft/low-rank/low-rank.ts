@@ -1,10 +1,10 @@
 /**
- * @file What methods with two thin matrices a site share: options, tensors, start values.
+ * @file What methods with two thin matrices per site share: options, tensors, initial values.
  *
  *   ΔW = s B A     A [R, in]  B [out, R]     s = α/R, or α/√R (rsLoRA, arXiv:2312.03732)
  *
- * Where A and B start from the weight, ΔW = s (B A - B₀ A₀) with frozen copies of the start: the base stays as it is,
- * and a file holds an ordinary adapter of twice the rank, A on A₀ and B beside -B₀.
+ * If A and B start from the weight, ΔW = s (B A - B₀ A₀) with frozen copies of the start. The base does not change, and a file
+ * holds an ordinary adapter of twice the rank, A above A₀ and B beside -B₀.
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
@@ -80,7 +80,7 @@ export function namesOf({ kind }: SiteSpec): readonly [string, string] {
   return kind === "embedding" ? EMBEDDING_NAMES : LINEAR_NAMES;
 }
 
-/** Gives the options of each site; throws a UsageError "usage/flag" where the start cannot be made. */
+/** Returns a function that gives the options of a site; it throws a UsageError "usage/flag" where the start cannot be made. */
 export function configureLowRank(options: LowRankOptions): (place: SitePlace) => LowRankSite {
   const [rankOf, alphaOf] = [patternValues(options.rankPattern), patternValues(options.alphaPattern)];
   return (place) => {
@@ -116,7 +116,7 @@ function lowRankSite(
   return { rank, scale: alpha / (rslora ? Math.sqrt(rank) : rank), dropout, init, ownBias };
 }
 
-/** A and B of a site, of a stack those of all its experts, and the bias of B if there is one. */
+/** A and B of a site, or of all experts of a stack, and the bias of B if there is one. */
 export function lowRankParameters(site: SiteSpec, { rank, ownBias }: LowRankSite): ParameterSpec[] {
   const [a, b] = namesOf(site);
   const all = rank * (site.kind === "stack" ? site.stack!.numExperts : 1);
@@ -127,7 +127,7 @@ export function lowRankParameters(site: SiteSpec, { rank, ownBias }: LowRankSite
   ];
 }
 
-/** The copies of the start that are subtracted. */
+/** The copies of the start, which are subtracted. */
 export function lowRankFrozen(
   { inFeatures, outFeatures }: SiteSpec,
   { rank, init }: LowRankSite,
@@ -153,7 +153,7 @@ export async function initLowRank(
   site.tensors[FROZEN_B]?.data.set(up.data);
 }
 
-/** Values `down` [.., R', in] and `up` [.., out, R'] with ΔW = s · up · down; leading axes stay. */
+/** Returns `down` [.., R', in] and `up` [.., out, R'] with ΔW = s · up · down; leading axes are kept. */
 export function lowRankFactors(values: SiteValues, site: SiteSpec): { down: Value; up: Value } {
   const [a, b] = namesOf(site);
   const [down, up] = [values[a]!, values[b]!];

@@ -1,10 +1,10 @@
 /**
- * @file Methods with two thin matrices with an adapter a row, of any ranks and scales.
+ * @file Methods with two thin matrices, with an adapter for each row, of any rank and scale.
  *
- *   y[b] = (1 + g[b]) ∘ (x[b] Wᵀ + bias) + (x[b] A[b]ᵀ) B[b]ᵀ + c[b]     g, c: of those that have some, else not there
+ *   y[b] = (1 + g[b]) ∘ (x[b] Wᵀ + bias) + (x[b] A[b]ᵀ) B[b]ᵀ + c[b]     g, c: only if some adapter has them
  *
- * Zeros change nothing, so that a row may have less of everything than the largest. A method with a factor on the sum, g, has it
- * in its B too, and in c what keeps the base's bias as it is.
+ * Zeros change nothing, so smaller adapters are padded with them. A method with a factor on the sum, g, also includes it in B,
+ * and in c what preserves the base's bias.
  */
 import { add, mul } from "../../graph/ops/pointwise/elementwise.ts";
 import { matmul } from "../../graph/ops/products/matmul.ts";
@@ -15,11 +15,14 @@ import { type RowForm, type StackedBatch, perToken } from "../contract/batch-rul
 import { lowRankToTensors } from "./file.ts";
 import { type LowRankSite, OWN_BIAS, lowRankFactors, namesOf } from "./low-rank.ts";
 
-/** Names of what a method may compute of the base: a factor on each output [out], and what keeps the base's bias as it is under that factor [out]. */
+/**
+ * Names of values that a method may compute from the base: a factor on each output [out], and what preserves the base's bias
+ * under that factor [out].
+ */
 export const GAIN = "gain";
 export const BIAS_BACK = "bias back";
 
-/** A product of nothing. All forms have these options, whatever those of their adapters, so that all share a stack. */
+/** The form without factors. All forms have these options, whatever those of their adapters, so that they share a stack. */
 const NO_FACTORS: RowForm<LowRankSite> = {
   tensors: {},
   options: { rank: 0, scale: 1, dropout: 0, init: "default", ownBias: false },
@@ -29,7 +32,7 @@ export const lowRankRows: StackedBatch<LowRankSite> = {
   ofBase: null,
   added: null,
 
-  // Rows have B transposed: a product with whole rows is faster than one with thin columns.
+  // Rows have B transposed: a product with long rows is faster than one with thin columns.
   form: ({ [GAIN]: gain, [BIAS_BACK]: back, ...own }, site, { scale }) => {
     const [a, b] = namesOf(site);
     const { [a]: down, [b]: up, [OWN_BIAS]: ownBias } = lowRankToTensors(own);

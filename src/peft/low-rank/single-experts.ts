@@ -1,6 +1,6 @@
 /**
- * @file Whether PEFT computes what LoRA on single experts and routers does. transformers keeps the experts of a layer as two tensors, and PEFT makes
- * one adapter for each out of those of all experts, with one rank and scale, and never of gate and up alone.
+ * @file Whether PEFT reproduces LoRA on single experts and routers. transformers stores the experts of a layer as two tensors,
+ * and PEFT joins the adapters of all experts into one for each tensor, with one rank and scale, and never only for gate and up.
  *
  * Source: peft/utils/transformers_weight_conversion.py; tried with peft 0.21.
  */
@@ -10,14 +10,14 @@ import { lastName, matchSuffix } from "../../models/module-path.ts";
 import { patternValues } from "../sites/targets.ts";
 import type { LowRankOptions } from "./low-rank.ts";
 
-/** Ends of paths to experts that PEFT knows: those of Qwen 2 and its kin, and of Mixtral. It passes over others. */
+/** Path suffixes of experts that PEFT knows: those of Qwen 2 and similar models, and of Mixtral. It ignores others. */
 const KNOWN = /\.(?:mlp|block_sparse_moe)\.experts\.$/;
-/** A path in parts: those before the second number, that of the expert, and what follows. */
+/** Splits a path at its second number, that of the expert. */
 const EXPERT = /^(?<experts>.*?\.\d+\.(?:.+\.)?)(?<index>\d+)\.(?<name>.+)$/;
-/** The projection of which an adapter may be alone. */
+/** The projection that may be the only one with an adapter. */
 const DOWN: readonly string[] = ["down_proj", "w2"];
 
-/** Whether PEFT, which takes these adapters on each module, has LoRA on all of them, on some by their weight. */
+/** Whether PEFT supports LoRA on all modules, for some by their weight; `takes`: the adapters that it supports on a module. */
 export function readsModules(
   options: LowRankOptions,
   paths: readonly string[],
@@ -34,7 +34,7 @@ export function readsModules(
   });
 }
 
-/** Whether patterns leave modules the common rank and scale. */
+/** Whether all these modules have the common rank and scale, despite patterns. */
 function haveOneSize(
   { rank, alpha, rankPattern, alphaPattern }: LowRankOptions,
   paths: readonly string[],
@@ -43,7 +43,7 @@ function haveOneSize(
   return paths.every((path) => (rankOf(path) ?? rank) === rank && (alphaOf(path) ?? alpha) === alpha);
 }
 
-/** Whether PEFT reads LoRA with modules of these paths as it was trained; true where none is a single expert. */
+/** Whether PEFT reproduces LoRA on modules of these paths; true if none is a single expert. */
 export function readsExperts(options: LowRankOptions, paths: readonly string[]): boolean {
   const single = paths.filter((path) => areNumbered([path]));
   if (single.length === 0) return true;
@@ -52,7 +52,10 @@ export function readsExperts(options: LowRankOptions, paths: readonly string[]):
   return haveOneSize(options, single) && areWhole(single, paths) && !isNamedElsewhere(single, paths);
 }
 
-/** Whether a module that is no expert, as one of all tokens or of a layer without experts, is called as theirs are: PEFT passes over it. */
+/**
+ * Whether a module outside the experts, such as a shared expert or a layer without experts, has the name of an expert's module;
+ * PEFT ignores it.
+ */
 function isNamedElsewhere(single: readonly string[], paths: readonly string[]): boolean {
   const names = new Set(single.map(lastName));
   const known = new Set(single);
@@ -62,7 +65,10 @@ function isNamedElsewhere(single: readonly string[], paths: readonly string[]): 
   return paths.some((path) => names.has(lastName(path)) && isOther(path));
 }
 
-/** Whether each layer has its projections on all experts, and those that PEFT takes together, some maybe by their parameter. */
+/**
+ * Whether in each layer all experts have adapters on the same projections, and on all that PEFT joins; some may be targeted as
+ * parameters.
+ */
 function areWhole(single: readonly string[], paths: readonly string[]): boolean {
   const layers = new Map<string, Map<string, number>>();
   let numExperts = 0;

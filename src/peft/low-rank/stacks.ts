@@ -1,9 +1,9 @@
 /**
- * @file Two thin matrices on a stack [E, P·out, in], the matrices of E experts with P each, as PEFT has them:
+ * @file Two thin matrices on a stack [E, P·out, in], which has P matrices for each of E experts, in PEFT's layout:
  *
- *   A [E·R, in], expert by expert     B [P·out, R·E], its columns rank by rank, and in each expert by expert
+ *   A [E·R, in], expert by expert     B [P·out, R·E], columns by rank, then by expert
  *
- * The P matrices of an expert share its rows of A.
+ * The P matrices of an expert share its R rows of A.
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
@@ -43,7 +43,7 @@ export const LOW_RANK_STACKS: ParameterTargets<LowRankOptions> = {
   },
 };
 
-/** @throws UsageError "usage/flag" for what PEFT has on modules alone */
+/** @throws UsageError "usage/flag" for options that PEFT supports only on modules */
 export function refuseOnParameter({ parameter }: SitePlace, { dropout, ownBias, init }: LowRankSite): void {
   if (parameter === undefined) return;
   const found =

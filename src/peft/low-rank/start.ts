@@ -1,12 +1,12 @@
 /**
- * @file How two thin matrices start, A [R, in] and B [out, R]: random, or from the weight itself.
+ * @file Initial values of two thin matrices, A [R, in] and B [out, R]: random, or from the weight itself.
  *
  *   default   A uniform in ±1/√in, B 0            gaussian   A normal with deviation 1/R, B 0
  *   pissa     W ≈ U S Vᵀ:  B = U √(S/s)   A = √(S/s) Vᵀ, the R leading singular values (arXiv:2404.02948, eq. 2 and 3)
  *   olora     W = Q R:  B = Q[:, :R]   A = R[:R, :] (arXiv:2406.01775, section 3)
  *
- * The last two begin with a product that is not zero: whoever uses them subtracts it, so that the output starts as the
- * base's. An embedding starts with A 0 and B normal.
+ * The last two start with a nonzero product, which their users subtract, so that the output starts as the base's. An embedding
+ * starts with A 0 and B normal.
  */
 import { Matrix, QrDecomposition } from "ml-matrix";
 import { UsageError } from "../../errors.ts";
@@ -32,7 +32,7 @@ interface Factors {
   readonly up: SiteTensors[string];
 }
 
-/** How the matrices of a site begin. */
+/** How the matrices of a site are initialised. */
 interface FactorStart {
   readonly start: LowRankStart;
   /** Matrices of a stack have rank R for each expert. */
@@ -41,7 +41,10 @@ interface FactorStart {
   readonly scale: number;
 }
 
-/** Fills the matrices of a site, which come as zeros, in place. @throws UsageError "usage/flag" for a start from what is no number */
+/**
+ * Fills the matrices of a site in place; they must be zeros. @throws UsageError "usage/flag" for a start from NaN or infinite
+ * weights
+ */
 export async function fillFactors(
   { down, up }: Factors,
   site: Pick<SiteStart, "spec" | "weight">,
@@ -73,7 +76,7 @@ export async function fillFactors(
   }
 }
 
-/** The weight, all of it numbers: of others there is no decomposition. @throws UsageError "usage/flag" */
+/** Reads the weight, which must be finite for a decomposition. @throws UsageError "usage/flag" */
 async function numbersOf(
   { spec, weight }: Pick<SiteStart, "spec" | "weight">,
   start: LowRankStart,

@@ -1,5 +1,5 @@
 /**
- * @file BitFit: the base's own biases and norms are trained, nothing is added and nothing else moves.
+ * @file BitFit: only the base's own biases and norms are trained; nothing is added.
  *
  *   y = x Wᵀ + b   b trained;  norm(x) ∘ g   g trained
  *

@@ -1,11 +1,11 @@
 /**
- * @file DoRA: the direction of each output's weights gets LoRA's update, their length is trained apart.
+ * @file DoRA: the direction of each output's weights gets LoRA's update, and their length is trained separately.
  *
  *   y = (m / n) ∘ (x Wᵀ + s (x Aᵀ) Bᵀ) + b     m [out]     n_i = ‖row i of W + s B A‖, a constant in the backward pass
  *
- * Paper: "DoRA: Weight-Decomposed Low-Rank Adaptation", arXiv:2402.09353, eq. 5; n as a constant: section 4.3. m starts as
- * the lengths of W's rows, so the output starts as the base's. Inputs that are dropped in training, d for x, are dropped
- * in all that is added to the base, as in PEFT:  y = x Wᵀ + b + (m/n - 1) ∘ d Wᵀ + (m/n) ∘ s (d Aᵀ) Bᵀ.
+ * Paper: "DoRA: Weight-Decomposed Low-Rank Adaptation", arXiv:2402.09353, eq. 5; n as a constant: section 4.3. m starts as the
+ * lengths of W's rows, so the output starts as the base's. With dropout, the dropped inputs d replace x in everything that is
+ * added to the base, as in PEFT:  y = x Wᵀ + b + (m/n - 1) ∘ d Wᵀ + (m/n) ∘ s (d Aᵀ) Bᵀ.
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
@@ -86,7 +86,7 @@ export const dora = defineMethod<LowRankOptions, LowRankSite>({
       const { down, up } = lowRankFactors(values, site);
       const lengths = rowLengths(add(weight, matmul(up, down, { alpha: scale })));
       const gain = div(values[M]!, lengths);
-      // Where a row has no length the product is zero, and the bias has to be restored.
+      // Where a row has zero length the product is zero, and the bias has to be restored.
       const known = mul(gain, greater(lengths, weight.graph.scalar(NO_LENGTH)));
       return { [GAIN]: known, ...(bias && { [BIAS_BACK]: mul(bias, sub(weight.graph.scalar(1), known)) }) };
     },
@@ -106,7 +106,7 @@ export const dora = defineMethod<LowRankOptions, LowRankSite>({
   file: lowRankFile({ use_dora: true }),
 });
 
-/** Length of a row of zeros, by which it can be divided: such an output, of a pruned model, stays zero. */
+/** Substitute for the length of a zero row, to avoid dividing by zero: such an output, of a pruned model, stays zero. */
 const NO_LENGTH = 1e-30;
 
 /** Lengths of the rows of a matrix [out, in], [out]. */

@@ -1,5 +1,5 @@
 /**
- * @file (IA)³: one learned vector scales the output of a projection, or the input of a feed-forward one.
+ * @file (IA)³: a learned vector scales the output of a projection, or the input of a feed-forward one.
  *
  *   y = l ∘ (x Wᵀ + b)   l [out, 1]        feed-forward:  y = (l ∘ x) Wᵀ + b   l [1, in]
  *
@@ -58,7 +58,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
   // The published choice scales keys, values and the inner feed-forward activations.
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES, roles: ["key", "value", "qkv", "down"] },
 
-  // Chosen by name in either case, as in PEFT: a module whose path ends like a feed-forward module counts as one.
+  // Always matched by name, as in PEFT: a module whose path ends like that of a feed-forward module counts as one.
   configure: ({ feedforwardModules: given }) => {
     const modules = typeof given === "string" ? readModules(given) : given;
     const isGiven = modules === null ? null : matcher(modules);
@@ -153,7 +153,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
     fromConfig: (take, { target_modules: targets, exclude_modules: excluded }) => {
       take("init_ia3_weights");
       const given = take("feedforward_modules") ?? [];
-      // Only beside a list of targets does peft hold names to be some of them, and it excludes after that.
+      // peft requires feedforward_modules to be among the targets only if these are a list, and before it applies exclusions.
       const mayBeOthers = typeof targets === "string" || excluded != null;
       // A string is an expression, even without special characters.
       const feedforwardModules =
@@ -163,7 +163,7 @@ export const ia3 = defineMethod<Ia3Options, Ia3Site>({
   },
 });
 
-/** Refuses names of modules that are no targets, as peft does: others would be scaled at their outputs unnoticed. */
+/** Refuses names that are not targets, as peft does: the modules that were meant would silently be scaled at their outputs. */
 function requireTargets(names: readonly string[], sites: readonly SiteSpec[]): void {
   const others = names.filter(
     (given) => !sites.some(({ name }) => matchSuffix(given, name) || matchSuffix(name, given)),
@@ -177,11 +177,14 @@ function requireTargets(names: readonly string[], sites: readonly SiteSpec[]): v
   );
 }
 
-/** Names as an expression, which may match nothing; what is no list of names stays as it is, to be refused. */
+/**
+ * Turns names into a regular expression, which may match nothing; anything but a list of names is returned unchanged, to be
+ * refused later.
+ */
 function expressionOf(names: unknown): unknown {
   if (!Array.isArray(names) || names.length === 0 || !names.every((name) => typeof name === "string"))
     return names;
-  // Too long for an expression, of which each character may take two: graft alone writes such, of whole paths of targets.
+  // Too long for an expression, in which a character may take two: only graft writes such lists, of whole paths of targets.
   if (2 * names.join("|").length + 16 > MAX_PATTERN_LENGTH) return names;
   return `(?:.*\\.)?(?:${names.map((name) => name.replaceAll(/\W/g, "\\$&")).join("|")})`;
 }
@@ -190,7 +193,10 @@ function shapeOf({ inFeatures, outFeatures }: SiteSpec, { feedforward }: Ia3Site
   return feedforward ? [1, inFeatures] : [outFeatures, 1];
 }
 
-/** PEFT wants the feed-forward modules to be some of the targets: where a name means others too, both are whole paths. */
+/**
+ * PEFT requires the feed-forward modules to be among the targets: if a name would match other targets too, both lists are whole
+ * paths.
+ */
 function modulesForFile(
   targets: readonly string[],
   others: readonly string[],

@@ -5,7 +5,7 @@
  *   with a bias of B, c [out]:  + s c
  *   an embedding E [V, D]:  x = E[ids] + s (Aᵀ)[ids] Bᵀ     A [R, V]  B [D, R]
  *
- * Paper: "LoRA", arXiv:2106.09685, eq. 3. One of the two starts at zero, or the start is subtracted, so the output
+ * Paper: "LoRA", arXiv:2106.09685, eq. 3. One of the two matrices starts at zero, or the start is subtracted, so the output
  * starts as the base's: `low-rank/start.ts`.
  */
 import { z } from "zod";
@@ -47,7 +47,7 @@ const OPTIONS = z
     message: "expected it only with init default, as in peft",
   });
 
-/** The bias of B times s, [out], added. */
+/** Adds the bias of B, [out], times s. */
 function addOwnBias(y: Value, values: SiteValues, scale: number): Value {
   const bias = values[OWN_BIAS];
   if (!bias) return y;
@@ -95,7 +95,7 @@ export const lora = defineMethod<LowRankOptions, LowRankSite>({
         site.kind === "embedding"
           ? matmul(down, up, { transA: true, transB: true, alpha: scale })
           : matmul(up, down, { alpha: scale });
-      // A module without a bias gets one, which a merged model may have no place for.
+      // A module without a bias gets one, which a merged model may not be able to hold.
       const own = values[OWN_BIAS] && mul(values[OWN_BIAS], weight.graph.scalar(scale));
       return { weight: add(weight, change), bias: bias && own ? add(bias, own) : (own ?? bias) };
     },

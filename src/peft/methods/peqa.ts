@@ -1,13 +1,13 @@
 /**
- * @file PEQA: the weight becomes whole numbers that never change; only the scales that turn them into a weight are trained.
+ * @file PEQA: the weight becomes integers that never change; only the scales that turn them into a weight are trained.
  *
  *   W[i, j] = s[i, g] (q[i, j] − z[i, g])    y = x Wᵀ + b     q [out, in]  z, s [out, groups]  g = ⌊j / groupSize⌋
  *
- * Paper: "Memory-Efficient Fine-Tuning of Compressed Large Language Models via sub-4-bit Integer Quantization",
- * arXiv:2305.14152, eq. 1 and 2. Nothing is rounded in training, so the gradient of s is exact. A base that is kept as
- * such codes is trained on its own ones and starts as it is; one of floats is quantized first (quant/affine/affine-quantize).
- * Differs from the paper: s is stored whole, not as its change. With `scales: "row"`, ours, all s of a row change by one
- * factor, W = (1 + δ[i]) W₀: on any quantized base that is the output of its projection, scaled, and nothing is held beside it.
+ * Paper: "Memory-Efficient Fine-Tuning of Compressed Large Language Models via sub-4-bit Integer Quantization", arXiv:2305.14152,
+ * eq. 1 and 2. Nothing is rounded in training, so the gradient of s is exact. A base stored as such codes is trained on these and
+ * starts unchanged; one of floats is quantized first (quant/affine/affine-quantize). Differs from the paper: s itself is stored,
+ * not its change. With `scales: "row"`, which is ours, all s of a row change by one factor, W = (1 + δ[i]) W₀: on any quantized
+ * base this scales the output of its projection, and nothing is held beside the base.
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
@@ -92,7 +92,7 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
       "Memory-Efficient Fine-Tuning of Compressed Large Language Models via sub-4-bit Integer Quantization",
     arxiv: "2305.14152",
   },
-  // The trained tensor is a share of the scales, not a scale.
+  // With "row" the trained tensor is a relative change of the scales, not a scale.
   learningRate: ({ scales }) => (scales === "row" ? 4e-3 : 4e-5),
   options: OPTIONS,
   targets: { ...ALL_LINEAR, ...WHOLE_MODULES },
@@ -104,7 +104,7 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
       scales === "row"
         ? [{ suffix: DELTA, shape: [site.outFeatures, 1] }]
         : [{ suffix: SCALE, shape: groupShape(site, format) }],
-    // The scales belong to the codes: both are made at once. Changes of them start at 0.
+    // `freeze` fills the scales together with the codes; changes of scales start at 0.
     init: () => {},
     initialChange: {
       because: "A float base is quantized first; a quantized base is used as it is.",
@@ -118,7 +118,7 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
       if (isOnBase(options)) return {};
       const { format, start, scales } = options;
       const { inFeatures, outFeatures } = site.spec;
-      // The codes are the base's, not a task's: all adapters that ask for the same ones have them in the same memory.
+      // The codes depend on the base, not on the task: adapters that need the same ones share their memory.
       const made = await site.shareOnBase(JSON.stringify([format, start]), async () => {
         const { codes, scale, zero, factor } =
           start === null
@@ -183,9 +183,9 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
   file: {
     ...PLAIN_FILE,
     peftType: "PEQA",
-    // What makes the codes of a base of floats again; a base's own codes say themselves how they are.
+    // For a float base, stores what is needed to make the codes again; a base's own codes define themselves.
     toConfig: ({ bits, groupSize, ...others }, sites) => {
-      // A sum of adapters has no base to ask, so the options are those of the folders.
+      // For a sum of adapters no base is available, so the options of the folders are used.
       const isMade = sites.every(({ options: { start } }: { options: Partial<PeqaSite> }) => start != null);
       return KEYS.toConfig({
         ...others,
@@ -195,13 +195,13 @@ export const peqa = defineMethod<PeqaOptions, PeqaSite>({
     },
     fromConfig: (take) => {
       const found = KEYS.fromConfig(take);
-      // Folders from before other kinds were read so say nothing of it.
+      // Older folders, from before graft read other kinds this way, do not have this key.
       return { ...found, ownCodes: found["ownCodes"] ?? "written" };
     },
   },
 });
 
-/** The scales [out, groups] in a graph, as they are trained. */
+/** Builds the current scales [out, groups] from the trained tensors. */
 function tunedScale(values: SiteValues, { format, scales }: PeqaSite): Value {
   if (scales === "group") {
     const [scale, size] = [values[SCALE]!, trainedUnit(format)];

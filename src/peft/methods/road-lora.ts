@@ -1,10 +1,10 @@
 /**
- * @file RoAd and LoRA on one projection: outputs are turned in pairs, and a product of two thin matrices is added.
+ * @file RoAd and LoRA on one projection: outputs are rotated in pairs, and a product of two thin matrices is added.
  *
  *   z = R (x Wᵀ + b) + s (drop(x) Aᵀ) Bᵀ     R: the blocks of RoAd     A [R, in]  B [out, R]     s = α/R
  *
- * Paper: "3-in-1: 2D Rotary Adaptation for Efficient Finetuning, Efficient Batching and Composability", arXiv:2409.00119,
- * "RoAd1 + LoRA". LoRA is put around a projection that RoAd has turned, so that both start as the base.
+ * Paper: "3-in-1: 2D Rotary Adaptation for Efficient Finetuning, Efficient Batching and Composability", arXiv:2409.00119, "RoAd1
+ * + LoRA". LoRA is applied around the projection that RoAd has rotated; both start as the base.
  */
 import { z } from "zod";
 import { assertInternal } from "../../errors.ts";
@@ -37,13 +37,13 @@ const KEYS = configKeys<RoadLoraOptions>({
   groupSize: "group_size",
 });
 
-/** The options of each at a site. */
+/** The options of both methods at a site. */
 interface RoadLoraSite {
   readonly turn: unknown;
   readonly sum: unknown;
 }
 
-/** A site whose projection is turned already. */
+/** Returns the site with its projection rotated. */
 function turned(
   site: SiteGraph,
   { adapt }: Pick<AdapterMethod, "adapt">,
@@ -53,7 +53,7 @@ function turned(
   return withProjector(site, (x) => adapt(site, x, values, options), "");
 }
 
-/** Puts the one method around the other. */
+/** Combines two methods, `adding` around `turning`. */
 export function roadLora(turning: AdapterMethod, adding: AdapterMethod): AdapterMethod {
   return defineMethod<RoadLoraOptions, RoadLoraSite>({
     kind: "adapter",
@@ -91,14 +91,14 @@ export function roadLora(turning: AdapterMethod, adding: AdapterMethod): Adapter
 
     merge: mergeBoth(turning, adding),
 
-    // Neither a product of turns nor a product of thin matrices.
+    // The change is neither a product of rotations nor one of thin matrices.
     algebra: "not-composable",
 
     file: { ...PLAIN_FILE, peftType: "ROAD_LORA", ...KEYS },
   });
 }
 
-/** The turn is merged first. */
+/** Merges the rotation first. */
 function mergeBoth({ merge: turns }: AdapterMethod, { merge: sums }: AdapterMethod): MergeRule<RoadLoraSite> {
   assertInternal(turns !== "not-mergeable" && sums !== "not-mergeable", "both merge");
   return {
@@ -108,7 +108,7 @@ function mergeBoth({ merge: turns }: AdapterMethod, { merge: sums }: AdapterMeth
   };
 }
 
-/** Rows with both: the tensors of their forms have other names. */
+/** Joins the rules for rows of both methods, whose forms have different tensor names. */
 function rowsOfBoth(
   { batch: turns }: AdapterMethod,
   { batch: sums }: AdapterMethod,

@@ -1,11 +1,11 @@
 /**
- * @file RoAd: the outputs of a projection are turned and scaled in pairs.
+ * @file RoAd: the outputs of a projection are rotated and scaled in pairs.
  *
  *   z = c ∘ h + s ∘ rot(h)    h = x Wᵀ + b    c = α cos θ    s = α sin θ
  *
- * Paper: "3-in-1: 2D Rotary Adaptation for Efficient Finetuning, Efficient Batching and Composability", arXiv:2409.00119,
- * eq. 3 and 4. Output k of a group of g is paired with k + g/2, as PEFT does; g = 2 is the paper's layout. The bias is
- * turned too. θ starts at 0 and α at 1, so the output starts as the base's.
+ * Paper: "3-in-1: 2D Rotary Adaptation for Efficient Finetuning, Efficient Batching and Composability", arXiv:2409.00119, eq. 3
+ * and 4. Output k of a group of g is paired with k + g/2, as in PEFT; g = 2 is the paper's layout. The bias is rotated too. θ
+ * starts at 0 and α at 1, so the output starts as the base's.
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
@@ -33,10 +33,10 @@ import {
   wholeModulesToConfig,
 } from "../trained-base/whole-modules.ts";
 
-/** Width of the groups that PEFT chooses. */
+/** PEFT's default width of groups. */
 const USUAL_GROUP = 64;
 
-/** A file has the values of all pairs, so that whoever does not know which were trained computes the same. */
+/** Key for the trained pairs. A file has the values of all pairs, so readers that do not know this key compute the same. */
 const PAIRS_KEY = `${NOTE_PREFIX}road_pairs`;
 
 interface RoadSite extends RoadLayout {
@@ -111,7 +111,7 @@ export const road = defineMethod<RoadOptions, RoadSite>({
 
   file: {
     peftType: "ROAD",
-    // PEFT turns all tokens, whatever the file says.
+    // PEFT rotates all tokens, whatever the file says.
     readBy: ({ positions }, paths, takes) =>
       positions === "all" && takesAll(paths, takes) ? "peft" : "graft",
     claims: () => true,
@@ -133,7 +133,8 @@ export const road = defineMethod<RoadOptions, RoadSite>({
         ...wholeModulesFromConfig(take),
       };
     },
-    // A file has the values of all pairs, whichever were trained, so that it is PEFT's and adapters of halves can be added.
+    // A file has the values of all pairs, whichever were trained, so that PEFT can read it and adapters of the two halves can be
+    // added.
     toTensors: ({ [THETA]: theta, [ALPHA]: alpha }, layout) => ({
       [THETA]: vector(toAllGroups(theta!.data, START[THETA], layout)),
       [ALPHA]: vector(toAllGroups(alpha!.data, START[ALPHA], layout)),
@@ -161,7 +162,7 @@ const PROMPT_ENDS = passInput({
   },
 });
 
-/** z at the positions that are turned, h elsewhere. */
+/** Returns z at the positions that are rotated, h elsewhere. */
 function atPositions(site: SiteGraph, h: Value, z: Value, { positions }: RoadSite): Value {
   if (positions === "all") return z;
   return add(h, mul(site.context(PROMPT_ENDS), sub(z, h)));
@@ -177,7 +178,10 @@ function refuseProjection({ path }: SitePlace): void {
   );
 }
 
-/** Cuts the trained values out of those of all groups, the rest at its start; anything else stays as it is, to be refused. */
+/**
+ * Extracts the trained values from those of all groups, if the rest have their initial value; anything else is returned
+ * unchanged, to be refused later.
+ */
 function trainedOf(tensor: HostTensor<"float32">, start: number, layout: RoadLayout): HostTensor<"float32"> {
   const { data } = tensor;
   const [from, to] = trainedRange(layout);
@@ -190,7 +194,7 @@ function vector(data: Float32Array): HostTensor<"float32"> {
   return hostTensor("float32", [data.length], data);
 }
 
-/** Width of the groups at a place: as given, or one for all sites. @throws UsageError "usage/flag" when it does not fit */
+/** Width of the groups at a place: as given, or one that fits all sites. @throws UsageError "usage/flag" when it does not fit */
 function groupFor(
   given: number | null,
   pairs: RoadOptions["pairs"],
@@ -203,7 +207,7 @@ function groupFor(
   const chosen = given ?? largest;
   if (chosen !== undefined && fits(chosen, spec)) return chosen;
   const parts = pairs === "all" ? "groups" : "two or more groups";
-  // Without a width for all, the one to name is a module that not even the smallest fits.
+  // If no width fits all, names a module that not even the smallest width fits.
   const odd = chosen === undefined && fits(2, spec) ? sites.find((site) => !fits(2, site)) : undefined;
   const [name, { outFeatures }] = odd ? [odd.name, odd] : [path, spec];
   throw new UsageError(

@@ -1,13 +1,13 @@
 /**
- * @file SNELL: a kernel of two thin factors gives a dense update of high rank, of which only the largest entries remain.
+ * @file SNELL: a kernel of two thin factors gives a dense update of high rank, of which only the largest entries are kept.
  *
  *   y = x (W + ΔWˢ)ᵀ + b     ΔW_ij = κ(B_i, A_j)     A [in, R]  B [out, R]     ΔWˢ: ΔW with its smaller entries zero
  *
- * Paper: "Expanding Sparse Tuning for Low Memory Usage", arXiv:2411.01800, eq. 4 (whose i and j are swapped) and 5.
- * ΔW lives only inside a program, forward and again backward; trained and stored are the R(in + out) numbers of LoRA of
- * rank R and the kernel's few own. The published start is not the base, as the gradient of eq. 5 is zero where ΔW is; ours
- * can be, by subtracting for good what copies of the factors change. In training, inputs and whole rows of what the update
- * adds may be dropped, as in the published code:  y = x Wᵀ + b + d ΔWˢᵀ, d for x.
+ * Paper: "Expanding Sparse Tuning for Low Memory Usage", arXiv:2411.01800, eq. 4 (whose i and j are swapped) and 5. ΔW exists
+ * only inside a program, forward and again backward; R(in + out) numbers are trained and stored, as for LoRA of rank R, and the
+ * kernel's few own. The published start differs from the base, as the gradient of eq. 5 is zero where ΔW is; ours can equal the
+ * base, by permanently subtracting the change of frozen copies of the factors. In training, inputs and whole rows of the update's
+ * output may be dropped, as in the published code:  y = x Wᵀ + b + d ΔWˢᵀ, d for x.
  */
 import type { Graph, Value } from "../../graph/graph.ts";
 import { add, sub } from "../../graph/ops/pointwise/elementwise.ts";
@@ -30,10 +30,10 @@ import { WHOLE_MODULES } from "../trained-base/whole-modules.ts";
 
 const A = "snell_A";
 const B = "snell_B";
-/** Copies of the factors at the start, where their update is subtracted or says which entries remain. */
+/** Copies of the initial factors, if their update is subtracted or decides which entries are kept. */
 const FROZEN_A = "snell_A0";
 const FROZEN_B = "snell_B0";
-/** The update [out, in] in the rows of a batch: made once, when an adapter comes. */
+/** The update [out, in] for rows of a batch, made once, when an adapter is added. */
 const DELTA = "delta";
 /** Suffix of one of the kernel's own numbers. */
 const suffixOf = (name: string): string => `snell_${name}`;
@@ -129,7 +129,7 @@ function ownNumbers(options: SnellSite): ParameterSpec[] {
   }));
 }
 
-/** ΔWˢ [out, in], which may take the factors of the start too. `save` is given thresholds by name. */
+/** Builds ΔWˢ [out, in], from the initial factors too if there are copies. `save` is given thresholds by name. */
 function sparseDelta(
   values: SiteValues,
   options: SnellSite,

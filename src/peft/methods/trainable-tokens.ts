@@ -1,9 +1,10 @@
 /**
- * @file Rows of single tokens and nothing else, as PEFT's TRAINABLE_TOKENS: for new tokens, or a few whose meaning is to change.
+ * @file Trains only the rows of single tokens, like PEFT's TRAINABLE_TOKENS: for new tokens, or a few whose meaning should
+ * change.
  *
- *   x = Ẽ[ids]     y = h Ẽᵀ where the head is tied     Ẽ: the table E [V, D] with R [k, D] in the place of k of its rows
+ *   x = Ẽ[ids]     y = h Ẽᵀ if the head is tied     Ẽ: the table E [V, D] with k of its rows replaced by R [k, D]
  *
- * How rows stand in the graphs of look-up and head is written in `token-rows.ts`: methods of adapters train such beside theirs.
+ * `token-rows.ts` builds the rows into look-up and head; adapter methods can train such rows too.
  */
 import { z } from "zod";
 import { defineBaseMethod } from "../define-method.ts";
@@ -33,7 +34,7 @@ export const trainableTokens = defineBaseMethod<TokenOptions>({
   trains: [],
   trainedTokens: ({ trainableTokenIndices }) => trainableTokenIndices,
   batch: "not-batchable",
-  // As the same rows beside an adapter; `format/adapters/token-folder` says it in peft's keys.
+  // Stored like the same rows beside an adapter; `format/adapters/token-folder` converts to peft's keys.
   result: {
     peftType: "TRAINABLE_TOKENS",
     readBy: () => "peft",

@@ -1,12 +1,12 @@
 /**
- * @file VeRA: one random pair of matrices that all sites share and that stays as drawn; a site trains two vectors.
+ * @file VeRA: all sites share one random, frozen pair of matrices; each site trains two vectors.
  *
  *   y = x Wᵀ + bias + λ_b ∘ ((λ_d ∘ (drop(x) A[:, :in]ᵀ)) B[:out]ᵀ)
  *   A [R, largest in]  B [largest out, R]  λ_d [R]  λ_b [out]
  *
- * Paper: "VeRA: Vector-based Random Matrix Adaptation", arXiv:2310.11454, eq. 2. A and B are uniform with the bounds of
- * He et al. for their input widths, and those that peft draws of the same seed; λ_d starts at 0.1 (table 6), λ_b at 0, so the
- * output starts as the base's.
+ * Paper: "VeRA: Vector-based Random Matrix Adaptation", arXiv:2310.11454, eq. 2. A and B are uniform with the bounds of He et al.
+ * for their input widths, and equal to peft's for the same seed; λ_d starts at 0.1 (table 6), λ_b at 0, so the output starts as
+ * the base's.
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
@@ -100,7 +100,7 @@ export const vera = defineMethod<VeraOptions, VeraSite>({
   materializesWeight: () => false,
 
   lookup: "not-on-embeddings",
-  // With LoRA's form a row would have matrices of rank 256, nearly as large as a weight; with this one it has two vectors.
+  // In LoRA's form a row would have matrices of rank 256, nearly as large as a weight; in this form it has two vectors.
   batch: {
     ofBase: null,
     added: null,
@@ -161,19 +161,21 @@ function largest(sites: readonly SiteSpec[]): Pick<VeraSite, "largestIn" | "larg
   };
 }
 
-/** The projection of x with the update of `dropped`; vectors [R] and [out], or of each row, [B, 1, R] and [B, 1, out]. */
+/** Adds the update of `dropped` to the projection of x; vectors are [R] and [out], or [B, 1, R] and [B, 1, out] for each row. */
 function addUpdate(site: SiteGraph, x: Value, dropped: Value, values: SiteValues): Value {
   const { a, b, lambdaD, lambdaB } = sharedSlices(values, site.spec);
   const low = mul(matmul(dropped, a, { transB: true }), lambdaD); // [..., R]
   return add(site.project(x), mul(matmul(low, b, { transB: true }), lambdaB));
 }
 
-/** The options in which rows must agree; those of training alone are left out. */
+/** The options in which rows must agree; those only for training are neutralised. */
 function inRows(options: VeraSite): VeraSite {
   return { ...options, dInitial: 0, dropout: 0, saveProjection: true };
 }
 
-/** Uniform in ±√(6 / columns), which keeps the size of what a matrix and a rectifier pass on (He et al., 2015). */
+/**
+ * Draws from ±√(6 / columns) uniformly, which preserves the scale of signals through a matrix and a rectifier (He et al., 2015).
+ */
 function draw(shape: readonly [number, number], uniform: () => number): HostTensor<"float32"> {
   const tensor = zeros("float32", shape);
   const bound = Math.fround(Math.sqrt(6 / shape[1]));
@@ -181,7 +183,7 @@ function draw(shape: readonly [number, number], uniform: () => number): HostTens
   return tensor;
 }
 
-/** The share of a site in the shared matrices, and its vectors. */
+/** Returns a site's part of the shared matrices, and its vectors. */
 function sharedSlices(
   { [A]: a, [B]: b, [LAMBDA_D]: lambdaD, [LAMBDA_B]: lambdaB }: SiteValues,
   { inFeatures, outFeatures }: SiteSpec,
@@ -194,7 +196,7 @@ function sharedSlices(
   };
 }
 
-/** The first `size` entries of an axis. */
+/** Takes the first `size` entries of an axis. */
 function first(x: Value, axis: number, size: number): Value {
   return x.shape[axis] === size ? x : slice(x, axis, 0, size);
 }

@@ -1,4 +1,4 @@
-/** @file Computes what the rows of an adapter need of the base's weights at its sites, where a method needs any. */
+/** @file Computes the values that an adapter's rows need from the base's weights at its sites, if its method needs any. */
 import { neededInputs } from "../../graph/program.ts";
 import { knownShape } from "../../graph/shape.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
@@ -26,7 +26,7 @@ export class BaseForms {
     this.#ofBase = ofBase;
   }
 
-  /** Computes what a form needs at a site, by name; nothing where its method needs nothing. */
+  /** Computes the values that a form needs at a site, by name; empty if its method needs none. */
   async compute(site: AdaptedSite): Promise<SiteTensors> {
     if (!this.#ofBase) return {};
     const program = await this.#programFor(site, this.#ofBase);

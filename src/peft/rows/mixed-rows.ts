@@ -1,9 +1,9 @@
 /**
- * @file Adapters of several methods in the rows of one batch: each method does its part on all rows, which leaves those of
- * the others as they are.
+ * @file Adapters of several methods in the rows of one batch: each method is applied to all rows, and does not change those of
+ * the others.
  *
- * A projection is that of the first method around the base's, that of the second around both, and so on; so the base's
- * product is there once, and programs are told apart by the methods that they have.
+ * A projection is the first method's around the base's, then the second's around both, and so on. So the base's product is
+ * computed once, and programs differ by the methods that they contain.
  */
 import { assertInternal } from "../../errors.ts";
 import type { Value } from "../../graph/graph.ts";
@@ -13,10 +13,10 @@ import type { AdapterView } from "../adapter-view.ts";
 import type { Adapter } from "../attach.ts";
 import type { RowSet } from "./row-set.ts";
 
-/** The suffix on the inputs' names of one of several views. */
+/** Suffix of the input names of one of several views. */
 const suffixOf = (index: number): string => `@${index}`;
 
-/** Makes one view of several, which agree on what adapters the rows have. */
+/** Makes one view from several, whose rows have the same adapters. */
 export function mixViews(views: readonly AdapterView[]): AdapterView {
   return {
     trained: () => [],
@@ -46,7 +46,7 @@ export function mixViews(views: readonly AdapterView[]): AdapterView {
   };
 }
 
-/** The tensors of all views by the names of their inputs; they are named once for as long as they are the same. */
+/** Joins the tensors of all views by input name; the result is reused as long as they are the same. */
 function joined(views: readonly ((layer: number | null) => Tensors)[]): (layer: number | null) => Tensors {
   const known = new Map<number | null, { readonly own: readonly Tensors[]; readonly all: Tensors }>();
   return (layer) => {
@@ -63,8 +63,8 @@ function joined(views: readonly ((layer: number | null) => Tensors)[]): (layer: 
 }
 
 /**
- * Sees to it that rows have these adapters, each of one of `slots` or none; what their views give is theirs until the next
- * call. No pass may run. Tells for each row in turn which of those that were asked for it is.
+ * Gives rows these adapters, each from one of `slots` or none; the views then provide their tensors until the next call. No pass
+ * may be running. Returns for each row the index of its adapter in `adapters`.
  */
 export function arrangeRows(
   slots: readonly RowSet[],
@@ -75,7 +75,7 @@ export function arrangeRows(
   const [first] = slots;
   assertInternal(first, "somebody has rows");
   if (count === 1) {
-    // A text that runs alone gets the last row, so that it takes the place of no other.
+    // A text that runs alone gets the last row, so that it displaces no other.
     const found = slots.length === 1 ? first.rows.indexOf(adapters[0] ?? null) : -1;
     for (const each of slots) each.place(found >= 0 ? found : each.rows.length - 1, adapters);
     return [0];

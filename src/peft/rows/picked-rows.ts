@@ -1,10 +1,10 @@
 /**
- * @file Adapters whose forms are as large as weights in the rows of a batch: they stay where they are, once each, and the rows
- * that have one are picked.
+ * @file Row sets for adapters whose forms are as large as weights: each form stays in memory once, and the rows that have it are
+ * picked.
  *
- *   y[b] = x[b] Wᵀ + bias + f_k(x[b])     f_k: of the adapter k that row b has; no other row meets it
+ *   y[b] = x[b] Wᵀ + bias + f_k(x[b])     f_k: of the adapter k of row b, computed only for its rows
  *
- * Each adapter has a place in the programs, which the next may take when it has gone.
+ * Each adapter has a place in the programs, which another can take after it is removed.
  */
 import type { Value } from "../../graph/graph.ts";
 import { addRows, gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
@@ -18,33 +18,31 @@ import { type RowMember, keyOf } from "./row-forms.ts";
 import type { RowSet } from "./row-set.ts";
 import type { SiteTensors } from "../sites/site.ts";
 
-/** What programs know of a place: the sizes of its tensors, by layer and module. */
+/** The part of a place that programs depend on: the sizes of its tensors, by layer and module. */
 type Sizes = ReadonlyMap<string, Readonly<Record<string, readonly number[]>>>;
 
 /** The place of an adapter in the programs. */
 interface Picked {
-  /** Null: it has gone, and no row is picked. */
+  /** Null: it was removed, and no row is picked. */
   member: RowMember | null;
   readonly sizes: Sizes;
-  /**
-   * Tensors by layer and module. When the adapter has been removed, these are tensors of another one, which no row reads.
-   */
+  /** Tensors by layer and module. After the adapter was removed, they are those of another one, which no row reads. */
   tensors: ReadonlyMap<string, SiteTensors>;
 }
 
-/** The places as they are until programs change. A pass that has begun reads those that it began with. */
+/** The places until programs change. A pass that has begun keeps reading those that it began with. */
 interface Generation {
   readonly places: readonly Picked[];
-  /** What the rows of the next pass pick. */
+  /** Inputs that say which rows of the next pass pick which place. */
   picked: Readonly<Record<string, HostTensor<"int64">>>;
   /** The rows that `picked` was made for; null: places have changed since. */
   rows: readonly (Adapter | null)[] | null;
-  /** Inputs by layer, made when they are first asked for. */
+  /** Inputs by layer, made at the first request. */
   readonly inputs: Map<number | null, Tensors>;
   view: AdapterView | null;
 }
 
-/** Inputs of a site: the numbers of the rows, ordered by place, those without an adapter last; and how many rows each place has. */
+/** Inputs of a site: the row indices ordered by place, those without an adapter last; and the number of rows of each place. */
 const ROWS = "rows";
 const COUNTS = "counts";
 const inputName = (suffix: string, index: number): string => `${suffix}#${index}`;
@@ -116,7 +114,7 @@ export class PickedRows implements RowSet {
     const now = this.#now;
     const own = adapters.map((adapter) => (adapter && this.has(adapter) ? adapter : null));
     this.#rows.splice(start, own.length, ...own);
-    // Most steps have the rows of the step before.
+    // Most steps have the same rows as the step before.
     if (now.rows?.length === own.length && own.every((adapter, i) => adapter === now.rows?.[i])) return;
     const of = now.places.map(({ member }) => member?.adapter);
     const placeOf = own.map((adapter) => (adapter ? of.indexOf(adapter) : of.length));
@@ -132,7 +130,7 @@ function makeGeneration(places: readonly Picked[]): Generation {
   return { places, picked: {}, rows: null, inputs: new Map(), view: null };
 }
 
-/** What programs of a layer read in the next pass. */
+/** Lists the tensors that programs of a layer read in the next pass. */
 function inputsOf({ places, picked, inputs }: Generation, layer: number | null): Tensors {
   const known = inputs.get(layer);
   if (known) return known;
@@ -154,7 +152,7 @@ function integers(values: readonly number[]): HostTensor<"int64"> {
   return hostTensor("int64", [values.length], BigInt64Array.from(values, BigInt));
 }
 
-/** The name of a module, if it is one of the layer. */
+/** Returns the name of a module if it belongs to the layer; else null. */
 function nameIn(layer: number | null, key: string): string | null {
   const prefix = keyOf({ layer, name: "" });
   return key.startsWith(prefix) ? key.slice(prefix.length) : null;

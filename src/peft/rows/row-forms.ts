@@ -1,4 +1,4 @@
-/** @file The tensors that an adapter gives to its rows of a batch, made once, when the adapter is added. */
+/** @file The tensors of an adapter for its rows of a batch, made once, when the adapter is added. */
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Engine } from "../../runtime/engine.ts";
 import type { Adapter } from "../attach.ts";
@@ -9,7 +9,7 @@ import { BaseForms } from "./base-forms.ts";
 import { NO_CHANGE, formVector, vectorsOf } from "./row-vectors.ts";
 import type { SiteTensors } from "../sites/site.ts";
 
-/** A place where rows differ. */
+/** A place where rows can differ. */
 export interface RowPlace {
   /** Full path of the module, or name of the vector. */
   readonly path: string;
@@ -21,7 +21,7 @@ export interface RowPlace {
   readonly site: AdaptedSite | null;
 }
 
-/** Tells a place from all others of a model. */
+/** Identifies a place within a model. */
 export function keyOf({ layer, name }: Pick<RowPlace, "layer" | "name">): string {
   return `${layer} ${name}`;
 }
@@ -35,7 +35,7 @@ export interface RowMember {
   readonly forms: ReadonlyMap<string, RowForm<unknown>>;
 }
 
-/** Makes what rows need of an adapter; a text: why they cannot have it beside others. */
+/** Makes the forms of an adapter; returns a text that says why rows cannot have it beside others, if so. */
 export async function formRows(
   engine: Engine,
   base: BaseModel,
@@ -45,7 +45,7 @@ export async function formRows(
   const vectors = vectorsOf(base, adapter);
   if (batch === "not-batchable") return `its method is ${adapter.method.name}`;
   if (!vectors) return "it trains more of the base than vectors";
-  // Vectors outside the modules are not picked: all rows read those of the base.
+  // Vectors of the base cannot be picked: all rows read the base's own.
   if (batch.added && vectors.length > 0) return `it has ${vectors[0]!.name} of its own`;
   const bias = vectors.find(
     ({ name, layer }) => layer !== null && base.model.siteOf(moduleOf(name))?.ofTokens,
@@ -76,18 +76,18 @@ export async function formRows(
   return { adapter, batch, places, forms };
 }
 
-/** Whether the input of a module still has rows: in the blocks it has, but not where experts take single tokens. */
+/** Whether the input of a module is in rows: this holds in the blocks, except where experts take single tokens. */
 function tellsRowsApart({ layer, spec }: AdaptedSite): boolean {
   return layer !== null && spec.ofTokens !== true;
 }
 
-/** Bytes that the forms of an adapter take where they are as large as weights; else 0: they are small. */
+/** Bytes of an adapter's forms if they are as large as weights; 0 if they are small. */
 export function largeFormBytes({ method, sites }: Pick<Adapter, "method" | "sites">): number {
   if (method.batch === "not-batchable" || !method.batch.added) return 0;
   return [...sites.values()].reduce((sum, { spec }) => sum + 4 * spec.inFeatures * spec.outFeatures, 0);
 }
 
-/** What a row has without an adapter; null: there is no such row. */
+/** The form of a row without an adapter; null: there can be no such row. */
 export function formOfBase(batch: StackedBatch<unknown>, { site }: RowPlace): RowForm<unknown> | null {
   return site ? batch.identity(site.spec, site.options) : NO_CHANGE;
 }

@@ -4,7 +4,7 @@ import type { StackedBatch } from "../contract/batch-rule.ts";
 import { type RowMember, type RowPlace, formOfBase } from "./row-forms.ts";
 import type { Frozen } from "../sites/site.ts";
 
-/** Whether the rows of one stack may have any of these adapters; null: none. */
+/** Whether the rows of one stack can have these adapters; a null among them stands for rows without one. */
 export function areAlike(batch: StackedBatch<unknown>, rows: readonly (RowMember | null)[]): boolean {
   const members = rows.filter((member) => member !== null);
   if (members.some(({ batch: own }) => own.added !== null || own.adapt !== batch.adapt)) return false;
@@ -17,7 +17,7 @@ export function areAlike(batch: StackedBatch<unknown>, rows: readonly (RowMember
   return [...places.values()].every(areAlikeAt) && haveSameShared(members);
 }
 
-/** All sites of an adapter share some tensors, and so do rows. */
+/** Whether the tensors that all sites of an adapter share are the same for all adapters, as rows share them too. */
 function haveSameShared(members: readonly RowMember[]): boolean {
   const known = new Map<string, HostTensor>();
   return members.every(({ adapter }) =>
@@ -36,7 +36,7 @@ function haveSameValues({ data: a }: HostTensor, { data: b }: HostTensor): boole
   return true;
 }
 
-/** The frozen tensors that are the same for all; null: some have others there. */
+/** Returns the frozen tensors that all members share; null if they differ. */
 export function commonTensors(members: readonly RowMember[], { path, site: place }: RowPlace): Frozen | null {
   const common: Record<string, HostTensor> = {};
   for (const { suffix, saved, shared } of place?.frozen ?? []) {

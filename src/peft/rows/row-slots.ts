@@ -1,8 +1,8 @@
 /**
- * @file Adapters of methods that are alike in the rows of a batch: row i of every tensor is that of the adapter of row i.
+ * @file Row sets for adapters with small forms: row i of every tensor belongs to the adapter of row i.
  *
- * Programs read the rows as they lie, so no step picks or copies anything; an adapter is copied when a row that is its own
- * begins, [rows, ...] where it had another. Where one comes that has more, a larger rank or other modules, the rows are made anew.
+ * Programs read the rows in place, so no step picks or copies anything; an adapter is copied into [rows, ...] only when a row
+ * changes to it. When a larger adapter is added, with a higher rank or other modules, the rows are made anew.
  */
 import { assertInternal } from "../../errors.ts";
 import { numElements, sizeAt } from "../../graph/shape.ts";
@@ -20,14 +20,11 @@ import type { RowSet } from "./row-set.ts";
 /** The memory of the rows, until larger rows are made. */
 interface Generation {
   readonly stacked: Map<RowPlace, StackedPlace>;
-  /**
-   * Tensors by layer and name of the input: those with rows, those that are equal in all rows, and those that programs
-   * bind.
-   */
+  /** Tensors by layer and input name: those with rows, those that all rows share, and those that programs bind. */
   readonly inputs: ByLayer<HostTensor<"float32">>;
   readonly common: ByLayer;
   readonly constants: ByLayer;
-  /** Views of a range of rows, for passes that had the same range. */
+  /** Views of ranges of rows, reused by passes with the same range. */
   readonly cuts: Map<string, ByLayer>;
   /** The adapter of each row; null: none, undefined: not arranged yet. */
   rows: (Adapter | null | undefined)[];
@@ -43,7 +40,7 @@ function makeGeneration(numRows: number): Generation {
   return { stacked, inputs, common, constants, cuts, rows, start: 0, count: 0, view: null };
 }
 
-/** Rows that there is memory for at first. */
+/** Initial number of rows. */
 const FIRST_ROWS = 4;
 
 export class RowSlots implements RowSet {
@@ -51,7 +48,7 @@ export class RowSlots implements RowSet {
   readonly #batch: StackedBatch<unknown>;
   readonly #method: Adapter["method"];
   readonly #members = new Map<Adapter, RowMember>();
-  /** Places of all, by path. */
+  /** Places of all adapters, by path. */
   readonly #places = new Map<string, RowPlace>();
   #now: Generation = makeGeneration(0);
   readonly takesNone: boolean;
@@ -93,7 +90,7 @@ export class RowSlots implements RowSet {
 
   remove(adapter: Adapter): void {
     this.#members.delete(adapter);
-    // No pass reads the row any more, but the row must not count as arranged.
+    // No pass reads the row any more, but it must not count as assigned.
     this.#now.rows = this.#now.rows.map((row) => (row === adapter ? undefined : row));
   }
 
@@ -136,10 +133,10 @@ export class RowSlots implements RowSet {
     });
   }
 
-  /** Makes rows of the largest size that any adapter needs; all adapters are to be placed again. */
+  /** Makes rows large enough for every adapter; all adapters have to be placed again. */
   #remake(numRows: number): void {
     const old = this.#now.stacked;
-    // A pass may still read the old ones.
+    // A running pass may still read the old rows.
     const now = (this.#now = makeGeneration(numRows));
     const members = [...this.#members.values()];
     for (const [path, place] of this.#places) {
@@ -179,7 +176,7 @@ export class RowSlots implements RowSet {
   }
 }
 
-/** What programs of a layer read in the next pass: its rows, and what all share as it is. */
+/** Lists the tensors that programs of a layer read in the next pass: its range of rows, and shared ones whole. */
 function cutRows(now: Generation, layer: number | null): Tensors {
   const range = `${now.start}, ${now.count}`;
   const cuts = now.cuts.get(range) ?? new Map<number | null, Record<string, HostTensor>>();

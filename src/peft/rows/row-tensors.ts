@@ -1,4 +1,4 @@
-/** @file Writes the tensors of an adapter as one row of larger tensors. The rest of the row is zeros. */
+/** @file Writes the tensors of an adapter into one row of larger tensors, padded with zeros. */
 import { dimsOf, numElements, sizeAt } from "../../graph/shape.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { RowForm } from "../contract/batch-rule.ts";
@@ -7,7 +7,7 @@ import type { SiteTensors } from "../sites/site.ts";
 /** A tensor's suffix, and its shape in a row. */
 export type SuffixShape = readonly [suffix: string, shape: readonly number[]];
 
-/** The shapes of a form in its row. */
+/** Returns the shapes of a form's tensors in a row. */
 export function shapesOf({ tensors, turned }: RowForm<unknown>): SuffixShape[] {
   return Object.entries(tensors).map(([suffix, { shape }]) => [
     suffix,
@@ -47,7 +47,10 @@ function copyInto(
   }
 }
 
-/** Copies a tensor [n, m], each line times its factor, to the beginning of each axis of a larger one [m, n] with so wide lines. */
+/**
+ * Copies a tensor [n, m], each line times its factor, transposed to the beginning of each axis of a larger one whose lines have
+ * `width` elements.
+ */
 function copyTurned(
   { shape, data }: HostTensor<"float32">,
   factor: (line: number) => number,

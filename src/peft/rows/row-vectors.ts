@@ -1,7 +1,7 @@
 /**
- * @file Vectors of the base that an adapter has of its own, biases and the factors of norms, in the rows of a batch.
+ * @file Vectors of the base that an adapter trains (biases and factors of norms) in the rows of a batch.
  *
- *   w[b] = w + δ[b]     δ: zero in a row that has the base's
+ *   w[b] = w + δ[b]     δ: zero in rows with the base's vector
  */
 import type { Value } from "../../graph/graph.ts";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
@@ -15,10 +15,10 @@ import type { SiteTensors } from "../sites/site.ts";
 
 const CHANGE = "change";
 
-/** The form of a row that has the base's own vector. */
+/** The form of a row with the base's own vector. */
 export const NO_CHANGE: RowForm<null> = { tensors: {}, options: null };
 
-/** The vectors of the base that an adapter has of its own; null: it has more of the base than such. */
+/** Returns the vectors of the base that an adapter trains; null: it trains other tensors of the base too. */
 export function vectorsOf(base: BaseModel, { parameters }: Adapter): readonly Parameter[] | null {
   const own = parameters.filter(({ owner }) => owner.kind === "base");
   const inHead = new Set(base.model.head.tensors.map(({ name }) => name));
@@ -27,14 +27,14 @@ export function vectorsOf(base: BaseModel, { parameters }: Adapter): readonly Pa
   return own.every(isVector) ? own : null;
 }
 
-/** What rows need of a vector. */
+/** Makes the form of a vector. */
 export async function formVector(base: BaseModel, { name, value }: Parameter): Promise<RowForm<null>> {
   const { data } = await base.values(name);
   const change = value.data.map((own, i) => own - data[i]!);
   return { tensors: { [CHANGE]: hostTensor("float32", value.shape, change) }, options: null };
 }
 
-/** The vector of each row, [B, D], in a head [N, D]. */
+/** Builds the vector of each row, [B, D], in a head [N, D]. */
 export function readVector(
   graph: TensorGraph,
   layer: number | null,

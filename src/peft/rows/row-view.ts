@@ -1,4 +1,4 @@
-/** @file How programs read adapters that lie side by side when each row has its own. */
+/** @file The view through which programs read stacked adapters, one for each row. */
 import type { Value } from "../../graph/graph.ts";
 import type { AdapterView, BoundTensor } from "../adapter-view.ts";
 import type { StackedBatch } from "../contract/batch-rule.ts";
@@ -6,18 +6,18 @@ import { type RowPlace, keyOf } from "./row-forms.ts";
 import { readVector } from "./row-vectors.ts";
 import type { BoundForm, Frozen, SiteTensors } from "../sites/site.ts";
 
-/** A place of the batch with the tensors of all adapters, and what programs read there. */
+/** A place with the stacked tensors of all rows, and the other tensors that programs read there. */
 export interface StackedPlace {
   readonly options: unknown;
   /** Tensors [rows, ...] by suffix. Row i of a batch uses row i of each. */
   readonly tensors: SiteTensors;
-  /** What all adapters have of the base, by suffix. */
+  /** Frozen tensors that all adapters share, by suffix. */
   readonly common: Frozen;
   /** A tensor that programs bind instead of one of the common ones. */
   readonly bound: BoundTensor | null;
 }
 
-/** Makes the view of adapters side by side. */
+/** Makes the view of stacked adapters. */
 export function viewRows(
   batch: StackedBatch<unknown>,
   stacked: ReadonlyMap<RowPlace, StackedPlace>,
@@ -43,7 +43,7 @@ export function viewRows(
     signature: (layer) => {
       const own = [...stacked].filter(([place]) => place.layer === layer);
       const parts = own.map(([{ name }, site]) => {
-        // The number of rows is left out: programs are the same for any number of adapters.
+        // The number of rows is left out, as programs are the same for any number.
         const shapes = Object.entries(site.tensors).map(([suffix, { shape }]) => [suffix, shape.slice(1)]);
         return [name, site.options, shapes, commonSpecs(site)] as const;
       });
@@ -53,7 +53,7 @@ export function viewRows(
   };
 }
 
-/** What programs read of the base at a site beside its weight. */
+/** Lists the shared tensors that programs read at a site. */
 function commonSpecs({ common, bound }: StackedPlace): BoundForm["spec"][] {
   return [
     ...Object.entries(common).flatMap(([suffix, { shape, dtype }]) =>

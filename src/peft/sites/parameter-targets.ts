@@ -1,21 +1,21 @@
 /**
- * @file Which parameters an adapter sits on, by the rule of PEFT's `target_parameters`: a name is a whole path or the end of one
- * behind a dot. A stack of matrices is a parameter, and the weight of a module is.
+ * @file Selects parameters that get an adapter, by the rule of PEFT's `target_parameters`: a name is a whole path or a suffix of
+ * one after a dot. Parameters are stacks of matrices and weights of modules.
  */
 import { UsageError } from "../../errors.ts";
 import { lastNames, matchSuffix } from "../../models/module-path.ts";
 import type { Candidate } from "./targets.ts";
 
-/** A place that was chosen by its parameter. */
+/** A place that was selected by its parameter. */
 type ParameterPlace<P extends Candidate> = P & { readonly parameter: string };
 
-/** The path of a place's parameter; null: it has none of its own. */
+/** Returns the path of a place's parameter; null: it has none of its own. */
 function parameterOf({ path, spec }: Candidate): string | null {
   if (spec.kind === "stack") return path;
   return spec.kind === "linear" && !spec.stack ? `${path}.weight` : null;
 }
 
-/** Picks the places of these parameters. @throws UsageError "usage/target-modules" for a name that means none */
+/** Picks the places of these parameters. @throws UsageError "usage/target-modules" for a name that matches none */
 export function selectParameters<P extends Candidate>(
   places: readonly P[],
   names: readonly string[],
@@ -41,7 +41,7 @@ export function selectParameters<P extends Candidate>(
   return candidates.filter(({ parameter }) => names.some((name) => matchSuffix(name, parameter)));
 }
 
-/** Leaves out modules that get their adapter by a parameter: their own, or that of the stack that they lie in. */
+/** Leaves out modules that get their adapter by a parameter: their own weight, or the stack that contains it. */
 export function withoutParameters<P extends Candidate>(
   modules: readonly P[],
   parameters: readonly Candidate[],

@@ -1,4 +1,4 @@
-/** @file A site in a graph of its own, with its weights and the tensors of an adapter as inputs, and what these are fed. */
+/** @file A site in a graph of its own, with its weights and an adapter's tensors as inputs, and the tensors to feed them. */
 import { Graph, type Value } from "../../graph/graph.ts";
 import { transpose } from "../../graph/ops/shapes/transpose.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
@@ -10,7 +10,7 @@ import { type SiteValues, type SiteWeights, inputTensors } from "./site.ts";
 interface SiteInputs {
   readonly weights: SiteWeights;
   readonly values: SiteValues;
-  /** All of them: the weight as the base keeps it, its bias if there is one, and the adapter's by suffix. */
+  /** All inputs: the weight in the base's layout, the bias if there is one, and the adapter's tensors by suffix. */
   readonly inputs: Record<string, Value>;
 }
 
@@ -34,7 +34,10 @@ export function inputSite(site: AdaptedSite): SiteInputs {
   };
 }
 
-/** Gives the tensors for the inputs of a site: an adapter's, and those of a module whose matrix lies there, as the adapter has it. */
+/**
+ * Returns the tensors for the inputs of a site: the adapter's, and weight and bias of `module`, which the adapter may have
+ * replaced.
+ */
 export async function feedSite(
   { base, adapter }: { readonly base: BaseModel; readonly adapter: Adapter },
   site: AdaptedSite,

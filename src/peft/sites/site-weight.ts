@@ -1,4 +1,4 @@
-/** @file Reading the base's weight at a site, when a method asks for it. */
+/** @file Reads the base's weight at a site on demand. */
 import { dimsOf } from "../../graph/shape.ts";
 import { transposed } from "../../linalg/transposed.ts";
 import type { BaseModel, LendFloats } from "../../models/base/base-model.ts";
@@ -6,7 +6,7 @@ import { storedFloats } from "../../quant/stored-tensor.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { SiteStart } from "./site.ts";
 
-/** Says how to read the weight of a module; nothing is read here. `lend`: memory for one in float32, until the next. */
+/** Returns functions that read the weight of a module. `lend` provides memory for one weight in float32, until the next. */
 export function weightOf(
   base: BaseModel,
   path: string,

@@ -1,6 +1,4 @@
-/**
- * @file What a method knows of a site: its place in the model, and its tensors as declarations, in memory and in a graph.
- */
+/** @file What a method knows about a site: its place in the model, and its tensors as declarations, in memory and in a graph. */
 import type { DType } from "../../graph/dtype.ts";
 import type { Value } from "../../graph/graph.ts";
 import type { SiteGraph } from "../../models/graphs/site-graph.ts";
@@ -11,26 +9,26 @@ import type { HostTensor } from "../../runtime/host-tensor.ts";
 
 /** One trained tensor of a site, float32. */
 export interface ParameterSpec {
-  /** What follows the module's path in an adapter file: "lora_A.weight". */
+  /** Name after the module's path in an adapter file: "lora_A.weight". */
   readonly suffix: string;
   readonly shape: readonly number[];
 }
 
-/** One tensor of a site that the programs read and that never changes. */
+/** A tensor of a site that programs read and that never changes. */
 export interface FrozenSpec extends ParameterSpec {
   readonly dtype: DType;
-  /** One tensor for the whole model instead of one a site; its name in a file is the suffix alone. */
+  /** Whether there is one tensor for the whole model instead of one per site; its name in a file is only the suffix. */
   readonly shared: boolean;
-  /** Whether an adapter file holds it (float32 then); else it is made again from the base. */
+  /** Whether an adapter file holds it (then it is float32); otherwise it is remade from the base or the options. */
   readonly saved: boolean;
 }
 
 /**
- * A frozen tensor in the form that programs bind when they are compiled, where all that is trained beside it is fed: ONNX
- * Runtime lays it out to be multiplied fast, once for all adapters that share it.
+ * A frozen tensor in the form that programs bind when compiled, while trained tensors are fed. ONNX Runtime lays it out for fast
+ * products, once for all adapters that share it.
  */
 export interface BoundForm {
-  /** Suffix of the frozen tensor whose place it takes. */
+  /** Suffix of the frozen tensor that it replaces. */
   readonly of: string;
   readonly spec: Pick<FrozenSpec, "suffix" | "shape" | "dtype">;
   /** May be a view. */
@@ -40,7 +38,7 @@ export interface BoundForm {
 /** Tensors of one site in a graph, trained and frozen, by suffix. */
 export type SiteValues = Readonly<Record<string, Value>>;
 
-/** Adds the tensors of a site to a graph, as inputs; one that is bound in the place of what it is a form of. */
+/** Adds the tensors of a site to a graph as inputs; a bound form replaces its tensor. */
 export function inputTensors(
   {
     parameters,
@@ -57,7 +55,7 @@ export function inputTensors(
   return Object.fromEntries(specs.map(({ suffix, shape, dtype }) => [suffix, input(suffix, shape, dtype)]));
 }
 
-/** Tensors of one site in memory, by suffix; the trained ones unless it is said otherwise. */
+/** Tensors of one site in memory, by suffix; the trained ones unless stated otherwise. */
 export type SiteTensors = Readonly<Record<string, HostTensor<"float32">>>;
 
 /** Frozen tensors by suffix; the adapter owns them, or they are views of the base's. */
@@ -71,32 +69,32 @@ export interface SiteWeights {
   readonly bias: Value | null;
 }
 
-/** Where a site lies, known before any weight is read. */
+/** What is known about a site before any weight is read. */
 export interface SitePlace {
   /** Full module path. */
   readonly path: string;
   readonly spec: SiteSpec;
-  /** Its path as a parameter, where it was chosen as one (`target_parameters`) and not as a module. */
+  /** Its path as a parameter, if it was selected as one (`target_parameters`) and not as a module. */
   readonly parameter?: string;
-  /** How the base keeps the weight. */
+  /** How the base stores the weight. */
   readonly storage: StorageName;
-  /** Columns of it that share a scale, of a kind that leaves that to each tensor; else null. */
+  /** Columns of it that share a scale, for storage kinds where this differs between tensors; else null. */
   readonly groupSize: number | null;
   /** All sites that are adapted. */
   readonly sites: readonly SiteSpec[];
 }
 
-/** A site with its weight, which is read when it is asked for, and the tensors that are to be filled. */
+/** A site with its weight, which is read on demand, and the tensors to be filled. */
 export interface SiteStart extends SitePlace {
-  /** Trained tensors, and the frozen ones of this site alone that a file holds; they come as zeros. */
+  /** Trained tensors, and frozen ones of this site that files hold; initially zeros. */
   readonly tensors: SiteTensors;
-  /** The base's weight [out, in] as it is kept; not to be changed. */
+  /** Reads the base's weight [out, in] in its stored form; not to be changed. */
   stored(): Promise<StoredTensor>;
-  /** The base's weight [out, in] in float32, until that of another site is asked for; not to be changed. */
+  /** Reads the base's weight [out, in] in float32, valid until that of another site is read; not to be changed. */
   weight(): Promise<Float32Array>;
   /**
-   * Tensors that follow from the base's weight and `key` alone: made once, and shared by all adapters of the base that ask
-   * for them; not to be changed.
+   * Returns tensors that depend only on the base's weight and `key`: made once, and shared by all adapters of the base that
+   * request them; not to be changed.
    */
   shareOnBase(key: string, make: () => Frozen | Promise<Frozen>): Promise<Frozen>;
 }

@@ -1,5 +1,5 @@
 /**
- * @file Which modules an adapter sits on, by the rules of PEFT: a string is a regular expression for the whole path, a
+ * @file Selects the modules that get an adapter, by the rules of PEFT: a string is a regular expression for the whole path, a
  * list matches whole paths or dotted suffixes, "all-linear" is every projection of the blocks.
  */
 import { UsageError } from "../../errors.ts";
@@ -16,18 +16,18 @@ import { fromPython } from "./python-pattern.ts";
 export interface Targets {
   /** "all-linear", a regular expression, or a list of names. */
   readonly modules: string | readonly string[];
-  /** What is left out, by the same rules. */
+  /** Modules to leave out, by the same rules. */
   readonly exclude: string | readonly string[];
   /** Blocks that are adapted; null: all. */
   readonly layers: readonly number[] | null;
 }
 
-/** What is asked for; `modules` null: the method's own choice for the family. */
+/** Requested targets; `modules` null: the method's own choice for the model. */
 export type AskedTargets = Omit<Targets, "modules"> & { readonly modules: Targets["modules"] | null };
 
 /**
- * Reads patterns, each once; what it returns gives the value of the first, in file order, that matches the end of a path as
- * PEFT does: the whole path or a part of it after a dot, as a regular expression.
+ * Compiles patterns. The returned function gives the value of the first pattern, in file order, that matches the end of a path by
+ * PEFT's rule: as a regular expression for the whole path or for a part of it after a dot.
  */
 export function patternValues(patterns: Readonly<Record<string, number>>): (path: string) => number | null {
   const matchers = Object.entries(patterns).map(([pattern, value]) => ({
@@ -42,10 +42,13 @@ function endMatcher(pattern: string): (path: string) => boolean {
   return compile(`^(.*\\.)?(${pattern})$`, pattern);
 }
 
-/** A pattern without signs of regular expressions but the dot, as those of most files: a name for each module, maybe. */
+/**
+ * A pattern whose only special character is the dot, as most are; files may have one for each module, so these are matched
+ * without a regular expression.
+ */
 const PLAIN = /^[\w.-]*$/;
 
-/** Whether a path is a plain pattern, or has it behind a dot. */
+/** Whether a path matches a plain pattern, or ends in a match after a dot. */
 function endsIn(path: string, pattern: string): boolean {
   const start = path.length - pattern.length;
   if (start < 0 || (start > 0 && path[start - 1] !== ".")) return false;
@@ -55,7 +58,7 @@ function endsIn(path: string, pattern: string): boolean {
 }
 
 /**
- * Checks that each key of the options whose names end in "Pattern" says something of a module that is adapted.
+ * Checks that each key in options whose names end in "Pattern" matches an adapted module.
  * @throws UsageError "usage/target-modules" when one does not.
  */
 export function requireMatchedPatterns(options: unknown, paths: readonly string[]): void {
@@ -116,8 +119,8 @@ export function selectTargets<C extends Candidate>(candidates: readonly C[], tar
 }
 
 /**
- * Leaves out the targets that are trained whole, as PEFT does: a name may mean other modules too.
- * @throws UsageError "usage/target-modules" for a name that means no other
+ * Leaves out targets that are trained whole, as PEFT does, since a name may match other modules too.
+ * @throws UsageError "usage/target-modules" for a name that matches no others
  */
 export function withoutTrainedWhole<C extends Candidate>(
   selected: readonly C[],
@@ -147,7 +150,7 @@ function bothTrainedAndAdapted(path: string): UsageError {
 }
 
 /**
- * The names of the modules of a block that have one of the roles.
+ * Returns the names of the modules of a block that have one of the roles.
  * @throws UsageError "usage/target-modules" when there are none
  */
 export function modulesOfRoles(
@@ -165,8 +168,8 @@ export function modulesOfRoles(
 }
 
 /**
- * Whether a candidate lies in the chosen layers, or is named by its whole path, such as `lm_head`; and is meant by "all-linear": a
- * projection of a block, but no router.
+ * Whether a candidate is in the chosen layers, or named by its whole path, such as `lm_head`. For "all-linear" it must also be a
+ * projection of a block other than a router.
  */
 function isMeant({ path, layer, spec }: Candidate, { modules, layers }: Targets): boolean {
   const isInAllLinear = layer !== null && spec.kind === "linear" && spec.role !== "router";
@@ -175,13 +178,16 @@ function isMeant({ path, layer, spec }: Candidate, { modules, layers }: Targets)
   return layers === null || isNamed || (layer !== null && layers.includes(layer));
 }
 
-/** Reads modules as they are typed: "all-linear", an expression, or names with commas between them. */
+/** Reads modules as typed by users: "all-linear", a regular expression, or names separated by commas. */
 export function readModules(text: string): Targets["modules"] {
   if (text === "all-linear" || /[\\^$*+?()[\]|{}]/.test(text)) return text;
   return text.split(",").map((name) => name.trim());
 }
 
-/** Tells by its path whether a module is meant. @throws UsageError "usage/target-modules" for an expression that cannot be read */
+/**
+ * Returns a function that tells whether a path is among the modules. @throws UsageError "usage/target-modules" for an invalid
+ * expression
+ */
 export function matcher(modules: Targets["modules"]): (path: string) => boolean {
   if (modules === "all-linear") return () => true;
   if (typeof modules !== "string") return (path) => modules.some((name) => matchSuffix(name, path));
@@ -218,7 +224,7 @@ function compile(source: string, given: string): (path: string) => boolean {
   return (path) => orRefuse(() => budget.use(path.length, () => pattern.test(path)));
 }
 
-/** Short names of modules, the one most like what was wanted first. */
+/** Lists short names of modules, the one most similar to `wanted` first. */
 function nearestNames(wanted: string, paths: readonly string[]): readonly string[] {
   return lastNames(paths)
     .map((name) => ({ name, distance: editDistance(name, wanted) }))

@@ -1,9 +1,9 @@
 /**
- * @file Single rows of the embedding or of the head that are trained beside an adapter, as PEFT's `trainable_token_indices`:
+ * @file Single rows of the embedding or of the head that are trained beside an adapter, like PEFT's `trainable_token_indices`:
  *
- *   x = Ẽ[ids]     y = h Ẽᵀ + b     Ẽ: a table E [V, D] with R [k, D] in the place of k of its rows
+ *   x = Ẽ[ids]     y = h Ẽᵀ + b     Ẽ: a table E [V, D] with k of its rows replaced by R [k, D]
  *
- * The table stays as it is stored: of what is looked up rows of R are chosen, and of logits k columns are h Rᵀ + b.
+ * The stored table does not change: looked-up rows are replaced by those of R, and k columns of the logits by h Rᵀ + b.
  */
 import type { Value } from "../../graph/graph.ts";
 import { cast } from "../../graph/ops/shapes/cast.ts";
@@ -19,17 +19,17 @@ import { type HostTensor, hostTensor, type Tensors } from "../../runtime/host-te
 import type { Parameter } from "../parameters.ts";
 import { ROWS, type TrainedRows } from "./trained-rows.ts";
 
-/** What PEFT calls the numbers by which the rows are put in place, after the module's path. */
+/** PEFT's name, after the module's path, for the indices of the rows. */
 const NUMBERS = "token_adapter.token_indices";
 
-/** The trained rows among parameters, a tensor for each module that has some of its own. */
+/** Lists the trained rows among parameters: one tensor for each module with rows of its own. */
 export function trainedRowsIn(parameters: readonly Pick<Parameter, "owner">[]): readonly TrainedRows[] {
   return parameters.flatMap(({ owner }) =>
     owner.kind === "base" && owner.tensor.rows ? [owner.tensor as TrainedRows] : [],
   );
 }
 
-/** What programs read beside the rows, by the inputs' names. */
+/** Returns the row indices that programs read beside the rows, by input name. */
 export function rowNumbers(all: readonly TrainedRows[]): Tensors {
   const numbers = all.map(({ rows: { readers, ids } }) => {
     const tensor = hostTensor("int64", [ids.length], BigInt64Array.from(ids, BigInt));
@@ -38,18 +38,18 @@ export function rowNumbers(all: readonly TrainedRows[]): Tensors {
   return Object.fromEntries(numbers) as Record<string, HostTensor>;
 }
 
-/** Builds a look-up with the rows in the place of what it has found. */
+/** Replaces the trained rows in the result of a look-up. */
 export function withRows(graph: LookupGraph, found: Value, all: readonly TrainedRows[]): Value {
   const trained = rowsOf(graph.spec.name, all);
   if (!trained) return found;
   const [own, numbers] = addInputs((...of) => graph.input(...of), trained.shape);
-  // One of the columns is 1 where a token has a row of its own: a product with ones and zeros takes the rows as they are.
+  // For tokens with a trained row one of the columns is 1, so a product with these zeros and ones selects the rows exactly.
   const places = cast(equal(reshape(graph.ids, [...graph.ids.shape, 1]), numbers), "float32"); // [B, T, k]
   const isOther = sub(found.graph.scalar(1), reduceSum(places, [graph.ids.shape.length])); // [B, T, 1]
   return add(mul(found, isOther), matmul(places, own));
 }
 
-/** Builds the product of a head with the rows in the place of those of its matrix; `y`: with all as they are. */
+/** Replaces the logits of trained rows in the product of a head; `y` is the product without them. */
 export function withColumns(graph: SiteGraph, x: Value, y: Value, all: readonly TrainedRows[]): Value {
   const trained = rowsOf(graph.spec.name, all);
   if (!trained) return y;

@@ -1,4 +1,4 @@
-/** @file Which rows of the embedding and of the head a method trains beside an adapter, and the reasons why it cannot. */
+/** @file Which rows of the embedding and of the head a method trains beside an adapter, and the errors if it cannot. */
 import { UsageError } from "../../errors.ts";
 import { sizeAt } from "../../graph/shape.ts";
 import type { ModelTensor } from "../../models/graphs/sites.ts";
@@ -9,16 +9,16 @@ import { type Method, trainedTokens } from "../method.ts";
 import { type Sites, savedModules } from "./trained-tensors.ts";
 import { type TrainedTokens, tokenLists } from "./trained-tokens.ts";
 
-/** What PEFT calls the rows, after the module's path. */
+/** PEFT's name for the rows, after the module's path. */
 export const ROWS = "token_adapter.trainable_tokens_delta";
 
-/** Rows of a table of the base that are trained as a tensor of their own. */
+/** Rows of a table of the base that are trained as a separate tensor. */
 export interface TrainedRows extends ModelTensor {
   readonly rows: {
-    /** The tensor that the base keeps the table in. */
+    /** The name of the base's tensor that stores the table. */
     readonly table: string;
     readonly ids: readonly number[];
-    /** The modules that have the rows: the one that they are named after, then those that are tied to it. */
+    /** The modules that use the rows: the one that they are named after, then those tied to it. */
     readonly readers: readonly [string, ...string[]];
   };
 }
@@ -27,9 +27,10 @@ export interface TrainedRows extends ModelTensor {
 export type TrainedTensor = ModelTensor & Partial<Pick<TrainedRows, "rows">>;
 
 /**
- * The rows that a method trains, a tensor for each module that has rows of its own: as in peft, a tied head has those of the
- * embedding, unless others are named for it.
- * @throws UsageError "usage/target-modules" for tokens that the model does not have, or tables that are trained otherwise too
+ * Lists the rows that a method trains, one tensor for each module with rows of its own. As in peft, a tied head uses those of the
+ * embedding unless different ones are given for it.
+ * @throws UsageError "usage/target-modules" for tokens that the model does not have, or tables that are also trained in another
+ * way
  */
 export function trainedRows(
   model: Model,
@@ -54,7 +55,7 @@ export function trainedRows(
   });
 }
 
-/** Puts rows [k, D] in the place of those of a table [V, D] that ids name. */
+/** Replaces the rows of a table [V, D] at the given ids by rows [k, D]. */
 export function putRows(
   table: Float32Array,
   ids: readonly number[],
@@ -63,7 +64,7 @@ export function putRows(
   for (const [i, id] of ids.entries()) table.set(data.subarray(i * width, (i + 1) * width), id * width);
 }
 
-/** The ids of each module that has rows of its own, in the order of `modulesOfTokens`. */
+/** Returns the ids of each module with rows of its own, in the order of `modulesOfTokens`. */
 function idsByModule(model: Model, tokens: TrainedTokens): Map<string, readonly number[]> {
   const lists = tokenLists(tokens);
   const modules = lists.length === 0 ? [] : modulesOfTokens(model);
@@ -83,7 +84,7 @@ function idsByModule(model: Model, tokens: TrainedTokens): Map<string, readonly 
   return found;
 }
 
-/** The modules that have a row for each token, that in which ids are looked up first. */
+/** Lists the modules that have a row for each token, the embedding of the ids first. */
 function modulesOfTokens({ embedding, hasVocabularyHead, headTensor }: Model): readonly string[] {
   if (embedding) return [embedding.name, ...(hasVocabularyHead ? [moduleOf(headTensor.name)] : [])];
   throw cannotTrain(

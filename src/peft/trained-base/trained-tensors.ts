@@ -1,6 +1,4 @@
-/**
- * @file Which tensors of the base a method trains: those of the method itself, and modules and biases that an option adds.
- */
+/** @file Which tensors of the base a method trains: its own, and modules and biases that options add. */
 import { UsageError } from "../../errors.ts";
 import { isWithin, lastName, lastNames, moduleOf } from "../../models/module-path.ts";
 import type { Model } from "../../models/model.ts";
@@ -11,9 +9,9 @@ import { type Method, modulesToSave, trainedBiases, trainsRole } from "../method
 export type Sites = { has(path: string): boolean };
 
 /**
- * Lists the tensors of the base that a method trains. A tied head can be trained apart from the embedding, under its own
+ * Lists the tensors of the base that a method trains. A tied head can be trained separately from the embedding, under its own
  * name.
- * @throws UsageError "usage/target-modules" when a module to save is not there.
+ * @throws UsageError "usage/target-modules" when a module to save does not exist
  */
 export function trainedTensors(model: Model, method: Method, options: unknown, sites: Sites): ModelTensor[] {
   const saved = savedModules(model, method, options, sites);
@@ -36,8 +34,8 @@ export function trainedTensors(model: Model, method: Method, options: unknown, s
 }
 
 /**
- * Names of the modules that are trained whole beside an adapter. A model that classifies texts had better learn its
- * classes: its head is one of them where none are named and no adapter sits there, as for peft's SEQ_CLS.
+ * Names of the modules that are trained whole beside an adapter. A model that classifies texts must learn its classes, so by
+ * default its head is included, unless an adapter is on it, as for peft's SEQ_CLS.
  */
 export function savedModules(
   model: Model,

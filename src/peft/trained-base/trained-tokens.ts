@@ -1,4 +1,4 @@
-/** @file The option to train the rows of single tokens, beside an adapter or alone. */
+/** @file The option to train the rows of single tokens, with or without an adapter. */
 import { z } from "zod";
 
 const LIST = z.array(z.union([z.int().min(0), z.string().min(1)]));
@@ -13,12 +13,12 @@ export const TRAINED_TOKENS = {
     ),
 };
 
-/** Ids of tokens, or texts that the tokenizer is still to read. */
+/** Ids of tokens, or texts that the tokenizer has yet to convert. */
 type TokenList = z.output<typeof LIST>;
-/** Tokens of the embedding, or by the names of modules. */
+/** Tokens of the embedding, or lists of tokens by module name. */
 export type TrainedTokens = z.output<typeof TRAINED_TOKENS.trainableTokenIndices>;
 
-/** The lists with the names of their modules, null: the embedding, whatever its name; those that are empty left out. */
+/** Returns the nonempty lists with the names of their modules; null: the embedding, whatever its name. */
 export function tokenLists(
   tokens: TrainedTokens,
 ): readonly (readonly [module: string | null, tokens: TokenList])[] {
@@ -26,12 +26,12 @@ export function tokenLists(
   return all.filter(([, list]) => list.length > 0);
 }
 
-/** Why adapters with such rows are not added up, as words that follow the adapter; null: there are none. */
+/** Why adapters with such rows cannot be added, in words that follow the adapter; null: there are no such rows. */
 export function refuseTokens(tokens: TrainedTokens): string | null {
   return tokenLists(tokens).length > 0 ? "it trains rows of single tokens (trainable_token_indices)" : null;
 }
 
-/** Changes each list of tokens. */
+/** Applies a function to each list of tokens. */
 export function mapTokens(tokens: TrainedTokens, change: (list: TokenList) => TokenList): TrainedTokens {
   if (Array.isArray(tokens)) return change(tokens);
   return Object.fromEntries(Object.entries(tokens).map(([module, list]) => [module, change(list)]));

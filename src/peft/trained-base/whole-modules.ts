@@ -14,22 +14,22 @@ export const MODULES_TO_SAVE = {
 const FIELDS = z.object(MODULES_TO_SAVE);
 export type WholeModules = z.output<typeof FIELDS>;
 
-/** The option, where the rest of the program asks for it. */
+/** The part of a method's targets that follows from the option. */
 export const WHOLE_MODULES = {
   modulesToSave: (options: WholeModules): readonly string[] | null => options.modulesToSave,
 };
 
-/** The option of a sum of adapters: all modules that one of them trains. */
+/** The option for a sum of adapters: all modules that any of them trains. */
 export function joinWholeModules(terms: readonly WholeModules[]): WholeModules {
   return { modulesToSave: [...new Set(terms.flatMap(({ modulesToSave }) => modulesToSave ?? []))] };
 }
 
-/** The option as PEFT's key. */
+/** Converts the option to PEFT's key. */
 export function wholeModulesToConfig({ modulesToSave }: WholeModules): Readonly<Record<string, unknown>> {
   return { modules_to_save: modulesToSave?.length ? modulesToSave : null };
 }
 
-/** The option by PEFT's key: what a file does not name was not trained. */
+/** Reads the option from PEFT's key: modules that a file does not name were not trained. */
 export function wholeModulesFromConfig(take: (key: string) => unknown): Readonly<Record<string, unknown>> {
   return { modulesToSave: take("modules_to_save") ?? [] };
 }

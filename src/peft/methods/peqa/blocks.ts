@@ -1,9 +1,9 @@
 /**
- * @file PEQA's product while text is written: codes in the 4-bit blocks that ONNX Runtime multiplies fast, bound once for
- * all tasks, and the scales of a task, which are fed.
+ * @file PEQA's product for writing text: codes in 4-bit blocks, which ONNX Runtime multiplies fast, bound once for all tasks, and
+ * the scales of a task, which are fed.
  *
- *   W[i, j] = s f (c − 8) + s · offset        c: a code moved to the middle of 4 bits   f: the group's factor, or 1
- *           = 16 s f (h − 8) + s f (l − 8) + s · offset     where a code has 8 bits: its high and its low half
+ *   W[i, j] = s f (c − 8) + s · offset        c: a code shifted to the middle of 4 bits   f: the group's factor, or 1
+ *           = 16 s f (h − 8) + s f (l − 8) + s · offset     for 8-bit codes, with high half h and low half l
  */
 import type { Value } from "../../../graph/graph.ts";
 import { cast } from "../../../graph/ops/shapes/cast.ts";
@@ -25,30 +25,33 @@ export const BLOCKS = "peqa_blocks";
 /** The code of zero in 4 bits. */
 const MIDDLE = 8;
 const HALF = 16;
-/** How they are multiplied. */
+/** Options of the product with blocks. */
 const IN_FLOAT32 = { bits: 4, activations: "float32" } as const;
 
-/** A weight [out, in] that is kept as codes. */
+/** A weight [out, in] stored as codes. */
 interface CodedWeight extends Pick<SiteSpec, "inFeatures" | "outFeatures"> {
   readonly format: AffineFormat;
 }
 
-/** How codes of a format become those of 4 bits. */
+/** How codes of a format are shifted to 4 bits. */
 interface Shift {
   /** Added to a code, or to its high half. */
   readonly added: number;
-  /** What is added to a code afterwards: (f · this − zero) is the offset of a group, in scales. */
+  /** The offset of a group, in units of its scale, is f · offset − zero. */
   readonly offset: number;
 }
 
-/** Shape of the blocks of a weight, halves of 8 bits below each other; null: its groups are not made of blocks. */
+/**
+ * Shape of the blocks of a weight, for 8 bits with the low halves below the high ones; null: its groups do not consist of whole
+ * blocks.
+ */
 export function blocksShape({ inFeatures, outFeatures, format }: CodedWeight): number[] | null {
   if ((format.factor ?? format).groupSize % BITS_BLOCK !== 0) return null;
   const numRows = format.bits === 8 ? 2 * outFeatures : outFeatures;
   return [numRows, inFeatures / BITS_BLOCK, BITS_BLOCK / 2];
 }
 
-/** Makes the blocks of packed codes [out, bytes]; a view where codes have 4 bits. */
+/** Makes blocks from packed codes [out, bytes]; a view if codes have 4 bits. */
 export function toBlocks(codes: HostTensor, weight: CodedWeight): HostTensor {
   const { inFeatures, outFeatures, format } = weight;
   const shape = blocksShape(weight)!;
@@ -79,24 +82,24 @@ export function toBlocks(codes: HostTensor, weight: CodedWeight): HostTensor {
   return hostTensor("uint8", shape, blocks);
 }
 
-/** What makes signed codes positive. */
+/** Added to signed codes to make them nonnegative. */
 const biasOf = ({ codes }: AffineFormat): number => (codes === "int8" ? 128 : 0);
 
 function shiftOf(format: AffineFormat): Shift {
   const { bits, zero } = format;
   if (bits < 8) return { added: MIDDLE - 2 ** (bits - 1), offset: 2 ** (bits - 1) };
   const bias = biasOf(format);
-  // Centred on the zero, where all groups have the same one, so that sums stay as small as those of the codes.
+  // Centred on the zero, if all groups share one, so that sums stay as small as those of the codes.
   const added = typeof zero === "number" ? MIDDLE - Math.round((zero + bias - MIDDLE) / HALF) : 0;
   return { added, offset: HALF * (MIDDLE - added) + MIDDLE - bias };
 }
 
-/** Whether the scale of a row multiplies its output and nothing else. */
+/** Whether each row has one scale, which can multiply the output instead. */
 export function isOneScale({ inFeatures, format: { groupSize, factor } }: CodedWeight): boolean {
   return groupSize === inFeatures && factor === null;
 }
 
-/** x [..., in] by the whole numbers (code − zero) of rows of one scale, [..., out]: the same for all tasks. */
+/** Multiplies x [..., in] by the integers (code − zero) of rows with one scale: [..., out], the same for all tasks. */
 export function projectSteps(x: Value, values: SiteValues, weight: CodedWeight): Value {
   const { outFeatures, inFeatures, format } = weight;
   const { [BLOCKS]: blocks, [ZERO]: zeros } = values;
@@ -106,7 +109,7 @@ export function projectSteps(x: Value, values: SiteValues, weight: CodedWeight):
 }
 
 /**
- * x [..., in] by the weight of scales [out, groups], [..., out]; `values`: the blocks, and what else is frozen.
+ * Multiplies x [..., in] by the weight with scales [out, groups]: [..., out]; `values`: the blocks and the other frozen tensors.
  */
 export function projectBlocks(x: Value, scale: Value, values: SiteValues, weight: CodedWeight): Value {
   const { outFeatures, format } = weight;
@@ -121,7 +124,7 @@ export function projectBlocks(x: Value, scale: Value, values: SiteValues, weight
   return offset ? add(y, matmul(blockSums(x, size), mul(inFactors, offset), { transB: true })) : y;
 }
 
-/** Each column of [rows, columns] as often as is said, side by side. */
+/** Repeats each column of [rows, columns], copies side by side. */
 function repeated(value: Value, times: number): Value {
   if (times === 1) return value;
   const [numRows, numColumns] = dimsOf(knownShape(value.shape), 2);
@@ -129,12 +132,12 @@ function repeated(value: Value, times: number): Value {
   return reshape(spread, [numRows, numColumns * times]);
 }
 
-/** A number, or one for each output. */
+/** Flattens to a number, or one for each output. */
 function flat(value: Value): Value {
   return value.shape.length === 0 ? value : reshape(value, [sizeAt(value.shape, 0)]);
 }
 
-/** The product with codes around the middle, of scales [out, blocks]. */
+/** Multiplies by codes around the middle with scales [out, blocks]. */
 function product(x: Value, blocks: Value, scales: Value, { outFeatures, format }: CodedWeight): Value {
   if (format.bits < 8) return matmulBits(x, { codes: blocks, scales }, IN_FLOAT32);
   const both = concat([mul(scales, x.graph.scalar(HALF)), scales], 0);
@@ -144,7 +147,7 @@ function product(x: Value, blocks: Value, scales: Value, { outFeatures, format }
   return reshape(summed, [...lead, outFeatures]);
 }
 
-/** What is missing of a weight, in scales: for all groups, or [out, groups of a zero]; null: nothing. */
+/** Builds the offset to add to a weight, in units of scales: one for all groups, or [out, groups of a zero]; null: none. */
 function offsetOf(
   { graph }: Value,
   zeros: Value | undefined,
@@ -160,7 +163,7 @@ function offsetOf(
   return sub(moved, typeof zero === "number" ? graph.scalar(zero) : cast(zeros!, "float32"));
 }
 
-/** A matrix of ones, which ONNX Runtime makes when the program is compiled. */
+/** A matrix of ones, which ONNX Runtime computes when the program is compiled. */
 export function onesOf({ graph }: Value, numRows: number, numColumns: number): Value {
   const ones = (shape: number[]): Value =>
     graph.constant("float32", shape, new Float32Array(Math.max(...shape)).fill(1));

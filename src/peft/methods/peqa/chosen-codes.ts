@@ -1,4 +1,4 @@
-/** @file On what PEQA trains at one place: codes of the base, codes that are made of floats, or the base's projection. */
+/** @file Chooses what PEQA trains on at a place: the base's own codes, codes made from floats, or the base's projection. */
 import { assertInternal, UsageError } from "../../../errors.ts";
 import type { AffineFormat } from "../../../quant/affine/affine.ts";
 import { quantizedFormat, type ScaleStart } from "../../../quant/affine/affine-quantize.ts";
@@ -7,13 +7,13 @@ import { STORAGE_NAMES, STORAGES } from "../../../quant/storages.ts";
 import type { SitePlace } from "../../sites/site.ts";
 import type { PeqaSite, TRAINED_SCALES } from "./codes.ts";
 
-/** Quantized weights that are trained as they are. */
+/** Which quantized weights are trained on their own codes. */
 export const OWN_CODES = ["all", "written"] as const;
 
-/** Bits of codes that are made without a wish. */
+/** Default bits of new codes. */
 export const DEFAULT_BITS = 4;
 
-/** What a user asks of the codes. */
+/** A user's options for the codes. */
 interface Wanted {
   readonly bits: number | null;
   readonly groupSize: number | null;
@@ -22,7 +22,7 @@ interface Wanted {
   readonly ownCodes: (typeof OWN_CODES)[number];
 }
 
-/** Chooses the codes of a site. @throws UsageError "usage/quantization" for what its weight cannot give */
+/** Chooses the codes of a site. @throws UsageError "usage/quantization" for options that its weight does not allow */
 export function chooseCodes(wanted: Wanted, place: SitePlace): PeqaSite {
   const { affine, blockSize, quantize }: Storage = STORAGES[place.storage];
   const isRead = affine === "not-affine" || quantize === "read-only";
@@ -33,7 +33,7 @@ export function chooseCodes(wanted: Wanted, place: SitePlace): PeqaSite {
   if (affine !== "not-affine") {
     return { format: ownFormat(affine.format, wanted, place), start: null, scales };
   }
-  // What is known of these numbers is their values alone, and those a factor of the row changes exactly.
+  // Of such a weight only the values are available, and a factor of the row scales these exactly.
   if (scales === "row" && wanted.bits === null && wanted.groupSize === null) {
     return { format: null, start: null, scales };
   }
@@ -45,7 +45,7 @@ export function chooseCodes(wanted: Wanted, place: SitePlace): PeqaSite {
   );
 }
 
-/** The format of codes that are to be made. @throws UsageError "usage/quantization" for groups that do not divide */
+/** Returns the format of new codes. @throws UsageError "usage/quantization" for groups that do not divide */
 function madeFormat({ bits, groupSize: wanted }: Wanted, place: SitePlace): AffineFormat {
   const { inFeatures } = place.spec;
   const groupSize = wanted || inFeatures;
@@ -59,7 +59,7 @@ function madeFormat({ bits, groupSize: wanted }: Wanted, place: SitePlace): Affi
   return quantizedFormat({ bits: (bits ?? DEFAULT_BITS) as 2 | 3 | 4, groupSize });
 }
 
-/** The format of a base's own codes. @throws UsageError "usage/quantization" when another is asked for */
+/** Returns the format of a base's own codes. @throws UsageError "usage/quantization" when another one is requested */
 function ownFormat(
   kept: Exclude<Storage["affine"], string>["format"],
   { bits, groupSize }: Wanted,

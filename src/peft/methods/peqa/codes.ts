@@ -1,6 +1,6 @@
 /**
- * @file The whole numbers on which PEQA trains: those of a base that has some, or new ones; the weight that they make in a
- * graph, and the tuned weight in storages that hold them as they are.
+ * @file The codes that PEQA trains on, a base's own or new ones; the weight built from them in a graph, and the tuned weight in
+ * storages that hold the same codes.
  */
 import { assertInternal } from "../../../errors.ts";
 import type { Value } from "../../../graph/graph.ts";
@@ -18,7 +18,7 @@ import { type HostTensor, hostTensor, type Tensors } from "../../../runtime/host
 import type { ExactKind, StoredMerge } from "../../contract/merge-rule.ts";
 import type { FrozenSpec, SiteValues } from "../../sites/site.ts";
 
-/** What trains: the scale of every group, or a change of all scales of a row in proportion. */
+/** What is trained: the scale of every group, or a relative change of all scales of a row. */
 export const TRAINED_SCALES = ["group", "row"] as const;
 
 /** Suffixes of a site's tensors. */
@@ -29,7 +29,7 @@ export const ZERO = "peqa_zero";
 export const FACTOR = "peqa_factor";
 export const START = "peqa_start";
 
-/** The options of one site that has codes. */
+/** The options of a site with codes beside the base. */
 interface OnCodes {
   readonly format: AffineFormat;
   /** How codes are made; null: they are the base's own. */
@@ -37,9 +37,9 @@ interface OnCodes {
   readonly scales: (typeof TRAINED_SCALES)[number];
 }
 
-/** The options of one site that needs the base's projection alone. */
+/** The options of a site that only needs the base's projection. */
 interface OnBase {
-  /** Of the base's own codes; null: the numbers that it keeps are none. */
+  /** Format of the base's own codes; null: its stored form is not affine codes. */
   readonly format: AffineFormat | null;
   readonly start: null;
   readonly scales: "row";
@@ -48,12 +48,12 @@ interface OnBase {
 /** The options of one site. */
 export type PeqaSite = OnCodes | OnBase;
 
-/** Whether a site needs the base's projection and nothing beside it. */
+/** Whether a site only needs the base's projection. */
 export function isOnBase(options: PeqaSite): options is OnBase {
   return options.start === null && options.scales === "row";
 }
 
-/** What a scale is multiplied by to be trained: those over factors become about as large as those of groups. */
+/** Factor on scales for training, which makes scales over factors about as large as those of groups. */
 export function trainedUnit({ factor }: AffineFormat): number {
   return factor?.typical ?? 1;
 }
@@ -83,7 +83,7 @@ export function frozenSpecs(site: SiteSpec, options: PeqaSite): FrozenSpec[] {
   ];
 }
 
-/** The weight [out, in] in a graph, of codes and `scale` [out, groups]. */
+/** Builds the weight [out, in] from codes and `scale` [out, groups]. */
 export function weightOfCodes(
   { inFeatures, outFeatures }: SiteSpec,
   { [CODES]: packed, [ZERO]: zeros, [FACTOR]: factors }: SiteValues,
@@ -111,12 +111,12 @@ export function readAffine({ storage, planes }: StoredTensor): AffineWeight {
   return affine.read(planes);
 }
 
-/** The tuned weight in storages that hold its codes: that of the base, and others that have room for them. */
+/** The tuned weight in storages that hold its codes: the base's, and others that can store them. */
 export const storedMerge: StoredMerge<PeqaSite> = {
   kinds: ({ spec, storage, groupSize }, { format, start }) => {
     if (format === null) return [];
     const own: ExactKind[] = start === null ? [{ storage, groupSize: groupSize ?? null }] : [];
-    // Codes of [out, in] are not those of a matrix that files have the other way round.
+    // These codes are of [out, in], which cannot be stored for a matrix that files have as [in, out].
     if (spec.storedTransposed) return own;
     const others = STORAGE_NAMES.filter((name) => {
       const hold = holdOf(STORAGES[name]);
@@ -160,7 +160,7 @@ function madeWeight(tensors: Tensors, scale: AffineWeight["scale"]): AffineWeigh
   };
 }
 
-/** Scales [out, groups], those of each row times a factor. */
+/** Multiplies the scales [out, groups] of each row by a factor. */
 function multiplied(
   { shape, data }: HostTensor<"float32">,
   factorOf: (row: number) => number,

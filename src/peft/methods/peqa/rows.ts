@@ -1,7 +1,8 @@
 /**
- * @file PEQA with a task a row: what all tasks share is multiplied once, and the output of each row by the row's own scales.
+ * @file PEQA with a task for each row: the shared product is computed once, and the output of each row is multiplied by its own
+ * scales.
  *
- *   y[b] = r[b] ∘ (x[b] Wᵀ) + bias     W: whole numbers and r their scales, one a row; or W a weight and r = 1 + δ
+ *   y[b] = r[b] ∘ (x[b] Wᵀ) + bias     W: integers and r their scales, one per output; or W a weight and r = 1 + δ
  */
 import type { Value } from "../../../graph/graph.ts";
 import { add, mul, sub } from "../../../graph/ops/pointwise/elementwise.ts";
@@ -29,7 +30,7 @@ export const peqaRows: StackedBatch<PeqaSite> = {
   },
 
   identity: ({ outFeatures }, options) => {
-    // The base has a weight where the others have codes.
+    // Rows without an adapter would need the base's weight, where the others have codes.
     if (!isOnBase(options)) return null;
     const ones = new Float32Array(outFeatures).fill(1);
     return { tensors: { [ROW]: hostTensor("float32", [outFeatures], ones) }, options };
@@ -43,7 +44,7 @@ export const peqaRows: StackedBatch<PeqaSite> = {
   },
 };
 
-/** What is the same for all tasks: the product with the base's weight, or with codes. */
+/** The product that all tasks share: with the base's weight, or with codes. */
 function commonProduct(site: SiteGraph, x: Value, values: SiteValues, options: PeqaSite): Value {
   const { spec, bias } = site;
   if (isOnBase(options)) return bias ? sub(site.project(x), bias) : site.project(x);

@@ -1,9 +1,9 @@
 /**
- * @file Arithmetic of RoAd: the sum of the changes R − I of its turns is one turn again, in each 2×2 block.
+ * @file Arithmetic of RoAd: in each 2×2 block the sum of changes R − I is again the change of such a block.
  *
  *   c = 1 + Σ wᵢ (cᵢ − 1)    s = Σ wᵢ sᵢ
  *
- * A file holds the values of all pairs, so adapters of the lower and of the upper half of them add up to one of all.
+ * A file holds the values of all pairs, so adapters of the lower and of the upper half add up to one of all pairs.
  */
 import type { Algebra } from "../../algebra/contract.ts";
 import type { RoadLayout, RoadVariant } from "./coefficients.ts";

@@ -1,9 +1,9 @@
 /**
- * @file What RoAd's parameters mean: one cosine and one sine for each output, or for each pair of them.
+ * @file Converts RoAd's parameters to one cosine and one sine for each output, or for each pair.
  *
- * Stored values follow the groups of outputs; a group of g holds g/2 of them for road_1, g for road_2, and for road_4 g of
- * the cosines and then g of the sines. Where only some groups are turned, the values of these alone are trained; the
- * others have cosine 1 and sine 0, and in a file the values of the start.
+ * Stored values follow the groups of outputs; a group of g holds g/2 of them for road_1, g for road_2, and for road_4 g of the
+ * cosines and then g of the sines. If only some groups are rotated, only their values are trained; the others have cosine 1 and
+ * sine 0, and their initial values in a file.
  */
 import type { Value } from "../../../graph/graph.ts";
 import { concat } from "../../../graph/ops/shapes/concat.ts";
@@ -11,7 +11,7 @@ import { cos, mul, sin } from "../../../graph/ops/pointwise/elementwise.ts";
 import { reshape } from "../../../graph/ops/shapes/reshape.ts";
 import { split } from "../../../graph/ops/rows/split.ts";
 
-/** What is shared inside a pair: all of its block, its rows, nothing. */
+/** What a pair shares: one θ and α for the whole block (road_1), for each row (road_2), or for each entry (road_4). */
 export type RoadVariant = "road_1" | "road_2" | "road_4";
 
 /** How the values of a site are laid out. */
@@ -21,28 +21,28 @@ export interface RoadLayout {
   readonly width: number;
   /** Outputs of a group, even: output k of it is paired with k + groupSize/2. */
   readonly groupSize: number;
-  /** The pairs that are turned, by whole groups. */
+  /** The pairs that are rotated, in whole groups. */
   readonly pairs: "all" | "lower" | "upper";
 }
 
 /** Stored values of θ, and of α, for each output. */
 const PER_OUTPUT: Readonly<Record<RoadVariant, number>> = { road_1: 1 / 2, road_2: 1, road_4: 2 };
 
-/** First and last group (not included) of the pairs that are turned. */
+/** The range of groups, end exclusive, that are rotated. */
 function turnedGroups({ width, groupSize, pairs }: RoadLayout): readonly [number, number] {
   const numGroups = width / groupSize;
   const middle = Math.floor(numGroups / 2);
   return [pairs === "upper" ? middle : 0, pairs === "lower" ? middle : numGroups];
 }
 
-/** Where the trained values of θ, and of α, begin and end (not included) among those of all groups. */
+/** The range, end exclusive, of the trained values of θ, and of α, among those of all groups. */
 export function trainedRange(layout: RoadLayout): readonly [number, number] {
   const [first, end] = turnedGroups(layout);
   const perGroup = layout.groupSize * PER_OUTPUT[layout.variant];
   return [first * perGroup, end * perGroup];
 }
 
-/** Cosines and sines of all outputs, [width]; for road_1 of all pairs, [width/2]. The operation `rotatePairs` takes both. */
+/** Builds cosines and sines of all outputs, [width]; for road_1 of all pairs, [width/2]. `rotatePairs` accepts both. */
 export function coefficientValues(theta: Value, alpha: Value, layout: RoadLayout): readonly [Value, Value] {
   const { variant, width, groupSize } = layout;
   const [first, end] = turnedGroups(layout);
@@ -64,7 +64,7 @@ export function coefficientValues(theta: Value, alpha: Value, layout: RoadLayout
   return [whole(mul(cosScale, cos(cosAngle)), 1), whole(mul(sinScale, sin(sinAngle)), 0)];
 }
 
-/** The trained values among those of all groups, which stand at `start` elsewhere; itself where all are trained. */
+/** Extends trained values to all groups, with `start` elsewhere; returns `trained` itself if all are trained. */
 export function toAllGroups(trained: Float32Array, start: number, layout: RoadLayout): Float32Array {
   if (layout.pairs === "all") return trained;
   const all = new Float32Array(layout.width * PER_OUTPUT[layout.variant]).fill(start);

@@ -1,4 +1,4 @@
-/** @file The options of RoAd, for its schema and for those of methods that turn outputs among other things. */
+/** @file The options of RoAd, for its schema and those of methods that include it. */
 import { z } from "zod";
 import { MODULES_TO_SAVE } from "../../trained-base/whole-modules.ts";
 

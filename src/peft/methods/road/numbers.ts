@@ -1,7 +1,7 @@
 /**
- * @file The numbers of a RoAd site as cosines and sines, and back: α = √(c² + s²), θ = atan2(s, c).
+ * @file Converts the values of a RoAd site to cosines and sines, and back: α = √(c² + s²), θ = atan2(s, c).
  *
- * road_4 has α and θ of their own for the cosine and for the sine of an output: there the other part is zero.
+ * road_4 has separate α and θ for the cosine and for the sine of an output; converting back, the other part of each is zero.
  */
 import { hostTensor } from "../../../runtime/host-tensor.ts";
 import type { SiteState } from "../../algebra/contract.ts";
@@ -10,10 +10,10 @@ import { type RoadLayout, toAllGroups } from "./coefficients.ts";
 
 export const THETA = "road_theta";
 export const ALPHA = "road_alpha";
-/** What the values are that stand for pairs which are not trained. */
+/** The values of pairs that are not trained. */
 export const START = { [THETA]: 0, [ALPHA]: 1 };
 
-/** Where the cosine and the sine of a number of `c` and `s` stand among the stored ones: of road_4 in halves of 2g. */
+/** The indices among stored values for the cosine and the sine with an index in `c` and `s`; for road_4 in halves of 2g. */
 function placesOf(index: number, { variant, groupSize: g }: RoadLayout): readonly [number, number] {
   if (variant !== "road_4") return [index, index];
   const start = 2 * g * Math.floor(index / g) + (index % g);
@@ -26,7 +26,7 @@ export interface Coefficients<A> {
   readonly s: A;
 }
 
-/** The cosines and sines that values of all groups stand for: of all outputs, of road_1 of all pairs; new arrays. */
+/** Computes cosines and sines from the values of all groups: for all outputs, or for road_1 for all pairs; new arrays. */
 function toCoefficients(
   theta: Float32Array,
   alpha: Float32Array,
@@ -42,12 +42,12 @@ function toCoefficients(
   return { c, s };
 }
 
-/** Those of a site that an adapter's file holds. */
+/** Computes those of a site as stored in an adapter's file. */
 export function coefficientsIn({ tensors, options }: SiteState<RoadLayout>): Coefficients<Float64Array> {
   return toCoefficients(tensors[THETA]!.data, tensors[ALPHA]!.data, options);
 }
 
-/** Cosine and sine of each output, from trained values; new arrays. */
+/** Computes the cosine and sine of each output from trained values; new arrays. */
 export function coefficientsOf(
   theta: Float32Array,
   alpha: Float32Array,
@@ -64,7 +64,7 @@ export function coefficientsOf(
   return { c: ofOutputs(c), s: ofOutputs(s) };
 }
 
-/** The tensors of a site, of the form of `like`, that have these cosines and sines. */
+/** Makes the tensors of a site with these cosines and sines, in the form of `like`. */
 export function tensorsFrom(
   c: Float64Array,
   s: Float64Array,

@@ -1,8 +1,8 @@
 /**
- * @file RoAd's turns one after another: the product of the 2×2 blocks, each to the power of its weight.
+ * @file RoAd's rotations in succession: the product of the 2×2 blocks, each raised to the power of its weight.
  *
- * The blocks of road_1 are turns of the plane with a scale, which come in any order: θ = Σ wᵢ θᵢ, α = Π |αᵢ|^wᵢ. Those of road_2 and
- * road_4 are any matrices M = [c₁ −s₁; s₂ c₂], so that their order matters: what comes first in an expression turns first.
+ * The blocks of road_1 are scaled rotations of the plane, which commute: θ = Σ wᵢ θᵢ, α = Π |αᵢ|^wᵢ. Those of road_2 and road_4
+ * are arbitrary matrices M = [c₁ −s₁; s₂ c₂], so their order matters: the first in an expression is applied first.
  *
  *   M^w = f I + g (M − t I)    t = tr M / 2    q² = t² − det M    f, g: (λ₁^w ± λ₂^w) / 2 over 1 and q    λ = t ± q
  */
@@ -16,7 +16,7 @@ import type { RoadLayout } from "./coefficients.ts";
 type PairMatrix = readonly [number, number, number, number];
 
 const IDENTITY: PairMatrix = [1, 0, 0, 1];
-/** Eigenvalues nearer than this, of their size, are one. */
+/** Eigenvalues whose relative distance is below this count as equal. */
 const SAME = 1e-6;
 
 export const ROAD_PRODUCT: ProductAlgebra<RoadLayout> = {
@@ -51,7 +51,7 @@ function multiplyTurns(terms: Parameters<typeof ROAD_PRODUCT.multiply>[0]): Site
     let [turn, logSize] = [0, 0];
     for (const { state, weight } of terms) {
       const size = state.tensors[ALPHA]!.data[i]!;
-      // A negative size is half a turn more.
+      // A negative scale is a rotation by π more.
       turn += weight * (state.tensors[THETA]!.data[i]! + (size < 0 ? Math.PI : 0));
       logSize += weight * Math.log(Math.abs(size));
     }
@@ -82,7 +82,7 @@ function multiply([a, b, c, d]: PairMatrix, [e, f, g, h]: PairMatrix): PairMatri
   return [a * e + b * g, a * f + b * h, c * e + d * g, c * f + d * h];
 }
 
-/** The real power of a block; null, or not finite, where there is none. */
+/** Computes the real power of a block; null, or not finite, where there is none. */
 function powerOf(block: PairMatrix, weight: number): PairMatrix | null {
   const [a, b, c, d] = block;
   const det = a * d - b * c;
@@ -101,7 +101,7 @@ function powerOf(block: PairMatrix, weight: number): PairMatrix | null {
   let f: number;
   let g: number;
   if (square < 0 && q > SAME * Math.abs(t)) {
-    // Two conjugate eigenvalues: a turn by φ with a scale, in a plane that need not be upright.
+    // Two conjugate eigenvalues: similar to a scaled rotation by φ.
     const [size, angle] = [Math.sqrt(det) ** weight, weight * Math.atan2(q, t)];
     [f, g] = [size * Math.cos(angle), (size * Math.sin(angle)) / q];
   } else if (q <= SAME * Math.abs(t)) {

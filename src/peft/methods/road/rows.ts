@@ -1,9 +1,9 @@
 /**
- * @file RoAd with an adapter a row: each row's outputs are turned by cosines and sines of its own.
+ * @file RoAd with an adapter for each row: each row's outputs are rotated by its own cosines and sines.
  *
- * Where the two outputs of a pair share both, as in road_1, ONNX Runtime's RotaryEmbedding does all in one pass over the
- * outputs: groups stand where it has positions, and row b's group k reads the coefficients b·G + k. Else those of each
- * output are multiplied, the sines by the size of the groups, so that all variants and sizes share a batch.
+ * If the two outputs of a pair share both, as in road_1, ONNX Runtime's RotaryEmbedding does everything in one pass over the
+ * outputs, with groups in the place of positions: group k of row b reads the coefficients b·G + k. Otherwise outputs are
+ * multiplied by their coefficients, with sines separate for each group size, so that all variants and sizes share a batch.
  */
 import type { Value } from "../../../graph/graph.ts";
 import { add, mul } from "../../../graph/ops/pointwise/elementwise.ts";
@@ -19,17 +19,17 @@ import type { SiteValues } from "../../sites/site.ts";
 import type { RoadLayout } from "./coefficients.ts";
 import type { Coefficients } from "./numbers.ts";
 
-/** Names in the row form; the sines of single outputs have the size of their groups behind it. */
+/** Names in the row form; for sines of single outputs the group size is appended. */
 const COS = "cos";
 const SIN = "sin.";
 const PAIR_SIN = "sin";
 
-/** Whether pairs have one cosine and one sine; neighbours are too narrow for the one pass. */
+/** Whether pairs share one cosine and one sine and the single pass is used, for which pairs of neighbours are too narrow. */
 function areShared({ variant, groupSize }: RoadLayout): boolean {
   return variant === "road_1" && groupSize > 2;
 }
 
-/** What a batch reads of a row, from the cosine and the sine of each output. */
+/** Makes the row form from the cosine and the sine of each output. */
 export function roadRowForm<S extends RoadLayout>(
   { c, s }: Coefficients<Float32Array>,
   layout: S,
@@ -48,7 +48,7 @@ export function roadRowForm<S extends RoadLayout>(
   return { tensors: { [COS]: perPair(c), [PAIR_SIN]: perPair(s) }, options: { ...layout, pairs: "all" } };
 }
 
-/** Turns h [B, T, D] by the coefficients of each row. */
+/** Rotates h [B, T, D] by the coefficients of each row. */
 export function turnRows(site: SiteGraph, h: Value, values: SiteValues, layout: RoadLayout): Value {
   if (PAIR_SIN in values) return turnShared(site, h, values, layout);
   const [first, ...others] = Object.entries(values).flatMap(([name, sines]) =>
@@ -73,7 +73,7 @@ function turnShared(site: SiteGraph, h: Value, values: SiteValues, { width, grou
   return reshape(z, h.shape);
 }
 
-/** The place of each group of each row among those of all, int64 [B, G]. */
+/** Index of each group of each row among those of all rows, int64 [B, G]. */
 function placesOf(numGroups: number): PassInput {
   return passInput({
     name: `rowGroups${numGroups}`,

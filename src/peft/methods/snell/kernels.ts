@@ -1,10 +1,9 @@
 /**
  * @file The kernels of SNELL: ΔW_ij = κ(b_i, a_j) of rows of two thin factors.   B [out, R]  A [in, R]  →  [out, in]
  *
- * Table A6 of arXiv:2411.01800 has linear, piecewise linear, sigmoid and RBF; its segments are printed off by one. The
- * softmax is SNELLA's (arXiv:2510.24037), as published in code. The polynomial is ours: the same idea with powers of the
- * product. Only α is said to be learned by name; β and γ are here learned with it. A kernel that is not linear gives ΔW a
- * rank above R.
+ * Table A6 of arXiv:2411.01800 has linear, piecewise linear, sigmoid and RBF; its segments are off by one in print. The softmax
+ * is SNELLA's (arXiv:2510.24037), as in its published code. The polynomial is ours: the same idea with powers of the product. The
+ * paper only names α as learned; here β and γ are learned too. A kernel that is not linear gives ΔW a rank above R.
  */
 import type { Value } from "../../../graph/graph.ts";
 import {
@@ -27,38 +26,38 @@ import { softmax } from "../../../graph/ops/reductions/softmax.ts";
 import { stopGradient } from "../../../graph/ops/shapes/stop-gradient.ts";
 import { transpose } from "../../../graph/ops/shapes/transpose.ts";
 
-/** Sizes of a kernel, and where its α begins. */
+/** Sizes of a kernel, and the initial size of its α. */
 export interface KernelShape {
   /** Width R of the factors. */
   readonly rank: number;
   /** Segments P of a row; segment p ends at ⌈R p / P⌉. */
   readonly pieces: number;
-  /** Size of α at the start. */
+  /** Initial size of α. */
   readonly alpha: number;
 }
 
-/** A kernel's own numbers by name, each a vector. */
+/** A kernel's own parameters by name, each a vector. */
 type Coefficients<T> = Readonly<Record<string, T>>;
 
 interface Kernel {
-  /** Whether it cuts rows into the pieces. */
+  /** Whether it splits rows into segments. */
   readonly cutsRows?: true;
-  /** Its own numbers at the start. */
+  /** Initial values of its own parameters. */
   coefficients(shape: KernelShape): Coefficients<readonly number[]>;
-  /** Bound of the uniform start of a factor with `rows` rows. */
+  /** Bound of the uniform initial values of a factor with `rows` rows. */
   bound(rows: number, shape: KernelShape): number;
   /** ΔW [out, in] of B [out, R] and A [in, R]. */
   delta(b: Value, a: Value, numbers: Coefficients<Value>, shape: KernelShape): Value;
 }
 
-/** Makes products of two rows about as large as the published start makes differences of distances (ours). */
+/** Our choice: makes products of two rows about as large as differences of distances are with the published initial values. */
 const productBound: Kernel["bound"] = (rows, { rank }) => (rows * rank) ** -0.25;
 
-/** The published start of rows whose distances are taken: He's uniform bound with a = √5 for a fan-in of rows · R/P. */
+/** The published bound for kernels of distances: He's uniform bound with a = √5 for a fan-in of rows · R/P. */
 const distanceBound: Kernel["bound"] = (rows, { rank, pieces }) => 1 / Math.sqrt((rows * rank) / pieces);
 
 export const KERNELS = {
-  /** Σ_p α_p |b_[p] - a_[p]| over segments of the rows; α starts with changing signs, as in the published code. */
+  /** Σ_p α_p |b_[p] - a_[p]| over segments of the rows; α starts with alternating signs, as in the published code. */
   "piecewise-linear": {
     cutsRows: true,
     coefficients: (shape) => ({ alpha: alternating(shape) }),
@@ -80,7 +79,7 @@ export const KERNELS = {
   },
   /** b · a, which is LoRA's product. */
   linear: { coefficients: () => ({}), bound: productBound, delta: (b, a) => matmul(b, a, { transB: true }) },
-  /** α_1 (b · a) + α_2 (b · a)²; a constant term would move every weight at the start. */
+  /** α_1 (b · a) + α_2 (b · a)²; a constant term would change every weight at the start. */
   polynomial: {
     coefficients: ({ alpha }) => ({ alpha: [alpha, alpha] }),
     bound: productBound,
@@ -89,7 +88,7 @@ export const KERNELS = {
       return mul(product, add(slice(alpha!, 0, 0, 1), mul(product, slice(alpha!, 0, 1, 2))));
     },
   },
-  /** α σ(β b · a) + γ; γ starts where it takes away what the sigmoid gives for 0. */
+  /** α σ(β b · a) + γ; γ starts at minus the value of the sigmoid term at 0. */
   sigmoid: {
     coefficients: ({ alpha }) => ({ alpha: [alpha], beta: [1], gamma: [-alpha / 2] }),
     bound: productBound,
@@ -98,7 +97,7 @@ export const KERNELS = {
       return add(mul(sigmoid(mul(product, beta!)), alpha!), gamma!);
     },
   },
-  /** α exp(-β |b - a|²) + γ; γ starts where it takes away what rows that coincide give. */
+  /** α exp(-β |b - a|²) + γ; γ starts at minus the value for equal rows. */
   rbf: {
     coefficients: ({ alpha }) => ({ alpha: [alpha], beta: [1], gamma: [-alpha] }),
     bound: productBound,
@@ -130,7 +129,7 @@ function distances(x: Value, y: Value, alpha: Value, { rank, pieces }: KernelSha
   const [us, vs] = [split(x, 1, widths), split(y, 1, widths)];
   const [weights, signs] = [split(abs(alpha), 0, one), split(stopGradient(sign(alpha)), 0, one)];
   const parts = widths.map((width, p) => {
-    // |α| is put into the thin rows, where its gradient takes no pass over [M, N]. At α = 0 that gradient is 0.
+    // The thin rows are multiplied by |α|, so that its gradient takes no pass over [M, N]. At α = 0 that gradient is 0.
     const [u, v] = [mul(us[p]!, weights[p]!), mul(vs[p]!, weights[p]!)];
     const distance = width === 1 ? abs(sub(u, transpose(v, [1, 0]))) : pairwiseDistance(u, v);
     return mul(distance, signs[p]!);

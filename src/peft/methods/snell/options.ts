@@ -72,7 +72,7 @@ export type SnellSite = KernelShape &
   Sparsity &
   Pick<SnellOptions, "kernel" | "learnKernel" | "zeroStart" | "dropout" | "dropPath">;
 
-/** The options of a site, as they are. @throws UsageError "usage/flag" where it is too small for them */
+/** Returns the options of a site after checking them. @throws UsageError "usage/flag" where it is too small for them */
 export function siteOptions(options: SnellSite, { path, spec }: SitePlace): SnellSite {
   const { kernel, pieces, rank } = options;
   if (kernelOf(kernel).cutsRows && pieces > rank) {

@@ -1,9 +1,9 @@
 /**
- * @file How SNELL makes a matrix sparse: entries compete, those of small magnitude become exact zeros. No index is kept.
+ * @file How SNELL makes a matrix sparse: the entries of smallest magnitude become exact zeros. No indices are stored.
  *
  *   soft:  ΔWˢ = ΔW ∘ max(|ΔW| - t, 0)   t = the ⌈s·N⌉-th smallest |ΔW| of N      arXiv:2411.01800, eq. 5 as printed
  *   hard-magnitude:  ΔW ∘ |ΔW| above t, the factor constant, t = the s-quantile    the published code
- *   hard:  ΔW above t       none:  ΔW       fixed:  ΔW where another matrix, that of the start, is above its own t
+ *   hard:  ΔW above t       none:  ΔW       fixed:  ΔW where another matrix, the initial one, is above its own t
  *
  * The quantile lies between two entries, so that the ⌊s(N-1)⌋+1 smallest are dropped.
  */
@@ -18,7 +18,7 @@ import { stopGradient } from "../../../graph/ops/shapes/stop-gradient.ts";
 
 export const SPARSIFIERS = ["soft", "hard-magnitude", "hard", "fixed", "none"] as const;
 
-/** What `soft` differentiates: all of it, |ΔW| but not t, or neither. */
+/** What `soft` differentiates beside ΔW: |ΔW| and t, only |ΔW|, or neither. */
 export const THROUGH = ["threshold", "magnitude", "nothing"] as const;
 
 /** How a matrix is made sparse. */
@@ -29,10 +29,10 @@ export interface Sparsity {
   readonly through: (typeof THROUGH)[number];
 }
 
-/** Takes the rounding out of s·N: 0.7 · 10 is 7.000000000000001. */
+/** Compensates rounding errors in s·N: 0.7 · 10 is 7.000000000000001. */
 const ROUNDING = 1e-9;
 
-/** How many of `count` entries become zero, if no two are of one size. */
+/** Returns how many of `count` entries become zero, if no two have the same magnitude. */
 export function numZeros({ sparsify: mode, sparsity }: Sparsity, count: number): number {
   if (mode === "none") return 0;
   return mode === "hard-magnitude"
@@ -41,8 +41,8 @@ export function numZeros({ sparsify: mode, sparsity }: Sparsity, count: number):
 }
 
 /**
- * Makes ΔW [out, in] of known sizes sparse; same shape. `judged`: the matrix whose sizes decide, which for all modes but
- * `fixed` is ΔW. `save` is given the threshold [], which takes long to find.
+ * Makes ΔW [out, in] of known sizes sparse; same shape. `judged`: the matrix whose magnitudes decide, which is ΔW in all modes
+ * but `fixed`. `save` is given the threshold [], which is expensive to find.
  */
 export function sparsify(
   delta: Value,

@@ -1,10 +1,10 @@
 /**
- * @file Uniform random numbers as PyTorch draws them for float32 tensors on a CPU: the lower 24 bits of each output of MT19937.
+ * @file Draws uniform random numbers as PyTorch does for float32 tensors on a CPU: the lower 24 bits of each output of MT19937.
  *
  * Paper: Matsumoto and Nishimura, "Mersenne Twister", ACM TOMACS 8, 1998; the seeding is that of its version of 2002.
  */
 
-/** Words of the state, and how far apart the two are that a new one is made of. */
+/** Number of words in the state, and the distance of the second word that a new one is made from. */
 const [SIZE, MIDDLE] = [624, 397];
 const [TWIST, UPPER, LOWER] = [0x9908b0df, 0x80000000, 0x7fffffff];
 
@@ -33,7 +33,7 @@ function tempered(word: number): number {
   return y ^ (y >>> 18);
 }
 
-/** Returns what draws the next number in [0, 1) of `torch.Generator("cpu").manual_seed(seed)`. */
+/** Returns a function that draws the next number in [0, 1) of `torch.Generator("cpu").manual_seed(seed)`. */
 export function torchUniform(seed: number): () => number {
   const state = seeded(seed);
   let next: number = SIZE;
