@@ -99,9 +99,8 @@ export interface Op<
 export type AnyOp = Op<Attributes, Values, Values>;
 
 /**
- * Gradients of the inputs from gradients of the outputs. Null for an output: no gradient flows into it, but at least one is
- * given. Null for an input: it has no gradient. Declared as a method, so that an `Op` of specific inputs is assignable to
- * `AnyOp`.
+ * Gradients of the inputs from gradients of the outputs. Null for an output: no gradient flows into it, but at least one is given. Null
+ * for an input: it has no gradient. Declared as a method, so that an `Op` of specific inputs is assignable to `AnyOp`.
  */
 type Gradient<A extends Attributes, I extends Values, O extends Values> = {
   vjp(node: Node<A, I, O>, gradients: OutputGradients<O>): { readonly [K in keyof I]: Value | null };

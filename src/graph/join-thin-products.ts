@@ -1,7 +1,6 @@
 /**
- * @file Joins products of one value with several thin matrices into one product, whose result is split. Forward reads the value
- * once, and so does the gradient: those of all matrices are one product, and the value's gradient is one product instead of a
- * sum.
+ * @file Joins products of one value with several thin matrices into one product, whose result is split. Forward reads the value once,
+ * and so does the gradient: those of all matrices are one product, and the value's gradient is one product instead of a sum.
  */
 import {
   type AnyNode,

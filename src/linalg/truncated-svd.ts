@@ -5,8 +5,7 @@
  * smaller side), each block made orthogonal to all earlier ones, until the leading Ritz vectors in its span are eigenvectors of W
  * Wᵀ to float accuracy.
  *
- * Paper: "Randomized Block Krylov Methods for Stronger and Faster Approximate Singular Value Decomposition",
- * arXiv:1504.05477.
+ * Paper: "Randomized Block Krylov Methods for Stronger and Faster Approximate Singular Value Decomposition", arXiv:1504.05477.
  */
 import { EigenvalueDecomposition, Matrix, SingularValueDecomposition } from "ml-matrix";
 import type { Random } from "../random.ts";

@@ -32,8 +32,7 @@ export function opensInTransformersJs(model: Described): boolean {
 }
 
 /**
- * The family that a written folder names: of a model that also reads images only the text part is written, which is of another
- * family.
+ * The family that a written folder names: of a model that also reads images only the text part is written, which is of another family.
  */
 function writtenFamily({ family, checkpoint, raw }: Described): Family {
   const { model_type: modelType } = checkpoint.ownConfig(raw);

@@ -159,9 +159,7 @@ export class Model {
     return { tensors: [...tensors, ...this.head.tensors], sites: [...before, ...this.head.sites] };
   }
 
-  /**
-   * The modules of the head that adapter files hold whole: those whose names end with that of its matrix, as peft matches them.
-   */
+  /** The modules of the head that adapter files hold whole: those whose names end with that of its matrix, as peft matches them. */
   get headModules(): readonly string[] {
     const modules = new Set(this.head.sites.map(({ name }) => name.split(".")[0]!));
     return [...modules].filter((name) => name.endsWith(this.headModule));

@@ -15,10 +15,7 @@ const rounded = (_key: string, value: unknown): unknown =>
 /** Writes values as text, with numbers rounded to those digits. */
 export const show = (value: unknown): string => JSON.stringify(value, rounded);
 
-/**
- * The rotation of heads with one position and with the most positions; equal for equal rotations, whatever their settings are
- * called.
- */
+/** The rotation of heads with one position and with the most positions; equal for equal rotations, whatever their settings are called. */
 export function ropeOf(rope: RopeConfig, maxPositions: number): unknown {
   return [1, maxPositions].map((numPositions) => ropeFrequencies(rope, numPositions));
 }

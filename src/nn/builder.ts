@@ -91,10 +91,7 @@ export interface Builder {
   linear(name: string, x: Value, outFeatures: number, options: LinearOptions): Value;
   /** Looks up rows of a table [numRows, width] by index, with any adapter on this site: [..., width]. */
   lookUp(name: string, ids: Value, numRows: number, width: number): Value;
-  /**
-   * Returns a tensor by its full name in the part, "input_layernorm.weight"; a vector may come as one for each row
-   * (`along-rows`).
-   */
+  /** Returns a tensor by its full name in the part, "input_layernorm.weight"; a vector may come as one for each row (`along-rows`). */
   tensor(name: string, shape: readonly number[], role: TensorRole): Value;
   /** Attends: projected q [B, T, H·E], k and v [B, T, K·E] give [B, T, H·E], with mask and cache. */
   attend(q: Value, k: Value, v: Value, options: AttendOptions): Value;
@@ -114,9 +111,7 @@ export interface Builder {
   toLayers(x: Value): void;
   /** Returns the part that `toLayers` gave this layer, [B, T, width]. */
   layerInput(width: number): Value;
-  /**
-   * Returns rotated keys and values of the layer that this one shares them with (`ModelDefinition.keysFrom`), [B, T, width] each.
-   */
+  /** Returns rotated keys and values of the layer that this one shares them with (`ModelDefinition.keysFrom`), [B, T, width] each. */
   keysOfOther(width: number): readonly [key: Value, value: Value];
   /** A residual branch: x + f(x). A run of the block may leave out its backward pass. */
   branch(name: string, x: Value, f: (x: Value) => Value): Value;

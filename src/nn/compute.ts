@@ -68,8 +68,7 @@ export interface Product extends Preparation {
   /** x [..., in] to x Wᵀ [..., out], differentiable in x. */
   project(x: Value, operands: OperandValues): Value;
   /**
-   * Returns W [out, in] in float32, for methods that compute with the weight itself; given some rows of 8-bit operands, those
-   * rows of W.
+   * Returns W [out, in] in float32, for methods that compute with the weight itself; given some rows of 8-bit operands, those rows of W.
    */
   dense(operands: OperandValues): Value;
   /** Whether the product takes its input without smoothing factors, even if there are some. */
@@ -93,8 +92,7 @@ export interface Compute {
   /** Replaces this arithmetic for text generation when many tokens run at once; absent: nothing does. */
   readonly many?: Pick<Compute, "product" | "smoothing" | "hasHead">;
   /**
-   * Whether the output head of a vocabulary uses this arithmetic too; for a loss with gradients only if its product has
-   * `crossEntropy`.
+   * Whether the output head of a vocabulary uses this arithmetic too; for a loss with gradients only if its product has `crossEntropy`.
    */
   readonly hasHead?: true;
   /** How smoothing factors are found; absent: there are none. */

@@ -63,9 +63,7 @@ const gatedExpert =
   (b, x, { prefix, numExperts, index }) =>
     gatedMlp(b, x, `${prefix}${index}.`, { ...options, stacks: stacksOf(prefix, numExperts, index) });
 
-/**
- * Builds the part from x [B, T, D]. After `prefix` the names are `gate` for the router, unless it has another, and `experts.N.`.
- */
+/** Builds the part from x [B, T, D]. After `prefix` the names are `gate` for the router, unless it has another, and `experts.N.`. */
 export function experts(b: Builder, x: Value, prefix: string, options: ExpertsOptions): Value {
   const { numExperts: E, numChosen, normalizes, router = softmaxRouter(), expert } = options;
   const [B, T, D] = x.shape as [Dim, Dim, number];

@@ -1,6 +1,5 @@
 /**
- * @file Inputs of programs that depend on the pass, beside activations and weights: positions, segments, tables of rotary
- * positions.
+ * @file Inputs of programs that depend on the pass, beside activations and weights: positions, segments, tables of rotary positions.
  *
  * A graph declares those it reads; only these are made, once per pass for all programs.
  */

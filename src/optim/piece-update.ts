@@ -1,7 +1,4 @@
-/**
- * @file Runs an update rule piece by piece and copies the results back, since no output may overwrite what its program still
- * reads.
- */
+/** @file Runs an update rule piece by piece and copies the results back, since no output may overwrite what its program still reads. */
 import type { Program } from "../runtime/engine.ts";
 import { FlatChunks } from "../runtime/flat-chunks.ts";
 import { type HostTensor, zeros } from "../runtime/host-tensor.ts";

@@ -2,9 +2,7 @@
 import { findNamed } from "../messages/find-named.ts";
 import type { Schedule } from "./schedule.ts";
 
-/**
- * Default warm-up share of most schedules: at first Adam's moments average few gradients, but its steps are as large as later.
- */
+/** Default warm-up share of most schedules: at first Adam's moments average few gradients, but its steps are as large as later. */
 export const WARMUP_SHARE = 0.05;
 
 /** Makes a schedule from its course after the warm-up: `after(0)` at its first step, `after(1)` at the end of the run. */

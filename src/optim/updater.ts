@@ -142,8 +142,7 @@ function makeState(slots: readonly string[], group: VectorGroup, memory: VectorM
 }
 
 /**
- * Finds the end of consecutive parameters that are updated together: all with or all without a gradient, and with equal counts of
- * steps.
+ * Finds the end of consecutive parameters that are updated together: all with or all without a gradient, and with equal counts of steps.
  */
 function endOfRun(start: number, present: readonly boolean[], steps: readonly number[]): number {
   let end = start + 1;
@@ -166,9 +165,7 @@ function needsOf({ gradient, vectors }: Piece): Need[] {
   ];
 }
 
-/**
- * Cuts parameters that have a gradient into pieces, and counts their updates. @throws RangeError for gradients of another length
- */
+/** Cuts parameters that have a gradient into pieces, and counts their updates. @throws RangeError for gradients of another length */
 function piecesOf(
   { values, parameters, state }: OwnGroup,
   { values: gradients, present }: GroupGradients,

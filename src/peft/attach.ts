@@ -39,10 +39,7 @@ export interface Adapter extends AdapterView {
   tensorsOf(site: AdaptedSite): Tensors;
   /** A parameter's values by its name in files; null when nothing of this name is trained. A view, whose memory must be held. */
   tensor(name: string): HostTensor<"float32"> | null;
-  /**
-   * The view for programs that write text, in which the tensors that the method wants bound are bound. The same object at every
-   * call.
-   */
+  /** The view for programs that write text, in which the tensors that the method wants bound are bound. The same object at every call. */
   forWriting(): AdapterView;
   /** Releases what it shares with other adapters of its base; afterwards only trained values may be read. */
   release(): void;
@@ -170,10 +167,7 @@ export function copiedTensors(model: Model, method: Method, trained: ReadonlySet
   return [...model.ties].flatMap(([own, tied]) => (trained.has(tied) && !trained.has(own) ? [own] : []));
 }
 
-/**
- * Returns the frozen tensor of a site in the form that the method wants bound; adapters that share the tensor also share this
- * form.
- */
+/** Returns the frozen tensor of a site in the form that the method wants bound; adapters that share the tensor also share this form. */
 export function bindForm(
   base: BaseModel,
   method: Method,

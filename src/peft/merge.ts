@@ -75,7 +75,8 @@ export class Merger {
     for (const [own, tied] of model.ties) {
       if (names.has(tied) && !makesModel(this.#adapter.method)) names.add(own);
     }
-    // Trained rows of a table apply to a head tied to it too, unless it has trained rows of its own, so they do not untie it.
+    // Trained rows of a table apply to a head tied to it too, unless it has trained rows of its own, so on their own they do not
+    // untie it.
     return [...new Set([...names, ...this.#rows.keys()])];
   }
 
@@ -85,9 +86,7 @@ export class Merger {
     return model.tensors.get(model.storedName(name))?.shape ?? [];
   }
 
-  /**
-   * Writes the merged values of a tensor to the caller's memory. @returns false, having written nothing, when it does not change
-   */
+  /** Writes the merged values of a tensor to the caller's memory. @returns false, having written nothing, when it does not change */
   async mergeInto(name: string, into: Float32Array): Promise<boolean> {
     const rows = this.#rows.get(name);
     if (rows) {

@@ -10,9 +10,7 @@ import { numElements } from "../graph/shape.ts";
 import type { AdaptedSite, Layout } from "./layout.ts";
 import type { TrainedTensor } from "./trained-base/trained-rows.ts";
 
-/**
- * The owner of a parameter: a site, which has it among its tensors, or the base, in which it replaces a tensor or rows of one.
- */
+/** The owner of a parameter: a site, which has it among its tensors, or the base, in which it replaces a tensor or rows of one. */
 type ParameterOwner =
   | { readonly kind: "site"; readonly site: AdaptedSite; readonly suffix: string }
   | { readonly kind: "base"; readonly tensor: TrainedTensor };

@@ -107,10 +107,7 @@ export class SiteTensorSet {
   }
 }
 
-/**
- * Lends the same memory repeatedly: otherwise the weights of all sites stay in memory until V8 collects, 54 MB for DoRA on
- * SmolLM2.
- */
+/** Lends the same memory repeatedly: otherwise the weights of all sites stay in memory until V8 collects, 54 MB for DoRA on SmolLM2. */
 function lendAgain(): LendFloats {
   let memory = new Float32Array(0);
   return (length) => {

@@ -75,7 +75,7 @@ export function storageOfGgmlType(ggmlType: number): StorageName | null {
   return STORAGE_NAMES.find((name) => STORAGES[name].ggmlTypes.includes(ggmlType)) ?? null;
 }
 
-/** Whether a kind may replace another: kinds that are not affine are only for models made for them. */
+/** Whether a kind may replace another: blocks that are not affine are only for models made for them. */
 const isUsual = (name: StorageName): boolean =>
   STORAGES[name].blockSize === 1 || STORAGES[name].affine !== "not-affine";
 

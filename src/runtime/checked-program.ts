@@ -24,10 +24,7 @@ export type Constants<N> = ReadonlyMap<string, Borrowed<N>>;
 interface Slot {
   readonly name: string;
   readonly value: Value;
-  /**
-   * The counterpart of a tensor that is updated in place: the input of an output, the output of an input; null: not updated in
-   * place.
-   */
+  /** The counterpart of a tensor that is updated in place: the input of an output, the output of an input; null: not updated in place. */
   readonly updates: string | null;
 }
 
@@ -174,8 +171,7 @@ function slotsOf(values: Readonly<Record<string, Value>>, updates: Readonly<Reco
 }
 
 /**
- * Checks a tensor that is new or has changed; messages begin with `what`. @throws TypeError, RangeError when it does not fit the
- * value
+ * Checks a tensor that is new or has changed; messages begin with `what`. @throws TypeError, RangeError when it does not fit the value
  */
 function borrow<N>(
   borrowed: WeakMap<HostTensor, Borrowed<N>>,

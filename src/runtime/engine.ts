@@ -40,10 +40,7 @@ export interface CompileOptions {
   readonly threads?: number;
 }
 
-/**
- * The limit of llama.cpp. Each program starts this many threads, and a few thousand would keep a machine from doing anything
- * else.
- */
+/** The limit of llama.cpp. Each program starts this many threads, and a few thousand would keep a machine from doing anything else. */
 export const MAX_THREADS = 512;
 
 /** How an engine computes; all settings have defaults. */

@@ -10,9 +10,7 @@ import type { Engine } from "./engine.ts";
 import { hostTensor, zeros } from "./host-tensor.ts";
 import { madeOnce } from "./made-once.ts";
 
-/**
- * Rows, inputs and outputs of the product that is tried: several rows, since some kernels multiply a single one in another way.
- */
+/** Rows, inputs and outputs of the product that is tried: several rows, since some kernels multiply a single one in another way. */
 const [ROWS, IN, OUT] = [4, 32, 16];
 /** Relative error allowed; a sum that has overflowed is half as large as it should be. */
 const TOLERANCE = 0.1;

@@ -2,10 +2,7 @@
 import { createRequire } from "node:module";
 import type * as Koffi from "koffi";
 
-/**
- * Stack of a call, as large as a thread's. Koffi's default of 128 KiB for asynchronous calls is less than packing a product
- * takes.
- */
+/** Stack of a call, as large as a thread's. Koffi's default of 128 KiB for asynchronous calls is less than packing a product takes. */
 const STACK_BYTES = 8 << 20;
 
 interface LoadedKoffi {

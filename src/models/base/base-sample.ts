@@ -10,8 +10,7 @@ import { STORAGES } from "../../quant/storages.ts";
 import type { BaseModel } from "./base-model.ts";
 
 /**
- * How many vectors and how many matrices are sampled from each of the first, the middle and the last layer, and how many values
- * of each.
+ * How many vectors and how many matrices are sampled from each of the first, the middle and the last layer, and how many values of each.
  */
 const NUM_TENSORS = 8;
 const NUM_VALUES = 16;

@@ -1,6 +1,5 @@
 /**
- * @file What the Cohere families share: one layer norm per block, without biases, rotation of neighbouring pairs, and scaled
- * logits.
+ * @file What the Cohere families share: one layer norm per block, without biases, rotation of neighbouring pairs, and scaled logits.
  *
  *   h = norm(x)      x ← x + attention(h) + mlp(h)      logits = s head(norm(x))
  */

@@ -1,6 +1,5 @@
 /**
- * @file What decoders have in common outside their blocks: an embedding, a final norm, and a head over the vocabulary or over
- * classes.
+ * @file What decoders have in common outside their blocks: an embedding, a final norm, and a head over the vocabulary or over classes.
  */
 import type { Value } from "../../graph/graph.ts";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";

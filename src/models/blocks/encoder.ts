@@ -65,9 +65,7 @@ export interface EncoderParts {
   /** Prefix of the names of tensors before the head: "bert". */
   readonly prefix: string;
   readonly names: EncoderNames;
-  /**
-   * Which row of a table of token types is added: none, that of the first text to all tokens, or to each text of a pair its own.
-   */
+  /** Which row of a table of token types is added: none, that of the first text to all tokens, or to each text of a pair its own. */
   readonly types: "none" | "of-first" | "of-each";
   /** Row of the table of learned positions for position 0; null: there is no such table. */
   readonly firstPosition: number | null;

@@ -1,6 +1,5 @@
 /**
- * @file What OLMo 2 and 3 share: norms after the branches instead of before them, and norms of queries and keys over all heads
- * together.
+ * @file What OLMo 2 and 3 share: norms after the branches instead of before them, and norms of queries and keys over all heads together.
  *
  *   x ← x + norm(attention(x))      x ← x + norm(mlp(x))
  *

@@ -60,10 +60,7 @@ export interface FolderPlace {
   readonly stack: FolderStack | null;
 }
 
-/**
- * A part of a stacked tensor with the matrices of all experts, [experts, matrices per expert · out, in], or vectors, [experts,
- * out].
- */
+/** A part of a stacked tensor with the matrices of all experts, [experts, matrices per expert · out, in], or vectors, [experts, out]. */
 export interface FolderStack {
   /** Index of the matrix among all. */
   readonly index: number;
@@ -104,8 +101,7 @@ export interface MlxRules {
 }
 
 /**
- * MLX rules without differences, except for modules that have another form there, for which MLX's folders and adapters cannot be
- * used.
+ * MLX rules without differences, except for modules that have another form there, for which MLX's folders and adapters cannot be used.
  */
 export const mlxWithout = (isOther: (path: string) => boolean): MlxRules => ({
   taps: /(?!)/,

@@ -23,9 +23,7 @@ export function sparseLayers<L>(
   );
 }
 
-/**
- * Reads the number of experts and of those chosen for a token. @throws UsageError "usage/model" if more are chosen than there are
- */
+/** Reads the number of experts and of those chosen for a token. @throws UsageError "usage/model" if more are chosen than there are */
 export function readExperts(
   raw: RawConfig,
   c: { readonly num_experts: number; readonly num_experts_per_tok: number },

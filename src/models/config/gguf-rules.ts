@@ -73,9 +73,7 @@ export interface GgufModule {
   readonly below?: string;
   /** Whether both names are of a tensor rather than of a module with a weight or bias. */
   readonly isTensor?: true;
-  /**
-   * Whether it is only for reading: files are written with other modules of the table that hold the same tensors. Default: no.
-   */
+  /** Whether it is only for reading: files are written with other modules of the table that hold the same tensors. Default: no. */
   readonly isReadOnly?: true;
 }
 
@@ -152,10 +150,7 @@ export interface GgufRules {
   readonly blocksBehind?: string;
   /** From the configuration, the heads of values that files store in another order; default: none. */
   readonly valueHeads?: (config: RawConfig) => ValueHeads;
-  /**
-   * From the configuration, the rows of keys per head in one projection for keys and values; default: there is no such
-   * projection.
-   */
+  /** From the configuration, the rows of keys per head in one projection for keys and values; default: there is no such projection. */
   readonly keyRows?: (config: RawConfig) => number;
   /** From the configuration, the number of groups of heads that are normalised separately; default: one. */
   readonly numGroups?: (config: RawConfig) => number;

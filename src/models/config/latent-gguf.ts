@@ -1,7 +1,6 @@
 /**
- * @file GGUF rules for latent attention and the experts of models that have it. Files describe it as attention with one key head,
- * the numbers that keys and values are projected from, and hold the projections to keys and values by heads, that of keys
- * transposed.
+ * @file GGUF rules for latent attention and the experts of models that have it. Files describe it as attention with one key head, the
+ * numbers that keys and values are projected from, and hold the projections to keys and values by heads, that of keys transposed.
  */
 import {
   BLOCK_NAMES,

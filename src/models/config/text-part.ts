@@ -22,9 +22,7 @@ interface TextPart {
   readonly fixed: RawConfig;
   /** Prefixes of its class names in transformers, for classifying and for text generation. */
   readonly classes: { readonly telling: string; readonly writing: string };
-  /**
-   * Other keys in files without `text_config`, which have the text part's settings at top level; absent: there are no such files.
-   */
+  /** Other keys in files without `text_config`, which have the text part's settings at top level; absent: there are no such files. */
   readonly beside?: readonly string[];
 }
 

@@ -81,9 +81,7 @@ export function lastOf({ graph }: Value, count: number): Value {
   );
 }
 
-/**
- * Returns x at each distance, where `before` [B, count, W] precedes x; null: rows begin with x, and may hold several examples.
- */
+/** Returns x at each distance, where `before` [B, count, W] precedes x; null: rows begin with x, and may hold several examples. */
 function shifted(
   pass: PassValues,
   x: Value,

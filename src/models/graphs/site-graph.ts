@@ -6,9 +6,7 @@ import type { PassInput } from "../../nn/pass.ts";
 import type { DropoutUnit } from "./dropout-masks.ts";
 import type { SiteSpec } from "./sites.ts";
 
-/**
- * The frozen parts of a projection, and functions to build around them; for the residual stream the projection is the identity.
- */
+/** The frozen parts of a projection, and functions to build around them; for the residual stream the projection is the identity. */
 export interface SiteGraph {
   readonly spec: SiteSpec;
   /** [out, in] @throws TypeError on the residual stream, which has none */
@@ -37,10 +35,7 @@ export interface SiteGraph {
   save(name: string, value: Value, how?: { readonly insteadOfOutput: boolean }): Value;
 }
 
-/**
- * Replaces the projection of a site by that of another projector, so that several can be combined; a suffix distinguishes its
- * inputs.
- */
+/** Replaces the projection of a site by that of another projector, so that several can be combined; a suffix distinguishes its inputs. */
 export function withProjector(site: SiteGraph, project: SiteGraph["project"], suffix: string): SiteGraph {
   return {
     spec: site.spec,

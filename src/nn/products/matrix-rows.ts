@@ -1,6 +1,5 @@
 /**
- * @file Reads the rows of a matrix in float32, some at a time: whole matrices would leave garbage that adds up while a model is
- * rounded.
+ * @file Reads the rows of a matrix in float32, some at a time: whole matrices would leave garbage that adds up while a model is rounded.
  */
 import type { DataOf } from "../../graph/dtype.ts";
 import type { Matrix, TensorReader } from "../compute.ts";

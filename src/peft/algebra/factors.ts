@@ -1,8 +1,7 @@
 /**
  * @file Adapters whose change is a product of two factors, scale · up · down, combined at one site.
  *
- * Only stacking factors (`stack`) is exact; treating the factors separately makes cross terms of one adapter's A and another
- * one's B.
+ * Only stacking factors (`stack`) is exact; treating the factors separately makes cross terms of one adapter's A and another one's B.
  */
 import { assertInternal } from "../../errors.ts";
 import { sizeAt } from "../../graph/shape.ts";

@@ -40,10 +40,7 @@ export function refuseProduct(members: readonly Member[], algebra: Algebra<unkno
   );
 }
 
-/**
- * Makes the error for an adapter or a sum in parentheses whose change at a site has no such power; `found` follows the site's
- * path.
- */
+/** Makes the error for an adapter or a sum in parentheses whose change at a site has no such power; `found` follows the site's path. */
 export function refuseTerm(name: string, path: string, found: string): UsageError {
   return refusal(
     [{ name }],

@@ -104,9 +104,7 @@ export const PLAIN_FILE: Pick<
   fromTensors: (held) => held,
 };
 
-/**
- * PEFT's `fan_in_fan_out`: whether the base stores the weights of all projections as [in, out]. Adapter tensors are not affected.
- */
+/** PEFT's `fan_in_fan_out`: whether the base stores the weights of all projections as [in, out]. Adapter tensors are not affected. */
 export function areTransposed(sites: readonly Pick<FileSite<unknown>, "storedTransposed">[]): boolean {
   const projections = sites.filter(({ storedTransposed }) => storedTransposed !== null);
   return projections.length > 0 && projections.every(({ storedTransposed }) => storedTransposed);

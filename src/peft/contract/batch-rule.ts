@@ -24,10 +24,7 @@ interface RowForms<S> {
    * with its tensors; null: none. Their names must not be suffixes of tensors.
    */
   readonly ofBase: ((base: SiteWeights, values: SiteValues, site: SiteSpec, options: S) => SiteValues) | null;
-  /**
-   * Makes the form from an adapter's trained and frozen tensors, once, when adapters are combined into a batch. Null: there is
-   * none.
-   */
+  /** Makes the form from an adapter's trained and frozen tensors, once, when adapters are combined into a batch. Null: there is none. */
   form(tensors: SiteTensors, site: SiteSpec, options: S): RowForm<S> | null;
 }
 
@@ -45,9 +42,7 @@ export interface StackedBatch<S> extends RowForms<S> {
 
 /** Forms that are as large as weights: instead of a copy for each row, the rows that have an adapter are picked. */
 export interface PickedBatch<S> extends RowForms<S> {
-  /**
-   * Builds what one adapter adds to the base's output for the inputs x [n, T, in] of its rows; values are those of the adapter.
-   */
+  /** Builds what one adapter adds to the base's output for the inputs x [n, T, in] of its rows; values are those of the adapter. */
   readonly added: (x: Value, values: SiteValues) => Value;
 }
 

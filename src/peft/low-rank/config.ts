@@ -69,10 +69,7 @@ function times(pattern: Pattern, factor: number): Pattern {
   return Object.fromEntries(Object.entries(pattern).map(([key, value]) => [key, value * factor]));
 }
 
-/**
- * The first matching pattern counts, and files sort keys, so if sorting would change a value, patterns are replaced by full
- * paths.
- */
+/** The first matching pattern counts, and files sort keys, so if sorting would change a value, patterns are replaced by full paths. */
 function withoutOverlap(pattern: Pattern, common: number, paths: readonly string[]): Pattern {
   const sorted = Object.fromEntries(Object.entries(pattern).sort(([a], [b]) => (a < b ? -1 : 1)));
   const [valueOf, sortedValueOf] = [patternValues(pattern), patternValues(sorted)];

@@ -42,7 +42,10 @@ export const LOW_RANK_FIELDS = {
     .describe("biases of the base to train as well: none, all, or those of the adapted modules"),
 };
 const FIELDS = z.strictObject(LOW_RANK_FIELDS);
-/** Options that only some methods have: `loraBias`, a bias of the second matrix; `targetParameters`, as in `stacks.ts`; tokens, as in `trained-tokens.ts`. */
+/**
+ * Options of only some methods: `loraBias`, a bias of the second matrix; `targetParameters` (`stacks.ts`);
+ * `trainableTokenIndices` (`trained-tokens.ts`).
+ */
 export type LowRankOptions = z.output<typeof FIELDS> & {
   readonly loraBias?: boolean;
   readonly targetParameters?: readonly string[];

@@ -41,10 +41,7 @@ interface FactorStart {
   readonly scale: number;
 }
 
-/**
- * Fills the matrices of a site in place; they must be zeros. @throws UsageError "usage/flag" for a start from NaN or infinite
- * weights
- */
+/** Fills the matrices of a site in place; they must be zeros. @throws UsageError "usage/flag" for a start from NaN or infinite weights */
 export async function fillFactors(
   { down, up }: Factors,
   site: Pick<SiteStart, "spec" | "weight">,

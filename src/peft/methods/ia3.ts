@@ -194,8 +194,7 @@ function shapeOf({ inFeatures, outFeatures }: SiteSpec, { feedforward }: Ia3Site
 }
 
 /**
- * PEFT requires the feed-forward modules to be among the targets: if a name would match other targets too, both lists are whole
- * paths.
+ * PEFT requires the feed-forward modules to be among the targets: if a name would match other targets too, both lists are whole paths.
  */
 function modulesForFile(
   targets: readonly string[],

@@ -1,6 +1,5 @@
 /**
- * @file Trains only the rows of single tokens, like PEFT's TRAINABLE_TOKENS: for new tokens, or a few whose meaning should
- * change.
+ * @file Trains only the rows of single tokens, like PEFT's TRAINABLE_TOKENS: for new tokens, or a few whose meaning should change.
  *
  *   x = Ẽ[ids]     y = h Ẽᵀ if the head is tied     Ẽ: the table E [V, D] with k of its rows replaced by R [k, D]
  *

@@ -4,9 +4,8 @@
  *   y = x Wᵀ + bias + λ_b ∘ ((λ_d ∘ (drop(x) A[:, :in]ᵀ)) B[:out]ᵀ)
  *   A [R, largest in]  B [largest out, R]  λ_d [R]  λ_b [out]
  *
- * Paper: "VeRA: Vector-based Random Matrix Adaptation", arXiv:2310.11454, eq. 2. A and B are uniform with the bounds of He et al.
- * for their input widths, and equal to peft's for the same seed; λ_d starts at 0.1 (table 6), λ_b at 0, so the output starts as
- * the base's.
+ * Paper: "VeRA: Vector-based Random Matrix Adaptation", arXiv:2310.11454, eq. 2. A and B are uniform with the bounds of He et al. for
+ * their input widths, and equal to peft's for the same seed; λ_d starts at 0.1 (table 6), λ_b at 0, so the output starts as the base's.
  */
 import { z } from "zod";
 import type { Value } from "../../graph/graph.ts";
@@ -173,9 +172,7 @@ function inRows(options: VeraSite): VeraSite {
   return { ...options, dInitial: 0, dropout: 0, saveProjection: true };
 }
 
-/**
- * Draws from ±√(6 / columns) uniformly, which preserves the scale of signals through a matrix and a rectifier (He et al., 2015).
- */
+/** Draws from ±√(6 / columns) uniformly, which preserves the scale of signals through a matrix and a rectifier (He et al., 2015). */
 function draw(shape: readonly [number, number], uniform: () => number): HostTensor<"float32"> {
   const tensor = zeros("float32", shape);
   const bound = Math.fround(Math.sqrt(6 / shape[1]));

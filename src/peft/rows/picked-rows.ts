@@ -1,6 +1,5 @@
 /**
- * @file Row sets for adapters whose forms are as large as weights: each form stays in memory once, and the rows that have it are
- * picked.
+ * @file Row sets for adapters whose forms are as large as weights: each form stays in memory once, and the rows that have it are picked.
  *
  *   y[b] = x[b] Wᵀ + bias + f_k(x[b])     f_k: of the adapter k of row b, computed only for its rows
  *

@@ -19,8 +19,6 @@ export interface RowSet {
   remove(adapter: Adapter): void;
   /** Makes room for `count` rows and one more: a text that runs alone gets the last row, so that it displaces no other. */
   reserve(count: number): void;
-  /**
-   * Assigns these adapters to rows from `start` on for the next pass; rows of adapters that are not in this set have none here.
-   */
+  /** Assigns these adapters to rows from `start` on for the next pass; rows of adapters that are not in this set have none here. */
   place(start: number, adapters: readonly (Adapter | null)[]): void;
 }

@@ -34,10 +34,7 @@ export function inputSite(site: AdaptedSite): SiteInputs {
   };
 }
 
-/**
- * Returns the tensors for the inputs of a site: the adapter's, and weight and bias of `module`, which the adapter may have
- * replaced.
- */
+/** Returns the tensors for the inputs of a site: the adapter's, and weight and bias of `module`, which the adapter may have replaced. */
 export async function feedSite(
   { base, adapter }: { readonly base: BaseModel; readonly adapter: Adapter },
   site: AdaptedSite,

@@ -185,8 +185,7 @@ export function readModules(text: string): Targets["modules"] {
 }
 
 /**
- * Returns a function that tells whether a path is among the modules. @throws UsageError "usage/target-modules" for an invalid
- * expression
+ * Returns a function that tells whether a path is among the modules. @throws UsageError "usage/target-modules" for an invalid expression
  */
 export function matcher(modules: Targets["modules"]): (path: string) => boolean {
   if (modules === "all-linear") return () => true;

@@ -29,8 +29,7 @@ export type TrainedTensor = ModelTensor & Partial<Pick<TrainedRows, "rows">>;
 /**
  * Lists the rows that a method trains, one tensor for each module with rows of its own. As in peft, a tied head uses those of the
  * embedding unless different ones are given for it.
- * @throws UsageError "usage/target-modules" for tokens that the model does not have, or tables that are also trained in another
- * way
+ * @throws UsageError "usage/target-modules" for tokens that the model does not have, or tables that are also trained in another way
  */
 export function trainedRows(
   model: Model,

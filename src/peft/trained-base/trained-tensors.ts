@@ -9,8 +9,7 @@ import { type Method, modulesToSave, trainedBiases, trainsRole } from "../method
 export type Sites = { has(path: string): boolean };
 
 /**
- * Lists the tensors of the base that a method trains. A tied head can be trained separately from the embedding, under its own
- * name.
+ * Lists the tensors of the base that a method trains. A tied head can be trained separately from the embedding, under its own name.
  * @throws UsageError "usage/target-modules" when a module to save does not exist
  */
 export function trainedTensors(model: Model, method: Method, options: unknown, sites: Sites): ModelTensor[] {

@@ -1,6 +1,5 @@
 /**
- * @file The affine view of kinds with blocks of 256 that have a factor for each group, one float16 scale and optionally a
- * minimum:
+ * @file The affine view of kinds with blocks of 256 that have a factor for each group, one float16 scale and optionally a minimum:
  *
  *   value = d f[g] q − dmin m[g] = d (f[g] q − (dmin / d) m[g])
  *

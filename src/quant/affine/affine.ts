@@ -3,9 +3,8 @@
  *
  *   value[i, j] = scale[i, g] · (factor[i, f] · code[i, j] − zero[i, f])   g = ⌊j / groupSize⌋  f = ⌊j / factor.groupSize⌋
  *
- * Without factors these are 1, and there is one zero per scale. Codes are packed at their true width
- * (graph/ops/products/unpack-codes). An `AffineKind` lets a storage kind be read this way, and be given other scales without
- * changing any code.
+ * Without factors these are 1, and there is one zero per scale. Codes are packed at their true width (graph/ops/products/unpack-codes).
+ * An `AffineKind` lets a storage kind be read this way, and be given other scales without changing any code.
  */
 import { UsageError } from "../../errors.ts";
 import type { DataOf } from "../../graph/dtype.ts";

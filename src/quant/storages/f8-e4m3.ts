@@ -1,7 +1,6 @@
 /**
- * @file Storage f8_e4m3: floats of 8 bits (sign, 4 bits of exponent, 3 of mantissa; no infinities, "float8_e4m3fn") with a
- * float32 scale for each group of a row; value = float · scale. From arXiv:2209.05433, in groups as in DeepSeek-V3
- * (arXiv:2412.19437).
+ * @file Storage f8_e4m3: floats of 8 bits (sign, 4 bits of exponent, 3 of mantissa; no infinities, "float8_e4m3fn") with a float32 scale
+ * for each group of a row; value = float · scale. From arXiv:2209.05433, in groups as in DeepSeek-V3 (arXiv:2412.19437).
  *
  * Planes: codes uint8 [rows, columns], the bits of the floats; scale float32 [rows, groups].
  */

@@ -2,9 +2,7 @@
 import { CapacityError } from "../../errors.ts";
 import { showByteSize } from "../../messages/byte-size.ts";
 
-/**
- * Calls `make`, which allocates `sizeBytes`; in messages `what` follows "Cannot make". @throws CapacityError "capacity/memory"
- */
+/** Calls `make`, which allocates `sizeBytes`; in messages `what` follows "Cannot make". @throws CapacityError "capacity/memory" */
 export function claim<T>(what: string, sizeBytes: number, make: () => T): T {
   try {
     return make();

@@ -2,8 +2,7 @@
  * @file Memory whose pages become those of a file when it is first given back. From then on they wait in the system's file cache
  * and on the disk, and come back without a copy (Linux). Memory that is never given back needs no file.
  *
- * Reading and writing shards instead took a quarter of a step with two fifths of them in memory: two copies, into new pages each
- * time.
+ * Reading and writing shards instead took a quarter of a step with two fifths of them in memory: two copies, into new pages each time.
  */
 import { FailedError, assertInternal } from "../../errors.ts";
 import { reserveLarge } from "./large-pages.ts";

@@ -36,10 +36,7 @@ export class Retractable {
   readonly #resize: ((sizeBytes: number) => void) | null;
   #isThere: boolean;
 
-  /**
-   * With `pages` the memory lies there, and `extend` comes first; null: it lies in a buffer of its own, which is there and all
-   * zeros.
-   */
+  /** With `pages` the memory lies there, and `extend` comes first; null: it lies in a buffer of its own, which is there and all zeros. */
   constructor(sizeBytes: number, pages: Pages | null = null) {
     this.#sizeBytes = sizeBytes;
     this.#pages = pages;
@@ -59,8 +56,7 @@ export class Retractable {
   }
 
   /**
-   * Makes the numbers come back with the memory after it is given back, provided they do not change before. Null or false:
-   * impossible.
+   * Makes the numbers come back with the memory after it is given back, provided they do not change before. Null or false: impossible.
    */
   store(): Promise<boolean> | null {
     return this.#pages?.store?.() ?? null;

@@ -1,7 +1,6 @@
 /**
- * @file Memory within a budget: the shards that a step uses least often go to the disk, and come back when they are held. Among
- * shards used equally often the least recently used goes first; among those used once, always in the same order, the most
- * recently used.
+ * @file Memory within a budget: the shards that a step uses least often go to the disk, and come back when they are held. Among shards
+ * used equally often the least recently used goes first; among those used once, always in the same order, the most recently used.
  *
  * Bytes in memory never exceed the budget, at no instant. A shard that is held never goes, nor does one that the same request
  * wants. Requests bring in shards one at a time.
@@ -184,10 +183,7 @@ export class ShardMemory implements VectorMemory {
     return going;
   }
 
-  /**
-   * Ends a hold. While memory is full, shards that a step uses once are written and dropped now, so that the next request finds
-   * room.
-   */
+  /** Ends a hold. While memory is full, shards that a step uses once are written and dropped now, so that the next request finds room. */
   #letGo(shards: readonly Shard[]): void {
     const wanted = sizeOf(shards);
     for (const shard of shards) {

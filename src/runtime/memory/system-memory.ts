@@ -62,9 +62,7 @@ export interface Mapping {
   advise(start: number, length: number, advice: number): boolean;
   /** The same on another thread, for advice that waits for a disk. */
   adviseLater(start: number, length: number, advice: number): Promise<boolean>;
-  /**
-   * Replaces the whole memory by an open file of the same size. @returns false when that fails; nothing may be mapped there then
-   */
+  /** Replaces the whole memory by an open file of the same size. @returns false when that fails; nothing may be mapped there then */
   mapFile(file: number): boolean;
   /** Replaces that file by zeros. @returns false when that fails; nothing may be mapped there then */
   leaveFile(): boolean;

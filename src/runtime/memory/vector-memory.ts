@@ -1,8 +1,7 @@
 /**
  * @file Where lasting vectors are kept: always in memory, or in memory only while somebody holds them.
  *
- * Code that reads or writes the numbers of such a vector holds it meanwhile; holding a vector that is always in memory costs
- * nothing.
+ * Code that reads or writes the numbers of such a vector holds it meanwhile; holding a vector that is always in memory costs nothing.
  */
 
 import { claim } from "./claim.ts";
@@ -27,10 +26,7 @@ export interface MemorySpec {
   readonly load?: () => Promise<void>;
   /** How often a step uses it, which decides what leaves memory first; default: Infinity. */
   readonly usesPerStep?: number;
-  /**
-   * A shorter form in which the numbers of `load` wait on the disk: they are loaded once, and are from then on those of this
-   * form.
-   */
+  /** A shorter form in which the numbers of `load` wait on the disk: they are loaded once, and are from then on those of this form. */
   readonly form?: StoredForm;
 }
 
@@ -62,8 +58,7 @@ export interface VectorMemory {
   /** How frozen blocks wait on the disk: "float32" reads the model's own files again, "float16" keeps them rounded. */
   readonly frozenDtype: ShardDtype;
   /**
-   * Makes memory of zeros; the views that `cut` makes of it stay valid. @throws CapacityError "capacity/memory" when there is not
-   * enough
+   * Makes memory of zeros; the views that `cut` makes of it stay valid. @throws CapacityError "capacity/memory" when there is not enough
    */
   make<T>(spec: MemorySpec, cut: (buffer: ArrayBuffer) => T): T;
   /**

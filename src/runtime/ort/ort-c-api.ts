@@ -203,10 +203,7 @@ function load(): OrtApi {
   };
 }
 
-/**
- * Makes an array for pointers in memory that does not move; V8 keeps small typed arrays without a given buffer in its moving
- * heap.
- */
+/** Makes an array for pointers in memory that does not move; V8 keeps small typed arrays without a given buffer in its moving heap. */
 export function pointers(length: number): BigUint64Array<ArrayBuffer> {
   return new BigUint64Array(new ArrayBuffer(8 * length));
 }

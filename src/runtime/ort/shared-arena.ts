@@ -7,8 +7,7 @@ import { ARENA_ALLOCATOR, MEMORY_DEFAULT, type OrtApi } from "./ort-c-api.ts";
 /** No limit. */
 const MAX_BYTES = 0;
 /**
- * kNextPowerOfTwo: regions that are exactly as large as a value break up into pieces that fit nothing
- * (docs/log.md#memory-of-a-process).
+ * kNextPowerOfTwo: regions that are exactly as large as a value break up into pieces that fit nothing (docs/log.md#memory-of-a-process).
  */
 const DOUBLE = 0;
 /**

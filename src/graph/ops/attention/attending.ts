@@ -186,10 +186,7 @@ export class Attending {
     return this.reshape(x, [0, this.numKeyHeads, ...rows, width]);
   }
 
-  /**
-   * Multiplies a grouped tensor of a chunk by [B, K, ?, ?]; with `transA` both are grouped, and the product sums over the
-   * queries.
-   */
+  /** Multiplies a grouped tensor of a chunk by [B, K, ?, ?]; with `transA` both are grouped, and the product sums over the queries. */
   product(a: string, b: string, how: ProductOptions, { halfRows }: Chunk): string {
     if (halfRows === null) return this.#product(a, b, how);
     const halves = this.emitter.int64([2]);

@@ -47,8 +47,7 @@ export function requireWindow({ window }: Pick<AttentionAttributes, "window">): 
 export interface PairWork {
   readonly products: number;
   /**
-   * Mask, exponential and passes over memory, as the number of multiplications that take as long:
-   * docs/log.md#attention-and-long-rows.
+   * Mask, exponential and passes over memory, as the number of multiplications that take as long: docs/log.md#attention-and-long-rows.
    */
   readonly besides: number;
 }

@@ -5,10 +5,9 @@
  *   dS = P ∘ (do vᵀ - Σ do ∘ o)        dq = s dS k    dk = s dSᵀ q    dv = Pᵀ do
  *   with sinks the softmax has one more score, of no key: its weight only enters the sum, and its gradient is its dS
  *
- * Papers: arXiv:1706.03762, eq. 1; grouped heads: "GQA", arXiv:2305.13245; capped scores: "Gemma 2", arXiv:2408.00118; the
- * gradient from o instead of P: "FlashAttention", arXiv:2205.14135, B.4. A chunk of causal queries reads only the keys
- * from the start of its first query's window or segment to its own end, others those in the window of any of its queries, so
- * scores far outside are never computed.
+ * Papers: arXiv:1706.03762, eq. 1; grouped heads: "GQA", arXiv:2305.13245; capped scores: "Gemma 2", arXiv:2408.00118; the gradient from
+ * o instead of P: "FlashAttention", arXiv:2205.14135, B.4. A chunk of causal queries reads only the keys from the start of its first
+ * query's window or segment to its own end, others those in the window of any of its queries, so scores far outside are never computed.
  */
 import { FLOAT_BYTES } from "../../dtype.ts";
 import { applyOne, type Multiplications, type Op, type Value } from "../../graph.ts";
@@ -64,10 +63,7 @@ export function requireAttention(
   requireWindow(attributes);
 }
 
-/**
- * Bytes of the given number of tensors of one chunk's scores, of queries and of keys; the mask adds a float and a byte for each
- * pair.
- */
+/** Bytes of the given number of tensors of one chunk's scores, of queries and of keys; the mask adds a float and a byte for each pair. */
 export function attentionScratch(
   [query, key]: ValuesAndMore,
   { causal, window, chunk: { length, count } }: AttentionAttributes,

@@ -158,10 +158,7 @@ export function attendOverHeads(
   return { output, keys: allKeys, values: allValues };
 }
 
-/**
- * Applies attention to the one projection whose three parts are q, k and v; null if there is none. `inputs` begin with q, k and
- * v.
- */
+/** Applies attention to the one projection whose three parts are q, k and v; null if there is none. `inputs` begin with q, k and v. */
 export function attendJoined(inputs: Values, attributes: CachedAttentionAttributes): Outputs | null {
   const [q, k, v, ...rest] = inputs;
   const node = q?.node;

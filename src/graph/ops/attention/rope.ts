@@ -3,9 +3,8 @@
  *
  *   y₁ = x₁ c - x₂ s    y₂ = x₂ c + x₁ s     x [B, H, T, E] or [B, T, H·E]  positions int64 [B, T]  cos, sin [P, R/2]
  *
- * R ≤ E: the first R elements of a head are rotated, the others stay. Pair i is (i, i + R/2), or with `neighbours` (2i, 2i + 1).
- * Paper: "RoFormer", arXiv:2104.09864, eq. 34, where pairs are neighbours. The gradient is the inverse rotation, with sin
- * negated.
+ * R ≤ E: the first R elements of a head are rotated, the others stay. Pair i is (i, i + R/2), or with `neighbours` (2i, 2i + 1). Paper:
+ * "RoFormer", arXiv:2104.09864, eq. 34, where pairs are neighbours. The gradient is the inverse rotation, with sin negated.
  */
 import { applyOne, type Op, type Value } from "../../graph.ts";
 import { type Dim, sameShape, showShape, sizeAt } from "../../shape.ts";

@@ -1,9 +1,8 @@
 /**
  * @file Sum of two tensors, and its root-mean-square norm:  s = a + b,  y = w ∘ s / √(mean s² + ε).   a, b [..., D]  w [D]
  *
- * One node of ONNX for adding a branch to the residual stream and normalising it for the next branch; `rms-norm.ts` names the
- * paper. It replaces the two operations in programs that write text (`engine/stack/fuse-norm.ts`): it has no gradient and takes
- * three axes.
+ * One node of ONNX for adding a branch to the residual stream and normalising it for the next branch; `rms-norm.ts` names the paper. It
+ * replaces the two operations in programs that write text (`engine/stack/fuse-norm.ts`): it has no gradient and takes three axes.
  */
 import type { Op, Value } from "../../graph.ts";
 import { sameShape, showShape } from "../../shape.ts";

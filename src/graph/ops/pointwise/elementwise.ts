@@ -34,12 +34,10 @@ const UNARY = {
   sign: [emitSign, zerosLike],
 } satisfies Record<string, readonly [UnaryEmission, UnaryPartial]>;
 
-/**
- * Unary operations that ONNX Runtime computes in place when their input is not read afterwards; all others need memory for both.
- */
+/** Unary operations that ONNX Runtime computes in place when their input is not read afterwards; all others need memory for both. */
 const OVERWRITING: readonly string[] = ["tanh", "sigmoid"];
 
-/** About the smallest normal number, so that only 0 and subnormal numbers are divided by it instead of by |x|. */
+/** About the smallest normal number, so that practically only 0 and subnormal numbers are divided by it instead of by |x|. */
 const SMALLEST = 1.18e-38;
 
 /** x / |x| takes three passes on all threads, which are faster than ONNX Runtime's Sign, one pass on one thread. */

@@ -3,8 +3,7 @@
  *
  *   y[m, n] = r[m] s[n] Σ_k q[m, k] c[k, n]     q = round(x / r)   r[m] = max_k |x[m, k]| / 127
  *
- * Processors multiply an unsigned byte by a signed one, so codes of rows are offset by 128; signed by signed is many times
- * slower.
+ * Processors multiply an unsigned byte by a signed one, so codes of rows are offset by 128; signed by signed is many times slower.
  */
 import { DTYPES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";

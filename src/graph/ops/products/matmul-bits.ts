@@ -4,10 +4,9 @@
  *   y[.., n] = Σ_k x[.., k] W[n, k]     W[n, k] = scale[n, g] (code[n, k] − middle) + offset[n, g]
  *   g = ⌊k / size⌋     middle = 2^(bits − 1)
  *
- * Offsets, if any, multiply the sums of blocks of x. Codes of 4 bits lie two to a byte, the even one in the low half. With
- * `activations` "int8" each block of x is rounded to 8 bits with a scale of its own, which is several times faster for one row;
- * the gradient treats the rounding as the identity. Codes must be constants of the program: fed, they are a hundred times slower.
- * Scales may be fed.
+ * Offsets, if any, multiply the sums of blocks of x. Codes of 4 bits lie two to a byte, the even one in the low half. With `activations`
+ * "int8" each block of x is rounded to 8 bits with a scale of its own, which is several times faster for one row; the gradient treats
+ * the rounding as the identity. Codes must be constants of the program: fed, they are a hundred times slower. Scales may be fed.
  */
 import { FLOAT_BYTES } from "../../dtype.ts";
 import type { Emitter } from "../../emitter.ts";

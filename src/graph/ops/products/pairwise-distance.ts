@@ -3,10 +3,9 @@
  *
  *   dU = rowsum(R) ∘ u - R v     dV = colsum(R) ∘ v - Rᵀ u     R = dD / D, and 0 where D is 0
  *
- * D² = |u|² + |v|² - 2 u·v is one product of widened rows, but its rounding error of 1e-7 (|u|² + |v|²) is too large for close
- * rows. So each number is scaled and split into an integer part h, so small that products and sums of h are exact in float32, and
- * a rest l: the integer parts cancel exactly, and only the small products with a rest are rounded. D² is a second output for the
- * gradient.
+ * D² = |u|² + |v|² - 2 u·v is one product of widened rows, but its rounding error of 1e-7 (|u|² + |v|²) is too large for close rows. So
+ * each number is scaled and split into an integer part h, so small that products and sums of h are exact in float32, and a rest l: the
+ * integer parts cancel exactly, and only the small products with a rest are rounded. D² is a second output for the gradient.
  */
 import type { Emitter } from "../../emitter.ts";
 import type { NoAttributes, Op, Value } from "../../graph.ts";

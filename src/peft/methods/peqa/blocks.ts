@@ -42,8 +42,7 @@ interface Shift {
 }
 
 /**
- * Shape of the blocks of a weight, for 8 bits with the low halves below the high ones; null: its groups do not consist of whole
- * blocks.
+ * Shape of the blocks of a weight, for 8 bits with the low halves below the high ones; null: its groups do not consist of whole blocks.
  */
 export function blocksShape({ inFeatures, outFeatures, format }: CodedWeight): number[] | null {
   if ((format.factor ?? format).groupSize % BITS_BLOCK !== 0) return null;
@@ -108,9 +107,7 @@ export function projectSteps(x: Value, values: SiteValues, weight: CodedWeight):
   return offset ? add(y, mul(blockSums(x, inFeatures), flat(offset))) : y;
 }
 
-/**
- * Multiplies x [..., in] by the weight with scales [out, groups]: [..., out]; `values`: the blocks and the other frozen tensors.
- */
+/** Multiplies x [..., in] by the weight with scales [out, groups]: [..., out]; `values`: the blocks and the other frozen tensors. */
 export function projectBlocks(x: Value, scale: Value, values: SiteValues, weight: CodedWeight): Value {
   const { outFeatures, format } = weight;
   const { factor, groupSize } = format;

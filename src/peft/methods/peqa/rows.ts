@@ -1,6 +1,5 @@
 /**
- * @file PEQA with a task for each row: the shared product is computed once, and the output of each row is multiplied by its own
- * scales.
+ * @file PEQA with a task for each row: the shared product is computed once, and the output of each row is multiplied by its own scales.
  *
  *   y[b] = r[b] ∘ (x[b] Wᵀ) + bias     W: integers and r their scales, one per output; or W a weight and r = 1 + δ
  */
