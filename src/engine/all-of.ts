@@ -1,6 +1,6 @@
-/** @file Several works side by side, of which one that fails ends the others. */
+/** @file Waits for several promises of which one failure ends the others. */
 
-/** Waits for all results, and calls `fail` at the first failure. @throws what the first of those that failed did */
+/** Waits for all results, and calls `fail` at the first failure. @throws the error of the first in the list that failed */
 export async function allOf<T>(results: readonly Promise<T>[], fail: () => void): Promise<T[]> {
   for (const result of results) result.catch(fail);
   const settled = await Promise.allSettled(results);

@@ -1,4 +1,4 @@
-/** @file Classes of images and texts: the logits of the position that tells the class, several examples a pass. */
+/** @file Classifies images and texts by the logits of the position that tells the class, several examples per pass. */
 import { notFinite } from "./not-finite.ts";
 import { z } from "zod";
 import { layRows } from "../data/batches/batch.ts";
@@ -17,7 +17,7 @@ import { ForwardPass } from "../run/forward-pass.ts";
 import { requireReadable } from "../train/loop/readable.ts";
 import { A_SESSION, type Session } from "../run/session.ts";
 
-/** Positions of one pass: enough examples to fill the machine, few enough for small memory. */
+/** Positions per pass: enough examples to keep the processor busy, few enough for little memory. */
 const PASS_POSITIONS = 1024;
 
 type Classified = ImageExample | ClassExample;
@@ -33,7 +33,7 @@ export interface Classification {
 const PARTS = lazily(() => z.strictObject({ session: A_SESSION, adapter: AN_ADAPTER.nullable() }));
 const EXAMPLES = lazily(() => z.strictObject({ examples: UNIT_LIST }));
 
-/** What a model says of its classes. @throws UsageError "usage/model" for one that has none */
+/** Returns the class options of a model. @throws UsageError "usage/model" for a model without classes */
 export function requireClasses({ name, model }: Pick<BaseModel, "name" | "model">): ClassOptions {
   const { classes } = classesOf(model);
   if (classes) return classes;
@@ -46,7 +46,7 @@ export function requireClasses({ name, model }: Pick<BaseModel, "name" | "model"
   );
 }
 
-/** Tells classes of texts and images; its session is the caller's. */
+/** Classifies texts and images; the caller owns its session. */
 export class Classifier {
   readonly #forward: ForwardPass;
 
@@ -54,7 +54,10 @@ export class Classifier {
     this.#forward = forward;
   }
 
-  /** Compiles what is not tied to a block. `adapter` null: the base alone. @throws UsageError "usage/model" for a model that tells no classes, "usage/adapter" for an adapter of another base */
+  /**
+   * Compiles the programs that belong to no block. `adapter` null: the base alone. @throws UsageError "usage/model" for a model
+   * without classes, "usage/adapter" for an adapter of another base
+   */
   static async create(session: Session, adapter: Adapter | null): Promise<Classifier> {
     checkArguments("Classifier.create", PARTS, { session, adapter });
     requireClasses(session.base);
@@ -62,7 +65,7 @@ export class Classifier {
     return new Classifier(await ForwardPass.create(session, adapter ?? NO_ADAPTER));
   }
 
-  /** Classifies examples in their order; their own labels are not looked at. @throws as `Evaluator.evaluate`; FailedError "engine/nan" */
+  /** Classifies examples in order; their own labels are ignored. @throws as `Evaluator.evaluate`; FailedError "engine/nan" */
   async classify(examples: readonly Classified[]): Promise<Classification[]> {
     checkArguments("classify", EXAMPLES, { examples });
     requireReadable(examples, this.#forward.session.model);
@@ -99,7 +102,7 @@ export class Classifier {
     });
   }
 
-  /** Share of examples whose likeliest class is their own. */
+  /** Share of examples whose likeliest class equals their label. */
   async accuracy(examples: readonly Classified[]): Promise<number> {
     const found = await this.classify(examples);
     return found.filter(({ label }, i) => label === examples[i]?.label).length / examples.length;

@@ -1,17 +1,17 @@
 /**
  * @file A conversation with a model: the messages so far, and answers to the next one.
  *
- * Every turn renders the whole conversation; the generator runs only what its cache does not hold yet. What no longer
- * fits the model's positions loses its oldest turns.
+ * Every turn renders the whole conversation; the generator runs only what its cache does not hold yet. When the conversation is
+ * longer than the model's positions, its oldest turns are dropped.
  */
 import { z } from "zod";
 import { checkArguments, objectWith, lazily } from "../messages/arguments.ts";
 import type { Message } from "../data/rows/messages.ts";
 import type { TextModel, TextRequest, WrittenText } from "./text-model.ts";
 
-/** Share of the positions that is kept free for an answer at most. */
+/** At most this share of the positions is kept free for an answer. */
 const MAX_ANSWER_SHARE = 0.25;
-/** Share of what may be asked that is left when turns are dropped: else the next question would drop some again. */
+/** Dropping turns leaves this share of the space for the prompt: otherwise the next question would drop some again. */
 const KEPT_SHARE = 0.75;
 
 const SYSTEM = lazily(() => z.strictObject({ system: z.string().nullable() }));
@@ -30,49 +30,49 @@ const QUESTION = lazily(() =>
   z.strictObject({ question: z.string(), request: z.looseObject({ maxNewTokens: z.int().min(0) }) }),
 );
 
-/** What the model answers to a question. */
+/** The model's answer to a question. */
 export interface Answer extends WrittenText {
-  /** Questions, with their answers, that were forgotten to make room. */
+  /** Pairs of question and answer that were dropped to make room. */
   readonly numDroppedTurns: number;
 }
 
-/** A conversation with a model, which is the caller's. */
+/** A conversation with a model; the caller owns the model. */
 export class Conversation {
   readonly #model: TextModel;
   #system: string | null;
-  /** Questions and answers in turn. */
+  /** Questions and answers alternately. */
   #turns: readonly Message[] = [];
   #numResets = 0;
-  /** Ends when all that was asked is answered, or has failed. */
+  /** Settles when all earlier questions are answered or have failed. */
   #lastAsked: Promise<unknown> = Promise.resolve();
 
-  /** `system` null: none but what the template puts there itself. */
+  /** `system` null: no system message but what the template adds itself. */
   constructor(model: TextModel, system: string | null = null) {
     checkArguments("Conversation", PARTS, { model, system });
     this.#model = model;
     this.#system = system;
   }
 
-  /** All messages so far, the system's included. */
+  /** All messages so far, including the system message. */
   get messages(): readonly Message[] {
     return this.#withSystem(this.#turns);
   }
 
-  /** Replaces the system's message, and keeps all others; null: there is none. */
+  /** Replaces the system message and keeps all others; null: removes it. */
   setSystem(system: string | null): void {
     checkArguments("setSystem", SYSTEM, { system });
     this.#system = system;
   }
 
-  /** Forgets everything but the system's message; what was asked before is still answered, and forgotten too. */
+  /** Forgets everything but the system message; questions still in progress are answered, but not remembered. */
   reset(): void {
     this.#numResets++;
     this.#turns = [];
   }
 
   /**
-   * Answers a message, after those that were asked before it; `onText` is told of each piece. An answer that was stopped stays in the conversation as far as it
-   * went; a question that failed, or was stopped before the first word, does not.
+   * Answers a message, after those that were asked before it; `onText` receives each piece. An answer that was stopped stays in
+   * the conversation as far as it went; a question that failed, or was stopped before the first word, does not.
    * @throws UsageError "usage/length" when system and question alone are longer than the model's positions,
    * "usage/chat-template".
    */
@@ -84,7 +84,7 @@ export class Conversation {
     return await answering;
   }
 
-  /** `numResets`: those that there had been when it was asked. */
+  /** `numResets`: the number of resets before the question was asked. */
   async #answer(
     question: string,
     request: TextRequest,
@@ -101,7 +101,7 @@ export class Conversation {
     return { ...answer, numDroppedTurns: (asked.length - turns.length) / 2 };
   }
 
-  /** Drops the oldest turns where there are more tokens than the model has positions for, with an answer. */
+  /** Drops the oldest turns when the prompt and an answer together need more tokens than the model has positions. */
   #fit(asked: readonly Message[], maxNewTokens: number): { turns: readonly Message[]; ids: number[] } {
     const { maxPositions } = this.#model.parts.base.model;
     const limit = maxPositions - Math.min(maxNewTokens, Math.floor(MAX_ANSWER_SHARE * maxPositions));

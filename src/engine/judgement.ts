@@ -1,4 +1,4 @@
-/** @file What the outputs of a head say of an example: its class, its classes, or numbers. */
+/** @file What the outputs of a head mean for an example: a class, several classes, or numbers. */
 import { factsOf } from "../models/config/classifier-config.ts";
 import type { Model } from "../models/model.ts";
 import { likeliest } from "../run/head/likeliest.ts";
@@ -6,13 +6,13 @@ import { logSumExp } from "./sampling/token-log-probs.ts";
 import { sigmoid } from "../train/losses/log-sigmoid.ts";
 
 export interface Judgement {
-  /** In the form of a label in data: the name of the class; names of classes; a number, or one for each output. */
+  /** In the form of a label in the data: the name of the class; names of classes; a number, or one for each output. */
   readonly predicted: string | readonly string[] | number | readonly number[];
-  /** Probabilities by class; absent: the model tells numbers. */
+  /** Probabilities by class; absent: the model predicts numbers. */
   readonly scores?: Readonly<Record<string, number>>;
 }
 
-/** Reads the outputs of one example, [V]. `names`: those of the classes, in the order of the outputs. */
+/** Interprets the outputs of one example, [V]. `names`: those of the classes, in the order of the outputs. */
 export function judge(
   { problem }: Pick<Model, "problem">,
   names: readonly string[],

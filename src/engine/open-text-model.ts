@@ -1,4 +1,4 @@
-/** @file Opens a model that writes text, by name or path: its checkpoint, its adapter, and what programs work with. */
+/** @file Opens a model that writes text, by name or path: its checkpoint, its adapter, and the session and generator. */
 import { z } from "zod";
 import { requireTokenizer } from "../data/chat/text-tools.ts";
 import { readAdapter, withHeadOf } from "../format/by-path.ts";
@@ -29,21 +29,24 @@ import { requireText } from "./opening/require-text.ts";
 import { openWritingSession } from "./opening/writing-session.ts";
 import { TextModel } from "./text-model.ts";
 
-/** Who is told how far a model is that has to be fetched, and what stops that. */
+/** Reports the progress of fetching a model, and can abort it. */
 type FetchOptions = Pick<ResolveOptions, "onProgress" | "signal">;
 
 /** How a model that writes text is opened; all settings have defaults. */
 export interface OpenTextOptions extends PartsOptions, FetchOptions {
   /**
-   * Computes the adapter's weights once instead of beside the base's at every run; unless given, where the method would
+   * Merges the adapter into the weights once, instead of computing both at every run; unless given, only where the method would
    * compute a whole weight at every run.
    */
   readonly mergeAdapter?: boolean;
-  /** How weights are kept; all as they are computed with ("float32") unless given: when "stored", every block is read or dequantized for every token. */
+  /**
+   * How weights are kept; "float32", as they are computed with, unless given. When "stored", every block is read or dequantized
+   * for every token.
+   */
   readonly weights?: Residency;
-  /** Arithmetic of the products in the blocks; "f32" unless given. What `mergeAdapter` computes is rounded as it says. */
+  /** Arithmetic of the products in the blocks; "f32" unless given. Weights that `mergeAdapter` computes are rounded by it too. */
   readonly compute?: ComputeChoice;
-  /** All processors unless given. */
+  /** Number of threads; all processors unless given. */
   readonly threads?: number;
 }
 
@@ -66,9 +69,9 @@ const OPEN_ARGUMENTS = lazily(() =>
   }),
 );
 
-/** What a model is opened for beside texts. */
+/** What else a model is opened for. */
 interface OpenedFor extends PartsOptions, FetchOptions {
-  /** Whether it may tell classes instead, by its own head or that of the adapter in a folder. */
+  /** Whether it may predict classes instead, by its own head or that of the adapter in a folder. */
   readonly classes?: { readonly headOf: string | undefined };
 }
 
@@ -87,7 +90,7 @@ export async function openTextParts(model: string, options: OpenedFor = {}): Pro
   }
 }
 
-/** Opens a model with its adapter, without what is made of its tokenizer's files, which are there. */
+/** Opens a model with its adapter, but does not read its tokenizer's files yet, although they must exist. */
 async function openWritingParts(model: string, options: OpenedFor): Promise<ModelParts> {
   const { name = model, classes, onProgress, signal } = options;
   const opened = await openCheckpoint(model, {
@@ -132,7 +135,7 @@ export async function openTextModel(model: string, options: OpenTextOptions = {}
     try {
       session = await open(merged?.model ?? base);
       const generator = await Generator.create({ session, adapter: merged ? null : adapter });
-      // Here and not before, unless something was measured: the last program is still being compiled.
+      // The text tools are made only here, unless smoothing was measured: the last program is still compiling meanwhile.
       return new TextModel(parts(), {
         generator,
         read: (path) => readAdapter(path, base, options.methods),

@@ -11,7 +11,10 @@ import { readToEnd } from "./generation/read-to-end.ts";
 import { checkPrompt } from "./prompts/prompt.ts";
 import { stopIdsOf } from "./answers/stop-ids.ts";
 
-/** Makes what writes after the prompts of a run. @throws UsageError "usage/length", "usage/flag", "usage/model", "usage/chat-template" */
+/**
+ * Makes the function that writes after the prompts of a run. @throws UsageError "usage/length", "usage/flag", "usage/model",
+ * "usage/chat-template"
+ */
 export const makeSampleWriter: MakeSampleWriter = async (parts) => {
   const { session, adapter, checkpoint, tools, prompts, maxNewTokens, signal, betweenTokens } = parts;
   const { tokenizer } = tools;
@@ -22,13 +25,13 @@ export const makeSampleWriter: MakeSampleWriter = async (parts) => {
     return { prompt: shownPrompt(prompt), ids, after: prompt.kind === "text" ? ids : [] };
   });
   for (const { ids } of encoded) checkPrompt(session.model, ids);
-  // The next sample is of other weights, and goes on from none.
+  // The next sample is written with other weights and can reuse no keys and values.
   const generator = await Generator.create({ session, adapter }, 0);
   const stopIds = stopIdsOf(tokenizer, checkpoint);
   return async () => {
     const samples: Sample[] = [];
     for (const { prompt, ids: promptIds, after } of encoded) {
-      // Keys and values of the steps before are of other numbers.
+      // Forgets keys and values that were computed with earlier weights.
       await generator.switchTo(adapter);
       const request = { promptIds, maxNewTokens, stopIds, ...(signal ? { signal } : {}) };
       const ids: number[] = [];
@@ -36,7 +39,7 @@ export const makeSampleWriter: MakeSampleWriter = async (parts) => {
         if (!isStop) ids.push(id);
         await betweenTokens?.();
       });
-      // Half a text is none.
+      // A partial text is not a sample.
       if (end.finishReason === "aborted") signal?.throwIfAborted();
       samples.push({ prompt, text: decodeAfter(tokenizer, after, ids), tokens: ids.length });
     }

@@ -1,7 +1,7 @@
 /**
  * @file A model that writes many texts at once: tokenizer and chat template around the engine of ids.
  *
- * Pieces of text come with the tokens that made them; a stop string ends a text before it.
+ * Pieces of text come with the tokens that made them; a text ends before a stop string.
  */
 import type { Message } from "../data/rows/messages.ts";
 import type { RenderOptions } from "../data/chat/chat-template.ts";
@@ -40,17 +40,17 @@ export interface OpenServingOptions
     Pick<PartsOptions, "name" | "chatTemplate" | "base">,
     Pick<AdapterPoolOptions, "updateBytes" | "onNote">,
     Omit<ServingOptions, "keptBytes" | "prefillTokens" | "now"> {
-  /** How weights are kept; all as they are computed with ("float32") unless given. */
+  /** How weights are kept; "float32", as they are computed with, unless given. */
   readonly weights?: Residency;
   /** Arithmetic of the products in the blocks; "f32" unless given. */
   readonly compute?: ComputeChoice;
   /** Arithmetic of trainings on the model; that of its texts unless given. */
   readonly trainCompute?: ComputeName;
-  /** All processors unless given. */
+  /** Number of threads; all processors unless given. */
   readonly threads?: number | undefined;
-  /** Unused adapters that stay in memory. */
+  /** Most unused adapters that stay in memory. */
   readonly maxLoaded?: number;
-  /** Folder of an adapter: if it tells classes, so does the model, by the heads of its adapters. */
+  /** Folder of an adapter: if it has classes, the model predicts classes too, by the heads of its adapters. */
   readonly headOf?: string | undefined;
   /** How forward passes of trainings share the machine with texts; in slices unless given. */
   readonly coTraining?: CoTraining;
@@ -61,29 +61,29 @@ export interface TextJob extends Omit<ServeRequest, "adapter"> {
   readonly adapter?: string | null;
   /** Strings before which the text ends. */
   readonly stop?: readonly string[];
-  /** Whether it goes on with the text of its prompt; else it begins one. */
+  /** Whether the text continues that of its prompt; otherwise it begins a new one. */
   readonly goesOn?: boolean;
   /** Special tokens that are part of the text; others are left out. */
   readonly shown?: readonly string[];
-  /** Log-probabilities of `writtenIds`, for callers that report them again. */
+  /** Log-probabilities of `writtenIds`, for callers that report these again. */
   readonly writtenLogProbs?: readonly (TokenLogProbs | null)[];
 }
 
-/** A token of a text, which does not end it. */
+/** A token of a text that does not end it. */
 export type WrittenToken = Pick<ServedToken, "id" | "logProbs">;
 
-/** The next piece of a text, possibly "", and the token that it came with; null: it was held back before the end. */
+/** The next piece of a text, possibly "", and its token; null: the text was held back and is released at the end. */
 export interface TextPiece {
   readonly text: string;
   readonly token: ServedToken | null;
-  /** A token that the text had already, and that has been told elsewhere with this piece. */
+  /** A token that the text already had, already reported elsewhere with this piece. */
   readonly told?: WrittenToken;
 }
 
 const MAX_LOADED = 16;
-/** Length up to which a text is encoded before it is held against what there is room for: that takes a few milliseconds. */
+/** Length up to which a text is encoded before its tokens are checked against the room for them: this takes a few milliseconds. */
 const QUICK_CHARACTERS = 1 << 15;
-/** Tokens that a mark has at most, with white space behind it. */
+/** Most tokens of a mark, with white space after it. */
 const MARK_TOKENS = 16;
 
 /** Opens a model by name or path; the caller closes it. @throws as `openTextParts`, `ServingEngine`, `requireOneBatch` */
@@ -104,7 +104,7 @@ export async function openServingModel(model: string, options: OpenServingOption
     const session = await open(chooseCompute(compute, base));
     const { maxLoaded = MAX_LOADED, updateBytes, onNote } = options;
     const writes = base.model.classPosition === null;
-    // Texts whose classes are told are rows of passes of their own.
+    // Texts to classify are rows of separate passes.
     const adapters = new AdapterPool({
       session,
       read: (folder) => readAdapter(folder, base),
@@ -132,11 +132,11 @@ export async function openServingModel(model: string, options: OpenServingOption
 export class ServingModel {
   readonly parts: TextParts;
   readonly engine: ServingEngine;
-  /** What trainings on the model share: that of its texts where both have one arithmetic. */
+  /** The session for trainings on the model: that of its texts if both have the same arithmetic. */
   readonly trainingSession: Session;
   /** Ids that end a text. */
   readonly stopIds: readonly number[];
-  /** What texts can be held to. */
+  /** The grammars that texts can be held to. */
   readonly grammars: Grammars;
   readonly #fewestTokens: (parts: readonly string[]) => number;
 
@@ -155,45 +155,52 @@ export class ServingModel {
     return findToolFormat({ template: template.source ?? "", specialTokens: tokenizer.specialTokens });
   }
 
-  /** How the model marks what it thinks before it answers; null: it does not think. */
+  /** How the model marks its thoughts; null: it does not think. */
   get thoughtForm(): ThoughtForm | null {
     return findThoughtForm(this.parts.template.source ?? "");
   }
 
-  /** What an answer without thoughts begins with that is no text of it; "": nothing. */
+  /** Text that comes before an answer without thoughts and is not part of it; "": none. */
   get answerHead(): string {
     return this.thoughtForm?.heads[0] ?? "";
   }
 
-  /** Whether what is written after a prompt goes on with a thought that the prompt has begun. */
+  /** Whether a prompt ends with the opening mark of a thought, so that the text begins inside it. */
   hasBegunThought(promptIds: readonly number[]): boolean {
     const end = this.parts.tokenizer.decode(promptIds.slice(-MARK_TOKENS)).trimEnd();
     return this.thoughtForm?.opens.some((mark) => end.endsWith(mark)) === true;
   }
 
-  /** The classes that it tells of texts; null: it writes text. */
+  /** The classes that the model predicts for texts; null: it writes text. */
   get classes(): ClassOptions | null {
     return classesOf(this.engine.session.model).classes ?? null;
   }
 
-  /** Tokens that a text may have in all. */
+  /** Most tokens of a prompt and its text together. */
   get maxTokens(): number {
     return Math.min(this.engine.session.model.maxPositions, this.engine.capacityTokens);
   }
 
-  /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos; `check` hears first how many tokens it has at least. */
+  /**
+   * Encodes a text to continue, with the bos that the tokenizer asks for but no eos; `check` first receives a lower bound for the
+   * number of tokens.
+   */
   encodePrompt(text: string, check: (fewest: number) => void = () => {}): number[] {
     check(this.#fewestTokens([text]));
     return encodePrompt(this.parts, text);
   }
 
-  /** Encodes a text whose classes are told, with what the tokenizer puts around it; `check` as of `encodePrompt`. */
+  /** Encodes a text to classify, with the tokens that the tokenizer adds around it; `check` as in `encodePrompt`. */
   encodeWhole(text: string, check: (fewest: number) => void = () => {}): number[] {
     check(this.#fewestTokens([text]));
     return this.parts.tokenizer.encode(text, { addSpecialTokens: true });
   }
 
-  /** Encodes a conversation, and the start of the assistant's next turn unless `options` say otherwise; `check` as of `encodePrompt`. @throws UsageError "usage/chat-template" */
+  /**
+   * Encodes a conversation, and the start of the assistant's next turn unless `options` say otherwise; `check` as in
+   * `encodePrompt`.
+   * @throws UsageError "usage/chat-template"
+   */
   encodeChat(
     messages: readonly Message[],
     options?: RenderOptions,
@@ -202,7 +209,7 @@ export class ServingModel {
     return encodeChat(this.parts, messages, options, (parts) => check(this.#fewestTokens(parts)));
   }
 
-  /** Writes a text, piece by piece; stopping to read ends it. @throws as `ServingEngine.write` */
+  /** Writes a text, piece by piece; the text ends when the caller stops reading. @throws as `ServingEngine.write` */
   async *write(job: TextJob): AsyncGenerator<TextPiece, ServeEnd, void> {
     const { stop = [], shown = [], goesOn = false, writtenLogProbs = [], ...request } = job;
     const { tokenizer } = this.parts;
@@ -229,7 +236,7 @@ export class ServingModel {
         cancel.abort();
         return { ...(await readToEnd(tokens)), finishReason: "stop" };
       }
-      // What is held back of a text that goes on elsewhere is told there.
+      // The held back text of a text that continues elsewhere is sent there.
       if (step.value.finishReason === "aborted") return step.value;
       const last = stopper.push(decoder.end());
       yield { text: last.isStopped ? last.text : last.text + stopper.end(), token: null };
@@ -240,7 +247,7 @@ export class ServingModel {
     }
   }
 
-  /** Runs a prompt for what its reader makes of it, and writes nothing. @throws as `ServingEngine.write` */
+  /** Runs a prompt for its reader, and writes nothing. @throws as `ServingEngine.write` */
   async read(
     request: Pick<ServeRequest, "promptIds" | "adapter" | "signal"> & { readonly reader: PromptReader },
   ): Promise<ServeEnd> {

@@ -1,7 +1,7 @@
 /**
  * @file A model that reads and writes text: checkpoint, adapter, tokenizer, chat template and generator together.
  *
- * What it calls works on ids.
+ * The layers below work on ids.
  */
 import { z } from "zod";
 import { A_CHOICE, A_FUNCTION, checkArguments, objectWith, lazily } from "../messages/arguments.ts";
@@ -34,7 +34,10 @@ const MESSAGES = lazily(() =>
 );
 
 interface TextForm {
-  /** Whether the text goes on with that of its prompt; else it begins one, as an answer does, and some tokenizers strip its first space. */
+  /**
+   * Whether the text continues that of its prompt; otherwise it begins a new one, like an answer, of which some tokenizers strip
+   * the first space.
+   */
   readonly goesOn?: boolean;
 }
 
@@ -47,11 +50,11 @@ export interface TaskPrompt extends Omit<TaskRow, "stopIds">, TextForm {}
 /** A text that was written, with its ids and its speed. */
 export interface WrittenText extends Completion {
   readonly promptIds: readonly number[];
-  /** Without the stop token and other special tokens, but for those that mark thoughts of an answer. */
+  /** Without the stop token and other special tokens, except those that mark thoughts of an answer. */
   readonly text: string;
 }
 
-/** Parts what the text is from what its ids are, which is looked at where they are written. */
+/** Separates the form of the text from the request for its ids, which is checked where they are written. */
 function partForm<T extends TextForm>(
   action: string,
   asked: T,
@@ -61,7 +64,7 @@ function partForm<T extends TextForm>(
   return { goesOn, request };
 }
 
-/** The adapter that a model was opened with, as a task of the name of its folder. */
+/** The adapter that a model was opened with, as a task with the name of its folder. */
 function firstTask({ adapter, adapterPath, chatTemplateHash }: TextParts): Task | null {
   if (adapter === null || adapterPath === null) return null;
   const name = adapterPath.split(/[/\\]/).findLast((part) => part !== "") ?? adapterPath;
@@ -72,7 +75,7 @@ interface TextModelEngine {
   readonly generator: Generator;
   /** Reads the adapter in a folder onto the base. */
   readonly read: (path: string) => Promise<ReadAdapter>;
-  /** Frees what the generator works with. */
+  /** Frees what the generator uses. */
   readonly release: () => Promise<void>;
 }
 
@@ -80,7 +83,7 @@ interface TextModelEngine {
 export class TextModel {
   readonly parts: TextParts;
   readonly generator: Generator;
-  /** Adapters of other tasks on the same base, and which of them writes. */
+  /** Adapters of other tasks on the same base; one of them is active. */
   readonly tasks: TaskSet;
   /** Ids that end a text. */
   readonly stopIds: readonly number[];
@@ -88,9 +91,9 @@ export class TextModel {
   readonly #thoughtForm: ThoughtForm | null;
   /** Special tokens that mark thoughts. */
   readonly #thoughtIds: ReadonlySet<number>;
-  /** Settled when no text is being written. */
+  /** Settles when no text of `write` or `embed` is in progress. */
   #lastWrite: Promise<unknown> = Promise.resolve();
-  /** Batches that are being written. */
+  /** Batches in progress. */
   readonly #batches = new Set<Promise<unknown>>();
   #closed: Promise<void> | null = null;
   #grammars: Grammars | null = null;
@@ -110,7 +113,7 @@ export class TextModel {
     );
   }
 
-  /** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos. */
+  /** Encodes a text to continue, with the bos that the tokenizer asks for but no eos. */
   encodePrompt(text: string): number[] {
     this.#requireOpen("encode a prompt");
     checkArguments("encodePrompt", A_TEXT, { text });
@@ -125,8 +128,8 @@ export class TextModel {
   }
 
   /**
-   * What an answer says behind its thoughts, as later turns of a conversation have it; all of it where their marks are no special
-   * tokens, which the chat template takes out itself.
+   * The part of an answer after its thoughts, as later turns of a conversation contain it; all of it if the marks are no special
+   * tokens, since the chat template then removes them itself.
    */
   withoutThoughts(text: string): string {
     if (this.#thoughtForm === null || this.#thoughtIds.size === 0) return text;
@@ -135,8 +138,8 @@ export class TextModel {
   }
 
   /**
-   * What holds a text to JSON that satisfies a schema, for `grammar` of a request. @throws UsageError "usage/grammar" for a schema that
-   * cannot be held; FormatError "format/file" for a tokenizer without bytes
+   * Makes the grammar of JSON that satisfies a schema, for `grammar` of a request. @throws UsageError "usage/grammar" for a
+   * schema that is not supported; FormatError "format/file" for a tokenizer without bytes
    */
   async grammarOf(schema: object): Promise<Grammar> {
     this.#requireOpen("make a grammar");
@@ -146,8 +149,8 @@ export class TextModel {
   }
 
   /**
-   * Makes the embedding [D] of a prompt: the mean of what the model, or the active task's adapter on it, gives after the final norm,
-   * scaled to length 1. Comes in turn with what `write` is asked for; the caller owns the numbers. @throws as `Generator.embed`
+   * Computes the embedding [D] of a prompt: the mean of the outputs after the final norm, with the active task's adapter, scaled
+   * to length 1. Takes turns with `write`; the caller owns the numbers. @throws as `Generator.embed`
    */
   async embed(promptIds: readonly number[], signal?: AbortSignal): Promise<Float32Array> {
     this.#requireOpen("embed a text");
@@ -197,9 +200,9 @@ export class TextModel {
   }
 
   /**
-   * Writes after several prompts at once, each with a task of its own, as few batches as their adapters allow; the results
-   * are in their order. A text is that of `write` but for the rounding of products of several rows.
-   * `onDone` is told of each that is whole. @throws as `TaskSet.writeRows`
+   * Writes after several prompts at once, each with its own task, in as few batches as their adapters allow; the results are in
+   * the order of the prompts. Texts equal those of `write` except for rounding in products of several rows.
+   * `onDone` receives each finished text. @throws as `TaskSet.writeRows`
    */
   async writeAll(
     prompts: readonly TaskPrompt[],
@@ -217,7 +220,7 @@ export class TextModel {
     return written.map((completion, row) => {
       const { goesOn, request } = asked[row]!;
       const { promptIds } = request;
-      // What follows a grammar may end without a stop id.
+      // A text that follows a grammar may end without a stop id.
       const isStopped = this.stopIds.includes(completion.ids.at(-1) ?? -1);
       const ids = isStopped ? completion.ids.slice(0, -1) : completion.ids;
       return {
@@ -231,8 +234,8 @@ export class TextModel {
   }
 
   /**
-   * Frees the programs and closes the checkpoint, when what `write` and `writeAll` were asked for is written; streams of the
-   * generator end as "aborted". What is asked for later is refused ("usage/state"). Once is enough.
+   * Frees the programs and closes the checkpoint, after earlier calls of `write` and `writeAll` have finished; streams of the
+   * generator end as "aborted". Later calls are refused ("usage/state"). May be called more than once.
    */
   async close(): Promise<void> {
     await (this.#closed ??= this.#close());

@@ -1,4 +1,4 @@
-/** @file The entry point of training for programs that have the engine as well, which can then write samples. */
+/** @file The entry point of training for programs that also include the engine, so that trainings can write samples. */
 import type { Method } from "../peft/method.ts";
 import type { Objective } from "../train/objective.ts";
 import type { LooseTrainInput } from "../train/settings/options.ts";
@@ -14,7 +14,9 @@ import { makeSampleWriter } from "./sample-writer.ts";
  * "train/no-movement", "train/stopped" later, with the last good checkpoint in place.
  */
 export function train(input: TrainInput, hooks?: TrainHooks): Promise<TrainResult>;
-/** Fine-tunes by one of `methods` and `objectives`, which may be one's own with options of their own. @throws as without */
+/**
+ * Fine-tunes by one of `methods` and `objectives`, which may be your own with their own options. @throws as the form without them
+ */
 export function train(
   input: LooseTrainInput,
   hooks: TrainHooks &

@@ -1,8 +1,8 @@
 /**
- * @file Which adapters in memory lie side by side, so that rows of one pass may have any of them, and which take turns.
+ * @file Decides which adapters in memory can share a pass, each in rows of its own, and which take turns.
  *
- * Adapters that can share a batch are members of one group; a group's programs read the tensors of all its members, and
- * each row says which is its own. Where what they have is as large as weights, only so many are members as memory is for.
+ * Adapters that can share a batch are members of one group. A group's programs read the tensors of all its members, and each row
+ * says which member it uses. Where an adapter's tensors are as large as weights, a memory budget limits the number of members.
  */
 import type { Adapter } from "../../peft/attach.ts";
 import { openRowSet } from "../../peft/rows/open-row-set.ts";
@@ -17,20 +17,20 @@ import type { RowPrograms } from "./row-programs.ts";
 /** Default memory for adapters whose updates are as large as weights. */
 export const DEFAULT_UPDATE_BYTES = 2 * 2 ** 30;
 
-/** Adapters that can share a batch; those that cannot are alone, without slots. */
+/** Adapters that can share a batch. An adapter that cannot has a group of its own, without slots. */
 export interface RowGroup {
   readonly slots: RowSet | null;
   readonly members: Set<HeldAdapter>;
-  /** Whether it is alone only as long as memory is short. */
+  /** Whether the adapter is alone only because memory is short. */
   readonly isWaiting: boolean;
 }
 
 interface AdapterGroupsOptions {
   readonly session: Session;
   readonly programs: RowPrograms;
-  /** Bytes for what members have that is as large as weights. */
+  /** Memory budget, in bytes, for members whose tensors are as large as weights. */
   readonly updateBytes: number;
-  /** Whether no text has it. */
+  /** Whether no text uses the adapter. */
   readonly isIdle: (held: HeldAdapter) => boolean;
 }
 
@@ -38,7 +38,7 @@ export class AdapterGroups {
   readonly #options: AdapterGroupsOptions;
   readonly #budget: FormBudget;
   readonly #groups: RowGroup[] = [];
-  /** What was said of adapters that take turns, and of which values. */
+  /** Notes already given about adapters that take turns, each with the hash of the adapter's values. */
   readonly #told = new Map<string, string>();
 
   constructor(options: AdapterGroupsOptions) {
@@ -50,7 +50,7 @@ export class AdapterGroups {
     return this.#groups.find(({ members }) => members.has(held));
   }
 
-  /** Rows of groups of which several can share a pass, with programs that are there; null: each runs by itself. */
+  /** Finds the row sets with which several groups can share a pass, if their programs are compiled; null: each group runs alone. */
   mixed(groups: ReadonlySet<RowGroup | null>): readonly RowSet[] | null {
     const slots = this.#mixable(groups);
     const { programs } = this.#options;
@@ -58,7 +58,10 @@ export class AdapterGroups {
     return views && this.#slots.filter(({ view }) => views.includes(view));
   }
 
-  /** Rows of those groups that can share a pass with others and with none; of more, where programs should be few. */
+  /**
+   * Row sets of the given groups that can share a pass with others and with rows without an adapter. Where programs should be few
+   * and more than one such group is given, returns those of all groups.
+   */
   #mixable(groups: ReadonlySet<RowGroup | null>): readonly RowSet[] {
     const all = this.#groups.filter(({ slots }) => slots?.takesNone === true);
     const present = all.filter((group) => groups.has(group));
@@ -70,19 +73,19 @@ export class AdapterGroups {
     return this.#groups.flatMap(({ slots }) => slots ?? []);
   }
 
-  /** Says that rows have an adapter; false: it is to join first. */
+  /** Records that rows use an adapter; false: the adapter must join a group first. */
   use(held: HeldAdapter): boolean {
     const group = this.of(held);
     this.#budget.use(held.adapter);
     return group !== undefined && !(group.isWaiting && this.#roomFor(held));
   }
 
-  /** Which others are to give memory back so that there is enough for one; null: there is not. */
+  /** Which other adapters must give up memory to make room for one; null: there is not enough even so. */
   #roomFor({ adapter }: HeldAdapter): readonly Adapter[] | null {
     return this.#budget.roomFor(adapter, (other) => this.#membersOf(other).every(this.#options.isIdle));
   }
 
-  /** Puts an adapter into the first group that can have it, or one of its own. One at a time. */
+  /** Puts an adapter into the first group that can take it, or into a new one. Only one call may run at a time. */
   async join(held: HeldAdapter): Promise<void> {
     if (this.use(held)) return;
     const { session, programs } = this.#options;
@@ -92,7 +95,7 @@ export class AdapterGroups {
     const formed = going && (await formRows(session.engine, session.base, adapter));
     if (typeof formed === "string" && held.name !== "") this.#tell(held, formed);
     const member = typeof formed === "string" ? null : formed;
-    // Now, for until here texts with it have taken turns.
+    // The adapter leaves its old group only now: until here, texts with it have taken turns.
     this.leave(held);
     let group = this.#groups.find(({ slots }) => member && slots?.add(member) === true);
     if (!group) {
@@ -102,17 +105,17 @@ export class AdapterGroups {
     }
     group.members.add(held);
     if (group.slots) this.#budget.add(adapter);
-    // What was there before may need other programs now.
+    // Adapters that were there before may need other programs now.
     await (group.slots ? programs.ofRows([group.slots.view]) : programs.ofOne(adapter));
     this.#keepPrograms();
   }
 
-  /** Lets go of programs of rows that are no more. */
+  /** Releases the programs of rows that no longer exist. */
   #keepPrograms(): void {
     this.#options.programs.keep(new Set(this.#slots.map(({ view }) => view)));
   }
 
-  /** Says why texts with an adapter take turns, once: it may have to make room, and be read again, many times. */
+  /** Tells once why texts with an adapter take turns: the adapter may be dropped and read again many times. */
   #tell({ name, adapter }: HeldAdapter, reason: string): void {
     const note = `Texts with adapter "${name}" take turns with other texts instead of sharing a pass with them: ${reason}`;
     const hash = hashOfAdapter(adapter);
@@ -139,7 +142,7 @@ export class AdapterGroups {
     this.#keepPrograms();
   }
 
-  /** Forgets all; nothing runs any more. */
+  /** Forgets all adapters; nothing may run any more. */
   clear(): void {
     this.#groups.length = 0;
   }

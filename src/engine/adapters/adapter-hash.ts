@@ -1,10 +1,8 @@
-/**
- * @file Hashes the trained values of an adapter, so that adapters with equal values are known as equal wherever they lie.
- */
+/** @file Hashes the trained values of an adapter, so that adapters with equal values are recognized wherever they are stored. */
 import { Sha256 } from "../../sha256.ts";
 import type { Adapter } from "../../peft/attach.ts";
 
-/** 16 hexadecimal digits. */
+/** Returns 16 hexadecimal digits. */
 export function hashOfAdapter({ parameters }: Adapter): string {
   const hash = new Sha256();
   for (const { name, value } of parameters) {

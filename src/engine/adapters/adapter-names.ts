@@ -1,4 +1,4 @@
-/** @file The names under which adapters can be asked for, in the order of their use: the one that was used longest ago first. */
+/** @file The names by which adapters can be requested, ordered by use: the least recently used first. */
 import { UsageError } from "../../errors.ts";
 import { didYouMean } from "../../messages/nearest.ts";
 import { type HeldAdapter, type NamedAdapter, nameTaken } from "./held-adapter.ts";
@@ -19,7 +19,7 @@ export function newEntry(name: string, path: string): Entry {
 export class AdapterNames {
   readonly #entries = new Map<string, Entry>();
 
-  /** All adapters, the one that was used longest ago first; one that is used meanwhile comes last. */
+  /** All adapters, the least recently used first; one that is used during the iteration moves to the end. */
   entries(): MapIterator<Entry> {
     return this.#entries.values();
   }
@@ -33,20 +33,20 @@ export class AdapterNames {
     if (this.has(name)) throw nameTaken("adapter", name);
   }
 
-  /** Adds an adapter, in the place of one of its name. */
+  /** Adds an adapter; it replaces one of the same name. */
   add(entry: Entry): void {
     this.#entries.delete(entry.name);
     this.#entries.set(entry.name, entry);
   }
 
-  /** Finds an adapter, which is used now. @throws UsageError "usage/adapter" when there is none */
+  /** Finds an adapter and marks it as used now. @throws UsageError "usage/adapter" when there is none */
   use(name: string): Entry {
     const entry = this.#find(name);
     this.add(entry);
     return entry;
   }
 
-  /** Takes an adapter out. @throws UsageError "usage/adapter" when there is none */
+  /** Removes an adapter. @throws UsageError "usage/adapter" when there is none */
   remove(name: string): Entry {
     const entry = this.#find(name);
     this.#entries.delete(name);

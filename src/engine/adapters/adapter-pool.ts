@@ -1,9 +1,9 @@
 /**
- * @file Adapters by name: on the disk until a request names one, then side by side in memory, until others need the room.
+ * @file Adapters by name: on disk until a request names one, then in memory until others need the room.
  *
- * Adapters that a caller has loaded itself are held here without a path; their names are its own business (`generation/task-set`).
- * Which of them share rows of a pass is the business of `adapter-groups`; a change of members makes new tensors beside the old
- * ones, so nothing that runs is disturbed.
+ * Adapters that a caller has loaded itself are held here without a path; the caller manages their names (`generation/task-set`).
+ * `adapter-groups` decides which of them share the rows of a pass. A change of members makes new tensors beside the old ones, so
+ * nothing that runs is disturbed.
  */
 import { FailedError, assertInternal } from "../../errors.ts";
 import type { ReadAdapter } from "../../format/adapters/read-adapter.ts";
@@ -19,23 +19,23 @@ import { RowPrograms } from "./row-programs.ts";
 
 export interface AdapterPoolOptions {
   readonly session: Session;
-  /** Reads the adapter in a folder onto the base; without it none can be asked for by name. */
+  /** Reads the adapter in a folder onto the base; without this function, no adapter can be requested by name. */
   readonly read?: (folder: string) => Promise<ReadAdapter>;
-  /** Adapters in memory at a time that nobody need be using. */
+  /** How many adapters may stay in memory while no text uses them. */
   readonly maxLoaded: number;
   /**
-   * Whether rows of one adapter run by programs of its own, which is fastest for one text at a time. Else adapters always lie
-   * side by side, so that programs are compiled once for all.
+   * Whether rows of one adapter run by programs of its own, which is fastest for one text at a time. Otherwise adapters always
+   * share programs, which are compiled once for all.
    */
   readonly isOwnFirst?: boolean;
-  /** Bytes for what adapters add to rows where that is as large as weights; those for which it is too little take turns. */
+  /** Memory budget for adapters that add tensors as large as weights to rows; adapters beyond it take turns. */
   readonly updateBytes?: number | undefined;
-  /** Hears what users should know of the base and of what is loaded onto it. */
+  /** Receives what users should know about the base and about adapters loaded onto it. */
   readonly onNote?: ((note: string) => void) | undefined;
 }
 
 export class AdapterPool {
-  /** What runs as one of rows with these adapters. */
+  /** Sorts rows with these adapters into batches. */
   readonly rows: RowBatches;
   readonly #options: AdapterPoolOptions;
   readonly #names = new AdapterNames();
@@ -44,7 +44,7 @@ export class AdapterPool {
   readonly #programs: RowPrograms;
   readonly #groups: AdapterGroups;
   #numLoads = 0;
-  /** Settled when no members are changing: one change at a time. */
+  /** Settles when no change of members is in progress: changes run one at a time. */
   #change: Promise<unknown> = Promise.resolve();
 
   constructor(options: AdapterPoolOptions) {
@@ -54,21 +54,21 @@ export class AdapterPool {
       session: options.session,
       programs: this.#programs,
       updateBytes: options.updateBytes ?? DEFAULT_UPDATE_BYTES,
-      // Those without a name may be in use.
+      // An adapter without a name may be in use.
       isIdle: ({ key }) => this.#loaded.get(key)?.numUsers === 0,
     });
     this.rows = new RowBatches({
       programs: this.#programs,
       groups: this.#groups,
       isOwnFirst: options.isOwnFirst ?? false,
-      // Those that are there do not wait while another comes.
+      // Members do not wait while another adapter joins.
       join: async (held) => {
         if (!this.#groups.use(held)) await this.#alone(() => this.#groups.join(held));
       },
     });
   }
 
-  /** All adapters that can be asked for. */
+  /** All adapters that can be requested. */
   list(): NamedAdapter[] {
     return [...this.#names.entries()].map(({ name, path }) => ({ name, path }));
   }
@@ -77,19 +77,19 @@ export class AdapterPool {
     return this.#names.has(name);
   }
 
-  /** Names of those in memory. */
+  /** Names of the adapters in memory. */
   get loaded(): readonly string[] {
     return [...this.#names.entries()].flatMap(({ name, held }) => (held ? [name] : []));
   }
 
-  /** Lets an adapter be asked for. @throws UsageError "usage/adapter" when the name is taken */
+  /** Makes an adapter available by name without reading it. @throws UsageError "usage/adapter" when the name is taken */
   register(name: string, path: string): void {
     this.#names.requireFree(name);
     this.#names.add(newEntry(name, path));
   }
 
   /**
-   * Reads an adapter, and only then lets it be asked for, in the place of one of its name if it may replace that.
+   * Reads an adapter, and only then makes it available by name, in place of one of that name if `mayReplace`.
    * @throws UsageError "usage/adapter" when the name is taken; the signal's reason when it is aborted by then; as reading it
    */
   async add(
@@ -114,7 +114,7 @@ export class AdapterPool {
     }
   }
 
-  /** Forgets an adapter; texts that use it do so to the end. @throws UsageError "usage/adapter" when there is none */
+  /** Forgets an adapter; texts that use it may finish. @throws UsageError "usage/adapter" when there is none */
   unregister(name: string): void {
     const entry = this.#names.remove(name);
     entry.isGone = true;
@@ -122,7 +122,7 @@ export class AdapterPool {
   }
 
   /**
-   * Gets an adapter into memory, to be released; null: the signal was aborted first, and there is nothing to release.
+   * Gets an adapter into memory; the caller releases it. null: the signal was aborted first, and there is nothing to release.
    * @throws UsageError "usage/adapter" when there is none of this name; FailedError "engine/adapter" when it cannot be read,
    * which is not the caller's fault
    */
@@ -135,7 +135,7 @@ export class AdapterPool {
       return await unlessAborted(coming, signal);
     } catch (error) {
       if (!signal.aborted) throw error;
-      // It counts as used until it has come: what is on the way is not forgotten.
+      // The adapter counts as used until it is loaded, so that it is not forgotten while it loads.
       void coming.then(
         (held) => this.release(held),
         () => {},
@@ -160,7 +160,7 @@ export class AdapterPool {
     }
   }
 
-  /** Gives back an adapter that was acquired. */
+  /** Releases an adapter that was acquired. */
   release({ key }: HeldAdapter): void {
     const entry = this.#loaded.get(key);
     if (entry) this.#endUse(entry);
@@ -175,7 +175,10 @@ export class AdapterPool {
     return isGone || this.#loaded.size > this.#options.maxLoaded;
   }
 
-  /** Takes an adapter that the caller has in memory, for rows to be written with; what was cached with it before is not found. */
+  /**
+   * Takes an adapter that the caller has in memory, for writing with rows of it. It gets a new key, so that it finds nothing that
+   * was cached with it before.
+   */
   async hold(adapter: Adapter, name?: string): Promise<HeldAdapter>;
   async hold(adapter: Adapter | null): Promise<HeldAdapter | null>;
   async hold(adapter: Adapter | null, name = ""): Promise<HeldAdapter | null> {
@@ -187,7 +190,7 @@ export class AdapterPool {
     return { name, adapter, key: `${name}#${this.#numLoads++}` };
   }
 
-  /** Forgets an adapter that was held. */
+  /** Forgets an adapter that was taken by `hold`. */
   async letGo(held: HeldAdapter): Promise<void> {
     await this.#alone(async () => this.#groups.leave(held));
   }
@@ -197,7 +200,7 @@ export class AdapterPool {
     await warmUp(await this.#programs.ofOne(adapter));
   }
 
-  /** Compiles what many texts of the base at once are written with. */
+  /** Compiles the programs with which many texts of the base are written at once. */
   async prepareMany(): Promise<void> {
     await prepareForMany(await this.#programs.ofOne(null));
   }
@@ -214,7 +217,7 @@ export class AdapterPool {
         if (!this.#options.isOwnFirst) await this.#groups.join(held);
       });
     } catch (error) {
-      // It is among the others already where its programs could not be compiled.
+      // When its programs could not be compiled, the adapter has joined a group already.
       await this.letGo(held);
       adapter.release();
       throw error;
@@ -225,14 +228,14 @@ export class AdapterPool {
     return held;
   }
 
-  /** Runs one change of members after the other. */
+  /** Runs changes of members one after another. */
   #alone<T>(change: () => Promise<T>): Promise<T> {
     const done = this.#change.then(change);
     this.#change = done.catch(() => {});
     return done;
   }
 
-  /** Drops those that nobody uses until one more fits. */
+  /** Drops unused adapters until there is room for one more. */
   async #makeRoom(): Promise<void> {
     for (const entry of this.#names.entries()) {
       if (this.#loaded.size < this.#options.maxLoaded) return;
@@ -242,13 +245,13 @@ export class AdapterPool {
 
   #forget(entry: Entry): void {
     void this.#alone(async () => {
-      // Others that went before it may have made room enough.
+      // Others that were dropped before it may have made enough room.
       if (this.#isTooMuch(entry)) await this.#drop(entry);
     });
   }
 
   async #drop(entry: Entry): Promise<void> {
-    // Somebody may have asked for it meanwhile, and if it is on the way, it comes when this is done.
+    // The adapter may have been requested again meanwhile; if it is still loading, this waits until it is loaded.
     if (entry.numUsers > 0) return;
     const held = await entry.held?.catch(() => null);
     if (!held || entry.numUsers > 0) return;
@@ -258,7 +261,7 @@ export class AdapterPool {
     held.adapter.release();
   }
 
-  /** Frees all adapters; nothing runs any more. */
+  /** Frees all adapters; nothing may run any more. */
   async close(): Promise<void> {
     await this.#change;
     for (const entry of this.#loaded.values()) (await entry.held)?.adapter.release();

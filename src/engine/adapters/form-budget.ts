@@ -1,20 +1,20 @@
 /**
- * @file Memory for adapters whose forms are as large as weights: those that were used last keep theirs, and others give theirs
- * back where nobody uses them.
+ * @file Memory budget for adapters whose tensors are as large as weights: the most recently used keep theirs, and unused ones
+ * give theirs up.
  */
 import type { Adapter } from "../../peft/attach.ts";
 import { largeFormBytes } from "../../peft/rows/row-forms.ts";
 
 export class FormBudget {
   readonly #maxBytes: number;
-  /** Bytes of those that have theirs; the one that was used longest ago first. */
+  /** Bytes of the adapters that have such tensors now, the least recently used first. */
   readonly #bytesOf = new Map<Adapter, number>();
 
   constructor(maxBytes: number) {
     this.#maxBytes = maxBytes;
   }
 
-  /** Says that rows have an adapter. */
+  /** Records that rows use an adapter. */
   use(adapter: Adapter): void {
     const bytes = this.#bytesOf.get(adapter);
     if (bytes === undefined) return;
@@ -22,7 +22,10 @@ export class FormBudget {
     this.#bytesOf.set(adapter, bytes);
   }
 
-  /** Which adapters are to give theirs back so that one more fits, of those that may; null: it does not fit. */
+  /**
+   * Which adapters, of those that `mayGo` allows, must give up their tensors to make room for one; null: there is not enough
+   * room.
+   */
   roomFor(adapter: Adapter, mayGo: (adapter: Adapter) => boolean): readonly Adapter[] | null {
     const needed = largeFormBytes(adapter);
     if (needed === 0 || this.#bytesOf.has(adapter)) return [];
@@ -38,7 +41,7 @@ export class FormBudget {
     return missing <= 0 ? going : null;
   }
 
-  /** Counts what an adapter has now. */
+  /** Counts what an adapter takes now. */
   add(adapter: Adapter): void {
     const bytes = largeFormBytes(adapter);
     if (bytes > 0) this.#bytesOf.set(adapter, bytes);

@@ -3,17 +3,17 @@ import { UsageError } from "../../errors.ts";
 import type { Adapter } from "../../peft/attach.ts";
 import type { PagedStages } from "../stack/paged-stages.ts";
 
-/** An adapter that can be asked for. */
+/** An adapter that can be requested by name. */
 export interface NamedAdapter {
   readonly name: string;
   readonly path: string;
 }
 
 export interface HeldAdapter {
-  /** Empty: the caller has it, and it cannot be asked for. */
+  /** Empty: the caller owns the adapter, and it cannot be requested by name. */
   readonly name: string;
   readonly adapter: Adapter;
-  /** No other has it: what was cached of the same name before it was loaded again is not found. */
+  /** Unique to each load: what was cached before an adapter of this name was loaded again is not found. */
   readonly key: string;
 }
 
@@ -22,8 +22,8 @@ export interface RowBatch {
   /** Indexes of these rows among those that were asked for. */
   readonly rows: readonly number[];
   /**
-   * Makes programs and tensors ready for some of these rows, by what they have: no pass may run. Tells in which order they are
-   * to run; it holds until the next call.
+   * Prepares programs and tensors for some of these rows, by their adapters; no pass may run meanwhile. Returns the order in
+   * which to run them, which holds until the next call.
    */
   prepare(rows: readonly (HeldAdapter | null)[]): Promise<PreparedRows>;
 }
@@ -34,7 +34,7 @@ export interface PreparedRows {
   readonly order: readonly number[] | null;
 }
 
-/** Makes the error for a name that another has: of an `adapter` of the server, or of a `task`. */
+/** Makes the error for a name that is taken by another `adapter` of the server, or by another `task`. */
 export function nameTaken(what: "adapter" | "task", name: string): UsageError {
   return new UsageError(
     "usage/adapter",

@@ -1,16 +1,16 @@
-/** @file Views of rows side by side in the order of their use, and which of them go when their programs hold too much memory. */
+/** @file Views of rows that share a pass, ordered by use; decides whose programs are freed when all hold too much memory. */
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { ProgramUse } from "../../run/session-programs.ts";
 
-/** Views with programs at a time: one of 1,000 nodes takes some 20 MB, and rows of seven methods can be mixed in 120 ways. */
+/** Most views with programs at a time: one of 1,000 nodes takes some 20 MB, and rows of seven methods can be mixed in 120 ways. */
 const MAX_VIEWS = 12;
-/** Weights that programs of rows may hold beside those of the base. */
+/** Most bytes of weights that programs of rows may hold beside those of the base. */
 const MAX_BOUND_BYTES = 2 * 2 ** 30;
-/** So many stay in any case: a mix of all methods, and one of them. */
+/** As many views stay in any case: a mix of all methods, and one of them. */
 const MIN_VIEWS = 2;
 
 interface RecentView {
-  /** Not held: rows that are no more have tensors of adapters. */
+  /** A weak reference, since the tensors of adapters stay in memory as long as rows that no longer exist are referenced. */
   readonly view: WeakRef<AdapterView>;
   readonly programs: ProgramUse;
   readonly boundBytes: number;
@@ -18,22 +18,25 @@ interface RecentView {
 
 export class RecentRows {
   readonly #useOf: (view: AdapterView) => ProgramUse;
-  /** The one that was used last at the end. */
+  /** The most recently used is last. */
   #views: readonly RecentView[] = [];
 
-  /** `useOf`: the programs of a view. */
+  /** `useOf`: finds the programs of a view. */
   constructor(useOf: (view: AdapterView) => ProgramUse) {
     this.#useOf = useOf;
   }
 
-  /** Whether programs of one more view would leave those of all others. */
+  /** Whether programs of one more view fit without freeing those of another. */
   get hasRoom(): boolean {
     const most = Math.max(0, ...this.#views.map(({ boundBytes }) => boundBytes));
     const next = this.#views.length + 1;
     return next <= MIN_VIEWS || (next <= MAX_VIEWS && sumOf(this.#views) + most <= MAX_BOUND_BYTES);
   }
 
-  /** Says that rows of a view, whose programs are compiled, are about to run; frees those of others. Tells which these were. */
+  /**
+   * Records that rows of a view, whose programs are compiled, are about to run; frees programs of other views if need be, and
+   * returns these views.
+   */
   async use(view: AdapterView): Promise<readonly AdapterView[]> {
     const known = this.#views.find((each) => each.view.deref() === view);
     if (known) {
@@ -42,7 +45,7 @@ export class RecentRows {
       return [];
     }
     this.#views = [...this.#views, { view: new WeakRef(view), programs: this.#useOf(view), boundBytes: 0 }];
-    // Of others too: some programs are compiled only when there are many tokens.
+    // Other views are measured again too: some programs are compiled only when there are many tokens.
     const measured = new Map<ProgramUse, number>();
     for (const { programs } of this.#views) measured.set(programs, await programs.boundBytes());
     this.#views = this.#views.map((each) => ({
@@ -67,7 +70,7 @@ export class RecentRows {
     return freed;
   }
 
-  /** Has views other than these go first: rows that are no more may come again, alike, and then find their programs. */
+  /** Lets all views but these be freed first. Rows that no longer exist may come back alike and then find their programs. */
   keep(views: ReadonlySet<AdapterView>): void {
     const isKept = ({ view }: RecentView): boolean => {
       const held = view.deref();

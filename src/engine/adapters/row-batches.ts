@@ -1,6 +1,6 @@
 /**
- * @file Which rows of texts run as one: those of one adapter by its own programs, those of several side by side, and of unlike
- * methods together once programs are compiled.
+ * @file Decides which rows of texts run together: rows of one adapter by its own programs, rows of several adapters of one
+ * method, and rows of several methods once the programs for that are compiled.
  */
 import { assertInternal } from "../../errors.ts";
 import { arrangeRows } from "../../peft/rows/mixed-rows.ts";
@@ -14,7 +14,7 @@ interface RowBatchesOptions {
   readonly groups: AdapterGroups;
   /** Whether rows of one adapter run by programs of its own. */
   readonly isOwnFirst: boolean;
-  /** Puts an adapter among those that rows may have, if it is not yet. */
+  /** Makes an adapter a member of a group, unless it is one. */
   readonly join: (held: HeldAdapter) => Promise<void>;
 }
 
@@ -25,7 +25,7 @@ export class RowBatches {
     this.#options = options;
   }
 
-  /** Whether keys and values of an adapter's rows depend on what follows in the prompt. */
+  /** Whether the keys and values of an adapter's rows depend on what follows in the prompt. */
   async isPerPrompt(held: HeldAdapter | null): Promise<boolean> {
     const isShared = held !== null && !this.#options.isOwnFirst;
     if (isShared) await this.#options.join(held);
@@ -37,9 +37,10 @@ export class RowBatches {
   }
 
   /**
-   * Puts rows into as few batches as their adapters allow; rows without one go with others. `isInvariant`: a row is to be computed
-   * alike whatever runs beside it. Where products round, the last bit of a float decides roundings, so each method then has
-   * a batch of its own, and so have rows without an adapter; where a method multiplies its rows with one matrix, each row has.
+   * Puts rows into as few batches as their adapters allow; rows without an adapter join others. `isInvariant`: a row's result
+   * must not depend on the rows beside it. Where products round, the last bit of a float decides roundings; each method, and the
+   * rows without an adapter, then get a batch of their own, and where a method multiplies its rows with one matrix, each row
+   * does.
    */
   async of(
     rows: readonly (HeldAdapter | null)[],
@@ -56,8 +57,8 @@ export class RowBatches {
       assertInternal(group !== undefined, "an adapter that a text has does not go");
       return group;
     });
-    // Until programs of several methods are compiled, each has a pass of its own, and nobody waits.
-    // Programs that hold weights hold them rounded.
+    // Until programs for several methods are compiled, each method has a pass of its own, and nothing waits. Programs that hold
+    // weights hold them rounded.
     const isMixed = !(isInvariant && this.#options.programs.holdWeights);
     const slots = isMixed ? this.#options.groups.mixed(new Set(groups)) : null;
     const shared = (isMixed && groups.find((group) => group?.slots?.takesNone === true)) || null;
@@ -75,12 +76,12 @@ export class RowBatches {
     });
   }
 
-  /** A row by the programs of its own adapter, whatever rows of others run beside it. */
+  /** Runs a row by the programs of its own adapter, whatever other rows run beside it. */
   alone(held: HeldAdapter | null): RowBatch {
     return this.#ownBatch(held, [0]);
   }
 
-  /** Rows of one adapter, or none, by its own programs. */
+  /** Rows of one adapter, or of none, by its own programs. */
   #ownBatch(held: HeldAdapter | null, own: readonly number[]): RowBatch {
     return {
       rows: own,
@@ -91,7 +92,7 @@ export class RowBatches {
     };
   }
 
-  /** Rows of adapters side by side. */
+  /** Rows of several adapters together. */
   #sharedBatch(slots: readonly RowSet[], own: readonly number[]): RowBatch {
     return {
       rows: own,
@@ -101,7 +102,7 @@ export class RowBatches {
           const views = slots.map(({ view }) => view);
           const areSame = (): boolean => slots.every(({ view }, i) => view === views[i]);
           const stages = await this.#options.programs.ofRows(views);
-          // Another caller may have made the rows anew meanwhile.
+          // Another caller may have rebuilt the rows meanwhile.
           const order = areSame() ? arrangeRows(slots, adapters) : [];
           if (areSame()) return { stages, order };
         }

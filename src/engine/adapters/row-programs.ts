@@ -1,6 +1,6 @@
 /**
- * @file Programs of rows by the adapters that they have, compiled when they are first asked for: of an adapter by itself, of
- * those of one method side by side, and of several methods at once. Those that were used longest ago are freed.
+ * @file Programs of rows, found by the adapters that the rows use and compiled at first use: of one adapter alone, of several of
+ * one method, and of several methods at once. The least recently used are freed.
  */
 import { type AdapterView, NO_ADAPTER } from "../../peft/adapter-view.ts";
 import type { Adapter } from "../../peft/attach.ts";
@@ -10,7 +10,7 @@ import type { Session } from "../../run/session.ts";
 import { type PagedStages, compilePaged } from "../stack/paged-stages.ts";
 import { RecentRows } from "./recent-rows.ts";
 
-/** Several methods side by side. */
+/** Several methods that share a pass. */
 interface Mix {
   readonly views: readonly AdapterView[];
   readonly view: AdapterView;
@@ -20,11 +20,11 @@ export class RowPrograms {
   readonly #session: Session;
   /** Stages by the view of the rows. Some of their programs may not be compiled yet. */
   readonly #stages = new WeakMap<AdapterView, Promise<PagedStages>>();
-  /** Whether rows of the cache are good for one prompt alone, by the view of the rows: it stays when programs are freed. */
+  /** Whether cached keys and values are good for one prompt only, by the view of the rows; kept when programs are freed. */
   readonly #perPrompt = new WeakMap<AdapterView, Promise<boolean>>();
-  /** Views whose programs are there. */
+  /** Views whose programs are compiled. */
   readonly #ready = new WeakSet<AdapterView>();
-  /** Views of rows side by side with programs. */
+  /** Views of rows of several adapters that have programs. */
   readonly #recent: RecentRows;
   #mixes: readonly Mix[] = [];
 
@@ -33,32 +33,35 @@ export class RowPrograms {
     this.#recent = new RecentRows((view) => session.useOf(view));
   }
 
-  /** Whether programs hold the weights of the base once more, so that there should be few. */
+  /** Whether programs hold a copy of the base's weights, so that there should be few. */
   get holdWeights(): boolean {
     return arithmeticOf(this.#session, NO_ADAPTER, 0).binds;
   }
 
-  /** Reads what programs of an adapter by itself bind, or of the base, and begins to compile them. */
+  /** Reads what the programs of one adapter, or of the base, bind, and begins to compile them. */
   async begin(adapter: Adapter | null): Promise<void> {
     await this.#begin(viewOfOne(adapter));
   }
 
-  /** Programs of an adapter by itself, or of the base. */
+  /** Programs of one adapter alone, or of the base. */
   ofOne(adapter: Adapter | null): Promise<PagedStages> {
     return this.#of(viewOfOne(adapter));
   }
 
-  /** Programs of rows that these views are of, one of each method. */
+  /** Programs of rows with these views, one view for each method. */
   ofRows(views: readonly AdapterView[]): Promise<PagedStages> {
     return this.#ofRows(this.#viewOf(views));
   }
 
-  /** Whether keys and values of an adapter's rows, or of the base's, depend on what follows in the prompt, by programs of its own. */
+  /**
+   * Whether the keys and values of an adapter's rows, or of the base's, depend on what follows in the prompt, with programs of
+   * its own.
+   */
   isPerPromptOfOne(adapter: Adapter | null): Promise<boolean> {
     return this.#isPerPrompt(viewOfOne(adapter), (view) => this.#of(view));
   }
 
-  /** As `isPerPromptOfOne`, of rows of one method. */
+  /** As `isPerPromptOfOne`, for rows of one method. */
   isPerPrompt(view: AdapterView): Promise<boolean> {
     return this.#isPerPrompt(view, (rows) => this.#ofRows(rows));
   }
@@ -73,13 +76,14 @@ export class RowPrograms {
     return found;
   }
 
-  /** Finds views whose programs are compiled: these, or these and more; null: there are none yet, but soon will be. */
+  /** Finds views whose programs are compiled: these views, or these and more; null: there are none yet, but compiling has begun. */
   findReady(views: readonly AdapterView[]): readonly AdapterView[] | null {
     const covers = (mix: Mix): boolean => views.every((own) => mix.views.includes(own));
     const ready = this.#mixes.filter((mix) => this.#ready.has(mix.view) && covers(mix));
     const [fewest = null] = ready.sort((a, b) => a.views.length - b.views.length);
     const view = this.#viewOf(views);
-    // A failure is told when they are needed. Where others do, nothing in use goes for them.
+    // A failure to compile is reported when the programs are needed. If a larger mix serves, no program in use is freed for this
+    // one.
     if (!fewest || this.#recent.hasRoom) this.#ofRows(view).catch(() => {});
     return this.#ready.has(view) ? views : fewest && fewest.views;
   }
@@ -97,7 +101,7 @@ export class RowPrograms {
     return view;
   }
 
-  /** Forgets mixes with views other than these; programs of rows that are no more are the first to be freed. */
+  /** Forgets mixes with any other view; programs of rows that no longer exist are the first to be freed. */
   keep(views: ReadonlySet<AdapterView>): void {
     this.#mixes = this.#mixes.filter((mix) => mix.views.every((view) => views.has(view)));
     this.#recent.keep(new Set([...views, ...this.#mixes.map(({ view }) => view)]));
@@ -134,7 +138,7 @@ export class RowPrograms {
   }
 }
 
-/** What rows with an adapter by itself run with; null: the base's. */
+/** The view that rows with one adapter run with; null: the base's. */
 function viewOfOne(adapter: Adapter | null): AdapterView {
   return adapter?.forWriting() ?? NO_ADAPTER;
 }

@@ -1,9 +1,9 @@
-/** @file Ends a text where one of some strings begins; what may be the beginning of one is held back. */
+/** @file Ends a text where one of some strings begins; holds back what may be the beginning of one. */
 
-/** What is settled of a text by its next piece. */
+/** The part of a text that is certain after its next piece. */
 interface SettledText {
   readonly text: string;
-  /** A stop string has come: the text has ended before it. */
+  /** A stop string has come: the text ends before it. */
   readonly isStopped: boolean;
 }
 
@@ -27,7 +27,7 @@ export class StopStrings {
     return { text: text.slice(0, text.length - numHeld), isStopped: false };
   }
 
-  /** What is held back, when the text has ended otherwise. */
+  /** Returns what was held back, when the text has ended without a stop string. */
   end(): string {
     const text = this.#held;
     this.#held = "";
@@ -35,7 +35,7 @@ export class StopStrings {
   }
 }
 
-/** Length of the longest end of a text that `stop` begins with. */
+/** Length of the longest suffix of a text that is a proper prefix of `stop`. */
 export function overlap(text: string, stop: string): number {
   for (let length = Math.min(text.length, stop.length - 1); length > 0; length--) {
     if (stop.startsWith(text.slice(text.length - length))) return length;

@@ -2,16 +2,16 @@
 
 /** How a model marks its thoughts. */
 export interface ThoughtForm {
-  /** What its chat template writes or looks for. */
+  /** Text in a chat template by which the form is recognized. */
   readonly sign: string;
-  /** What a thought begins with: one of these. */
+  /** Marks that begin a thought. */
   readonly opens: readonly string[];
   readonly close: string;
-  /** What is shown of an answer although the vocabulary has it as special. */
+  /** Tokens that are special in the vocabulary but must be decoded in an answer. */
   readonly tokens: readonly string[];
-  /** What stands before a part of an answer, and is text of none. */
+  /** Marks that precede a part of an answer and are not shown. */
   readonly heads: readonly string[];
-  /** What a part of an answer ends with, behind which there may be another thought or part; null: an answer has one part. */
+  /** Mark that ends a part of an answer, after which another thought or part may follow; null: an answer has one part. */
   readonly partEnd: string | null;
 }
 
@@ -26,14 +26,17 @@ const GEMMA4: ThoughtForm = {
   tokens: ["<|channel>", "<channel|>"],
 };
 
-/** What messages of gpt-oss begin with in one of its channels; the prompt has begun the first. Behind it they may say what they hold. */
+/**
+ * How messages of gpt-oss begin in one of its channels; the prompt has begun the first message. The channel's name may be
+ * followed by the kind of its content.
+ */
 function channel(name: string, contents: readonly string[] = [""]): string[] {
   const heads = contents.map((content) => `<|channel|>${name}${content}<|message|>`);
   return heads.flatMap((head) => [head, `<|start|>assistant${head}`]);
 }
 const ANSWERS = ["", " <|constrain|>json", "<|constrain|>json"];
 
-/** OpenAI's harmony: thoughts and parts of the answer are messages, each in a channel. */
+/** OpenAI's harmony format: thoughts and parts of the answer are messages, each in a channel. */
 const HARMONY: ThoughtForm = {
   sign: "<|channel|>analysis<|message|>",
   opens: channel("analysis"),
@@ -45,7 +48,7 @@ const HARMONY: ThoughtForm = {
 
 const FORMS: readonly ThoughtForm[] = [THINK, MISTRAL, GEMMA4, HARMONY];
 
-/** The same form with its marks written otherwise. */
+/** Returns a form with each mark rewritten. */
 export function mapMarks(form: ThoughtForm, write: (mark: string) => string): ThoughtForm {
   const { opens, close, heads, partEnd } = form;
   return {
@@ -57,7 +60,7 @@ export function mapMarks(form: ThoughtForm, write: (mark: string) => string): Th
   };
 }
 
-/** The form of a model that thinks; null: it does not. */
+/** Finds the form of a model by its chat template; null: the model does not think. */
 export function findThoughtForm(template: string): ThoughtForm | null {
   return FORMS.find(({ sign }) => template.includes(sign)) ?? null;
 }

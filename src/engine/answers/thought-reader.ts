@@ -1,6 +1,5 @@
 /**
- * @file Reads what a model thinks before it answers out of a text while it is written. White space beside the marks is no
- * part of either.
+ * @file Separates a model's thoughts from its answer while the text is written. White space next to the marks belongs to neither.
  */
 import { overlap } from "./stop-strings.ts";
 import type { ThoughtForm } from "./thought-forms.ts";
@@ -13,11 +12,11 @@ interface ThoughtPart {
 
 export class ThoughtReader {
   readonly #form: ThoughtForm;
-  /** What the next character belongs to; "between": a thought, a part of the answer or what stands before them. */
+  /** What the next character belongs to; "between": not known yet, since a thought, a part of the answer or a mark may follow. */
   #part: "between" | "thought" | "answer";
   /** Text that may yet turn out to be the beginning of a mark. */
   #held = "";
-  /** Whether nothing but white space has come since the last mark. */
+  /** Whether only white space has come since the last mark. */
   #isBehindMark: boolean;
 
   /** `hasBegun`: the prompt ends with the first mark, so the text begins with a thought. */
@@ -27,7 +26,7 @@ export class ThoughtReader {
     this.#isBehindMark = hasBegun;
   }
 
-  /** Whether a thought has begun, and its end has not come. */
+  /** Whether a thought has begun and not ended. */
   get isThinking(): boolean {
     return this.#part === "thought";
   }
@@ -38,7 +37,7 @@ export class ThoughtReader {
     return this.#read({ isEnd: false });
   }
 
-  /** Ends the text; a thought without an end is one all the same. */
+  /** Ends the text; a thought without an end mark still counts as one. */
   end(): ThoughtPart {
     return this.#read({ isEnd: true });
   }
@@ -60,7 +59,7 @@ export class ThoughtReader {
     return { reasoning, content };
   }
 
-  /** Begins a thought or a part of the answer; false: which is not settled. */
+  /** Begins a thought or a part of the answer; false: it is not yet certain which. */
   #begin(isEnd: boolean): boolean {
     const { opens, heads } = this.#form;
     const text = this.#held.trimStart();
@@ -70,14 +69,14 @@ export class ThoughtReader {
       this.#pass(opens.includes(mark) ? "thought" : "answer", this.#held.length - text.length, mark);
     } else if (!marks.some((each) => each.startsWith(text))) this.#part = "answer";
     else if (isEnd) {
-      // What the end cuts off behind a mark was to be another.
+      // After a mark, an incomplete mark at the end of the text is dropped.
       if (this.#isBehindMark) this.#held = "";
       this.#part = "answer";
     }
     return this.#part !== "between";
   }
 
-  /** Goes on behind a mark. */
+  /** Continues after a mark. */
   #pass(part: "between" | "thought" | "answer", place: number, mark: string): void {
     this.#part = part;
     this.#held = this.#held.slice(place + mark.length);

@@ -1,9 +1,9 @@
 /**
  * @file Keys and values of some texts by heads, [S, K, C, E] in each layer, as ONNX Runtime's attention reads and extends them in
- * place: slot s has a text of up to C tokens.
+ * place: slot s holds a text of up to C tokens.
  *
- * The pages of the cache stay what texts share and what they are moved by: each pass copies what is new there, and what is
- * not here is copied from there. Rows of a pass are neighbours here; a text that is elsewhere is brought.
+ * The pages of the cache remain what texts share and how they are moved. Each pass copies its new tokens to the pages, and tokens
+ * that are missing here are copied from the pages. Rows of a pass lie in neighbouring slots; a text in another slot is moved.
  */
 import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
 import { PAGE_TOKENS } from "./page-pool.ts";
@@ -15,7 +15,7 @@ export interface CacheRows {
   readonly value: HostTensor<"float32">;
 }
 
-/** The heads of a layer, none of one without attention, and its pages, [N, PAGE_TOKENS, K·E] each. */
+/** The heads of a layer (0 without attention), and its pages, [N, PAGE_TOKENS, K·E] each. */
 export interface PagedLayer {
   readonly numHeads: number;
   readonly headWidth: number;
@@ -23,13 +23,13 @@ export interface PagedLayer {
   readonly value: Float32Array;
 }
 
-/** A text in a slot: its first `length` tokens. */
+/** A text in a slot, with its first `length` tokens. */
 interface Held {
   readonly sequence: Sequence;
   length: number;
 }
 
-/** `count` tokens of a text from `start` on, and the slot that the text has. */
+/** `count` tokens of a text from `start` on, and the text's slot. */
 interface TokensInSlot {
   readonly sequence: Sequence;
   readonly slot: number;
@@ -44,7 +44,7 @@ interface Sizes {
 
 const NO_SLOTS: Sizes = { numSlots: 0, capacity: 0 };
 
-/** Slots are made for so many tokens more than are asked for, or for a quarter more: each time they are copied. */
+/** Slots are made larger than needed by as many tokens or by a quarter, whichever is more, since each growth copies them. */
 const MORE_TOKENS = 128;
 const MORE_SHARE = 1 / 4;
 
@@ -53,23 +53,23 @@ export class HeadCache {
   #sizes = NO_SLOTS;
   readonly #layers: CacheRows[] = [];
   #held: (Held | null)[] = [];
-  /** Rows of passes by layer, as they were cut before, by their slots. */
+  /** Views of the rows of earlier passes by layer, keyed by their slots. */
   readonly #cuts = new Map<string, readonly CacheRows[]>();
   /** Rows of this pass, in slots from `start` on. */
   #rows: readonly Sequence[] = [];
   #start = 0;
 
-  /** `maxTokens`: of all slots together. */
+  /** `maxTokens`: limit for all slots together. */
   constructor(maxTokens: number) {
     this.#maxTokens = maxTokens;
   }
 
-  /** Whether so many rows of up to so many tokens fit. */
+  /** Whether this many rows of up to `length` tokens fit. */
   canHold(numRows: number, length: number): boolean {
     return this.#sizesFor(numRows, length) !== null;
   }
 
-  /** An order of rows in which most are where they were. */
+  /** An order of rows that leaves most of them in their slots. */
   arrange(rows: readonly Sequence[]): number[] {
     const slots = rows.map((row) => this.#slotOf(row));
     const isKept = (row: number): boolean => slots[row]! >= 0 && slots[row]! < rows.length;
@@ -81,7 +81,7 @@ export class HeadCache {
   }
 
   /**
-   * Has the computed ids of some rows in neighbouring slots, with room for `count` more in each.
+   * Brings the computed ids of some rows into neighbouring slots, with room for `count` more in each.
    * @throws TypeError when they do not fit, CapacityError "capacity/memory"
    */
   hold(rows: readonly Sequence[], count: number, layers: readonly PagedLayer[]): void {
@@ -93,7 +93,7 @@ export class HeadCache {
     for (const [i, sequence] of rows.entries()) this.#bring(sequence, this.#start + i, layers);
   }
 
-  /** What attention of a layer reads and extends in this pass. */
+  /** What the attention of a layer reads and extends in this pass. */
   rows(layer: number): CacheRows {
     const count = this.#rows.length;
     const key = `${this.#start}, ${count}`;
@@ -120,7 +120,7 @@ export class HeadCache {
     }
   }
 
-  /** Lets another have the slot of a text. */
+  /** Frees the slot of a text. */
   forget(sequence: Sequence): void {
     const slot = this.#slotOf(sequence);
     if (slot >= 0) this.#held[slot] = null;
@@ -130,7 +130,7 @@ export class HeadCache {
     return this.#held.findIndex((held) => held?.sequence === sequence);
   }
 
-  /** Its own, a free one, or a new one; where no more are to be had, that of another. */
+  /** The text's own slot, a free one, or a new one; if there is no room for more, the slot of another text. */
   #slotForOne(sequence: Sequence, length: number, layers: readonly PagedLayer[]): number {
     const own = this.#slotOf(sequence);
     if (own >= 0) return own;
@@ -170,7 +170,7 @@ export class HeadCache {
     return ((slot * numHeads + head) * this.#sizes.capacity + token) * headWidth;
   }
 
-  /** Copies tokens of a text from or to its pages, which it may have lost. */
+  /** Copies tokens of a text from or to its pages, which the text may have lost. */
   #copy(
     { sequence: { pages }, slot, start, count }: TokensInSlot,
     layers: readonly PagedLayer[],
@@ -185,7 +185,7 @@ export class HeadCache {
     }
   }
 
-  /** Copies one token of a layer, the `inPages`th of all pages; number by number, since a view of so few costs more. */
+  /** Copies one token of a layer, at index `inPages` of all pages; number by number, since views of so few numbers cost more. */
   #copyToken(
     paged: PagedLayer,
     held: CacheRows,
@@ -208,12 +208,12 @@ export class HeadCache {
     }
   }
 
-  /** Sizes with room for some rows; null: they do not fit. */
+  /** Slot sizes with room for some rows; null: they do not fit. */
   #sizesFor(numRows: number, length: number): Sizes | null {
     const now = this.#sizes;
     const numSlots = Math.max(now.numSlots, numRows);
     if (length <= now.capacity && numSlots === now.numSlots) return now;
-    // Fewer slots than there were, if that is what it takes.
+    // Uses fewer slots than before if the rows fit only so.
     for (const slots of [numSlots, numRows]) {
       const most = Math.floor(this.#maxTokens / slots);
       const more = Math.max(MORE_TOKENS, Math.floor(length * MORE_SHARE));
@@ -223,7 +223,7 @@ export class HeadCache {
     return null;
   }
 
-  /** Makes room, layer by layer, so that no more than one is there twice; texts stay where they are. */
+  /** Makes room layer by layer, so that only one layer exists twice at a time; texts keep their slots. */
   #resize(numRows: number, length: number, layers: readonly PagedLayer[]): void {
     const [before, sizes] = [this.#sizes, this.#sizesFor(numRows, length)];
     if (!sizes) throw new TypeError(`Cannot hold ${numRows} texts of ${length} tokens by heads`);
@@ -238,7 +238,7 @@ export class HeadCache {
     try {
       for (const [layer, sizesOfLayer] of layers.entries()) this.#grow(layer, sizesOfLayer, before.capacity);
     } catch (error) {
-      // Some layers have grown and others have not: texts are brought again from their pages.
+      // Some layers have grown and others have not: all texts will be copied again from their pages.
       this.#sizes = NO_SLOTS;
       this.#held = [];
       this.#layers.length = 0;
@@ -246,7 +246,7 @@ export class HeadCache {
     }
   }
 
-  /** Makes the memory of a layer anew, with what was in slots of another capacity. */
+  /** Reallocates the memory of a layer and copies the texts of its slots; `before` is the old capacity. */
   #grow(layer: number, sizes: PagedLayer, before: number): void {
     const { numSlots, capacity } = this.#sizes;
     const old = this.#layers[layer];
@@ -258,7 +258,7 @@ export class HeadCache {
     this.#layers[layer] = { key: grow(old?.key), value: grow(old?.value) };
   }
 
-  /** Copies the texts of slots to slots of another capacity. */
+  /** Copies the texts of all slots into slots of the new capacity. */
   #keep(from: Float32Array, to: Float32Array, capacity: number, { numHeads, headWidth }: PagedLayer): void {
     for (const [slot, held] of this.#held.entries()) {
       if (!held) continue;

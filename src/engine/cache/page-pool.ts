@@ -1,20 +1,20 @@
 /**
- * @file Which pages of the cache are whose: counts only, no numbers of keys and values.
+ * @file Tracks who holds which pages of the cache: counts only, no keys and values.
  *
- * A page holds PAGE_TOKENS positions. Full pages can be published under what led to them, so that another sequence that
- * begins alike shares them; a published page that nobody holds stays until its memory is needed, or there are more of them than
- * are to be kept: the oldest goes first.
+ * A page holds PAGE_TOKENS positions. A full page can be published under all that came before it, so that another sequence with
+ * the same beginning shares it. A published page that nobody holds stays until its memory is needed, or until there are more such
+ * pages than are to be kept; the oldest goes first.
  */
 import { assertInternal } from "../../errors.ts";
 
 export const PAGE_TOKENS = 16;
 
-/** Names all that comes before a page: the page before it, or the adapter on the model. */
+/** Identifies all that comes before a page: the previous page, or the adapter on the model. */
 export type PrefixKey = string;
 
 interface Published {
   readonly page: number;
-  /** Never used again, so that pages that follow one that is gone are not found. */
+  /** Never reused, so that pages that follow an evicted page are not found. */
   readonly id: number;
 }
 
@@ -26,13 +26,13 @@ export class PagePool {
   readonly #published = new Map<string, Published>();
   /** Key of each published page. */
   readonly #keyOf = new Map<number, string>();
-  /** Published pages that nobody holds, the one that was let go longest ago first. */
+  /** Published pages that nobody holds, the one released longest ago first. */
   readonly #idle = new Set<number>();
   #numPublished = 0;
-  /** Published pages that nobody holds, at most; as many as were held at a time in any case, so that a text may go on. */
+  /** Most idle pages; at least as many as were ever held at once, so that a text may go on. */
   #maxIdle: number;
 
-  /** `numKept`: published pages that stay although nobody holds them; all unless given. */
+  /** `numKept`: how many published pages stay although nobody holds them; all unless given. */
   constructor(numPages: number, numKept = numPages) {
     this.numPages = numPages;
     this.#maxIdle = numKept;
@@ -45,12 +45,12 @@ export class PagePool {
     return this.#free.length + this.#idle.size;
   }
 
-  /** Pages that somebody holds. */
+  /** Pages that sequences hold. */
   get numHeld(): number {
     return this.numPages - this.numFree;
   }
 
-  /** Takes a page, for one holder; null: all are held. */
+  /** Takes a page for one holder; null: all are held. */
   take(): number | null {
     const page = this.#free.pop() ?? this.#evict();
     if (page === null) return null;
@@ -59,7 +59,7 @@ export class PagePool {
     return page;
   }
 
-  /** Lets go of a page; with its last holder it is free, or idle if it is published. */
+  /** Releases a page; after its last holder it is free, or idle if it is published. */
   release(page: number): void {
     assertInternal(this.#holders[page]! > 0, `page ${page} is held`);
     if (--this.#holders[page]! > 0) return;
@@ -69,8 +69,8 @@ export class PagePool {
   }
 
   /**
-   * Lets others find a full page by what it follows and its ids; returns the key of what follows it. Where another page
-   * is published there already, that one stays.
+   * Publishes a full page under what it follows and its ids; returns the key for what follows it. If another page is published
+   * there already, that one stays.
    */
   publish(page: number, after: PrefixKey, ids: readonly number[]): PrefixKey {
     const key = pageKey(after, ids);
@@ -82,7 +82,7 @@ export class PagePool {
     return `#${known.id}`;
   }
 
-  /** Finds the page of these ids after others, and holds it; null: there is none. */
+  /** Finds the page with these ids after the given prefix, and holds it; null: there is none. */
   find(after: PrefixKey, ids: readonly number[]): { readonly page: number; readonly next: PrefixKey } | null {
     const known = this.#published.get(pageKey(after, ids));
     if (!known) return null;

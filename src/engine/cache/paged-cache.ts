@@ -1,9 +1,9 @@
 /**
- * @file Keys and values of many sequences in pages of one pool, [N, PAGE_TOKENS, K·E] in each layer, which grows where it lies.
+ * @file Keys and values of many sequences in pages of one pool, [N, PAGE_TOKENS, K·E] in each layer, which grows in place.
  *
- * A pass lists the pages of its rows; what a row has not filled is of segment 0, which no token looks at, and zero: what is
- * not a number stays none when it is weighed with nothing. Rows may be read by heads instead, in memory of their own that is
- * extended in place (`head-cache.ts`). A layer that looks back at the last few tokens alone keeps those of each page.
+ * A pass lists the pages of its rows. Positions that a row has not filled have segment 0, which no token attends to, and are
+ * zero, since NaN times a weight of 0 is NaN. Rows may be read by heads instead, in separate memory that is extended in place
+ * (`head-cache.ts`). Layers that look back only at the last few tokens keep only those of each page.
  */
 import { CapacityError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
@@ -18,7 +18,7 @@ import { StateCache } from "./state-cache.ts";
 type CachedLayer = Pick<Model["layers"][number], "attention" | "keysFrom" | "recent" | "states">;
 type CachedModel = { readonly layers: readonly CachedLayer[] };
 
-/** How the cache of a model is read while there is room. What one layer extends in place, no other can read. */
+/** How the cache of a model is read while there is room. No layer can read what another extends in place. */
 export function bestLayout({ layers }: CachedModel): CacheLayout {
   const byHeads = ({ attention, keysFrom }: CachedLayer): boolean =>
     !attention || (fitsHeadCache(attention) && keysFrom === null);
@@ -28,10 +28,10 @@ export function bestLayout({ layers }: CachedModel): CacheLayout {
 const MIN_USUAL_BYTES = 512e6;
 const MAX_USUAL_BYTES = 2e9;
 
-/** Pages that there is memory for at first. */
+/** Pages for which memory is allocated at first. */
 const FIRST_PAGES = 4;
 
-/** Sizes of the pages of a layer: none where it reads those of another. */
+/** Sizes of the pages of a layer: zero where it reads those of another layer. */
 function pageSizes({ attention, keysFrom, recent }: CachedLayer): PageSizes {
   const { numKeyValueHeads: numHeads = 0, headWidth = 0 } = (keysFrom === null ? attention : null) ?? {};
   const { count = null, width = 2 * numHeads * headWidth } = recent ?? {};
@@ -39,7 +39,7 @@ function pageSizes({ attention, keysFrom, recent }: CachedLayer): PageSizes {
   return { numHeads, headWidth, width: width / 2, numRows, numRecent: count };
 }
 
-/** Bytes of a page in all layers, with as much for what is there again by heads. */
+/** Bytes of a page in all layers, including the copy by heads where there is one. */
 export function pageBytes(model: CachedModel): number {
   const isHeld = bestLayout(model) === "heads";
   const numbers = model.layers.map(pageSizes).map(({ numRows, width, numRecent }) => {
@@ -49,17 +49,17 @@ export function pageBytes(model: CachedModel): number {
   return numbers.reduce((sum, size) => sum + size, 0) * Float32Array.BYTES_PER_ELEMENT;
 }
 
-/** Bytes of the pages of one text as long as the model allows: its last token needs none, but a text ends behind it. */
+/** Bytes of the pages of one text as long as the model allows, with one position more, at which the text ends. */
 export function textBytes(model: CachedModel & { readonly maxPositions: number }): number {
   return pageBytes(model) * Math.ceil((model.maxPositions + 1) / PAGE_TOKENS);
 }
 
-/** Bytes of keys and values where nobody says how many: of one text as long as the model allows, within bounds. */
+/** Default bytes for keys and values: those of one text as long as the model allows, within bounds. */
 export function usualCacheBytes(model: Parameters<typeof textBytes>[0]): number {
   return Math.min(MAX_USUAL_BYTES, Math.max(MIN_USUAL_BYTES, textBytes(model)));
 }
 
-/** Counts the pages that some bytes make. @throws CapacityError "capacity/memory" for fewer than one */
+/** How many pages fit into `cacheBytes`. @throws CapacityError "capacity/memory" for fewer than one */
 export function pagesIn(cacheBytes: number, model: CachedModel): number {
   const bytesEach = pageBytes(model);
   if (cacheBytes >= bytesEach) return Math.floor(cacheBytes / bytesEach);
@@ -72,10 +72,10 @@ export function pagesIn(cacheBytes: number, model: CachedModel): number {
 
 export class PagedCache {
   readonly #layers: readonly PoolLayer[];
-  /** Of the pages of each layer. */
+  /** Memory of the pages of each layer. */
   readonly #memory: readonly { readonly keys: Growing; readonly values: Growing }[];
   readonly #maxPages: number;
-  /** Pages that there is memory for. Page p lies at p + 1, behind one of zeros. */
+  /** Pages for which memory is allocated. Page p lies at p + 1, after a page of zeros. */
   #numPages = 0;
   /** Keys and values of rows that are read by heads. */
   readonly #heads: HeadCache;
@@ -84,7 +84,7 @@ export class PagedCache {
   /** 0, 1, 2, …: the positions that rows begin with. */
   #ramp = new BigInt64Array(0);
 
-  /** `maxPages`: how many it may grow to. */
+  /** `maxPages`: most pages that the cache may grow to. */
   constructor(model: CachedModel, maxPages: number) {
     const { layers } = model;
     this.#maxPages = maxPages;
@@ -101,30 +101,30 @@ export class PagedCache {
     });
   }
 
-  /** How a pass over the next ids of some rows is to read them. */
+  /** How a pass over the next ids of some rows should read them. */
   layoutFor({ sequences, count }: PagedRows): CacheLayout {
     const length = count + Math.max(...sequences.map(({ numComputed }) => numComputed));
-    // Several rows by heads run one id each.
+    // By heads, several rows can run one id each only.
     const mayBe =
       this.#best === "heads" &&
       (sequences.length === 1 || count === 1) &&
-      // These look up the position itself.
+      // Long texts look up the position themselves.
       !sequences.some(({ isLong }) => isLong);
     return mayBe && this.#heads.canHold(sequences.length, length) ? "heads" : "pages";
   }
 
-  /** An order of rows in which the fewest are moved. */
+  /** An order of rows that moves the fewest. */
   arrange(sequences: readonly Sequence[]): number[] {
     return this.#heads.arrange(sequences);
   }
 
-  /** Lets others have the memory of a text that has ended. */
+  /** Frees the memory of a text that has ended. */
   forget(sequence: Sequence): void {
     this.#heads.forget(sequence);
     this.#states.prune();
   }
 
-  /** Begins a pass over the next ids of some rows. Of passes by heads there is one at a time. */
+  /** Begins a pass over the next ids of some rows. Only one pass by heads may run at a time. */
   begin(rows: PagedRows, layout = this.layoutFor(rows)): PagedPass {
     const { sequences, count } = rows;
     this.#states.prune();
@@ -141,7 +141,7 @@ export class PagedCache {
     });
   }
 
-  /** Makes room for pages. @throws CapacityError "capacity/memory" */
+  /** Allocates memory for pages. @throws CapacityError "capacity/memory" */
   #reserve(numPages: number): void {
     if (numPages <= this.#numPages) return;
     const grown = Math.min(this.#maxPages, Math.max(numPages, 2 * this.#numPages, FIRST_PAGES));

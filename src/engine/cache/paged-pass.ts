@@ -1,4 +1,4 @@
-/** @file One pass over rows whose keys and values lie in pages: what its blocks read of them, and where they write. */
+/** @file One pass over rows whose keys and values lie in pages: what its blocks read, and where they write. */
 import { dimsOf } from "../../graph/shape.ts";
 import type { PassFacts } from "../../nn/pass.ts";
 import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts";
@@ -7,30 +7,30 @@ import { PAGE_TOKENS } from "./page-pool.ts";
 import type { Sequence } from "./sequence.ts";
 import type { StateCache, StateRows } from "./state-cache.ts";
 
-/** How the keys and values of earlier tokens lie: by heads, or in pages that each row lists. */
+/** How the keys and values of earlier tokens are laid out: by heads, or in pages that each row lists. */
 export type CacheLayout = "heads" | "pages";
 
-/** Rows of a pass. All run equally many ids, and have the pages for them. */
+/** Rows of a pass. All run the same number of ids, and have the pages for them. */
 export interface PagedRows {
   readonly sequences: readonly Sequence[];
   readonly count: number;
 }
 
-/** Sizes of the pages of a layer; it has no heads where it has no attention. */
+/** Sizes of the pages of a layer; without attention it has no heads. */
 export interface PageSizes extends Pick<PagedLayer, "numHeads" | "headWidth"> {
-  /** Numbers of one position, in keys or in values. */
+  /** Numbers per position, in keys or in values. */
   readonly width: number;
-  /** Positions that a page keeps: all, or the last, position p of it in row p modulo their number. */
+  /** Positions that a page keeps: all, or the last; position p lies in row p modulo this number. */
   readonly numRows: number;
   /** How many positions before a token are read; null: all. */
   readonly numRecent: number | null;
 }
 
-/** The pages of a layer, as many as there are now. */
+/** The allocated pages of a layer. */
 export interface PoolLayer extends PagedLayer, PageSizes {
   key: Float32Array<ArrayBuffer>;
   value: Float32Array<ArrayBuffer>;
-  /** Memory of the last pass for what it wrote; null: one that runs has it. */
+  /** Memory of the last pass for what it wrote; null: a running pass uses it. */
   fresh: CacheRows | null;
 }
 
@@ -40,14 +40,14 @@ interface PagedPassParts {
   readonly layers: readonly PoolLayer[];
   readonly heads: HeadCache;
   readonly states: StateCache;
-  /** 0, 1, 2, …, for all computed ids of a row. */
+  /** 0, 1, 2, …, at least as many as the computed ids of any row. */
   readonly ramp: BigInt64Array;
 }
 
 export class PagedPass {
-  /** What is known of its tokens. */
+  /** Positions and segments of its tokens. */
   readonly facts: PassFacts;
-  /** Which pages each row has, [B, M]; null: rows are read by heads. */
+  /** The pages of each row, [B, M]; null: rows are read by heads. */
   readonly pages: HostTensor<"int64"> | null;
   readonly #parts: PagedPassParts;
   readonly #fresh = new Map<number, CacheRows>();
@@ -80,18 +80,18 @@ export class PagedPass {
     return this.#parts.layout;
   }
 
-  /** Whether it runs ids of one prompt. */
+  /** Whether the pass runs ids of one prompt only. */
   get isPrompt(): boolean {
     const { sequences, count } = this.#parts.rows;
     return sequences.length === 1 && sequences.every((row) => row.numComputed + count <= row.numPrompt);
   }
 
-  /** Whether a row is to be computed alike whatever runs beside it. */
+  /** Whether the result of a row must not depend on the rows beside it. */
   get isBatchInvariant(): boolean {
     return this.#parts.rows.sequences.some((row) => row.isBatchInvariant);
   }
 
-  /** Positions and segments of all tokens that rows look at: those of their pages, then the new ones. */
+  /** Positions and segments of all tokens that rows attend to: those in their pages, then the new ones. */
   #keysIn({ shape }: HostTensor<"int64">, newPositions: BigInt64Array): PassFacts["keys"] {
     const { ramp, rows } = this.#parts;
     const { sequences, count: length } = rows;
@@ -109,8 +109,8 @@ export class PagedPass {
   }
 
   /**
-   * Keys and values of earlier tokens: of rows that are read by heads [B, K, C, E], else of all pages [N, PAGE_TOKENS, K·E]; of a
-   * layer that looks back at the last few, those [B, count, W/2].
+   * Keys and values of earlier tokens: by heads [B, K, C, E], otherwise all pages [N, PAGE_TOKENS, K·E]; for a layer that looks
+   * back only at the last few tokens, those [B, count, W/2].
    */
   past(layer: number): CacheRows {
     const { layout, heads, layers, rows } = this.#parts;
@@ -123,7 +123,7 @@ export class PagedPass {
     return { key: whole(key), value: whole(value) };
   }
 
-  /** Memory for those of the new tokens, [B, T, K·E]; null: they are written to what it reads. */
+  /** Memory for keys and values of the new tokens, [B, T, K·E]; null: they are written to the memory that the pass reads. */
   fresh(layer: number): CacheRows | null {
     const { layout, layers } = this.#parts;
     const own = layers[layer]!;
@@ -142,7 +142,7 @@ export class PagedPass {
     return [rows.sequences.length, rows.count, layers[layer]!.width];
   }
 
-  /** What of such memory this pass has. */
+  /** The part of such memory that this pass uses. */
   #cut(layer: number, { key, value }: CacheRows): CacheRows {
     const shape = this.#freshShape(layer);
     const size = shape.reduce((product, n) => product * n, 1);
@@ -151,13 +151,13 @@ export class PagedPass {
     return { key: cut(key), value: cut(value) };
   }
 
-  /** What a layer has written in this pass, in the memory of `fresh`. */
+  /** What a layer has written in this pass, in the memory that `fresh` gave. */
   written(layer: number): CacheRows | null {
     const whole = this.#fresh.get(layer);
     return whole ? this.#cut(layer, whole) : null;
   }
 
-  /** What a layer has kept of all tokens of each row as states, and memory for what it will. */
+  /** The states that a layer keeps for each row, and memory for the new ones. */
   states(layer: number): readonly StateRows[] {
     const { states, rows } = this.#parts;
     const own = states.rows(layer, rows.sequences);
@@ -165,7 +165,7 @@ export class PagedPass {
     return own;
   }
 
-  /** Keeps the keys and values that it has written, in the pages of its rows, and the states. */
+  /** Stores the written keys and values in the pages of their rows, and the states. */
   append(): void {
     const { layout, layers, heads, states, rows } = this.#parts;
     const { sequences, count } = rows;
@@ -180,7 +180,10 @@ export class PagedPass {
   }
 }
 
-/** Keeps the new tokens of a row in its pages; `first`: the first of them in `fresh`, null where heads have kept them. */
+/**
+ * Stores the new tokens of a row in its pages; `first`: index of its first token in `fresh`, which is null where the heads hold
+ * them.
+ */
 function appendRow(
   { width, numRows, key, value }: PoolLayer,
   { numComputed, pages }: Sequence,
@@ -193,7 +196,7 @@ function appendRow(
     const inRows = inPage % numRows;
     const run = Math.min(count - i, PAGE_TOKENS - inPage, numRows - inRows);
     const page = pages[Math.floor(position / PAGE_TOKENS)];
-    // The row has ended while the pass ran.
+    // The row ended while the pass ran.
     if (page === undefined) return;
     const at = ((page + 1) * numRows + inRows) * width;
     if (fresh) {
@@ -201,7 +204,7 @@ function appendRow(
       key.set(fresh.key.data.subarray(from, to), at);
       value.set(fresh.value.data.subarray(from, to), at);
     }
-    // What the page held before, behind its first positions.
+    // Clears what the page held before, after its first positions.
     const end = (page + 2) * numRows * width;
     if (inPage === 0) for (const data of [key, value]) data.fill(0, at + run * width, end);
     i += run;
@@ -228,7 +231,7 @@ function recentRows(
   return recent;
 }
 
-/** Which pages rows have of their computed ids, [B, M]; one at least, the empty one of a row without. */
+/** The pages of the computed ids of each row, [B, M]; M is at least 1: a row without pages lists the page of zeros. */
 function pagesOf({ sequences }: PagedRows): HostTensor<"int64"> {
   const counts = sequences.map(({ numComputed }) => Math.ceil(numComputed / PAGE_TOKENS));
   const numPages = Math.max(1, ...counts);

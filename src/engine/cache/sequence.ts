@@ -4,35 +4,32 @@
 import type { PrefixKey } from "./page-pool.ts";
 
 interface SequenceOptions extends Partial<Pick<Sequence, "submittedMs" | "isBatchInvariant">> {
-  /** Default: its keys stay good however long it is. */
+  /** How many ids the text may have before its keys change; no limit unless given. */
   readonly numAlike?: number;
 }
 
 export class Sequence {
-  /** Prompt, and what has been drawn. */
+  /** The prompt, then the drawn ids. */
   readonly ids: number[];
   readonly numPrompt: number;
   readonly #root: PrefixKey | null;
-  /** Ids up to which its keys stay good: of one with more, all are rotated otherwise. */
+  /** Ids up to which the computed keys stay valid; beyond it, all keys are rotated differently. */
   readonly #numAlike: number;
-  /** Whether its pages are those of a text with more. */
+  /** Whether its pages belong to a text beyond `#numAlike`. */
   isLong: boolean;
   readonly pages: number[] = [];
-  /** Ids whose keys and values are in the pages. */
+  /** Number of ids whose keys and values are in the pages. */
   numComputed = 0;
-  /** Ids of the prompt that were found in pages of others when it first started. */
+  /** Ids of the prompt that were found in shared pages when the text first started. */
   numShared = 0;
-  /** Times that it lost its pages to others. */
+  /** How often the text lost its pages to others. */
   numPreemptions = 0;
-  /** Whether it is to be computed alike whatever runs beside it, and whatever others have left in the cache. */
+  /** Whether its result must not depend on the rows beside it, or on what other texts left in the cache. */
   readonly isBatchInvariant: boolean;
-  /**
-   * When the text was asked for, and when its first new id came; null: there is none yet. Both in milliseconds of one
-   * clock.
-   */
+  /** When the text was requested, and when its first new id came (null: none yet), in milliseconds of one clock. */
   readonly submittedMs: number;
   firstMs: number | null = null;
-  /** Pages that are published, and what follows them. */
+  /** Number of published pages, and the key for what follows them. */
   numPublished = 0;
   next: PrefixKey | null;
 
@@ -51,17 +48,17 @@ export class Sequence {
     this.isBatchInvariant = isBatchInvariant;
   }
 
-  /** What its first page follows; null: pages are its own alone. */
+  /** What its first page follows; null: pages are not shared. */
   get #start(): PrefixKey | null {
     return this.#root !== null && this.isLong ? `${this.#root} long` : this.#root;
   }
 
-  /** Whether its keys are no good any more. */
+  /** Whether the computed keys are no longer valid. */
   get isOutgrown(): boolean {
     return !this.isLong && this.ids.length > this.#numAlike;
   }
 
-  /** Has no pages, and is to be computed from its first id on. */
+  /** Forgets its pages; the text will be computed from its first id on. */
   restart(): void {
     this.numComputed = 0;
     this.numPublished = 0;
@@ -79,14 +76,17 @@ export class Sequence {
     return this.ids.length - this.numComputed;
   }
 
-  /** Ids that run as a prompt does; where sums of one id and of several may round otherwise, what was drawn runs as it did then. */
+  /**
+   * Ids that run as a prompt does, several at a time. A batch-invariant text, for which one id and several may round differently,
+   * runs drawn ids one at a time again, as it did before.
+   */
   get numAsPrompt(): number {
     if (!this.isBatchInvariant) return this.ids.length;
-    // What it was outgrown with has never run one by one.
+    // The ids with which the text outgrew its keys have never run one by one.
     return this.isLong ? Math.max(this.numPrompt, this.#numAlike + 1) : this.numPrompt;
   }
 
-  /** Whether its next id runs with one of each of the others. */
+  /** Whether its next id runs together with one id of each of the others. */
   get isDecoding(): boolean {
     return this.numPending === 1 || this.numComputed >= this.numAsPrompt;
   }

@@ -1,8 +1,9 @@
 /**
- * @file What layers keep of all tokens of a text as states of one size: those of the active texts, which a pass reads and replaces.
+ * @file States of fixed size in which layers keep all tokens of a text: those of the active texts, which a pass reads and
+ * replaces.
  *
- * A text has them beside its pages, as many bytes however long it is. They are of its last computed token alone, so no other text
- * can begin with them.
+ * A text has its states beside its pages; their size does not depend on its length. A state belongs to the last computed token
+ * only, so no other text can start from it.
  */
 import type { StateOptions } from "../../models/graphs/part-state.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
@@ -17,11 +18,11 @@ export interface StateRows {
 
 type Numbers = Float32Array<ArrayBuffer>;
 
-/** Memory that no pass has. */
+/** Memory that no pass uses. */
 interface Spare {
-  /** Of one state. */
+  /** Memory of one state. */
   state: Numbers | null;
-  /** Of several rows, before and after. */
+  /** Memory of several rows, before and after a pass. */
   rows: readonly [past: Numbers, next: Numbers] | null;
 }
 
@@ -46,18 +47,18 @@ export class StateCache {
     );
   }
 
-  /** Lets go of the states of texts that have no pages any more. */
+  /** Drops the states of texts that no longer have pages. */
   prune(): void {
     for (const { held } of this.#layers.flat())
       for (const sequence of held.keys()) if (sequence.pages.length === 0) held.delete(sequence);
   }
 
-  /** What rows have in a layer, zeros before their first token, and memory for what they will. */
+  /** The states of rows in a layer, zeros before their first token, and memory for the new ones. */
   rows(index: number, sequences: readonly Sequence[]): readonly StateRows[] {
     return (this.#layers[index] ?? []).map((state) => rowsOf(state, sequences));
   }
 
-  /** Keeps what a pass has made of the states of its rows, but of those that have ended meanwhile. */
+  /** Stores the states that a pass computed, except those of rows that have ended meanwhile. */
   keep(index: number, sequences: readonly Sequence[], rows: readonly StateRows[]): void {
     for (const [i, state] of this.#layers[index]!.entries()) keepRows(state, sequences, rows[i]!);
   }

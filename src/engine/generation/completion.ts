@@ -1,4 +1,4 @@
-/** @file A text of ids that was written, with its speed. */
+/** @file A written text as ids, with its speed. */
 import type { TokenLogProbs } from "../sampling/token-log-probs.ts";
 import { type FinishReason, NO_END, type ServeEnd, type ServedToken } from "../serving/serve-request.ts";
 import { readToEnd } from "./read-to-end.ts";
@@ -14,15 +14,15 @@ export interface GenerationEnd {
 export interface Completion extends GenerationEnd {
   /** New ids; a stop id is the last of them. */
   readonly ids: readonly number[];
-  /** Log-probabilities of each of the ids, by the model's own logits; only where `topLogProbs` asks for them. */
+  /** Log-probabilities of each id, by the model's own logits; only if `topLogProbs` asks for them. */
   readonly logProbs?: readonly TokenLogProbs[];
   /** Time until the first new token, in milliseconds. */
   readonly firstTokenMs: number;
-  /** New tokens a second after the first one; with one token or none, over the whole time. */
+  /** New tokens per second after the first; with at most one token, over the whole time. */
   readonly tokensPerSecond: number;
 }
 
-/** Reads a text to its end; `onToken` is told of each token as it comes, with its number. Where that throws, the text ends. */
+/** Reads a text to its end; `onToken` receives each token with its index. If `onToken` throws, the text ends. */
 export async function completeText(
   tokens: AsyncGenerator<ServedToken, ServeEnd, void>,
   onToken: (token: ServedToken, index: number) => void = () => {},

@@ -1,8 +1,8 @@
 /**
- * @file One text at a time, by one adapter after another, on an engine that writes many.
+ * @file Writes one text at a time, with one adapter after another, on an engine that can write many.
  *
- * The cache stays from one call to the next: a prompt that begins like an earlier one (a chat that goes on) runs only what
- * is new, by whole pages.
+ * The cache stays from one call to the next: a prompt that begins like an earlier one (a continued chat) runs only the new part,
+ * in whole pages.
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
@@ -23,8 +23,8 @@ import { NO_END, type ServeRequest, type ServedToken } from "../serving/serve-re
 /** What a generator works with. `adapter` null: the base alone. */
 export interface GeneratorParts {
   /**
-   * The session. Its weights are held in float32, since dequantizing every block for every token would take longer than
-   * running it.
+   * The session. Its weights are held in float32, since dequantizing every block for every token would take longer than running
+   * it.
    */
   readonly session: Session;
   readonly adapter: Adapter | null;
@@ -34,7 +34,7 @@ const ADAPTER = lazily(() => z.strictObject({ adapter: AN_ADAPTER.nullable() }))
 const PARTS = lazily(() => ADAPTER().extend({ session: A_SESSION }));
 const ON_TOKEN = lazily(() => z.strictObject({ onToken: A_FUNCTION }));
 
-/** What to write after. */
+/** What to generate. */
 export type GenerateRequest = Pick<
   ServeRequest,
   | "promptIds"
@@ -48,25 +48,25 @@ export type GenerateRequest = Pick<
   | "onLogits"
 >;
 
-/** A token as it is written. */
+/** A token as it is generated. */
 export interface GeneratedToken extends ServedToken {
-  /** Counts the new tokens from 0. */
+  /** Index among the new tokens, from 0. */
   readonly index: number;
 }
 
-/** Texts of full length that the cache has room for, within so many bytes; one in any case. */
+/** The cache has room for as many texts of full length, within so many bytes, and for one in any case. */
 const MAX_TEXTS = 16;
 const MAX_CACHE_BYTES = 1e9;
-/** What stays of texts that have ended: the texts of a file would fill the cache for nobody. */
+/** Bytes kept of texts that have ended: without a limit, the texts of a file would fill the cache for nothing. */
 const KEPT_BYTES = 256e6;
 
-/** Writes texts of ids, one at a time; its session is the caller's. */
+/** Writes texts of ids, one at a time; the caller owns the session. */
 export class Generator {
-  /** What it writes with; others may write on it meanwhile. */
+  /** The engine that it writes with; others may use it at the same time. */
   readonly engine: ServingEngine;
   #held: HeldAdapter | null = null;
   #isBusy = false;
-  /** Switches that were asked for, and which of them was made: a later one may be made before. */
+  /** Number of switches requested so far, and the number of the one that took effect last: they may finish out of order. */
   #numAsked = 0;
   #lastSwitch = 0;
 
@@ -75,7 +75,7 @@ export class Generator {
   }
 
   /**
-   * Compiles the programs. `keptBytes`: what stays of texts that have ended, or as much as one took if that is more.
+   * Compiles the programs. `keptBytes`: how much of ended texts is kept; at least what one text took.
    * @throws UsageError "usage/model" for a model that writes no text
    */
   static async create(parts: GeneratorParts, keptBytes = KEPT_BYTES): Promise<Generator> {
@@ -96,8 +96,8 @@ export class Generator {
   }
 
   /**
-   * Compiles what an adapter needs and runs it once, so that after `switchTo` nothing is compiled or read; what is being
-   * written is not disturbed.
+   * Compiles what an adapter needs and runs it once, so that `switchTo` then needs to compile and read nothing. A text in
+   * progress is not disturbed.
    */
   async prepare(adapter: Adapter | null): Promise<void> {
     checkArguments("prepare", ADAPTER, { adapter });
@@ -106,9 +106,9 @@ export class Generator {
   }
 
   /**
-   * Switches to another adapter of the same base, or to the base alone; what was cached with it is forgotten. Adapters of
-   * equal structure share programs, so that between them nothing is loaded, computed or compiled. Of several at
-   * once the last that was asked for is had.
+   * Switches to another adapter of the same base, or to the base alone; what was cached with the adapter is forgotten. Adapters
+   * of equal structure share programs, so that switching between them loads, computes and compiles nothing. Of several calls at
+   * once, the last one wins.
    * @throws UsageError "usage/state" while a generation is in progress, "usage/adapter" for an adapter of another base
    */
   async switchTo(adapter: Adapter | null): Promise<void> {
@@ -132,9 +132,9 @@ export class Generator {
   }
 
   /**
-   * Generates token by token; stopping to read ends it.
-   * @throws UsageError "usage/length" for a prompt longer than the model's positions, "usage/flag" for one that is empty and for settings
-   * that mean nothing, "usage/state" while another generation is in progress and after the model was closed
+   * Generates token by token; the text ends when the caller stops reading.
+   * @throws UsageError "usage/length" for a prompt longer than the model's positions, "usage/flag" for one that is empty and for
+   * settings that mean nothing, "usage/state" while another generation is in progress and after the model was closed
    */
   async *generate(request: GenerateRequest): AsyncGenerator<GeneratedToken, GenerationEnd, void> {
     this.#refuseBusy("generate");
@@ -151,13 +151,13 @@ export class Generator {
       }
     } finally {
       await tokens.return(NO_END);
-      // What runs reads the adapter.
+      // A running pass still reads the adapter.
       await this.engine.afterStep();
       this.#isBusy = false;
     }
   }
 
-  /** Generates to the end; `onToken` is told of each token as it comes. @throws as `generate` */
+  /** Generates to the end; `onToken` receives each token. @throws as `generate` */
   async complete(
     request: GenerateRequest,
     onToken: (token: GeneratedToken) => void = () => {},
@@ -167,7 +167,7 @@ export class Generator {
   }
 
   /**
-   * Makes the embedding [D] of a prompt: the mean of the outputs after the final norm, scaled to length 1. The caller owns it.
+   * Computes the embedding [D] of a prompt: the mean of the outputs after the final norm, scaled to length 1. The caller owns it.
    * @throws as `generate`; the reason of `signal`; FailedError "engine/nan"
    */
   async embed(promptIds: readonly number[], signal?: AbortSignal): Promise<Float32Array> {

@@ -1,6 +1,9 @@
-/** @file Reads what a generator makes, to what it returns at its end. */
+/** @file Reads a generator to its end. */
 
-/** Hands each item on, in order, and returns the end. @throws as the generator and `onItem`, after which nothing more is read */
+/**
+ * Passes each item to `onItem`, in order, and returns the generator's return value. @throws as the generator and `onItem`, after
+ * which nothing more is read
+ */
 export async function readToEnd<T, End>(
   items: AsyncGenerator<T, End, void>,
   onItem: (item: T) => void | Promise<void> = () => {},

@@ -1,9 +1,9 @@
 /**
- * @file The adapters of many tasks beside one open model, by name, and which of them writes.
+ * @file The adapters of many tasks beside one open model, by name; one of them is active.
  *
- * Loading reads an adapter, compiles its programs unless an adapter of equal structure has, and runs them once; switching
- * then changes which tensors programs read and nothing else. Nothing is merged, so the base stays what it is. A task stays until
- * whoever loaded it unloads it; those of a server come and go with requests (`adapters/adapter-pool`).
+ * Loading reads an adapter, compiles its programs unless an adapter of equal structure has done so, and runs them once. Switching
+ * then only changes which tensors programs read. Nothing is merged, so the base does not change. A task stays until it is
+ * unloaded; the adapters of a server come and go with requests (`adapters/adapter-pool`).
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
@@ -31,19 +31,19 @@ export interface Task {
   readonly chatTemplateHash: string | null;
 }
 
-/** A task as `list` tells of it. */
+/** A task as `list` describes it. */
 export interface ListedTask {
   readonly name: string;
   readonly path: string;
   readonly method: string;
-  /** Numbers of its own. */
+  /** Number of trained parameters. */
   readonly numTrained: number;
   readonly isActive: boolean;
 }
 
-/** A text of a batch to write, with its task. */
+/** A text to write in a batch, with its task. */
 export interface TaskRow extends Omit<GenerateRequest, "signal" | "onLogits"> {
-  /** Its name, null: the base alone; the active one unless given. */
+  /** Name of the task, null: the base alone; the active task unless given. */
   readonly task?: string | null;
 }
 
@@ -60,24 +60,24 @@ const LOADED = lazily(() => NAME().extend({ folder: A_NAME }));
 const ROWS = lazily(() => z.strictObject({ requests: z.array(z.unknown()), onDone: A_FUNCTION }));
 
 interface Entry extends Task {
-  /** Batches in progress that use it. */
+  /** Running batches that use the task. */
   numBatches: number;
 }
 
-/** Adapters by name beside one open model, and which of them writes. */
+/** Adapters by name beside one open model; one of them is active. */
 export class TaskSet {
   readonly #parts: TaskSetParts;
   readonly #tasks = new Map<string, Entry>();
-  /** Their adapters as the engine holds them for its rows, once a batch has asked for them. */
+  /** Adapters as the engine holds them for its rows, from the first batch that uses them. */
   readonly #held = new Map<string, Promise<HeldAdapter>>();
-  /** Names that are being loaded or unloaded: nobody else takes them. */
+  /** Names that are being loaded or unloaded, and cannot be taken meanwhile. */
   readonly #changing = new Set<string>();
   #active: Entry | null = null;
   #isReleased = false;
-  /** Ends when all switches that were asked for are made, or have failed. */
+  /** Settles when all requested switches are made or have failed. */
   #lastSwitch: Promise<void> = Promise.resolve();
 
-  /** `first`: the task whose adapter the generator has already. */
+  /** `first`: the task whose adapter the generator uses already. */
   constructor(parts: TaskSetParts, first: Task | null) {
     this.#parts = parts;
     if (first) this.#active = this.#enter(first);
@@ -89,7 +89,7 @@ export class TaskSet {
     return entry;
   }
 
-  /** Name of the task that writes; null: the base alone. */
+  /** Name of the active task; null: the base alone. */
   get active(): string | null {
     return this.#active?.name ?? null;
   }
@@ -110,7 +110,7 @@ export class TaskSet {
     return this.#entryOf("get", name);
   }
 
-  /** Finds a task for a call. */
+  /** Finds a task; `call` names the method for messages. */
   #entryOf(call: string, name: string): Entry {
     const task = this.#tasks.get(name);
     if (task) return task;
@@ -128,9 +128,9 @@ export class TaskSet {
   }
 
   /**
-   * Reads the adapter in a folder and makes it ready to be switched to; the task that writes stays.
-   * @throws UsageError "usage/adapter" when the name is taken, or the adapter was made on another base or other codes;
-   * as `readAdapter`
+   * Reads the adapter in a folder and prepares it for `switch`; the active task does not change.
+   * @throws UsageError "usage/adapter" when the name is taken, or the adapter was made on another base or other codes; as
+   * `readAdapter`
    */
   async load(name: string, folder: string): Promise<Task> {
     checkArguments("load", LOADED, { name, folder });
@@ -161,14 +161,14 @@ export class TaskSet {
   }
 
   /**
-   * Lets another task write, or (null) the base alone; what was cached of the last text is forgotten.
+   * Makes another task active, or (null) the base alone; what was cached of the last text is forgotten.
    * @throws UsageError "usage/adapter" when none of this name is loaded, "usage/state" while a text is being written and after
    * the model was closed
    */
   async switch(name: string | null): Promise<void> {
     this.#requireOpen("switch to another task");
     const find = (): Entry | null => (name === null ? null : this.#entryOf("switch", name));
-    // Now and in its turn: it may be unloaded until then.
+    // Checked both now and when its turn comes: the task may be unloaded until then.
     find();
     await this.#inTurn(() => this.#activate(find()));
   }
@@ -179,7 +179,7 @@ export class TaskSet {
     this.#active = task;
   }
 
-  /** Makes one switch after another, so that the last that was asked for is had. */
+  /** Makes switches one after another, so that the last requested one stays in effect. */
   #inTurn(change: () => Promise<void>): Promise<void> {
     const done = this.#lastSwitch.then(change);
     this.#lastSwitch = done.catch(() => {});
@@ -187,9 +187,9 @@ export class TaskSet {
   }
 
   /**
-   * Writes after several prompts at once, each with a task of its own; the results are in their order. Rows of one task share
-   * a batch, and so do rows of tasks whose method can tell rows apart; a signal ends them all, and so does one that fails. `onDone` is
-   * told of each that is whole.
+   * Writes after several prompts at once, each with its own task; the results are in the order of the prompts. Rows of one task
+   * share a batch, and so do rows of tasks whose method allows several adapters in a batch. A signal, or the failure of one text,
+   * ends them all. `onDone` receives each finished text.
    * @throws UsageError "usage/adapter" when a task is not loaded; as `ServingEngine.write`
    */
   async writeRows(
@@ -222,7 +222,7 @@ export class TaskSet {
           if (completion.finishReason !== "aborted") onDone(completion, row);
         }
       };
-      // What fits into a pass, and as many that wait for a place: each costs memory, and a place among those whom the signal is to tell.
+      // As many texts as fit into a pass, and as many more that wait: each costs memory and a listener of the signal.
       await allOf(Array.from({ length: 2 * engine.maxRunning }, writeNext), () => failed.abort());
       return completions;
     } finally {
@@ -235,7 +235,7 @@ export class TaskSet {
     return madeOnce(this.#held, name, () => this.#parts.generator.engine.adapters.hold(adapter, name));
   }
 
-  /** Forgets a task and frees its memory; if it is the one that writes, the base alone goes on. @throws as `switch` */
+  /** Forgets a task and frees its memory; if it is active, the base alone becomes active. @throws as `switch` */
   async unload(name: string): Promise<void> {
     const task = this.#entryOf("unload", name);
     if (task.numBatches > 0) {
@@ -243,7 +243,7 @@ export class TaskSet {
         hint: "Wait for the batch to end, or abort it through its signal.",
       });
     }
-    // From here on nobody finds it: a text that began while this waits would lose its adapter.
+    // From here on the task cannot be found: a text that began while this waits would lose its adapter.
     this.#tasks.delete(name);
     this.#changing.add(name);
     try {

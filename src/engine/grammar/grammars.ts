@@ -1,11 +1,11 @@
-/** @file The grammars of one model. Each schema's grammar is made once and kept as long as few schemas are asked for. */
+/** @file The grammars of one model, made once for each schema; the most recently used are kept. */
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import type { Place, RuleBook } from "./rules/automaton.ts";
 import { schemaRule } from "./schema/schema-rules.ts";
 import { TokenGrammar } from "./token-grammar.ts";
 import { Vocabulary } from "./vocabulary.ts";
 
-/** Grammars that are kept, those that were asked for last. */
+/** Most grammars kept. */
 const MAX_GRAMMARS = 32;
 
 export class Grammars {
@@ -17,18 +17,18 @@ export class Grammars {
     this.#files = files;
   }
 
-  /** Reads the vocabulary when it is first needed, in slices. @throws FormatError "format/file" for a tokenizer without bytes */
+  /** Reads the vocabulary at first use, in slices. @throws FormatError "format/file" for a tokenizer without bytes */
   vocabulary(): Promise<Vocabulary> {
     this.#vocabulary ??= Vocabulary.create(this.#files, pause);
     return this.#vocabulary;
   }
 
-  /** JSON that satisfies a schema. @throws SchemaError; as `vocabulary` */
+  /** Makes the grammar of JSON that satisfies a schema. @throws SchemaError; as `vocabulary` */
   ofSchema(schema: unknown): Promise<TokenGrammar> {
     return this.of(schema, (book) => schemaRule(book, schema));
   }
 
-  /** Texts of other rules; JSON of `key` is all that tells them apart. @throws as `build`, `vocabulary` */
+  /** Makes the grammar of other rules; `key`, as JSON, identifies them. @throws as `build`, `vocabulary` */
   async of(key: unknown, build: (book: RuleBook) => Place): Promise<TokenGrammar> {
     const vocabulary = await this.vocabulary();
     const name = JSON.stringify(key, keepInfinite);
@@ -41,12 +41,12 @@ export class Grammars {
   }
 }
 
-/** JSON has null for a number that no schema may have: it would be taken for a schema with null. */
+/** JSON.stringify writes null for an infinite number, which no schema may have; the key would equal that of a schema with null. */
 function keepInfinite(_key: string, value: unknown): unknown {
   return typeof value === "number" && !Number.isFinite(value) ? { [value]: "no number of JSON" } : value;
 }
 
-/** Lets what else waits in this thread have its turn. */
+/** Lets other waiting work in this thread run. */
 async function pause(): Promise<void> {
   await new Promise((resolve) => setTimeout(resolve));
 }

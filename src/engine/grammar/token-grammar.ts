@@ -1,7 +1,4 @@
-/**
- * @file A grammar over the tokens of a vocabulary. It tells which ids may come next, and caches that for each state of a
- * text.
- */
+/** @file A grammar over the tokens of a vocabulary. It tells which ids may come next, and caches that for each state of a text. */
 import { UsageError } from "../../errors.ts";
 import { Automaton, type Place, RuleBook, type State } from "./rules/automaton.ts";
 import { SchemaError } from "./schema/schema-keywords.ts";
@@ -9,17 +6,17 @@ import type { Vocabulary } from "./vocabulary.ts";
 
 const MAX_MASKS = 512;
 
-/** What one text may go on with. */
+/** Tracks how one text may continue. */
 export interface GrammarCursor {
-  /** Whether the text is whole and nothing can follow. */
+  /** Whether the text is complete and nothing can follow. */
   readonly isDone: boolean;
   /** Forbids ids that cannot follow: their logits [V] become -Infinity. @throws UsageError "engine/grammar" when none can */
   restrict(logits: Float32Array, stopIds: readonly number[]): void;
-  /** Goes on with an id that was allowed. */
+  /** Continues with an id that was allowed. */
   accept(id: number): void;
 }
 
-/** What texts can be held to. */
+/** A form that texts can be held to. */
 export interface Grammar {
   begin(): GrammarCursor;
 }
@@ -30,7 +27,7 @@ export class TokenGrammar implements Grammar {
   readonly #start: State;
   readonly #masks = new Map<string, Uint32Array>();
 
-  /** `build` adds the rule of whole texts. @throws UsageError "usage/grammar" for what no text follows */
+  /** `build` adds the rule of whole texts. @throws UsageError "usage/grammar" for a rule that no text can satisfy */
   constructor(vocabulary: Vocabulary, build: (book: RuleBook) => Place) {
     const book = new RuleBook();
     this.#vocabulary = vocabulary;
@@ -44,7 +41,7 @@ export class TokenGrammar implements Grammar {
     return new Cursor(this, this.#start);
   }
 
-  /** Begins a text that has some bytes already, one character each; null: none begins so. */
+  /** Begins a text that already has some bytes, one character each; null: no text begins with them. */
   beginAfter(bytes: string): GrammarCursor | null {
     this.#automaton.beginToken();
     const state = this.#automaton.follow(this.#start, bytes);
@@ -55,7 +52,7 @@ export class TokenGrammar implements Grammar {
     return this.#vocabulary.bytesOf(id);
   }
 
-  /** The bits of the ids that may follow. */
+  /** A bit mask of the ids that may follow. */
   maskOf(state: State): Uint32Array {
     const view = this.#automaton.viewOf(state);
     const known = this.#masks.get(view);
@@ -108,7 +105,7 @@ class Cursor implements GrammarCursor {
 
   accept(id: number): void {
     const next = this.#grammar.follow(this.#state, id);
-    // Stop ids end a text; whatever follows them is not asked for.
+    // Stop ids end a text; nothing is asked for after them.
     if (next) this.#state = next;
   }
 }

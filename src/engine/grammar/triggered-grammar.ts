@@ -1,18 +1,17 @@
 /**
- * @file Texts that are free until they begin something, such as a call of a function, and are held to a grammar from there
- * to its end.
+ * @file Texts that are free until they begin something, such as a call of a function, and follow a grammar from there to its end.
  */
 import type { ThoughtReader } from "../answers/thought-reader.ts";
 import type { GrammarCursor, Grammar, TokenGrammar } from "./token-grammar.ts";
 
 interface Trigger {
-  /** Byte texts that show the beginning, one character each. */
+  /** Byte texts that mark the beginning, one character per byte. */
   readonly begins: readonly string[];
-  /** Whether there is a beginning at the start of a text alone. */
+  /** Whether the beginning can only be at the start of a text. */
   readonly isWhole: boolean;
-  /** Whether the text may go on behind the end. */
+  /** Whether the text may continue after the end. */
   readonly mayGoOn: boolean;
-  /** Reads thoughts, in byte texts, in which nothing begins; unless given there are none. */
+  /** Makes a reader of thoughts, in byte texts; nothing begins inside a thought. Absent: there are no thoughts. */
   readonly newThoughts?: () => ThoughtReader;
 }
 
@@ -20,13 +19,13 @@ export class TriggeredGrammar implements Grammar {
   readonly #inner: TokenGrammar;
   readonly #trigger: Trigger;
 
-  /** `inner` holds what begins, from its first byte on or behind it. */
+  /** `inner` covers what begins, with or without the mark of the beginning. */
   constructor(inner: TokenGrammar, trigger: Trigger) {
     this.#inner = inner;
     this.#trigger = trigger;
   }
 
-  /** The same for texts that may begin with a thought. */
+  /** Returns the same grammar for texts that may begin with a thought. */
   behind(newThoughts: () => ThoughtReader): TriggeredGrammar {
     return new TriggeredGrammar(this.#inner, { ...this.#trigger, newThoughts });
   }
@@ -40,9 +39,9 @@ class TriggeredCursor implements GrammarCursor {
   readonly #inner: TokenGrammar;
   readonly #trigger: Trigger;
   readonly #thoughts: ThoughtReader | null;
-  /** Null: the text is free. */
+  /** null: the text is free. */
   #held: GrammarCursor | null = null;
-  /** What has been written since it was free, as far as a beginning may reach back. */
+  /** The text since it became free, as far back as a beginning may reach. */
   #text = "";
   /** Whether nothing can begin any more. */
   #isFree = false;
@@ -67,7 +66,7 @@ class TriggeredCursor implements GrammarCursor {
     this.isDone = !this.#trigger.mayGoOn;
   }
 
-  /** Whether an id is one of a thought, or of its marks. */
+  /** Whether an id belongs to a thought or to its marks. */
   #isThought(id: number): boolean {
     const thoughts = this.#thoughts;
     if (!thoughts) return false;
@@ -83,7 +82,7 @@ class TriggeredCursor implements GrammarCursor {
       const place = this.#text.indexOf(begin);
       if (place < 0 || (isWhole && this.#text.slice(0, place).trim() !== "")) continue;
       const from = this.#text.slice(place);
-      // What has been written otherwise than the grammar would have it stays as it is.
+      // What has been written differently from the grammar stays as it is.
       this.#held = this.#inner.beginAfter(from) ?? this.#inner.beginAfter(from.slice(begin.length));
       this.#text = this.#text.slice(place + begin.length);
       return;

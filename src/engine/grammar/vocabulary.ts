@@ -1,14 +1,14 @@
 /**
- * @file The tokens of a tokenizer as bytes, in a tree that shares beginnings, so that one walk tells which may follow.
+ * @file The tokens of a tokenizer as bytes, in a tree that shares prefixes, so that one walk finds which tokens may follow.
  *
- * A special token is written as itself between two bytes that no text has: rules can ask for it, and text is never one.
+ * A special token is written between two bytes that occur in no text: rules can ask for it, and plain text never matches it.
  */
 import { FormatError } from "../../errors.ts";
 import { byteReader, utf8 } from "../../data/tokenizer/token-bytes.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { type Automaton, SIGHT, type State } from "./rules/automaton.ts";
 
-/** Stands around special tokens; no byte of UTF-8. */
+/** Encloses special tokens; no byte of UTF-8. */
 const SPECIAL_MARK = 0xff;
 const MARK = String.fromCharCode(SPECIAL_MARK);
 
@@ -19,13 +19,16 @@ export function specialBytes(token: string): number[] {
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** The bytes of each token by its id, with one character for each byte; null: the token is never written. */
+/** The bytes of each token by its id, one character per byte; null: the token is never written. */
 type ByteTexts = (string | null)[];
 
-/** Tokens that are read or sorted before others have their turn: a few milliseconds of work. */
+/** Tokens that are read or sorted before other work may run: a few milliseconds of work. */
 const SLICE = 2048;
 
-/** Tells the tokens of a tokenizer in bytes, in slices. @throws FormatError "format/file" for one whose tokens have no bytes of their own */
+/**
+ * Yields between slices; returns the bytes of all tokens. @throws FormatError "format/file" for a tokenizer whose tokens have no
+ * bytes of their own
+ */
 function* readTokens({ tokenizer, config }: TokenizerFiles): Generator<void, ByteTexts> {
   const toBytes = byteReader(tokenizer["decoder"]);
   if (toBytes === null) {
@@ -43,7 +46,7 @@ function* readTokens({ tokenizer, config }: TokenizerFiles): Generator<void, Byt
   for (const [i, [token, id]] of entries.entries()) {
     if (i % SLICE === 0) yield;
     const bytes = toBytes(String(token));
-    // Vocabularies of all bytes have a token for that of the marks: it would be the beginning of a special one.
+    // Vocabularies of all bytes have a token for the byte of the marks, which would look like the beginning of a special token.
     texts[id as number] = bytes?.includes(MARK) ? null : bytes;
   }
   const added = [
@@ -59,7 +62,7 @@ function* readTokens({ tokenizer, config }: TokenizerFiles): Generator<void, Byt
   return texts;
 }
 
-/** The tree while it is made. */
+/** The tree under construction. */
 interface Nodes {
   readonly bytes: number[];
   readonly depths: number[];
@@ -67,7 +70,7 @@ interface Nodes {
   readonly ids: number[];
 }
 
-/** Puts the tokens into groups that begin alike, in order, each of which is sorted within a slice. */
+/** Groups the tokens by how they begin and sorts the groups; each group is sorted within a slice. */
 function* sortTokens(texts: Iterable<string>): Generator<void, string[]> {
   const groups = new Map<string, string[]>();
   let num = 0;
@@ -89,12 +92,12 @@ function* sortTokens(texts: Iterable<string>): Generator<void, string[]> {
 
 export class Vocabulary {
   readonly #texts: ByteTexts;
-  /** Nodes of the tree, each before what goes on from it: byte, depth, the first node that does not, and an id or -1. */
+  /** Nodes of the tree, parents before children: byte, depth, index of the first node after the subtree, and an id or -1. */
   readonly #bytes: Uint8Array;
   readonly #depths: Uint16Array;
   readonly #after: Int32Array;
   readonly #ids: Int32Array;
-  /** Further ids of the same bytes. */
+  /** Further ids of tokens with the same bytes. */
   readonly #same: ReadonlyMap<number, readonly number[]>;
 
   private constructor(texts: ByteTexts, same: ReadonlyMap<number, readonly number[]>, nodes: Nodes) {
@@ -116,7 +119,7 @@ export class Vocabulary {
     const same = new Map<number, number[]>();
     for (const [id, text] of texts.entries()) {
       if (id % SLICE === 0) yield;
-      // An empty token would be written for ever, a longer one would see more than what states are told apart by.
+      // An empty token could be written for ever; one longer than `SIGHT` could tell states apart that count as equal.
       if (text === undefined || text === null || text === "" || (text.length > SIGHT && text[0] !== MARK))
         continue;
       const first = idOf.get(text);
@@ -144,7 +147,7 @@ export class Vocabulary {
     return new Vocabulary(texts, same, nodes);
   }
 
-  /** Reads a vocabulary; `pause` is awaited between slices, so that others have their turns. @throws as `read` */
+  /** Reads a vocabulary; awaits `pause` between slices, so that other work may run. @throws as `read` */
   static async create(files: TokenizerFiles, pause: () => Promise<void>): Promise<Vocabulary> {
     const slices = Vocabulary.read(files);
     for (let slice = slices.next(); ; slice = slices.next()) {
@@ -153,12 +156,12 @@ export class Vocabulary {
     }
   }
 
-  /** Ids from 0 up to below this. */
+  /** Number of ids: they go from 0 to `size` - 1. */
   get size(): number {
     return this.#texts.length;
   }
 
-  /** The bits of all ids that may follow in a state. */
+  /** A bit mask of the ids that may follow in a state. */
   allowed(automaton: Automaton, state: State): Uint32Array {
     const mask = new Uint32Array(Math.ceil(this.size / 32));
     const allow = (id: number): void => void (mask[id >> 5]! |= 1 << (id & 31));

@@ -1,6 +1,6 @@
 /**
- * @file Chooses the arithmetic in which a model writes text where the user names none: that of its codes, if its file has
- * weights of few bits.
+ * @file Chooses the arithmetic in which a model writes text if the user names none: directly on its codes, if its file has
+ * weights in few bits.
  */
 import { findNamed } from "../../messages/find-named.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
@@ -10,14 +10,14 @@ import { direct } from "../../nn/computes/direct.ts";
 import { f32 } from "../../nn/computes/f32.ts";
 import { blockFormOf } from "../../quant/uniform-blocks.ts";
 
-/** Chosen by how the base is kept. */
+/** Lets the storage of the base decide. */
 export const AUTO_COMPUTE = "auto";
 export type ComputeChoice = ComputeName | typeof AUTO_COMPUTE;
 
-/** The arithmetic of a choice on a base. @throws UsageError "usage/flag" for one that there is not */
+/** Resolves a choice for a base. @throws UsageError "usage/flag" for an unknown one */
 export function chooseCompute(choice: ComputeChoice, { model, source }: BaseModel): Compute {
   if (choice !== AUTO_COMPUTE) return findNamed("compute", Object.values(COMPUTES), choice);
-  // Classes are read in one pass, in which codes save little, and told as `graft classify` tells them.
+  // Classes are read in one pass, where codes save little, and computed as `graft classify` computes them.
   if (model.classPosition !== null) return f32;
   const isInBlocks = model.layers.some(({ sites }, layer) =>
     sites.some(

@@ -1,6 +1,6 @@
-/** @file Closing what was opened, all of it. */
+/** @file Closes several things, even if closing one fails. */
 
-/** Runs one step after another, also after one that fails. @throws what the first that failed throws, when all have run */
+/** Runs steps one after another, also after one that fails. @throws the first failure, after all steps have run */
 export async function closeAll(steps: readonly (() => unknown)[]): Promise<void> {
   const faults: unknown[] = [];
   for (const step of steps) {

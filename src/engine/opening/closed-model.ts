@@ -1,4 +1,4 @@
-/** @file What a model that was closed is asked for is refused. */
+/** @file The error for using a model after it was closed. */
 import { UsageError } from "../../errors.ts";
 
 /** `action` follows "Cannot". */

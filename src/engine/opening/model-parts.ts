@@ -1,4 +1,4 @@
-/** @file Reads what a model needs before it runs: weights, an adapter on them, tokenizer and chat template. */
+/** @file Reads what a model needs before it runs: weights, an adapter, tokenizer and chat template. */
 import { compareTokenizerFiles } from "../../data/tokenizer/tokenizer-notes.ts";
 import { withChatTemplate } from "../../data/files/chat-template-file.ts";
 import { type TextTools, openTextTools } from "../../data/chat/text-tools.ts";
@@ -19,19 +19,19 @@ export interface PartsOptions {
   readonly name?: string;
   /** Folder of an adapter to put on the model. */
   readonly adapterPath?: string | undefined;
-  /** Takes the place of the model's chat template: a name or a file of Jinja. */
+  /** Replaces the model's chat template: a name or a file of Jinja. */
   readonly chatTemplate?: string | undefined;
-  /** Rounds the matrices of a base of floats to this kind, as an adapter that was trained so wants it. */
+  /** Rounds the matrices of a float base to this kind, as needed for an adapter that was trained on it. */
   readonly base?: StorageName | undefined;
-  /** The methods that the adapter may be of, those of the list unless given. */
+  /** The methods that the adapter may have; those of the list unless given. */
   readonly methods?: readonly Method[];
-  /** The families that the model may be of, those of the list unless given. */
+  /** The families that the model may have; those of the list unless given. */
   readonly families?: readonly Family[] | undefined;
 }
 
-/** A loaded model with the adapter on it. */
+/** A loaded model with an adapter, if there is one. */
 export interface ModelParts {
-  /** Whoever opened it closes it. */
+  /** Whoever opened the parts closes it. */
   readonly checkpoint: Checkpoint;
   readonly base: BaseModel;
   readonly adapter: Adapter | null;
@@ -60,7 +60,7 @@ export async function readParts(opened: Checkpoint, options: PartsOptions = {}):
 /** Makes the text tools of a model. @throws UsageError "usage/model" for a model without a tokenizer */
 export function withTextTools(parts: ModelParts): TextParts {
   const { base, adapterPath, checkpoint, chatTemplateHash } = parts;
-  // A server may run for weeks: templates that tell the date tell that of the text.
+  // A server may run for weeks, so templates that use the date must get that of the moment.
   const tools = openTextTools(base.name, checkpoint.tokenizerFiles, { clock: () => new Date() });
   const isOther = chatTemplateHash !== null && chatTemplateHash !== tools.template.hash;
   const named = nameOfTemplate(chatTemplateHash);

@@ -1,6 +1,6 @@
 /**
- * @file Opens a session to write text with. Products of many tokens in 8 bits are smoothed by a text of our own: whoever
- * writes has no data to measure by, and which channels are large depends little on the text (docs/log.md#many-rows-and-prompts).
+ * @file Opens a session to write text with. Products of many tokens in 8 bits are smoothed by a text of our own: who writes has
+ * no data to measure with, and which channels are large depends little on the text (docs/log.md#many-rows-and-prompts).
  */
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
@@ -21,7 +21,10 @@ Water boils at 100 degrees. The president of the council said that the new law w
 First, cut the onions, then fry them in butter until they are soft. Question: How many apples are left? \
 Answer: There are 5 apples left, because 12 - 7 = 5.`;
 
-/** Opens it, or one for trainings beside texts; the caller releases it. `tokenizer` is asked for where something is measured. */
+/**
+ * Opens a session for writing, or for trainings beside texts; the caller releases it. `tokenizer` is called only if smoothing is
+ * measured.
+ */
 export async function openWritingSession(
   engine: Engine,
   base: BaseModel,

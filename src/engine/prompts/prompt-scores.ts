@@ -10,10 +10,10 @@ const CHUNK = 32;
 export class PromptScores implements PromptReader {
   readonly #numPrompt: number;
   readonly #numTop: number;
-  /** Scores by position. The first id has none, since nothing stands before it. */
+  /** Scores by position. The first id has none, since nothing precedes it. */
   readonly scores: (TokenLogProbs | null)[] = [null];
 
-  /** `numTop`: how many of the likeliest are told beside each. */
+  /** `numTop`: how many of the likeliest tokens are scored beside each. */
   constructor(numPrompt: number, numTop: number) {
     this.#numPrompt = numPrompt;
     this.#numTop = numTop;

@@ -1,13 +1,16 @@
-/** @file Checks prompts, and makes what the programs read of the tokens of one sequence as it grows. */
+/** @file Checks prompts, and makes the facts of a pass through one text. */
 import { UsageError } from "../../errors.ts";
 import { showValue } from "../../messages/expected.ts";
 import type { Model } from "../../models/model.ts";
 import type { PassFacts } from "../../nn/pass.ts";
 
-/** Prompt tokens that run at once: enough to fill the machine, few enough for a small mask and a quick stop. */
+/** Prompt tokens that run at once: enough to keep the processor busy, few enough for a small mask and a quick stop. */
 export const PREFILL_CHUNK = 256;
 
-/** Holds a prompt against the model. @throws UsageError "usage/length" when it is too long, "usage/flag" when it is empty or of foreign ids */
+/**
+ * Checks a prompt against the model. @throws UsageError "usage/length" when it is too long, "usage/flag" when it is empty or has
+ * ids that are not in the vocabulary
+ */
 export function checkPrompt({ maxPositions, numOutputs }: Model, promptIds: readonly number[]): void {
   if (promptIds.length === 0) {
     throw new UsageError("usage/flag", "Cannot generate: the prompt is empty, expected at least one token", {
@@ -31,7 +34,7 @@ export function checkPrompt({ maxPositions, numOutputs }: Model, promptIds: read
   }
 }
 
-/** The facts of a pass through one text of `length` tokens, which is no prompt. */
+/** The facts of a pass through one text of `length` tokens, without a cache and not as a prompt. */
 export function factsOfText(length: number): PassFacts {
   const positions = BigInt64Array.from({ length }, (_, t) => BigInt(t));
   const segments = new Int32Array(length).fill(1);

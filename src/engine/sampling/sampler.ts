@@ -1,7 +1,9 @@
 /**
- * @file Chooses the next token from logits: the likeliest, or a seeded draw from what temperature, top-k and top-p leave.
+ * @file Chooses the next token from logits: the likeliest, or a seeded draw from the tokens that temperature, top-k and top-p
+ * leave.
  *
- * Temperature comes first, then top-k, then top-p over what top-k has left, then min-p. Of equal logits the lowest id comes first.
+ * Temperature comes first, then top-k, then top-p over what top-k has left, then min-p. Of equal logits the lowest id comes
+ * first.
  */
 import { z } from "zod";
 import type { Random } from "../../random.ts";
@@ -28,34 +30,34 @@ export const SAMPLING_OPTIONS = z.strictObject({
   seed: z.int().min(0).default(0).describe("random seed"),
 });
 
-/** How the next token is drawn, as callers say it. Unless something is given, the likeliest is taken. */
+/** How the next token is drawn, as callers give it. By default, the likeliest is taken. */
 export interface SamplingOptions {
-  /** What logits are divided by; 0, as unless given: the likeliest token. */
+  /** Divides the logits; 0 (the default): the likeliest token. */
   readonly temperature?: number | undefined;
-  /** Draws from so many of the likeliest tokens; 0, as unless given: from all. */
+  /** Draws from this many of the likeliest tokens; 0 (the default): from all. */
   readonly topK?: number | undefined;
-  /** Draws from the likeliest tokens that have this probability together; 1, as unless given: from all. */
+  /** Draws from the likeliest tokens that together have this probability; 1 (the default): from all. */
   readonly topP?: number | undefined;
-  /** Draws from tokens with at least this share of the likeliest one's probability; 0, as unless given: from all. */
+  /** Draws from tokens with at least this share of the likeliest one's probability; 0 (the default): from all. */
   readonly minP?: number | undefined;
 }
 
-/** Settings of a draw, none of them left out. */
+/** Settings of a draw, all given. */
 export type Draw = Omit<z.output<typeof SAMPLING_OPTIONS>, "seed">;
 
 /** Settings that take the likeliest token. */
 export const GREEDY: Draw = { temperature: 0, topK: 0, topP: 1, minP: 0 };
 
-/** Chooses the id of the next token from logits [V]. Draws once from `random` when the temperature is above 0, else never. */
+/** Chooses the id of the next token from logits [V]. Draws once from `random` when the temperature is above 0, otherwise never. */
 export function sampleToken(logits: Float32Array, options: Draw, random: Random): number {
   if (options.temperature === 0) return likeliest(logits);
   return firstOf(candidates(logits, options), random.uniforms());
 }
 
 /**
- * Draws by a race: an id of weight w comes after −ln(u) / w, by a u of its own, and wins with its share of all weights. What rounding
- * changes in a weight moves that one alone; in a draw by sums of weights it would move all that come behind it, thousands of times
- * as often across what was drawn.
+ * Draws by a race: an id of weight w arrives at time −ln(u) / w, with its own u, so that it is first with probability w / Σw. A
+ * rounding error in a weight then changes the time of that id only. In a draw by cumulative sums it would shift all later ids and
+ * change the result thousands of times as often.
  */
 function firstOf({ ids, weights }: Candidates, uniformOf: (id: number) => number): number {
   let first = ids[0]!;
@@ -64,7 +66,7 @@ function firstOf({ ids, weights }: Candidates, uniformOf: (id: number) => number
     const id = ids[i]!;
     const weight = weights[i]!;
     const uniform = uniformOf(id);
-    // −ln(u) ≥ 1 − u: most need no logarithm to be late. What is forbidden weighs nothing.
+    // Since −ln(u) ≥ 1 − u, most ids are too late without computing a logarithm. Forbidden ids have weight 0.
     if (weight === 0 || 1 - uniform > earliest * weight) continue;
     const time = -Math.log(uniform) / weight;
     if (time < earliest) [first, earliest] = [id, time];
@@ -72,7 +74,7 @@ function firstOf({ ids, weights }: Candidates, uniformOf: (id: number) => number
   return first;
 }
 
-/** Ids that may be drawn and their weights, which are probabilities up to one factor. */
+/** Ids that may be drawn and their weights, which are probabilities times a common factor. */
 interface Candidates {
   readonly ids: Int32Array | readonly number[];
   readonly weights: Float64Array;
@@ -86,7 +88,7 @@ function candidates(logits: Float32Array, { temperature, topK, topP, minP }: Dra
   // The largest exponent is 0, so nothing overflows. (`from` with a function takes ten times as long.)
   for (let i = 0; i < all.length; i++) weights[i] = Math.exp((logits[all[i]!]! - largest) / temperature);
   const kept = topP < 1 ? nucleus(logits, all, weights, topP) : { ids: all, weights };
-  // The likeliest has weight 1.
+  // The likeliest has weight 1, so `minP` is a bound for weights.
   return minP > 0 ? atLeast(minP, kept) : kept;
 }
 
@@ -122,7 +124,7 @@ function nucleus(
   topP: number,
 ): Candidates {
   const total = weights.reduce((sum, weight) => sum + weight, 0);
-  // Weights below this are together less than what may be left out: no need to sort them.
+  // Weights below this bound add up to less than may be left out, so they need no sorting.
   const negligible = ((1 - topP) * total) / weights.length;
   const order: number[] = [];
   for (let i = 0; i < weights.length; i++) if (weights[i]! >= negligible) order.push(i);

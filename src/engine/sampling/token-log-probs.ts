@@ -9,7 +9,7 @@ export interface ScoredToken {
   readonly logProb: number;
 }
 
-/** How likely a token was, beside the likeliest in its place. */
+/** The log-probability of a token, with those of the likeliest tokens at its position. */
 export interface TokenLogProbs extends ScoredToken {
   /** The likeliest first; of equal ones the lowest id. */
   readonly top: readonly ScoredToken[];
@@ -22,7 +22,7 @@ export function tokenLogProbs(logits: Float32Array, id: number, numTop: number):
   return { ...score(id), top: largestIds(logits, numTop).map(score) };
 }
 
-/** The logarithm of what the exponentials of logits [V] add up to. */
+/** The logarithm of the sum of the exponentials of logits [V]. */
 export function logSumExp(logits: Float32Array): number {
   let largest = -Infinity;
   for (const logit of logits) if (logit > largest) largest = logit;

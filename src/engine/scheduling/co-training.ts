@@ -4,13 +4,13 @@ import { f32 } from "../../nn/computes/f32.ts";
 import type { Session } from "../../run/session.ts";
 
 /**
- * How a training shares the model with texts: they take turns block by block ("slices"), or run as one batch ("flat"), as
- * in Loquetier.
+ * How a training shares the model with texts: they take turns block by block ("slices"), or run as one batch ("flat"), as in
+ * Loquetier.
  */
 export const CO_TRAININGS = ["slices", "flat"] as const;
 export type CoTraining = (typeof CO_TRAININGS)[number];
 
-/** Holds it against the arithmetic of texts and trainings. @throws UsageError "usage/flag" */
+/** Checks that texts and trainings have the arithmetic for one batch. @throws UsageError "usage/flag" */
 export function requireOneBatch(texts: Session, trainings: Session): void {
   if (texts === trainings && texts.compute === f32) return;
   const [ofTexts, ofTrainings] = [texts.compute.name, trainings.compute.name];

@@ -1,26 +1,27 @@
 /**
- * @file Which sequences run next, and how many of their ids: counts and pages only.
+ * @file Decides which sequences run next, and how many of their ids; counts only ids and pages.
  *
- * First come, first served. All that have one id to run do so together; prompts run in chunks beside them. A sequence that
- * finds no page takes those of the one that came last, which starts again, from what is published of it, when there is room.
+ * First come, first served. All sequences with one id to run do so together; prompts run in chunks beside them. A sequence that
+ * needs a page when none is free takes those of the one admitted last. That one starts again when there is room, from its pages
+ * that are still published.
  */
 import { type PagePool, PAGE_TOKENS } from "../cache/page-pool.ts";
 import type { Sequence } from "../cache/sequence.ts";
 import type { StepShape } from "./turn-policies.ts";
 
 /**
- * Ids of a longer prompt that run at once, at least, and behind what attention takes at once: one alone is summed up otherwise than
- * several, and the last bit of a sum may decide how products round. So a prompt comes out the same, however much of it was cached and
- * whatever ran beside it.
+ * Fewest ids of a longer prompt that run at once, also after the queries that attention takes at once. A single id is summed up
+ * differently from several, and the last bit of a sum may decide how products round. With this limit the result for a prompt does
+ * not depend on how much of it was cached or on what ran beside it.
  */
 const LEAST_CHUNK = 2;
-/** Divides the number of queries that ONNX Runtime's attention takes at once: 32 with heads of 64. */
+/** Divides the number of queries that ONNX Runtime's attention takes at once (32 with heads of width 64). */
 const QUERY_BLOCK = 16;
 
 interface SchedulerOptions {
-  /** Sequences that have pages at a time. */
+  /** Most sequences that have pages at a time. */
   readonly maxRunning: number;
-  /** Ids of prompts that run in one step. */
+  /** Most ids of prompts in one step. */
   readonly prefillTokens: number;
 }
 
@@ -32,7 +33,7 @@ interface PromptChunk {
 
 export interface ScheduledStep {
   readonly chunks: readonly PromptChunk[];
-  /** One id each. */
+  /** Sequences that run one id each. */
   readonly decodes: readonly Sequence[];
 }
 
@@ -57,7 +58,7 @@ export class Scheduler {
     return this.#waiting;
   }
 
-  /** A step with all that there is. */
+  /** A step with all that can run. */
   get fullShape(): StepShape {
     return { decodes: true, prefillTokens: this.#options.prefillTokens };
   }
@@ -79,11 +80,11 @@ export class Scheduler {
     this.#releasePages(sequence);
   }
 
-  /** Chooses what runs next, and gives it the pages that it needs; what there is unless a shape says less. */
+  /** Chooses what runs next and reserves pages for it; all that can run unless a shape limits it. */
   schedule({ decodes: runsDecodes, prefillTokens }: StepShape = this.fullShape): ScheduledStep {
     const chunks: PromptChunk[] = [];
     let budget = prefillTokens;
-    // A sequence that finds no page preempts others, which changes the list.
+    // A sequence that finds no free page preempts others, which changes the list.
     for (const sequence of this.#running.slice()) {
       if (sequence.isOutgrown) this.#preempt(sequence);
       else if (this.#running.includes(sequence)) this.#reserve(sequence);
@@ -102,11 +103,11 @@ export class Scheduler {
       this.#running.push(sequence);
       budget -= add(sequence, budget);
     }
-    // If no prompt can run after all, texts go on.
+    // If no prompt can run after all, the texts run.
     return { chunks, decodes: runsDecodes || chunks.length === 0 ? canDecode : [] };
   }
 
-  /** Counts ids in that have run, and publishes the pages that are full with them. */
+  /** Counts ids that have run, and publishes the pages that have become full. */
   computed(sequence: Sequence, count: number): void {
     sequence.numComputed += count;
     const numFull = Math.floor(Math.min(sequence.numComputed, sequence.numAsPrompt) / PAGE_TOKENS);
@@ -116,7 +117,7 @@ export class Scheduler {
     }
   }
 
-  /** Gets the pages of all ids of a sequence, from those that came last if need be, which may be itself. */
+  /** Reserves pages for all ids of a sequence, if need be by preempting those admitted last, which may be the sequence itself. */
   #reserve(sequence: Sequence): void {
     const numPages = pagesOf(sequence);
     while (sequence.pages.length < numPages) {
@@ -138,7 +139,7 @@ export class Scheduler {
     this.#waiting.unshift(sequence);
   }
 
-  /** Gives a sequence the pages of all of its ids; false: there are not enough. */
+  /** Reserves pages for all ids of a waiting sequence; false: there are not enough. */
   #admit(sequence: Sequence): boolean {
     if (sequence.isOutgrown) sequence.restart();
     this.#share(sequence);
@@ -146,14 +147,14 @@ export class Scheduler {
       this.#releasePages(sequence);
       return false;
     }
-    // A sequence that starts again finds its own pages: these are not shared.
+    // A sequence that starts again finds its own pages, which do not count as shared.
     if (sequence.numPreemptions === 0)
       sequence.numShared = Math.min(sequence.numComputed, sequence.numPrompt);
     this.#reserve(sequence);
     return true;
   }
 
-  /** Takes pages of others that begin alike; the last ids run in any case, for what follows them. */
+  /** Takes pages of others with the same beginning; the last ids always run, for the logits of what follows. */
   #share(sequence: Sequence): void {
     const most = sequence.numAsPrompt - LEAST_CHUNK;
     while (sequence.next !== null && sequence.numComputed + PAGE_TOKENS <= most) {
@@ -167,13 +168,13 @@ export class Scheduler {
   }
 
   #releasePages(sequence: Sequence): void {
-    // The last first: when memory is short, what follows a page goes before it.
+    // Releases the last page first: when memory is short, a page is evicted before the one that it follows.
     for (const page of sequence.pages.splice(0).reverse()) this.#pool.release(page);
     sequence.restart();
   }
 }
 
-/** Ids of a prompt to run next, of so many at most; `isFirst`: some in any case. */
+/** How many ids of a prompt to run next, within `budget`; `isFirst`: not 0 unless the budget is. */
 function chunkOf({ numAsPrompt, numComputed }: Sequence, budget: number, isFirst: boolean): number {
   const left = numAsPrompt - numComputed;
   if (left === 1) return Math.min(budget, 1);

@@ -1,7 +1,7 @@
 /**
- * @file What those who wait for a text are promised, and how much time is left to keep it.
+ * @file The times within which texts should be written, and how much time is left to keep them.
  *
- * The n-th token after the first is due n · tokenMs after it, whenever those between came: a text that is ahead can wait.
+ * The n-th token after the first is due n · tokenMs after the first, whenever those between came: a text that is ahead can wait.
  */
 import type { Sequence } from "../cache/sequence.ts";
 
@@ -15,7 +15,7 @@ export interface ServiceTargets {
   readonly tokenMs: number;
 }
 
-/** What a reader expects: Loquetier's wait in the queue, and tokens as fast as somebody reads. */
+/** What a reader expects: Loquetier's limit for the wait in the queue, and tokens at reading speed. */
 export const DEFAULT_TARGETS: ServiceTargets = { queueMs: 6000, firstTokenMs: 3000, tokenMs: 250 };
 
 /** Texts as a policy sees them. */
@@ -25,17 +25,17 @@ export interface TextNeeds {
   readonly maxRunning: number;
   /** Whether ids of prompts could run now. */
   readonly hasPrompts: boolean;
-  /** Until a step must begin so that no next token is late; below 0: one is. */
+  /** Time until a step must begin so that no next token is late; below 0: one is late already. */
   readonly decodeSlackMs: number;
   /** The same for first tokens. */
   readonly promptSlackMs: number;
-  /** What one id of a prompt takes. */
+  /** Time that one id of a prompt takes. */
   readonly promptTokenMs: number;
 }
 
-/** What passes over texts take, as measured. */
+/** Measured times of passes over texts. */
 interface PassTimes {
-  /** One token of all texts. */
+  /** A pass with one token of each text. */
   readonly decodeMs: number;
   readonly promptTokenMs: number;
 }
@@ -47,12 +47,12 @@ interface Texts {
   readonly maxRunning: number;
 }
 
-/** Share of the target that is aimed at: only the mean of what passes take is known. */
+/** Share of the target that is aimed at, since only the mean time of a pass is known. */
 const AIM = 0.95;
-/** Share of the longest wait in the queue after which texts that run hurry. */
+/** Share of `queueMs` after which the running texts hurry for those that wait. */
 const HURRY = 0.05;
 
-/** Says what texts need at a time. */
+/** Computes what texts need at the given time. */
 export function needsOf(
   { running, waiting, maxRunning }: Texts,
   { queueMs, firstTokenMs, tokenMs }: ServiceTargets,
@@ -61,7 +61,7 @@ export function needsOf(
 ): TextNeeds {
   const isFull = running.length >= maxRunning;
   const [next] = waiting;
-  // Texts that wait get a place when others end, so these hurry, long before the wait is too long.
+  // Waiting texts get a place only when others end, so the running ones hurry long before the wait is too long.
   const hurries = isFull && next !== undefined && nowMs - next.submittedMs > queueMs * HURRY;
   let [decodeSlackMs, promptSlackMs, promptMs] = [Infinity, Infinity, 0];
   for (const { submittedMs, firstMs, numNew, numPending, isDecoding } of [...running, ...waiting]) {
@@ -87,7 +87,7 @@ export function needsOf(
 /** Weight of a new measurement in the mean. */
 const WEIGHT = 0.2;
 
-/** Measures what passes take. */
+/** Measures how long passes take. */
 export class PassClock implements PassTimes {
   #decodeMs: number | null = null;
   #promptTokenMs: number | null = null;

@@ -1,33 +1,33 @@
 /**
- * @file The ways in which a training and texts share one machine: who goes next when both want to, and what a step of texts
- * runs. Plain decisions on numbers: clocks and measured times come from outside.
+ * @file Policies by which a training and texts share one machine: who goes next when both want to, and what a step of texts runs.
+ * They decide on numbers alone; clocks and measured times come from outside.
  */
 import type { TextNeeds } from "./service-targets.ts";
 
 /** One block of a training, or one step of all texts. */
 export type TurnKind = "block" | "step";
 
-/** What a policy decides by. Times are in milliseconds. */
+/** What a policy decides from. Times are in milliseconds. */
 export interface Situation {
-  /** The turn that ended last and how long it took; null: there was none yet. */
+  /** The turn that ended last and how long it took; null: there was none. */
   readonly last: { readonly kind: TurnKind; readonly tookMs: number } | null;
-  /** What a block of a training takes at most, as measured. */
+  /** Longest recent time of a block of a training, as measured. */
   readonly blockMs: number;
   readonly texts: TextNeeds;
 }
 
 /** What a step of texts runs. */
 export interface StepShape {
-  /** Whether the texts that are being written go on by a token. */
+  /** Whether the texts that are being written get their next token. */
   readonly decodes: boolean;
-  /** Ids of prompts at most. */
+  /** Most ids of prompts. */
   readonly prefillTokens: number;
 }
 
 export interface Decider {
-  /** Who goes next, when both want to. */
+  /** Decides who goes next when both want to. */
   next(situation: Situation): TurnKind;
-  /** What a step runs while a training waits; all that there is unless given. */
+  /** What a step runs while a training waits; all that can run unless given. */
   shape?(situation: Situation, prefillTokens: number): StepShape;
 }
 
@@ -37,19 +37,19 @@ export interface TurnPolicy {
   decider(): Decider;
 }
 
-/** Largest number of steps of texts in a row, of Loquetier's scheduler for changing loads. */
+/** Most steps of texts in a row, as in Loquetier's scheduler for changing loads. */
 const MOST = 5;
-/** Share of the time that both want which a training gets however late texts are. */
+/** Least share of the time that a training gets, however late texts are, while both want to run. */
 const LEAST_SHARE = 0.1;
-/** Fewer ids of a prompt at a time would cost nearly what these do. */
+/** Running fewer ids of a prompt at a time would take nearly as long. */
 const LEAST_PREFILL_TOKENS = 64;
 
-/** So many steps go before each block of a training; between 0 and 1: one before every so many blocks. */
+/** Runs this many steps before each block of a training; a number below 1 means one step for several blocks. */
 function counted(stepsPerBlock: (texts: TextNeeds) => number): Decider {
   let owed = 0;
   return {
     next: ({ last, texts }) => {
-      // What nobody asked for after the block before is not owed later.
+      // Whole steps that texts did not use after the last block are dropped.
       if (last?.kind === "block") owed = (owed < 1 ? owed : 0) + stepsPerBlock(texts);
       if (owed < 1) return "block";
       owed--;
@@ -58,9 +58,9 @@ function counted(stepsPerBlock: (texts: TextNeeds) => number): Decider {
   };
 }
 
-/** Prompts at once, the next tokens as late as their targets allow: more texts share one pass over the weights. */
+/** Runs prompts at once, and next tokens as late as their targets allow, so that more texts share one pass over the weights. */
 function bySlack(): Decider {
-  /** Milliseconds that a training is behind its least share. */
+  /** Milliseconds by which a training is behind its least share. */
   let owedMs = 0;
   const isDue = ({ texts, blockMs }: Situation): boolean => texts.decodeSlackMs < blockMs;
   return {
@@ -68,13 +68,13 @@ function bySlack(): Decider {
       const { last, blockMs, texts } = situation;
       if (last?.kind === "step") owedMs += (last.tookMs * LEAST_SHARE) / (1 - LEAST_SHARE);
       else owedMs = Math.max(0, owedMs - (last?.tookMs ?? 0));
-      // One after a step: a token that is due waits for one block, however much is owed.
+      // Only one block after each step: a token that is due waits for one block at most, however much is owed.
       if (owedMs > blockMs && last?.kind === "step") return "block";
       return texts.hasPrompts || isDue(situation) ? "step" : "block";
     },
     shape: (situation, prefillTokens) => {
       const { decodeSlackMs, promptSlackMs, promptTokenMs, hasPrompts } = situation.texts;
-      // Unless its own text is late, a prompt runs as far as it makes no other late.
+      // Unless its own text is late, a prompt runs only as many ids as make no other text late.
       const fitting = promptSlackMs < 0 ? Infinity : Math.floor(decodeSlackMs / promptTokenMs);
       return {
         decodes: !hasPrompts || isDue(situation),
@@ -85,12 +85,12 @@ function bySlack(): Decider {
 }
 
 export const TURN_POLICIES = [
-  // Prompts run at once, a text goes on when its next token would come late otherwise, and a training has the rest.
+  // Prompts run at once, texts continue when their next token would otherwise be late, and a training gets the rest.
   {
     name: "slack",
     decider: bySlack,
   },
-  // The more texts there are, the more of their steps go before each block of a training: 1 to 5.
+  // The more texts there are, the more of their steps run before each block of a training: 1 to 5.
   {
     name: "adaptive",
     decider: () =>
@@ -104,7 +104,7 @@ export const TURN_POLICIES = [
     name: "train-first",
     decider: () => counted(() => 0.25),
   },
-  // A training goes on when no text waits for its next token, and at the latest after 50 steps.
+  // A training runs when no text waits for its next token, and at the latest after 50 steps.
   {
     name: "serve-first",
     decider: () => counted(() => 50),

@@ -1,8 +1,8 @@
 /**
- * @file Who runs on the one machine: steps of texts, or blocks of trainings, in turn.
+ * @file Decides who runs on the machine: steps of texts and blocks of trainings take turns.
  *
- * Each gives the machine back when it is done, and asks for it again; when both kinds ask, the policy decides. While only one
- * kind asks, it runs. Trainings take their blocks in the order in which they ask.
+ * Each gives the machine back when it is done, and asks for it again. When both kinds ask, the policy decides; when only one kind
+ * asks, it runs. Blocks of several trainings run in the order in which they ask.
  */
 import type { Decider, Situation, StepShape, TurnKind, TurnPolicy } from "./turn-policies.ts";
 import type { TextNeeds } from "./service-targets.ts";
@@ -14,12 +14,12 @@ interface TurnsOptions {
   readonly now: () => number;
 }
 
-/** How fast a long block of some time ago is forgotten: blocks of one training differ, forward and back. */
+/** How fast the time of a long block is forgotten: blocks of one training differ, forward and back. */
 const FORGETTING = 0.2;
 
-/** One training's part. */
+/** The turns of one training. */
 export interface TrainingTurns {
-  /** Gives others their turns. */
+  /** Ends the current turn, if any, and waits for the next one. */
   readonly betweenBlocks: () => Promise<void>;
   /** Gives the machine back until the next block. */
   readonly rest: () => void;
@@ -28,7 +28,7 @@ export interface TrainingTurns {
 export class Turns {
   readonly #options: TurnsOptions;
   readonly #decider: Decider;
-  /** Waiting for a turn, in order. */
+  /** Functions that resolve waiting calls of `take`, in order. */
   readonly #waiting: Readonly<Record<TurnKind, (() => void)[]>> = { block: [], step: [] };
   #current: { readonly kind: TurnKind; readonly startedMs: number; isWholePass: boolean } | null = null;
   #last: Situation["last"] = null;
@@ -40,7 +40,7 @@ export class Turns {
     this.#decider = options.policy.decider();
   }
 
-  /** Waits until the machine is the caller's, who gives it back. */
+  /** Waits until the caller has the machine; the caller gives it back. */
   take(kind: TurnKind): Promise<void> {
     return new Promise((resolve) => {
       this.#waiting[kind].push(resolve);
@@ -61,19 +61,19 @@ export class Turns {
     this.#decideSoon();
   }
 
-  /** Says that the current turn runs a whole pass, so that its time is not taken for that of a block. */
+  /** Marks the current turn as a whole pass, so that its time is not counted as that of a block. */
   takeWholePass(): void {
     if (this.#current) this.#current.isWholePass = true;
   }
 
-  /** What the step that has the machine runs; all there is unless a training waits. */
+  /** What the step that has the machine runs; all that can run unless a training waits. */
   shape(prefillTokens: number): StepShape {
     const all = { decodes: true, prefillTokens };
     if (this.#waiting.block.length === 0) return all;
     return this.#decider.shape?.(this.#situation(), prefillTokens) ?? all;
   }
 
-  /** The part of one training. */
+  /** Makes the turns of one training. */
   training(): TrainingTurns {
     let holds = false;
     return {
@@ -89,7 +89,7 @@ export class Turns {
     };
   }
 
-  /** Decides once the last one to give the machine back has had the time to ask again. */
+  /** Decides after a microtask, so that the last one to give the machine back can ask again first. */
   #decideSoon(): void {
     if (this.#isDeciding) return;
     this.#isDeciding = true;

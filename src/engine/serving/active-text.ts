@@ -12,10 +12,10 @@ import { TokenQueue } from "./token-queue.ts";
 
 export class ActiveText {
   readonly request: CheckedRequest;
-  /** The ids of the prompt; those that are written join it. */
+  /** Starts with the ids of the prompt; written ids are added. */
   readonly sequence: Sequence;
   readonly held: HeldAdapter | null;
-  /** Ids of prompt and text at most. */
+  /** Most ids of prompt and text together. */
   readonly maxLength: number;
   /** Tokens on their way to the reader of the text. */
   readonly queue = new TokenQueue<ServedToken, ServeEnd>();
@@ -36,7 +36,7 @@ export class ActiveText {
     this.maxLength = maxLength;
     this.#random = new Random(request.seed ?? 0);
     this.#cursor = request.grammar?.begin() ?? null;
-    // What was written elsewhere has been drawn there.
+    // Written ids were drawn elsewhere: skips their draws and follows them in the grammar.
     for (const id of request.writtenIds ?? []) {
       sequence.ids.push(id);
       if ((request.sampling ?? GREEDY).temperature > 0) this.#random.uniform();
@@ -45,7 +45,7 @@ export class ActiveText {
   }
 
   /**
-   * Draws the next token from logits [V], which it changes, and tells of it; returns why the text ends with it, null: it goes on.
+   * Draws the next token from logits [V], which it changes, and sends it; returns why the text ends with it, null: it goes on.
    * @throws FailedError "engine/nan" for logits that are no numbers; as the grammar
    */
   draw(logits: Float32Array): FinishReason | null {
@@ -84,7 +84,7 @@ export class ActiveText {
     this.#cursor?.restrict(logits, stopIds);
   }
 
-  /** Tells the reader that the text has ended, and how long it took. */
+  /** Reports the end of the text to its reader, with its times. */
   end(finishReason: FinishReason, nowMs: number): void {
     const { submittedMs, firstMs, numPrompt, numNew, numShared } = this.sequence;
     this.queue.end({

@@ -1,4 +1,4 @@
-/** @file The texts that are being written, each from its start to its end: begun, drawn, ended or failed, and counted. */
+/** @file The texts that are being written: starts, draws for, ends, fails and counts them. */
 import type { PagedCache } from "../cache/paged-cache.ts";
 import type { Sequence } from "../cache/sequence.ts";
 import type { Scheduler } from "../scheduling/scheduler.ts";
@@ -11,7 +11,7 @@ type Counts = Pick<ServingStats, "numPromptTokens" | "numCachedTokens" | "numNew
 interface TextsParts {
   readonly scheduler: Scheduler;
   readonly cache: PagedCache;
-  /** The time in milliseconds. */
+  /** The current time in milliseconds. */
   readonly now: () => number;
 }
 
@@ -36,17 +36,17 @@ export class ActiveTexts {
     this.#texts.set(text.sequence, text);
   }
 
-  /** The texts of some sequences, as far as they are being written. */
+  /** The texts of some sequences that are still being written. */
   of(sequences: readonly Sequence[]): ActiveText[] {
     return sequences.flatMap((sequence) => this.#texts.get(sequence) ?? []);
   }
 
-  /** Whether a text is still to be written. */
+  /** Whether a text is still being written. */
   isAlive({ sequence }: ActiveText): boolean {
     return this.#texts.has(sequence);
   }
 
-  /** Notes that the first step of a text begins, if it does. */
+  /** Records that a text's first step begins, unless an earlier one did. */
   start(text: ActiveText): void {
     if (text.startedMs !== null) return;
     text.startedMs = this.#parts.now();
@@ -54,12 +54,12 @@ export class ActiveTexts {
     this.#counts.numCachedTokens += text.sequence.numShared;
   }
 
-  /** Counts a prompt that begins to be read. */
+  /** Counts the tokens of a prompt that begins to run. */
   countPrompt(numTokens: number): void {
     this.#counts.numPromptTokens += numTokens;
   }
 
-  /** Draws the next token of a text from logits [V], which it changes; the text may end with it, or fail. */
+  /** Draws the next token of a text from logits [V], which it changes; this may end the text, or make it fail. */
   draw(text: ActiveText, logits: Float32Array): void {
     try {
       const reason = text.draw(logits);
@@ -76,22 +76,22 @@ export class ActiveTexts {
     if (this.#drop(text)) text.end(finishReason, this.#parts.now());
   }
 
-  /** Ends a text by an error, unless it has ended. */
+  /** Ends a text with an error, unless it has ended. */
   fail(text: ActiveText, error: unknown): void {
     if (this.#drop(text)) text.queue.fail(error);
   }
 
-  /** Ends all texts by an error. */
+  /** Ends all texts with an error. */
   failAll(error: unknown): void {
     for (const text of this.#texts.values()) this.fail(text, error);
   }
 
-  /** Ends all texts before their time. */
+  /** Ends all texts as "aborted". */
   abort(): void {
     for (const text of this.#texts.values()) this.end(text, "aborted");
   }
 
-  /** Forgets a text and frees its pages; false: it had ended. */
+  /** Forgets a text and frees its pages; false: it had already ended. */
   #drop({ sequence }: ActiveText): boolean {
     if (!this.#texts.delete(sequence)) return false;
     this.#parts.scheduler.remove(sequence);

@@ -1,7 +1,7 @@
 /**
- * @file A text in the middle of being written as JSON, for another engine to go on with: its settings and ids.
+ * @file An unfinished text as JSON, which another engine can continue: its settings and ids.
  *
- * Keys and values are computed again there, and the draws that were made are skipped, so that the text is the same.
+ * The other engine computes keys and values again and skips the draws that were made, so that the text is the same.
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
@@ -11,7 +11,7 @@ import { withTextSettings } from "./text-settings.ts";
 import type { Penalties } from "../sampling/penalties.ts";
 import type { ServeRequest } from "./serve-request.ts";
 
-/** Settings that are kept as they are. */
+/** Settings that are copied unchanged. */
 const KEPT = [
   "promptIds",
   "maxNewTokens",
@@ -44,8 +44,8 @@ export interface MovedText extends Kept, Pick<ServeRequest, "writtenIds"> {
 }
 
 /**
- * Describes a text by its request and the ids that were written so far, to be kept as JSON.
- * @throws UsageError "usage/flag" for one that follows a grammar, or whose adapter has no name
+ * Describes a text by its request and the ids written so far, as JSON.
+ * @throws UsageError "usage/flag" for one that follows a grammar, has a reader, or whose adapter has no name
  */
 export function exportText(request: ServeRequest, newIds: readonly number[]): MovedText {
   checkArguments("exportText", NEW_IDS, { newIds });
@@ -68,8 +68,8 @@ export function exportText(request: ServeRequest, newIds: readonly number[]): Mo
 }
 
 /**
- * The request that goes on with an exported text: only what comes next is told.
- * @throws UsageError "usage/flag" for what another version has exported, or is no such text
+ * Makes the request that continues an exported text: it reports only new tokens.
+ * @throws UsageError "usage/flag" for the export of another version, or a value that is no such text
  */
 export function importText(moved: MovedText): ServeRequest {
   checkArguments("importText", MOVED, { moved });

@@ -5,7 +5,7 @@ import type { CacheLayout, PagedPass } from "../cache/paged-pass.ts";
 import type { PagedStages, PagedWork } from "../stack/paged-stages.ts";
 import type { ActiveText } from "./active-text.ts";
 
-/** Rows that may run at once. */
+/** Rows that may run in one pass. */
 export interface ReadyRows {
   readonly stages: PagedStages;
   /** The texts that the rows belong to, in the order of the rows. */
@@ -21,7 +21,7 @@ interface RowSource {
   readonly isAlive: (text: ActiveText) => boolean;
 }
 
-/** Makes the next `count` ids of texts of a batch ready to run, which is to begin at once; null: nobody is left. */
+/** Prepares the next `count` ids of texts of a batch; the pass must begin at once. null: no text is left. */
 export async function readyRows(
   batch: RowBatch,
   given: readonly ActiveText[],
@@ -30,7 +30,7 @@ export async function readyRows(
 ): Promise<ReadyRows | null> {
   let alive = given;
   let prepared: PreparedRows | null = null;
-  // A text that is cancelled while programs are made ready has no row.
+  // Prepares again if a text was cancelled meanwhile: it must have no row.
   while (!prepared) {
     alive = alive.filter(isAlive);
     if (alive.length === 0) return null;

@@ -1,4 +1,4 @@
-/** @file A request to the engine for one text, the tokens that are written, and the reason why it ended. */
+/** @file A request to the engine for one text, its written tokens, and the reason why it ended. */
 import type { Adapter } from "../../peft/attach.ts";
 import type { HeldAdapter } from "../adapters/held-adapter.ts";
 import type { Grammar } from "../grammar/token-grammar.ts";
@@ -7,53 +7,53 @@ import type { PromptReader } from "../prompts/prompt-reader.ts";
 import type { Draw, SamplingOptions } from "../sampling/sampler.ts";
 import type { TokenLogProbs } from "../sampling/token-log-probs.ts";
 
-/** Why generation ended: a stop id, no more tokens allowed (or positions left), or the signal. */
+/** Why a text ended: a stop id, no more tokens allowed (or positions left), or the signal. */
 export type FinishReason = "stop" | "length" | "aborted";
 
 /** A text to write. */
 export interface ServeRequest {
   readonly promptIds: readonly number[];
   readonly maxNewTokens: number;
-  /** New tokens before which no stop id is drawn; none unless given. What follows a grammar ends where that ends. */
+  /** New tokens before which no stop id is drawn; 0 unless given. Ignored with a grammar, which decides where a text ends. */
   readonly minNewTokens?: number;
-  /** New ids that it has already, as when it was begun elsewhere: they count, and are not told again. */
+  /** New ids that the text already has, for instance because it began elsewhere: they count, but are not reported again. */
   readonly writtenIds?: readonly number[];
-  /** Name of the adapter, or one that the caller holds; the base alone unless given. */
+  /** Name of the adapter, or one that the caller has taken by `hold`; the base alone unless given. */
   readonly adapter?: string | HeldAdapter | null;
   /** Ids that end the text. */
   readonly stopIds?: readonly number[];
-  /** The likeliest token unless given. */
+  /** How tokens are drawn; the likeliest is taken unless given. */
   readonly sampling?: SamplingOptions;
   readonly penalties?: Penalties;
-  /** Takes what the model makes of the prompt, all of which then runs, also where no token is to be written. */
+  /** Reads the outputs of the blocks for the prompt; all of the prompt then runs, even if no token is to be written. */
   readonly reader?: PromptReader;
-  /** What the text has to follow. */
+  /** The grammar that the text must follow. */
   readonly grammar?: Grammar | null;
   readonly seed?: number;
   /**
-   * Computed alike whatever runs beside it, once `AdapterPool.prepareMany` has run: always by the products for many tokens, where the
-   * arithmetic has others for few.
+   * Whether the result must not depend on what runs beside it, provided that `AdapterPool.prepareMany` has run. The text then
+   * always uses the products for many tokens, where the arithmetic has different ones for few.
    */
   readonly isBatchInvariant?: boolean;
-  /** How many of the likeliest tokens are told beside each; unless given no log-probability is told. */
+  /** How many of the likeliest tokens are reported with each token; unless given, no log-probabilities are reported. */
   readonly topLogProbs?: number;
   readonly signal?: AbortSignal | undefined;
-  /** Is told the adapter that the text is written with, when it has come: it stays in memory until the text ends. */
+  /** Receives the adapter of the text once it is in memory; it stays there until the text ends. */
   readonly onAdapter?: (adapter: Adapter) => void;
-  /** Is shown the logits [V] before each choice; they are valid during the call alone. */
+  /** Receives the logits [V] before each choice; they are valid only during the call. */
   readonly onLogits?: (logits: Float32Array) => void;
 }
 
-/** A text whose settings mean something, and whose draw is told whole. */
+/** A request with checked settings, and with the settings of its draw complete. */
 export interface CheckedRequest extends ServeRequest {
   readonly sampling?: Draw;
 }
 
 export interface ServedToken {
   readonly id: number;
-  /** Whether it is one of the stop ids, which are no part of the text. */
+  /** Whether it is a stop id, which is not part of the text. */
   readonly isStop: boolean;
-  /** Its log-probability beside those of the likeliest; null unless `topLogProbs` asks for them. */
+  /** Its log-probability with those of the likeliest; null unless `topLogProbs` asks for them. */
   readonly logProbs: TokenLogProbs | null;
 }
 
@@ -61,7 +61,7 @@ export interface ServeEnd {
   readonly finishReason: FinishReason;
   readonly numPromptTokens: number;
   readonly numNewTokens: number;
-  /** Ids of the prompt that did not run: their keys and values were there. */
+  /** Ids of the prompt that did not run, since their keys and values were cached. */
   readonly numCachedTokens: number;
   /** Times from the request to its first step, to its first token, and to its end. */
   readonly queueMs: number;
@@ -71,7 +71,7 @@ export interface ServeEnd {
   readonly gapsMs: readonly number[];
 }
 
-/** The end of a text that nobody reads to its end. */
+/** The end of a text that its reader abandons. */
 export const NO_END: ServeEnd = {
   finishReason: "aborted",
   numPromptTokens: 0,

@@ -1,8 +1,8 @@
 /**
  * @file Many texts at once on one base: schedule → run → follow up, as long as there is work.
  *
- * Texts come and go between two steps; each has its adapter, its settings and its generator of random numbers. It works on
- * ids; text is the caller's business.
+ * Texts may start and end between two steps; each has its own adapter, settings and random numbers. The engine works on ids; the
+ * caller converts them from and to text.
  */
 import { CapacityError, assertInternal } from "../../errors.ts";
 import type { Ride, Riders } from "../../run/blocks/riders.ts";
@@ -33,11 +33,11 @@ import { Turns } from "../scheduling/turns.ts";
 
 const DEFAULT_RUNNING = 16;
 
-/** Writes many texts at once on one base, each with an adapter of its own; its session and adapters are the caller's. */
+/** Writes many texts at once on one base, each with its own adapter; the caller owns session and adapters. */
 export class ServingEngine implements Riders {
   readonly session: Session;
   readonly adapters: AdapterPool;
-  /** Trainings on the same base take their turns with texts here. */
+  /** Lets trainings on the same base take turns with texts. */
   readonly turns: Turns;
   readonly #pages: PagePool;
   readonly #scheduler: Scheduler;
@@ -76,12 +76,12 @@ export class ServingEngine implements Riders {
     this.turns = new Turns({ policy, needs, now });
   }
 
-  /** Tokens that the cache holds. */
+  /** Tokens that fit into the cache. */
   get capacityTokens(): number {
     return this.#pages.numPages * PAGE_TOKENS;
   }
 
-  /** Texts that have pages at a time. */
+  /** Most texts that have pages at a time. */
   get maxRunning(): number {
     return this.#scheduler.maxRunning;
   }
@@ -104,9 +104,10 @@ export class ServingEngine implements Riders {
   }
 
   /**
-   * Writes a text; stopping to read ends it.
-   * @throws UsageError "usage/length" for a prompt that is too long, "usage/flag" for one that is empty or of foreign ids and for settings that mean
-   * nothing, "usage/adapter" for an adapter that is not known, "usage/state" after `close`; CapacityError "capacity/memory" for a text that the cache cannot hold; FailedError "engine/nan"
+   * Writes a text; the text ends when the caller stops reading.
+   * @throws UsageError "usage/length" for a prompt that is too long, "usage/flag" for one that is empty or has ids that are not
+   * in the vocabulary and for settings that mean nothing, "usage/adapter" for an adapter that is not known, "usage/state" after
+   * `close`; CapacityError "capacity/memory" for a text that the cache cannot hold; FailedError "engine/nan"
    */
   async *write(given: ServeRequest): AsyncGenerator<ServedToken, ServeEnd, void> {
     this.#requireOpen();
@@ -115,7 +116,7 @@ export class ServingEngine implements Riders {
     const { model } = this.session;
     const { promptIds, adapter = null, maxNewTokens, signal } = request;
     checkPrompt(model, [...promptIds, ...(request.writtenIds ?? [])]);
-    // The last token needs no position: nothing follows it.
+    // The last token needs no position, since nothing follows it.
     const maxLength = Math.min(promptIds.length + maxNewTokens, model.maxPositions + 1);
     this.#requireRoom(maxLength);
     const isNamed = typeof adapter === "string";
@@ -138,9 +139,9 @@ export class ServingEngine implements Riders {
   ): AsyncGenerator<ServedToken, ServeEnd, void> {
     const { promptIds, signal, isBatchInvariant = false } = request;
     const isPerPrompt = await this.adapters.rows.isPerPrompt(held);
-    // What was cached is not run again, and nobody would read it.
+    // Cached ids do not run again, so a reader would miss them.
     const isShared = !isPerPrompt && !request.reader;
-    // Tokens that another text was given may have been computed by products for few.
+    // Cached keys of another text may have been computed by the products for few tokens.
     const isApart = isBatchInvariant && this.session.compute.many !== undefined;
     const root = `${held?.key ?? "base"}${isApart ? " alike" : ""}`;
     const sequence = new Sequence(promptIds, isShared ? root : null, {
@@ -192,19 +193,19 @@ export class ServingEngine implements Riders {
         }
       }
     } catch (error) {
-      // What fails in a pass has been told to its texts; of what fails outside of one, no text would hear otherwise.
+      // A failure in a pass has been reported to its texts; a failure outside of a pass is reported to all texts here.
       this.#texts.failAll(error);
     } finally {
       this.#loop = null;
     }
   }
 
-  /** Counts a prompt that is read in a turn of texts, but by no step of theirs. */
+  /** Counts a prompt that runs in a turn of texts, but not in one of this engine's steps. */
   countPrompt(numTokens: number): void {
     this.#texts.countPrompt(numTokens);
   }
 
-  /** Waits for the step that runs, if any: a text that has ended is in no later one. */
+  /** Waits for the running step, if any: a text that has ended is in no later one. */
   async afterStep(): Promise<void> {
     await this.#running.catch(() => {});
   }
@@ -231,7 +232,7 @@ export class ServingEngine implements Riders {
     this.#times.decoded(this.#now() - decodesMs);
   }
 
-  /** Next ids of one prompt, and the next tokens of texts that share a pass, for a pass of a training to take along. */
+  /** Prepares the next ids of one prompt, and the next tokens of texts that share a pass, to ride in a pass of a training. */
   async board(): Promise<Ride | null> {
     const ride = await this.#passes.ride(this.#scheduler.schedule());
     if (!ride) return null;
@@ -240,7 +241,7 @@ export class ServingEngine implements Riders {
     return ride;
   }
 
-  /** Ends all texts; waits for what runs. No other begins. */
+  /** Ends all texts and waits for the running step. No text can begin afterwards. */
   async close(): Promise<void> {
     this.#isClosed = true;
     this.#texts.abort();

@@ -1,4 +1,4 @@
-/** @file Tells classes of texts for many who ask, each with an adapter by its name, in turns with each other. */
+/** @file Classifies texts for many callers, each with an adapter by name; the callers take turns. */
 import type { ClassExample } from "../../data/examples/class-example.ts";
 import { UsageError } from "../../errors.ts";
 import { Classifier, requireClasses } from "../classifier.ts";
@@ -6,9 +6,9 @@ import { type Judgement, judge } from "../judgement.ts";
 import type { ServingEngine } from "./serving-engine.ts";
 
 /**
- * Judges a few texts, as one turn. `adapter` null: the base alone.
- * @throws UsageError "usage/model" for a base without classes, or whose head of classes is that of its adapters; the signal's
- * reason; as `Classifier.classify` and `AdapterPool.acquire`
+ * Classifies a few texts in one turn. `adapter` null: the base alone.
+ * @throws UsageError "usage/model" for a base without classes, or whose class head comes from its adapters; the signal's reason;
+ * as `Classifier.classify` and `AdapterPool.acquire`
  */
 export async function judgeTexts(
   engine: Pick<ServingEngine, "session" | "adapters" | "turns" | "countPrompt">,

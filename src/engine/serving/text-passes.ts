@@ -1,6 +1,6 @@
 /**
- * @file Passes over the next ids of texts, in as few batches as their adapters allow, and what follows: a token is drawn for
- * each text that has read all of its ids. What fails, fails for the texts of its batch alone.
+ * @file Runs the next ids of texts, in as few batches as their adapters allow, then draws a token for each text of which all ids
+ * have run. A failure affects only the texts of its batch.
  */
 import { sizeAt } from "../../graph/shape.ts";
 import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
@@ -53,7 +53,10 @@ export class TextPasses {
     }
   }
 
-  /** Makes the next ids of one prompt, and the next tokens of texts that share a pass, ready to go along with a pass of a training; null: nobody goes. */
+  /**
+   * Prepares the next ids of one prompt, and the next tokens of texts that share a pass, to ride in a pass of a training; null:
+   * there are none.
+   */
   async ride({ chunks, decodes }: ScheduledStep): Promise<TextRide | null> {
     const { texts, rows } = this.#parts;
     const ride = new TextRide({
@@ -64,7 +67,7 @@ export class TextPasses {
       const [text] = texts.of([sequence]);
       if (!text) continue;
       texts.start(text);
-      // Rows by heads are those of one pass, and so are the places of adapters side by side.
+      // Only one pass at a time may use rows by heads or the slots of adapters that share a batch.
       await ride.add([text], () => this.#prepare(rows.alone(text.held), [text], count, "pages"));
     }
     const writing = texts.of(decodes);
@@ -77,7 +80,7 @@ export class TextPasses {
     return ride.isEmpty ? null : ride;
   }
 
-  /** Makes the next ids of a batch ready to run, which is to begin at once; null: nobody is left. */
+  /** Prepares the next ids of a batch; the pass must begin at once. null: no text is left. */
   #prepare(
     batch: RowBatch,
     given: readonly ActiveText[],
@@ -89,14 +92,14 @@ export class TextPasses {
     return readyRows(batch, ofRows, count, { cache, layout, isAlive: (text) => texts.isAlive(text) });
   }
 
-  /** Counts in what has run, and draws from logits [n, V], which it releases, what follows. */
+  /** Counts the ids that have run, and draws the next tokens from logits [n, V], which it releases. */
   #follow({ texts: ofRows, work: { count, wants } }: ReadyRows, logits: HostTensor<"float32"> | null): void {
     const { texts, scheduler, pool } = this.#parts;
     let next = 0;
     for (const [i, text] of ofRows.entries()) {
       const isDrawn = wants[i] === true;
       const own = isDrawn ? next++ : -1;
-      // A text that was cancelled while the batch ran has no pages any more.
+      // A text that was cancelled while the batch ran no longer has pages.
       if (!texts.isAlive(text)) continue;
       scheduler.computed(text.sequence, count);
       if (!isDrawn && text.sequence.numPending === 0) texts.end(text, "length");

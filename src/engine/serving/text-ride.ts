@@ -1,4 +1,4 @@
-/** @file Rows of texts that go along with a pass of a training. Each text is told its result when the pass is done. */
+/** @file Rows of texts that ride in a pass of a training. Each text gets its result when the pass is done. */
 import type { BlockRun, Ride } from "../../run/blocks/riders.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { type PagedRide, ridePaged } from "../stack/paged-stages.ts";
@@ -6,7 +6,7 @@ import type { ReadyRows } from "./ready-rows.ts";
 import type { ActiveText } from "./active-text.ts";
 
 interface TextRideOptions {
-  /** Goes on with rows that have run; takes the logits [n, V] of those that are wanted. */
+  /** Continues with rows that have run; takes ownership of the logits [n, V] of the rows that want them. */
   readonly follow: (ready: ReadyRows, logits: HostTensor<"float32"> | null) => void;
   readonly fail: (texts: readonly ActiveText[], error: unknown) => void;
 }
@@ -28,7 +28,7 @@ export class TextRide implements Ride {
     return this.#rows.length === 0;
   }
 
-  /** Takes rows of some texts along, unless their programs are their own. */
+  /** Adds the rows of some texts, unless their programs cannot be joined with others. */
   async add(texts: readonly ActiveText[], prepare: () => Promise<ReadyRows | null>): Promise<void> {
     try {
       const ready = await prepare();
@@ -45,7 +45,7 @@ export class TextRide implements Ride {
     return runs.flatMap((run) => run ?? []);
   }
 
-  /** Null: these rows cannot go on, which is told to their texts, and the others go on without them. */
+  /** null: these rows have failed and their texts know; the others go on without them. */
   async #blockOf(rows: RidingRows, layer: number): Promise<BlockRun | null> {
     try {
       return await rows.ride.blocks.block(layer);

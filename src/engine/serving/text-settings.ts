@@ -9,7 +9,7 @@ import type { CheckedRequest, ServeRequest } from "./serve-request.ts";
 const NEW_TOKENS = z.int().min(0);
 const ID_LIST = z.array(z.int().min(0));
 
-/** `seed` is any whole number; `checkPrompt` holds `promptIds` against the model, and `TaskSet` looks at `task`. */
+/** `seed` is any whole number; `checkPrompt` checks `promptIds` against the model, and `TaskSet` checks `task`. */
 const TEXT_SETTINGS = z.strictObject({
   promptIds: IDS,
   writtenIds: ID_LIST.optional(),
@@ -30,7 +30,7 @@ const TEXT_SETTINGS = z.strictObject({
   task: ANYTHING,
 } satisfies Record<keyof ServeRequest | "task", z.ZodType>);
 
-/** A request whose settings mean something, with those of a draw that are left out. @throws UsageError "usage/flag" */
+/** Checks a request, and completes the settings of its draw. @throws UsageError "usage/flag" */
 export function withTextSettings({ sampling: given, ...request }: ServeRequest): CheckedRequest {
   const { sampling } = parseSettings(
     TEXT_SETTINGS,

@@ -1,4 +1,4 @@
-/** @file A queue of values that one side puts in and the other takes out when it is ready. It has an end. */
+/** @file A queue of values that one side pushes and the other takes when it is ready. It ends with a result or an error. */
 
 export class TokenQueue<T, R> {
   readonly #values: T[] = [];
@@ -20,7 +20,7 @@ export class TokenQueue<T, R> {
     this.#wake();
   }
 
-  /** Gives all values as they come, then the result. @throws what it failed with, after the values */
+  /** Yields all values as they come, then returns the result. @throws the error of `fail`, after the values */
   async *take(): AsyncGenerator<T, R, void> {
     for (;;) {
       while (this.#values.length > 0) yield this.#values.shift() as T;

@@ -1,8 +1,8 @@
 /**
  * @file Several blocks of a model as one program that reads and extends a cache of keys and values.
  *
- * At one token a block takes less than a millisecond, and calling the runtime takes a good part of that again, more on a
- * busy machine; so a few programs run all blocks. Groups of equal structure share one.
+ * For one token a block takes less than a millisecond, and calling the runtime adds a good part of that, more on a busy machine;
+ * so a few programs run all blocks. Groups of blocks with equal structure share one program.
  */
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { Amount } from "../../run/arithmetic.ts";
@@ -23,14 +23,14 @@ import {
   singleGroups,
 } from "./stack-groups.ts";
 
-/** At so many rows or more, an arithmetic's products for many tokens are used (docs/log.md#many-rows-and-prompts). */
+/** From this many rows on, an arithmetic's products for many tokens are used (docs/log.md#many-rows-and-prompts). */
 const MANY_ROWS = 4;
 
-/** Rows on their way through the blocks in programs of others. */
+/** Rows that run through the blocks in programs of other rows. */
 export interface StackRide {
-  /** What they run in a block, which has run when the next is asked for. */
+  /** What the rows run in a block; the block must have run before the next one is requested. */
   block(layer: number): Promise<BlockRun>;
-  /** What they have become, [B, T, D], which the caller releases. */
+  /** Output of the last block, [B, T, D], which the caller releases. */
   end(): HostTensor<"float32">;
 }
 
@@ -39,7 +39,7 @@ export class BlockStack {
   readonly #adapter: AdapterView;
   /** Programs by layout and amount. The outer promise waits for what they bind, each inner one for the compiled program. */
   readonly #groups = new Map<string, Promise<readonly Promise<CompiledGroup>[]>>();
-  /** Programs of single blocks by layout; null: the blocks of this layout never run alone. */
+  /** Programs of single blocks by layout; null: these blocks cannot ride in other programs. */
   readonly #singles = new Map<CacheLayout, readonly Group[] | null>();
 
   private constructor(session: Session, adapter: AdapterView) {
@@ -48,8 +48,8 @@ export class BlockStack {
   }
 
   /**
-   * Reads what the programs for a few tokens bind, and begins to compile them; those of another layout, and for many tokens,
-   * when they are first needed.
+   * Reads what the programs for a few tokens bind, and begins to compile them. Programs for another layout or for many tokens are
+   * compiled at first use.
    */
   static async create(session: Session, adapter: AdapterView): Promise<BlockStack> {
     const stack = new BlockStack(session, adapter);
@@ -57,12 +57,12 @@ export class BlockStack {
     return stack;
   }
 
-  /** Ends when the programs for a few tokens are compiled, or one cannot be. */
+  /** Settles when the programs for a few tokens are compiled, or one has failed. */
   async compiled(): Promise<void> {
     await this.#compile(bestLayout(this.#session.model), "any");
   }
 
-  /** Compiles the programs for many tokens, where the arithmetic has others for them. */
+  /** Compiles the programs for many tokens, if the arithmetic has different ones for them. */
   async prepareMany(): Promise<void> {
     const { compute, model } = this.#session;
     if (compute.many) await this.#compile(bestLayout(model), "many");
@@ -72,7 +72,7 @@ export class BlockStack {
     return { session: this.#session, adapter: this.#adapter, layout };
   }
 
-  /** Begins to compile programs, once. */
+  /** Begins to compile programs, unless that was done before. */
   #begin(layout: CacheLayout, amount: Amount): Promise<readonly Promise<CompiledGroup>[]> {
     const key = `${layout}, ${amount}`;
     let groups = this.#groups.get(key);
@@ -90,9 +90,9 @@ export class BlockStack {
   }
 
   /**
-   * Which products are for a pass. Those for many tokens take seconds to prepare, which several texts are worth; then all
-   * prompts take them, and be they short: what is cached of a prompt and what is not must be rounded alike. So do rows that
-   * are to be computed alike whatever runs beside them, for these products round each row by itself.
+   * Which products a pass uses. Those for many tokens take seconds to prepare, which pays for several texts. Then all prompts use
+   * them, however short, since cached and uncached parts of a prompt must round alike. So do batch-invariant rows, since these
+   * products round each row by itself.
    */
   amountOf({ facts: { numRows }, isPrompt, isBatchInvariant }: PagedPass): Amount {
     const { compute, isPreparedForMany } = this.#session;
@@ -101,8 +101,8 @@ export class BlockStack {
   }
 
   /**
-   * Runs all blocks on x [B, T, D] after the tokens of the cache, and writes the keys and values of the T tokens where
-   * the cache says. Takes x, which it releases, and gives y [B, T, D], which the caller releases.
+   * Runs all blocks on x [B, T, D] after the tokens of the cache, and writes the keys and values of the T tokens where the cache
+   * says. Takes x, which it releases, and returns y [B, T, D], which the caller releases.
    */
   async forward(
     x: HostTensor<"float32">,
@@ -137,12 +137,12 @@ export class BlockStack {
     return groups;
   }
 
-  /** Whether its blocks can run in programs of others: none binds tensors. */
+  /** Whether its blocks can run in programs of other rows: only if none binds tensors. */
   get canRide(): boolean {
     return this.#single("pages") !== null;
   }
 
-  /** The way of x [B, T, D] through the blocks in programs of others, as `forward`. */
+  /** Runs x [B, T, D] through the blocks in programs of other rows; otherwise as `forward`. */
   ride(x: HostTensor<"float32">, context: PassContext, cache: PagedPass): StackRide {
     const { pool } = this.#session;
     const own = this.#single(cache.layout) ?? [];
@@ -183,8 +183,8 @@ export class BlockStack {
   }
 
   /**
-   * Whether a block reads what tells prompts apart, or keeps a state of all tokens: then rows of the cache are good for one prompt
-   * alone.
+   * Whether a block reads what tells prompts apart, or keeps a state of all tokens: cached keys and values are then good for one
+   * prompt only.
    */
   async isPerPrompt(): Promise<boolean> {
     if (this.#session.model.layers.some(({ states }) => states.length > 0)) return true;

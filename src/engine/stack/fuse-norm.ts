@@ -1,6 +1,6 @@
 /**
- * @file A sum and the norm of it, as one operation where a residual stream is normalised for the next branch; and factors on a
- * norm, which its weight takes in.
+ * @file Fuses a sum and the norm of it, where a residual stream is normalised for the next branch; folds factors on a norm into
+ * its weight.
  */
 import { type AnyNode, type Value, isNodeOf } from "../../graph/graph.ts";
 import { addRmsNormOp } from "../../graph/ops/norms/add-rms-norm.ts";
@@ -9,8 +9,8 @@ import { rmsNormOp } from "../../graph/ops/norms/rms-norm.ts";
 import { sameShape } from "../../graph/shape.ts";
 
 /**
- * Applies a norm together with the sum that it reads, if it is one: what comes after reads both from there, and the sum of
- * before is nobody's. `readers`: how often each value is read; `places`: which value of the new graph each has become.
+ * Fuses a norm with the sum that it reads, if it reads one: later nodes read both results from the fused node, and the old sum is
+ * unused. `readers`: how often each value is read; `places`: the value of the new graph for each old one.
  */
 export function fuseNorm(
   node: AnyNode,
@@ -31,7 +31,7 @@ export function fuseNorm(
   return true;
 }
 
-/** Multiplies the weight of a norm instead of its result, if a node is that product with factors [D] and alone reads the result. */
+/** Multiplies the weight of a norm instead of its result, if a node multiplies the result by factors [D] and is its only reader. */
 export function foldFactors(
   node: AnyNode,
   readers: ReadonlyMap<Value, number>,

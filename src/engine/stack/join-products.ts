@@ -1,8 +1,8 @@
 /**
- * @file Products with bound matrices that multiply the same: joined to one, whose result is cut into theirs.
+ * @file Joins products of one value with several bound matrices into one product, whose result is split again.
  *
- * At one token a product takes some ten microseconds, much of which is waking threads; queries, keys and values, and the two
- * halves of a gated MLP, are then one. ONNX Runtime joins the constants when it compiles the program.
+ * For one token a product takes some ten microseconds, much of it for waking threads. This joins queries, keys and values, and
+ * the two halves of a gated MLP. ONNX Runtime joins the constants when it compiles the program.
  */
 import type { AnyNode, Graph, Some, Value, Values } from "../../graph/graph.ts";
 import { type NodeGroups, groupNodes } from "../../graph/node-groups.ts";
@@ -12,13 +12,13 @@ import { matmulInt8Op } from "../../graph/ops/products/matmul-int8.ts";
 import { split } from "../../graph/ops/rows/split.ts";
 import { dimAt } from "../../graph/shape.ts";
 
-/** Axes of the outputs in the inputs after the first, by operation. */
+/** By operation: the axis of the output features in each input after the first. */
 const JOINED = new Map<unknown, readonly number[]>([
   [matmulBitsOp, [0, 0, 0]],
   [matmulInt8Op, [1, 0]],
 ]);
 
-/** Finds nodes that can be joined, among those of a program; `isBound` tells which values are constants. */
+/** Finds nodes of a program that can be joined; `isBound` tells which values are constants. */
 export function findJoined(
   nodes: readonly AnyNode[],
   isBound: (value: Value) => boolean,
@@ -31,7 +31,7 @@ export function findJoined(
   });
 }
 
-/** Applies joined nodes in a graph as one; returns the value of each. */
+/** Applies joined nodes as one node in a graph; returns a value for each. */
 export function applyJoined(
   [first, ...others]: Some<AnyNode>,
   graph: Graph,

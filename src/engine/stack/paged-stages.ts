@@ -1,4 +1,4 @@
-/** @file Runs a batch on pages through embedding, blocks and head, with one adapter or several side by side. */
+/** @file Runs a batch on pages through embedding, blocks and head, with one adapter or several. */
 import { dimsOf, knownShape } from "../../graph/shape.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { PassContext } from "../../run/context.ts";
@@ -16,12 +16,12 @@ import { Sequence } from "../cache/sequence.ts";
 
 export interface PagedStages {
   readonly session: Session;
-  /** What is trained outside the blocks. */
+  /** Trained values outside the blocks. */
   readonly outer: readonly Float32Array[];
   readonly embedding: Embedding;
   readonly blocks: BlockStack;
   readonly head: Head;
-  /** Ends when all programs are there; a pass waits for those that it needs. */
+  /** Settles when all programs are compiled; a pass waits only for those that it needs. */
   readonly compiled: Promise<void>;
 }
 
@@ -29,24 +29,24 @@ export interface PagedStages {
 export async function compilePaged(session: Session, view: AdapterView): Promise<PagedStages> {
   const embedding = await Embedding.create(session, view);
   const head = new Head(session, view);
-  // The head first: laying out its matrix takes ONNX Runtime as long as all blocks, which are read meanwhile. Whoever needs
-  // logits is told of a failure.
+  // The head first: ONNX Runtime takes as long to lay out its matrix as to read all blocks, which happens meanwhile. A failure is
+  // reported to whoever needs logits.
   head.prepare().catch(() => {});
   const blocks = await BlockStack.create(session, view);
   const compile = async (): Promise<void> => {
     await blocks.compiled();
-    // Where other rows have programs of many tokens: no step is to wait for these.
+    // If other rows have programs for many tokens, no step should have to wait for those of this view.
     if (session.isPreparedForMany) await prepareForMany({ blocks, head });
   };
   return { session, outer: trainedValues(view, null), embedding, blocks, head, compiled: compile() };
 }
 
-/** Compiles what many tokens at once take. */
+/** Compiles the programs for many tokens at once. */
 export async function prepareForMany({ blocks, head }: Pick<PagedStages, "blocks" | "head">): Promise<void> {
   await Promise.all([blocks.prepareMany(), head.prepareMany()]);
 }
 
-/** Runs one token, so that all is compiled and read that a text needs. */
+/** Runs one token, so that all that a text needs is compiled and read. */
 export async function warmUp(stages: PagedStages): Promise<void> {
   const sequence = new Sequence([0], null);
   sequence.pages.push(0);
@@ -59,13 +59,13 @@ export async function warmUp(stages: PagedStages): Promise<void> {
 export interface PagedWork extends PagedRows {
   /** For each row, whether the logits of its last id are wanted. */
   readonly wants: readonly boolean[];
-  /** See what the blocks make of all ids of their rows. */
+  /** Readers of the blocks' outputs, one for each row. */
   readonly readers?: readonly (PromptReader | null)[];
 }
 
 /**
- * Runs the next ids of some rows and keeps their keys and values. Returns the logits [n, V] of the last ids of those rows
- * that are wanted; the caller releases them. Null: none are.
+ * Runs the next ids of some rows and stores their keys and values. Returns the logits [n, V] of the last ids of the rows that
+ * want them, which the caller releases; null: no row wants them.
  */
 export async function runPaged(
   stages: PagedStages,
@@ -80,16 +80,16 @@ export async function runPaged(
   }
 }
 
-/** Rows on their way through the blocks with a pass of others. */
+/** Rows that run through the blocks in a pass of other rows. */
 export interface PagedRide {
   readonly blocks: StackRide;
-  /** All blocks have run: keeps keys and values, and returns what `runPaged` does. */
+  /** After all blocks have run: stores keys and values, and returns what `runPaged` does. */
   land(): Promise<HostTensor<"float32"> | null>;
-  /** The pass has failed. */
+  /** Gives up after the pass has failed. */
   abandon(): void;
 }
 
-/** Has the next ids of some rows go along with a pass of others, as `runPaged` runs them. */
+/** Lets the next ids of some rows ride in a pass of other rows; otherwise as `runPaged`. */
 export async function ridePaged(stages: PagedStages, pass: PagedPass, work: PagedWork): Promise<PagedRide> {
   const { x, context } = await embedPaged(stages, pass, work);
   const blocks = stages.blocks.ride(x, context, pass);
@@ -109,7 +109,7 @@ export async function ridePaged(stages: PagedStages, pass: PagedPass, work: Page
   };
 }
 
-/** What the first block reads of the next ids of some rows, [B, T, D]. */
+/** Embeds the next ids of some rows for the first block, [B, T, D]. */
 async function embedPaged(
   { session, outer, embedding }: PagedStages,
   pass: PagedPass,
@@ -131,7 +131,7 @@ async function embedPaged(
   }
 }
 
-/** Reads y [B, T, D] of the last block, which it releases. */
+/** Stores what the pass wrote, and computes logits from the output y [B, T, D] of the last block, which it releases. */
 async function readPaged(
   { session, outer, blocks, head }: PagedStages,
   y: HostTensor<"float32">,

@@ -1,6 +1,4 @@
-/**
- * @file Which blocks of a model make one program on a cache, and what it is fed. Groups of equal structure share one.
- */
+/** @file Decides which blocks of a model form one program on a cache, and feeds it. Groups of equal structure share one program. */
 import type { ProgramSpec } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import { PAST_KEY, PAST_VALUE } from "../../models/graphs/part-attention.ts";
@@ -20,14 +18,14 @@ import type { HostTensor, Tensors } from "../../runtime/host-tensor.ts";
 import type { CacheLayout, PagedPass } from "../cache/paged-pass.ts";
 import { byBlock, inBlock, stackSpec } from "./stack-spec.ts";
 
-/** Blocks of one program: compiling takes longer with more of them, and beyond this little is gained. */
+/** Most blocks in one program: more take longer to compile and gain little. */
 const MAX_BLOCKS = 6;
 
 interface GroupBlock {
   readonly layer: number;
-  /** The tensors of the base that it is fed. */
+  /** The base tensors that the block is fed. */
   readonly reads: readonly TensorRead[];
-  /** Names in the program of what is the block's own, by those in the block. */
+  /** Names in the program of the block's own inputs and outputs, by their names in the block. */
   readonly names: ReadonlyMap<string, string>;
 }
 
@@ -37,7 +35,7 @@ export interface Group {
   readonly spec: ProgramSpec;
   readonly blocks: readonly GroupBlock[];
   readonly made: readonly PartGraph[];
-  /** What its blocks read of a pass. */
+  /** What its blocks read that belongs to the pass. */
   readonly pass: Pick<PartGraph, "passInputs" | "tables">;
 }
 
@@ -51,7 +49,7 @@ export interface GroupRequest {
   readonly layout: CacheLayout;
 }
 
-/** Compiles the programs of all blocks; returns when all that they bind has been read, with what is being compiled still. */
+/** Compiles the programs of all blocks. Resolves when all that they bind has been read; compiling may still go on. */
 export async function compileGroups(
   request: GroupRequest,
   amount: Amount,
@@ -60,7 +58,7 @@ export async function compileGroups(
   const { model } = session;
   if (amount === "many") await session.prepareMany();
   const arithmetics = model.layers.map((_, layer) => arithmeticOf(session, adapter, layer, amount));
-  // One after another, and all beside each other otherwise: while one is compiled, what the next binds is read.
+  // Constants are read one group after another, while earlier groups compile in parallel.
   let read: Promise<unknown> = Promise.resolve();
   const groups = groupLayers(session, arithmetics).map(async (layers): Promise<CompiledGroup> => {
     const { key, make } = groupProgram(request, layers, arithmetics);
@@ -80,15 +78,15 @@ export async function compileGroups(
     );
     return { ...groupOf(adapter, layers, { key, spec: program.spec, made }), program };
   });
-  // A failure is told when they run.
+  // A failure is reported when a group is used.
   for (const group of groups) group.catch(() => {});
   await read;
   return groups;
 }
 
 /**
- * Each block by itself, not compiled: it runs in a program of others. Null: programs of some bind tensors, which others' do
- * not.
+ * Groups of one block each, not compiled, since they run in programs of other rows. null: some bind tensors, which the programs
+ * of other rows do not.
  */
 export function singleGroups(request: GroupRequest): readonly Group[] | null {
   const { session, adapter } = request;
@@ -129,7 +127,9 @@ function groupProgram(
   };
 }
 
-/** Where the block whose keys one reads is in its group; -1: in none, null: it has its own. */
+/**
+ * Index in its group of the block whose keys a layer reads; -1: that block is in another group, null: the layer has its own keys.
+ */
 function inGroup({ layers: all }: Model, layers: readonly number[], layer: number): number | null {
   const { keysFrom } = all[layer]!;
   return keysFrom === null ? null : layers.indexOf(keysFrom);
@@ -186,11 +186,11 @@ async function bindConstants(
 interface GroupPass {
   readonly context: PassContext;
   readonly cache: PagedPass;
-  /** Lends the blocks' weights; null: all are bound. */
+  /** Provides the blocks' weights; null: all are bound. */
   readonly walk: WeightWalk | null;
 }
 
-/** All that the program of a group reads and writes in a pass but x and y. */
+/** All inputs and outputs of a group's program in a pass, except x and y. */
 export async function feedGroup(
   { spec, pass, blocks }: Group,
   { layers }: Model,
@@ -222,7 +222,7 @@ export async function feedGroup(
   return { feeds, into };
 }
 
-/** Adds tensors of one block, as far as its program has them, to those of a run. */
+/** Adds those tensors of one block that its program has to those of a run. */
 function give(names: GroupBlock["names"], tensors: Tensors, to: Record<string, HostTensor>): void {
   for (const name in tensors) {
     const full = names.get(name);
@@ -230,7 +230,7 @@ function give(names: GroupBlock["names"], tensors: Tensors, to: Record<string, H
   }
 }
 
-/** Cuts the blocks into groups of nearly equal size; of one block each when blocks take turns in memory. */
+/** Splits the blocks into groups of nearly equal size, or of one block each if blocks take turns in memory. */
 function groupLayers(
   { model: { numLayers }, weights }: Session,
   arithmetics: readonly Arithmetic[],

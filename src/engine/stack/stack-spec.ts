@@ -1,6 +1,6 @@
 /**
- * @file The program of several blocks on a cache: their graphs one behind the other, with operations put together where one
- * node of ONNX computes several. At one token a node takes some five microseconds, whatever it computes.
+ * @file The program of several blocks on a cache: their graphs in sequence, with operations fused where one ONNX node computes
+ * several. For one token a node takes some five microseconds, whatever it computes.
  */
 import {
   Graph,
@@ -32,7 +32,7 @@ export function inBlock(index: number, name: string): string {
   return `${index}.${name}`;
 }
 
-/** Inputs or outputs of such a program that are one block's own, by their names in it, block by block. */
+/** Inputs or outputs of a group's program that belong to one block, with their names in the block, for each block. */
 export function byBlock(
   numBlocks: number,
   values: Readonly<Record<string, Value>>,
@@ -47,8 +47,8 @@ export function byBlock(
 }
 
 /**
- * Joins blocks to one program: each takes the output of the one before. What belongs to the pass is shared. `keysFrom`: for each
- * block, which of them gives the keys and values that it reads; -1: one of another program, null: itself.
+ * Joins blocks into one program: each reads the output of the one before. Inputs of the pass are shared. `keysFrom`: for each
+ * block, the index of the block whose keys and values it reads; -1: one of another program, null: its own.
  */
 export function stackSpec(
   blocks: readonly BuiltPart[],
@@ -66,18 +66,18 @@ interface NewRows {
   readonly value: Value;
 }
 
-/** A program of blocks, one on the other. */
+/** Builds a program of blocks in sequence. */
 class Stack {
   readonly #layout: CacheLayout;
   readonly #graph = new Graph();
   readonly #inputs: Record<string, Value> = {};
   readonly #outputs: Record<string, Value> = {};
   readonly #updates: Record<string, string> = {};
-  /** Keys or values of earlier tokens, by the names of the inputs that they are taken from. */
+  /** Keys or values of earlier tokens, by the name of the input that they are gathered from. */
   readonly #gathered = new Map<string, Value>();
-  /** Of each block so far. */
+  /** New keys and values of each block so far. */
   readonly #rows: NewRows[] = [];
-  /** What the last block gives; null: there is none yet. */
+  /** Output of the last block; null: there is none yet. */
   #y: Value | null = null;
 
   constructor(layout: CacheLayout) {
@@ -108,7 +108,7 @@ class Stack {
         [OTHER_VALUE, other.value],
       ],
     );
-    // A block that reads another's keys reads those of earlier tokens where that does.
+    // A block that reads another's keys reads those of earlier tokens from that block's cache.
     const cacheOf = other ? keysFrom! : index;
     for (const [name, value] of Object.entries(given))
       places.set(value, ofOther.get(name) ?? this.#given(index, name, value, { part, cacheOf }));
@@ -121,13 +121,13 @@ class Stack {
     for (const [name, value] of Object.entries(own)) this.#outputs[inBlock(index, name)] = places.get(value)!;
     for (const [name, state] of Object.entries(states))
       this.#outputs[inBlock(index, name)] = places.get(state)!;
-    // What is kept beside attention is read as it was, and written apart.
+    // States that layers without attention keep are not updated in place: their new values are separate outputs.
     if (this.#layout !== "heads" || !part.attention) return;
     this.#updates[inBlock(index, "new_key")] = inBlock(index, PAST_KEY);
     this.#updates[inBlock(index, "new_value")] = inBlock(index, PAST_VALUE);
   }
 
-  /** What a block reads as one of its inputs. */
+  /** Makes what a block reads as one of its inputs. */
   #given(
     index: number,
     name: string,
@@ -146,7 +146,7 @@ class Stack {
     return (this.#inputs[name] ??= this.#graph.input(name, dtype, shape));
   }
 
-  /** Keys or values of earlier tokens, out of the pages of all texts. */
+  /** Keys or values of earlier tokens, gathered from the pages of all texts. */
   #pages(name: string, { dtype, shape }: Value): Value {
     const known = this.#gathered.get(name);
     if (known) return known;
@@ -160,7 +160,10 @@ class Stack {
   }
 }
 
-/** Applies the operations of a program again in another graph; `places` tells and learns which value became which. */
+/**
+ * Copies the operations of a program into another graph; `places` maps values of the program to those of the graph and is
+ * extended.
+ */
 function copyNodes(
   spec: ProgramSpec,
   graph: Graph,
@@ -187,7 +190,7 @@ function copyNodes(
   }
 }
 
-/** Applies attention that way, if it can be; `places`: which value of the new graph each has become. */
+/** Applies attention with joined heads, if possible; `places`: the value of the new graph for each old one. */
 function joinHeads(node: AnyNode, places: Map<Value, Value>): boolean {
   if (!isNodeOf(node, cachedAttentionOp)) return false;
   const inputs = node.inputs.map((value) => places.get(value));

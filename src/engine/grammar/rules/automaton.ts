@@ -1,23 +1,23 @@
 /**
- * @file Rules over bytes that may call each other, and the states in which a text that follows them can be.
+ * @file Rules over bytes that may call each other, and the states that a text following them can be in.
  *
- * A rule is a graph of nodes; a state is the set of all places in rules where the next byte may be, each with the calls
- * that it will return to. States are made when they are first reached, and are the same object whenever they are equal.
+ * A rule is a graph of nodes (places). A state is the set of all places in rules where the next byte may be, each with the calls
+ * to which it returns. States are made when they are first reached; equal states are the same object.
  */
 import { UsageError } from "../../../errors.ts";
 
 export type Place = number;
 
-/** Adds what a rule says from a place on, and returns where that ends. */
+/** Adds part of a rule from a place on, and returns the place where it ends. */
 export type Way = (from: Place) => Place;
 
-/** Bytes that a token may have; places that only differ in what lies further away are alike to it. */
+/** Most bytes of a token; places that differ only further ahead are equal for tokens. */
 export const SIGHT = 32;
-/** Nodes of one grammar, and places that may be looked at for the next token. */
+/** Limits for the places of one grammar, and for the places visited for one token. */
 const [MAX_PLACES, MAX_WORK] = [50_000, 1_000_000];
-/** Ways out of a state: one for each byte. */
+/** Entries of a state's table: one for each byte. */
 const ROW = 256;
-/** Ways and places of all states that are kept; beyond them states are made anew when they are reached again. */
+/** Limit for the table entries and places of all kept states; beyond it, states are made anew when they are reached again. */
 const MAX_KEPT = 4096 * ROW;
 
 interface Edge {
@@ -39,14 +39,14 @@ interface Config {
   readonly calls: Calls | null;
 }
 
-/** The ways in which a text may go on. */
+/** The ways in which a text may continue. */
 export interface State {
   /** Whether the text may end here. */
   readonly isEnd: boolean;
-  /** The state that follows each byte; null: none does, undefined: not known yet. */
+  /** The state after each byte; null: the byte may not follow, undefined: not known yet. */
   readonly row: (State | null | undefined)[];
   readonly configs: readonly Config[];
-  /** Equal in states from which the same tokens may follow; null: not known yet. */
+  /** Equal for states after which the same tokens may follow; null: not computed yet. */
   view: string | null;
 }
 
@@ -57,13 +57,13 @@ function tooLarge(found: string): UsageError {
   });
 }
 
-/** What rules are built of. */
+/** The places of rules, and what leads from one to another. */
 export class RuleBook {
   readonly edges: Edge[][] = [];
   readonly skips: Place[][] = [];
   readonly calls: { readonly rule: Place; readonly to: Place }[][] = [];
   readonly ends: boolean[] = [];
-  /** For each place, one from which the same texts of up to `SIGHT` bytes may follow. */
+  /** For each place, one after which the same texts of up to `SIGHT` bytes may follow. */
   readonly likes: Place[] = [];
   readonly #rules = new Map<string, Place>();
 
@@ -77,24 +77,24 @@ export class RuleBook {
     return this.ends.push(false) - 1;
   }
 
-  /** One byte of a range leads from a place to another. */
+  /** Adds an edge from a place to another for one byte of a range. */
   byte(from: Place, low: number, high = low, to = this.place()): Place {
     this.edges[from]!.push({ low, high, to });
     return to;
   }
 
-  /** Nothing leads from a place to another. */
+  /** Adds an edge that takes no byte. */
   skip(from: Place, to: Place): void {
     this.skips[from]!.push(to);
   }
 
-  /** What a rule says leads from a place to another. */
+  /** Adds an edge that takes what a rule allows. */
   call(from: Place, rule: Place, to = this.place()): Place {
     this.calls[from]!.push({ rule, to });
     return to;
   }
 
-  /** Bytes of a text in UTF-8 lead from a place to another. */
+  /** Adds edges for the bytes of a text in UTF-8. */
   text(from: Place, text: string): Place {
     return this.bytes(from, new TextEncoder().encode(text));
   }
@@ -134,12 +134,12 @@ export class Automaton {
     this.start = this.#stateOf([{ place: rule, calls: null }]);
   }
 
-  /** Allows the work of another token. */
+  /** Resets the count of work for another token. */
   beginToken(): void {
     this.#work = 0;
   }
 
-  /** What follows a byte; null: nothing. @throws UsageError "usage/grammar" when finding that out takes too long */
+  /** The state after a byte; null: the byte may not follow. @throws UsageError "usage/grammar" when finding out takes too long */
   next(state: State, byte: number): State | null {
     const known = state.row[byte];
     if (known !== undefined) return known;
@@ -169,7 +169,7 @@ export class Automaton {
     return at;
   }
 
-  /** A text that is equal where the same tokens may follow. */
+  /** A string that is equal for states after which the same tokens may follow. */
   viewOf(state: State): string {
     const { likes } = this.#book;
     const describe = ({ place, calls }: Config): string => {
@@ -186,7 +186,7 @@ export class Automaton {
     if (this.#work > MAX_WORK) throw tooLarge("it has too many possible continuations");
   }
 
-  /** Follows what takes no byte. */
+  /** Follows the edges that take no byte. */
   #stateOf(configs: readonly Config[]): State | null {
     const { edges, skips, calls: callsAt, ends } = this.#book;
     const todo = [...configs];
@@ -220,7 +220,7 @@ export class Automaton {
     return state;
   }
 
-  /** Lets go of all states but those in which texts are: these find the ways on again. */
+  /** Forgets all states. States that texts are in stay valid: they compute their next states again. */
   #forget(): void {
     for (const state of [this.start, ...this.#states.values()]) state?.row.fill(undefined);
     this.#states.clear();
@@ -229,20 +229,20 @@ export class Automaton {
   }
 
   #callsTo(to: Place, below: Calls | null): Calls | null {
-    // A return to an end returns at once, so lists that call themselves last stay flat.
+    // A return to a place where a rule only ends is skipped, so that rules that call themselves last do not nest.
     const { edges, skips, calls, ends } = this.#book;
     if (ends[to] && edges[to]!.length + skips[to]!.length + calls[to]!.length === 0) return below;
     const name = `${to} ${below?.id ?? 0}`;
     const known = this.#callsOf.get(name);
     if (known) return known;
-    // No id comes twice: states of texts may have calls that are forgotten.
+    // Ids are never reused: the states of texts may refer to forgotten calls.
     const made = { id: ++this.#numCalls, to, below };
     this.#callsOf.set(name, made);
     return made;
   }
 }
 
-/** Places from which an end can be reached, whatever is called on the way. */
+/** Places from which an end can be reached, including through calls. */
 function findLive({ edges, skips, calls, ends }: RuleBook): Uint8Array {
   const isLive = Uint8Array.from(ends, Number);
   const leadsOn = (place: Place): boolean =>

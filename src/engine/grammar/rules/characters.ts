@@ -5,7 +5,10 @@ import type { Place, RuleBook } from "./automaton.ts";
 export type CodeRange = readonly [number, number];
 
 export const LAST_CODE = 0x10ffff;
-/** Ranges of equal length in UTF-8, without surrogates, which are no characters, and U+FEFF, which decoders drop as a byte order mark. */
+/**
+ * Ranges of equal length in UTF-8, without surrogates, which are no characters, and without U+FEFF, which decoders drop as a byte
+ * order mark.
+ */
 const LENGTHS: readonly CodeRange[] = [
   [0, 0x7f],
   [0x80, 0x7ff],
@@ -14,7 +17,7 @@ const LENGTHS: readonly CodeRange[] = [
   [0xff00, 0xffff],
   [0x10000, LAST_CODE],
 ];
-/** Characters that are longer than a byte. */
+/** Characters of more than one byte. */
 export const WIDE: readonly CodeRange[] = [[0x80, LAST_CODE]];
 
 /** Sorts ranges and joins those that touch. */
@@ -40,7 +43,7 @@ export function otherCodes(ranges: readonly CodeRange[]): CodeRange[] {
   return others;
 }
 
-/** The code points that are in both. */
+/** The code points in both. */
 export function commonCodes(a: readonly CodeRange[], b: readonly CodeRange[]): CodeRange[] {
   return a.flatMap(([low, high]) =>
     b.flatMap(([from, to]): CodeRange[] => {
@@ -50,7 +53,7 @@ export function commonCodes(a: readonly CodeRange[], b: readonly CodeRange[]): C
   );
 }
 
-/** One character of some ranges leads from a place to another. */
+/** Adds edges for one character of some ranges. */
 export function addCharacter(book: RuleBook, from: Place, ranges: readonly CodeRange[], to: Place): void {
   const joined = joinRanges(ranges);
   for (const [low, high] of commonCodes(joined, [[0, 0x7f]])) book.byte(from, low, high, to);
@@ -70,8 +73,8 @@ function encode(code: number): number[] {
 }
 
 /**
- * Bytes that, as one number, lie between two of equal length; all but the first are of `rest`, which are those of UTF-8
- * unless given.
+ * Adds edges for byte sequences that, read as one number, lie between two of equal length; all but the first byte are in `rest`,
+ * by default the continuation bytes of UTF-8.
  */
 export function addBytes(
   book: RuleBook,

@@ -1,12 +1,12 @@
-/** @file Several rules that a text must follow at the same time. A place is one state of each. */
+/** @file Several rules that a text must follow at the same time. A place of the result is a combination of one state of each. */
 import { Automaton, type Place, type RuleBook, type State, type Way } from "./automaton.ts";
 
-/** A state of each rule; null: it takes nothing any more. */
+/** A state of each rule; null: the rule allows nothing any more. */
 type States = readonly (State | null)[];
 
 /**
- * What may be written in each of several ways, of which there is one at least; none of them may call what calls this. `name`
- * tells it from others.
+ * Adds the texts that all of several ways allow; there must be at least one way, and none may call what calls this. `name`
+ * distinguishes the rule from others.
  * @throws UsageError "usage/grammar" for one that is too large
  */
 export function common(book: RuleBook, from: Place, name: string, ways: readonly Way[]): Place {
@@ -24,15 +24,15 @@ export function common(book: RuleBook, from: Place, name: string, ways: readonly
   return book.call(from, rule);
 }
 
-/** Which texts are followed through several rules. */
+/** Selects the texts that are followed through several rules. */
 interface Followed {
-  /** Whether a text goes on of which the rules are in these states. */
+  /** Whether a text continues when the rules are in these states. */
   readonly goesOn: (states: States) => boolean;
-  /** Where a text leads that ends, by which of the rules it ends in; null: nowhere. */
+  /** Where a text leads when it ends, given for each rule whether it may end there; null: the text may not end. */
   readonly endOf: (areEnds: readonly boolean[]) => Place | null;
 }
 
-/** Adds places for all states of some rules that are reached together by texts that go on. */
+/** Adds a place for each combination of states that a continuing text can reach. */
 export function followAll(
   book: RuleBook,
   start: Place,
@@ -55,7 +55,7 @@ export function followAll(
   };
   const first = automata.map((automaton) => automaton.start);
   if (goesOn(first)) book.skip(start, placeOf(first));
-  // It grows while it is walked through.
+  // The map grows during the iteration.
   for (const { place, states } of known.values()) {
     const end = endOf(states.map((state) => state?.isEnd ?? false));
     if (end !== null) book.skip(place, end);

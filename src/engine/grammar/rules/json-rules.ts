@@ -1,13 +1,14 @@
 /**
  * @file JSON as rules: strings, numbers, white space, and any value.
  *
- * White space is what people write, once at a time: a small model would else go on with it for ever. Numbers are those that
- * JavaScript holds; escapes of half a character are left out, as nobody agrees on how long they are.
+ * White space is limited to what people usually write, since a small model might otherwise repeat it for ever. Numbers are
+ * limited to those that JavaScript represents; escapes of single surrogates are excluded, since programs disagree on their
+ * length.
  */
 import { type Place, type RuleBook, SIGHT, type Way } from "./automaton.ts";
 import { type CodeRange, WIDE, addCharacter } from "./characters.ts";
 
-/** Spaces behind a line break. */
+/** Spaces after a line break. */
 const MAX_INDENT = 24;
 /** Digits before and after the point, and of the exponent. */
 export const [MAX_DIGITS, MAX_FRACTION, MAX_EXPONENT] = [15, 15, 2];
@@ -15,23 +16,22 @@ export const [MAX_DIGITS, MAX_FRACTION, MAX_EXPONENT] = [15, 15, 2];
 const PLAIN: readonly CodeRange[] = [[0x20, 0x21], [0x23, 0x5b], [0x5d, 0x7f], ...WIDE];
 const [ZERO, NINE, QUOTE, BACKSLASH] = [0x30, 0x39, 0x22, 0x5c];
 
-/** How JSON writes a character in a string, where it may not stand as it is; null: it may. */
+/** How JSON escapes a character in a string; null: it needs no escape. */
 export function escapeOf(code: number): string | null {
   const written = JSON.stringify(String.fromCodePoint(code)).slice(1, -1);
   return written.startsWith("\\") ? written : null;
 }
 
-/** How often something may stand in a row. */
+/** How often something may be repeated. */
 export interface Times {
   readonly least: number;
-  /** null: without end. */
+  /** null: no limit. */
   readonly most: number | null;
 }
 
-/** Any number of times, or none. */
 export const ANY_TIMES: Times = { least: 0, most: null };
 
-/** Something so many times. */
+/** Adds something, repeated as `times` allows. */
 export function repeat(book: RuleBook, from: Place, { least, most }: Times, add: Way): Place {
   let at = from;
   for (let i = 0; i < least; i++) at = add(at);
@@ -51,8 +51,8 @@ export function repeat(book: RuleBook, from: Place, { least, most }: Times, add:
 }
 
 /**
- * The same, of something that takes at least a byte and is a rule or a byte each time: a token does not tell places from each
- * other that are far from both bounds.
+ * Like `repeat`, for something that takes at least a byte and is a rule or a byte each time. Places far from both bounds are
+ * equal for a token and share one view.
  */
 export function count(book: RuleBook, from: Place, times: Times, add: Way): Place {
   const { least, most } = times;
@@ -70,7 +70,7 @@ export function count(book: RuleBook, from: Place, times: Times, add: Way): Plac
   return end;
 }
 
-/** One of several ways. */
+/** Adds one of several ways. */
 export function either(book: RuleBook, from: Place, ways: readonly Way[]): Place {
   const end = book.place();
   for (const way of ways) {
@@ -88,7 +88,7 @@ export class JsonRules {
     this.book = book;
   }
 
-  /** White space where lines may break. */
+  /** Adds white space where lines may break. */
   space(from: Place): Place {
     const { book } = this;
     const rule = book.rule("space", (start) =>
@@ -121,7 +121,7 @@ export class JsonRules {
       };
       const code = book.byte(sign, "u".charCodeAt(0));
       const [second, third] = [book.place(), book.place()];
-      // All but d800 to dfff.
+      // All codes but d800 to dfff.
       for (const pair of ["09", "AC", "EF", "ac", "ef"]) {
         book.byte(code, pair.charCodeAt(0), pair.charCodeAt(1), second);
       }
@@ -132,7 +132,7 @@ export class JsonRules {
     });
   }
 
-  /** A string of at least and at most so many characters; null: of any number. */
+  /** A string of at least `least` and at most `most` characters; null: no limit. */
   string(from: Place, least: number, most: number | null): Place {
     const { book } = this;
     const rule = book.rule(`string ${least} ${most}`, (start) => {
@@ -146,13 +146,13 @@ export class JsonRules {
     return repeat(this.book, from, { least, most }, (at) => this.book.byte(at, ZERO, NINE));
   }
 
-  /** A whole number, with a sign or without. */
+  /** An integer, with or without minus. */
   integer(from: Place): Place {
     const { book } = this;
     const rule = book.rule("integer", (start) => {
       const end = book.place();
       const minus = book.byte(start, 0x2d);
-      // Minus zero is a number of JavaScript that is written as 0.
+      // Minus zero is excluded: JavaScript writes it as 0.
       book.byte(start, ZERO, ZERO, end);
       for (const at of [start, minus]) {
         book.skip(this.digits(book.byte(at, ZERO + 1, NINE), 0, MAX_DIGITS - 1), end);
@@ -188,18 +188,18 @@ export class JsonRules {
     return this.digits(digits, 1, MAX_EXPONENT);
   }
 
-  /** Something between brackets. */
+  /** Adds something between brackets. */
   inside(from: Place, brackets: string, content: Way): Place {
     const inner = this.space(this.book.text(from, brackets.charAt(0)));
     return this.book.text(this.space(content(inner)), brackets.charAt(1));
   }
 
-  /** What stands between two items. */
+  /** Adds what stands between two items. */
   comma(from: Place): Place {
     return this.space(this.book.text(from, ","));
   }
 
-  /** What stands between a key and its value. */
+  /** Adds what stands between a key and its value. */
   colon(from: Place): Place {
     const end = this.book.place();
     const colon = this.book.text(from, ":");

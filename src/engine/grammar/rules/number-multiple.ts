@@ -1,24 +1,24 @@
 /**
- * @file Multiples of a number as rules: digits are followed with what is left of them by the step, and between bounds also
- * with whether they are those of a bound so far.
+ * @file Multiples of a number as rules: places track the remainder of the digits so far by the step and, between bounds, whether
+ * the digits equal those of a bound so far.
  *
- * A step of k digits behind the point is counted in 10⁻ᵏ, and all of these digits are written.
+ * A step with k digits after the point is counted in units of 10⁻ᵏ, and all k digits are written.
  */
 import type { Place, RuleBook } from "./automaton.ts";
 import { type JsonRules, MAX_DIGITS, either } from "./json-rules.ts";
 import { type Bounds, type NumberType, stepsWithin } from "./number-range.ts";
 
-/** Each remainder has its place behind each digit. */
+/** Limits the step, since each remainder needs a place after each digit. */
 const MAX_STEP = 1000;
 const ZERO = 0x30;
 
-/** A step in units of 10⁻ᵏ, of which `digits` is k. */
+/** A step in units of 10⁻ᵏ; `digits` is k. */
 export interface Step {
   readonly units: number;
   readonly digits: number;
 }
 
-/** The least number of a type of JSON schemas that is a multiple of each; null: none that can be followed. */
+/** The least common multiple of some numbers, of a number type of JSON schemas; null: it is too large, or cannot be computed. */
 export function commonStep(numbers: readonly number[], type: NumberType): Step | null {
   const isWhole = type === "integer";
   const steps = [...numbers, ...(isWhole ? [1] : [])].map((each) => /^(\d+)(?:\.(\d+))?$/.exec(`${each}`));
@@ -41,7 +41,7 @@ export function isMultiple(value: number, { units, digits }: Step): boolean {
   return count / 10 ** digits === value && count % units === 0;
 }
 
-/** The multiples of a step between bounds. */
+/** Adds the multiples of a step between bounds. */
 export function addMultiple(rules: JsonRules, from: Place, bounds: Bounds, step: Step): Place {
   const { book } = rules;
   const [first, last] = stepsWithin(bounds, 10 ** step.digits);
@@ -54,7 +54,7 @@ export function addMultiple(rules: JsonRules, from: Place, bounds: Bounds, step:
   return book.call(from, rule);
 }
 
-/** Multiples without a sign, from the first to the last, in units; there may be none. */
+/** Adds multiples without a sign, from the first to the last, in units; there may be none. */
 function addPositive(
   { book }: JsonRules,
   from: Place,
@@ -62,7 +62,7 @@ function addPositive(
   step: Step,
 ): Place {
   const digits = new Digits(book, step);
-  // One digit stands before the point at least, and is no zero where there are more.
+  // At least one digit stands before the point, and the first of several is not zero.
   for (let length = step.digits + 1; length <= MAX_DIGITS; length++) {
     const least = Math.max(first, length === step.digits + 1 ? 0 : 10 ** (length - 1));
     const most = Math.min(last, 10 ** length - 1);
@@ -75,10 +75,10 @@ function addPositive(
   return digits.end;
 }
 
-/** The digits of a bound below and above that are still to come; null: the number does not equal that bound so far. */
+/** The remaining digits of the lower and the upper bound; null: the number already differs from that bound. */
 type Rest = readonly [low: string | null, high: string | null];
 
-/** The digits of multiples of a step, up to a common end. Where bounds do not matter, equal remainders share a place. */
+/** The digits of multiples of a step, up to a common end. Away from bounds, equal remainders share a place. */
 class Digits {
   readonly end: Place;
   readonly #book: RuleBook;
@@ -101,7 +101,7 @@ class Digits {
     return place;
   }
 
-  /** Adds the digits that may follow a place, with so many digits to come. `rest`: of those before, divided by the step. */
+  /** Adds the digits that may follow a place, with `numLeft` digits to come. `rest`: remainder of the digits so far by the step. */
   follow(place: Place, numLeft: number, rest: number, [low, high]: Rest): void {
     const [book, step] = [this.#book, this.#step];
     const at = numLeft === step.digits && numLeft > 0 ? book.text(place, ".") : place;

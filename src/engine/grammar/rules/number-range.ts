@@ -1,14 +1,14 @@
 /**
  * @file Numbers between two bounds as rules.
  *
- * With a fraction, they are written with 6 digits behind the point at most, the last of which is not zero; so they are counted in
- * steps of a millionth, and the steps between the bounds are split at the whole numbers.
+ * A fraction has at most 6 digits after the point, and its last digit is not zero. So numbers are counted in steps of a
+ * millionth, and the steps between the bounds are split at the whole numbers.
  */
 import type { Place, Way } from "./automaton.ts";
 import { addBytes } from "./characters.ts";
 import { type JsonRules, MAX_DIGITS, either } from "./json-rules.ts";
 
-/** The bounds of numbers: at least `low` and above `above`, at most `high` and below `below`. */
+/** The bounds of numbers: at least `low`, greater than `above`, at most `high` and less than `below`. */
 export interface Bounds {
   readonly low: number;
   readonly above: number;
@@ -18,7 +18,7 @@ export interface Bounds {
 
 export const NO_BOUNDS: Bounds = { low: -Infinity, above: -Infinity, high: Infinity, below: Infinity };
 
-/** What lies between both bounds. */
+/** The intersection of two bounds. */
 export function meetBounds(a: Bounds, b: Bounds): Bounds {
   return {
     low: Math.max(a.low, b.low),
@@ -50,11 +50,11 @@ function isLowEnough(value: number, { high, below }: Bounds): boolean {
 
 const [ZERO, NINE] = [0x30, 0x39];
 const LARGEST = 10 ** MAX_DIGITS - 1;
-/** Digits behind the point of numbers between bounds at most. */
+/** Most digits after the point of numbers between bounds. */
 export const FRACTION_DIGITS = 6;
 const STEPS = 10 ** FRACTION_DIGITS;
 
-/** What JSON schemas call a whole number, and any. */
+/** The types of numbers in JSON schemas: "integer" is whole, "number" is any. */
 export type NumberType = "integer" | "number";
 
 /** The first and the last whole number between bounds. */
@@ -65,7 +65,7 @@ function wholesWithin(bounds: Bounds): [number, number] {
   ];
 }
 
-/** Whether there are numbers between bounds, and all of them have more digits than are written. */
+/** Whether there are numbers between bounds, but all of them have more digits than may be written. */
 export function areAllTooLong(bounds: Bounds, type: NumberType): boolean {
   if (hasNone(bounds)) return false;
   const [low, high] = wholesWithin(bounds);
@@ -75,7 +75,7 @@ export function areAllTooLong(bounds: Bounds, type: NumberType): boolean {
   return first > last;
 }
 
-/** A number between bounds. */
+/** Adds a number between bounds. */
 export function addNumber(rules: JsonRules, from: Place, bounds: Bounds, type: NumberType): Place {
   const { book } = rules;
   const [lowest, highest] = wholesWithin(bounds);
@@ -91,7 +91,7 @@ export function addNumber(rules: JsonRules, from: Place, bounds: Bounds, type: N
   return book.call(from, rule);
 }
 
-/** The first and the last number between bounds that has few enough digits, counted in steps of which `perOne` make 1. */
+/** The first and the last number between bounds that has few enough digits, in steps of 1/`perOne`. */
 export function stepsWithin(bounds: Bounds, perOne: number): [number, number] {
   const near = [Math.max(bounds.low, bounds.above), -Math.min(bounds.high, bounds.below)] as const;
   const first = firstStep((value) => isHighEnough(value, bounds), near[0], perOne);
@@ -106,7 +106,7 @@ function withFraction(rules: JsonRules, bounds: Bounds): Way[] {
   ];
 }
 
-/** The first step that is far enough, as numbers are rounded; `near` is where that begins. */
+/** The first step that is far enough after rounding; `near` is where to begin. */
 function firstStep(isFarEnough: (value: number) => boolean, near: number, perOne: number): number {
   // With more digits, the last ones would be rounded away.
   const limit = LARGEST / perOne;
@@ -116,7 +116,7 @@ function firstStep(isFarEnough: (value: number) => boolean, near: number, perOne
   return Math.max(step, -LARGEST);
 }
 
-/** A number with a fraction, of so many steps, without a sign; there may be none. */
+/** Adds a number with a fraction and without a sign, between two counts of steps; there may be none. */
 function addSteps(rules: JsonRules, from: Place, first: number, last: number): Place {
   const { book } = rules;
   const end = book.place();
@@ -139,14 +139,14 @@ function addSteps(rules: JsonRules, from: Place, first: number, last: number): P
   return end;
 }
 
-/** Digits behind a point that make from the least to the most steps; their number is open, so zeros at the end are not written. */
+/** Adds digits after a point that make from `least` to `most` steps. Trailing zeros are not written, so their number varies. */
 function addFraction({ book }: JsonRules, from: Place, least: number, most: number): Place {
   const digitsOf = (steps: number): number[] => Array.from(`${steps}`.padStart(FRACTION_DIGITS, "0"), Number);
   const [low, high] = [digitsOf(least), digitsOf(most)];
   const rule = book.rule(`fraction ${least} ${most}`, (start) => {
     const end = book.place();
     const known = new Map<string, Place>();
-    /** Adds what may follow a place after `index` digits, which may equal those of the lowest or the highest number. */
+    /** Adds what may follow a place after `index` digits; `isLow`, `isHigh`: these equal those of the lowest or highest number. */
     const add = (at: Place, index: number, isLow: boolean, isHigh: boolean): void => {
       const [first, last] = [isLow ? (low[index] ?? 0) : 0, isHigh ? (high[index] ?? 0) : 9];
       const edges = new Set([...(isLow ? [first] : []), ...(isHigh ? [last] : [])]);
@@ -172,7 +172,7 @@ function addFraction({ book }: JsonRules, from: Place, least: number, most: numb
   return book.call(from, rule);
 }
 
-/** A whole number without a sign between two; there may be none. */
+/** Adds a whole number without a sign between two; there may be none. */
 function addWhole({ book }: JsonRules, from: Place, low: number, high: number): Place {
   const end = book.place();
   for (let length = 1; length <= MAX_DIGITS; length++) {

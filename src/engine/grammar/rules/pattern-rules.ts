@@ -16,7 +16,7 @@ import { ANY_TIMES, JsonRules, either, escapeOf, repeat } from "./json-rules.ts"
 import { ANY_CODE } from "./raw-text.ts";
 import { unicodeClass } from "./unicode-classes.ts";
 
-/** What a pattern cannot have. */
+/** A part of a pattern that is not supported. */
 export class PatternFault extends Error {}
 
 const [MAX_LENGTH, MAX_DEPTH, MAX_REPEATS] = [1024, 32, 1000];
@@ -48,24 +48,24 @@ const CLASSES: Readonly<Record<string, readonly CodeRange[]>> = {
   s: SPACES,
   S: otherCodes(SPACES),
 };
-/** How a character is written by its code; a pair of surrogates is one character. */
+/** Escapes of a character by its code; a pair of surrogates is one character. */
 const CODED: Readonly<Record<string, RegExp>> = {
   x: /^[0-9a-f]{2}/i,
   u: /^(?:d[89ab][0-9a-f]{2}\\ud[c-f][0-9a-f]{2}|[0-9a-f]{4}|\{[0-9a-f]{1,6}\})/i,
 };
-/** What may stand behind the bracket of a group: nothing, or that it is not counted, or its name. */
+/** What may stand after the opening bracket of a group: nothing, the mark of a group that does not capture, or a name. */
 const GROUP_HEAD = /^(?!\?)|^\?(?::|<[^>]*>)/;
-/** The longest head of a group, range, code or class. */
+/** Most characters of the head of a group, range, code or class. */
 const MAX_HEAD = 64;
 const CONTROLS: Readonly<Record<string, number>> = { n: 10, r: 13, t: 9, f: 12, v: 11, "0": 0 };
-/** What JSON cannot have as it is. */
+/** Characters that JSON must escape. */
 const ESCAPED: readonly CodeRange[] = [
   [0, 0x1f],
   [0x22, 0x22],
   [0x5c, 0x5c],
 ];
 
-/** A string that a pattern is found in. @throws PatternFault */
+/** Adds a string in which a pattern is found. @throws PatternFault */
 export function addPattern(rules: JsonRules, from: Place, source: string): Place {
   const { book } = rules;
   const rule = book.rule(`pattern ${source}`, (start) => {
@@ -120,7 +120,7 @@ class PatternReader {
     return (from) => either(this.#book, from, ways);
   }
 
-  /** One of the ways of a whole pattern, which is looked for everywhere unless marks say that it begins or ends there. */
+  /** One alternative of a whole pattern, which may match anywhere unless anchors tie it to the beginning or the end. */
   #anchored(): Way {
     const isFirst = this.#take("^");
     const body = this.#sequence(0);
@@ -158,7 +158,7 @@ class PatternReader {
     return (from) => repeat(this.#book, from, { least, most }, part);
   }
 
-  /** How often the last atom comes. */
+  /** How often the last atom is repeated. */
   #range(): readonly [number, number | null] {
     if (this.#take("*")) return [0, null];
     if (this.#take("+")) return [1, null];
@@ -257,7 +257,7 @@ class PatternReader {
     return (from) => this.#book.call(from, rule);
   }
 
-  /** Goes on behind what follows; null: it is something else. */
+  /** Skips what matches next; null: something else follows. */
   #read(head: RegExp): RegExpExecArray | null {
     const found = head.exec(this.#signs.slice(this.#at, this.#at + MAX_HEAD).join(""));
     this.#at += found ? Array.from(found[0]).length : 0;

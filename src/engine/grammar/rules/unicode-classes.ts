@@ -1,13 +1,13 @@
 /** @file Classes of Unicode's characters, such as letters (`L`), as JavaScript's own regular expressions know them. */
 import { type CodeRange, LAST_CODE, joinRanges } from "./characters.ts";
 
-/** Code points that are looked at together: most are all in a class, or all out of it. */
+/** Code points that are tested together: in most chunks, all or none are in a class. */
 const CHUNK = 512;
-/** All characters, in chunks: to make them takes ten times as long as to look for a class in them. */
+/** All characters, in chunks: making them takes ten times as long as searching them for a class. */
 let texts: readonly string[] | null = null;
 const known = new Map<string, readonly CodeRange[]>();
 
-/** Finds the characters of a class, by what stands in the braces of `\p{…}`; null: there is no such class. */
+/** Finds the characters of a class by the text in the braces of `\p{…}`; null: there is no such class. */
 export function unicodeClass(name: string): readonly CodeRange[] | null {
   const found = known.get(name) ?? findClass(name);
   if (found) known.set(name, found);
@@ -29,7 +29,7 @@ function findClass(name: string): readonly CodeRange[] | null {
   return joinRanges(ranges);
 }
 
-/** Null: JavaScript knows nothing of that name. */
+/** null: JavaScript knows no such class. */
 function compile(source: string): RegExp | null {
   try {
     return new RegExp(source, "u");

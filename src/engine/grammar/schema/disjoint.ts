@@ -1,11 +1,11 @@
-/** @file Tells whether no value can have both of two shapes. It finds the simple cases only. */
+/** @file Tells whether no value can have both of two shapes. Only simple cases are detected. */
 import { hasNone } from "../rules/number-range.ts";
 import { type JsonType, type ValueShape, type View, hasType, isNever, meet, propertyOf } from "./shape.ts";
 
-/** Levels of objects in which properties that tell them apart are looked for. */
+/** Levels of objects in which to look for properties that distinguish two shapes. */
 const MAX_DEPTH = 4;
 
-/** Whether surely no value has both shapes. */
+/** Whether certainly no value has both shapes. */
 export function areDisjoint(
   a: ValueShape,
   b: ValueShape,
@@ -29,7 +29,7 @@ export function areDisjoint(
   });
 }
 
-/** Whether a shape surely has no value of a type, by its bounds. */
+/** Whether a shape certainly has no value of a type, by its bounds. */
 function isEmpty(type: JsonType, { bounds, minLength, maxLength, minItems, maxItems }: ValueShape): boolean {
   if (type === "integer" || type === "number") return hasNone(bounds);
   return (type === "string" && minLength > maxLength) || (type === "array" && minItems > maxItems);

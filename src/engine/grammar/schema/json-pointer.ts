@@ -11,7 +11,7 @@ export function decodeStep(step: string): string {
   try {
     text = decodeURIComponent(step);
   } catch {
-    // A sign of percent that encodes nothing.
+    // A percent sign that encodes nothing.
   }
   return text.replaceAll("~1", "/").replaceAll("~0", "~");
 }

@@ -1,17 +1,17 @@
-/** @file Reads what a JSON schema says of the properties of objects, by their names and by patterns of these. */
+/** @file Reads what a JSON schema says about the properties of objects, by name and by patterns of names. */
 import { PatternFault, patternMatcher } from "../rules/pattern-rules.ts";
 import { encodeStep } from "./json-pointer.ts";
 import { type Fields, SchemaError, requireFields } from "./schema-keywords.ts";
 import type { Members, PatternMember, View } from "./shape.ts";
 
-/** Patterns of names that one schema may have, wherever in it they are. */
+/** Most patterns of names in one schema, at all levels together. */
 const MAX_NAME_PATTERNS = 16;
 
 export class MemberReader {
-  /** Matchers by the pattern of names that they match. */
+  /** Matchers by their pattern. */
   readonly #matchers = new Map<string, PatternMember["hasMatch"]>();
 
-  /** What a schema says of properties by their names, if it does. @throws SchemaError */
+  /** What a schema says about properties by name, if anything. @throws SchemaError */
   membersOf(fields: Fields, path: string): readonly Members[] {
     const under = (key: string): [string, View][] =>
       Object.entries(requireFields(fields[key] ?? {}, `${path}/${key}`)).map(([name, schema]) => [
@@ -48,7 +48,7 @@ export class MemberReader {
   }
 }
 
-/** Properties of some names, whatever they are, and no others. */
+/** Properties of the given names, with any value, and no others. */
 export function onlyNames(names: readonly string[], path: string): Members {
   const properties = new Map(names.map((name): [string, View] => [name, []]));
   return { properties, byPattern: [], additional: [{ schema: false, path }] };

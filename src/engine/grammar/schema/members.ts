@@ -5,8 +5,8 @@ import { addOtherNames } from "./other-names.ts";
 import { type ValueShape, type View, isNever, namesOf, othersOf, propertyOf } from "./shape.ts";
 
 /**
- * Adds an object: the properties that the schema names, in its order, and then others where they may be.
- * `valueOf`: the rule of a value in a place.
+ * Adds an object: first the properties that the schema names, in its order, then others if they are allowed.
+ * `valueOf`: makes the rule of a value for a view.
  */
 export function addMembers(
   json: JsonRules,

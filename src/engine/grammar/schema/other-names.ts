@@ -1,4 +1,4 @@
-/** @file Names of properties that a schema does not list. They are told apart by the patterns that they match. */
+/** @file Names of properties that a schema does not list, distinguished by the patterns that they match. */
 import { UsageError } from "../../../errors.ts";
 import type { Place, RuleBook } from "../rules/automaton.ts";
 import { type CodeRange, addCharacter, commonCodes, otherCodes } from "../rules/characters.ts";
@@ -6,24 +6,25 @@ import { followAll } from "../rules/common-rules.ts";
 import type { JsonRules } from "../rules/json-rules.ts";
 import { addPattern } from "../rules/pattern-rules.ts";
 
-/** What may stand in a name that is not known before: nothing that has two ways to be written. */
+/** Characters of unlisted names: none that can be written in two ways. */
 const NAME_CODES: readonly CodeRange[] = otherCodes([
   [0, 0x1f],
   [0x22, 0x22],
   [0x5c, 0x5c],
 ]);
 
-/** Kinds of names that patterns may tell apart: with every pattern twice as many, where they can be in one name. */
+/** Most kinds of names that patterns may distinguish: each pattern doubles them, if one name can match all. */
 const MAX_KINDS = 64;
 
-/** Which names a schema tells apart. */
+/** The names and patterns that a schema mentions. */
 interface KnownNames {
   readonly names: readonly string[];
   readonly patterns: readonly string[];
 }
 
 /**
- * All names but those that are known. `endOf`: where one leads that has ended, by the patterns that are found in it; null: it may not be.
+ * Adds all names but the known ones. `endOf`: the place that a finished name leads to, by the patterns found in it; null: the
+ * name is not allowed.
  * @throws UsageError "usage/grammar" for what is too large
  */
 export function addOtherNames(
@@ -73,7 +74,10 @@ function addOthers(book: RuleBook, start: Place, names: readonly string[]): Plac
   return end;
 }
 
-/** The rest of a name that is none of some: it ends elsewhere, at `end`, or goes on otherwise, to `rest`. */
+/**
+ * Adds the rest of a name that must be none of the given ones: it ends at `end`, or continues at `rest` once it differs from
+ * them.
+ */
 function addApart(
   book: RuleBook,
   from: Place,

@@ -1,10 +1,10 @@
-/** @file Reads the keywords of a JSON schema one by one. A value that a keyword cannot have is refused with its path. */
+/** @file Reads the keywords of a JSON schema one by one. An invalid value of a keyword is refused with its path. */
 import { rounded } from "../../../data/formats/long-integer.ts";
 import { UsageError } from "../../../errors.ts";
 import { NO_BOUNDS } from "../rules/number-range.ts";
 import { ANYTHING, JSON_TYPES, type JsonType, type ValueShape, type LocatedSchema } from "./shape.ts";
 
-/** A schema that cannot be held; `path` is a JSON pointer to where. */
+/** A schema that is not supported; `path` is a JSON pointer to the place. */
 export class SchemaError extends UsageError {
   readonly path: string;
 
@@ -23,7 +23,7 @@ export class SchemaError extends UsageError {
 /** A schema that is an object. */
 export type Fields = Readonly<Record<string, unknown>>;
 
-/** @throws SchemaError for a schema that is no object, as all that read a keyword do for what it cannot be */
+/** @throws SchemaError for a schema that is no object, as all functions that read a keyword do for an invalid value */
 export function requireFields(value: unknown, path: string): Fields {
   if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Fields;
   throw new SchemaError(path, `is ${JSON.stringify(value)?.slice(0, 40)}`, "Give an object.");
@@ -35,7 +35,7 @@ export function textsOf(value: unknown, path: string): string[] {
   throw new SchemaError(path, `is ${JSON.stringify(value)?.slice(0, 40)}`, "Give a list of strings.");
 }
 
-/** Reads the schemas in a list such as `anyOf`, each with its path; none where it is not there. @throws SchemaError */
+/** Reads the schemas in a list such as `anyOf`, each with its path; an absent list is empty. @throws SchemaError */
 export function partsOf(fields: Fields, key: string, path: string): LocatedSchema[] {
   const parts = fields[key] ?? [];
   if (!Array.isArray(parts) || (fields[key] !== undefined && parts.length === 0)) {
@@ -58,7 +58,7 @@ export function typesOf(fields: Fields, path: string): ReadonlySet<JsonType> {
   );
 }
 
-/** Reads the values that `enum` and `const` leave; null: neither is there. @throws SchemaError */
+/** Reads the values that `enum` and `const` allow; null: both are absent. @throws SchemaError */
 export function literalsOf(fields: Fields, path: string): readonly unknown[] | null {
   const { enum: values, const: value } = fields;
   if (values !== undefined && !Array.isArray(values))
@@ -100,7 +100,7 @@ export function isUnique({ uniqueItems = false }: Fields, path: string): boolean
   throw new SchemaError(`${path}/uniqueItems`, `is ${JSON.stringify(uniqueItems)}`, "Give true or false.");
 }
 
-/** A whole number from 0, if there is one. */
+/** Reads a whole number from 0, if present. */
 export function countOf(fields: Fields, key: string, path: string): number | undefined {
   const value = rounded(fields[key]);
   if (value === undefined || (Number.isInteger(value) && (value as number) >= 0))
@@ -108,7 +108,7 @@ export function countOf(fields: Fields, key: string, path: string): number | und
   throw new SchemaError(`${path}/${key}`, `is ${JSON.stringify(value)}`, "Give a whole number from 0.");
 }
 
-/** A text, if there is one. */
+/** Reads a string, if present. */
 export function textOf(fields: Fields, key: string, path: string, hint: string): string | undefined {
   const value = fields[key];
   if (value === undefined || typeof value === "string") return value;

@@ -1,6 +1,6 @@
 /**
- * @file Reads JSON schemas as shapes. A keyword that is not held is refused with its path, so that whatever is written by a
- * schema satisfies it.
+ * @file Reads JSON schemas as shapes. An unsupported keyword is refused with its path, so that all that is written by a schema
+ * satisfies it.
  */
 import { rounded } from "../../../data/formats/long-integer.ts";
 import { areDisjoint } from "./disjoint.ts";
@@ -24,14 +24,14 @@ import {
 import { ANYTHING, type ValueShape, type LocatedSchema, type View, meet } from "./shape.ts";
 
 const [MAX_TEXT, MAX_DEPTH, MAX_SHAPES] = [1 << 16, 64, 256];
-/** Keywords that say nothing of what a value is. */
+/** Keywords that do not restrict a value. */
 const NOTES = new Set(
   (
     "$schema $id $comment title description default examples example deprecated readOnly writeOnly $defs definitions " +
     "contentEncoding contentMediaType contentSchema discriminator"
   ).split(" "),
 );
-/** Read by `#ownShape`, or here. */
+/** Keywords that are read by `#ownShape`, or in this file. */
 const READ = new Set(
   (
     "type enum const properties patternProperties required additionalProperties propertyNames prefixItems items additionalItems minItems " +
@@ -58,7 +58,7 @@ export class SchemaReader {
     requireReadable(root);
   }
 
-  /** All shapes of what satisfies some schemas. @throws SchemaError */
+  /** All shapes of values that satisfy all of some schemas. @throws SchemaError */
   shapesOf(view: View): readonly ValueShape[] {
     return this.#shapesOf(view, new Set());
   }
@@ -95,7 +95,7 @@ export class SchemaReader {
     return shapes;
   }
 
-  /** Exactly one holds where no value satisfies two. */
+  /** Supported only where no value satisfies two of the parts, so that exactly one holds. */
   #oneOf(parts: readonly LocatedSchema[], inside: ReadonlySet<string>): readonly ValueShape[] {
     const shapes = parts.map((part) => this.#shapesOfOne(part, inside));
     const shapesOf = (view: View): readonly ValueShape[] => this.shapesOf(view);
@@ -147,7 +147,7 @@ export class SchemaReader {
     );
   }
 
-  /** What the keywords of a schema say, but for its choices and references. */
+  /** What the keywords of a schema require, without its choices and references. */
   #ownShape(fields: Fields, path: string, inside: ReadonlySet<string>): ValueShape {
     const count = (key: string, otherwise: number): number => countOf(fields, key, path) ?? otherwise;
     const under = (key: string): LocatedSchema => ({ schema: fields[key], path: `${path}/${key}` });
@@ -155,7 +155,7 @@ export class SchemaReader {
       fields["propertyNames"] === undefined ? null : this.#namesOf(under("propertyNames"), inside);
     const pattern = textOf(fields, "pattern", path, "Give a regular expression.");
     const format = textOf(fields, "format", path, "Give the name of a format.");
-    // Before the draft of 2020 the keyword of the first items was that of all.
+    // Before draft 2020-12, `items` could be the list of the first items.
     const [first, rest] = Array.isArray(fields["items"])
       ? ["items", "additionalItems"]
       : ["prefixItems", "items"];
@@ -182,17 +182,17 @@ export class SchemaReader {
   }
 }
 
-/** Whether all strings have a shape, but for its literals. */
+/** Whether a shape, apart from its literals, allows all strings. */
 function saysNothing({ minLength, maxLength, patterns }: Omit<ValueShape, "literals">): boolean {
   return minLength === 0 && maxLength === Infinity && patterns.length === 0;
 }
 
-/** Keywords that say nothing with some values, and those that are somebody's own. */
+/** Keywords that restrict nothing with some values, and extensions. */
 function isSilent(key: string, value: unknown): boolean {
   return (key === "minProperties" && value === 0) || key.startsWith("x-");
 }
 
-/** What satisfies one of each. */
+/** The shapes of values that satisfy one shape of each list. */
 function meetAll(a: readonly ValueShape[], b: readonly ValueShape[], path: string): readonly ValueShape[] {
   const shapes = a.flatMap((one) => b.flatMap((other) => meet(one, other) ?? []));
   if (shapes.length <= MAX_SHAPES) return shapes;
@@ -203,7 +203,7 @@ function meetAll(a: readonly ValueShape[], b: readonly ValueShape[], path: strin
   );
 }
 
-/** Holds a schema against limits before anything calls itself for its levels. @throws SchemaError */
+/** Checks a schema against limits before anything recurses through its levels. @throws SchemaError */
 function requireReadable(root: unknown): void {
   let level: readonly LocatedSchema[] = [{ schema: root, path: "" }];
   for (let depth = 0; level.length > 0; depth++) {
@@ -215,7 +215,7 @@ function requireReadable(root: unknown): void {
   if (length > MAX_TEXT) throw new SchemaError("", `has ${length} characters`, `Keep it below ${MAX_TEXT}.`);
 }
 
-/** What lies in a value of a schema. @throws SchemaError for a number that JavaScript reads as infinite */
+/** The values inside a value of a schema. @throws SchemaError for a number that JavaScript reads as infinite */
 function partsIn({ schema, path }: LocatedSchema): LocatedSchema[] {
   const value = rounded(schema);
   if (typeof value === "number" && !Number.isFinite(value))

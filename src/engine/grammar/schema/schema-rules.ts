@@ -1,6 +1,6 @@
 /**
- * @file Turns the shapes of JSON schemas into rules over bytes. There is one rule for each set of schemas that hold at the
- * same place.
+ * @file Turns the shapes of JSON schemas into rules over bytes. There is one rule for each set of schemas that apply at the same
+ * place.
  */
 import { rounded } from "../../../data/formats/long-integer.ts";
 import type { Place, RuleBook } from "../rules/automaton.ts";
@@ -32,15 +32,15 @@ import {
 import { type TextForm, canHave, jsonText } from "./text-form.ts";
 import { MAX_UNIQUE, addUnique } from "./unique-items.ts";
 
-/** Where a bound is larger, no more than this is written. */
+/** Most characters and items that are written, where a bound is larger. */
 const [MOST_CHARACTERS, MOST_ITEMS] = [16_384, 4096];
-/** The most characters of strings with patterns, which are counted in each place of them. */
+/** Most characters of strings with patterns, which are counted in each of the pattern's places. */
 const MOST_BY_PATTERN = 256;
 /** The most characters that are counted where the mark behind a string is looked for in all of it. */
 const MOST_RAW = 1000;
 
 /**
- * Adds the rule of JSON that satisfies a schema; `name` tells it from others of the same rules.
+ * Adds the rule of JSON that satisfies a schema; `name` distinguishes it from others of the same book.
  * @throws SchemaError, UsageError "usage/grammar" for one that is too large
  */
 export function schemaRule(book: RuleBook, schema: unknown, name = ""): Place {
@@ -94,7 +94,7 @@ export class SchemaRules {
     return this.#reader.shapesOf(view);
   }
 
-  /** The rule of a value in a place. */
+  /** The rule of a value that satisfies a view. */
   value(view: View): Place {
     const paths = [...new Set(view.map(({ path }) => path))].sort();
     return this.book.rule(`value ${this.#name} ${this.#text.name} ${JSON.stringify(paths)}`, (start) =>
@@ -155,7 +155,7 @@ export class SchemaRules {
     }
   }
 
-  /** Whether a literal is what the other keywords beside it ask for. */
+  /** Whether a literal satisfies the other keywords beside it. */
   #holds(value: unknown, shape: ValueShape, view: View): boolean {
     const number = rounded(value);
     if (typeof number === "number") {
@@ -198,7 +198,7 @@ export class SchemaRules {
     if (mark !== null && hasLength) this.#requireCountable(shape, view);
     const limit = patterns.length > 0 ? MOST_BY_PATTERN : MOST_CHARACTERS;
     const most = maxLength === Infinity ? null : Math.min(maxLength, Math.max(minLength, limit));
-    // A format is a note where something else says what the text is.
+    // A format is ignored where a pattern or a length restricts the text.
     const isFree = patterns.length === 0 && !hasLength;
     const sources = isFree ? formats.map((format) => STRING_FORMATS[format]!) : patterns;
     return this.#withPatterns(view, () => {
@@ -275,7 +275,7 @@ export class SchemaRules {
     });
   }
 
-  /** JSON of all values of an item, of which there are few. @throws SchemaError by the keyword that asks for them */
+  /** JSON of all values of an item, if they are few. @throws SchemaError naming the keyword that needs them */
   #textsOf(view: View, unique: string): string[] {
     const texts = this.#reader.shapesOf(view).flatMap((shape) => {
       if (shape.literals) return this.#literals(shape, view).map((value) => JSON.stringify(value));
@@ -285,7 +285,7 @@ export class SchemaRules {
         throw tooManyUnique(unique);
       });
     });
-    // Two objects may be equal and have two texts.
+    // Two equal objects may be written in two ways.
     if (texts.some((text) => /^[{[]/.test(text))) throw tooManyUnique(unique);
     return [...new Set(texts)];
   }

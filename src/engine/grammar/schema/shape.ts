@@ -1,7 +1,7 @@
 /**
- * @file One of the forms that values of a JSON schema can have: what all of the schema's parts ask for together.
+ * @file One of the forms that values of a JSON schema can have: what all parts of the schema require together.
  *
- * Choices (`anyOf`) are several shapes; parts that must all hold (`allOf`, a reference beside other keywords) meet in one.
+ * Choices (`anyOf`) become several shapes; parts that must all hold (`allOf`, a reference beside other keywords) meet in one.
  */
 import { rounded } from "../../../data/formats/long-integer.ts";
 import { type Bounds, NO_BOUNDS, meetBounds } from "../rules/number-range.ts";
@@ -9,20 +9,20 @@ import { type Bounds, NO_BOUNDS, meetBounds } from "../rules/number-range.ts";
 export const JSON_TYPES = ["null", "boolean", "integer", "number", "string", "array", "object"] as const;
 export type JsonType = (typeof JSON_TYPES)[number];
 
-/** A schema, and its path in the whole. */
+/** A schema, and its path in the whole schema. */
 export interface LocatedSchema {
   readonly schema: unknown;
   readonly path: string;
 }
 
-/** Schemas that must all hold; none: anything does. */
+/** Schemas that must all hold; empty: anything does. */
 export type View = readonly LocatedSchema[];
 
-/** What one object of a schema says of properties by their names. */
+/** What one object of a schema says about properties by name. */
 export interface Members {
   readonly properties: ReadonlyMap<string, View>;
   readonly byPattern: readonly PatternMember[];
-  /** View of all other members; null: the schema says nothing of them. */
+  /** View of all other members; null: the schema does not restrict them. */
   readonly additional: View | null;
 }
 
@@ -36,23 +36,23 @@ export interface PatternMember {
 export interface ValueShape {
   /** "number" includes "integer". */
   readonly types: ReadonlySet<JsonType>;
-  /** The values that it may be; null: any. */
+  /** The allowed values; null: any. */
   readonly literals: readonly unknown[] | null;
   readonly bounds: Bounds;
-  /** Numbers of which it is a multiple. */
+  /** Numbers of which the value must be a multiple. */
   readonly multiples: readonly number[];
   readonly minLength: number;
   readonly maxLength: number;
   readonly patterns: readonly string[];
-  /** Formats of strings, of `STRING_FORMATS`. */
+  /** Formats of strings, names in `STRING_FORMATS`. */
   readonly formats: readonly string[];
-  /** Views of the first items, one each. */
+  /** Views of the first items, one for each. */
   readonly firstItems: readonly View[];
   /** View of the items after them. */
   readonly items: View;
   readonly minItems: number;
   readonly maxItems: number;
-  /** Path of the keyword by which no two items are equal; null: they may be. */
+  /** Path of the keyword that requires all items to differ; null: items may be equal. */
   readonly unique: string | null;
   /** All of them hold. */
   readonly members: readonly Members[];
@@ -142,7 +142,7 @@ export function propertyOf({ members }: ValueShape, name: string): View {
   return members.flatMap((each) => viewIn(each, each.properties.get(name), (one) => one.hasMatch(name)));
 }
 
-/** What a shape says of properties that it does not name, in whose names some of its patterns are found; null: nothing. */
+/** What a shape requires of a property that it does not name, where the patterns `found` match its name; null: nothing. */
 export function othersOf({ members }: ValueShape, found: ReadonlySet<string>): View | null {
   const isFound = ({ pattern }: PatternMember): boolean => found.has(pattern);
   const isSaid = members.some(({ additional, byPattern }) => additional !== null || byPattern.some(isFound));
@@ -158,12 +158,12 @@ function viewIn(
   return own || byPattern.some(isFound) ? [...(own ?? []), ...found] : (additional ?? []);
 }
 
-/** Whether no value satisfies a view, since one of its schemas is `false`. */
+/** Whether no value satisfies a view, because one of its schemas is `false`. */
 export function isNever(view: View | null): boolean {
   return view?.some(({ schema }) => schema === false) ?? false;
 }
 
-/** The shape of what satisfies both of two shapes; null: nothing does. */
+/** The shape of values that satisfy both of two shapes; null: none does. */
 export function meet(a: ValueShape, b: ValueShape): ValueShape | null {
   const types = commonTypes(a.types, b.types);
   if (types.size === 0) return null;

@@ -1,7 +1,4 @@
-/**
- * @file The string formats of JSON schemas that texts can be held to, as patterns. Every text that matches a pattern is a
- * date, address or number of that format.
- */
+/** @file The supported string formats of JSON schemas, as patterns. Every text that matches a pattern is valid for its format. */
 
 const YEAR = String.raw`(?:000[1-9]|00[1-9]\d|0[1-9]\d{2}|[1-9]\d{3})`;
 const FOURTH = "(?:0[48]|[2468][048]|[13579][26])";
@@ -18,7 +15,7 @@ const OCTET = String.raw`(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)`;
 const GROUP = "[0-9a-fA-F]{1,4}";
 const HEX = "[0-9a-fA-F]";
 
-/** Addresses in which "::" stands for zeros behind so many groups, at least one of them. */
+/** Addresses in which "::" replaces one or more groups of zeros after `numBefore` groups. */
 function shortened(numBefore: number): string {
   const most = 7 - numBefore;
   const after = most === 1 ? `:${GROUP}` : `(?::${GROUP}){1,${most}}`;
@@ -41,15 +38,15 @@ export const STRING_FORMATS: Readonly<Record<string, string>> = {
 };
 
 /**
- * Patterns that zod writes beside a format, and that look ahead, by its name. The pattern of the format stands for them: every text
- * that matches it matches them too.
+ * Patterns with lookahead that zod writes beside a format, by the format's name. The pattern of the format replaces them: every
+ * text that matches it matches them too.
  */
 const LOOKING_AHEAD: Readonly<Record<string, string>> = {
   duration: String.raw`^P(?:(\d+W)|(?!.*W)(?=\d|T\d)(\d+Y)?(\d+M)?(\d+D)?(T(?=\d)(\d+H)?(\d+M)?(\d+([.,]\d+)?S)?)?)$`,
   hostname: String.raw`^(?=.{1,253}\.?$)[a-zA-Z0-9](?:[a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?(?:\.[a-zA-Z0-9](?:[-0-9a-zA-Z]{0,61}[0-9a-zA-Z])?)*\.?$`,
 };
 
-/** The pattern to which a text is held where a schema has one, and perhaps a format. */
+/** The pattern that a text must match, where a schema has one and perhaps a format. */
 export function patternBeside(pattern: string, format: string | undefined): string {
   return format !== undefined && LOOKING_AHEAD[format] === pattern ? STRING_FORMATS[format]! : pattern;
 }

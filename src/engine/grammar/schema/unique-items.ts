@@ -1,21 +1,21 @@
 /**
- * @file Rules for lists of which no two items are equal, where few values are possible. There is one place for each set of
- * values that a list can have so far.
+ * @file Rules for lists without equal items, where few values are possible. There is one place for each set of values that a list
+ * can have so far.
  */
 import type { Place } from "../rules/automaton.ts";
 import type { JsonRules, Times } from "../rules/json-rules.ts";
 
-/** There are as many places as sets: 4096. */
+/** There is a place for each set: 4096 for 12 values. */
 export const MAX_UNIQUE = 12;
 
-/** What an item may be: JSON of its values, by its place in the list. */
+/** JSON of the values that an item may have, by its index in the list. */
 type ItemTexts = (index: number) => readonly string[];
 
-/** A list behind its bracket, of so many items, of whose texts there are `MAX_UNIQUE` at most. Returns where it ends. */
+/** Adds a list after its opening bracket, of which the items have at most `MAX_UNIQUE` texts. Returns where it ends. */
 export function addUnique(json: JsonRules, inside: Place, textsAt: ItemTexts, { least, most }: Times): Place {
   const { book } = json;
   const end = book.place();
-  // It grows while it is walked through.
+  // The map grows during the iteration.
   const places = new Map([["", { place: inside, texts: [] as readonly string[] }]]);
   for (const { place, texts } of places.values()) {
     if (texts.length >= least) book.skip(place, end);
