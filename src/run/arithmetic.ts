@@ -1,4 +1,4 @@
-/** @file In which arithmetic the matrices of a block are multiplied, and which of its tensors programs bind. */
+/** @file Decides in which arithmetic the matrices of a block are multiplied, and which of its tensors programs bind. */
 import type { Tensors } from "../runtime/host-tensor.ts";
 import type { WeightSource } from "../models/base/base-model.ts";
 import { type TensorRead, operandNames } from "../models/graphs/part-tensors.ts";
@@ -10,11 +10,11 @@ import type { Session } from "./session.ts";
 
 /** The products of one block. */
 export interface Arithmetic {
-  /** Equal for blocks whose programs can be shared as far as their products go. */
+  /** Equal for blocks whose programs can be shared, as far as their products matter. */
   readonly key: string;
   readonly product: PartOptions["product"];
   readonly isSmoothed: PartOptions["isSmoothed"];
-  /** Whether tensors are bound in programs, so that they stay in memory. */
+  /** Whether programs bind tensors, which then stay in memory. */
   readonly binds: boolean;
 }
 
@@ -25,10 +25,10 @@ const FLOAT32: Arithmetic = {
   binds: false,
 };
 
-/** How much runs at a time: an arithmetic may have other products for many tokens. */
+/** How many tokens run at a time: an arithmetic may have different products for many. */
 export type Amount = "any" | "many";
 
-/** What of a session decides its arithmetic; none of it needs weights. */
+/** The parts of a session that decide its arithmetic; none of them needs weights. */
 export interface SessionOutline extends Pick<Session, "compute" | "model"> {
   readonly base: { readonly source: Pick<WeightSource, "storageOf"> };
   /** Absent: nothing is smoothed. */
@@ -36,8 +36,8 @@ export interface SessionOutline extends Pick<Session, "compute" | "model"> {
 }
 
 /**
- * Chooses the arithmetic of each matrix of a block: the session's, or float32 for what an adapter trains of the base, and for
- * a router: it chooses, so that a small error is a large one.
+ * Chooses the arithmetic of each matrix of a block: the session's, or float32 for base tensors that an adapter trains, and for a
+ * router: it makes choices, so that a small error can have a large effect.
  */
 export function arithmeticOf(
   { compute, model, base, smoothing }: SessionOutline,
@@ -73,8 +73,8 @@ export function arithmeticOf(
 }
 
 /**
- * Reads what a block's program binds of all that it reads, by name; it stays as long as the session. `own`: what an adapter
- * gives instead of the base.
+ * Reads the tensors that a block's program binds, of all that it reads, by name; they stay as long as the session. `own`: tensors
+ * that an adapter replaces.
  */
 export async function constantsOf(
   session: Session,
@@ -84,17 +84,17 @@ export async function constantsOf(
 ): Promise<Tensors> {
   const bound = boundOf(reads, own);
   if (bound.length === 0) return {};
-  // Bound tensors keep the whole block in memory, also what its programs are fed.
+  // A block with bound tensors stays in memory as a whole, including what its programs are fed.
   const tensors = await session.pin(layer, reads);
   return Object.fromEntries(bound.flatMap(operandNames).map((name) => [name, tensors[name]!]));
 }
 
-/** The products of an arithmetic for so much at a time. */
+/** The products of an arithmetic for this amount. */
 function ruleOf(compute: Compute, amount: Amount): NonNullable<Compute["many"]> {
   return amount === "many" ? (compute.many ?? compute) : compute;
 }
 
-/** How the output head is multiplied. */
+/** How to multiply with the matrix of the output head. */
 export interface HeadArithmetic extends Pick<PartOptions, "product" | "isSmoothed"> {
   readonly amount: Amount;
 }
@@ -118,8 +118,8 @@ export function headArithmeticOf(
 }
 
 /**
- * Those tensors that programs bind. A program that binds some, so that it is one layer's alone, may as well bind all vectors
- * but an adapter's `own`: a run is then given less.
+ * The reads that programs bind. A program that binds a matrix belongs to one layer, so it binds all vectors too, except those
+ * that an adapter replaces (`own`): each run is then fed less.
  */
 export function boundOf(reads: readonly TensorRead[], own?: Readonly<Record<string, unknown>>): TensorRead[] {
   const bound = reads.filter(({ preparation }) => preparation.binding === "bound");

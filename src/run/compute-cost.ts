@@ -1,8 +1,8 @@
 /**
- * @file What an arithmetic costs on this processor: one product of many rows beside the same in float32, timed and compared.
+ * @file Measures what an arithmetic costs on this processor: times one product of many rows, and compares it with float32.
  *
- * Processors without instructions for 8-bit products may take longer for them. A try tells, on any processor, without a list
- * of them.
+ * Processors without instructions for 8-bit products may be slower with them. Measuring finds out on any processor, without a
+ * list.
  */
 import { Graph, type Value } from "../graph/graph.ts";
 import type { Compute, Matrix, Product, TensorReader } from "../nn/compute.ts";
@@ -15,22 +15,22 @@ import { madeOnce } from "../runtime/made-once.ts";
 
 /** The cost of an arithmetic beside float32. */
 interface ComputeCost {
-  /** Time of a product, of that in float32. */
+  /** Time of a product relative to float32. */
   readonly time: number;
-  /** Mean distance of its numbers from those in float32, of their mean size. */
+  /** Mean absolute difference from float32, relative to the mean magnitude. */
   readonly error: number;
 }
 
 const ROWS = 256;
 const MATRIX: Matrix = { role: "up", inFeatures: 512, outFeatures: 512, storedTransposed: false };
-/** Tries of an arithmetic that is well, and of one that is about to be called slow: other programs may have had the processor. */
+/** Runs of an arithmetic that is fast, and most runs of one that seems slow: other programs may have used the processor. */
 const [TRIES, MAX_TRIES] = [7, 60];
-/** Above, float32 is faster; less may be chance. */
+/** Above this ratio, float32 is called faster; a smaller one may be chance. */
 const SLOW = 1.1;
-/** Above, sums must have overflown: rounding to 8 bits makes a hundredth, to 4 bits a tenth. */
+/** Above this error, sums must have overflowed: rounding to 8 bits causes about 0.01, to 4 bits about 0.1. */
 const WRONG = 0.25;
 
-/** Times and compares a product of an arithmetic; in float32 there is nothing to find out. */
+/** Times and compares a product of an arithmetic; for float32 there is nothing to measure. */
 export async function measureCompute(engine: Engine, compute: Compute): Promise<ComputeCost> {
   const product = compute === f32 ? null : compute.product(MATRIX, "f32");
   if (!product) return { time: 1, error: 0 };
@@ -49,17 +49,17 @@ export async function measureCompute(engine: Engine, compute: Compute): Promise<
   return { time: ownMs / exactMs, error: apart / size };
 }
 
-/** What was measured in this process, by arithmetic, and by the engine's kind and threads. */
+/** Measured costs of this process, by arithmetic, and by the engine's name and threads. */
 const KNOWN = new WeakMap<Compute, Map<string, Promise<ComputeCost>>>();
 
-/** Gives what an arithmetic costs on this processor: measured once, as processor and products stay the same. */
+/** Returns what an arithmetic costs on this processor, measured once per process. */
 export function costOf(engine: Engine, compute: Compute): Promise<ComputeCost> {
   const known = KNOWN.get(compute) ?? new Map<string, Promise<ComputeCost>>();
   KNOWN.set(compute, known);
   return madeOnce(known, `${engine.name} on ${engine.threads}`, () => measureCompute(engine, compute));
 }
 
-/** Says what the user should know before choosing an arithmetic on this processor; null: nothing. */
+/** Describes drawbacks of an arithmetic on this processor for the user; null: there are none. */
 export function describeCost({ name }: Pick<Compute, "name">, { time, error }: ComputeCost): string | null {
   const facts: string[] = [];
   if (time > SLOW) facts.push(`take ${time.toFixed(1)} times as long as in float32`);
@@ -78,7 +78,7 @@ function draw(numRows: number, width: number, seed: number): HostTensor<"float32
 interface TimedProduct {
   readonly program: Program;
   readonly y: HostTensor<"float32">;
-  /** Writes y; returns the time in milliseconds. */
+  /** Computes y; returns the time in milliseconds. */
   timedRun(x: HostTensor): Promise<number>;
 }
 

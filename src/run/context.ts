@@ -1,8 +1,8 @@
 /**
- * @file What the programs of a pass read besides activations and weights, made when one of them asks for it.
+ * @file What the programs of a pass read besides activations and weights, made when first requested.
  *
- * A position sees the positions of its own example, up to itself in a causal model, so packed examples never see each
- * other; padding sees padding, which keeps its softmax finite.
+ * A position attends to the positions of its own example (in a causal model: up to itself), so packed examples never attend to
+ * each other; padding attends to padding, which keeps its softmax finite.
  */
 import { type Bindings, evaluateShape } from "../graph/shape.ts";
 import type { PartGraph } from "../models/graphs/part-graph.ts";
@@ -15,7 +15,7 @@ import { type HostTensor, hostTensor } from "../runtime/host-tensor.ts";
 export class PassTables {
   readonly #made = new Map<string, HostTensor<"float32">>();
 
-  /** A table with so many rows at least; owned by this. */
+  /** Returns a table with at least `minRows` rows, which stays owned by this object. */
   get(table: PositionTable, minRows: number): HostTensor<"float32"> {
     const known = this.#made.get(table.name);
     const numKnown = known?.shape[0] ?? 0;
@@ -27,18 +27,18 @@ export class PassTables {
   }
 }
 
-/** The tensors of one pass, lent by a pool; whoever makes it releases it. */
+/** The tensors of one pass, taken from a pool; whoever makes the context releases it. */
 export class PassContext {
   readonly facts: PassFacts;
-  /** B and T; with a cache P, the tokens before these. */
+  /** B and T; P, the number of earlier tokens in a cache. */
   readonly bindings: Bindings;
-  /** What parts give others beside the stream. */
+  /** What parts of the model give each other beside the stream. */
   readonly links: Links;
   readonly #pool: BufferPool;
   readonly #tables: PassTables;
   readonly #numPositions: number;
   readonly #made = new Map<string, HostTensor>();
-  /** Tables that were asked for; many blocks read the same. */
+  /** Tables requested so far, which many blocks share. */
   readonly #rows = new Map<string, HostTensor<"float32">>();
 
   constructor(facts: PassFacts, pool: BufferPool, tables: PassTables) {
@@ -52,12 +52,12 @@ export class PassContext {
     this.#numPositions = Math.max(1 + largest(facts.positions), ...(facts.textLengths ?? []));
   }
 
-  /** What a part reads of the pass, by the names of its inputs; valid until `release`. */
+  /** What a part reads that belongs to the pass, by input name; valid until `release`. */
   tensors({ passInputs, tables }: Pick<PartGraph, "passInputs" | "tables">): Record<string, HostTensor> {
     const tensors: Record<string, HostTensor> = {};
     for (const [name, { table }] of tables) {
       let known = this.#rows.get(name);
-      // The operation wants as many rows as the pass has tokens, whatever their positions.
+      // The operation requires at least as many rows as the pass has tokens, whatever their positions.
       const minRows = Math.max(table.numRows(this.#numPositions), this.facts.length);
       if (!known) this.#rows.set(name, (known = this.#tables.get(table, minRows)));
       tensors[name] = known;
@@ -74,7 +74,7 @@ export class PassContext {
     return tensors;
   }
 
-  /** Gives all tensors back. */
+  /** Gives all tensors back to the pool. */
   release(): void {
     this.links.release();
     this.#pool.release(...this.#made.values());

@@ -1,4 +1,4 @@
-/** @file Runs what stands before the blocks, forward and where it is trained backward. */
+/** @file Runs what comes before the blocks, forward and, where it is trained, backward. */
 import type { Value } from "../graph/graph.ts";
 import { evaluateShape, sizeAt } from "../graph/shape.ts";
 import type { PartGraph } from "../models/graphs/part-graph.ts";
@@ -11,12 +11,12 @@ import type { Session } from "./session.ts";
 import type { Compiled } from "./session-programs.ts";
 import { GRADIENT_OF_LAYERS, LAYERS, type StemProgram, stemProgram, trainsStem } from "./stem-program.ts";
 
-/** Ids int64 [B, T] of tokens, or pixels [B, C, H, W] of images: what the model's stem reads. */
+/** The input of the model's stem: ids of tokens, int64 [B, T], or pixels of images [B, C, H, W]. */
 export type ModelInput = HostTensor<"int64"> | HostTensor<"float32">;
 
 interface StemPrograms {
   readonly forward: Compiled<StemProgram>;
-  /** Null: nothing of it is trained. */
+  /** null: nothing in the stem is trained. */
   readonly backward: Compiled<StemProgram> | null;
 }
 
@@ -54,12 +54,12 @@ export class Embedding {
     return new Embedding(session, adapter, { forward, backward }, tensors);
   }
 
-  /** Whether anything of it is trained. */
+  /** Whether anything in it is trained. */
   get isTrained(): boolean {
     return this.#programs.backward !== null;
   }
 
-  /** All that a program may read; rows of tables in it are lent. */
+  /** All inputs of a program; rows of tables among them are `lent`. */
   async #feeds(
     part: PartGraph,
     input: ModelInput,
@@ -85,7 +85,7 @@ export class Embedding {
     return { feeds, lent };
   }
 
-  /** Reads rows of a table by number, of one that is trained or of the base. Equal numbers are read once. */
+  /** Reads rows of a trained table or of one of the base, by number. Equal numbers are read once. */
   async #readRows(
     table: string,
     numbers: BigInt64Array,
@@ -105,7 +105,7 @@ export class Embedding {
     }
   }
 
-  /** Embeds what the model reads to x [B, T, D]; the caller releases the result. */
+  /** Embeds the input as x [B, T, D]; the caller releases the result. */
   async forward(input: ModelInput, context: PassContext): Promise<HostTensor<"float32">> {
     const { program, made } = this.#programs.forward;
     const { pool } = this.#session;
@@ -160,7 +160,7 @@ export class Embedding {
   }
 }
 
-/** The numbers of rows that a look-up reads. */
+/** The row numbers that a look-up reads. */
 function numbersOf(ids: Value, input: ModelInput, ofPass: Tensors): HostTensor<"int64"> {
   return (ids.name === "input" ? input : ofPass[ids.name!]) as HostTensor<"int64">;
 }

@@ -1,4 +1,4 @@
-/** @file A model run forward over whole rows, without gradients: embedding, blocks, and whatever reads their output. */
+/** @file Runs a model forward over whole rows, without gradients: embedding, blocks, and a reader of their output. */
 import type { PassFacts } from "../nn/pass.ts";
 import type { AdapterView } from "../peft/adapter-view.ts";
 import type { HostTensor } from "../runtime/host-tensor.ts";
@@ -34,7 +34,7 @@ export class ForwardPass {
     this.#betweenBlocks = betweenBlocks;
   }
 
-  /** Compiles what is not tied to a block. */
+  /** Compiles the programs that belong to no block. */
   static async create(
     session: Session,
     adapter: AdapterView,
@@ -44,7 +44,7 @@ export class ForwardPass {
     return new ForwardPass(session, adapter, embedding, betweenBlocks);
   }
 
-  /** Runs rows; `read` gets x [B, T, D], valid during the call alone. */
+  /** Runs rows; `read` receives x [B, T, D], which is valid only during the call. */
   async run<T>(
     input: ModelInput,
     facts: PassFacts,

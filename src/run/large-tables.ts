@@ -9,14 +9,14 @@ import type { Residency } from "./weights/weights.ts";
 /** Largest table of floats that is held in float32: that of a vocabulary of 49,152 tokens is, that of one of 262,144 is not. */
 export const MAX_TABLE_BYTES = 256e6;
 
-/** Rows of such a table that are read at a time, where all of them are needed: with 1024 positions 17 MB of logits. */
+/** Rows of such a table that are read at a time when all are needed: 17 MB of logits for 1024 positions. */
 export const SLICE_ROWS = 4096;
 
 /** What decides how tables are held. */
 interface TableHolding {
   readonly model: Model;
   readonly compute: Compute;
-  /** Of the blocks. */
+  /** How the blocks are held. */
   readonly residency: Residency;
   readonly maxTableBytes: number;
   readonly source: Pick<WeightSource, "storageOf">;
@@ -28,14 +28,14 @@ export function isLargeTable(
   name: string,
 ): boolean {
   const stored = model.storedName(name);
-  // An arithmetic that multiplies with the codes of the table has no use for its values.
+  // Where weights are held in float32, tables are too, unless the arithmetic multiplies with their codes and needs no float values.
   if (residency !== "stored" && !compute.hasHead && !isBesideEmbedding(model, stored)) return false;
   const { shape = [] } = model.tensors.get(stored) ?? {};
   const sizeBytes = numElements(shape) * Float32Array.BYTES_PER_ELEMENT;
   return sizeBytes > maxTableBytes || STORAGES[source.storageOf(stored)].blockSize > 1;
 }
 
-/** Whether a tensor is a table of rows that nothing multiplies with, beside the embedding, which may be the head's matrix. */
+/** Whether a tensor is a table that is only looked up, other than the embedding, which may also be the head's matrix. */
 function isBesideEmbedding({ stem, embedding }: Model, name: string): boolean {
   const tables = stem.sites.filter((site) => site.kind === "embedding" && site.name !== embedding?.name);
   return tables.some((site) => `${site.name}.weight` === name);

@@ -1,8 +1,8 @@
 /**
- * @file What parts of a model give others beside the residual stream in one pass, and the gradients that come back: a part of what
- * stands before the blocks for each of them, and keys and values of a block that later ones read too.
+ * @file What parts of a model give each other beside the residual stream in one pass, and the gradients that come back: what the
+ * stem gives each layer, and keys and values of a block that later ones also read.
  *
- * Gradients of keys and values add up, in the programs of those that read them, until the block that gave them runs backward.
+ * The programs of the blocks that read keys and values add up their gradients, until the block that gave them runs backward.
  */
 import type { ModelLayer } from "../models/model-layer.ts";
 import { LAYER_INPUT, OTHER_KEY, OTHER_VALUE } from "../models/graphs/part-links.ts";
@@ -17,13 +17,13 @@ export interface KeyRows {
   readonly value: Floats;
 }
 
-/** The part of a layer in [L, B, T, W]. */
+/** The part of one layer in [L, B, T, W]. */
 function partOf({ shape: [, ...shape], data }: Floats, layer: number): Floats {
   const size = shape.reduce((product, n) => product * n, 1);
   return hostTensor("float32", shape, data.subarray(layer * size, (layer + 1) * size));
 }
 
-/** Gradients on one way back through the blocks. */
+/** Gradients of one backward pass through the blocks. */
 export class LinkGradients {
   readonly #pool: BufferPool;
   readonly #keys = new Map<number, KeyRows>();
@@ -34,12 +34,12 @@ export class LinkGradients {
     this.#pool = pool;
   }
 
-  /** Those of a block's keys and values so far; null: none. */
+  /** Gradients of a block's keys and values so far; null: none. */
   ofKeys(layer: number): KeyRows | null {
     return this.#keys.get(layer) ?? null;
   }
 
-  /** Replaces those of a block's keys and values; null: it has run. */
+  /** Replaces the gradients of a block's keys and values; null: removes them, since the block has run. */
   setKeys(layer: number, rows: KeyRows | null): void {
     const old = this.#keys.get(layer);
     if (old) this.#pool.release(old.key, old.value);
@@ -47,7 +47,7 @@ export class LinkGradients {
     else this.#keys.delete(layer);
   }
 
-  /** Memory for those of a layer's part; of layers that write none they are zero. */
+  /** Memory for the gradient of a layer's part; it stays zero for layers that write none. */
   ofLayer(layer: number, like: Floats): Floats {
     if (!this.#layers) {
       this.#layers = this.#pool.acquire("float32", like.shape);
@@ -56,13 +56,13 @@ export class LinkGradients {
     return partOf(this.#layers, layer);
   }
 
-  /** Those of all parts, zeros where none were written. */
+  /** The gradients of all parts, zeros where none were written. */
   ofLayers(like: Floats): Floats {
     this.ofLayer(0, like);
     return this.#layers!;
   }
 
-  /** A copy that goes another way. */
+  /** Makes a copy for another backward pass. */
   fork(): LinkGradients {
     const copy = (tensor: Floats): Floats => {
       const made = this.#pool.acquire("float32", tensor.shape);
@@ -86,9 +86,9 @@ export class LinkGradients {
 export class Links {
   readonly #pool: BufferPool;
   readonly #keys = new Map<number, KeyRows>();
-  /** [L, B, T, W]; null: the model has none. */
+  /** What the stem gives each layer, [L, B, T, W]; null: nothing. */
   #layers: Floats | null = null;
-  /** On the way that is being gone. */
+  /** Gradients of the current backward pass. */
   gradients: LinkGradients;
 
   constructor(pool: BufferPool) {
@@ -96,25 +96,25 @@ export class Links {
     this.gradients = new LinkGradients(pool);
   }
 
-  /** What stands before the blocks gives each layer, [L, B, T, W]; null: nothing. */
+  /** What the stem gives each layer, [L, B, T, W]; null: nothing. */
   get layers(): Floats | null {
     return this.#layers;
   }
 
-  /** Takes what stands before the blocks gives each layer. */
+  /** Takes ownership of what the stem gives each layer. */
   giveLayers(layers: Floats): void {
     if (this.#layers) this.#pool.release(this.#layers);
     this.#layers = layers;
   }
 
-  /** Takes the keys and values of a block. */
+  /** Takes ownership of the keys and values of a block. */
   giveKeys(layer: number, rows: KeyRows): void {
     const old = this.#keys.get(layer);
     if (old) this.#pool.release(old.key, old.value);
     this.#keys.set(layer, rows);
   }
 
-  /** What a block reads of others, by the names of its inputs. */
+  /** What a block reads from other parts, by input name. */
   inputs(layer: number, { keysFrom }: Pick<ModelLayer, "keysFrom">): Record<string, Floats> {
     const rows = keysFrom === null ? undefined : this.#keys.get(keysFrom);
     return {
@@ -123,7 +123,7 @@ export class Links {
     };
   }
 
-  /** Gives all back. */
+  /** Gives everything back to the pool. */
   release(): void {
     this.gradients.release();
     if (this.#layers) this.#pool.release(this.#layers);

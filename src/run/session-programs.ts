@@ -1,4 +1,4 @@
-/** @file The compiled programs of a session by their keys, and who needs them. */
+/** @file The compiled programs of a session by their keys, and their users. */
 import type { DerivedTensors } from "../models/base/derived-tensors.ts";
 import type { ProgramSpec } from "../graph/program.ts";
 import type { CompileOptions, Engine, Program } from "../runtime/engine.ts";
@@ -17,7 +17,7 @@ export interface MadeProgram<T> {
   readonly made: T;
 }
 
-/** A program that can be made, under the key that tells it from all others of a session. */
+/** A program that can be made, with a key that identifies it within a session. */
 export interface Makeable<T> {
   readonly key: string;
   readonly make: () => MadeProgram<T>;
@@ -25,23 +25,23 @@ export interface Makeable<T> {
 
 /** What a program is compiled from. */
 export interface ProgramSource<T> extends MadeProgram<T>, Pick<CompileOptions, "foldsConstants"> {
-  /** Reads the inputs that never change, which stay as they are as long as the session. */
+  /** Reads the inputs that never change; they stay unchanged as long as the session. */
   readonly constants?: () => Promise<Tensors>;
 }
 
-/** A program of the session. */
+/** A compiled program of the session. */
 interface Held extends Compiled<unknown> {
-  /** Of the tensors that it binds. */
+  /** Bytes of the tensors that it binds. */
   readonly boundBytes: number;
-  /** Frees it, when the runs that have begun are done, and no longer follows the tensors that it binds. */
+  /** Frees it when running calls are done, and stops watching the tensors that it binds. */
   release(): Promise<void>;
 }
 
-/** Programs that somebody has compiled. */
+/** The programs that one user has compiled. */
 export interface ProgramUse {
-  /** Bytes of the tensors that they bind, which programs lay out once more. */
+  /** Bytes of the tensors that they bind, of which programs hold a second copy. */
   boundBytes(): Promise<number>;
-  /** Frees those that nobody else has compiled, when the runs that have begun are done. */
+  /** Frees those that no other user has compiled, when running calls are done. */
   end(): void;
 }
 
@@ -60,7 +60,7 @@ export class SessionPrograms {
     this.#place = place;
   }
 
-  /** Compiles a program, or returns the one of this key. `user`: whose use may end; without one it stays. */
+  /** Compiles a program, or returns the one with this key. `user`: whose use may end; without a user the program stays. */
   compile<T>(key: string, make: () => ProgramSource<T>, user?: object): Promise<Compiled<T>> {
     if (user) this.#claim(key, user);
     return madeOnce(this.#held, key, () => this.#compile(key, make)) as Promise<Held & Compiled<T>>;
@@ -94,14 +94,14 @@ export class SessionPrograms {
     return { program, made, boundBytes, release };
   }
 
-  /** Frees a program. Nobody waits for it, and one that cannot be freed is memory alone. */
+  /** Frees a program without waiting. A failure to free only costs memory. */
   #drop(key: string): void {
     const held = this.#held.get(key);
     this.#held.delete(key);
     held?.then((program) => program.release()).catch(() => {});
   }
 
-  /** What somebody has compiled; it does not keep them alive. */
+  /** The programs that a user has compiled; this does not keep the user alive. */
   useOf(user: object): ProgramUse {
     const keys = this.#keysOfUser(user);
     return {
@@ -124,7 +124,7 @@ export class SessionPrograms {
     this.#drop(key);
   }
 
-  /** Frees all. @throws what the first throws that cannot be freed, when all others are */
+  /** Frees all programs. @throws the first failure, after all others are freed */
   release(): Promise<void> {
     return releaseMade(this.#held);
   }

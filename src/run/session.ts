@@ -51,23 +51,23 @@ const ARGUMENTS = lazily(() =>
   }),
 );
 
-/** How a session holds and computes. */
+/** How a session holds weights and computes. */
 export interface SessionOptions {
   /** Largest table of floats outside the blocks that is held whole in float32; a quantized one never is. */
   readonly maxTableBytes?: number;
   /** How many rows of a larger table are in float32 at a time. */
   readonly sliceRows?: number;
-  /** Arithmetic of the products with frozen matrices in the blocks; what is trained, stem and head are in float32. */
+  /** Arithmetic of the products with frozen matrices in the blocks; trained matrices, stem and head are in float32. */
   readonly compute?: Compute;
-  /** Queries that attention takes at once, in passes without a cache; chosen by the length of the rows unless given. */
+  /** Queries that attention processes at once in passes without a cache; chosen by the length of the rows unless given. */
   readonly attentionChunk?: number | undefined;
-  /** Where frozen blocks wait between two uses. */
+  /** Where frozen blocks are kept between two uses. */
   readonly memory?: VectorMemory;
   /** Factors by which the inputs of matrices are multiplied, measured for this arithmetic; none unless given. */
   readonly smoothing?: Smoothing;
-  /** Measures the factors for products of many tokens, when they are first needed; there are none unless given. */
+  /** Measures the factors for products of many tokens, at first use; there are none unless given. */
   readonly measureMany?: () => Promise<Smoothing>;
-  /** A session whose weights and memory of activations are used, and which ends later; its own unless given. */
+  /** A session whose weights and memory for activations are shared, and which must be released later; separate unless given. */
   readonly lender?: Pick<Session, "pool" | "weights">;
 }
 
@@ -87,12 +87,12 @@ export class Session {
   readonly #lender: SessionOptions["lender"];
   /** Tables of rotary positions. */
   readonly tables = new PassTables();
-  /** Supplies rows of texts that go along with forward passes of trainings on this session; null: these run alone. */
+  /** Supplies rows of texts that ride in forward passes of trainings on this session; null: there are none. */
   riders: Riders | null = null;
-  /** Blocks whose tensors are bound in programs. */
+  /** Blocks whose tensors programs bind. */
   readonly #pinned: Loan[] = [];
   readonly #programs: SessionPrograms;
-  /** Numbers of tensors, for the keys of programs that bind them. */
+  /** Ids of tensors, for the keys of programs that bind them. */
   readonly #ids = new WeakMap<HostTensor, number>();
   #numIds = 0;
   #isReleased = false;
@@ -131,8 +131,8 @@ export class Session {
   }
 
   /**
-   * The same model in the same memory, with programs of their own on so many threads, which run beside others'. Whoever asks
-   * for it releases it, before this one.
+   * The same model in the same memory, with its own programs, which use this many threads and may run beside others. The caller
+   * releases it, before this session.
    */
   onThreads(threads: number): Session {
     return new Session(onThreads(this.engine, threads), this.base, this.weights.residency, {
@@ -146,8 +146,8 @@ export class Session {
   }
 
   /**
-   * The same model in the same memory, with programs that end with it, as one training needs them: those that ever new trainings
-   * need would pile up here. Whoever asks for it releases it, before this one.
+   * The same model in the same memory, with its own programs, for instance for one training: the programs of many trainings would
+   * otherwise accumulate here. The caller releases it, before this session.
    */
   withOwnPrograms(): Session {
     const own = this.onThreads(this.engine.threads);
@@ -171,12 +171,12 @@ export class Session {
     return this.#smoothing;
   }
 
-  /** Whether the factors for products of many tokens are there, or will soon be. */
+  /** Whether the factors for products of many tokens are measured, or being measured. */
   get isPreparedForMany(): boolean {
     return this.#measured.has("many");
   }
 
-  /** Measures the factors for products of many tokens, once; to be called before programs of them are made. */
+  /** Measures the factors for products of many tokens, once; call it before programs with such products are made. */
   async prepareMany(): Promise<void> {
     const measure = async (): Promise<void> => {
       for (const [name, factors] of (await this.#measureMany?.()) ?? []) this.#smoothing.set(name, factors);
@@ -191,14 +191,14 @@ export class Session {
     return isLargeTable({ model, compute, residency, maxTableBytes, source: this.base.source }, name);
   }
 
-  /** Lends tensors of a block until the session is released. @throws as the source */
+  /** Borrows tensors of a block until the session is released. @throws as the source */
   async pin(layer: number, tensors: readonly TensorRead[]): Promise<Tensors> {
     const loan = await this.weights.borrow(layer, tensors);
     this.#pinned.push(loan);
     return loan.tensors;
   }
 
-  /** Numbers the tensors of a record, so that the key of a program says which ones it binds. */
+  /** Returns an id for each tensor of a record, so that the key of a program can name the tensors that it binds. */
   idsOf(tensors: Tensors): readonly number[] {
     return Object.values(tensors).map((tensor) => {
       const id = this.#ids.get(tensor) ?? this.#numIds++;
@@ -208,8 +208,8 @@ export class Session {
   }
 
   /**
-   * Compiles a program, or returns the one of this key. Keys of unlike programs must differ. `user`: whose use may end before
-   * the session does. @throws UsageError "usage/state" after `release`
+   * Compiles a program, or returns the one with this key. Keys of different programs must differ. `user`: whose use may end
+   * before the session does. @throws UsageError "usage/state" after `release`
    */
   async compile<T>(key: string, make: () => ProgramSource<T>, user?: object): Promise<Compiled<T>> {
     this.requireOpen(`compile a program for model "${this.base.name}"`);
@@ -221,14 +221,14 @@ export class Session {
     return this.#programs.useOf(user);
   }
 
-  /** Frees all programs, and the memory that nobody has borrowed; what is asked of it then is refused. Once is enough. */
+  /** Frees all programs, and the memory unless it is shared; later calls are refused. May be called more than once. */
   async release(): Promise<void> {
     this.#isReleased = true;
     try {
       await this.#programs.release();
     } finally {
       for (const loan of this.#pinned.splice(0)) loan.release();
-      // What failed or was stopped may have left some lent, and the lender goes on.
+      // A failed or stopped run may have left memory lent, and the lender goes on.
       if (this.#lender) this.pool.takeBack();
       this.pool.clear();
       if (!this.#lender) this.weights.release();
@@ -236,5 +236,5 @@ export class Session {
   }
 }
 
-/** What callers give as a session. */
+/** Describes a session as an argument of functions. */
 export const A_SESSION = objectWith<Session>("a Session", "engine", "base", "compile", "release");

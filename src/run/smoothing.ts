@@ -1,7 +1,8 @@
 /**
- * @file Factors on what matrices multiply in an arithmetic that rounds, measured of one batch by the base in float32.
+ * @file Measures smoothing factors for the inputs of matrices in an arithmetic that rounds, from one batch by the base in
+ * float32.
  *
- * They are a function of the base and the batch alone, so that a run that goes on measures them again and finds the same.
+ * They are a function of the base and the batch alone, so that a resumed run measures the same factors again.
  */
 import type { BaseModel } from "../models/base/base-model.ts";
 import type { Compute } from "../nn/compute.ts";
@@ -17,7 +18,7 @@ import { measureHeadSmoothing } from "./head/head-smoothing.ts";
 import { Session } from "./session.ts";
 import type { Smoothing } from "./weights/weights.ts";
 
-/** Measures the factors that an arithmetic wants; none when it wants none. */
+/** Measures the factors that an arithmetic needs; none if it needs none. */
 export async function measureSmoothing(
   engine: Engine,
   base: BaseModel,
@@ -26,7 +27,7 @@ export async function measureSmoothing(
 ): Promise<Smoothing> {
   const measured = new Map<string, HostTensor<"float32">>();
   if (!smoothing) return measured;
-  // Of its own, so that nothing in float32 stays in memory.
+  // A separate session, so that nothing in float32 stays in memory.
   const session = new Session(engine, base, "stored", { maxTableBytes: 0 });
   const runner = new BlockRunner(session, NO_ADAPTER, null);
   const pass = runner.begin(new PassContext(facts, session.pool, session.tables));

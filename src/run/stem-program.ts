@@ -1,4 +1,4 @@
-/** @file The programs of what stands before the blocks: rows of a table, or a family's own graph; and their gradients. */
+/** @file The programs of the stem (what comes before the blocks) and their gradients: rows of a table, or a family's own graph. */
 import { gradients } from "../graph/autodiff.ts";
 import type { Value } from "../graph/graph.ts";
 import { neededInputs } from "../graph/program.ts";
@@ -9,7 +9,7 @@ import { type GradientOutput, gradientName, writeGradients } from "./gradients/g
 import type { Session } from "./session.ts";
 import type { MadeProgram } from "./session-programs.ts";
 
-/** The output of what each layer is given, [L, B, T, W], and the input that is its gradient. */
+/** Names of the output with what each layer is given, [L, B, T, W], and of the input with its gradient. */
 export const LAYERS = "layers";
 export const GRADIENT_OF_LAYERS = "gradient_of_layers";
 
@@ -17,28 +17,28 @@ export const GRADIENT_OF_LAYERS = "gradient_of_layers";
 export interface StemProgram {
   readonly part: PartGraph;
   readonly gradients: readonly GradientOutput[];
-  /** Gradients of rows of trained tables that are looked up. */
+  /** Gradients of the looked up rows of trained tables. */
   readonly rowGradients: readonly (GatheredRows & { readonly output: string })[];
 }
 
-/** Whether anything of the stem is among what is trained. */
+/** Whether any trained input belongs to the stem. */
 export function trainsStem(part: PartGraph, trained: readonly string[]): boolean {
   return trained.some(
     (input) => input in inputsOf(part) || part.gathered.some(({ table }) => table === input),
   );
 }
 
-/** Tensors of the base and of what sits on it, by full name. */
+/** Tensors of the base and of the adapter, by full name. */
 function inputsOf(part: PartGraph): Record<string, Value> {
   return { ...part.tensors, ...part.adapter };
 }
 
-/** Whether rows of a frozen table are read where they are stored: nobody needs all of it in float32. */
+/** Whether rows of a frozen table are read where they are stored, because nothing needs all of it in float32. */
 export function isReadByRows(session: Pick<Session, "compute" | "isLargeTable">, table: string): boolean {
   return session.isLargeTable(table) || session.compute.hasHead === true;
 }
 
-/** A program of what stands before the blocks, not compiled. */
+/** Describes a program of the stem without compiling it. */
 export function stemProgram(
   session: Pick<Session, "model" | "compute" | "isLargeTable">,
   adapter: AdapterView,
@@ -48,7 +48,7 @@ export function stemProgram(
   const wanted = new Set(adapter.trained(null).map((parameter) => parameter.input));
   const built = session.model.buildStem({
     ...partWith(adapter, null),
-    // Of what is trained, the gradient is one of rows as well: never that of a whole table.
+    // The gradient of a trained table consists of rows as well, and is never that of a whole table.
     isGathered: (table) => wanted.has(table) || (!(table in own) && isReadByRows(session, table)),
   });
   const { part, x: input, y: x } = built;

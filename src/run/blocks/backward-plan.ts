@@ -1,5 +1,5 @@
 /**
- * @file What of a model runs backward when some branches are left out, found out without compiling: for trainings, and for
+ * @file Finds out, without compiling, which parts of a model run backward when some branches are left out: for trainings, and for
  * plans of their memory.
  */
 import { gradients } from "../../graph/autodiff.ts";
@@ -9,21 +9,21 @@ import type { BlockStructure } from "./block-structure.ts";
 
 /** A block's part in the backward pass. */
 export interface BlockPlan {
-  /** Branches that are left out of it. */
+  /** Branches that are left out. */
   readonly dropped: readonly string[];
-  /** False: the gradient passes the block unchanged and nothing in it is trained, or nothing here or below is trained. */
+  /** False: the gradient passes through the block unchanged and nothing in it is trained, or nothing in it or below is trained. */
   readonly runs: boolean;
   /** Whether something below it is trained. */
   readonly wantsInput: boolean;
-  /** Names of what other parts give it of which they want the gradient. */
+  /** Names of the block's inputs from other parts that want their gradients. */
   readonly links: readonly string[];
 }
 
-/** What decides how far a backward pass goes, beside what is trained in the blocks. */
+/** What decides how far a backward pass goes, besides what is trained in the blocks. */
 export interface BackwardRequest {
-  /** By block, the branches that are left out. */
+  /** The branches that are left out, for each block. */
   readonly dropped: readonly (readonly string[])[];
-  /** Whether what lies before the blocks is trained. */
+  /** Whether anything before the blocks is trained. */
   readonly trainsStem: boolean;
 }
 
@@ -33,19 +33,19 @@ export interface BackwardPlan {
   readonly stopsAtHead: boolean;
 }
 
-/** What the backward pass of a block does. */
+/** What a block's backward pass does. */
 interface BackwardTrace {
-  /** Whether something trained has a gradient. */
+  /** Whether anything trained has a gradient. */
   readonly trains: boolean;
-  /** Whether the gradient of x is that of y: then nothing needs to run but for what is trained. */
+  /** Whether the gradient of x equals that of y, so that only gradients of trained parameters need to be computed. */
   readonly passesThrough: boolean;
-  /** Names of what other parts give it. */
+  /** Names of its inputs from other parts that have gradients. */
   readonly links: readonly string[];
-  /** Gradients of what others made of its keys and values end there. */
+  /** Whether gradients of its keys and values, as read by other blocks, stop here. */
   readonly cutsKeys: boolean;
 }
 
-/** Makes what plans backward passes over blocks; what it has traced of a block it remembers. */
+/** Makes a planner of backward passes over blocks; it remembers what it has traced. */
 export function backwardPlanner(
   model: Model,
   structures: readonly BlockStructure[],

@@ -1,4 +1,4 @@
-/** @file The gradients of a block: by its input, by what is trained in it, and by what it takes from other blocks. */
+/** @file The gradients of a block: with respect to its input, its trained parameters, and what it reads from other blocks. */
 import { type Seed, gradients } from "../../graph/autodiff.ts";
 import type { Value } from "../../graph/graph.ts";
 import { joinThinProducts } from "../../graph/join-thin-products.ts";
@@ -8,28 +8,28 @@ import type { PartGraph } from "../../models/graphs/part-graph.ts";
 import { OTHER_KEY, OTHER_VALUE } from "../../models/graphs/part-links.ts";
 import { type GradientOutput, gradientName, writeGradients } from "../gradients/gradient-outputs.ts";
 
-/** What a backward program has to do with other blocks. */
+/** How a backward program exchanges gradients with other blocks. */
 export interface LinkVariant {
-  /** What others gave it of which they want the gradient. */
+  /** Names of inputs from other parts that want their gradients. */
   readonly wanted: readonly string[];
-  /** Others that read the same have left the gradient of keys and values so far. */
+  /** Whether other blocks that read the same keys and values have already left a gradient, to be added to. */
   readonly isAdded: boolean;
-  /** Others that read its keys and values have left gradients. */
+  /** Whether other blocks that read this block's keys and values have left gradients. */
   readonly isGiven: boolean;
 }
 const UNLINKED: LinkVariant = { wanted: [], isAdded: false, isGiven: false };
 
-/** What a block gives that others read, and the gradients of both: names of outputs, and of inputs. */
+/** Names of the outputs that other blocks read, and of the inputs with the gradients of these. */
 export const GIVEN_KEY = "given_key";
 export const GIVEN_VALUE = "given_value";
 export const GRADIENT_OF_KEY = "gradient_of_key";
 export const GRADIENT_OF_VALUE = "gradient_of_value";
-/** What a gradient of keys and values is added to. */
+/** Names of the inputs with the gradient of keys and values so far, to which a program adds its own. */
 export const SUM_OF_KEY = "sum_of_key";
 export const SUM_OF_VALUE = "sum_of_value";
 const SUMS: Readonly<Record<string, string>> = { [OTHER_KEY]: SUM_OF_KEY, [OTHER_VALUE]: SUM_OF_VALUE };
 
-/** What a block gives that others read, by the names of outputs. */
+/** The outputs of a block that other blocks read, by name. */
 export function givenOf({ part }: Pick<BuiltPart, "part">): Record<string, Value> {
   const { newKey, newValue } = part.attention!.outputs;
   return { [GIVEN_KEY]: newKey, [GIVEN_VALUE]: newValue };
@@ -37,15 +37,15 @@ export function givenOf({ part }: Pick<BuiltPart, "part">): Record<string, Value
 
 type NamedValues = Readonly<Record<string, Value>>;
 
-/** A block of which programs are cut; all that it gives is of joined thin products. */
+/** A block from which programs are cut, with thin products joined in all its outputs. */
 export interface JoinedBlock {
   readonly part: PartGraph;
-  /** What it reads, the stream as `x`. */
+  /** Its inputs, the stream as `x`. */
   readonly inputs: NamedValues;
   readonly y: Value;
-  /** What else it gives that other blocks read. */
+  /** Further outputs that other blocks read. */
   readonly toOthers: NamedValues;
-  /** The activations that may be saved, of these names. */
+  /** The activations that may be saved and whose names are wanted. */
   saved(isWanted: (name: string) => boolean): NamedValues;
 }
 
@@ -68,13 +68,16 @@ export function joinProducts({ part, x, y }: BuiltPart, givesKeys: boolean): Joi
 /** The gradients of a block. */
 export interface BlockGradients {
   readonly outputs: NamedValues;
-  /** Which of these are of what is trained. */
+  /** The outputs that are gradients of trained parameters. */
   readonly trained: readonly GradientOutput[];
-  /** What they are computed from beside what the block reads: gradients of what it gives, and sums that they are added to. */
+  /** Inputs besides those of the block: gradients of its outputs, and sums to add to. */
   readonly inputs: NamedValues;
 }
 
-/** Differentiates a block by its input, where something before wants that, by what is trained, and by what others gave it. */
+/**
+ * Differentiates a block with respect to its input (if something before it wants that), its trained parameters, and its inputs
+ * from other parts.
+ */
 export function blockGradients(
   { part, inputs, y, toOthers }: JoinedBlock,
   trained: readonly string[],
@@ -107,7 +110,7 @@ export function blockGradients(
   };
 }
 
-/** Gradients of what a block gave others, as inputs by their names. */
+/** Gradients of what a block gave to others, as inputs by name. */
 function gradientsOfGiven({ graph }: PartGraph, given: NamedValues): Readonly<Record<string, Seed>> {
   const input = (name: string, value: Value): Seed => ({
     value,

@@ -1,8 +1,8 @@
 /**
- * @file The programs of a model's blocks, compiled when first needed and shared by all blocks of equal structure.
+ * @file The programs of a model's blocks, compiled at first use and shared by all blocks of equal structure.
  *
- * A forward program computes y, and gives the activations that are saved; a backward program is given these, and computes the
- * others again from x. That it may save what attention gives and nothing else is from "DISTFLASHATTN", arXiv:2310.03294.
+ * A forward program computes y, and outputs the activations that are saved; a backward program reads these, and recomputes the
+ * others from x. Saving only the output of attention is from "DISTFLASHATTN", arXiv:2310.03294.
  */
 import { neededInputs } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
@@ -24,9 +24,9 @@ import type { Compiled, MadeProgram, Makeable } from "../session-programs.ts";
 /** The activations that a forward program saves: none, the output of attention alone, or all that the backward program reads. */
 export type Saves = "nothing" | "attention" | "all";
 
-/** What makes a program differ from another of the same block. `given`: the saved activations that a backward program reads. */
+/** What distinguishes programs of one block. `given`: the saved activations that a backward program reads. */
 export type BlockVariant = BlockOptions & {
-  /** Whether something before the block wants a gradient. */
+  /** Whether anything before the block wants a gradient. */
   readonly inputGradient: boolean;
 } & (
     | { readonly kind: "forward"; readonly saves: Saves }
@@ -41,7 +41,7 @@ interface BlockProgram {
   readonly saved: readonly string[];
 }
 
-/** Compiles a block's program, or returns the one there is. */
+/** Compiles a block's program, or returns the compiled one. */
 export function compileBlock(
   session: Session,
   structure: BlockStructure,
@@ -50,7 +50,7 @@ export function compileBlock(
   return compileOfBlock(session, structure, blockProgram(session.model, structure, variant));
 }
 
-/** A block's program, not compiled. */
+/** Describes a block's program without compiling it. */
 export function blockProgram(
   model: Model,
   structure: BlockStructure,
@@ -79,7 +79,7 @@ function cutProgram(
       variant.given,
     );
   if (variant.saves === "nothing") return forwardProgram(block);
-  // What is saved does for all that may be asked of the backward program.
+  // Saves enough for every variant of the backward program.
   const links = { wanted: Object.keys(block.part.links.inputs), isAdded: false, isGiven: givesKeys };
   return savingProgram(block, blockGradients(block, trained, inputGradient, links), variant.saves);
 }
@@ -92,7 +92,7 @@ function forwardProgram({ part, inputs, y, toOthers }: JoinedBlock): MadeProgram
   };
 }
 
-/** Saves those activations, of the ones that may be, which the gradients are computed from. */
+/** Saves those wanted activations from which the gradients are computed. */
 function savingProgram(
   block: JoinedBlock,
   gradients: BlockGradients,
@@ -109,7 +109,7 @@ function savingProgram(
   };
 }
 
-/** Computes what was not saved again. */
+/** Recomputes what was not saved. */
 function backwardProgram(
   block: JoinedBlock,
   { outputs, trained, inputs }: BlockGradients,

@@ -1,8 +1,8 @@
 /**
  * @file Runs the blocks of a model: forward with or without saved activations, and backward.
  *
- * Between two runs nothing is decided here; whoever calls may drop, pause or reorder. Activations come from the pool
- * and belong to the caller, who releases them.
+ * It decides nothing between two runs: callers may drop, pause or reorder. Activations come from the pool and belong to the
+ * caller, who releases them.
  */
 import type { Value } from "../../graph/graph.ts";
 import type { ProgramSpec } from "../../graph/program.ts";
@@ -27,20 +27,19 @@ import type { Session } from "../session.ts";
 import { withTrained } from "../weights/trained-values.ts";
 import { WeightWalk } from "../weights/weight-walk.ts";
 
-/** Fills a dropout mask with zeros and 1/(1-p). Called again for the backward pass, so it must give the same. */
+/** Fills a dropout mask with zeros and 1/(1-p). Called again for the backward pass, so it must give the same mask. */
 export type FillDropout = (layer: number, mask: DropoutMask, data: Float32Array) => void;
 
-/** Activations by name, lent by the pool. */
+/** Activations by name, from the pool. */
 export type Saved = Record<string, HostTensor<"float32">>;
 
-/** No branch of a block is left out. */
 const ALL_BRANCHES: readonly string[] = [];
 
-/** One pass over the blocks, in whatever order: what all of them read, and the weights that it holds. */
+/** One pass over the blocks, in any order: what all blocks read, and the weights that the pass holds. */
 export interface BlockPass {
   readonly context: PassContext;
   readonly walk: WeightWalk;
-  /** Rows of others that go along forward; none unless given. */
+  /** Rows of texts that ride in the forward pass; none unless given. */
   readonly ride?: Ride | null;
 }
 
@@ -49,14 +48,14 @@ interface BackwardPass extends BlockPass {
   readonly gradients: GradientBuffer;
 }
 
-/** What a forward run leaves for the backward one. */
+/** What a forward run keeps for the backward one. */
 interface KeptForBackward {
   readonly saves: Saves;
-  /** Branches whose backward is left out; none unless given. */
+  /** Branches that the backward pass leaves out; none unless given. */
   readonly dropped?: readonly string[];
 }
 
-/** What a block's backward reads: what it read, what it saved, and the gradient of what it gave. */
+/** What a block's backward run reads: the block's input, its saved activations, and the gradient of its output. */
 interface BlockActivations {
   readonly x: HostTensor<"float32">;
   readonly saved: Saved;
@@ -68,9 +67,9 @@ export class BlockRunner {
   readonly adapter: AdapterView;
   readonly #fillDropout: FillDropout | null;
   readonly #structures: readonly BlockStructure[];
-  /** Tensors of the base that the blocks of a structure read. */
+  /** Base tensors that blocks read, by structure. */
   readonly #reads = new Map<string, readonly TensorRead[]>();
-  /** Plans what is left of the backward pass without some branches, by block. */
+  /** Plans the backward pass of each block when some branches are left out. */
   readonly planBackward: (request: BackwardRequest) => BackwardPlan;
 
   /** `fillDropout` null: evaluation, nothing is dropped. */
@@ -86,24 +85,24 @@ export class BlockRunner {
     return this.#structures.length;
   }
 
-  /** Begins a pass; whoever does ends it. */
+  /** Begins a pass; the caller ends it. */
   begin(context: PassContext): BlockPass {
     const lender = withTrained(this.session.weights, this.adapter);
     return { context, walk: new WeightWalk(lender, this.numLayers, (layer) => this.#readsOf(layer)) };
   }
 
-  /** Lets go of the block that ran last, where memory has a budget: other work needs its room. */
+  /** Releases the block that ran last if memory has a budget, since other work needs the room. */
   rest({ walk }: BlockPass): void {
     if (this.session.weights.memory.budgetBytes !== null) walk.end();
   }
 
-  /** Gives back what a pass holds. */
+  /** Releases what a pass holds. */
   end({ context, walk }: BlockPass): void {
     walk.end();
     context.release();
   }
 
-  /** What the backward pass of a block reads and writes of gradients for others; null: it has to do with none. */
+  /** The gradients that a block's backward run exchanges with other blocks; null: it exchanges none. */
   #linkedBackward(layer: number, context: PassContext, wanted: readonly string[]): LinkedBackward | null {
     const { givesKeys } = this.structureOf(layer);
     const { keysFrom } = this.session.model.layers[layer]!;
@@ -113,14 +112,14 @@ export class BlockRunner {
     );
   }
 
-  /** What makes the programs of a block differ from those of others. */
+  /** What distinguishes the programs of a block from those of others. */
   structureOf(layer: number): BlockStructure {
     const structure = this.#structures[layer];
     if (!structure) throw new RangeError(`Cannot run block ${layer}: the model has ${this.numLayers}`);
     return structure;
   }
 
-  /** The tensors of the base that a block reads, whatever runs: what an adapter has of its own is none of them. */
+  /** The base tensors that any program of a block reads, without those that the adapter replaces. */
   #readsOf(layer: number): readonly TensorRead[] {
     const structure = this.structureOf(layer);
     let reads = this.#reads.get(structure.key);
@@ -128,7 +127,10 @@ export class BlockRunner {
     return reads;
   }
 
-  /** All that a program of a block may read but activations; what is lent goes back to the pool. `next`: the block that comes after. */
+  /**
+   * All inputs of a block's program except activations; the caller gives what is `lent` back to the pool. `next`: the block that
+   * runs after this one.
+   */
   async feeds(
     layer: number,
     next: number,
@@ -155,7 +157,7 @@ export class BlockRunner {
     return this.session.pool.acquire("float32", evaluateShape(value.shape, bindings));
   }
 
-  /** Runs a block on x [B, T, D]. It also returns the activations for `backward` that it saves. */
+  /** Runs a block on x [B, T, D]. Also returns the activations that it saves for `backward`. */
   async forward(
     layer: number,
     x: HostTensor<"float32">,
@@ -196,7 +198,7 @@ export class BlockRunner {
     return { y, saved };
   }
 
-  /** Memory for the keys and values that a program gives later blocks; `give` when it has run. */
+  /** Memory for the keys and values that a program outputs for later blocks; call `give` after it has run. */
   keysForOthers(
     spec: ProgramSpec,
     context: PassContext,
@@ -208,14 +210,14 @@ export class BlockRunner {
     };
   }
 
-  /** Memory for two outputs of a program, of keys and of values. */
+  /** Memory for two outputs of a program: keys and values. */
   #keyRows({ outputs }: ProgramSpec, [key, value]: readonly [string, string], context: PassContext): KeyRows {
     return { key: this.#acquire(outputs[key]!, context), value: this.#acquire(outputs[value]!, context) };
   }
 
   /**
-   * Runs a block backward from dy [B, T, D]. Activations that are not among the
-   * `saved` are computed again. Returns dx, or null when the block plans for none.
+   * Runs a block backward from dy [B, T, D], and recomputes activations that are not in `saved`. Returns dx, or null when the
+   * block's plan wants none.
    */
   async backward(
     layer: number,

@@ -1,4 +1,4 @@
-/** @file What makes the programs of one block differ from those of another, and how they are made and compiled. */
+/** @file What distinguishes the programs of one block from those of another, and how they are made and compiled. */
 import { neededInputs } from "../../graph/program.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 import type { Model } from "../../models/model.ts";
@@ -11,14 +11,14 @@ import { cutAttention } from "../attention-chunk.ts";
 import type { Session } from "../session.ts";
 import type { Compiled, MadeProgram, Makeable } from "../session-programs.ts";
 
-/** What makes the programs of a block differ from those of another. */
+/** What distinguishes the programs of one block from those of another. */
 export interface BlockStructure {
   readonly layer: number;
   /** Equal for layers that can share programs. */
   readonly key: string;
-  /** How whole passes build it, but for chunks of attention and dropped branches. */
+  /** How whole passes build it, apart from chunks of attention and dropped branches. */
   readonly options: PartOptions;
-  /** Queries that attention processes at once; null: by the length of the rows. */
+  /** Queries that attention processes at once; null: chosen by the length of the rows. */
   readonly attentionChunk: number | null;
   /** Whether later blocks read its keys and values. */
   readonly givesKeys: boolean;
@@ -26,7 +26,7 @@ export interface BlockStructure {
   readonly trained: readonly string[];
 }
 
-/** Describes the blocks of a model with what sits on them. `training`: draw dropout. */
+/** Describes the blocks of a model with an adapter. `training`: whether to draw dropout. */
 export function structuresOf(
   session: SessionOutline & Pick<Session, "attentionChunk">,
   adapter: AdapterView,
@@ -44,7 +44,7 @@ export function structuresOf(
   });
 }
 
-/** Lists the frozen tensors of a block that its forward and backward programs read, and what of them. */
+/** Lists the frozen tensors that a block's forward and backward programs read, and which forms of them. */
 export function tensorsRead(
   model: Model,
   { layer, options, trained }: BlockStructure,
@@ -55,21 +55,21 @@ export function tensorsRead(
   return all.filter(({ tensor }) => !own.has(tensor));
 }
 
-/** What of a pass decides how a block is built. */
+/** Properties of a pass that decide how a block is built. */
 export interface BlockOptions {
-  /** T, by which the number of attention chunks is chosen. */
+  /** T, by which attention is split into chunks. */
   readonly length: number;
-  /** Branches whose backward is left out. */
+  /** Branches that the backward pass leaves out. */
   readonly dropped: readonly string[];
 }
 
-/** A program that is cut out of a block. */
+/** A program to cut from a block. */
 interface BlockCut extends BlockOptions {
-  /** What tells it from others of the block. */
+  /** What distinguishes it from other programs of the block. */
   readonly own: readonly unknown[];
 }
 
-/** The program that is cut out of a block as its structure says. */
+/** Describes a program that is cut from a block. */
 export function programOfBlock<T>(
   model: Model,
   { layer, key, options, attentionChunk }: BlockStructure,
@@ -83,7 +83,7 @@ export function programOfBlock<T>(
   };
 }
 
-/** Compiles a program of a block with what it binds, or returns the one there is. */
+/** Compiles a program of a block with the tensors that it binds, or returns the compiled one. */
 export function compileOfBlock<T extends { readonly part: PartGraph }>(
   session: Session,
   { layer, options }: BlockStructure,
@@ -95,7 +95,7 @@ export function compileOfBlock<T extends { readonly part: PartGraph }>(
       spec,
       made,
       constants: () => constantsOf(session, layer, made.part.readsOf(spec.inputs)),
-      // Gradients read codes as floats, which all blocks together would keep.
+      // Folding would store the codes that gradients read as floats, in the programs of all blocks together.
       foldsConstants: !options.training,
     };
   });

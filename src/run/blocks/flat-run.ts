@@ -1,16 +1,16 @@
 /**
- * @file A block's program run together with those of others that go through the same block: rows of a training, of prompts and of
- * next tokens in one pass over the weights.
+ * @file Runs a block's program together with those of others for the same block: rows of a training, of prompts and of next
+ * tokens in one pass over the weights.
  *
- * The flat batch of Loquetier, arXiv:2511.00101: each part has its own adapter, its own attention and its own loss, and the
- * products with the base's matrices are one.
+ * The flat batch of Loquetier, arXiv:2511.00101: each part has its own adapter, its own attention and its own loss, and products
+ * with the same matrix of the base are joined.
  */
 import { type ProgramPart, inPart, joinPrograms } from "../../graph/join-programs.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { BlockRun } from "./riders.ts";
 import type { Session } from "../session.ts";
 
-/** Runs the programs of some parts as one. Inputs of known sizes that are fed the same tensor are one input. */
+/** Runs the programs of several parts as one. Inputs of fixed size that are fed the same tensor become one input. */
 export async function runFlat(session: Session, runs: readonly BlockRun[]): Promise<void> {
   const [first, ...others] = runs as readonly [BlockRun, ...BlockRun[]];
   const nameOf = new Map(Object.keys(first.spec.inputs).map((name) => [first.feeds[name], name]));

@@ -1,12 +1,12 @@
-/** @file The way of a forward pass through all blocks: others have their turns between two of them, or go along. */
+/** @file Runs a forward pass through all blocks; between two blocks other work takes turns, or its rows ride in the pass. */
 import type { BlockPass, BlockRunner } from "./block-runner.ts";
 
-/** Is awaited between two blocks, and two products of the head: other work on the session may run there. */
+/** Awaited between two blocks, and between two products of the head: other work on the session may run meanwhile. */
 export type BetweenBlocks = () => Promise<void>;
 
 /**
- * Runs the blocks of a pass. A run that takes turns with others asks before each block; where rows of others go along, no turn is
- * given until they and the pass are through.
+ * Runs the blocks of a pass. `betweenBlocks` is awaited before each block, but when rows of others ride in the pass, only before
+ * the first: the ride must end first.
  */
 export async function forwardBlocks(
   { session, numLayers }: BlockRunner,

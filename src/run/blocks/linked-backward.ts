@@ -1,4 +1,4 @@
-/** @file What a block's backward program reads and writes of the gradients of what it shares with other parts. */
+/** @file The gradients that a block's backward program reads and writes for what it shares with other parts. */
 import type { ProgramSpec } from "../../graph/program.ts";
 import { LAYER_INPUT, OTHER_KEY, OTHER_VALUE } from "../../models/graphs/part-links.ts";
 import type { Tensors } from "../../runtime/host-tensor.ts";
@@ -17,18 +17,18 @@ import {
 interface LinkedBlock {
   readonly layer: number;
   readonly keysFrom: number | null;
-  /** Names of what others gave it of which they want the gradient. */
+  /** Names of inputs from other parts that want their gradients. */
   readonly wanted: readonly string[];
   readonly givesKeys: boolean;
 }
 
 export interface LinkedBackward {
   readonly variant: LinkVariant;
-  /** What is fed to the program and where it writes; `end`: it has run. */
+  /** What is fed to the program and where it writes; call `end` after it has run. */
   begin(spec: ProgramSpec): { readonly feeds: Tensors; readonly into: Tensors; end(): void };
 }
 
-/** Reads the gradients so far; `acquire`: memory for two outputs of a program. */
+/** Finds the gradients so far; `acquire` provides memory for two outputs of a program. */
 export function linkedBackward(
   { links }: PassContext,
   { layer, keysFrom, wanted, givesKeys }: LinkedBlock,

@@ -1,4 +1,4 @@
-/** @file Running a block so that factors on what its matrices multiply are measured. */
+/** @file Runs a block and measures the smoothing factors for the inputs of its matrices. */
 import type { Value } from "../../graph/graph.ts";
 import { neededInputs } from "../../graph/program.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
@@ -15,11 +15,11 @@ import type { Smoothing } from "../weights/weights.ts";
 /** What a program that measures factors was made from. */
 interface SmoothingProgram {
   readonly part: PartGraph;
-  /** The matrices that read the same, by the output that their factors are. */
+  /** The matrices that read the same value, by the output with their factors. */
   readonly tensors: Readonly<Record<string, readonly string[]>>;
 }
 
-/** Compiles the forward program of a block that also gives factors on what its matrices multiply. */
+/** Compiles a block's forward program that also outputs factors for the inputs of its matrices. */
 function compileSmoothing(
   session: Session,
   structure: BlockStructure,
@@ -31,9 +31,9 @@ function compileSmoothing(
     const tensors: Record<string, readonly string[]> = {};
     const outputs: Record<string, Value> = { y, ...(structure.givesKeys ? givenOf({ part }) : {}) };
     for (const [value, readers] of part.readers) {
-      // How many rows an expert gets is not known; it may be none.
+      // Skipped: the number of rows that an expert gets is unknown and may be zero.
       if (!hasFixedSize(value)) continue;
-      // A matrix that multiplies several values has the factors of the first.
+      // A matrix that multiplies several values gets the factors of the first.
       const known = Object.values(tensors).flat();
       if ([...readers.keys()].some((tensor) => known.includes(tensor))) continue;
       const name = `smoothing:${Object.keys(tensors).length}`;
@@ -58,8 +58,8 @@ interface MeasuredBlock {
 }
 
 /**
- * Runs a block on x [B, T, D] and measures the factors on what its matrices multiply, by the matrices' names in the
- * model. Returns them and y, which the caller releases.
+ * Runs a block on x [B, T, D] and measures the factors for the inputs of its matrices, keyed by the matrices' names in the model.
+ * Returns them and y, which the caller releases.
  */
 export async function forwardSmoothing(
   runner: BlockRunner,

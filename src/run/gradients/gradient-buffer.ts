@@ -1,12 +1,12 @@
 /**
- * @file Collects the gradients of a step, a vector for each group of parameters, to which the programs add up.
+ * @file Collects the gradients of a step, in one vector for each group of parameters, to which the programs add.
  *
- * The first program that has a gradient for a parameter writes it straight into the vector; later ones (another
- * micro-batch, a tied matrix) write aside and are added, so no step clears a vector. A parameter that no program wrote
- * has no gradient in the step, which is not a gradient of zero: the optimizer leaves it and its state alone.
+ * The first program with a gradient for a parameter writes it straight into the vector. Later ones (of another micro-batch, or
+ * for a tied matrix) write elsewhere and are added, so no step clears a vector. A parameter for which no program wrote has no
+ * gradient in the step, which is not a gradient of zero: the optimizer leaves it and its state alone.
  *
- * A large table lies in slices of its rows, each in memory of its own, which are written one at a time; only those rows
- * of it that were looked up are added to.
+ * A large table is split into slices of its rows, each in its own memory, which are written one at a time; rows are added only
+ * where they were looked up.
  */
 import type { Adapter } from "../../peft/attach.ts";
 import { type Parameter, type ParameterGroup, groupName, lengthOf } from "../../peft/parameters.ts";
@@ -45,7 +45,7 @@ type Tensor = HostTensor<"float32">;
 /** Gradients of one group. */
 export interface GradientGroup {
   readonly group: ParameterGroup;
-  /** Laid out like the group's values, in the same memory; undefined where there is no gradient. */
+  /** Laid out like the group's values, in the same memory; undefined numbers where there is no gradient. */
   readonly values: PartedVector;
   /** Whether each parameter of the group has a gradient. Known once the step is finished. */
   readonly present: readonly boolean[];
@@ -53,7 +53,7 @@ export interface GradientGroup {
 
 type Trained = Pick<Adapter, "groups" | "parameters" | "memory">;
 
-/** Programs that add gradients up and measure them. */
+/** Programs that add gradients and measure them. */
 interface Programs {
   readonly sums: VectorSums;
   readonly squares: Squares;
@@ -61,16 +61,16 @@ interface Programs {
 }
 
 export class GradientBuffer {
-  /** Groups in the order of those of the adapter. */
+  /** Groups in the adapter's order. */
   readonly groups: readonly (GradientGroup & { readonly present: boolean[] })[];
   readonly #slots: ReadonlyMap<Parameter, Slot>;
-  /** Parts by their memory, group by group. */
+  /** Parts by their memory. */
   readonly #parts: ReadonlyMap<Float32Array, GradientPart>;
-  /** Where the gradients are. */
+  /** The memory that holds the gradients. */
   readonly memory: VectorMemory;
   readonly #pool: BufferPool;
   readonly #programs: Programs;
-  /** Whether no other micro-batch follows in the step: what is written is measured while it is in memory. */
+  /** Whether this is the step's last micro-batch: gradients are then measured while they are in memory. */
   isLast = false;
 
   private constructor(
@@ -94,11 +94,11 @@ export class GradientBuffer {
       for (const parameter of parameters) slots.set(parameter, cutSlot(parameter, values, parts));
       return { group, values, present: parameters.map(() => false) };
     });
-    // By the order of the adapter.
+    // In the adapter's order.
     this.#slots = new Map(parameters.map((parameter) => [parameter, slots.get(parameter)!]));
   }
 
-  /** Makes a buffer for what an adapter trains. */
+  /** Makes a buffer for an adapter's trained parameters. */
   static async create(
     engine: Engine,
     adapter: Trained,
@@ -119,7 +119,7 @@ export class GradientBuffer {
     }
   }
 
-  /** Forgets what was collected: the next step begins. */
+  /** Begins a step: forgets collected gradients. */
   begin(): void {
     this.isLast = false;
     for (const part of this.#parts.values()) {
@@ -129,7 +129,7 @@ export class GradientBuffer {
     this.memory.discard(this.groups.flatMap(({ values }) => values.parts));
   }
 
-  /** Holds the memory of parameters' gradients, to write them; slices are held by whoever writes one. */
+  /** Holds the memory of parameters' gradients for writing; slices are held one by one when they are written. */
   hold(parameters: readonly Parameter[]): Promise<Hold> {
     return this.memory.hold(...this.#toWrite(parameters));
   }
@@ -152,19 +152,19 @@ export class GradientBuffer {
     return slot;
   }
 
-  /** Where a program is to write the gradient of a parameter, which is held. Give it back through `add`. */
+  /** Where a program should write the gradient of a parameter, whose memory is held. Pass the tensor to `add` afterwards. */
   target(parameter: Parameter): Tensor {
     const slot = this.#slot(parameter);
     assertInternal(slot.length === 1, `the gradient of ${parameter.name} is written as a whole`);
     return this.#targetOf(slot[0]!);
   }
 
-  /** Adds what a program wrote into `tensor`. */
+  /** Adds the gradient that a program wrote into `tensor`. */
   add(parameter: Parameter, tensor: Tensor): Promise<void> {
     return this.#add(this.#slot(parameter)[0]!, tensor);
   }
 
-  /** Has the gradient of a parameter written, one slice of its rows after another. */
+  /** Calls `write` for each slice of a parameter's gradient, one after another, and adds the results. */
   async writeSlices(
     parameter: Parameter,
     write: (target: Tensor, fromRow: number) => Promise<void>,
@@ -178,7 +178,7 @@ export class GradientBuffer {
     await holdInTurn(this.memory, this.#slot(parameter), { needs, work });
   }
 
-  /** Adds x [M, D] to rows of the gradient of a table; those of no number get 0. */
+  /** Adds x [M, D] to rows of the gradient of a table. Rows that are not looked up are 0. */
   async addRows(parameter: Parameter, rowNumbers: BigInt64Array, x: Float32Array): Promise<void> {
     const width = sizeAt(parameter.shape, 1);
     for (const slice of this.#slot(parameter)) {
@@ -214,7 +214,7 @@ export class GradientBuffer {
     this.#pool.release(tensor);
   }
 
-  /** Adds what another buffer of the same parameters has collected in the step. Both are in memory. */
+  /** Adds the gradients that another buffer of the same parameters collected in the step. Both are in memory. */
   async addAll(other: GradientBuffer): Promise<void> {
     for (const [parameter, slot] of this.#slots) {
       for (const [i, { flat, isWritten }] of other.#slot(parameter).entries()) {
@@ -236,19 +236,19 @@ export class GradientBuffer {
     return [...this.#slots].flatMap(([parameter, slot]) => (isWhole(slot) ? [] : [parameter]));
   }
 
-  /** Tells that gradients, which are held, were written by all of a micro-batch that writes them. */
+  /** Measures gradients, whose memory is held, when a micro-batch has finished writing them. */
   async measure(parameters: readonly Parameter[]): Promise<void> {
     await this.#measureLast(parameters.flatMap((each) => this.#slot(each)));
   }
 
-  /** Within a budget, gradients may go to the disk before the step ends, and must not be read back for their squares. */
+  /** Within a budget, gradients may go to the disk before the step ends, and should not be read back just for their squares. */
   async #measureLast(slices: readonly GradientSlice[]): Promise<void> {
     if (!this.isLast) return;
     for (const part of new Set(slices.map((slice) => slice.part)))
       part.squares ??= await this.#programs.squares.of(writtenVectors(part));
   }
 
-  /** The L2 norm of the gradients that there are; not a number when an element is none. */
+  /** The L2 norm of all gradients of the step; NaN if one has an element that is NaN. */
   async norm(): Promise<number> {
     let sum = 0;
     for (const part of this.#parts.values()) {

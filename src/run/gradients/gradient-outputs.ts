@@ -1,23 +1,23 @@
-/** @file Gradients as outputs of programs, and how what a program has made of them is collected. */
+/** @file Gradients as outputs of programs, and how they are collected. */
 import type { Value } from "../../graph/graph.ts";
 import type { Parameter } from "../../peft/parameters.ts";
 import type { Tensors } from "../../runtime/host-tensor.ts";
 import type { GradientBuffer } from "./gradient-buffer.ts";
 
-/** A gradient that a program writes: the output, and the input that is trained. */
+/** A gradient that a program writes: the name of the output, and of the trained input. */
 export interface GradientOutput {
   readonly output: string;
   readonly input: string;
 }
 
-/** The output of a program that is the gradient of one of its inputs. */
+/** The name of the output for the gradient of an input. */
 export function gradientName(input: string): string {
   return `gradient:${input}`;
 }
 
 /**
- * Makes outputs of the gradients of inputs, but of those that have none. `trainedAs`: by what name an input is trained, where
- * that is not its own.
+ * Makes outputs of the gradients of inputs, except where there is none. `trainedAs`: maps an input to the name by which it is
+ * trained.
  */
 export function writeGradients(
   inputs: readonly string[],
@@ -34,7 +34,7 @@ export function writeGradients(
   };
 }
 
-/** Lends the outputs of a program that writes gradients of these parameters; `add` when it has run. */
+/** Provides memory for a program's gradients of these parameters; call `add` after it has run. */
 export function bindGradients(
   buffer: GradientBuffer,
   parameters: readonly Parameter[],

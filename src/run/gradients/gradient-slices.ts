@@ -1,41 +1,41 @@
-/** @file Where the gradients of parameters lie: each in one piece, or, of a large table, in slices of its rows. */
+/** @file Where the gradients of parameters lie: each in one piece, or, for a large table, in slices of its rows. */
 import { sizeAt } from "../../graph/shape.ts";
 import { type Parameter, type ParameterGroup, lengthOf } from "../../peft/parameters.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 import type { PartedVector, PartStretch } from "../../runtime/memory/parted-vector.ts";
 import type { Use } from "../../runtime/memory/vector-memory.ts";
 
-/** Some rows of the gradient of one parameter, or all of it. */
+/** Some or all rows of the gradient of one parameter. */
 export interface GradientSlice {
-  /** The number of its first row. */
+  /** Number of its first row. */
   readonly from: number;
   readonly view: HostTensor<"float32">;
-  /** The memory of the rows as [N]. */
+  /** The same numbers as [N]. */
   readonly flat: HostTensor<"float32">;
-  /** The part that it shares with other slices. */
+  /** The part that contains it, maybe with other slices. */
   readonly part: GradientPart;
   isWritten: boolean;
 }
 
-/** Gradients side by side in one piece of memory. */
+/** Gradients next to each other in one piece of memory. */
 export interface GradientPart {
   readonly memory: Float32Array;
-  /** Slices in the order in which they lie in memory. */
+  /** Slices in memory order. */
   readonly slices: GradientSlice[];
-  /** Sum of the squares of those that are written; null: not known. */
+  /** Sum of the squares of the written slices; null: not known. */
   squares: number | null;
 }
 
-/** Where the gradient of one parameter lies: in one piece, or in slices of its rows. */
+/** The slices of one parameter's gradient; a single one if it lies in one piece. */
 export type Slot = readonly GradientSlice[];
 
-/** Which parameters lie in slices, and of how many rows. */
+/** Which parameters are split into slices, and how many rows a slice has. */
 export interface Slicing {
   readonly numRows: number;
   isSliced(parameter: Pick<Parameter, "layer" | "input">): boolean;
 }
 
-/** Every gradient lies in one piece. */
+/** No gradient is split. */
 export const UNSLICED: Slicing = { numRows: 1, isSliced: () => false };
 
 /** Whether all of a gradient has been written. */
@@ -43,12 +43,12 @@ export function isWhole(slot: Slot): boolean {
   return slot.every(({ isWritten }) => isWritten);
 }
 
-/** What is done with a slice that is written or added to. */
+/** How a slice is used when it is written or added to. */
 export function useOf({ isWritten }: GradientSlice): Use {
   return isWritten ? "change" : "overwrite";
 }
 
-/** Where the parts of a group's gradients end: slices of tables, and whatever lies between tables together. */
+/** Where the parts of a group's gradients end: each slice of a table is a part, and all that lies between two tables is one. */
 export function endsOf({ parameters }: ParameterGroup, slicing: Slicing): number[] {
   const ends = new Set<number>();
   for (const parameter of parameters) {
@@ -62,7 +62,7 @@ export function endsOf({ parameters }: ParameterGroup, slicing: Slicing): number
   return [...ends.add(lengthOf({ parameters }))].sort((a, b) => a - b);
 }
 
-/** The slices of a parameter's gradient, by the parts in which it lies; adds them to the parts. */
+/** Makes the slices of a parameter's gradient from the parts in which it lies, and adds them to these. */
 export function cutSlot(
   { shape, offset, length }: Parameter,
   values: PartedVector,
@@ -86,7 +86,7 @@ export function cutSlot(
   });
 }
 
-/** The written gradients of a part: all of it, or one after another. */
+/** The written gradients of a part: the whole part, or several vectors. */
 export function writtenVectors({ memory, slices }: GradientPart): readonly Float32Array[] {
   const written = slices.filter(({ isWritten }) => isWritten);
   return written.length === slices.length ? [memory] : written.map(({ flat }) => flat.data);

@@ -1,4 +1,4 @@
-/** @file Adds rows up at their places in a table in memory: those that change alone go through a program. */
+/** @file Adds rows to rows of a table in memory; only the rows that change go through a program. */
 import { Graph } from "../../graph/graph.ts";
 import { addRows } from "../../graph/ops/rows/gather-scatter.ts";
 import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
@@ -15,7 +15,7 @@ interface PickedRows {
 export class RowSums {
   readonly #engine: Engine;
   readonly #pool: BufferPool;
-  /** Programs by the width of the table, compiled when first needed. */
+  /** Programs by the width of the table, compiled at first use. */
   readonly #programs = new Map<string, Promise<Program>>();
 
   constructor(engine: Engine, pool: BufferPool) {
@@ -23,14 +23,14 @@ export class RowSums {
     this.#pool = pool;
   }
 
-  /** Adds rows to as many of a table, of which one may come several times. */
+  /** Adds each row of `terms` to the table row with the number in `rows`; numbers may repeat. */
   async add(
     table: HostTensor<"float32">,
     rows: readonly number[],
     terms: PickedRows,
     width: number,
   ): Promise<void> {
-    // The rows that are changed, then as many more as there are repeated numbers, so that sizes are always those of the pass.
+    // The changed rows, padded to as many as there are numbers, so that the program's sizes depend only on the pass.
     const changed = [...new Set(rows)];
     const placeOf = new Map(changed.map((row, i) => [row, i]));
     const before = this.#pool.acquire("float32", [rows.length, width]);
@@ -65,7 +65,7 @@ export class RowSums {
   }
 }
 
-/** Copies picked rows one after another. */
+/** Copies picked rows next to each other. */
 function copyRows({ data, rows }: PickedRows, to: Float32Array, width: number): void {
   for (const [i, row] of rows.entries()) to.set(data.subarray(row * width, (row + 1) * width), i * width);
 }

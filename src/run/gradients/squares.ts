@@ -22,7 +22,7 @@ export class Squares {
     return new Squares(await engine.compile({ name: "squares", inputs: { gradient }, outputs }));
   }
 
-  /** Sums the squares of all elements; pieces are added in float64. Not a number when an element is none. */
+  /** Sums the squares of all elements; pieces are added in float64. NaN if an element is NaN. */
   async of(vectors: readonly Float32Array[]): Promise<number> {
     let sum = 0;
     for (const vector of vectors) {

@@ -1,4 +1,4 @@
-/** @file Adds vectors up in their memory. */
+/** @file Adds vectors in place. */
 import { Graph } from "../../graph/graph.ts";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
 import type { Engine, Program } from "../../runtime/engine.ts";
@@ -20,7 +20,7 @@ export class VectorSums {
     return new VectorSums(await engine.compile({ name: "add-gradient", inputs: { a, b }, outputs }));
   }
 
-  /** Adds a vector to another of its length, piece by piece: the sum of a large one needs no memory of its size. */
+  /** Adds a vector to another of the same length, piece by piece: the sum of a large one needs no memory of its size. */
   async add(into: Float32Array, numbers: Float32Array): Promise<void> {
     const others = this.#chunks.of(numbers);
     for (const [i, a] of this.#chunks.of(into).entries()) {

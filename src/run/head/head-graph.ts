@@ -1,4 +1,4 @@
-/** @file The programs of a model's head: logits, losses of labels, and gradients, with whatever adapter sits there. */
+/** @file The programs of a model's head with its adapter: logits, losses of labels, and gradients. */
 import type { Tensors } from "../../runtime/host-tensor.ts";
 import { gradients } from "../../graph/autodiff.ts";
 import type { Value } from "../../graph/graph.ts";
@@ -29,21 +29,21 @@ export type HeadProgramKind = "normed" | "logits" | "loss" | "lossAndGradients";
 export interface HeadProgram {
   readonly part: PartGraph;
   readonly gradients: readonly GradientOutput[];
-  /** The tensor behind each input that is one in float32, by full name: a tied matrix is that of the embedding. */
+  /** Name of the tensor behind each float32 input, by full name: a tied matrix is that of the embedding. */
   readonly tensorOf: ReadonlyMap<string, string>;
-  /** What else it is fed of tensors, in the session's arithmetic. */
+  /** Other tensors that it is fed, in the session's arithmetic. */
   readonly reads: readonly TensorRead[];
-  /** The input of the head's matrix whose gradient is made in slices of its rows; null: there is none. */
+  /** Input with the head's matrix, if its gradient is computed in slices of rows; null: there is none. */
   readonly slicedTable: string | null;
 }
 
-/** The trained matrix of the head whose gradient is made in slices of its rows, by the input's name; null: none. */
+/** Name of the trained matrix of the head whose gradient is computed in slices of rows; null: none. */
 export function slicedTableOf(
   model: Model,
   trained: readonly string[],
   adapter: Pick<AdapterView, "inputs" | "projector" | "readTensor" | "lookUp">,
 ): string | null {
-  // The few rows of such a head are no table.
+  // The matrix of such a head has few rows and is not sliced.
   if (model.hasTargets) return null;
   const { part, y } = model.buildHead(partWith(adapter, null));
   const matrix = part.plainProducts.get(y)?.operands[""];
@@ -53,24 +53,24 @@ export function slicedTableOf(
   return trained.includes(tensor) ? tensor : null;
 }
 
-/** The tensor that an input of the head reads: a tied matrix is the embedding's, unless the adapter holds them apart. */
+/** Name of the tensor that an input of the head reads: a tied matrix is the embedding's, unless the adapter has its own. */
 function tensorBehind(model: Model, input: string, own: Readonly<Record<string, unknown>>): string {
   return model.ties.has(input) && input in own ? input : model.storedName(input);
 }
 
-/** Whether an input is one of an adapter that each position has of its own row, [N, ..]. */
+/** Whether an adapter's input has one row for each position, [N, ..]. */
 export function isPerPosition({ adapter }: PartGraph, input: string): boolean {
   return adapter[input]?.shape[0] === "N";
 }
 
-/** Which program of the head: `training`: it draws dropout; `arithmetic` as `headArithmetic`. */
+/** Which program of the head. `training`: it draws dropout; `arithmetic`: as `headArithmetic` returns it. */
 export interface HeadVariant {
   readonly kind: HeadProgramKind;
   readonly training: boolean;
   readonly arithmetic: HeadArithmetic | null;
 }
 
-/** Compiles a program of the head, or returns the one there is. */
+/** Compiles a program of the head, or returns the compiled one. */
 export function compileHead(
   session: Session,
   adapter: AdapterView,
@@ -88,7 +88,7 @@ export function compileHead(
   );
 }
 
-/** What a part reads of tensors: the names of those in float32, and the others, in an arithmetic. */
+/** Separates the tensors that a part reads: names of those in float32, and reads in another arithmetic. */
 export function splitReads(part: PartGraph): {
   readonly plain: readonly string[];
   readonly rounded: readonly TensorRead[];
@@ -98,7 +98,7 @@ export function splitReads(part: PartGraph): {
   return { plain: Object.keys(part.tensors).filter((name) => !others.has(name)), rounded };
 }
 
-/** What programs read of some tensors outside the blocks, by the names of the inputs. */
+/** Reads tensors outside the blocks as programs need them, by input name. */
 export async function prepareAll(
   { weights }: Pick<Session, "weights">,
   reads: readonly TensorRead[],
@@ -107,7 +107,7 @@ export async function prepareAll(
   return Object.assign({}, ...made);
 }
 
-/** Whether an adapter sits on the head or the final norm, or trains a tensor of theirs. */
+/** Whether an adapter changes the head or the final norm, or trains one of their tensors. */
 export function changesHead({ model }: Pick<Session, "model">, adapter: AdapterView): boolean {
   const { part } = model.buildHead(partWith(adapter, null));
   const own = adapter.inputs(null);
@@ -115,7 +115,7 @@ export function changesHead({ model }: Pick<Session, "model">, adapter: AdapterV
   return Object.keys(part.tensors).some((name) => name in own || model.storedName(name) in own);
 }
 
-/** How programs of a kind multiply with the head's matrix in the session's arithmetic; null: in float32. */
+/** The arithmetic in which programs of a kind multiply with the head's matrix; null: float32. */
 export function headArithmetic(
   session: SessionOutline,
   adapter: AdapterView,
@@ -129,13 +129,13 @@ export function headArithmetic(
   return part.plainProducts.get(y)?.product.crossEntropy ? own : null;
 }
 
-/** A program of the head, not compiled. */
+/** Describes a program of the head without compiling it. */
 export function headProgram(
   model: Model,
   given: AdapterView,
   { kind, training, arithmetic }: HeadVariant,
 ): Makeable<HeadProgram> {
-  // In the session's arithmetic nothing sits on the head, and all adapters share its programs.
+  // In another arithmetic than float32 no adapter changes the head, so all adapters share its programs.
   const adapter = arithmetic === null ? given : NO_ADAPTER;
   const own = adapter.inputs(null);
   const ownNames = [...model.ties.keys()].filter((name) => name in own);
@@ -182,7 +182,7 @@ function cutProgram(
   });
   if (kind === "normed") return finish({ normed: part.head.input! });
   if (kind === "logits") return finish({ logits });
-  // A plain product joins with the loss, so that it is computed once less.
+  // A plain product is fused with the loss, so that it is computed once less.
   const plain = model.hasTargets ? undefined : part.plainProducts.get(logits);
   const joint = plain?.product.crossEntropy?.(plain.x, plain.operands, labels);
   const ofOutputs = (): Value =>

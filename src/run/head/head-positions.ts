@@ -1,19 +1,21 @@
-/** @file Positions of a pass, as rows of its flattened activations [B·T, D]: those that a head needs, and where they come from. */
+/**
+ * @file Positions of a pass as rows of its flattened activations [B·T, D]: gathers those that a head needs, and scatters results.
+ */
 import { sizeAt } from "../../graph/shape.ts";
 import type { BufferPool } from "../../runtime/memory/buffer-pool.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
-/** Positions of a pass that have something to predict. */
+/** Positions of a pass with something to predict. */
 export interface LabelledPositions {
   /** Rows of the flattened activations [B·T, D]. */
   readonly indexes: Int32Array;
-  /** What each has to predict. */
+  /** The label of each. */
   readonly labels: Int32Array;
-  /** What their outputs are to be, [N, V]; null: the labels say it. */
+  /** Targets for the outputs of each, [N, V]; null: the labels are the targets. */
   readonly targets: Float32Array | null;
 }
 
-/** Rows of the flattened x [B, T, D], [N, D]; lent from the pool. */
+/** Copies rows of the flattened x [B, T, D] into [N, D], taken from the pool. */
 export function gatherPositions(
   x: HostTensor<"float32">,
   indexes: Int32Array,
@@ -39,12 +41,12 @@ export function scatterPositions(
   }
 }
 
-/** The rows of a pass that positions of x [B, T, D] are in, of which the first of x is `firstRow`. */
+/** The rows of the pass that contain positions of x [B, T, D]; x begins at row `firstRow` of the pass. */
 export function rowsOf({ shape }: HostTensor, positions: Int32Array, firstRow: number): Int32Array {
   return positions.map((position) => firstRow + Math.floor(position / sizeAt(shape, 1)));
 }
 
-/** Cuts them into chunks of a length. */
+/** Splits positions into chunks. */
 export function chunksOf(
   { indexes, labels, targets }: LabelledPositions,
   length: number,
@@ -57,7 +59,7 @@ export function chunksOf(
   }));
 }
 
-/** Writes numbers of positions with the other sign, from a place on. */
+/** Writes negated numbers to `to`, beginning at `start`. */
 export function negate(from: Float32Array, to: Float32Array, start: number): void {
   for (let i = 0; i < from.length; i++) to[start + i] = -from[i]!;
 }

@@ -1,4 +1,4 @@
-/** @file The programs of a model's head with what they read, and how each multiplies with the head's matrix. */
+/** @file The programs of a model's head with their inputs, and how each multiplies with the head's matrix. */
 import { assertInternal } from "../../errors.ts";
 import { moduleOf } from "../../models/module-path.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
@@ -20,7 +20,7 @@ import { gatherPositions } from "./head-positions.ts";
 /** How programs of one kind multiply with the head's matrix. */
 interface HeadWay {
   readonly arithmetic: HeadArithmetic | null;
-  /** Some of its rows at a time. */
+  /** Whether the matrix is read some rows at a time. */
   readonly isSliced: boolean;
 }
 
@@ -30,21 +30,21 @@ export class HeadPrograms {
   readonly #drawsDropout: boolean;
   readonly #ways = new Map<string, HeadWay>();
 
-  /** `drawsDropout`: in losses. Programs are compiled when first needed. */
+  /** `drawsDropout`: whether losses draw dropout. Programs are compiled at first use. */
   constructor(session: Session, adapter: AdapterView, { drawsDropout }: { readonly drawsDropout: boolean }) {
     this.#session = session;
     this.#adapter = adapter;
     this.#drawsDropout = drawsDropout;
   }
 
-  /** Compiles a program, or returns the one there is. */
+  /** Compiles a program, or returns the compiled one. */
   get(kind: HeadProgramKind, amount: Amount = "any"): Promise<Compiled<HeadProgram>> {
     const training = kind.startsWith("loss") && this.#drawsDropout;
     const { arithmetic } = this.wayOf(kind, amount);
     return compileHead(this.#session, this.#adapter, { kind, training, arithmetic });
   }
 
-  /** How a program multiplies; found once: it takes building the head's graph, and a token is written in less. */
+  /** How a program multiplies. Cached, since finding it builds the head's graph, which takes longer than writing a token. */
   wayOf(kind: HeadProgramKind, amount: Amount = "any"): HeadWay {
     const key = `${kind}, ${amount}`;
     let way = this.#ways.get(key);
@@ -56,7 +56,7 @@ export class HeadPrograms {
     return way;
   }
 
-  /** What a program reads of tensors, by the names of its inputs; not to be changed. */
+  /** The tensors that a program reads, by input name; not to be changed. */
   async weights({ part, tensorOf, reads }: HeadProgram): Promise<Record<string, HostTensor>> {
     const weights: Record<string, HostTensor> = await prepareAll(this.#session, reads);
     const inputs = this.#adapter.inputs(null);
@@ -68,7 +68,7 @@ export class HeadPrograms {
     return weights;
   }
 
-  /** What positions [N] have of the rows of the pass that they are in; lent from the pool. */
+  /** The adapter's inputs for positions [N], taken from their rows of the pass; from the pool. */
   ofPositions({ part }: HeadProgram, rows: Int32Array | null): Record<string, HostTensor<"float32">> {
     const inputs = this.#adapter.inputs(null);
     const names = Object.keys(part.adapter).filter((name) => isPerPosition(part, name));
@@ -81,7 +81,7 @@ export class HeadPrograms {
   }
 }
 
-/** Whether the head's matrix is read some rows at a time, where programs multiply with it in this arithmetic. */
+/** Whether programs in this arithmetic read the head's matrix some rows at a time. */
 export function readsSlices(
   session: Pick<Session, "model" | "isLargeTable">,
   adapter: AdapterView,
@@ -92,7 +92,7 @@ export function readsSlices(
   return !addsToClasses(session) && !changesHead(session, adapter);
 }
 
-/** Whether a head of classes has biases: slices are of a vocabulary's. */
+/** Whether a head of classes has biases, which slices support for vocabularies only. */
 function addsToClasses({ model }: Pick<Session, "model">): boolean {
   return !model.hasVocabularyHead && model.siteOf(moduleOf(model.headTensor.name))?.bias === true;
 }

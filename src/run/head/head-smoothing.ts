@@ -1,4 +1,4 @@
-/** @file Factors on what the head's matrix multiplies, measured of one pass and of some rows of the matrix. */
+/** @file Measures smoothing factors for the input of the head's matrix, from one pass and some rows of the matrix. */
 import { assertInternal } from "../../errors.ts";
 import { neededInputs } from "../../graph/program.ts";
 import { PLAIN_PART } from "../../models/graphs/part-options.ts";
@@ -7,7 +7,7 @@ import { type HostTensor, hostTensor, zeros } from "../../runtime/host-tensor.ts
 import { SLICE_ROWS } from "../large-tables.ts";
 import type { Session } from "../session.ts";
 
-/** Measures factors [D] on the input of the head of a vocabulary, of the last block's output [B, T, D]. @throws as the source */
+/** Measures factors [D] for the input of a vocabulary's head, from the last block's output [B, T, D]. @throws as the source */
 export async function measureHeadSmoothing(
   session: Session,
   { data }: HostTensor<"float32">,
@@ -33,7 +33,7 @@ export async function measureHeadSmoothing(
   return measured;
 }
 
-/** Rows of a matrix at equal distances: what is largest in a column of all of them is about as large there. */
+/** Rows of a matrix at equal distances: the largest number in a column is about the same as in all rows. */
 async function someRows(
   { base: { source }, model: { numOutputs, width } }: Session,
   name: string,

@@ -1,7 +1,7 @@
 /**
  * @file The gradient of a trained matrix of the head, W [V, D], some rows at a time:
  *
- *   dW = (p - 1 at the labels)ᵀ (s ∘ h)     p [N, V] probabilities  h [N, D] what W multiplies  s [N, 1] scale of each position
+ * dW = (p - 1 at the labels)ᵀ (s ∘ h)     p [N, V] probabilities  h [N, D] what W multiplies  s [N, 1] scale of each position
  */
 import { Graph } from "../../graph/graph.ts";
 import { matmul } from "../../graph/ops/products/matmul.ts";
@@ -18,7 +18,7 @@ interface TableGradient extends Record<string, HostTensor> {
   readonly scaled: HostTensor<"float32">;
 }
 
-/** Lends memory for some positions. */
+/** Takes memory for some positions from the pool. */
 export function acquireForTable({ pool, model }: Session, numPositions: number): TableGradient {
   return {
     p: pool.acquire("float32", [numPositions, model.numOutputs]),
@@ -26,7 +26,7 @@ export function acquireForTable({ pool, model }: Session, numPositions: number):
   };
 }
 
-/** Collects the gradient of a table for positions with labels in a buffer; gives back what it is made of. */
+/** Adds the gradient of a table, from positions with labels, to a buffer; releases the factors. */
 export async function addTableGradient(
   session: Session,
   { p, scaled }: TableGradient,
@@ -51,7 +51,7 @@ export async function addTableGradient(
   pool.release(p, scaled);
 }
 
-/** The program for one slice, not compiled. */
+/** Describes the program for one slice without compiling it. */
 export function tableGradientProgram(width: number): Makeable<null> {
   const make = (): MadeProgram<null> => {
     const graph = new Graph();

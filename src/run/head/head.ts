@@ -1,4 +1,4 @@
-/** @file Final norm and output head of positions: their logits, and what the head's matrix multiplies. */
+/** @file Final norm and output head: computes the logits of positions, or the input of the head's matrix. */
 import { dimsOf, sizeAt } from "../../graph/shape.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { type HostTensor, type Tensors, hostTensor } from "../../runtime/host-tensor.ts";
@@ -12,22 +12,22 @@ import { VocabularyHead } from "./vocabulary-head.ts";
 export class Head {
   readonly #session: Session;
   readonly #programs: HeadPrograms;
-  /** Where the matrix is read some rows at a time. */
+  /** Used where the matrix is read some rows at a time. */
   readonly #vocabulary: VocabularyHead;
 
-  /** `betweenBlocks` as `VocabularyHead`. Programs are compiled when first needed. */
+  /** `betweenBlocks` as for `VocabularyHead`. Programs are compiled at first use. */
   constructor(session: Session, adapter: AdapterView, betweenBlocks?: BetweenBlocks) {
     this.#session = session;
     this.#programs = new HeadPrograms(session, adapter, { drawsDropout: false });
     this.#vocabulary = new VocabularyHead(session, betweenBlocks);
   }
 
-  /** Compiles what logits are made with. */
+  /** Compiles the program for logits. */
   async prepare(): Promise<void> {
     if (!this.#programs.wayOf("logits").isSliced) await this.#programs.get("logits");
   }
 
-  /** Compiles what logits of many rows are made with, where the arithmetic has other products for them. */
+  /** Compiles the program for logits of many rows, if the arithmetic has different products for them. */
   async prepareMany(): Promise<void> {
     if (!this.#session.compute.many) return;
     await this.#session.prepareMany();
@@ -35,8 +35,8 @@ export class Head {
   }
 
   /**
-   * Logits of positions [N, D], [N, V]; the caller releases them. `rows`: which row of the pass each is of, where rows differ;
-   * `amount`: by products for many tokens, where the arithmetic has others for them.
+   * Computes the logits [N, V] of positions [N, D]; the caller releases them. `rows`: the row of the pass of each position, where
+   * rows differ; `amount` "many": uses the products for many tokens, if the arithmetic has different ones.
    */
   async logits(
     hidden: HostTensor<"float32">,
@@ -57,7 +57,7 @@ export class Head {
     }
   }
 
-  /** Runs a program on positions of the given rows of the pass. */
+  /** Runs a program on positions in the given rows of the pass. */
   async #run(
     kind: Parameters<HeadPrograms["get"]>,
     feeds: Tensors,
@@ -75,8 +75,8 @@ export class Head {
   }
 
   /**
-   * Logits of some positions of x [B, T, D], [N, V]; the caller releases them. `firstRow`: the row of the pass that x begins
-   * with; `amount` as `logits`.
+   * Computes the logits [N, V] of some positions of x [B, T, D]; the caller releases them. `firstRow`: the row of the pass at
+   * which x begins; `amount` as for `logits`.
    */
   async logitsAt(
     x: HostTensor<"float32">,
@@ -92,12 +92,12 @@ export class Head {
     }
   }
 
-  /** Width of the logits. */
+  /** Number of logits of a position. */
   get numOutputs(): number {
     return this.#session.model.numOutputs;
   }
 
-  /** Lets `read` see the logits of some positions, as `logitsAt`, during the call alone. */
+  /** Calls `read` with the logits of some positions, as of `logitsAt`; they are valid only during the call. */
   async withLogitsAt(
     x: HostTensor<"float32">,
     positions: Int32Array,
@@ -112,7 +112,7 @@ export class Head {
     }
   }
 
-  /** Lets `read` see x [B, T, D] after the final norm, as the head's matrix multiplies it, during the call alone. */
+  /** Calls `read` with x [B, T, D] after the final norm, as the head's matrix multiplies it; valid only during the call. */
   async withNormed(
     x: HostTensor<"float32">,
     firstRow: number,

@@ -1,7 +1,7 @@
 /**
- * @file Final norm, output head and log-probabilities of labels, in chunks of positions that carry one.
+ * @file Final norm, output head and log-probabilities of labels, in chunks of the positions that have one.
  *
- * Rows without a label are never multiplied with the head, and the logits of more than one chunk never exist.
+ * Positions without a label are never multiplied with the head, and the logits of more than one chunk never exist.
  */
 import { evaluateShape, sizeAt } from "../../graph/shape.ts";
 import { UsageError } from "../../errors.ts";
@@ -26,24 +26,24 @@ import { HeadPrograms } from "./head-programs.ts";
 import { acquireForTable, addTableGradient } from "./head-table.ts";
 import { type LabelledRows, VocabularyHead } from "./vocabulary-head.ts";
 
-/** Positions of one chunk: 50 MB of logits a time for a vocabulary of 49,152. */
+/** Positions of one chunk: 50 MB of logits at a time for a vocabulary of 49,152. */
 export const HEAD_CHUNK = 256;
 
-/** Positions of one chunk with codes: products of whole numbers are as fast with fewer, and rounding needs memory. */
+/** Positions of one chunk with codes: integer products are as fast with fewer, and rounding needs memory. */
 const CODES_CHUNK = 128;
 
-/** Positions of one chunk where programs multiply in this arithmetic. */
+/** Positions of one chunk in an arithmetic. */
 export function headChunkOf(arithmetic: HeadArithmetic | null): number {
   return arithmetic === null ? HEAD_CHUNK : CODES_CHUNK;
 }
 
-/** Positions that are multiplied with a slice of the matrix at a time, where it is not held in float32. */
+/** Positions that are multiplied with a slice of the matrix at a time, if it is not held whole in float32. */
 export const VOCABULARY_CHUNK = 1024;
 
 interface LabelHeadOptions {
   /** Fills the dropout masks of a chunk, which counts as a layer after the last; null: nothing is dropped. */
   readonly fillDropout?: FillDropout | null;
-  /** Is awaited before each chunk. */
+  /** Awaited before each chunk. */
   readonly betweenBlocks?: BetweenBlocks | undefined;
 }
 
@@ -52,11 +52,11 @@ export class LabelHead {
   readonly #adapter: AdapterView;
   readonly #fillDropout: FillDropout | null;
   readonly #programs: HeadPrograms;
-  /** Where the matrix is read some rows at a time. */
+  /** Used where the matrix is read some rows at a time. */
   readonly #vocabulary: VocabularyHead;
   readonly #betweenBlocks: BetweenBlocks | undefined;
 
-  /** Programs are compiled when first needed. */
+  /** Programs are compiled at first use. */
   constructor(
     session: Session,
     adapter: AdapterView,
@@ -70,7 +70,7 @@ export class LabelHead {
     this.#betweenBlocks = betweenBlocks;
   }
 
-  /** Writes the log-probability of the label of each labelled position of x [B, T, D] into memory of the caller. */
+  /** Writes the log-probability of the label of each labelled position of x [B, T, D] into the caller's memory. */
   async logProbs(x: HostTensor<"float32">, labelled: LabelledPositions, into: Float32Array): Promise<void> {
     const { pool } = this.#session;
     if (this.#programs.wayOf("loss").isSliced) {
@@ -98,8 +98,8 @@ export class LabelHead {
   }
 
   /**
-   * As `logProbs`, and dx [B, T, D] of a function of the log-probabilities by its derivatives, one a label; the caller
-   * releases it. Gradients of the norm and the head go into the buffer where they are trained.
+   * As `logProbs`, and returns dx [B, T, D] of a function of the log-probabilities, given its derivative for each label; the
+   * caller releases it. Gradients of trained parameters in norm and head go into the buffer.
    */
   async gradient(
     x: HostTensor<"float32">,
@@ -147,7 +147,7 @@ export class LabelHead {
     return dx;
   }
 
-  /** Labelled positions in chunks; their rows are lent from the pool. */
+  /** Labelled positions in chunks; their rows are taken from the pool. */
   #gatherLabelled(x: HostTensor<"float32">, labelled: LabelledPositions): LabelledRows[] {
     return chunksOf(labelled, VOCABULARY_CHUNK).map(({ indexes, labels }) => ({
       hidden: gatherPositions(x, indexes, this.#session.pool),
@@ -155,7 +155,7 @@ export class LabelHead {
     }));
   }
 
-  /** Inputs of one chunk; all of them are lent. */
+  /** Inputs of one chunk; `lent` lists those to release. */
   #feeds(
     x: HostTensor<"float32">,
     { indexes, labels, targets }: LabelledPositions,
@@ -184,7 +184,7 @@ export class LabelHead {
   }
 }
 
-/** @throws UsageError "usage/shape" for positions that say another number of outputs than the model holds to numbers */
+/** @throws UsageError "usage/shape" for positions whose number of targets differs from what the model predicts */
 function requireTargets(model: Model, numPositions: number, targets: Float32Array | null): void {
   const { hasTargets, numOutputs, problem } = model;
   const [found, wanted] = [(targets?.length ?? 0) / numPositions, hasTargets ? numOutputs : 0];

@@ -1,4 +1,4 @@
-/** @file The likeliest of what a head tells. */
+/** @file Finds the likeliest output of a head. */
 
 /** Finds the id of the largest logit of [V], the lowest of equal ones. */
 export function likeliest(logits: Float32Array): number {

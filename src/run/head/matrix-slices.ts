@@ -1,8 +1,8 @@
-/** @file The rows of a large matrix of the head in float32, some at a time: while some are in use, the next are read. */
+/** @file Reads a large float32 matrix of the head some rows at a time; while some are in use, the next are read. */
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { Session } from "../session.ts";
 
-/** Rows of a matrix, from number `from` on; valid until the next are asked for. */
+/** Rows of a matrix, from number `from` on; valid until the next are requested. */
 export interface Slice {
   readonly from: number;
   readonly rows: HostTensor<"float32">;
@@ -29,7 +29,7 @@ export async function* matrixSlices(
       const slice: Slice = await ahead;
       const next = slice.from + sliceRows;
       ahead = next < model.numOutputs ? read(next) : null;
-      // What goes wrong in reading ahead is told when it is waited for.
+      // A failure of reading ahead is reported when the slice is awaited.
       ahead?.catch(() => {});
       try {
         yield slice;

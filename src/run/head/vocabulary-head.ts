@@ -1,10 +1,10 @@
 /**
  * @file The head of a vocabulary whose matrix is never in float32 as a whole: some of its rows are read and dequantized,
- * multiplied with all positions, and forgotten. One walk over the vocabulary gives log-probabilities and gradients:
+ * multiplied with all positions, and dropped. One walk over the vocabulary gives log-probabilities and gradients:
  *
- *   log p(label) = l_label - L,  L = log Σ_v e^(l_v)        d L = Σ_s e^(L_s - L) d L_s over slices s
+ * log p(label) = l_label - L,  L = log Σ_v e^(l_v)        d L = Σ_s e^(L_s - L) d L_s over slices s
  *
- * The logit of the label is a product of its own with one row of the matrix.
+ * The logit of a label is computed separately, as a product with one row of the matrix.
  */
 import { dimsOf, sizeAt } from "../../graph/shape.ts";
 import type { PartGraph } from "../../models/graphs/part-graph.ts";
@@ -26,16 +26,16 @@ export interface LabelledRows {
   readonly labels: Int32Array;
 }
 
-/** What becomes of some positions on the way through the vocabulary. */
+/** Results for some positions, accumulated over the slices. */
 interface Sums {
   readonly rows: LabelledRows;
-  /** L of the slices so far, [N]. */
+  /** L over the slices so far, [N]. */
   readonly logSum: Float64Array;
-  /** L of one slice, then the logits of the labels, [N, 1]. */
+  /** L of one slice; in the end, the logits of the labels, [N, 1]. */
   readonly part: HostTensor<"float32">;
-  /** The rows of the matrix of the labels, [N, D]. */
+  /** The matrix row of each label, [N, D]. */
   readonly labelRows: HostTensor<"float32">;
-  /** Where gradients are wanted: d of a slice and the sum so far, [N, D], and what they begin with, [N, 1]. */
+  /** If gradients are wanted: that of one slice (`part`) and their sum, [N, D], and the incoming gradient (`seed`), [N, 1]. */
   readonly gradient: {
     readonly seed: HostTensor<"float32">;
     readonly part: HostTensor<"float32">;
@@ -75,7 +75,7 @@ export class VocabularyHead {
     return biases!.data;
   }
 
-  /** Writes all logits [N, V] of rows [N, D] into memory of the caller. */
+  /** Writes all logits [N, V] of rows [N, D] into the caller's memory. */
   async logits(hidden: HostTensor<"float32">, into: Float32Array): Promise<void> {
     const numRows = sizeAt(hidden.shape, 0);
     const { numOutputs } = this.#session.model;
@@ -94,7 +94,7 @@ export class VocabularyHead {
     }
   }
 
-  /** Writes the log-probability of each label, of some positions after others. */
+  /** Writes the log-probability of each label, in the order of the positions. */
   async logProbs(positions: readonly LabelledRows[], into: Float32Array): Promise<void> {
     const sums = positions.map((rows) => this.#begin(rows, null));
     try {
@@ -111,8 +111,8 @@ export class VocabularyHead {
   }
 
   /**
-   * As `logProbs`, and d hidden [N, D] of a function of the log-probabilities with these derivatives, for each of the
-   * positions; the caller releases it.
+   * As `logProbs`, and returns d hidden [N, D] of a function of the log-probabilities with these derivatives, for each item of
+   * `positions`; the caller releases them.
    */
   async gradient(
     positions: readonly LabelledRows[],
@@ -160,14 +160,14 @@ export class VocabularyHead {
     return { ...begun, gradient };
   }
 
-  /** Gives back all but the gradients. */
+  /** Releases all but the gradients. */
   #release(sums: readonly Sums[]): void {
     for (const { part, labelRows, gradient } of sums) {
       this.#session.pool.release(part, labelRows, ...(gradient ? [gradient.seed, gradient.part] : []));
     }
   }
 
-  /** Writes the log-probability of each label, and adds its part to the gradient. */
+  /** Writes the log-probability of each label, and adds the gradient of its logit. */
   async #finish(kind: VocabularyProgramKind, sums: readonly Sums[], into: Float32Array): Promise<void> {
     const { program, made } = await this.#program(kind);
     const norm = await this.#readNorm(made.part);
@@ -182,7 +182,7 @@ export class VocabularyHead {
       else {
         const { seed, part: dHidden, sum } = gradient;
         await program.run({ ...feeds, seed }, { logit: part, dHidden });
-        // The gradient that flows in is that of -L.
+        // The incoming gradient is that of -L.
         for (let i = 0; i < sum.data.length; i++) sum.data[i]! -= dHidden.data[i]!;
       }
       for (let i = 0; i < labels.length; i++) into[first + i] = part.data[i]! - logSum[i]!;
@@ -190,7 +190,7 @@ export class VocabularyHead {
     }
   }
 
-  /** Reads one slice of the matrix after another, each with what runs a program on it. */
+  /** Reads one slice of the matrix after another, each with a function that runs a program on it. */
   async *#slices(kind: VocabularyProgramKind): AsyncGenerator<{ slice: Slice; run: Run }, void, void> {
     const { program, made } = await this.#program(kind);
     const norm = await this.#readNorm(made.part);
@@ -208,7 +208,7 @@ export class VocabularyHead {
   }
 }
 
-/** Adds L of a slice, and its gradient; keeps the rows of labels that are in it. */
+/** Adds L of a slice, and its gradient; keeps the matrix rows of labels in this slice. */
 function addSlice(
   { rows, logSum, part, labelRows, gradient }: Sums,
   { from, rows: { shape, data } }: Slice,

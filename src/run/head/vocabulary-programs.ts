@@ -1,6 +1,6 @@
 /**
- * @file The programs of a head whose matrix comes in slices of its rows, or as one row for each position. What a family does to
- * its logits one by one, such as a cap, is part of each.
+ * @file The programs of a head whose matrix comes in slices of its rows, or as one row for each position. Each includes what a
+ * family does to single logits, such as a cap.
  */
 import { gradients } from "../../graph/autodiff.ts";
 import type { Value } from "../../graph/graph.ts";
@@ -13,13 +13,13 @@ import type { MadeProgram, Makeable } from "../session-programs.ts";
 
 export type VocabularyProgramKind = "logits" | "log-sum" | "log-sum-gradient" | "label" | "label-gradient";
 
-/** What a program was made from, and the tensor whose rows it multiplies with. */
+/** What a program was made from, and the name of the tensor whose rows it multiplies with. */
 export interface VocabularyProgram {
   readonly part: PartGraph;
   readonly matrix: string;
 }
 
-/** A program of the head of a large vocabulary, not compiled. */
+/** Describes a program of a large vocabulary's head without compiling it. */
 export function vocabularyProgram(model: Model, kind: VocabularyProgramKind): Makeable<VocabularyProgram> {
   const make = (): MadeProgram<VocabularyProgram> => {
     const headProduct: HeadProduct = kind.startsWith("label") ? "row-by-row" : "slice";

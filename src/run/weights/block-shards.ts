@@ -1,6 +1,6 @@
 /**
- * @file What programs read of the frozen tensors of a block, one shard a block: read anew from the base when it is not in
- * memory, and never written; or, in float16, made of the base once, written, and read from there.
+ * @file The forms of a block's frozen tensors that programs read, in one shard for each block. A shard is never written, but read
+ * again from the base when it is not in memory; or, in float16, it is made from the base once, written, and read from there.
  */
 import { DTYPES, type DataOf, type DType } from "../../graph/dtype.ts";
 import { numElements } from "../../graph/shape.ts";
@@ -14,10 +14,10 @@ import type { StoredForm, VectorMemory } from "../../runtime/memory/vector-memor
 import type { Loan } from "./loan.ts";
 import { readerOf } from "./tensor-reader.ts";
 
-/** Where a tensor begins: as memory of its own does. */
+/** Alignment of tensors, as in separate memory. */
 const ALIGNMENT = 64;
 
-/** What a tensor takes in a shard. */
+/** Bytes that a tensor takes in a shard. */
 export function alignedBytes(sizeBytes: number): number {
   return Math.ceil(sizeBytes / ALIGNMENT) * ALIGNMENT;
 }
@@ -33,7 +33,7 @@ export class BlockShards {
     this.#memory = memory;
   }
 
-  /** Lends tensors of a block. @throws as the source and the memory */
+  /** Borrows tensors of a block. @throws as the source and the memory */
   async borrow(layer: number, reads: readonly TensorRead[]): Promise<Loan> {
     const tensors = this.#shardOf(layer, reads);
     const hold = await this.#memory.hold(viewsOf(tensors), "read");
@@ -92,7 +92,7 @@ export class BlockShards {
   }
 }
 
-/** @throws UsageError "usage/scale" for numbers that float16 does not have */
+/** @throws UsageError "usage/scale" for numbers that float16 cannot represent */
 function requireHalves(layer: number, tensors: Tensors): void {
   for (const [name, { data }] of Object.entries(tensors)) {
     const large = (data as Float32Array).find((value) => Math.abs(value) >= 65_520);
@@ -105,7 +105,9 @@ function requireHalves(layer: number, tensors: Tensors): void {
   }
 }
 
-/** Halves of float32 memory: rounded to the nearest, widened from the rear half of where they go. */
+/**
+ * float16 in the memory of float32 numbers: rounds to the nearest; reads into the rear half of the memory, and widens from there.
+ */
 const FLOAT16: StoredForm = {
   encode: (buffer) => {
     const { buffer: bytes, byteOffset, byteLength } = float32ToFloat16(new Float32Array(buffer));

@@ -1,8 +1,8 @@
-/** @file How arithmetics read a tensor of a base. */
+/** @file Makes the reader through which an arithmetic reads a tensor of a base. */
 import type { WeightSource } from "../../models/base/base-model.ts";
 import type { TensorReader } from "../../nn/compute.ts";
 
-/** Reads a tensor into memory, where nothing is multiplied by factors. */
+/** Reads a tensor into memory, without smoothing factors. */
 export function readerOf(source: WeightSource, name: string): TensorReader {
   return {
     stored: (planes) => source.stored(name, planes),

@@ -1,16 +1,16 @@
-/** @file Numbers that are trained: where memory has a budget they wait on the disk, and whoever runs a program of them holds them. */
+/** @file Trained values: within a budget of memory they wait on the disk, and whoever runs a program that reads them holds them. */
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import type { Loan, Lender } from "./loan.ts";
 
 type Trained = Pick<AdapterView, "trained">;
 
-/** The numbers that are trained of a block, or (`layer` null) outside of the blocks. */
+/** The trained values of a block, or (`layer` null) of what lies outside the blocks. */
 export function trainedValues(adapter: Trained, layer: number | null): Float32Array[] {
   return adapter.trained(layer).map(({ value }) => value.data);
 }
 
-/** Lends what is trained of a block with what is frozen. */
+/** Lends a block's trained values together with its frozen tensors. */
 export function withTrained(weights: Lender, adapter: Trained): Lender {
   const { memory } = weights;
   return {

@@ -1,7 +1,4 @@
-/**
- * @file A walk over the blocks of a model, there and back or either way: it holds the block in use, and the one that comes
- * next is read meanwhile.
- */
+/** @file A walk over the blocks of a model in any direction: it holds the block in use, and reads the next one meanwhile. */
 import type { Tensors } from "../../runtime/host-tensor.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import type { Loan, Lender } from "./loan.ts";
@@ -19,7 +16,7 @@ export class WeightWalk {
     this.#readsOf = readsOf;
   }
 
-  /** The tensors of a block, valid until the next call; `next` is the block that will be asked for after it. */
+  /** The tensors of a block, valid until the next call; `next` is the block that will be requested after it. */
   async block(layer: number, next: number): Promise<Tensors> {
     this.#held?.release();
     this.#held = null;
@@ -32,14 +29,14 @@ export class WeightWalk {
     if (this.#weights.memory.budgetBytes !== null) this.#weights.prefetch(next, this.#readsOf(next));
     else {
       const reading = this.#weights.borrow(next, this.#readsOf(next));
-      // What goes wrong in reading ahead is told when the block is asked for.
+      // A failure of reading ahead is reported when the block is requested.
       reading.catch(() => {});
       this.#ahead = { layer: next, loan: reading };
     }
     return this.#held.tensors;
   }
 
-  /** Gives back what is held. */
+  /** Releases what is held. */
   end(): void {
     this.#held?.release();
     this.#held = null;

@@ -1,9 +1,9 @@
 /**
- * @file What programs read of a base model's tensors, lent block by block.
+ * @file The forms of a base model's tensors that programs read, lent block by block.
  *
- * A loan counts: memory of a block is used again only when nobody holds it, so passes over the model run beside each
- * other. Without `float32` residency a pass holds two blocks, the one that runs and the one that is being read. Within a
- * budget of memory, as many blocks stay as fit (`block-shards`).
+ * Loans are counted: memory of a block is reused only when nobody holds it, so several passes over the model can run at the same
+ * time. Without `float32` residency a pass holds two blocks, the running one and the one that is being read. Within a budget of
+ * memory, as many blocks stay as fit (`block-shards`).
  */
 import type { BaseModel } from "../../models/base/base-model.ts";
 import { isOutside } from "../../models/module-path.ts";
@@ -19,20 +19,23 @@ import { madeOnce } from "../../runtime/made-once.ts";
 import type { Loan, Lender } from "./loan.ts";
 import { readerOf } from "./tensor-reader.ts";
 
-/** Where weights are between two uses: as they are stored, or as programs read them, which is float32 for the most part. */
+/** How weights are kept between two uses: as they are stored, or as programs read them, which is mostly float32. */
 export const RESIDENCIES = ["stored", "float32"] as const;
 export type Residency = (typeof RESIDENCIES)[number];
 
-/** Factors [in] on what matrices of blocks multiply, by the matrices' names; those that read the same share them. */
+/** Factors [in] for the inputs of matrices, by the matrices' names; matrices that read the same value share them. */
 export type Smoothing = ReadonlyMap<string, HostTensor<"float32">>;
 
-/** Memory of one block, and the tensors that are in it or on their way. */
+/** Memory of one block, and the tensors that are in it or being read. */
 interface Slot {
   readonly kind: number;
-  /** Memory of the slot's own, by name. */
+  /** The slot's own memory, by name. */
   readonly buffers: Record<string, HostTensor>;
   readonly tensors: Record<string, HostTensor>;
-  /** Tensors that are being read, by the name of their first operand, since one tensor may be read in two arithmetics. */
+  /**
+   * Promises of tensors that are being read or have been, by the name of their first operand, since a tensor may be read in two
+   * arithmetics.
+   */
   filled: Map<string, Promise<void>>;
   layer: number;
   numLeases: number;
@@ -42,14 +45,14 @@ export class Weights implements Lender {
   readonly residency: Residency;
   readonly memory: VectorMemory;
   readonly #base: BaseModel;
-  /** Null: memory has no budget. */
+  /** null: memory has no budget. */
   readonly #shards: BlockShards | null;
-  /** Makes what tensors are read into. */
+  /** Allocates the memory that tensors are read into. */
   readonly #tensors: LastingTensors;
   readonly #smoothing: Smoothing;
-  /** Every slot, the one that was released longest ago first. */
+  /** All slots, the one released longest ago first. */
   readonly #slots: Slot[] = [];
-  /** What programs read of tensors outside the blocks in an arithmetic, as `Slot.filled`. */
+  /** Forms of tensors outside the blocks in an arithmetic, keyed as `Slot.filled`. */
   readonly #preparedOutside = new Map<string, Promise<Tensors>>();
   /** Tensors outside the blocks, by name. */
   readonly #outsideBlocks = new Map<string, Promise<HostTensor<"float32">>>();
@@ -71,7 +74,7 @@ export class Weights implements Lender {
     this.#shards = memory.budgetBytes === null ? null : new BlockShards(base, memory);
   }
 
-  /** Tensors outside the blocks by name, read when first asked for; owned by the model. @throws as the source */
+  /** Returns tensors outside the blocks by name, read at first use; owned by the model. @throws as the source */
   async readOutsideBlocks(
     names: readonly string[],
   ): Promise<Readonly<Record<string, HostTensor<"float32">>>> {
@@ -82,8 +85,8 @@ export class Weights implements Lender {
   }
 
   /**
-   * What programs read of a tensor outside the blocks in an arithmetic, by the names of the inputs; made when first asked for,
-   * owned by the model. @throws as the source
+   * Returns the form of a tensor outside the blocks that programs in an arithmetic read, by input name; made at first use, owned
+   * by the model. @throws as the source
    */
   async prepareOutsideBlocks(read: TensorRead): Promise<Tensors> {
     return await madeOnce(this.#preparedOutside, keyOf(read), () => this.#prepareOutside(read));
@@ -123,7 +126,7 @@ export class Weights implements Lender {
     }
   }
 
-  /** Takes operands of a tensor from where an earlier run has kept them, else makes them and has them kept. */
+  /** Takes the operands of a tensor from the store if an earlier run kept them; otherwise makes them, and keeps them. */
   async #operands(
     name: string,
     { keptAs, operands }: Preparation,
@@ -138,7 +141,7 @@ export class Weights implements Lender {
     return made;
   }
 
-  /** Begins to read tensors of a block that are asked for next. */
+  /** Begins to read tensors of a block that will be requested next. */
   prefetch(layer: number, tensors: readonly TensorRead[]): void {
     this.#shards?.prefetch(layer, tensors);
   }
@@ -162,7 +165,7 @@ export class Weights implements Lender {
     return { tensors: slot.tensors, release };
   }
 
-  /** Gives the memory back. Call it when nothing of it is used any more. */
+  /** Frees the memory. Call it when none of it is used any more. */
   release(): void {
     this.#slots.length = 0;
     this.#preparedOutside.clear();
@@ -209,7 +212,7 @@ export class Weights implements Lender {
       (slot.buffers[tensor + suffix] ??= this.#tensors.zeros(dtype, shape));
     const reader: TensorReader = {
       ...readerOf(source, path),
-      // Mapped pages count as memory of the process: they are worth it where they stand for memory of our own.
+      // Mapped pages count as memory of the process: they are worth it only where they replace memory of our own.
       view: () => (this.residency === "float32" ? source.view(path) : null),
       smoothing: () => this.#smoothing.get(path) ?? null,
     };
@@ -219,7 +222,7 @@ export class Weights implements Lender {
   }
 }
 
-/** Tells what is read of a tensor in one arithmetic from that in another. */
+/** Distinguishes reads of a tensor in different arithmetics. */
 function keyOf({ tensor, preparation }: TensorRead): string {
   return tensor + (preparation.operands[0]?.suffix ?? "");
 }
