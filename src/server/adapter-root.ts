@@ -8,7 +8,7 @@ import { orNearest } from "../messages/nearest.ts";
 import { describeFileProblem } from "../messages/system-error.ts";
 import { ApiError } from "./api-error.ts";
 
-/** Holds the folder against the disk before anything is loaded. @throws UsageError "usage/flag" */
+/** Checks the folder on the disk before anything is loaded. @throws UsageError "usage/flag" */
 export async function requireRoot(root: string): Promise<void> {
   const found = await disk()
     .stat(root)
@@ -29,7 +29,7 @@ export class AdapterRoot {
     this.#root = root;
   }
 
-  /** Finds a folder that a client names by its path, in a key of its request. @throws ApiError 404 */
+  /** Finds the folder at a path that a client gives; `param`: the key of the request with the path. @throws ApiError 404 */
   async find(path: string, param: string): Promise<string> {
     const found = await this.#inside(path);
     if (found !== null) return found;
@@ -42,7 +42,7 @@ export class AdapterRoot {
     );
   }
 
-  /** Finds the adapter that is called as its folder is, which has one name alone; null: none is. */
+  /** Finds the adapter whose folder, relative to this one, is exactly `name`; null: there is none. */
   async findNamed(name: string): Promise<string | null> {
     const isName = name !== "" && relative(this.#root, resolve(this.#root, name)) === name;
     const found = isName ? await this.#inside(name) : null;
@@ -51,14 +51,14 @@ export class AdapterRoot {
     return kind === "adapter" ? found : null;
   }
 
-  /** Paths of all else in the folder in which a path lies; none where that is no folder in this one. */
+  /** Paths of all other entries of the folder that contains a path; empty if that folder is not inside this one. */
   async namesBeside(path: string): Promise<string[]> {
     const parent = await this.#inside(dirname(path));
     const names = parent === null ? [] : await namesIn(parent);
     return names.map((name) => join(dirname(path), name)).filter((other) => other !== path);
   }
 
-  /** Where a path leads; null: nowhere, or out of the folder. */
+  /** Resolves a path; null: it does not exist or leads out of the folder. */
   async #inside(path: string): Promise<string | null> {
     const root = await disk().realpath(this.#root);
     const found = await disk()

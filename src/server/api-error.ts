@@ -1,17 +1,17 @@
-/** @file Errors as clients of OpenAI's interface know them: { error: { message, type, param, code } }. */
+/** @file Errors in OpenAI's format: { error: { message, type, param, code } }. */
 import { z } from "zod";
 import { CODES, GraftError, toldWhole } from "../errors.ts";
 import { toldOfAway } from "../jobs/away.ts";
 import { findFullDisk, toFailedWrite } from "../messages/system-error.ts";
 import { readable } from "../printable.ts";
 
-/** An answer that refuses; what it says of a request is cut like every message, however long the request's own words are. */
+/** An error answer. Its message is cut to a limited length, however long the quoted parts of the request are. */
 export class ApiError extends Error {
   readonly status: number;
   readonly code: string;
   /** Path of the invalid field. */
   readonly param: string | null;
-  /** When the same request may do; null: never, or nobody knows. */
+  /** Seconds after which the same request may succeed; null: never or unknown. */
   readonly retrySeconds: number | null;
 
   constructor(
@@ -32,20 +32,20 @@ export class ApiError extends Error {
   }
 }
 
-/** A request is refused for what one of its keys says. */
+/** Refuses a request for the value of one of its keys. */
 export function invalidValue(message: string, param: string): ApiError {
   return new ApiError(400, "invalid_value", message, { param });
 }
 
-/** A request does not say in a form that can be read where it goes. */
+/** Refuses a request without a valid host or URL. */
 export function noAddress(): ApiError {
   return new ApiError(400, "invalid_request", "The request has no valid host or URL");
 }
 
-/** When a client may ask a server again that stops: another may have taken its place. */
+/** When a client may retry after the server stops: another may have taken its place by then. */
 const RESTART_SECONDS = 5;
 
-/** What requests are told when the server stops. */
+/** The error for requests to a server that is stopping. */
 export function stopping(): ApiError {
   return new ApiError(503, "stopping", "The server is stopping", { retrySeconds: RESTART_SECONDS });
 }
@@ -67,12 +67,12 @@ const TYPES: Readonly<Record<number, string>> = {
   504: "timeout_error",
 };
 
-/** By who must act: a client cannot help a shortage of the machine, which may be over soon. */
+/** By who must act: a client cannot change a shortage of the machine, which may be temporary. */
 const STATUSES = { usage: 400, format: 400, capacity: 503, failed: 500 } as const;
 
 /**
- * Makes an answer of whatever went wrong; of what is no client's fault, what graft says of it. A full disk is one answer, whoever
- * found it. `named` takes the places of this machine out of a text.
+ * Makes an answer from any error. Of an error that is not the client's fault, it gives only what graft says about it. A full disk
+ * always gives the same answer, wherever it was noticed. `named` replaces paths of this machine in a text.
  */
 export function errorAnswer(
   thrown: unknown,
@@ -102,7 +102,7 @@ function answer(
   return { status, body: { error: { message, type, param, code } } };
 }
 
-/** Answers a request that fails; what its client cannot help is told to who runs the server. */
+/** Answers a failed request; reports errors that are not the client's fault to the operator. */
 export function answerFault(
   thrown: unknown,
   state: {

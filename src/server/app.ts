@@ -1,6 +1,6 @@
 /**
- * @file Puts the routes together to one application that maps Web-standard requests to responses. It checks keys and
- * limits, and turns errors into answers.
+ * @file Combines the routes into one application that maps Web-standard requests to responses. It checks keys and limits, and
+ * turns errors into answers.
  */
 import { type Context, Hono } from "hono";
 import { cors } from "hono/cors";
@@ -13,17 +13,17 @@ import { BodyReader } from "./requests/read-body.ts";
 import { type Route, parseBody, parseValues } from "./route.ts";
 import type { ServerState } from "./server-state.ts";
 
-/** Characters of an id that a client gives its request. */
+/** Most characters of an id that a client gives its request. */
 const MAX_ID = 128;
 const NO_BYTES = new Uint8Array(0);
 
-/** Puts the routes of a server together. */
+/** Combines the routes of a server. */
 export function createApp(state: ServerState, routes: readonly Route[], options: AdmissionOptions): Hono {
   const app = new Hono();
   app.use(requestId({ limitLength: MAX_ID }));
   const origins = options.corsOrigins;
   if (origins.length > 0) {
-    // In a list it would be an origin of that name. Pages read limits too, and when to come again.
+    // In a list, "*" would be taken for the name of an origin. Pages may also read the headers with limits and times to retry.
     app.use(cors({ origin: origins.includes("*") ? "*" : [...origins], exposeHeaders: ["*"] }));
   }
   const bodies = new BodyReader(state.limits);
@@ -66,16 +66,16 @@ export function createApp(state: ServerState, routes: readonly Route[], options:
   return app;
 }
 
-/** Paths that a client means whose base address lacks its `/v1`, has it once too often, or has a slash more at an end. */
+/** Paths that a client may mean whose base address lacks `/v1`, has it twice, or has an extra slash. */
 function otherBases(path: string): string[] {
   const plain = `/${path.split("/").filter(Boolean).join("/")}`;
   return [plain, `/v1${plain}`, plain.replace(/^\/v1(?=\/)/, "")];
 }
 
-/** What the path of a request to a route looks like, whatever it names. */
+/** The pattern of paths that a route matches. */
 function patternOf({ path }: Route): RegExp {
   const parts: (string | undefined)[] = path.split(/:\w+(\{.+?\})?/);
-  // What stands between the names, and after each what it may be.
+  // Alternately the fixed parts, and the pattern of the parameter after each.
   const pattern = parts.map((part = "{[^/]+}", i) =>
     i % 2 === 0 ? part.replaceAll(".", "\\.") : part.slice(1, -1),
   );

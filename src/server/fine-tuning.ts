@@ -1,28 +1,28 @@
-/** @file What routes and models need of the jobs of a server. */
+/** @file What routes and models need from the jobs of a server. */
 import type { Job } from "../jobs/job.ts";
 import type { JobQueue } from "../jobs/queue/job-queue.ts";
 import type { StateFolder } from "../jobs/state-folder.ts";
 
-/** The jobs of a server, and where their files are. */
+/** The jobs of a server, and their files. */
 export interface FineTuning {
-  /** Fingerprint of the base. A job is for a base with this fingerprint, whatever its name is. */
+  /** Fingerprint of the base. A job belongs to a base with this fingerprint, whatever the base's name is. */
   readonly fingerprint: string;
   readonly files: StateFolder;
   readonly queue: JobQueue;
-  /** Holds a job's settings against what trainings take. @throws UsageError that lists what is wrong with them */
+  /** Checks a job's settings. @throws UsageError that lists what is wrong with them */
   readonly requireSettings: (job: Job) => void;
-  /** Lets requests ask for what a job has trained by this name, if one has, wherever it trains, until it is removed, wherever that is. */
+  /** Makes the result of a job available by name to requests, if there is one, on whichever server it was trained or removed. */
   readonly find: (name: string) => Promise<void>;
   /** Whether a name is that of what a job trains, or has trained. */
   readonly owns: (name: string) => Promise<boolean>;
-  /** Lets requests ask again for what a job has trained, by a name that an operator has taken away. */
+  /** Makes the result of a job available again by a name that an operator has unloaded. */
   readonly giveBack: (name: string) => Promise<void>;
-  /** Removes what a job has trained, by its name; false: no job has trained that. */
+  /** Removes the result of a job by name; false: no job has trained it. */
   readonly removeResult: (name: string) => Promise<boolean>;
-  /** Takes up what earlier processes have left. */
+  /** Takes up the jobs that earlier processes left unfinished. */
   readonly start: () => Promise<void>;
-  /** Stops a training that runs here, after its step, with a checkpoint: the next process goes on. */
+  /** Stops trainings in this process after their step, with a checkpoint, so that the next process can resume them. */
   readonly stop: () => Promise<void>;
-  /** The same, and closes the table, which no request may need any more. */
+  /** As `stop`, and closes the table, which no request may need any more. */
   readonly close: () => Promise<void>;
 }

@@ -1,7 +1,7 @@
-/** @file Names of models and adapters that a server gives: they stand in lists, logs and plain answers. */
+/** @file Names of models and adapters of a server: they appear in lists, logs and plain answers. */
 import { z } from "zod";
 
-/** No name is longer; those of results are made of a base's and more. */
+/** Most characters of a name; names of results contain that of the base and more. */
 export const NAME_LENGTH = 512;
 
 export const ONE_LINE_NAME = z

@@ -1,4 +1,4 @@
-/** @file Cuts lists into pages, as OpenAI's clients read them. */
+/** @file Splits lists into pages, as OpenAI's clients read them. */
 import { z } from "zod";
 import { invalidValue } from "./api-error.ts";
 
@@ -12,7 +12,7 @@ export interface AskedPart {
   readonly limit: number;
 }
 
-/** What the address of a list may say, with the most items of a page and how many they are unless said. */
+/** The query of a list; `most`: most items of a page, `usual`: the default. */
 function pageQuery(most: number, usual: number) {
   return {
     after: z.string().optional().describe("Id of the item after which the page begins"),
@@ -34,14 +34,14 @@ export const FILE_QUERY = z.looseObject({
   order: z.enum(["asc", "desc"]).default("desc").describe("desc: newest first"),
 });
 
-/** The part of a list that a request asks for, the items behind `after`. @throws ApiError 400 */
+/** Returns the requested part of a list, after the item `after`. @throws ApiError 400 */
 export function pageOf<T extends Listed>({ after, limit }: AskedPart, items: readonly T[]) {
   const place = after === undefined ? 0 : items.findIndex(({ id }) => id === after) + 1;
   const isThere = after === undefined || place > 0;
   return toPage({ after, limit }, isThere ? items.slice(place, place + limit + 1) : null);
 }
 
-/** Makes a page of the items behind `after`, of one more than may be on it; null: `after` is none. @throws ApiError 400 */
+/** Makes a page of the items after `after`, given one more than fits on it; null: there is no item `after`. @throws ApiError 400 */
 export function toPage<T extends Listed>({ after, limit }: AskedPart, items: readonly T[] | null) {
   if (items === null) {
     throw invalidValue(`There is no "${after}" in the list`, "after");

@@ -1,7 +1,7 @@
 /**
- * @file Contract of a route: what it takes is one zod schema, of which checks and the OpenAPI document are made.
+ * @file Contract of a route: its body is described by one zod schema, from which checks and the OpenAPI document are derived.
  *
- * The list is routes.ts. A new route is its file and one line there.
+ * The list is routes.ts. A new route needs its own file and one line there.
  */
 import type { Context } from "hono";
 import type { z } from "zod";
@@ -19,16 +19,16 @@ import { describeJsonFault } from "./requests/json-fault.ts";
 import type { ResumedRequest } from "./running-requests.ts";
 import type { ServerState } from "./server-state.ts";
 
-/** Who may call a route: everybody, or, if keys are asked for, those with a key of at least this role. */
+/** Who may call a route: everybody, or, if keys are required, those with a key of at least this role. */
 export type Access = "everybody" | ApiRole;
 
-/** What a route answers with where nothing is wrong. */
+/** The successful answer of a route. */
 export interface RouteAnswer {
-  /** JSON; of anything else the media type. */
+  /** Schema of JSON, or the media type of anything else. */
   readonly whole: z.ZodType | string;
-  /** The JSON of each event, where the answer can be sent piece by piece. */
+  /** The JSON of each event, if the answer can be streamed. */
   readonly events?: z.ZodType;
-  /** Whether each event is named by its type, and nothing stands behind the last. */
+  /** Whether each event is named by its type, and nothing follows the last. */
   readonly hasNamedEvents?: true;
 }
 
@@ -38,13 +38,13 @@ interface RouteBody<B extends z.ZodType, Q extends z.ZodObject> {
   /** One sentence, without a period. */
   readonly summary: string;
   readonly access: Access;
-  /** Taken when the server stops as well; others that ask for a key are then refused. */
+  /** Served even while the server stops; other routes that require a key are then refused. */
   readonly whileStopping?: true;
-  /** What its address may say behind the path; unless given, nothing that is read. */
+  /** Schema of the query string; absent: it is ignored. */
   readonly query?: Q;
-  /** Null: it takes no JSON. */
+  /** null: the route takes no JSON. */
   readonly body: B | null;
-  /** The fields of the form that it takes instead. */
+  /** The fields of the form that it takes instead of JSON. */
   readonly form?: z.ZodObject;
   readonly answer: RouteAnswer;
   readonly handle: (call: Call<z.output<B>, z.output<Q>>) => Response | Promise<Response>;
@@ -54,25 +54,25 @@ interface RouteBody<B extends z.ZodType, Q extends z.ZodObject> {
 interface Call<B, Q> {
   readonly body: B;
   readonly query: Q;
-  /** What was sent, where `body` is null. */
+  /** The body as sent, if `body` of the route is null. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly context: Context;
   readonly state: ServerState;
-  /** Whether clients have to send a key, as things stand. */
+  /** Whether clients must send a key at present. */
   readonly asksForKey: () => Promise<boolean>;
-  /** What another server has written already; unless given it is a new request. */
+  /** What another server has already written; absent: it is a new request. */
   readonly resumed?: ResumedRequest;
 }
 
 export type Route = RouteBody<z.ZodType, z.ZodObject>;
 
-/** How far values may lie in one another: who follows them further runs out of stack. */
+/** Deepest nesting of values, since recursion through more levels could overflow the stack. */
 const MAX_DEPTH = 256;
-/** Problems of a body that are listed: nobody reads more, and a body has room for a million. */
+/** Most problems of a body that are listed: nobody reads more, and a body could contain a million. */
 const MAX_PROBLEMS = 32;
 const UTF8 = new TextDecoder("utf-8", { fatal: true });
 
-/** Checks a route's types and forgets the schema's, so that routes of different bodies fit in one list. */
+/** Checks a route's types, then hides those of its schemas, so that routes with different bodies fit into one list. */
 export function defineRoute<B extends z.ZodType, Q extends z.ZodObject>(route: RouteBody<B, Q>): Route {
   return route;
 }
@@ -82,7 +82,7 @@ export function parseBody(bytes: Uint8Array, schema: z.ZodType): unknown {
   return parseValues(parseJson(bytes), schema);
 }
 
-/** Holds values against what a body is to be. @throws ApiError 400 that lists every problem, up to so many */
+/** Checks values against the schema of a body. @throws ApiError 400 that lists every problem, up to a limit */
 export function parseValues<B extends z.ZodType>(values: unknown, schema: B): z.output<B> {
   const parsed = schema.safeParse(values);
   if (parsed.success) return parsed.data;
@@ -95,7 +95,7 @@ export function parseValues<B extends z.ZodType>(values: unknown, schema: B): z.
   );
 }
 
-/** An error that lists problems, and how many more there are. */
+/** An error that lists problems; `numMore`: how many are not listed. */
 function invalidValues(problems: readonly Problem[], numMore: number): ApiError {
   const told = problems.map(
     ({ path, text: found }) => `${nameOf(path)}${path.length === 0 ? " is" : ""} ${found}`,
@@ -107,10 +107,10 @@ function invalidValues(problems: readonly Problem[], numMore: number): ApiError 
   });
 }
 
-/** What is handed on, such as the schemas of functions: templates are shown its numbers as they are written. */
+/** Keys whose values are passed on to templates, which must see numbers as they are written. */
 const HANDED_ON: readonly string[] = ["tools", "chat_template_kwargs"];
 
-/** Whole numbers within what a request holds keep all of their digits, and floats within what it hands on their form. */
+/** Whole numbers within the range of requests keep all digits, and floats in passed on values keep their form. */
 function parseJson(bytes: Uint8Array): unknown {
   let text: string;
   try {
@@ -132,7 +132,7 @@ function parseJson(bytes: Uint8Array): unknown {
   return Object.fromEntries(plain);
 }
 
-/** Refuses values too deep in one another, and keys that schemas drop. @throws ApiError 400 */
+/** Refuses values that are nested too deep, and keys that schemas drop. @throws ApiError 400 */
 function requireReadable(value: unknown): void {
   let level = [value];
   for (let depth = 0; level.length > 0; depth++) {
@@ -141,7 +141,7 @@ function requireReadable(value: unknown): void {
       throw new ApiError(400, "invalid_json", message);
     }
     if (level.some(hasDroppedKey)) {
-      // Not only settings have keys: the schema of an answer has those of its objects.
+      // Keys occur not only in settings, but also in a schema for answers.
       const text = "cannot be the name of a key, expected another";
       const problems = findDroppedKeys(value).map(({ path }) => ({ path, text }));
       throw invalidValues(problems.slice(0, MAX_PROBLEMS), problems.length - MAX_PROBLEMS);
@@ -150,7 +150,7 @@ function requireReadable(value: unknown): void {
   }
 }
 
-/** `messages[0].role` */
+/** For instance `messages[0].role`. */
 function nameOf(path: readonly string[]): string {
   if (path.length === 0) return "the body";
   return path.map((key, i) => (/^\d+$/.test(key) ? `[${key}]` : i === 0 ? key : `.${key}`)).join("");

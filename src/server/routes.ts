@@ -24,7 +24,7 @@ import { exportRequest, importRequest } from "./routes/requests.ts";
 import { responses } from "./routes/responses.ts";
 import { detokenize, tokenize } from "./routes/tokenize.ts";
 
-/** The routes whose streams can go on in another server. */
+/** The routes whose streams can continue in another server. */
 const STREAMS: readonly Route[] = [chatCompletions, completions, responses];
 
 const DESCRIBED: readonly Route[] = [

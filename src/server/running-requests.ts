@@ -1,53 +1,53 @@
-/** @file The streams that are being written, by the ids that clients know. Another server can go on with one of them. */
+/** @file The running streams, by the ids that clients know. Another server can continue one of them. */
 import type { TokenLogProbs } from "../engine/sampling/token-log-probs.ts";
 import type { WrittenToken } from "../engine/serving-model.ts";
 import { ApiError } from "./api-error.ts";
 
-/** A request as JSON, for another server of the same base and adapter to go on with. */
+/** A request as JSON, for another server of the same base and adapter to continue. */
 interface MovedRequest {
   readonly version: 1;
   readonly id: string;
   readonly created: number;
-  /** Route that the request was sent to, and what was sent, with the seed that was drawn. */
+  /** Route that the request was sent to, and its body, with the seed that was drawn. */
   readonly path: string;
   readonly body: Readonly<Record<string, unknown>>;
   /** Hash of the values of the adapter; null: the base alone. */
   readonly adapter: string | null;
   /** Ids of the new tokens that have been sent. */
   readonly written_ids: readonly number[];
-  /** Their log-probabilities, if requested: the end of a response tells them once more. */
+  /** Their log-probabilities, if requested: the end of a response repeats them. */
   readonly written_log_probs?: readonly (TokenLogProbs | null)[] | undefined;
 }
 
-/** What another server has written of a request that goes on here. */
+/** The part of a request that another server has handled. */
 export type ResumedRequest = Pick<MovedRequest, "id" | "created" | "written_ids" | "written_log_probs">;
 
-/** What has been told of a text that was stopped. */
+/** What has been sent of a stopped text. */
 export interface StoppedText {
   readonly wasStopped: boolean;
   readonly written: readonly WrittenToken[];
-  /** What the adapter holds that it was written with; null: the base alone. */
+  /** Hash of the values of the adapter that it was written with; null: the base alone. */
   readonly adapter: string | null;
 }
 
 export interface RunningText {
   readonly numTexts: number;
   readonly request: Pick<MovedRequest, "id" | "created" | "path" | "body">;
-  /** Ends the text, and waits until what was written of it has been told; `wasStopped` false: it has ended before. */
+  /** Ends the text, and waits until what was written has been sent; `wasStopped` false: it ended before. */
   stop(): Promise<StoppedText>;
 }
 
 export class RunningRequests {
   readonly #texts = new Map<string, RunningText>();
 
-  /** Keeps a text until the function that is given back is called. */
+  /** Registers a text until the returned function is called. */
   add(text: RunningText): () => void {
     const { id } = text.request;
     this.#texts.set(id, text);
     return () => void this.#texts.delete(id);
   }
 
-  /** Ends a request here, and describes where it is. @throws ApiError 404 for one that does not run, 400 for several texts */
+  /** Ends a request here, and describes its state. @throws ApiError 404 for one that does not run, 400 for several texts */
   async move(id: string): Promise<MovedRequest> {
     const text = this.#texts.get(id);
     const ended = (): ApiError =>

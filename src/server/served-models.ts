@@ -1,4 +1,4 @@
-/** @file The base and the adapters of a server, by the names that clients have for them: which there are, and how they come and go. */
+/** @file The base and the adapters of a server, by their names for clients: lists, finds, loads and unloads them. */
 import type { ClassOptions } from "../data/examples/class-example.ts";
 import type { ServingModel } from "../engine/serving-model.ts";
 import { FormatError, toldWhole, UsageError } from "../errors.ts";
@@ -9,7 +9,7 @@ import { ApiError } from "./api-error.ts";
 import type { FineTuning } from "./fine-tuning.ts";
 import { type RequestTime, waitInTime } from "./within-time.ts";
 
-/** What is asked of the server. */
+/** The parts of the server's state that are needed. */
 interface Server extends RequestTime {
   readonly model: ServingModel;
   /** Name of the base for clients. */
@@ -20,21 +20,21 @@ interface Server extends RequestTime {
   named(text: string): string;
 }
 
-/** A model as clients choose one. */
+/** A model that clients can choose. */
 export interface ListedModel {
   readonly id: string;
   /** When the model was loaded, in seconds since 1970. */
   readonly created: number;
-  /** Folder of an adapter; null: it is the base. */
+  /** Folder of an adapter; null: the base. */
   readonly path: string | null;
 }
 
 export class ServedModels {
   readonly #server: Server;
   readonly #createdOf = new Map<string, number>();
-  /** Adapters that are read because a request has named them. */
+  /** Adapters that are being read because a request named them. */
   readonly #arriving = new Map<string, Promise<void>>();
-  /** Names that an operator has taken away: no request brings them back. */
+  /** Names that an operator has unloaded: requests do not load them again. */
   readonly #withdrawn = new Set<string>();
 
   constructor(server: Server) {
@@ -46,7 +46,7 @@ export class ServedModels {
     return this.#server.model.engine.adapters;
   }
 
-  /** Base and adapters. */
+  /** The base and its adapters. */
   list(): ListedModel[] {
     const created = (id: string): number => this.#createdOf.get(id) ?? 0;
     return [
@@ -56,14 +56,14 @@ export class ServedModels {
   }
 
   /**
-   * The adapter that a request means by its model; null: the base.
+   * Finds the adapter that a request names as its model; null: the base.
    * @throws ApiError 404, 400 for one that cannot be served, 504 when it is not found and read in time
    */
   async adapterOf(model: string): Promise<string | null> {
     return model === this.#server.name ? null : await waitInTime(this.#server, () => this.#find(model));
   }
 
-  /** As `adapterOf`, for a text that is to be written or embedded. @throws ApiError 400 where the model tells classes instead */
+  /** As `adapterOf`, for writing or embedding a text. @throws ApiError 400 when the model predicts classes instead */
   async writerOf(model: string): Promise<string | null> {
     const adapter = await this.adapterOf(model);
     if (this.#server.model.classes === null) return adapter;
@@ -72,7 +72,7 @@ export class ServedModels {
     );
   }
 
-  /** As `adapterOf`, for classes that are to be told. @throws ApiError 400 where the model writes text instead */
+  /** As `adapterOf`, for classification. @throws ApiError 400 when the model writes text instead */
   async classifierOf(
     model: string,
   ): Promise<{ readonly adapter: string | null; readonly classes: ClassOptions }> {
@@ -84,7 +84,7 @@ export class ServedModels {
     );
   }
 
-  /** Lets a request look at an adapter, in memory. @throws ApiError 504 when it is not read in time; as acquiring it */
+  /** Calls `look` with an adapter in memory. @throws ApiError 504 when it is not read in time; as acquiring it */
   async withAdapter<T>(name: string, look: (adapter: Adapter) => T): Promise<T> {
     const adapters = this.#adapters;
     return await waitInTime(this.#server, async (signal) => {
@@ -100,7 +100,7 @@ export class ServedModels {
 
   async #find(model: string): Promise<string> {
     const adapters = this.#adapters;
-    // What jobs have trained comes and goes elsewhere too, since this server last looked.
+    // Results of jobs may have been added or removed elsewhere since this server last looked.
     await this.#server.fineTuning?.find(model);
     if (!adapters.has(model)) await this.#arrive(model);
     if (adapters.has(model)) return model;
@@ -112,10 +112,10 @@ export class ServedModels {
     });
   }
 
-  /** Loads the adapter whose folder has a name, if one has, once for all who ask meanwhile. */
+  /** Loads the adapter whose folder has this name, if there is one; requests that ask meanwhile share the loading. */
   async #arrive(name: string): Promise<void> {
     const folder = this.#withdrawn.has(name) ? null : await this.#server.adapterRoot?.findNamed(name);
-    // It may have come meanwhile.
+    // It may have been loaded meanwhile.
     if (folder == null || this.#adapters.has(name)) return;
     const begin = (): Promise<void> =>
       this.loadFor(name, folder, { path: name, param: "model" }).finally(() => this.#arriving.delete(name));
@@ -127,7 +127,10 @@ export class ServedModels {
     });
   }
 
-  /** As `load`, for a client, who knows the folder by a path. @throws ApiError 400 of a key, where what is in it cannot be served */
+  /**
+   * As `load`, for a client that knows the folder by `path`. @throws ApiError 400 naming `param` for contents that cannot be
+   * served
+   */
   async loadFor(
     name: string,
     folder: string,
@@ -148,7 +151,7 @@ export class ServedModels {
     }
   }
 
-  /** Lets requests ask for an adapter, once it has been read. @throws as `AdapterPool.add`; UsageError "usage/adapter" */
+  /** Makes an adapter available by name, after reading it. @throws as `AdapterPool.add`; UsageError "usage/adapter" */
   async load(
     name: string,
     path: string,
@@ -168,13 +171,13 @@ export class ServedModels {
     this.#createdOf.set(name, this.#server.seconds());
   }
 
-  /** Lets requests ask for an adapter, which is read when one does. @throws UsageError "usage/adapter" when the name is taken */
+  /** Makes an adapter available by name; it is read at first use. @throws UsageError "usage/adapter" when the name is taken */
   register(name: string, path: string, created = this.#server.seconds()): void {
     this.#adapters.register(name, path);
     this.#createdOf.set(name, created);
   }
 
-  /** Forgets an adapter; texts that have it go on. */
+  /** Forgets an adapter; texts that use it continue. */
   forget(name: string): void {
     this.#adapters.unregister(name);
     this.#createdOf.delete(name);
@@ -186,12 +189,12 @@ export class ServedModels {
     this.#withdrawn.add(name);
   }
 
-  /** Whether an operator has taken a name away. */
+  /** Whether an operator has unloaded a name. */
   isWithdrawn(name: string): boolean {
     return this.#withdrawn.has(name);
   }
 
-  /** Gives back a name that an operator has taken away. */
+  /** Allows again a name that an operator has unloaded. */
   giveBack(name: string): void {
     this.#withdrawn.delete(name);
   }

@@ -16,13 +16,13 @@ interface ServerStateParts {
   readonly name: string;
   readonly metrics: ServerMetrics;
   readonly limits: Limits;
-  /** Is told of errors that are nobody's fault but ours. */
+  /** Receives errors that are not the client's fault. */
   readonly onError: (error: unknown, requestId: string) => void;
   /** The folder from which clients may load adapters; null: they may load none. */
   readonly adapterRoot: AdapterRoot | null;
-  /** What time it is, in milliseconds. */
+  /** Returns the current time in milliseconds. */
   readonly now: () => number;
-  /** A text that no other call gives: the digits of a UUID of version 4. */
+  /** Returns a unique text: the digits of a UUID of version 4. */
   readonly newId: () => string;
   /** Draws a seed for a request that has none. */
   readonly newSeed: () => number;
@@ -31,26 +31,26 @@ interface ServerStateParts {
 export class ServerState {
   readonly model: ServingModel;
   readonly name: string;
-  /** The base and its adapters, by the names that clients have for them. */
+  /** The base and its adapters, by their names for clients. */
   readonly models: ServedModels;
   readonly metrics: ServerMetrics;
   readonly limits: Limits;
-  /** Who writes texts, and who has to come again. */
+  /** Places for the texts that are being written; requests without one must retry. */
   readonly places: TextPlaces;
-  /** Streams that can go on elsewhere. */
+  /** Streams that can continue in another server. */
   readonly running = new RunningRequests();
   readonly onError: ServerStateParts["onError"];
   readonly adapterRoot: ServerStateParts["adapterRoot"];
   readonly now: () => number;
   readonly newId: () => string;
-  /** The same, in order: not for jobs, whose results are named by their first digits. */
+  /** As `newId`, but in order of time. Not for jobs, whose results are named by the first digits of their ids. */
   readonly newOrderedId: () => string;
   readonly newSeed: () => number;
-  /** Null: this server trains nothing. */
+  /** null: this server does not train. */
   fineTuning: FineTuning | null = null;
-  /** When the server stops: no new requests, and those that run have a while. */
+  /** Set when the server stops: new requests are refused, and running ones have some time left. */
   isDraining = false;
-  /** What the server waits for before its jobs begin, as clients are told; null: for nothing. */
+  /** What the server waits for before its jobs begin, in words for clients; null: nothing. */
   awaits: string | null = null;
   readonly #ending = new AbortController();
 
@@ -69,22 +69,22 @@ export class ServerState {
     this.models = new ServedModels(this);
   }
 
-  /** Aborts when requests that still run have to end, with the error that they are told. */
+  /** Aborts when running requests must end; its reason is the error for their clients. */
   get ending(): AbortSignal {
     return this.#ending.signal;
   }
 
-  /** Ends the requests that still run. */
+  /** Ends the running requests. */
   end(): void {
     this.#ending.abort(stopping());
   }
 
-  /** Now, in seconds. */
+  /** The current time in seconds. */
   seconds(): number {
     return Math.floor(this.now() / 1000);
   }
 
-  /** A text as clients may read it: with what they call the folders of this machine. */
+  /** Replaces folders of this machine in a text by their names for clients. */
   named(text: string): string {
     const { path: base } = this.model.parts.checkpoint;
     const places = this.models.list().map(({ id, path }) => ({ id, path: path ?? base }));
@@ -95,7 +95,10 @@ export class ServerState {
   }
 }
 
-/** A text with a name in the place of a path, where that stands whole. A word, as a relative path may be, is left: it may be any. */
+/**
+ * Replaces a path by a name wherever it is not part of a longer path. A path without separators is left alone: it may be any
+ * word.
+ */
 function withName(text: string, path: string, name: string): string {
   if (!/[\\/]/.test(path)) return text;
   return text.replaceAll(path, (found, at: number) => {

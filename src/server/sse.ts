@@ -1,24 +1,24 @@
 /**
- * @file Server-sent events. Each holds one JSON object. A stream ends with [DONE], or, in the Responses API, each event is
- * named by its type.
+ * @file Server-sent events. Each contains one JSON object. A stream ends with [DONE]; in the Responses API, each event is named
+ * by its type instead.
  */
 import type { Context } from "hono";
 import { streamSSE } from "hono/streaming";
 import { type ErrorBody, answerFault } from "./api-error.ts";
 import type { ServerState } from "./server-state.ts";
 
-/** Writes events, until the signal says that nobody reads them any more. */
+/** Writes events, until the signal says that the client has gone. */
 export type EventWriter = (send: (event: object) => Promise<void>, signal: AbortSignal) => Promise<void>;
 
 interface EventStream {
   readonly write: EventWriter;
-  /** Is called when it has ended, however it did. */
+  /** Called when the stream has ended, whatever the reason. */
   readonly done: () => void;
-  /** Where the events have types: those that say what went wrong. */
+  /** Makes the events that report an error, if events have types. */
   readonly tellError?: (body: ErrorBody) => readonly object[];
 }
 
-/** Sends events until all are written; what goes wrong meanwhile is the last event. */
+/** Sends events until all are written; an error is reported as the last event. */
 export function sendEvents(
   context: Context,
   state: Pick<ServerState, "named" | "onError">,
@@ -41,13 +41,13 @@ export function sendEvents(
     }
     if (!tellError) await stream.writeSSE({ data: "[DONE]" });
   });
-  // Node sets both by what the client asked for: it may close the connection, and with HTTP/1.0 it reads no chunks.
+  // Node sets both by the client's request: it may close the connection, and with HTTP/1.0 it must not send chunks.
   for (const name of ["connection", "transfer-encoding"]) {
     answer.headers.delete(name);
-    // What is set on the context before, as for web pages, is laid over the answer.
+    // Headers set earlier on the context, for instance for web pages, would override those of the answer.
     context.header(name, undefined);
   }
-  // nginx would otherwise keep events until many have come.
+  // Otherwise nginx would collect events before sending them.
   answer.headers.set("x-accel-buffering", "no");
   return answer;
 }

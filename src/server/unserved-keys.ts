@@ -1,11 +1,11 @@
 /**
- * @file Keys of OpenAI's and vLLM's requests that are not served: those that ask for nothing that shows in an answer are passed over,
- * all others are refused with what to do instead. Each is one line in a list.
+ * @file Keys of OpenAI's and vLLM's requests that are not supported. Those without a visible effect on an answer are ignored, all
+ * others are refused with advice. Each is one line in a list.
  */
 import { z } from "zod";
 import { ApiError } from "./api-error.ts";
 
-/** Keys that clients send of themselves, or that are wishes about speed, place and effort. */
+/** Keys that clients send by default, or that are wishes about speed, place and effort. */
 const IGNORED = [
   "user",
   "store",
@@ -20,7 +20,7 @@ const IGNORED = [
   "verbosity",
 ] as const;
 
-/** vLLM's ways to ask for an answer in a form, by where a request has OpenAI's. */
+/** vLLM's ways to ask for a form of the answer; `format`: the key that OpenAI's requests use. */
 function formsOfVllm(format: string) {
   const byJson = `send the schema in ${format}, {"type": "json_schema", …}`;
   return {
@@ -75,21 +75,18 @@ function anything<K extends string>(keys: readonly K[], description: string): Ke
 const IGNORED_TEXT = "Accepted, and ignored";
 export const IGNORED_KEYS = anything(IGNORED, IGNORED_TEXT);
 
-/**
- * Keys that are ignored in the Responses API only: they are about tools that servers run, and about what models see and say
- * of these.
- */
+/** Keys that are ignored only in the Responses API: about tools that servers run, and about what models see and say of these. */
 export const IGNORED_IN_RESPONSES = anything(
   ["access_programs", "image", "max_tool_calls", "reasoning", "truncation"],
   IGNORED_TEXT,
 );
 
-/** The schema of keys that are refused by `refuse`, which says more than that they are not known. */
+/** The schema of keys that `refuse` rejects with a better message than that they are unknown. */
 export function refusedKeys<K extends string>(refused: Readonly<Record<K, string>>): Keys<K> {
   return anything(Object.keys(refused) as K[], "Refused");
 }
 
-/** Refuses what is asked for and not served; null and "" ask for nothing. @throws ApiError 400 that lists all of it */
+/** Refuses unsupported keys; null and "" do not count. @throws ApiError 400 that lists all of them */
 export function refuse(
   body: Readonly<Record<string, unknown>>,
   refused: Readonly<Record<string, string>>,

@@ -1,6 +1,6 @@
 /**
- * @file Schemas of what clients send, with OpenAI's names. An unknown key is refused. Keys that OpenAI has and this server
- * does not serve are listed in unserved-keys.ts.
+ * @file Schemas of what clients send, with OpenAI's names. An unknown key is refused. Keys that OpenAI has and this server does
+ * not support are listed in unserved-keys.ts.
  */
 import { z } from "zod";
 import { ROLES } from "../data/rows/messages.ts";
@@ -9,14 +9,14 @@ import { RESPONSE_FORMAT } from "./texts/response-format.ts";
 import { TOOLS, TOOL_CHOICE } from "./texts/tool-fields.ts";
 import { IGNORED_KEYS, REFUSED_IN_CHATS, REFUSED_IN_COMPLETIONS, refusedKeys } from "./unserved-keys.ts";
 
-/** Texts of one request for embeddings, as OpenAI has it, or for classes. */
+/** Most texts of one request for embeddings (OpenAI's limit) or for classification. */
 const MAX_INPUTS = 2048;
 
 const TOKENS = z.int().min(1);
 
 const MODEL_NAME = z.string().max(NAME_LENGTH);
 
-/** Settings of a text, of all ways to ask for one. */
+/** Settings of a text that all routes share. */
 export const TEXT = {
   model: MODEL_NAME.describe("Name of the base or an adapter"),
   stream: z.boolean().nullish().describe("Stream the text as server-sent events"),
@@ -114,7 +114,7 @@ export const COMPLETION_REQUEST = z.strictObject({
   prompt: z
     .union([
       z.string(),
-      // Before texts: what is not of a kind is an issue for each of its elements, and ids are many.
+      // Ids come before texts: tried as texts first, each of many ids would become an issue.
       z.array(z.int()).min(1),
       z.array(z.string()).min(1),
       z.array(z.array(z.int()).min(1)).min(1),
@@ -146,7 +146,7 @@ const INPUT = z.union([
     .max(MAX_INPUTS),
 ]);
 
-/** Texts that are read alone, and how much of each, as vLLM has it. */
+/** Fields of texts that are only read, and how they are truncated, with vLLM's names. */
 const READ = {
   model: TEXT.model,
   truncate_prompt_tokens: z
@@ -232,5 +232,5 @@ export type ReadRequest = Pick<
   z.output<typeof CLASSIFY_REQUEST>,
   "input" | "truncate_prompt_tokens" | "truncation_side"
 >;
-/** What both have. */
+/** The settings that chats and completions share. */
 export type TextSettings = Pick<ChatRequest, Exclude<keyof typeof TEXT, "model">>;

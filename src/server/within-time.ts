@@ -1,17 +1,18 @@
-/** @file Limits the time that a request may take. Its work is cut off when that time is over, and when the server ends. */
+/** @file Limits the time of a request. Its work is aborted when the time is over, and when the server ends. */
 import { ApiError } from "./api-error.ts";
 import { unlessAborted } from "../engine/unless-aborted.ts";
 import type { Limits } from "./requests/limits.ts";
 
-/** How long requests may take, and the end of all of them. */
+/** The time limit of requests, and the signal that ends all of them. */
 export interface RequestTime {
   readonly limits: Pick<Limits, "requestTimeoutMs">;
   readonly ending: AbortSignal;
 }
 
 /**
- * Does work that ends early when its signal says so: nobody waits, or the time is over, of which `late` tells.
- * @throws ApiError 504 for what fails because it is late, 503 because the server ends
+ * Runs work that ends early when its signal aborts: the client has gone, or the time is over (`late` aborts only then, or when
+ * the server ends).
+ * @throws ApiError 504 for work that fails because it is late, 503 because the server ends
  */
 export async function withinTime<T>(
   { limits: { requestTimeoutMs }, ending }: RequestTime,
@@ -24,7 +25,7 @@ export async function withinTime<T>(
     late.abort(new ApiError(504, "request_timeout", message));
   }, requestTimeoutMs);
   const end = (): void => late.abort(ending.reason);
-  // A signal made of one that lives as long as the server would stay with it.
+  // `AbortSignal.any` with the server's signal would stay in memory as long as the server.
   ending.addEventListener("abort", end);
   if (ending.aborted) end();
   try {
@@ -38,7 +39,7 @@ export async function withinTime<T>(
   }
 }
 
-/** Waits for work that cannot be cut off, but no longer than a request may take. @throws as `withinTime` */
+/** Waits for work that cannot be aborted, but no longer than the time limit. @throws as `withinTime` */
 export function waitInTime<T>(time: RequestTime, work: (signal: AbortSignal) => Promise<T>): Promise<T> {
   const { signal: never } = new AbortController();
   return withinTime(time, never, (signal) => unlessAborted(work(signal), signal));

@@ -7,17 +7,20 @@ import { ApiError, noAddress } from "../api-error.ts";
 import { type ApiKey, type ApiRole, type ReadKeys, findKey, mayUse } from "./api-keys.ts";
 import type { Access } from "../route.ts";
 
-/** The keys of this moment; null: none is asked for. @throws ApiError 503 where they cannot be read: then nobody is let in */
+/** Returns the current keys; null: no key is required. @throws ApiError 503 when they cannot be read: then nobody is let in */
 export async function keysOf(readKeys: ReadKeys): Promise<readonly ApiKey[] | null> {
   return await readKeys().catch((fault: unknown) => {
-    // Whoever asks is not known yet: what is wrong with the file is for the server's own eyes.
+    // The caller is not known yet, so the reason appears only in the server's log.
     const cause = new Error("The keys cannot be read", { cause: fault });
     const message = "The server cannot read its API keys and refuses all requests; the reason is in its log";
     throw new ApiError(503, "keys_unreadable", message, { cause });
   });
 }
 
-/** Finds the name of the key of who calls; null: none is asked for. @throws ApiError 401 without a key of the file, 403 with one whose role is too low; as `keysOf` */
+/**
+ * Returns the name of the caller's key; null: no key is required. @throws ApiError 401 without a key of the file, 403 with one
+ * whose role is too low; as `keysOf`
+ */
 export async function requireAccess(
   access: Access,
   context: Context,
@@ -49,21 +52,21 @@ function requireRole(role: ApiRole, access: ApiRole): void {
   );
 }
 
-/** Names that no site of the web has: without a dot, numbers, and those of local networks. */
+/** Names that no public site has: without a dot, numbers, and those of local networks. */
 const LOCAL_NAME = /^[^.]*$|\]$|\.(?:\d+|localhost|local|internal|home\.arpa|lan)$/;
 
 /**
- * The origin of a page that reached this server by a name of the web: a site may give its name the address of this machine, and its
- * pages then send no origin, since they call their own site. @throws ApiError 400
+ * The origin of a page that reached this server by a public name, if it did: a site may give its name the address of this
+ * machine, and its pages then send no origin, since they call their own site. @throws ApiError 400
  */
 function publicOrigin(url: string): string | undefined {
-  // A host such as `a.999` has the letters of a name, and is none.
+  // A host such as `a.999` looks like a name, but is not valid.
   if (!URL.canParse(url)) throw noAddress();
   const { hostname, origin } = new URL(url);
   return LOCAL_NAME.test(hostname) ? undefined : origin;
 }
 
-/** A page of any site can send requests to this machine: without a key only its origin tells it from a program. */
+/** A page of any site can send requests to this machine: without a key only the origin distinguishes it from a program. */
 function requireOrigin(origin: string | undefined, origins: readonly string[]): void {
   if (origin === undefined || origins.includes("*") || origins.includes(origin)) return;
   throw new ApiError(

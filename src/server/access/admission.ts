@@ -8,9 +8,9 @@ import type { Route } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 
 export interface AdmissionOptions {
-  /** The keys of which clients have to send one; null: everybody may call. */
+  /** Reads the keys of which clients must send one; null: everybody may call. */
   readonly readKeys: ReadKeys;
-  /** Origins of pages that may call, "*": all; none: no page of another origin. */
+  /** Origins of pages that may call, "*": all; empty: only pages of this server's own origin. */
   readonly corsOrigins: readonly string[];
 }
 
@@ -38,7 +38,7 @@ export class Admission {
     if (this.#state.isDraining && !whileStopping) throw stopping();
   }
 
-  /** Tells what is left, in OpenAI's headers. */
+  /** Reports the remaining requests in OpenAI's headers, and refuses a request over the limit. */
   #count({ isAllowed, limit, remaining, resetMs, retryMs }: RateState, context: Context): void {
     context.header("x-ratelimit-limit-requests", `${limit}`);
     context.header("x-ratelimit-remaining-requests", `${remaining}`);

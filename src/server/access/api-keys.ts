@@ -1,10 +1,7 @@
-/**
- * @file Keys of clients and what each may do. Keys are long and drawn at random, so a plain hash keeps them: nobody can try
- * them all.
- */
+/** @file Keys of clients and what each may do. Keys are long and random, so a plain hash protects them: nobody can try all keys. */
 import { Sha256 } from "../../sha256.ts";
 
-/** What a key may do; each role may do what those before it may: texts; files and jobs; adapters and all else. */
+/** What a key may do. Each role may do what the ones before it may: texts; then files and jobs; then adapters and all else. */
 export const API_ROLES = ["read", "train", "admin"] as const;
 export type ApiRole = (typeof API_ROLES)[number];
 
@@ -15,25 +12,25 @@ export interface ApiKey {
   readonly sha256: string;
 }
 
-/** Gives the keys of this moment; null: none is asked for. */
+/** Returns the current keys; null: no key is required. */
 export type ReadKeys = () => Promise<readonly ApiKey[] | null>;
 
-/** The SHA-256 of a key, as key files have it. */
+/** The SHA-256 of a key, as stored in key files. */
 export function hashOfKey(key: string): string {
   return new Sha256().update(key).digest();
 }
 
-/** Keys that are given as they are, which may do everything. */
+/** Makes keys of the given texts, which may do everything. */
 export function adminKeys(keys: readonly string[]): readonly ApiKey[] {
   return keys.map((key, i) => ({ name: `--api-key ${i + 1}`, role: "admin", sha256: hashOfKey(key) }));
 }
 
-/** Whether a role may do what another is needed for. */
+/** Whether a role includes the needed one. */
 export function mayUse(role: ApiRole, needed: ApiRole): boolean {
   return API_ROLES.indexOf(role) >= API_ROLES.indexOf(needed);
 }
 
-/** Finds who sent a key; how long it takes tells nothing of the keys that there are. */
+/** Finds the key that was sent; the time it takes reveals nothing about the existing keys. */
 export function findKey(keys: readonly ApiKey[], sent: string): ApiKey | null {
   const hash = hashOfKey(sent);
   let found: ApiKey | null = null;
@@ -43,7 +40,7 @@ export function findKey(keys: readonly ApiKey[], sent: string): ApiKey | null {
   return found;
 }
 
-/** Compares texts of one length; always looks at all of them. */
+/** Compares texts of one length in constant time. */
 function isEqual(a: string, b: string): boolean {
   let difference = a.length ^ b.length;
   for (let i = 0; i < b.length; i++) difference |= a.charCodeAt(i) ^ b.charCodeAt(i);

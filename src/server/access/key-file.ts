@@ -1,7 +1,7 @@
 /**
- * @file keys.json of a state folder: names, roles and hashes of keys, readable by its owner alone.
+ * @file keys.json of a state folder: names, roles and hashes of keys, readable only by its owner.
  *
- * A server looks whether it was written before each request, so that a key that is removed is refused at once.
+ * Before each request, a server checks whether the file has changed, so that a removed key is refused at once.
  */
 import { randomBytes } from "node:crypto";
 import { join } from "node:path";
@@ -18,12 +18,12 @@ import { systemCode, toFailedRead, toFailedWrite } from "../../messages/system-e
 import { API_ROLES, type ApiRole, hashOfKey } from "./api-keys.ts";
 
 const FILE_NAME = "keys.json";
-/** Of those who change keys; the folder's own lock is its server's. */
+/** Lock for changes of keys; the folder's own lock belongs to its server. */
 const LOCK = ".graft-keys-lock";
 const VERSION = 1;
 const OWNER_ONLY = 0o600;
 const KEY_BYTES = 32;
-/** Names stand in lists and logs. */
+/** Names appear in lists and logs. */
 const NAME = /^[\w.@-]{1,64}$/;
 
 const FILE = z.strictObject({
@@ -44,15 +44,15 @@ export class KeyFile {
   readonly #path: string;
   #seen: { readonly stamp: string; readonly keys: readonly StoredKey[] } | null = null;
 
-  /** `state`: the folder in which it lies. */
+  /** `state`: the folder that contains the file. */
   constructor(state: string) {
     this.#folder = state;
     this.#path = join(state, FILE_NAME);
   }
 
   /**
-   * The keys of this moment; null: there never was a file. One that has gone since leaves no key.
-   * @throws FormatError for a file that is none of ours
+   * Returns the current keys; null: there never was a file. If the file has been removed since, there are no keys.
+   * @throws FormatError for a file that is not a key file
    */
   async read(): Promise<readonly StoredKey[] | null> {
     try {
@@ -87,8 +87,9 @@ export class KeyFile {
   }
 
   /**
-   * Makes a key, shows it, keeps its hash once it was shown, and gives it.
-   * @throws UsageError "usage/flag" for a name that is taken or none; "usage/state" while another changes keys; what `show` throws
+   * Makes a key, shows it, stores its hash after that, and returns it.
+   * @throws UsageError "usage/flag" for a name that is taken or invalid; "usage/state" while another changes keys; what `show`
+   * throws
    */
   async add(
     name: string,
@@ -138,7 +139,7 @@ export class KeyFile {
     });
   }
 
-  /** Writes other keys, under a lock: of two that read the same file, the second would write the first one's key away. */
+  /** Changes the keys under a lock: otherwise, of two changes at the same time, one would be lost. */
   async #change(change: (keys: readonly StoredKey[]) => Promise<readonly StoredKey[]>): Promise<void> {
     const fail = (error: unknown): never => {
       throw toFailedWrite(error, this.#path);
@@ -155,7 +156,7 @@ export class KeyFile {
           },
         );
       }
-      // The process ends at once where nobody reads the key; the lock goes then too, before the folders.
+      // The process exits at once when nobody reads the key; the lock must then be removed before the folders.
       const onExit = (): void => removeFoldersNow(made);
       process.once("exit", onExit);
       try {

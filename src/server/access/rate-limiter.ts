@@ -1,20 +1,20 @@
 /**
- * @file How many requests a minute each caller has left. A new caller has a minute's worth, which fills up again
- * evenly: capacity N, N/60 a second.
+ * @file How many requests each caller has left. A new caller has the requests of a minute, which refill evenly: capacity N, N/60
+ * per second.
  */
 
 const MINUTE_MS = 60_000;
-/** Callers that are remembered before those who have all of their minute left are forgotten. */
+/** Number of remembered callers from which those with full capacity are forgotten. */
 const MAX_CALLERS = 10_000;
 
-/** What a caller has after asking. */
+/** The state of a caller after a request. */
 export interface RateState {
   readonly isAllowed: boolean;
   readonly limit: number;
   readonly remaining: number;
-  /** Until all of the minute is there again. */
+  /** Time until the capacity is full again. */
   readonly resetMs: number;
-  /** Until the next request is allowed. */
+  /** Time until the next request is allowed. */
   readonly retryMs: number;
 }
 
@@ -60,7 +60,7 @@ export class RateLimiter {
     bucket.atMs = nowMs;
   }
 
-  /** Forgets callers that have all of their minute left; if there are none, the first that came. */
+  /** Forgets callers with full capacity; if there are none, the one that has been remembered longest. */
   #forget(nowMs: number): void {
     for (const [caller, bucket] of this.#buckets) {
       this.#refill(bucket, nowMs);

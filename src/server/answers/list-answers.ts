@@ -1,4 +1,4 @@
-/** @file Schemas of the answers about models, files and jobs, and about what was done to them. Their names are OpenAI's. */
+/** @file Schemas of the answers about models, files and jobs, and about changes to them. Their names are OpenAI's. */
 import { z } from "zod";
 import { JOB, JOB_EVENT, UPLOADED_FILE } from "../../jobs/job.ts";
 
@@ -39,7 +39,7 @@ export function pageAnswer<T extends z.ZodType>(item: T) {
   });
 }
 
-/** That something was removed. */
+/** Confirms that something was removed. */
 export function deletedAnswer<T extends string>(object: T) {
   return z.strictObject({ id: z.string(), object: z.literal(object), deleted: z.literal(true) });
 }

@@ -3,7 +3,7 @@ import { z } from "zod";
 
 const HEAD = { id: z.string(), created: z.int().describe("In seconds"), model: z.string() };
 
-/** The last is of a text that goes on in another server. */
+/** "abort": the text continues in another server. */
 const FINISH_REASON = z.enum(["stop", "length", "tool_calls", "abort"]);
 
 const USAGE = z.strictObject({
@@ -12,7 +12,7 @@ const USAGE = z.strictObject({
   total_tokens: z.int(),
   prompt_tokens_details: z.strictObject({ cached_tokens: z.int() }),
 });
-/** The usage in events: absent unless the client asks for it, and else null in all events but the last, or a part of it. */
+/** The usage in events: absent unless the client asks for it; otherwise null in all events but the last, or the usage so far. */
 const USAGE_OF_EVENTS = USAGE.partial({ prompt_tokens_details: true }).nullable().optional();
 
 const SCORED_TOKEN = z.strictObject({ token: z.string(), logprob: z.number(), bytes: z.array(z.int()) });
@@ -68,7 +68,7 @@ export const CHAT_EVENT = z.strictObject({
   usage: USAGE_OF_EVENTS,
 });
 
-/** Lists beside one another, with null for a token that nothing comes before. */
+/** Parallel lists, with null for a token that has none before it. */
 const LISTED_LOG_PROBS = z
   .strictObject({
     tokens: z.array(z.string()),

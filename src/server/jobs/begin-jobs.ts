@@ -1,6 +1,6 @@
 /**
- * @file The begin of a server's jobs. Where the store of their files is away, texts are served meanwhile, `/ready` says what is
- * waited for, and the jobs begin when the store answers.
+ * @file Starts a server's jobs. While the store of their files cannot be reached, texts are served, `/ready` says what the server
+ * waits for, and the jobs begin when the store answers.
  */
 import { toldOfAway } from "../../jobs/away.ts";
 import { untilAnswered } from "../../jobs/store/open-state.ts";
@@ -8,8 +8,8 @@ import type { Patience } from "../../jobs/while-away.ts";
 import type { ServerState } from "../server-state.ts";
 
 /**
- * Ends when the jobs have begun, the signal has aborted, or their store is away: then `begun` ends later.
- * @throws FailedError "failed/store" where the store refuses, and so does `begun`
+ * Resolves when the jobs have begun, the signal has aborted, or the store cannot be reached; in that case `begun` resolves later.
+ * @throws FailedError "failed/store" when the store refuses; so does `begun`
  */
 export async function beginJobs(
   state: ServerState,

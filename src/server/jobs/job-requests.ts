@@ -1,7 +1,4 @@
-/**
- * @file Schemas of the requests that make fine-tuning jobs. They have OpenAI's names, and graft's own where OpenAI has
- * none.
- */
+/** @file Schemas of the requests that make fine-tuning jobs. Names are OpenAI's where it has them, otherwise graft's own. */
 import { z } from "zod";
 import { AVERAGING, averagingProblems } from "../../jobs/training/averaging.ts";
 import { foreignSettings } from "../../jobs/training/job-settings.ts";
@@ -11,7 +8,7 @@ import { METADATA } from "../requests/metadata.ts";
 
 const OWN = z.strictObject({ hyperparameters: ASKED_HYPERPARAMETERS.optional() });
 
-/** A way to train, with its settings under its own name, as newer clients nest them. */
+/** A training method, with its settings nested under its name, as newer clients send them. */
 const METHOD = z
   .object({ type: z.enum(JOB_METHODS) })
   .catchall(OWN)
@@ -58,21 +55,21 @@ const FIELDS = z.strictObject({
 
 type Fields = z.output<typeof FIELDS>;
 
-/** The hyperparameters of a request, wherever they stand. */
+/** The hyperparameters of a request, from either place. */
 export function hyperparametersOf({ hyperparameters, method }: Fields): Hyperparameters {
-  // Not parsed again: what is wrong with them is told with all else that is.
+  // Not parsed again, since their problems are reported together with all others.
   const nested = method?.[method.type];
   return nested?.hyperparameters ?? hyperparameters ?? AUTO;
 }
 
-/** Where they stand. */
+/** The key of a request that contains its hyperparameters. */
 export function hyperparametersKey({ hyperparameters, method }: Fields): string {
   return hyperparameters != null || method == null
     ? "hyperparameters"
     : `method.${method.type}.hyperparameters`;
 }
 
-/** Whether both places for hyperparameters are used, of which one would be passed over. */
+/** Whether both places for hyperparameters are used; one would be ignored. */
 function hasBoth({ hyperparameters, method }: Fields): boolean {
   return hyperparameters != null && method != null && method[method.type] !== undefined;
 }

@@ -1,6 +1,6 @@
 /**
- * @file Connects a queue of jobs with the model that a server serves. This server trains jobs on that model, and loads the
- * results of all jobs as adapters, wherever they were trained.
+ * @file Connects a queue of jobs with the model that a server serves. The server trains jobs on that model, and loads the results
+ * of all jobs as adapters, wherever they were trained.
  */
 import type { Environment } from "../../environment.ts";
 import { makeSampleWriter } from "../../engine/sample-writer.ts";
@@ -30,28 +30,28 @@ import type { FineTuning } from "../fine-tuning.ts";
 import type { ServerState } from "../server-state.ts";
 import { TrainedModels } from "./trained-models.ts";
 
-/** How long a silent worker keeps its job. */
+/** How long a worker that does not report keeps its job. */
 const LEASE_MS = 30_000;
-/** How long to wait before looking again for jobs and results of other processes. */
+/** How often to look for jobs and results of other processes. */
 const POLL_MS = 1000;
 
-/** What is kept of the command that serves. */
+/** Options from the command that serves. */
 interface FineTuningOptions {
   readonly fingerprint: string;
   readonly files: StateFolder;
   readonly queue: JobQueue;
-  /** How trainings hold the model of the server, beside what it tells itself. */
+  /** How trainings hold the model of the server, beyond what the server itself knows. */
   readonly held: Omit<TrainingPlaces, "model" | "width" | "base">;
-  /** Jobs that train here at a time. */
+  /** Most jobs that train here at a time. */
   readonly maxRunning: number;
-  /** Whether jobs are trained here, and nowhere else; otherwise by workers in other processes. */
+  /** Whether jobs are trained in this process only; otherwise workers in other processes train them. */
   readonly trainsHere: boolean;
   readonly clock: Clock;
   readonly env: Environment;
   readonly troubles: TroubleOptions;
 }
 
-/** Makes the jobs of a server, not started yet. */
+/** Makes the jobs of a server, without starting them. */
 export function openFineTuning(state: ServerState, options: FineTuningOptions): FineTuning {
   const { fingerprint, files, queue, held, trainsHere, clock } = options;
   const { engine, parts } = state.model;
@@ -77,7 +77,7 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
     files,
     queue,
     requireSettings: (job) => {
-      // Which files there are is another matter: settings are the same for all.
+      // Settings are the same for all files, so placeholders stand for them.
       const { validation_file: evalData } = job;
       const settings = jobSettings(job, {
         ...places,
@@ -112,7 +112,7 @@ export function openFineTuning(state: ServerState, options: FineTuningOptions): 
   };
 }
 
-/** Holds settings against the base, as a training does when it begins. @throws UsageError */
+/** Checks settings against the base, as a training does at its start. @throws UsageError */
 function requireFitting(settings: TrainOptions, checkpoint: Checkpoint, model: Model): void {
   requireFrozenBase(settings, METHODS);
   const sized = sizedFor(settings, model);
@@ -122,7 +122,7 @@ function requireFitting(settings: TrainOptions, checkpoint: Checkpoint, model: M
   layOutRun(settings, checkpoint, model, METHODS);
 }
 
-/** Jobs in a database elsewhere have files here, where the folder is the one that they share. @throws UsageError "usage/flag" */
+/** Checks that jobs of a shared database have their files in this folder. @throws UsageError "usage/flag" */
 async function requireFilesOf(
   { table }: JobQueue,
   files: StateFolder,
@@ -132,7 +132,7 @@ async function requireFilesOf(
   if (jobs && jobs.length > 0) await files.requireFiles();
 }
 
-/** Trains jobs on the model of the server, block by block in turn with its texts. */
+/** Makes a worker that trains jobs on the model of the server, whose blocks take turns with texts. */
 function openWorker(
   state: ServerState,
   { queue, fingerprint, files, maxRunning, clock, env, troubles }: FineTuningOptions,
@@ -166,7 +166,7 @@ function openWorker(
   });
 }
 
-/** Names what other processes have trained, until the signal. */
+/** Makes results of other processes available by name, until the signal aborts. */
 async function watch(
   trained: TrainedModels,
   { clock, trouble, signal }: { clock: Clock; trouble: Trouble; signal: AbortSignal },

@@ -1,6 +1,6 @@
 /**
- * @file Holds uploaded data against what can be told of it before a job reads it: that there is some, as text, and that lines are
- * objects. What is compressed is unpacked for that piece by piece, and nothing of it is kept.
+ * @file Checks uploaded data as far as possible before a job reads it: it is not empty, it is text, and its lines are objects.
+ * Compressed data is unpacked piece by piece, and nothing of it is kept.
  */
 import { decompressInSlices } from "../../data/files/compressions.ts";
 import { compressionOf, findFileKind } from "../../data/formats/file-kinds.ts";
@@ -15,7 +15,7 @@ import { inTurns } from "../texts/in-turns.ts";
 
 const LINE_END = 0x0a;
 
-/** A part of a file, and how many lines have ended before it. */
+/** A part of a file, and the number of line ends before it. */
 interface Part {
   readonly bytes: Uint8Array;
   readonly linesBefore: number;
@@ -49,7 +49,7 @@ export async function requireData(
     await requireText(filename, part);
     if (form === "json-lines") numRows += await countRows(filename, part);
     numBytes += part.bytes.length;
-    // A longer one can only come compressed, and is one value: the job tells what is wrong with it.
+    // Only a compressed file can be larger, and it is a single value: the job reports what is wrong with it.
     if (form === "json" && numBytes <= maxBodyBytes) whole.push(part.bytes);
   }
   if (numBytes === 0) refuse(`The file "${filename}" is empty`);
@@ -77,10 +77,10 @@ async function* slicesOf(filename: string, content: Uint8Array): AsyncGenerator<
   }
 }
 
-/** Where the last whole part of a slice ends; 0: it is a part of one that goes on. */
+/** Finds where the last complete item of a slice ends; 0: the slice is part of one item. */
 type FindEnd = (slice: Uint8Array) => number;
 
-/** Of text without rows any character may be the last; it has four bytes at most. */
+/** In text without rows, items are characters, of at most four bytes. */
 const TEXT_END: FindEnd = (slice) => {
   const first = slice.subarray(-4).findLastIndex((byte) => (byte & 0xc0) !== 0x80);
   return Math.max(0, slice.length - 4) + Math.max(0, first);
@@ -88,8 +88,8 @@ const TEXT_END: FindEnd = (slice) => {
 const ROW_END: FindEnd = (slice) => slice.lastIndexOf(LINE_END) + 1;
 
 /**
- * Puts slices together to parts that end where rows or characters end. The last slice stays with the rest before it: a rest of a few
- * bytes alone might not show in which encoding it is.
+ * Joins slices into parts that end where rows or characters end. The last part includes the rest before it, since a rest of a few
+ * bytes might not show its encoding.
  */
 async function* partsOf(
   slices: AsyncIterable<Uint8Array>,
@@ -145,7 +145,7 @@ function requireJson(filename: string, text: string): void {
   }
 }
 
-/** Holds bytes against the letters that files of their kind begin and end with. */
+/** Checks the first and last bytes against those of files of their kind. */
 async function requireBytes(
   filename: string,
   slices: AsyncIterable<Uint8Array>,

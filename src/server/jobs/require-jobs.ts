@@ -1,4 +1,4 @@
-/** @file What requests name of fine-tuning: jobs and files, or why there are none. */
+/** @file Finds the jobs and files that requests name, or refuses the request. */
 import type { UploadedFile } from "../../jobs/job.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
 import type { StateFolder } from "../../jobs/state-folder.ts";
@@ -8,7 +8,7 @@ import type { ServerState } from "../server-state.ts";
 
 export const JOBS = "/v1/fine_tuning/jobs";
 
-/** Finds the fine-tuning of a server. @throws ApiError 404 for one that keeps no state */
+/** Returns the fine-tuning of a server. @throws ApiError 404 for one without state */
 export function requireJobs({ fineTuning }: ServerState): FineTuning {
   if (fineTuning) return fineTuning;
   throw new ApiError(404, "fine_tuning_disabled", "This server does not train: start it with --state FOLDER");
@@ -30,10 +30,13 @@ export async function requireFile(files: StateFolder, id: string, param = "file_
   throw new ApiError(404, "file_not_found", `There is no file "${id}"`, { param });
 }
 
-/** What uploaded files are kept for. */
+/** The purpose of uploaded training data. */
 export const DATA_PURPOSE = "fine-tune";
 
-/** Requires a file that a job may be trained on. @throws ApiError 404, 400 for what is kept for something else, such as the results of a job */
+/**
+ * Requires a file that a job may be trained on. @throws ApiError 404, 400 for a file with another purpose, such as the results of
+ * a job
+ */
 export async function requireDataFile(files: StateFolder, id: string, param: string): Promise<void> {
   const { purpose } = await requireFile(files, id, param);
   if (purpose === DATA_PURPOSE) return;

@@ -1,7 +1,4 @@
-/**
- * @file The results and checkpoints of jobs as adapters that requests ask for by name. It does not matter which server
- * trained them.
- */
+/** @file The results and checkpoints of jobs as adapters that requests use by name, whichever server trained them. */
 import { mayBeOneBase } from "../../models/base/fingerprint.ts";
 import type { JobQueue } from "../../jobs/queue/job-queue.ts";
 import type { JobRow } from "../../jobs/job-table.ts";
@@ -14,18 +11,18 @@ import type { ServerState } from "../server-state.ts";
 interface TrainedModelsParts {
   readonly queue: JobQueue;
   readonly files: StateFolder;
-  /** Fingerprint of the base; what is of another is another server's to serve. */
+  /** Fingerprint of the base; results for another base are not served here. */
   readonly base: string;
 }
 
 export class TrainedModels {
   readonly #state: ServerState;
   readonly #parts: TrainedModelsParts;
-  /** Jobs that have ended, and whose names are those that there were after so many removals. */
+  /** Ended jobs whose names are up to date, each with its number of removals at that time. */
   readonly #known = new Map<string, number>();
-  /** Jobs that others train, and of whose checkpoints somebody has asked for one. */
+  /** Jobs that other processes train, and of which a checkpoint was requested. */
   readonly #followed = new Set<string>();
-  /** One after another: a list that is older does not undo a newer one. */
+  /** Updates of names run one after another, so that an older list never replaces a newer one. */
   #naming: Promise<void> = Promise.resolve();
 
   constructor(state: ServerState, parts: TrainedModelsParts) {
@@ -33,7 +30,7 @@ export class TrainedModels {
     this.#parts = parts;
   }
 
-  /** Lets requests ask for what a job has trained so far, each of which is read when one does, and forgets what is gone. */
+  /** Makes all that a job has trained so far available by name, to be read at first use, and forgets what has been removed. */
   name(row: JobRow): Promise<void> {
     const named = this.#naming.then(() => this.#name(row));
     this.#naming = named.catch(() => {});
@@ -46,13 +43,13 @@ export class TrainedModels {
     const paths = new Map<string, string>();
     if (await files.fetchRun(job.id, folder)) {
       if (job.status === "succeeded") paths.set(resultOf(job), files.runFolder(job.id, folder));
-      // One that cannot be listed is not served.
+      // A checkpoint that cannot be listed is not served.
       const found = await trainedCheckpoints(files, row).catch(() => []);
       for (const { step, path } of found) paths.set(checkpointName(job, step), path);
     }
     for (const { name, path } of this.#state.model.engine.adapters.list()) {
       if (!isOfJob(name, job)) continue;
-      // Who goes on with the run of a worker that was lost does so in a copy.
+      // A worker that continues the run of a lost worker does so in a copy, so the path may have changed.
       if (paths.get(name) === path) paths.delete(name);
       else this.#state.models.forget(name);
     }
@@ -62,7 +59,7 @@ export class TrainedModels {
     }
   }
 
-  /** Names what earlier processes have left of jobs that have not ended. */
+  /** Makes available what earlier processes left of jobs that have not ended. */
   async nameUnfinished(): Promise<void> {
     const rows = await this.#parts.queue.table.list({ statuses: NOT_ENDED });
     const left = rows.filter((row) => this.#isOwn(row));
@@ -71,7 +68,7 @@ export class TrainedModels {
     if (fault?.status === "rejected") throw fault.reason;
   }
 
-  /** Names what is new of jobs wherever they train, and forgets what is removed, wherever that is. */
+  /** Makes available what jobs have newly trained, and forgets what was removed, on any server. */
   async refresh(): Promise<void> {
     const { table } = this.#parts.queue;
     const faults: unknown[] = [];
@@ -82,21 +79,21 @@ export class TrainedModels {
       try {
         if (row && this.#isOwn(row)) await this.name(row);
         if (!row || hasEnded(row.job)) this.#followed.delete(id);
-        // One that cannot be read is not asked for again.
+        // A job without a readable row is not asked for again.
         if (!row || hasEnded(row.job)) this.#known.set(id, row?.removals ?? ended.get(id) ?? 0);
       } catch (error) {
-        // The others are not kept waiting by one that cannot be read.
+        // A job that cannot be read does not delay the others.
         faults.push(error);
       }
     }
     if (faults.length > 0) throw faults[0];
   }
 
-  /** Lets requests ask for what a job has trained by this name, if one has: others may have told of it already, or removed it. */
+  /** Makes the result of a job available by this name, if there is one; it may be known already, or have been removed elsewhere. */
   async find(name: string): Promise<void> {
     if (!name.startsWith(RESULT_START)) return;
     const known = this.#state.model.engine.adapters.list().find((each) => each.name === name);
-    // What cannot be looked at for now may be in memory.
+    // If the file cannot be checked now, the adapter may still be in memory.
     if (known && (await this.#parts.files.has(known.path).catch(() => true))) return;
     const row = await this.#jobOf(name);
     if (!row) return;
@@ -109,15 +106,15 @@ export class TrainedModels {
     return (await this.#jobOf(name)) !== null;
   }
 
-  /** Lets requests ask again for what a job has trained, by a name that an operator has taken away. */
+  /** Makes the result of a job available again by a name that an operator has unloaded. */
   async giveBack(name: string): Promise<void> {
     this.#state.models.giveBack(name);
     await this.find(name);
   }
 
   /**
-   * Removes what a job has trained, by its name; false: no job has trained that.
-   * @throws ApiError 409 for what a job that has not ended trains, or goes on from
+   * Removes the result of a job by name; false: no job has trained it.
+   * @throws ApiError 409 for one that an unfinished job trains or continues from
    */
   async remove(name: string): Promise<boolean> {
     const { files, queue } = this.#parts;
@@ -155,7 +152,7 @@ function isOfJob(name: string, job: Job): boolean {
   return name === resultOf(job) || name.startsWith(checkpointPrefix(job));
 }
 
-/** A result goes with its checkpoints. `rows`: of jobs that have not ended. */
+/** A result is removed with its checkpoints. `rows`: jobs that have not ended. */
 function requireUnused(name: string, rows: readonly JobRow[]): void {
   const isOf = (model: string): boolean => model === name || model.startsWith(`${name}:`);
   const user = rows.find(({ job }) => isOfJob(name, job) || isOf(job.model))?.job;
@@ -165,7 +162,7 @@ function requireUnused(name: string, rows: readonly JobRow[]): void {
   throw new ApiError(409, "model_in_use", message, { param: "model" });
 }
 
-/** Lists the checkpoints that can be asked for, in order; before its first step a job has learned nothing. */
+/** Lists the checkpoints that can be requested, in order; before its first step a job has learned nothing. */
 export async function trainedCheckpoints(
   files: StateFolder,
   { job, folder }: JobRow,

@@ -1,17 +1,17 @@
 /**
- * @file What clients may do to a connection: those that are slow are cut off, those that do not speak HTTP are told so.
+ * @file Limits what clients may do to a connection: slow ones are disconnected, and those that do not speak HTTP get an error.
  *
- * Nothing is written to a connection on which an answer is under way: it would stand in the middle of that.
+ * Nothing is written to a connection on which an answer has begun: it would end up in the middle of the answer.
  */
 import type { Server, ServerResponse } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Socket } from "node:net";
 import { ApiError, errorAnswer } from "../api-error.ts";
 
-/** The code of a request to connect to another server. Node does not report it as an error. */
+/** The method of a request to connect to another server. Node does not report it as an error. */
 const NO_PROXY = "CONNECT";
 
-/** Node's code of an error → what its client is told. */
+/** Node's error code → the answer to the client. */
 const FAULTS: Readonly<Record<string, readonly [status: number, code: string, message: string]>> = {
   HPE_HEADER_OVERFLOW: [431, "headers_too_large", "The headers are too large"],
   HPE_CHUNK_EXTENSIONS_OVERFLOW: [413, "body_too_large", "The chunk extensions are too large"],
@@ -27,14 +27,15 @@ const REASONS: Readonly<Record<number, string>> = {
 };
 
 /**
- * Watches the connections of a server. When the process was busy, timers run before what came meanwhile is read: so each is read
- * once more before its client is late, which would lose a request because the server was.
+ * Watches the connections of a server. After the process was busy, timers run before the data that arrived meanwhile is read. So
+ * each connection is read once more before its client counts as late; otherwise a request could be lost because the server was
+ * slow.
  */
 export function boundClients(server: Server, clientTimeoutMs: number): void {
-  /** Answers that are due, by connection. */
+  /** Unfinished answers, by connection. */
   const due = new WeakMap<Duplex, Set<ServerResponse>>();
   const dueOn = (socket: Duplex): ReadonlySet<ServerResponse> => due.get(socket) ?? new Set();
-  /** The newest on each connection. */
+  /** The newest answer on each connection. */
   const newest = new WeakMap<Duplex, ServerResponse>();
   server.prependListener("request", ({ socket }, answer) => {
     newest.set(socket, answer);
@@ -42,14 +43,15 @@ export function boundClients(server: Server, clientTimeoutMs: number): void {
     due.set(socket, own.add(answer));
     answer.once("close", () => own.delete(answer));
   });
-  // A client that is late with a request is told so first; this is for those that say nothing at all, and those that do not read.
+  // A client that is late with a request gets an error first; this handles those that send nothing at all, and those that do not
+  // read.
   server.setTimeout(2 * clientTimeoutMs, (socket: Socket) => {
-    // A client may wait for an answer, as requests have a limit of their own; it may not leave it unread.
+    // A client may wait for an answer, since requests have their own time limit, but it must read what was sent.
     if (dueOn(socket).size > 0 && socket.writableLength === 0) socket.setTimeout(2 * clientTimeoutMs);
     else destroyUnlessMoving(socket);
   });
   const end = (code: string, socket: Duplex): void => {
-    // One whose request is not whole has not been begun: it is this that is late.
+    // An answer to an incomplete request has not begun: it is this request that is late.
     const isBegun = [...dueOn(socket)].some(({ headersSent, req }) => headersSent || req.complete);
     const last = newest.get(socket);
     const isRefused = last?.headersSent && !last.req.complete;
@@ -57,10 +59,10 @@ export function boundClients(server: Server, clientTimeoutMs: number): void {
       socket.end(answerTo(code), () => socket.destroy());
     else socket.destroy();
   };
-  // What is written before the handshake is never sent, so there nothing is told.
+  // What is written before the handshake is never sent, so there is no error answer.
   server.prependListener("tlsClientError", (_, socket: Duplex) => socket.destroy());
   server.on("connect", (_, socket) => end(NO_PROXY, socket));
-  // Node answers what is expected beyond 100-continue with no body.
+  // For an `Expect` header other than 100-continue, Node would answer without a body.
   server.on("checkExpectation", (request, answer) => server.emit("request", request, answer));
   server.on("clientError", ({ code = "" }: NodeJS.ErrnoException, socket: Duplex) => {
     if (code !== "ERR_HTTP_REQUEST_TIMEOUT") return end(code, socket);
@@ -68,13 +70,13 @@ export function boundClients(server: Server, clientTimeoutMs: number): void {
     const before = last?.req.complete ? last : undefined;
     setImmediate(() => {
       const late = newest.get(socket);
-      // Not whether something has come: who sends a byte at a time is late.
+      // Bytes alone do not count: a client that sends one byte at a time is late.
       if (late === before || !late?.req.complete) end(code, socket);
     });
   });
 }
 
-/** Each byte begins the time of a connection anew. */
+/** Destroys a connection unless bytes were read or written just now. */
 function destroyUnlessMoving(socket: Socket): void {
   const { bytesRead, writableLength } = socket;
   setImmediate(() => {
@@ -82,7 +84,7 @@ function destroyUnlessMoving(socket: Socket): void {
   });
 }
 
-/** An answer as it stands on the wire, after which the connection ends. */
+/** An error answer in HTTP, after which the connection ends. */
 function answerTo(fault: string): string {
   const known = FAULTS[fault] ?? [400, "invalid_request", "The request is not valid HTTP"];
   const { status, body } = errorAnswer(new ApiError(...known));

@@ -1,14 +1,17 @@
 /**
- * @file The end of a server. Work that has begun may go on for a while, new requests are told that it stops, and jobs are left to
- * the next process.
+ * @file Stops a server. Running work may go on for a while, new requests are told that the server stops, and jobs are left to the
+ * next process.
  */
 import type { ServerState } from "../server-state.ts";
 import type { Listening } from "./listen.ts";
 
-/** How long the last events of texts that are cut off may take. */
+/** How long the last events of aborted texts may take. */
 const LAST_WORDS_MS = 1000;
 
-/** Ends what still runs after a while; jobs stop after their step. @throws as what could not be stopped, when all else has been */
+/**
+ * Ends what still runs after `graceMs`; jobs stop after their step. @throws the first failure to stop something, after all else
+ * has stopped
+ */
 export async function drain(
   state: ServerState,
   server: Pick<Listening, "stop"> | null,

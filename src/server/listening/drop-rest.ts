@@ -1,21 +1,21 @@
 /**
- * @file Sends answers that are ready before their request has been read to its end. The rest of the request is dropped, so
- * that clients which write everything before they read still get the answer.
+ * @file Sends answers that are ready before their request has been read to its end. The rest of the request is dropped, so that
+ * clients that write everything before they read still get the answer.
  */
 import type { IncomingMessage, ServerResponse } from "node:http";
 
-/** How long a client that has been refused may send nothing. */
+/** How long a refused client may send nothing. */
 const STALL_MS = 5000;
 
 /**
- * Reads and drops what is left of a request when its answer has been written.
+ * Reads and drops the rest of a request after its answer has been written.
  *
- * Closing a connection on which something lies unread resets it, and the client then loses the answer. So a connection that is to
- * end is closed on our side only, until the rest has come or its time is over. One that is kept serves the next request. A client
- * that stops sending is not waited for.
+ * Closing a connection with unread data resets it, and the client loses the answer. So a connection that should end is closed
+ * only on our side until the rest has come or the time is over; one that is kept serves the next request. A client that stops
+ * sending is disconnected after a while.
  */
 export function dropRest(request: IncomingMessage, answer: ServerResponse): void {
-  // Before Node's own listener, which closes the connection where the client wants that.
+  // Must run before Node's own listener, which closes the connection if the client wants that.
   answer.prependOnceListener("finish", () => {
     const { socket } = request;
     if (request.complete || socket.destroyed) return;
@@ -27,10 +27,10 @@ export function dropRest(request: IncomingMessage, answer: ServerResponse): void
       socket.destroySoon = destroySoon;
       if (socket.writableEnded) socket.destroySoon();
     });
-    // A listener that no longer takes what it has asked for would stop the reading.
+    // A listener that no longer consumes the data would stop the reading.
     request.removeAllListeners("data");
     request.resume();
-    // After Node's own listener, which gives a kept connection the time until its next request.
+    // Must run after Node's own listener, which sets the timeout until the next request on a kept connection.
     setImmediate(() => {
       if (!request.complete) boundStall(request);
     });

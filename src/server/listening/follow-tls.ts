@@ -1,20 +1,20 @@
-/** @file Takes up certificates that are renewed while the server runs. */
+/** @file Loads certificates that are renewed while the server runs. */
 import { Trouble, type TroubleOptions } from "../../jobs/queue/trouble.ts";
 import type { TlsFiles } from "./tls-files.ts";
 
-/** Reads certificate and key as they are now; null: there are none. */
+/** Reads the current certificate and key; null: there are none. */
 export type ReadTls = () => Promise<TlsFiles | null>;
 
 interface FollowOptions extends TroubleOptions {
   /** How often the files are read, in milliseconds. */
   readonly everyMs: number;
-  /** Is given files with other contents than before. */
+  /** Receives files whose contents have changed. */
   readonly use: (files: TlsFiles) => void;
 }
 
 /**
- * Reads files again and again until the function that is returned is called. Files that do not do, as when the certificate is new
- * and the key is not yet, are told and passed over.
+ * Reads files regularly until the returned function is called. Invalid files, for instance while the certificate is new but the
+ * key is not, are reported and ignored.
  */
 export function followTls(read: ReadTls, first: TlsFiles, options: FollowOptions): () => void {
   let last = JSON.stringify(first);

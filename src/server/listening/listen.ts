@@ -1,6 +1,4 @@
-/**
- * @file A server on a port: it begins to listen, bears slow and faulty clients, and stops when those who are served have been.
- */
+/** @file A server on a port: it listens, limits slow and faulty clients, and stops when running requests have been answered. */
 import { once } from "node:events";
 import { type IncomingMessage, type Server, type ServerResponse, createServer } from "node:http";
 import { createServer as createTlsServer } from "node:https";
@@ -16,33 +14,33 @@ import { type ReadTls, followTls } from "./follow-tls.ts";
 const IDLE_CHECK_MS = 50;
 const CLIENT_TIMEOUT_MS = 60_000;
 const TLS_CHECK_MS = 60_000;
-/** Codes of the system for a port that is not to be had; others are of the host. */
+/** System error codes about the port; others are about the host. */
 const OF_PORTS = new Set(["EADDRINUSE", "EACCES"]);
 
 interface ListenOptions {
   readonly host: string;
-  /** 0: any that is free. */
+  /** 0: any free port. */
   readonly port: number;
-  /** Not given, or null of it: plain HTTP. Files that are renewed are taken up. */
+  /** Reads the TLS files; absent, or if it returns null: plain HTTP. Renewed files are loaded. */
   readonly readTls?: ReadTls;
-  /** How often they are looked at; a minute unless given. */
+  /** How often TLS files are checked; a minute unless given. */
   readonly tlsCheckMs?: number;
-  /** Is told of renewed files that do not do. */
+  /** Receives errors of renewed files that are invalid. */
   readonly onTrouble?: (error: unknown) => void;
-  /** How long a client may take to send a request, to read on, or to ask again; a minute unless given. */
+  /** How long a client may take to send a request, to continue reading, or to send the next request; a minute unless given. */
   readonly clientTimeoutMs?: number;
 }
 
 export interface Listening {
   readonly url: string;
   /**
-   * Stops a server: waits for what it answers, and for `work`, for as long at most, and ends all connections. Meanwhile it goes on to
-   * listen, so that who asks anew, and load balancers, hear that it stops.
+   * Stops a server: waits at most `graceMs` for running answers and for `work`, then ends all connections. It keeps listening
+   * meanwhile, so that new requests, and load balancers, are told that it stops.
    */
   readonly stop: (graceMs: number, work?: Promise<unknown>) => Promise<void>;
 }
 
-/** Finds out whether a port is free, so that a second server is told before it loads a model. @throws as `listen` */
+/** Checks whether a port is free, so that a second server fails before it loads a model. @throws as `listen` */
 export async function requirePort({ host, port }: Pick<ListenOptions, "host" | "port">): Promise<void> {
   if (port === 0) return;
   const probe = createServer();
@@ -50,7 +48,7 @@ export async function requirePort({ host, port }: Pick<ListenOptions, "host" | "
   await new Promise((closed) => probe.close(closed));
 }
 
-/** A host as addresses have it. */
+/** A host in the form used in URLs. */
 function inUrl(host: string): string {
   return host.includes(":") ? `[${host}]` : host;
 }
@@ -70,10 +68,10 @@ async function listenOn(server: Server, host: string, port: number): Promise<voi
   });
 }
 
-/** Begins to listen. @throws FailedError "server/port" when the port is taken or not to be had; what `readTls` throws */
+/** Begins to listen. @throws FailedError "server/port" when the port is taken or cannot be used; what `readTls` throws */
 export async function listen(app: Hono, options: ListenOptions): Promise<Listening> {
   const { host, port, readTls = async () => null } = options;
-  // Node takes whole milliseconds alone.
+  // Node accepts whole milliseconds only.
   const clientTimeoutMs = Math.ceil(options.clientTimeoutMs ?? CLIENT_TIMEOUT_MS);
   const tls = await readTls();
   const timeouts = {
@@ -81,7 +79,7 @@ export async function listen(app: Hono, options: ListenOptions): Promise<Listeni
     requestTimeout: clientTimeoutMs,
     keepAliveTimeout: clientTimeoutMs,
     connectionsCheckingInterval: Math.ceil(clientTimeoutMs / 4),
-    // Node's own answer to a request without one has no body.
+    // Node's own answer to a request without a host has no body.
     requireHostHeader: false,
   };
   const answer = listenerOf(app);
@@ -114,17 +112,17 @@ function listenerOf(app: Hono): (request: IncomingMessage, answer: ServerRespons
   };
   const answer = getRequestListener(app.fetch, { errorHandler });
   return (incoming, outgoing) => {
-    // HTTP/1.0 asks for no host, as checks of load balancers do.
+    // HTTP/1.0 does not require a host; checks of load balancers send none.
     if (incoming.httpVersion === "1.0") incoming.headers.host ??= "localhost";
     dropRest(incoming, outgoing);
     void answer(incoming, outgoing);
   };
 }
 
-/** Keeps account of what a server answers, from now on. */
+/** Tracks the answers of a server from now on. */
 function stopperOf(server: Server): Listening["stop"] {
   const open = new Set<ServerResponse>();
-  // Node's own list lacks those that have not done the handshake of TLS.
+  // Node's own list lacks connections that have not finished the TLS handshake.
   const sockets = new Set<Socket>();
   server.on("connection", (socket: Socket) => {
     sockets.add(socket);
@@ -144,7 +142,7 @@ function stopperOf(server: Server): Listening["stop"] {
     };
     const end = performance.now() + graceMs;
     const timer = setTimeout(cut, graceMs);
-    // Clients keep connections open for their next request, which will not come.
+    // Clients keep connections open for a next request, which would not be answered.
     const idle = setInterval(() => server.closeIdleConnections(), IDLE_CHECK_MS);
     for (const answer of open) answer.shouldKeepAlive = false;
     await Promise.allSettled([work, ...[...open].map((answer) => once(answer, "close"))]);

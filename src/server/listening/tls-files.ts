@@ -1,6 +1,5 @@
 /**
- * @file Reads the certificate and the key of a server. It checks that they belong together before the server does anything
- * else.
+ * @file Reads the certificate and the key of a server, and checks that they belong together before the server does anything else.
  */
 import { X509Certificate, createPrivateKey } from "node:crypto";
 import { createSecureContext } from "node:tls";
@@ -47,7 +46,7 @@ export async function readTls(certPath?: string, keyPath?: string): Promise<TlsF
   return { cert, key };
 }
 
-/** @throws UsageError "usage/flag" for keys and hashes that TLS holds for too weak; as the library */
+/** @throws UsageError "usage/flag" for keys and hashes that TLS considers too weak; as the library */
 function createStrongContext(certPath: string, files: TlsFiles): void {
   try {
     createSecureContext(files);
@@ -75,7 +74,7 @@ function requirePem<T>(what: string, path: string, read: () => T): T {
     return read();
   } catch (cause) {
     if (cause instanceof UsageError) throw cause;
-    // What the library says may hold parts of the file.
+    // The library's message may contain parts of the file.
     throw new FormatError(
       "format/file",
       `Cannot read ${what} "${path}": it is damaged, expected a PEM file`,

@@ -1,4 +1,4 @@
-/** @file Metrics whose names begin alike, each with how its number is found, in the text format of Prometheus. */
+/** @file Metrics with a common prefix, each with a function that computes it, in the text format of Prometheus. */
 import { Counter, Gauge, Histogram, Registry } from "prom-client";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import type { ServingStats } from "../../engine/serving/serving-options.ts";
@@ -13,7 +13,7 @@ export class MetricSet {
   readonly #counters: (readonly [Counter, OfStats])[] = [];
   readonly #times: (readonly [Histogram, (end: ServeEnd) => readonly number[]])[] = [];
 
-  /** `labels`: what all of them have. */
+  /** `labels`: added to all metrics. */
   constructor(prefix: string, labels: Readonly<Record<string, string>> = {}) {
     this.#prefix = prefix;
     this.#registry.setDefaultLabels(labels);
@@ -23,7 +23,7 @@ export class MetricSet {
     return this.#registry.contentType;
   }
 
-  /** Adds a number that goes up and down. */
+  /** Adds a number that may rise and fall. */
   gauge(name: string, help: string, value: OfStats): void {
     this.#gauges.push([new Gauge(this.#described(name, help)), value]);
   }
@@ -33,17 +33,17 @@ export class MetricSet {
     this.#counters.push([new Counter(this.#described(`${name}_total`, help)), value]);
   }
 
-  /** Adds a number that is counted here, by labels. */
+  /** Adds a counter that the caller increments, with labels. */
   labelled<L extends string>(name: string, help: string, labelNames: readonly L[]): Counter<L> {
     return new Counter({ ...this.#described(`${name}_total`, help), labelNames: [...labelNames] });
   }
 
-  /** Adds a number of this moment that is set here, by labels. */
+  /** Adds a current number that the caller sets, with labels. */
   labelledGauge<L extends string>(name: string, help: string, labelNames: readonly L[]): Gauge<L> {
     return new Gauge({ ...this.#described(name, help), labelNames: [...labelNames] });
   }
 
-  /** Adds a time of each text; null for texts that have none. */
+  /** Adds a histogram of a time of each text; null for texts without that time. */
   time(name: string, help: string, timeMs: (end: ServeEnd) => number | null, buckets = SECONDS): void {
     this.times(name, help, (end) => [timeMs(end) ?? []].flat(), buckets);
   }
@@ -58,7 +58,7 @@ export class MetricSet {
     return { name: `${this.#prefix}${name}`, help, registers: [this.#registry] };
   }
 
-  /** Counts the times of a text that has ended. */
+  /** Records the times of a text that has ended. */
   ended(end: ServeEnd): void {
     for (const [histogram, timesMs] of this.#times) {
       for (const ms of timesMs(end)) histogram.observe(ms / 1000);

@@ -6,10 +6,10 @@ import { MetricSet } from "./metric-set.ts";
 import { TOKEN_SECONDS, ifWritten } from "./text-times.ts";
 import { VllmMetrics } from "./vllm-metrics.ts";
 
-/** Adapters that have labels of their own; the others share one. */
+/** Most adapters with their own label; the others share one. */
 const MAX_LABELS = 100;
 const OTHERS = "other";
-/** How a text ended that is no one's to read. */
+/** The finish reason of a text that failed. */
 const FAILED = "error";
 
 export class ServerMetrics {
@@ -19,7 +19,7 @@ export class ServerMetrics {
   readonly #tokens: Counter<"adapter" | "kind">;
   readonly #vllm: VllmMetrics;
 
-  /** `modelName`: what clients call the base. */
+  /** `modelName`: the name of the base for clients. */
   constructor(modelName: string) {
     this.#vllm = new VllmMetrics(modelName);
     const set = this.#set;
@@ -49,7 +49,7 @@ export class ServerMetrics {
     return this.#set.contentType;
   }
 
-  /** Counts a text when it has ended, however it did. `numBefore`: new tokens that it had when it came here. */
+  /** Counts a text when it has ended, whatever the reason. `numBefore`: new tokens that another server had already written. */
   async count(adapter: string, write: () => Promise<ServeEnd>, numBefore = 0): Promise<ServeEnd> {
     const label = this.#label(adapter);
     try {
@@ -71,7 +71,7 @@ export class ServerMetrics {
     this.#set.ended(end);
   }
 
-  /** All numbers; `nowSeconds`: the time since 1970. */
+  /** All metrics as text; `nowSeconds`: the time since 1970. */
   async text(stats: ServingStats, nowSeconds: number): Promise<string> {
     const { runningAdapters, waitingAdapters } = stats;
     const labelled = (adapters: readonly string[]): string[] => adapters.map((name) => this.#label(name));

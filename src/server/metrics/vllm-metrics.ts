@@ -1,17 +1,14 @@
-/**
- * @file The numbers of a server by the names that vLLM gives them, for dashboards that were made for it: `vllm:…`, with the
- * base as `model_name`.
- */
+/** @file The metrics of a server by vLLM's names, for dashboards made for vLLM: `vllm:…`, with the base as `model_name`. */
 import type { Counter, Gauge } from "prom-client";
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import type { ServingStats } from "../../engine/serving/serving-options.ts";
 import { MetricSet } from "./metric-set.ts";
 import { TOKEN_SECONDS, ifWritten, perTokenMs } from "./text-times.ts";
 
-/** vLLM's word for the end of a text that nobody waits for. */
+/** vLLM's word for the end of an aborted text. */
 const ABORTED = "abort";
 
-/** Adapters of texts, by commas, and how many there may be at a time: what is told is in the labels. */
+/** Most adapters at a time, and the adapters of texts, separated by commas; all information is in the labels. */
 const ADAPTER_LABELS = ["max_lora", "running_lora_adapters", "waiting_lora_adapters"] as const;
 
 export class VllmMetrics {
@@ -64,7 +61,7 @@ export class VllmMetrics {
     this.#successes.inc({ finished_reason });
   }
 
-  /** `nowSeconds`: the time since 1970, by which balancers that keep earlier answers find the last. */
+  /** `nowSeconds`: the time since 1970; load balancers that keep earlier values use it to find the latest. */
   text(stats: ServingStats, nowSeconds: number): Promise<string> {
     const { maxRunning, runningAdapters, waitingAdapters } = stats;
     this.#adapters.reset();
@@ -78,7 +75,7 @@ export class VllmMetrics {
   }
 }
 
-/** Each name once, in an order that says nothing. */
+/** Each name once, sorted, so that the order reveals nothing. */
 function listed(names: readonly string[]): string {
   return [...new Set(names)].sort().join(",");
 }

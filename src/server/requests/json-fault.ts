@@ -1,6 +1,6 @@
-/** @file Finds the place where JSON text is wrong. The JavaScript engine tells it for some faults only. */
+/** @file Finds the position at which JSON text is wrong. The JavaScript engine reports it only for some faults. */
 
-/** Longer texts are not searched: each try reads all before it. */
+/** Longer texts are not searched, since each try reads all before the position. */
 const MAX_LENGTH = 1 << 16;
 
 /** Says what is wrong with a text that `JSON.parse` refuses, with the position. */
@@ -10,7 +10,7 @@ export function describeJsonFault(text: string, error: unknown): string {
   return `${message} (at position ${faultPosition(text)})`;
 }
 
-/** The first character after which nothing can make JSON of a text; its length when it only ends too soon. */
+/** The first character after which no continuation makes the text JSON; the length of a text that only ends too soon. */
 function faultPosition(text: string): number {
   let [low, high] = [0, text.length];
   while (low < high) {

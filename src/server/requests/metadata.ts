@@ -1,15 +1,15 @@
-/** @file The metadata that clients attach to what they make, within OpenAI's limits. */
+/** @file The metadata that clients attach to what they create, within OpenAI's limits. */
 import { z } from "zod";
 
 const MAX_PAIRS = 16;
 const MAX_KEY = 64;
 const MAX_VALUE = 512;
 
-/** Counts characters, of which some take two units of a string. */
+/** Counts characters, some of which are two units of a string. */
 const isWithin = (text: string, most: number): boolean =>
   text.length <= 2 * most && Array.from(text).length <= most;
 
-/** Pairs of texts. */
+/** Pairs of strings. */
 export const METADATA = z
   .record(
     z.string(),
@@ -22,7 +22,7 @@ export const METADATA = z
     const keys = Object.keys(pairs);
     const faults = [
       ...(keys.length > MAX_PAIRS ? [`at most ${MAX_PAIRS} pairs`] : []),
-      // Which one would be as long as it is.
+      // The message does not name the key, which may be very long.
       ...(keys.every((key) => isWithin(key, MAX_KEY)) ? [] : [`keys of at most ${MAX_KEY} characters`]),
     ];
     if (faults.length > 0) context.addIssue({ code: "custom", message: `expected ${faults.join(", and ")}` });

@@ -1,18 +1,19 @@
 /**
- * @file Reads forms with files (RFC 7578). Each is written anew, as the library reads it, because that takes a boundary for one in the
- * middle of a line too, where a file may hold it (RFC 2046, 5.1.1), and quotes in names only as browsers write them, `%22`,
- * where curl writes `\"`.
+ * @file Reads forms with files (RFC 7578). Each form is rewritten before the library parses it. The library would accept a
+ * boundary in the middle of a line, where a file may contain it (RFC 2046, 5.1.1), and understands quotes in names only as
+ * browsers write them,
+ * `%22`, while curl writes `\"`.
  */
 
-/** A quote in a name, which neither ends it nor the line. */
+/** An escaped quote in a name, which does not end the name. */
 const ESCAPED_QUOTE = /\\"(?=[^;\r\n])/g;
-/** What stands behind a boundary: the last is marked, blanks behind others mean nothing. */
+/** What follows a boundary: `--` after the last; blanks after others are ignored. */
 const BEHIND = /^(?:--|([ \t]*)\r\n)/;
 const MAX_BLANKS = 64;
-/** No form here has as many, and a body has room for a million. */
+/** No form of this API has as many parts, but a body could contain a million. */
 const MAX_PARTS = 32;
 
-/** Reads a multipart form; null: it is none. */
+/** Reads a multipart form; null: the body is not one. */
 export async function readForm(bytes: Uint8Array<ArrayBuffer>, type = ""): Promise<FormData | null> {
   if (!/^multipart\/form-data\b/i.test(type)) return null;
   const [, boundary] = /boundary="?([^";]+)/i.exec(type) ?? [];
@@ -27,12 +28,15 @@ export async function readForm(bytes: Uint8Array<ArrayBuffer>, type = ""): Promi
     .catch(() => null);
 }
 
-/** What stands between the boundaries, each with the line end before its headers; null: the last is missing, or parts are too many. */
+/**
+ * The parts between the boundaries, each with the line end before its headers; null: the last boundary is missing, or there are
+ * too many parts.
+ */
 function partsOf(body: Buffer<ArrayBuffer>, boundary: string): Buffer<ArrayBuffer>[] | null {
   const mark = Buffer.from(`\r\n--${boundary}`, "latin1");
   const parts: Buffer<ArrayBuffer>[] = [];
   let begin: number | null = null;
-  // The first has no line before it.
+  // No line end precedes the first boundary.
   const first = mark.subarray(2).equals(body.subarray(0, mark.length - 2)) ? -2 : body.indexOf(mark);
   for (let at = first; at !== -1; at = body.indexOf(mark, at + mark.length)) {
     const end = at + mark.length;
@@ -47,10 +51,10 @@ function partsOf(body: Buffer<ArrayBuffer>, boundary: string): Buffer<ArrayBuffe
   return null;
 }
 
-/** Headers and content of a part. */
+/** The headers and content of a part, with quotes in the form that the library reads. */
 function withPlainQuotes(part: Buffer<ArrayBuffer>): Buffer<ArrayBuffer>[] {
   const end = Math.max(0, part.indexOf("\r\n\r\n"));
-  // A character a byte.
+  // One character per byte.
   const headers = part.toString("latin1", 0, end).replaceAll(ESCAPED_QUOTE, "%22");
   return [Buffer.from(headers, "latin1"), part.subarray(end)];
 }

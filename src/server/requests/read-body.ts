@@ -1,7 +1,4 @@
-/**
- * @file Reads the body of a request. One limit holds for each body, another for all bodies that are in memory at the same
- * time.
- */
+/** @file Reads the body of a request. One limit applies to each body, another to all bodies in memory together. */
 import type { Context } from "hono";
 import { ApiError } from "../api-error.ts";
 import { type Limits, bodyMemory } from "./limits.ts";
@@ -22,7 +19,7 @@ export class BodyReader {
   }
 
   /**
-   * Reads a body, and calls `use` with it; its bytes count until that is done.
+   * Reads a body and calls `use` with it; its bytes count until `use` is done.
    * @throws ApiError 413 for one that is too large, 415 for one that is compressed, 400 for one that is cut off, 503 when all
    * bodies together are too much
    */

@@ -1,7 +1,7 @@
 /** @file The settings of a request that answers of the Responses API repeat. */
 import type { ResponseRequest } from "./response-request.ts";
 
-/** What was asked for, and what is the same for all. */
+/** The requested settings, and those that are the same for all. */
 export function askedOf(body: ResponseRequest): object {
   return {
     model: body.model,

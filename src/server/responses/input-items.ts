@@ -30,7 +30,7 @@ export const ITEMS = z
   .min(1);
 type Item = z.output<typeof ITEMS>[number];
 
-/** Types of parts that are text, with the key that has it. */
+/** Types of parts that are text, with the key that contains it. */
 const TEXT_PARTS: ReadonlyMap<string, string> = new Map([
   ["input_text", "text"],
   ["output_text", "text"],
@@ -39,7 +39,7 @@ const TEXT_PARTS: ReadonlyMap<string, string> = new Map([
 ]);
 const THOUGHT_PARTS: ReadonlyMap<string, string> = new Map([["reasoning_text", "text"]]);
 
-/** Reads what a request has for input. @throws ApiError 400 that names the key */
+/** Converts the input of a request. @throws ApiError 400 that names the key */
 export function readInput(input: string | readonly object[]): ChatMessage[] {
   if (typeof input === "string") return [{ role: "user", content: input }];
   const kept = input.findIndex((item) => "type" in item && item.type === "item_reference");
@@ -57,7 +57,7 @@ export function readInput(input: string | readonly object[]): ChatMessage[] {
   return messages.filter((message) => !isThought(message));
 }
 
-/** Thoughts, text and calls that follow one another are one message of the assistant. */
+/** Adds an item; consecutive thoughts, text and calls become one message of the assistant. */
 function addItem(messages: ChatMessage[], item: Item, param: string): void {
   switch (item.type) {
     case "function_call_output": {
@@ -86,12 +86,12 @@ function addItem(messages: ChatMessage[], item: Item, param: string): void {
   }
 }
 
-/** Whether a message has nothing but what was thought. */
+/** Whether a message contains only thoughts. */
 function isThought({ role, content, tool_calls: calls }: ChatMessage): boolean {
   return role === "assistant" && content == null && calls == null;
 }
 
-/** The last message, where it is one that goes on; a new one of the assistant otherwise. */
+/** The last message, if it can be continued; otherwise a new one of the assistant. */
 function turnOf(messages: ChatMessage[], goesOn: (last: ChatMessage) => boolean): ChatMessage {
   const last = messages.at(-1);
   if (last !== undefined && goesOn(last)) return last;

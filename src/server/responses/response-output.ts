@@ -1,13 +1,13 @@
 /** @file The output items of an answer of the Responses API while it is written, and the events that report them. */
 import type { ChatDelta } from "../texts/chat-answer.ts";
 
-/** What clients are told, but for its number. */
+/** An event for clients, without its number. */
 export interface ResponseEvent {
   readonly type: string;
   readonly [key: string]: unknown;
 }
 
-/** Items of text: how they begin, and what their part is called. */
+/** Kinds of items with text: their fields, and the names of their parts and events. */
 const TEXT_ITEMS = {
   reasoning: {
     idPrefix: "rs",
@@ -35,19 +35,19 @@ interface OpenItem {
 export class ResponseOutput {
   readonly #newId: () => string;
   readonly #items: object[] = [];
-  /** The text that is being written. */
+  /** The item that is being written. */
   #open: OpenItem | null = null;
 
   constructor(newId: () => string) {
     this.#newId = newId;
   }
 
-  /** All items; the one that is being written as it is, without its end. */
+  /** All items, including the unfinished one as it is. */
   get items(): readonly object[] {
     return this.#open ? [...this.#items, textItem(this.#open, "incomplete")] : this.#items;
   }
 
-  /** Adds what is new of an answer, with log-probabilities of the tokens of its text. */
+  /** Adds the new part of an answer, with log-probabilities of the tokens of its text. */
   add(delta: ChatDelta, logProbs: readonly object[]): ResponseEvent[] {
     return [
       ...this.#addText("reasoning", delta.reasoning_content ?? "", []),
@@ -56,7 +56,7 @@ export class ResponseOutput {
     ];
   }
 
-  /** Ends the last item; `logProbs` are of tokens without a text, at its end. An answer of nothing has an empty text. */
+  /** Ends the last item; `logProbs`: of tokens without text at its end. An empty answer gets an item with empty text. */
   end(status: "completed" | "incomplete", logProbs: readonly object[]): ResponseEvent[] {
     const begun = this.#open || this.#items.length > 0 ? [] : this.#begin("message");
     if (this.#open?.kind === "message") this.#open.logProbs.push(...logProbs);
@@ -106,7 +106,7 @@ export class ResponseOutput {
     ];
   }
 
-  /** Calls are told when they are whole. */
+  /** Calls are reported when they are complete. */
   #addCall({ id: callId, function: { name, arguments: text } }: Call): ResponseEvent[] {
     const ended = this.#close("completed");
     const id = `fc_${this.#newId()}`;

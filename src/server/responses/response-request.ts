@@ -1,6 +1,6 @@
 /**
- * @file Schema of the requests of the Responses API. It has OpenAI's names, and for settings of texts also those of graft's
- * other routes.
+ * @file Schema of the requests of the Responses API. Names are OpenAI's; settings of texts also have the names of graft's other
+ * routes.
  */
 import { z } from "zod";
 import { METADATA } from "../requests/metadata.ts";
@@ -14,7 +14,7 @@ const { n: _n, response_format: _format, stream_options: _options, ...SETTINGS }
 
 export const LOG_PROBS = "message.output_text.logprobs";
 
-/** Additions to an answer that a request may ask for. Only the first one changes answers of this server. */
+/** Additions to an answer that a request may ask for. This server supports only the first; the others change nothing. */
 const INCLUDABLE = [
   LOG_PROBS,
   "code_interpreter_call.outputs",

@@ -1,20 +1,20 @@
 /**
- * @file Turns a request of the Responses API into the chat request that it stands for. Errors of that chat name the keys of
- * the original request.
+ * @file Turns a request of the Responses API into an equivalent chat request. Errors of that chat name the keys of the original
+ * request.
  */
 import { ApiError, invalidValue } from "../api-error.ts";
 import type { ChatRequest } from "../wire.ts";
 import { readInput } from "./input-items.ts";
 import { LOG_PROBS, type ResponseRequest } from "./response-request.ts";
 
-/** Keys of chats, and what they are called in requests. */
+/** Keys of chats, and their names in requests of the Responses API. */
 const NAMES: readonly (readonly [RegExp, string])[] = [
   [/^response_format\.json_schema\b/, "text.format"],
   [/^(tools\[\d+\])\.function\b/, "$1"],
   [/^max_(completion_)?tokens$/, "max_output_tokens"],
 ];
 
-/** Makes a chat of a request. @throws ApiError 400 */
+/** Makes a chat request. @throws ApiError 400 */
 export function toChat(body: ResponseRequest): ChatRequest {
   const { input, instructions, text, tools, tool_choice: choice, max_output_tokens, include, ...rest } = body;
   const tellsLogProbs = include?.includes(LOG_PROBS) === true;
@@ -51,7 +51,7 @@ function toFormat(format: Format): ChatRequest["response_format"] {
   return { type, json_schema: schema };
 }
 
-/** Does what a chat needs, and tells of what is wrong with it in the names of the request. @throws as `work` */
+/** Runs `work` for a chat, and renames the keys in its errors to those of the request. @throws as `work` */
 export async function inOwnNames<T>(work: () => T | Promise<T>): Promise<T> {
   try {
     return await work();

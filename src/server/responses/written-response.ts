@@ -1,6 +1,5 @@
 /**
- * @file An answer of the Responses API while it is written: the events that clients are sent as it grows, and the complete
- * answer at the end.
+ * @file An answer of the Responses API while it is written: the events that clients receive, and the complete answer at the end.
  */
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import { Sha256 } from "../../sha256.ts";
@@ -14,17 +13,17 @@ import { askedOf } from "./asked.ts";
 import { type ResponseEvent, ResponseOutput } from "./response-output.ts";
 import type { ResponseRequest } from "./response-request.ts";
 
-/** Characters of the id of an item. */
+/** Most characters of the id of an item. */
 const ID_LENGTH = 32;
 
-/** An event with its place among all. */
+/** An event with its number in the stream. */
 type NumberedEvent = ResponseEvent & { readonly sequence_number: number };
 
-/** What an answer is known by, here and in another server that goes on with it. */
+/** What identifies an answer, here and in another server that continues it. */
 interface ResponseHead {
   readonly id: string;
   readonly created: number;
-  /** Gives ids of items and calls: the same ones, in their order, to all who write the answer. */
+  /** Makes ids of items and calls: the same sequence in every server that writes the answer. */
   readonly newId: () => string;
 }
 
@@ -46,7 +45,7 @@ export class WrittenResponse {
   /** Log-probabilities of tokens whose text has not been sent yet. */
   #logProbs: object[] = [];
 
-  /** `newId`: of its items. */
+  /** `newId`: makes the ids of its items. */
   constructor(
     body: ResponseRequest,
     answer: ChatAnswer,
@@ -60,7 +59,7 @@ export class WrittenResponse {
     this.#head = { id, created_at: created };
   }
 
-  /** What comes before the text. */
+  /** The events before the text. */
   begin(): NumberedEvent[] {
     const response = this.#describe({ status: "in_progress" });
     return this.#number(["response.created", "response.in_progress"].map((type) => ({ type, response })));
@@ -77,7 +76,7 @@ export class WrittenResponse {
     return delta ? this.#number(this.#output.add(delta, this.#takeLogProbs(delta))) : [];
   }
 
-  /** Takes the end; gives the whole answer, too. */
+  /** Takes the end of the text; also returns the complete answer. */
   end(end: ServeEnd): { readonly events: NumberedEvent[]; readonly response: object } {
     const last = this.#answer.end();
     const events = last ? this.#output.add(last, this.#takeLogProbs(last)) : [];
@@ -88,7 +87,7 @@ export class WrittenResponse {
     return { events: this.#number(events), response };
   }
 
-  /** Tells of the end of one that goes on in another server: what is held back, and the ends of its items, are told there. */
+  /** The end of an answer that continues in another server, which sends held back text and the ends of items. */
   leave(): NumberedEvent[] {
     const incomplete_details = { reason: "abort" };
     return this.#number([
@@ -96,7 +95,7 @@ export class WrittenResponse {
     ]);
   }
 
-  /** Tells of an error as the end of the answer, and to those who look for errors alone. */
+  /** Reports an error as the end of the answer, and as a separate event for clients that look only for errors. */
   fail({ error: { message, code, param } }: ErrorBody): NumberedEvent[] {
     const response = this.#describe({ status: "failed", error: { code: "server_error", message } });
     return this.#number([
@@ -105,7 +104,7 @@ export class WrittenResponse {
     ]);
   }
 
-  /** Log-probabilities of what is new: those of thoughts and calls are told nowhere. */
+  /** Log-probabilities of the new text; those of thoughts and calls are dropped. */
   #takeLogProbs({
     content,
     tool_calls: calls,

@@ -1,7 +1,4 @@
-/**
- * @file POST /v1/load_lora_adapter and /v1/unload_lora_adapter, in the form that vLLM has. The adapters may be of any
- * method.
- */
+/** @file POST /v1/load_lora_adapter and /v1/unload_lora_adapter, in vLLM's form. The adapters may be of any method. */
 import { orNearest } from "../../messages/nearest.ts";
 import { ApiError } from "../api-error.ts";
 import { defineRoute } from "../route.ts";
@@ -41,7 +38,7 @@ export const loadAdapter = defineRoute({
   },
 });
 
-/** Lets requests ask again for what a job has trained. @throws ApiError 400 for another adapter of its name, 404 where there is none yet */
+/** Makes the result of a job available again. @throws ApiError 400 for another adapter with its name, 404 when there is none yet */
 async function giveBack(name: string, path: string, state: ServerState): Promise<void> {
   if (path !== name) {
     throw new ApiError(

@@ -37,13 +37,13 @@ export const chatCompletions = defineRoute({
 interface AskedChat extends ChatTexts {
   readonly body: ChatRequest;
   readonly state: ServerState;
-  /** What all chunks begin with. */
+  /** Fields of all chunks. */
   readonly head: { readonly id: string; readonly created: number; readonly model: string };
   /** The state of a stream that began in another server. */
   readonly resumed: ResumedRequest | undefined;
 }
 
-/** Writes all texts, and answers with them whole. */
+/** Writes all texts, then answers with the complete texts. */
 async function complete(
   { body, state, jobs, newAnswer, head }: AskedChat,
   signal: AbortSignal,
@@ -104,7 +104,7 @@ async function stream(
     },
     onEnd: async (index: number, { finishReason }: ServeEnd): Promise<void> => {
       const answer = answers[index]!;
-      // What is held back of a text that goes on elsewhere is told there.
+      // The held back text of a text that continues elsewhere is sent there.
       const last = finishReason === "aborted" ? null : answer.end();
       if (last) await send(chunk(index, last, null, null));
       await send(chunk(index, {}, null, answer.finishReason(finishReason)));

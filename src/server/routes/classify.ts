@@ -1,4 +1,4 @@
-/** @file POST /classify: tells the class of each text, in the form that vLLM has. */
+/** @file POST /classify: predicts the class of each text, in vLLM's form. */
 import { type ClassOptions, makeClassExample } from "../../data/examples/class-example.ts";
 import type { Judgement } from "../../engine/judgement.ts";
 import { likeliest } from "../../run/head/likeliest.ts";

@@ -14,7 +14,7 @@ import { REFUSED_IN_COMPLETIONS, refuse } from "../unserved-keys.ts";
 import { COMPLETION_REQUEST, type CompletionRequest } from "../wire.ts";
 import { type NumberedPiece, writeTexts } from "../texts/write-texts.ts";
 
-/** Maximum number of new tokens where a request does not say how many: OpenAI's own default. */
+/** Most new tokens if a request does not say how many: OpenAI's own default. */
 const USUAL_TOKENS = 16;
 
 const NO_BEST_OF = { best_of: "texts are not compared here: send n instead" };
@@ -65,14 +65,14 @@ interface AskedCompletion {
   readonly body: CompletionRequest;
   readonly state: ServerState;
   readonly jobs: readonly TextJob[];
-  /** The texts in the form in which each is sent. */
+  /** The texts in the form in which they are sent. */
   readonly texts: readonly ToldText[];
   readonly numPrompts: number;
-  /** What all chunks begin with. */
+  /** Fields of all chunks. */
   readonly head: { readonly id: string; readonly created: number };
 }
 
-/** Writes all texts, and answers with them whole. */
+/** Writes all texts, then answers with the complete texts. */
 async function complete(
   { state, jobs, texts, numPrompts, head }: AskedCompletion,
   signal: AbortSignal,
@@ -134,11 +134,11 @@ async function readPrompts(
     const param = isOne ? "prompt" : `prompt[${i}]`;
     if (typeof each === "string") {
       const ids = model.encodePrompt(each, fewestInRoom({ param, maxTokens }, state));
-      // Those that the tokenizer puts before it do not.
+      // Special tokens that the tokenizer puts before the prompt are not shown.
       const shownIds = new Set(ids.slice(tokenizer.prefixIds.length));
       return { ids, text: each, shownIds, param };
     }
-    // Before it is decoded, which takes long for millions.
+    // Checked before decoding, which would take long for millions of ids.
     requireRoom({ promptIds: each, param, maxTokens }, state);
     return { ids: each, text: tokenizer.decode(each, { skipSpecialTokens: true }), param };
   });

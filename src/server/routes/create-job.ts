@@ -1,4 +1,7 @@
-/** @file POST /v1/fine_tuning/jobs: a job that trains an adapter on the base that is served, checked before anybody may take it. */
+/**
+ * @file POST /v1/fine_tuning/jobs: creates a job that trains an adapter on the served base; it is checked before a worker can
+ * take it.
+ */
 import { toldWhole, UsageError } from "../../errors.ts";
 import { AUTO, type Job, SUPERVISED } from "../../jobs/job.ts";
 import { inSettings } from "../../jobs/training/job-settings.ts";
@@ -10,7 +13,7 @@ import { JOB_REQUEST, type JobRequest, hyperparametersKey, hyperparametersOf } f
 import { defineRoute } from "../route.ts";
 import type { ServerState } from "../server-state.ts";
 
-/** What is wrong with the settings of a job; null: nothing. */
+/** Describes what is wrong with the settings of a job; null: nothing. */
 function refusalOf(job: Job, requireSettings: (job: Job) => void): string | null {
   try {
     requireSettings(job);
@@ -70,7 +73,7 @@ export const createJob = defineRoute({
     const from = body.resume_from == null ? null : await foundBelow(state, body.resume_from);
     const maxSteps = from === null ? 0 : await files.importCheckpoint(job.id, from);
     if (!(await queue.submit({ job, base: fingerprint, baseName: state.name, initAdapter, maxSteps }))) {
-      // Nobody knows the job, so nobody would remove it; where the database was lost it may be known.
+      // Nobody knows the job's id, so nobody else would remove its files; if the database failed, the job may be known after all.
       if (from !== null) await files.removeRuns(job.id);
       throw new ApiError(429, "too_many_jobs", "The queue of fine-tuning jobs is full");
     }
@@ -78,7 +81,7 @@ export const createJob = defineRoute({
   },
 });
 
-/** The method of an adapter that a job goes on from. @throws ApiError 400 for a job that names another */
+/** The method of an adapter from which a job continues. @throws ApiError 400 for a job that names another */
 async function methodOf(adapter: string, { graft }: JobRequest, state: ServerState): Promise<string> {
   const name = await state.models.withAdapter(adapter, ({ method }) => method.name);
   const asked = graft?.["method"] ?? name;
@@ -89,7 +92,7 @@ async function methodOf(adapter: string, { graft }: JobRequest, state: ServerSta
   );
 }
 
-/** Finds a folder that a client names. @throws ApiError 404 */
+/** Finds the folder that a client names. @throws ApiError 404 */
 async function foundBelow({ adapterRoot }: ServerState, path: string): Promise<string> {
   if (adapterRoot) return await adapterRoot.find(path, "resume_from");
   throw new ApiError(

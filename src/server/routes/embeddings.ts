@@ -45,7 +45,10 @@ export const embeddings = defineRoute({
   },
 });
 
-/** @throws ApiError 400 for another number than the model has: its numbers are not in an order of weight */
+/**
+ * @throws ApiError 400 for another number of dimensions than the model has: they are not ordered by importance, so none can be
+ * dropped
+ */
 function requireDimensions({ dimensions }: EmbeddingRequest, { model }: ServerState): void {
   const { width } = model.engine.session.model;
   if (dimensions == null || dimensions === width) return;

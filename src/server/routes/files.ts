@@ -10,7 +10,7 @@ import { readForm } from "../requests/multipart.ts";
 import { FILE_QUERY, pageOf } from "../pages.ts";
 import { defineRoute } from "../route.ts";
 
-/** Characters of a file's name. */
+/** Most characters of a file's name. */
 const MAX_NAME = 255;
 const UPLOAD = z.strictObject({ file: z.file(), purpose: z.literal(DATA_PURPOSE) });
 
@@ -103,7 +103,9 @@ export const getFileContent = defineRoute({
   },
 });
 
-/** A job reads its files when it begins, and again when it goes on elsewhere. @throws ApiError 409 for those of one that has not ended */
+/**
+ * A job reads its files when it begins, and again when it resumes elsewhere. @throws ApiError 409 for files of an unfinished job
+ */
 async function requireUnused(id: string, table: JobTable): Promise<void> {
   const user = (await table.list({ statuses: NOT_ENDED })).find(({ job }) =>
     [job.training_file, job.validation_file].includes(id),

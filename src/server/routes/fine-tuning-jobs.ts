@@ -1,4 +1,4 @@
-/** @file /v1/fine_tuning/jobs: tells of jobs, what they have told and their checkpoints, and changes them. `create-job` makes them. */
+/** @file /v1/fine_tuning/jobs: lists and changes jobs, and lists their events and checkpoints. `create-job` creates them. */
 import type { Context } from "hono";
 import type { z } from "zod";
 import { type Job, type JobEvent, hasEnded } from "../../jobs/job.ts";
@@ -23,7 +23,7 @@ export const listJobs = defineRoute({
   answer: { whole: pageAnswer(JOB_ANSWER) },
   handle: async ({ query, context, state }) => {
     const jobs = (await requireJobs(state).queue.table.list()).map(({ job }) => shownJob(job));
-    // As OpenAI's clients write it: metadata[KEY]=VALUE, and metadata=null for those without.
+    // In the form of OpenAI's clients: metadata[KEY]=VALUE, and metadata=null for jobs without metadata.
     const asked = Object.entries(context.req.query()).flatMap(([name, value]) => {
       const key = /^metadata\[(.*)\]$/.exec(name)?.[1];
       return key === undefined ? [] : [[key, value] as const];
@@ -121,7 +121,7 @@ export const listJobCheckpoints = listOfJob(
   },
 );
 
-/** Why a job in this state is not changed. */
+/** The error for a job in a state that does not allow the change. */
 function unchanged({ id, status }: Job): ApiError {
   const told = `The job "${id}" is ${status}`;
   if (hasEnded({ status })) return new ApiError(400, "job_has_ended", `${told}: it can no longer be changed`);
@@ -130,7 +130,7 @@ function unchanged({ id, status }: Job): ApiError {
     : new ApiError(400, "job_is_not_paused", `${told}, not paused`);
 }
 
-/** What a client may do to a job in the states that allow it. @throws ApiError 400 in the others */
+/** Makes the route for a change of jobs. @throws ApiError 400 in states that do not allow it */
 function changeOfJob(action: "cancel" | "pause" | "resume", summary: string): Route {
   return ofJob("post", `/${action}`, summary, async ({ job: { id } }, state) => {
     const jobs = requireJobs(state);

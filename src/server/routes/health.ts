@@ -1,4 +1,4 @@
-/** @file Tells whether the server runs, whether it takes requests, and its metrics. */
+/** @file Reports whether the server runs, whether it takes requests, and its metrics. */
 import { z } from "zod";
 import { ApiError, stopping } from "../api-error.ts";
 import { defineRoute } from "../route.ts";

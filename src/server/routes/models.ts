@@ -6,7 +6,7 @@ import { defineRoute } from "../route.ts";
 import type { ListedModel } from "../served-models.ts";
 import type { ServerState } from "../server-state.ts";
 
-/** Where an adapter lies is no business of clients: `root` is its name. */
+/** Clients do not learn where an adapter is stored: `root` is its name. */
 function describe({ id, created, path }: ListedModel, state: ServerState): object {
   const parent = path === null ? null : state.name;
   const { maxTokens: max_model_len } = state.model;
@@ -52,7 +52,7 @@ export const deleteModel = defineRoute({
   answer: { whole: deletedAnswer("model") },
   handle: async ({ context, state }) => {
     const id = context.req.param("model") ?? "";
-    // What an operator has unloaded can be removed all the same.
+    // A model that an operator has unloaded can still be removed.
     if (!state.models.isWithdrawn(id)) await state.models.adapterOf(id);
     if (!(await requireJobs(state).removeResult(id))) {
       throw new ApiError(

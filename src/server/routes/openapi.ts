@@ -13,7 +13,7 @@ const KEY = {
 const ERROR_REF = { $ref: "#/components/schemas/Error" };
 const ERROR = { description: "An error object", content: { "application/json": { schema: ERROR_REF } } };
 
-/** Makes the OpenAPI document of routes; `asksForKey`: of whoever calls those that are not for everybody. */
+/** Makes the OpenAPI document of routes; `asksForKey`: whether routes that are not for everybody require a key. */
 function openApiDocument(routes: readonly Route[], asksForKey: boolean): object {
   const paths: Record<string, Record<string, object>> = {};
   for (const { method, path, summary, access, query, body, form, answer } of routes) {
@@ -60,7 +60,7 @@ function openApiDocument(routes: readonly Route[], asksForKey: boolean): object 
   };
 }
 
-/** Success, whole or as events. */
+/** Describes success, as one answer or as events. */
 function describeAnswer({ whole, events, hasNamedEvents }: RouteAnswer): object {
   const isJson = typeof whole !== "string";
   const one = isJson ? { "application/json": { schema: answerSchema(whole) } } : { [whole]: {} };
@@ -71,7 +71,7 @@ function describeAnswer({ whole, events, hasNamedEvents }: RouteAnswer): object 
   return { description, content: { ...one, "text/event-stream": { schema: event } } };
 }
 
-/** Clients are to bear keys that come later, which tests are not. */
+/** Clients must accept keys that are added later; only tests must not. */
 function answerSchema(answer: z.ZodType): object {
   return z.toJSONSchema(answer, {
     override: ({ jsonSchema }) => {
@@ -84,7 +84,7 @@ function schemaOf(checks: z.ZodType): object {
   return z.toJSONSchema(checks, { io: "input" });
 }
 
-/** The route that describes others. */
+/** The route that describes the others. */
 export function openApiRoute(routes: readonly Route[]): Route {
   return defineRoute({
     method: "get",

@@ -1,4 +1,4 @@
-/** @file /v1/requests: moves a stream that is being written to another server, which goes on with the same text. */
+/** @file /v1/requests: moves a running stream to another server, which continues the same text. */
 import { z } from "zod";
 import { hashOfAdapter } from "../../engine/adapters/adapter-hash.ts";
 import { fingerprintOf, mayBeOneBase } from "../../models/base/fingerprint.ts";
@@ -9,7 +9,7 @@ import type { ServerState } from "../server-state.ts";
 /** A token with its log-probability. */
 const SCORED = { id: z.int().min(0), logProb: z.number() };
 
-/** A request as one server gives it away to another. */
+/** A request as one server hands it over to another. */
 const MOVED = z.strictObject({
   version: z.literal(1),
   base: z.string().describe("Fingerprint of the base, as reported by the server that hands the request over"),
@@ -32,7 +32,7 @@ function answersOf(routes: readonly Route[]): RouteAnswer {
   };
 }
 
-/** What base and adapter of a request hold. */
+/** Identifies the base and the values of the adapter of a request. */
 async function holdingsOf(
   model: unknown,
   state: ServerState,
@@ -42,7 +42,7 @@ async function holdingsOf(
   return { base: await fingerprintOf(state.model.parts.base), adapter };
 }
 
-/** Only requests of one text are given away. @throws ApiError 400 that names the key of the body */
+/** Only requests for one text can be moved. @throws ApiError 400 that names the key of the body */
 function requireOneText(body: { readonly n?: unknown; readonly prompt?: unknown }): void {
   const { n, prompt } = body;
   const refuse = (key: keyof typeof body, found: string): never => {
@@ -71,7 +71,7 @@ export const exportRequest = defineRoute({
   },
 });
 
-/** Goes on with streams of some routes. */
+/** Continues streams of some routes. */
 export function importRequest(routes: readonly Route[]): Route {
   return defineRoute({
     method: "post",

@@ -1,6 +1,6 @@
 /**
- * @file POST /v1/rerank, /v2/rerank and /rerank: documents in the order of how well they answer a query, by a cross-encoder, which
- * reads each beside the query. The form is that of Jina, Cohere and vLLM.
+ * @file POST /v1/rerank, /v2/rerank and /rerank: sorts documents by how well they answer a query, with a cross-encoder, which
+ * reads each document together with the query. The form is that of Jina, Cohere and vLLM.
  */
 import {
   type ClassExample,
@@ -65,13 +65,13 @@ function textOf(document: RerankRequest["documents"][number]): string {
   return typeof document === "string" ? document : document.text;
 }
 
-/** A number from 0 to 1; that of the model itself where it is told so, as in sentence-transformers and vLLM. */
+/** A score from 0 to 1, or the model's own output if its configuration asks for that, as in sentence-transformers and vLLM. */
 function scoreOf({ predicted, scores }: Judgement, { raw }: Pick<Model, "raw">): number {
   if (scores) return Object.values(scores)[0]!;
   return isScore(raw) ? (predicted as number) : sigmoid(predicted as number);
 }
 
-/** The query with each document. @throws ApiError 400 for a pair that is too long */
+/** Pairs the query with each document. @throws ApiError 400 for a pair that is too long */
 async function readPairs(
   body: RerankRequest,
   classes: ClassOptions,
@@ -89,7 +89,7 @@ async function readPairs(
   const before = [...query, ...pair.middle];
   return await inTurns(body.documents, (document, i) => {
     const text = textOf(document);
-    // An empty text is no second one, in transformers either.
+    // An empty document does not make a pair; transformers does the same.
     const isPair = text !== "";
     const ids = isPair
       ? [...before, ...encode(text).slice(0, perDocument), ...pair.suffix]

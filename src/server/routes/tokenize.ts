@@ -1,4 +1,4 @@
-/** @file POST /tokenize and /detokenize, in the form that vLLM has. */
+/** @file POST /tokenize and /detokenize, in vLLM's form. */
 import { DETOKENIZE_ANSWER, TOKENIZE_ANSWER } from "../answers/text-answers.ts";
 import { ApiError, invalidValue } from "../api-error.ts";
 import { readMessage } from "../texts/chat-messages.ts";
@@ -6,10 +6,10 @@ import { defineRoute } from "../route.ts";
 import { requireIds } from "../texts/text-job.ts";
 import { DETOKENIZE_REQUEST, TOKENIZE_REQUEST } from "../wire.ts";
 
-/** Characters that are encoded, and ids that are decoded, at once. Nobody else is served meanwhile: less than a second. */
+/** Most characters to encode, and most ids to decode, in one request. It blocks the server for less than a second. */
 const MAX_LENGTH = 1 << 18;
 
-/** @throws ApiError 400 for more than is read at once */
+/** @throws ApiError 400 for more than this */
 function requireShort({ length }: string | readonly number[], param: string, what: string): void {
   if (length <= MAX_LENGTH) return;
   throw new ApiError(

@@ -1,6 +1,6 @@
 /**
- * @file One answer of a chat while it is written. It is cut into thoughts, text and calls of functions, and clients are
- * sent each part as it grows.
+ * @file One answer of a chat while it is written. It is split into thoughts, text and calls of functions, and clients receive
+ * each part as it grows.
  */
 import { CallReader, type CallPart } from "../../engine/tool-calls/call-reader.ts";
 import type { ToolCall } from "../../engine/tool-calls/tool-format.ts";
@@ -9,14 +9,14 @@ import type { FinishReason } from "../../engine/serving/serve-request.ts";
 import { finishReasonOf } from "./text-job.ts";
 import type { ToolUse } from "./tool-use.ts";
 
-/** A call as clients are told of it. */
+/** A call in the form for clients. */
 interface TextCall {
   readonly id: string;
   readonly type: "function";
   readonly function: ToolCall;
 }
 
-/** What is new of an answer. */
+/** The new part of an answer. */
 export interface ChatDelta {
   readonly reasoning_content?: string;
   readonly content?: string;
@@ -24,7 +24,7 @@ export interface ChatDelta {
 }
 
 export class ChatAnswer {
-  /** What is told before the first token, as OpenAI tells it: no text follows where calls are forced. */
+  /** What is sent before the first token, as OpenAI does: null content if calls are forced, so that no text follows. */
   readonly opening: { readonly role: "assistant"; readonly content: "" | null };
   readonly #thoughts: ThoughtReader | null;
   readonly #reader: CallReader | null;
@@ -43,12 +43,12 @@ export class ChatAnswer {
     this.#newId = newId;
   }
 
-  /** Whether what comes next is of a thought, as far as is settled. */
+  /** Whether the next text belongs to a thought, as far as is certain. */
   get isThinking(): boolean {
     return this.#thoughts?.isThinking === true;
   }
 
-  /** Takes a piece of text; null: nothing can be told yet. */
+  /** Takes a piece of text; null: nothing can be sent yet. */
   push(text: string): ChatDelta | null {
     const { reasoning, content } = this.#thoughts?.push(text) ?? { reasoning: "", content: text };
     return this.#add(reasoning, [this.#read(content)]);
@@ -59,7 +59,7 @@ export class ChatAnswer {
     return this.#add(reasoning, [this.#read(content), ...(this.#reader ? [this.#reader.end()] : [])]);
   }
 
-  /** Calls are read out of what is no thought. */
+  /** Calls are read only outside of thoughts. */
   #read(content: string): CallPart {
     return this.#reader?.push(content) ?? { content, calls: [] };
   }
@@ -84,7 +84,7 @@ export class ChatAnswer {
     };
   }
 
-  /** All of it. */
+  /** The whole message. */
   get message(): object {
     const hasCalls = this.#calls.length > 0;
     const nothing = hasCalls ? null : this.opening.content;
@@ -97,7 +97,7 @@ export class ChatAnswer {
     };
   }
 
-  /** What clients are told of how it ended. */
+  /** The finish reason for clients. */
   finishReason(reason: FinishReason): string {
     return reason === "stop" && this.#calls.length > 0 ? "tool_calls" : finishReasonOf(reason);
   }

@@ -1,9 +1,9 @@
-/** @file Turns the messages that clients send into those that chat templates read. */
+/** @file Converts messages of clients into those that chat templates read. */
 import { type Message, readToolCalls } from "../../data/rows/messages.ts";
 import { ApiError, invalidValue } from "../api-error.ts";
 import type { ChatRequest } from "../wire.ts";
 
-/** Reads a message, for instance of an assistant with calls, or of a tool. @throws ApiError 400 for what is no text */
+/** Converts a message, for instance of an assistant with calls, or of a tool. @throws ApiError 400 for content that is no text */
 export function readMessage(message: ChatRequest["messages"][number], place: number): Message {
   const { content, refusal, tool_calls: listed, function_call: older, audio, ...others } = message;
   const what = `messages[${place}]`;
@@ -15,7 +15,7 @@ export function readMessage(message: ChatRequest["messages"][number], place: num
       { param: `${what}.audio` },
     );
   }
-  // Clients send back what has no value as null, which templates would take for something.
+  // Clients return absent values as null, which templates could take for values.
   const rest = Object.fromEntries(Object.entries(others).filter(([, value]) => value !== null));
   const calls = listed?.length ? listed : older ? [{ type: "function", function: older }] : [];
   return {
@@ -26,13 +26,13 @@ export function readMessage(message: ChatRequest["messages"][number], place: num
   };
 }
 
-/** Which types of parts are text, with the key that has it. */
+/** Types of parts that are text, with the key that contains it. */
 const TEXT_PARTS: ReadonlyMap<string, string> = new Map([
   ["text", "text"],
   ["refusal", "refusal"],
 ]);
 
-/** Reads text, or parts of it; `param`: where they are. @throws ApiError 400 for parts that are no text */
+/** Reads text, or parts of it; `param`: the key that contains them. @throws ApiError 400 for parts that are no text */
 export function readContent(content: unknown, param: string, keys = TEXT_PARTS): string {
   if (!Array.isArray(content)) return typeof content === "string" ? content : "";
   const parts = content.map((part: unknown, i) => {

@@ -14,11 +14,14 @@ import { readToolUse } from "./tool-use.ts";
 
 export interface ChatTexts {
   readonly jobs: readonly TextJob[];
-  /** Reads one of them. */
+  /** Makes the reader of one answer. */
   readonly newAnswer: () => ChatAnswer;
 }
 
-/** Makes texts of a chat; `param`: the key of the request that has its messages; `newId`: of its calls. @throws ApiError 400, 404 */
+/**
+ * Makes the texts of a chat; `param`: the key of the request with its messages; `newId`: makes ids of calls. @throws ApiError
+ * 400, 404
+ */
 export async function chatTexts(
   body: ChatRequest,
   {
@@ -40,7 +43,7 @@ export async function chatTexts(
   requireLogProbs(body);
   const topLogProbs = body.logprobs ? (body.top_logprobs ?? 0) : null;
   const form = state.model.thoughtForm;
-  // What is held to a form from its first token on leaves no room for thoughts.
+  // A text that follows a grammar from its first token on has no room for thoughts.
   const hasBegun = use.grammar === null && state.model.hasBegunThought(promptIds);
   const { specialTokens } = state.model.parts.tokenizer;
   const inBytes = form && mapMarks(form, (mark) => markText(mark, specialTokens));

@@ -1,7 +1,10 @@
-/** @file Parts of a request, such as texts or rows, read one after another: they may be as many as a body holds, and others have their turn in between. */
+/**
+ * @file Reads parts of a request, such as texts or rows, one after another, and lets other work run in between: a body may
+ * contain very many.
+ */
 import { breathing } from "../../data/files/breath.ts";
 
-/** Reads values. @throws as `read`, and as they come */
+/** Reads values in order. @throws as `read`, and as the iterator */
 export async function inTurns<T, R>(values: Iterable<T>, read: (value: T, index: number) => R): Promise<R[]> {
   return await breathing(readEach(values, read));
 }

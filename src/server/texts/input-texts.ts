@@ -1,4 +1,4 @@
-/** @file The texts of a request that are read and not gone on from: for embeddings, or for their classes. */
+/** @file The texts of a request that are only read, not continued: for embeddings, or for classification. */
 import type { Context } from "hono";
 import { ApiError } from "../api-error.ts";
 import type { ServerState } from "../server-state.ts";
@@ -8,7 +8,7 @@ import { inTurns } from "./in-turns.ts";
 import { requireIds } from "./text-job.ts";
 import { type Ends, readCut, readTruncation } from "./truncation.ts";
 
-/** Texts that run at a time: enough to fill the steps, and others have their turns. */
+/** Texts that run at a time: enough to fill the steps, few enough that others get their turns. */
 const SIDE_BY_SIDE = 8;
 
 /** A text as ids. */
@@ -16,7 +16,10 @@ interface InputIds {
   readonly ids: ArrayLike<number>;
 }
 
-/** The ids of each input; `isWhole`: with what the tokenizer puts behind a text too. @throws ApiError 400 for one that is empty or too long */
+/**
+ * The ids of each input; `isWhole`: including what the tokenizer adds after a text. @throws ApiError 400 for one that is empty or
+ * too long
+ */
 export async function readInputs(
   body: ReadRequest,
   isWhole: boolean,
@@ -52,15 +55,18 @@ export async function readInputs(
   });
 }
 
-/** A request whose texts are read. */
+/** A request with texts to read. */
 export interface ReadCall {
   readonly context: Context;
   readonly state: ServerState;
-  /** The key that has them. */
+  /** The key that contains them. */
   readonly param: string;
 }
 
-/** Reads inputs, some at a time, within the time of a request; null: the client has gone away, and gets no answer. @throws ApiError 503, 504 */
+/**
+ * Reads inputs, some at a time, within the time limit of a request; null: the client has gone and gets no answer. @throws
+ * ApiError 503, 504
+ */
 export async function runInputs<I extends InputIds, T>(
   inputs: readonly I[],
   { context, state, param }: ReadCall,
@@ -84,7 +90,7 @@ export async function runInputs<I extends InputIds, T>(
   }
 }
 
-/** What inputs count. */
+/** The usage of inputs. */
 export function usageOf(inputs: readonly InputIds[]): {
   readonly prompt_tokens: number;
   readonly total_tokens: number;

@@ -1,4 +1,4 @@
-/** @file Judges the texts of a request, some at a time, and counts each. */
+/** @file Classifies the texts of a request, some at a time, and counts each. */
 import type { ClassExample } from "../../data/examples/class-example.ts";
 import type { Judgement } from "../../engine/judgement.ts";
 import { NO_END } from "../../engine/serving/serve-request.ts";
@@ -6,7 +6,7 @@ import { judgeTexts } from "../../engine/serving/text-judge.ts";
 import type { ServerState } from "../server-state.ts";
 import { type ReadCall, runInputs } from "./input-texts.ts";
 
-/** What is found of each text; null: the client has gone away. `adapter` null: by the base alone. @throws as `runInputs` and `judgeTexts` */
+/** Classifies each text; null: the client has gone. `adapter` null: the base alone. @throws as `runInputs` and `judgeTexts` */
 export function judgeInputs(
   examples: readonly ClassExample[],
   adapter: string | null,

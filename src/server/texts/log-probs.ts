@@ -1,7 +1,4 @@
-/**
- * @file Log-probabilities of tokens in the forms that clients read: that of chat completions, and the older one of parallel
- * lists.
- */
+/** @file Log-probabilities of tokens in the forms for clients: that of chat completions, and the older one with parallel lists. */
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import type { WrittenToken } from "../../engine/serving-model.ts";
 import type { ScoredToken, TokenLogProbs } from "../../engine/sampling/token-log-probs.ts";
@@ -9,7 +6,7 @@ import { TextOffsets } from "./text-offsets.ts";
 
 const UTF8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 
-/** A token as text; one that is a part of a character is written as bytes, so that no two look alike. */
+/** A token as text; if it is only part of a character, its bytes are written out, so that different tokens have different names. */
 function nameOf(bytes: Uint8Array, prefix: string): string {
   try {
     return UTF8.decode(bytes);
@@ -23,7 +20,7 @@ function describe(tokenizer: Tokenizer, { id, logProb }: ScoredToken): Record<st
   return { token: nameOf(bytes, ""), logprob: logProb, bytes: [...bytes] };
 }
 
-/** One token of a chat's answer; null: none was asked for, or it is no part of the text. */
+/** One token of a chat's answer; null: none was asked for, or it is not part of the text. */
 export function chatLogProbs(
   tokenizer: Tokenizer,
   token: WrittenToken | null | undefined,
@@ -33,19 +30,19 @@ export function chatLogProbs(
   return { ...describe(tokenizer, own), top_logprobs: top.map((each) => describe(tokenizer, each)) };
 }
 
-/** Log-probabilities of a text of /v1/completions, told in as many parts as it is sent in. */
+/** Log-probabilities of a text of /v1/completions, returned in as many parts as the text is sent in. */
 export class ListedLogProbs {
   readonly #tokenizer: Tokenizer;
   readonly #offsets: TextOffsets;
   #told = emptyLists();
 
-  /** `shownIds`: as of `TextOffsets`. */
+  /** `shownIds`: as for `TextOffsets`. */
   constructor(tokenizer: Tokenizer, shownIds?: ReadonlySet<number>) {
     this.#tokenizer = tokenizer;
     this.#offsets = new TextOffsets(tokenizer, shownIds);
   }
 
-  /** Adds a token; null: nothing comes before it, so it has no probability. */
+  /** Adds a token; `scored` null: it is the first, so it has no probability. */
   add(id: number, scored: TokenLogProbs | null): void {
     this.#told.tokens.push(this.#nameOf(id));
     this.#told.token_logprobs.push(scored?.logProb ?? null);
@@ -56,12 +53,12 @@ export class ListedLogProbs {
     this.#told.text_offset.push(this.#offsets.push(id));
   }
 
-  /** Counts places from the end of this text of `ids` on; its own tokens are not added. */
+  /** Counts places from the end of this text with `ids` on; its own tokens are not added. */
   startBehind(text: string, ids: readonly number[]): void {
     this.#offsets.startBehind(text, ids);
   }
 
-  /** What was added since it was last told. */
+  /** Returns what was added since the last call. */
   take(): object {
     const told = this.#told;
     this.#told = emptyLists();

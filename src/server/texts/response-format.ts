@@ -1,6 +1,4 @@
-/**
- * @file The format that a request asks its answer to have, with OpenAI's names, and the grammar that makes a text have it.
- */
+/** @file The format that a request asks its answer to have, with OpenAI's names, and the grammar that enforces it. */
 import { z } from "zod";
 import { SchemaError } from "../../engine/grammar/schema/schema-keywords.ts";
 import type { Grammar } from "../../engine/grammar/token-grammar.ts";
@@ -23,7 +21,7 @@ export const RESPONSE_FORMAT = z.discriminatedUnion("type", [
   ANY_OBJECT,
   z.strictObject({ type: z.literal("json_schema"), json_schema: z.strictObject(SCHEMA) }).describe(BY_SCHEMA),
 ]);
-/** The same as the Responses API has it. */
+/** The same in the form of the Responses API. */
 export const FLAT_FORMAT = z.discriminatedUnion("type", [
   FREE,
   ANY_OBJECT,
@@ -31,7 +29,7 @@ export const FLAT_FORMAT = z.discriminatedUnion("type", [
 ]);
 export type ResponseFormat = z.output<typeof RESPONSE_FORMAT>;
 
-/** Where a request has the schema of a format. */
+/** The key of a request with the schema of a format. */
 export const SCHEMA_PARAM = "response_format.json_schema.schema";
 
 /** The schema of a format; null: any text. */
@@ -41,7 +39,7 @@ export function schemaOf(format: ResponseFormat | null | undefined): object | nu
   return schema ?? { type: "object" };
 }
 
-/** The grammar of a format; null: any text. @throws ApiError 400 for a schema that cannot be held */
+/** The grammar of a format; null: any text. @throws ApiError 400 for a schema that is not supported */
 export async function grammarOf(
   format: ResponseFormat | null | undefined,
   { model }: ServerState,

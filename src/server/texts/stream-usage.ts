@@ -1,6 +1,6 @@
 /**
- * @file What the events of a stream tell of tokens: nothing, or their numbers in the last event, and on request in all of them
- * as far as the text has come (vLLM's `continuous_usage_stats`).
+ * @file The token counts in the events of a stream: none, only in the last event, or on request also the counts so far in all of
+ * them (vLLM's `continuous_usage_stats`).
  */
 import type { ServeEnd } from "../../engine/serving/serve-request.ts";
 import type { TextJob } from "../../engine/serving-model.ts";
@@ -27,7 +27,7 @@ export class StreamUsage {
     if (token ?? told) this.#numNew[index]!++;
   }
 
-  /** What an event of a text says. */
+  /** The usage in an event of a text. */
   of(index: number): { readonly usage?: object | null } {
     if (!this.#options?.include_usage) return {};
     if (!this.#options.continuous_usage_stats) return { usage: null };
@@ -36,7 +36,7 @@ export class StreamUsage {
     return { usage };
   }
 
-  /** What the last event is for; null: there is none. */
+  /** The last event, with the usage; null: there is none. */
   atEnd(ends: readonly ServeEnd[]): { readonly choices: readonly []; readonly usage: object } | null {
     return this.#options?.include_usage ? { choices: [], usage: usageOf(ends, this.#numPrompts) } : null;
   }

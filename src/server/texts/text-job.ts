@@ -1,4 +1,4 @@
-/** @file Turns the settings of a request into a text to write, and says what is told of its tokens. */
+/** @file Turns the settings of a request into texts to write, and computes their usage. */
 import type { TextJob } from "../../engine/serving-model.ts";
 import type { Grammar } from "../../engine/grammar/token-grammar.ts";
 import type { FinishReason, ServeEnd } from "../../engine/serving/serve-request.ts";
@@ -7,29 +7,29 @@ import { ApiError, invalidValue } from "../api-error.ts";
 import type { ServerState } from "../server-state.ts";
 import type { TextSettings } from "../wire.ts";
 
-/** OpenAI's have 64 bits, more than numbers of JavaScript count by ones. */
+/** OpenAI's seeds have 64 bits, more than JavaScript numbers can represent exactly. */
 const MAX_SEED = 2 ** 52;
 
-/** What a text is written after, and how many tokens it may have. */
+/** What a text continues, and how many tokens it may have. */
 interface TextPrompt {
   readonly promptIds: readonly number[];
-  /** The key of the request that the prompt comes from. */
+  /** The key of the request with the prompt. */
   readonly param: string;
   readonly adapter: string | null;
-  /** Null: as many as there is room for, up to `usualTokens`. */
+  /** null: as many as there is room for, up to `usualTokens`. */
   readonly maxTokens: number | null;
   readonly usualTokens?: number;
   readonly topLogProbs: number | null;
-  /** What it is held to; null: nothing. */
+  /** The grammar that it must follow; null: none. */
   readonly grammar: Grammar | null;
   /** Special tokens that are part of the text. */
   readonly shown?: readonly string[];
-  /** New ids that another server has written already. */
+  /** New ids that another server has already written. */
   readonly writtenIds?: readonly number[] | undefined;
   readonly writtenLogProbs?: readonly (TokenLogProbs | null)[] | undefined;
 }
 
-/** Ids that end a text that follows no form. */
+/** Ids that end a text without a grammar. */
 function stopIdsOf(
   { ignore_eos: ignoresOwn, stop_token_ids: own }: TextSettings,
   { model }: ServerState,
@@ -37,7 +37,7 @@ function stopIdsOf(
   return [...(ignoresOwn ? [] : model.stopIds), ...(own ?? [])];
 }
 
-/** The texts that a request asks for, with seeds that follow one another. @throws ApiError 400 when nothing fits behind the prompt */
+/** The texts that a request asks for, with consecutive seeds. @throws ApiError 400 when there is no room after the prompt */
 export function textJobs(settings: TextSettings, prompt: TextPrompt, state: ServerState): TextJob[] {
   const { promptIds, param, adapter, topLogProbs, grammar, shown = [] } = prompt;
   const { maxTokens, usualTokens = Infinity, writtenIds, writtenLogProbs } = prompt;
@@ -60,7 +60,7 @@ export function textJobs(settings: TextSettings, prompt: TextPrompt, state: Serv
     stop: typeof stop === "string" ? [stop] : stop,
     sampling: {
       temperature: settings.temperature ?? 1,
-      // The least share is that of the likeliest alone.
+      // The least share keeps only the likeliest token.
       topP: Math.max(Number.MIN_VALUE, settings.top_p ?? 1),
       topK: Math.max(0, settings.top_k ?? 0),
       minP: settings.min_p ?? 0,
@@ -73,7 +73,7 @@ export function textJobs(settings: TextSettings, prompt: TextPrompt, state: Serv
     },
     grammar,
     shown,
-    // A request with a seed asks for the same text again, whatever else is written then.
+    // A request with a seed must give the same text again, whatever else is being written.
     isBatchInvariant: typeof settings.seed === "number",
     ...(topLogProbs === null ? {} : { topLogProbs }),
     ...(writtenIds && { writtenIds }),
@@ -90,10 +90,10 @@ export function requireRoom(
   requireRoomFor(promptIds.length, `${promptIds.length}`, asked, state);
 }
 
-/** What is said of a text before its prompt is encoded; `maxKey`: the key that has `maxTokens`. */
+/** What is known of a text before its prompt is encoded; `maxKey`: the key with `maxTokens`. */
 type AskedRoom = Pick<TextPrompt, "param" | "maxTokens"> & { readonly maxKey?: string };
 
-/** Makes what refuses a prompt by the tokens that it has at least, before it is encoded. */
+/** Makes a function that refuses a prompt by the least number of its tokens, before it is encoded. */
 export function fewestInRoom(asked: AskedRoom, state: ServerState): (fewest: number) => void {
   return (fewest) => requireRoomFor(fewest, `at least ${fewest}`, asked, state);
 }
@@ -117,17 +117,17 @@ function requireRoomFor(
   throw new ApiError(400, code, message, { param });
 }
 
-/** @throws ApiError 400 for settings of a stream where there is none */
+/** @throws ApiError 400 for settings of a stream without a stream */
 function requireStream({ stream, stream_options: options }: TextSettings): void {
   if (!options || stream === true) return;
   const found = "stream_options is for streams only: send stream true, or leave it out";
   throw invalidValue(found, "stream_options");
 }
 
-/** Holds the ids of a prompt against the vocabulary. @throws ApiError 400 that names the key */
+/** Checks the ids of a prompt against the vocabulary. @throws ApiError 400 that names the key */
 export function requireIds(ids: readonly number[], param: string, { model }: ServerState): void {
   const { vocabSize, numOutputs } = model.engine.session.model;
-  // A head of classes has other outputs.
+  // The outputs of a class head are not the vocabulary.
   const last = (vocabSize ?? numOutputs) - 1;
   const foreign = ids.find((id) => id < 0 || id > last);
   const found = ids.length === 0 ? "is empty" : `has the id ${foreign}, expected ids from 0 to ${last}`;
@@ -136,7 +136,7 @@ export function requireIds(ids: readonly number[], param: string, { model }: Ser
   }
 }
 
-/** Holds what another server says to have written against what it can have. @throws ApiError 400 that names the key */
+/** Checks what another server claims to have written. @throws ApiError 400 that names the key */
 function requireWritten(
   { writtenIds = [], writtenLogProbs }: Pick<TextPrompt, "writtenIds" | "writtenLogProbs">,
   maxNewTokens: number,
@@ -153,7 +153,7 @@ function requireWritten(
   throw invalidValue(found, "written_log_probs");
 }
 
-/** @throws ApiError 400 for an id that the model has not */
+/** @throws ApiError 400 for an id that is not in the vocabulary */
 function readBias(given: Readonly<Record<string, number>>, { model }: ServerState): Map<number, number> {
   const { numOutputs } = model.engine.session.model;
   const bias = new Map(Object.entries(given).map(([id, value]) => [Number(id), value]));
@@ -165,12 +165,12 @@ function readBias(given: Readonly<Record<string, number>>, { model }: ServerStat
   );
 }
 
-/** What clients are told of how a text ended. */
+/** The finish reason of a text, for clients. */
 export function finishReasonOf(reason: FinishReason): string {
   return reason === "aborted" ? "abort" : reason;
 }
 
-/** Tokens of a request, over all of its texts; the prompt is counted once. */
+/** Tokens of a request over all its texts; each prompt is counted once. */
 export function usageOf(ends: readonly ServeEnd[], numPrompts = 1): Record<string, unknown> {
   const sum = (of: (end: ServeEnd) => number): number => ends.reduce((total, end) => total + of(end), 0);
   const perPrompt = Math.max(1, ends.length / numPrompts);

@@ -1,12 +1,12 @@
 /**
- * @file Places for texts that are being written or wait. A request that finds no place is refused with the advice to try
- * again, so that it does not wait in memory.
+ * @file Places for texts that are being written or waiting. A request that finds no place is refused and told to retry, so that
+ * it does not wait in memory.
  */
 import type { TextJob } from "../../engine/serving-model.ts";
 import { ApiError } from "../api-error.ts";
 import type { Limits } from "../requests/limits.ts";
 
-/** When a client that found no place may ask again. */
+/** When a client that found no place may retry. */
 const RETRY_SECONDS = 1;
 
 type TextLimits = Pick<Limits, "maxTexts" | "maxRequestTokens">;
@@ -24,8 +24,9 @@ export class TextPlaces {
   }
 
   /**
-   * Takes places for the texts of a request, and gives the function that frees them; `tokensKey` asks for most of its tokens.
-   * @throws ApiError 400 for a request that never fits, 503 for one that does not now
+   * Takes places for the texts of a request, and returns the function that frees them; `tokensKey`: the key that determines most
+   * of its tokens.
+   * @throws ApiError 400 for a request that never fits, 503 for one that does not fit now
    */
   take(jobs: readonly Pick<TextJob, "promptIds" | "maxNewTokens">[], tokensKey = "max_tokens"): () => void {
     const { maxTexts, maxRequestTokens } = this.#limits;

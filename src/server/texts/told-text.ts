@@ -1,6 +1,6 @@
 /**
- * @file One text of /v1/completions in the form in which it is sent. On request the prompt stands before it, and
- * log-probabilities of both come with it.
+ * @file One text of /v1/completions in the form in which it is sent. On request it starts with the prompt, and includes the
+ * log-probabilities of both.
  */
 import { PromptScores } from "../../engine/prompts/prompt-scores.ts";
 import type { TextPiece } from "../../engine/serving-model.ts";
@@ -11,9 +11,9 @@ import type { CompletionRequest } from "../wire.ts";
 export interface Prompt {
   readonly ids: readonly number[];
   readonly text: string;
-  /** Special tokens that stand in it. */
+  /** Special tokens that are part of its text. */
   readonly shownIds?: ReadonlySet<number>;
-  /** Where in the request it is. */
+  /** The key of the request that contains it. */
   readonly param: string;
 }
 
@@ -22,7 +22,7 @@ export class ToldText {
   readonly #logProbs: ListedLogProbs | null;
   readonly #scores: PromptScores | null;
   #text = "";
-  /** Whether the prompt is still to be told. */
+  /** Whether the prompt must still be sent. */
   #isEchoDue: boolean;
 
   constructor(
@@ -38,26 +38,26 @@ export class ToldText {
     this.#scores = this.#isEchoDue && logprobs != null ? new PromptScores(prompt.ids.length, logprobs) : null;
   }
 
-  /** What reads the prompt while it runs. */
+  /** The reader of the prompt, if one is needed. */
   get reading(): { readonly reader?: PromptScores } {
     return this.#scores ? { reader: this.#scores } : {};
   }
 
-  /** Adds the next piece, before which the prompt has run. */
+  /** Adds the next piece; the prompt has run by then. */
   add({ text, token, told }: TextPiece): void {
     this.#echo();
     this.#text += text;
-    // Clients that score texts take the last token of the lists for the new one, also where that ends the text.
+    // Clients that score texts take the last token of the lists for the new one, even if it ends the text.
     if (token) this.#logProbs?.add(token.id, token.logProbs);
     if (told) this.#logProbs?.add(told.id, null);
   }
 
-  /** Whether there is text to tell: what is held back comes with the log-probabilities of its tokens later. */
+  /** Whether there is text to send; log-probabilities of held back tokens are sent with their text. */
   get hasText(): boolean {
     return this.#text !== "";
   }
 
-  /** What was added since it was last told. */
+  /** Returns what was added since the last call. */
   take(): { readonly text: string; readonly logprobs: object | null } {
     this.#echo();
     const text = this.#text;

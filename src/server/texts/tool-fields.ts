@@ -1,4 +1,4 @@
-/** @file The fields of a request that offer a model functions and say which it must call. */
+/** @file The fields of a request that offer functions to a model and say which it must call. */
 import { z } from "zod";
 import type { ResponseFormat } from "./response-format.ts";
 

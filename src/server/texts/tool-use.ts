@@ -1,7 +1,4 @@
-/**
- * @file The functions that a request lets a model call, whether the model must call one, and the grammar that makes the
- * answer do so.
- */
+/** @file The functions that a request lets a model call, whether the model must call one, and the grammar that enforces this. */
 import { withPlainFloats } from "../../data/formats/long-integer.ts";
 import type { Place, RuleBook } from "../../engine/grammar/rules/automaton.ts";
 import { either } from "../../engine/grammar/rules/json-rules.ts";
@@ -24,21 +21,21 @@ import type { ServerState } from "../server-state.ts";
 import type { ToolRequest } from "./tool-fields.ts";
 
 export interface ToolUse {
-  /** What the chat template is told of; null: of none. */
+  /** The functions that the chat template gets; null: none. */
   readonly tools: readonly unknown[] | null;
-  /** How calls are read; null: there are none to read. */
+  /** The form of calls; null: there are none to read. */
   readonly format: ToolFormat | null;
   /** The functions that may be called. */
   readonly functions: readonly ToolFunction[];
-  /** Whether the answer is calls, and no text. */
+  /** Whether the answer must consist of calls, without text. */
   readonly isForced: boolean;
-  /** What holds the answer from its first token on, to calls or to the form that is asked for; null: nothing does. */
+  /** Grammar of the answer from its first token on, for calls or a requested form; null: none. */
   readonly grammar: Grammar | null;
-  /** What holds the calls that it begins; null: nothing does. */
+  /** Grammar of calls that the model begins by itself; null: none. */
   readonly begun: TriggeredGrammar | null;
 }
 
-/** A function that may be called, and where the request describes it. */
+/** A function that may be called; `param`: the key of the request with its parameters. */
 interface OfferedFunction extends ToolFunction {
   readonly param: string;
 }
@@ -50,7 +47,7 @@ interface Choice {
   readonly isParallel: boolean;
 }
 
-/** Reads what a request says of calls and of the form of its answer. @throws ApiError 400 */
+/** Reads the settings of a request about calls and the form of its answer. @throws ApiError 400 */
 export async function readToolUse(request: ToolRequest, state: ServerState): Promise<ToolUse> {
   const { response_format: form, tools } = request;
   const choice = choiceOf(request);
@@ -64,11 +61,11 @@ export async function readToolUse(request: ToolRequest, state: ServerState): Pro
   return { tools: tools ?? null, format, functions, isForced, grammar, begun };
 }
 
-/** @throws ApiError 400 for functions that there are not */
+/** @throws ApiError 400 for functions that are not offered */
 function choiceOf({ tools, tool_choice: given, parallel_tool_calls: parallel }: ToolRequest): Choice {
   const offered = (tools ?? []).map((tool, i): OfferedFunction => {
     const { parameters, ...called } = tool.function;
-    // Rules of answers know numbers alone.
+    // Grammars support only plain numbers.
     const plain = withPlainFloats(parameters) as typeof parameters;
     return { ...called, parameters: plain, param: `tools[${i}].function.parameters` };
   });
@@ -96,7 +93,7 @@ function requireTool(name: string, offered: readonly ToolFunction[]): void {
   refuse(`tool_choice names "${name}", which is not one of the tools${orNearest(name, names)}`);
 }
 
-/** Answers that are calls whose arguments satisfy their schemas, or have the form that is asked for; null: there is none. */
+/** Makes the grammar of answers that are calls with valid arguments, or that have the requested form. */
 async function heldGrammar(
   { functions, isParallel }: Choice,
   schema: object | null,
@@ -128,7 +125,10 @@ async function heldGrammar(
   return await model.grammars.of(key, build).catch((error: unknown) => refuseSchema(param, error));
 }
 
-/** Answers that are free until the model begins a call, which is then one of a function that there is, by its schema. */
+/**
+ * Makes the grammar of answers that are free until the model begins a call, which must then be valid; null: the schemas are not
+ * supported.
+ */
 async function begunGrammar(
   { functions, isParallel }: Choice,
   format: ToolFormat,
@@ -147,7 +147,7 @@ async function begunGrammar(
     const mayGoOn = isParallel && !format.endsAnswer;
     return new TriggeredGrammar(inner, { begins, isWhole: format.isWhole, mayGoOn });
   } catch (error) {
-    // Nobody asked for more than that the model be told of the functions.
+    // The request only asked to show the functions to the model, so it is not refused.
     if (error instanceof UsageError || error instanceof FormatError) return null;
     throw error;
   }

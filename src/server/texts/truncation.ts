@@ -1,23 +1,26 @@
-/** @file Inputs that are cut to a length, by vLLM's `truncate_prompt_tokens`: as transformers cuts them, what the tokenizer puts around a text stays. */
+/**
+ * @file Truncates inputs, by vLLM's `truncate_prompt_tokens`; as in transformers, the tokens that the tokenizer adds around a
+ * text stay.
+ */
 import { invalidValue } from "../api-error.ts";
 import type { ReadRequest } from "../wire.ts";
 
-/** What an input is cut to. */
+/** How an input is truncated. */
 interface Truncation {
   readonly numTokens: number;
-  /** Whether it loses its beginning; else its end. */
+  /** Whether it loses its beginning; otherwise its end. */
   readonly isLeft: boolean;
 }
 
-/** What stands around a text and is not cut. */
+/** Tokens around a text, which are not removed. */
 export type Ends = readonly [prefix: readonly number[], suffix: readonly number[]];
 
-/** Characters of a text that are encoded at first, which takes a few milliseconds; a text may be megabytes. */
+/** Characters of a text that are encoded at first, which takes a few milliseconds; a text may have megabytes. */
 const FIRST_CHARACTERS = 1 << 15;
-/** Tokens beside a cut between characters, which may be others than those of the whole text. */
+/** Tokens next to a cut between characters, which may differ from those of the whole text. */
 const SPARE_TOKENS = 256;
 
-/** Reads how a request has its inputs cut; null: not at all. @throws ApiError 400 for lengths that no input can have */
+/** Reads how a request truncates its inputs; null: not at all. @throws ApiError 400 for lengths that no input can have */
 export function readTruncation(
   {
     truncate_prompt_tokens: asked,
@@ -37,7 +40,7 @@ export function readTruncation(
   return { numTokens: asked === -1 ? maxTokens : asked, isLeft: side === "left" };
 }
 
-/** The ids of a text, or given ones, cut if they are too many. */
+/** The ids of a text, or the given ids, truncated if there are too many. */
 export function readCut(
   input: string | readonly number[],
   {
@@ -50,7 +53,7 @@ export function readCut(
   return cut(encodeEnough(input, encode, truncation), ends, truncation);
 }
 
-/** Encodes a text, or as much of it as shows what is left of it. */
+/** Encodes a text, or as much of it as determines the ids that are kept. */
 export function encodeEnough(
   text: string,
   encode: (text: string) => number[],

@@ -1,4 +1,4 @@
-/** @file Writes the texts of one request side by side and counts their tokens. The texts end when their client has gone. */
+/** @file Writes the texts of one request in parallel and counts their tokens. The texts end when their client has gone. */
 import { allOf } from "../../engine/all-of.ts";
 import { hashOfAdapter } from "../../engine/adapters/adapter-hash.ts";
 import { readToEnd } from "../../engine/generation/read-to-end.ts";
@@ -14,7 +14,7 @@ export interface NumberedPiece extends TextPiece {
   readonly index: number;
 }
 
-/** Who is told of pieces and ends as they come. */
+/** Receives pieces and ends as they come. */
 interface Told {
   readonly onPiece?: (piece: NumberedPiece) => void | Promise<void>;
   readonly onEnd?: (index: number, end: ServeEnd) => void | Promise<void>;
@@ -22,12 +22,12 @@ interface Told {
 
 interface TextsOfRequest {
   readonly jobs: readonly TextJob[];
-  /** What they are for, where it may go on elsewhere. */
+  /** Describes the request, if it can move to another server. */
   readonly request?: RunningText["request"];
 }
 
 /**
- * Writes texts; `onPiece` is told of each piece as it comes, `onEnd` of each end. Results are in the order of the jobs.
+ * Writes texts; `onPiece` receives each piece as it comes, `onEnd` each end. Results are in the order of the jobs.
  * @throws ApiError 504 when it takes longer than requests may, 503 when the server ends; as `ServingModel.write`
  */
 export async function writeTexts(
@@ -36,7 +36,7 @@ export async function writeTexts(
   signal: AbortSignal,
   told: Told,
 ): Promise<ServeEnd[]> {
-  // One that fails ends the others.
+  // A text that fails ends the others.
   const failed = new AbortController();
   const movable = request && new MovableText(jobs, state, () => failed.abort());
   const forget = movable && state.running.add({ request, numTexts: jobs.length, stop: () => movable.stop() });
@@ -61,7 +61,7 @@ export async function writeTexts(
   }
 }
 
-/** A text that may go on elsewhere, as far as it has been written. */
+/** A text that can move to another server, with what has been written so far. */
 class MovableText {
   readonly written: WrittenToken[] = [];
   hasEnded: (ends: readonly ServeEnd[]) => void = () => {};
@@ -77,12 +77,12 @@ class MovableText {
     this.#abort = abort;
   }
 
-  /** Is told the adapter that it is written with: another may have its name by the time it is stopped. */
+  /** Keeps the adapter that the text is written with: another may have its name by the time the text is stopped. */
   has(adapter: Adapter): void {
     this.#adapter = adapter;
   }
 
-  /** The adapter is in memory as long as the text is written: it is looked at before. */
+  /** The adapter's hash is computed first: the adapter stays in memory only while the text is written. */
   async stop(): Promise<StoppedText> {
     const adapter = this.#adapter ? hashOfAdapter(this.#adapter) : await this.#coming();
     this.#abort();
@@ -91,13 +91,13 @@ class MovableText {
     return { adapter, written: this.written, wasStopped };
   }
 
-  /** What holds the adapter that is on its way. */
+  /** Waits for the adapter, which is still being loaded, and hashes it. */
   async #coming(): Promise<string | null> {
     return this.#name === null ? null : await this.#state.models.withAdapter(this.#name, hashOfAdapter);
   }
 }
 
-/** Tells of a text's pieces, and keeps its tokens where it may go on elsewhere; returns its end. */
+/** Passes on a text's pieces, and keeps its tokens if it can move; returns its end. */
 async function tellPieces(
   pieces: AsyncGenerator<TextPiece, ServeEnd, void>,
   index: number,
