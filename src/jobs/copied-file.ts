@@ -1,10 +1,10 @@
-/** @file Files that are copied in pieces, so that a large one takes no memory of its size, and are held against what was written. */
+/** @file Copies files in pieces, so that a large one needs no memory of its size, and hashes what is written. */
 import { createHash } from "node:crypto";
 import { ByteFile } from "../format/files/byte-file.ts";
 import { type FolderFile, unlikeWritten } from "../format/files/folder-file.ts";
 import { piecesOf } from "../format/files/pieces.ts";
 
-/** The pieces of a file, as it is when they are read. @throws FormatError "format/file" */
+/** The pieces of a file as it is when they are read. @throws FormatError "format/file" */
 export async function* piecesIn(path: string): AsyncGenerator<Uint8Array, void, void> {
   const file = await ByteFile.open(path);
   try {
@@ -21,7 +21,7 @@ export async function hashPieces(pieces: AsyncIterable<Uint8Array>): Promise<str
   return hash.digest("hex");
 }
 
-/** Plans a file of a folder that is made of pieces; `onWritten` is told the SHA-256 of what was written. */
+/** Plans a file of a folder from pieces; `onWritten` receives the SHA-256 of what was written. */
 export function copiedFile(
   name: string,
   pieces: () => AsyncIterable<Uint8Array>,

@@ -1,4 +1,4 @@
-/** @file Copies of runs and of checkpoints, also of those that another may still write to: each is there whole or not at all. */
+/** @file Copies runs and checkpoints, even while another process may still write to them; a copy appears whole or not at all. */
 import { join } from "node:path";
 import { FailedError } from "../errors.ts";
 import { writeFolderAtomic } from "../format/files/atomic.ts";
@@ -10,10 +10,10 @@ import { toFailedWrite } from "../messages/system-error.ts";
 import { copiedFile, piecesIn } from "./copied-file.ts";
 import { filesIn, isMissing } from "./run-files.ts";
 
-/** A worker that was lost, and is not, removes a checkpoint while it is copied at most once or twice. */
+/** A worker that is wrongly believed lost removes a checkpoint at most once or twice during a copy. */
 const MAX_COPIES = 5;
 
-/** Copies a checkpoint that nobody changes. @throws FailedError "failed/write", FormatError "format/file" */
+/** Copies a checkpoint that does not change. @throws FailedError "failed/write", FormatError "format/file" */
 export async function copyCheckpoint(source: string, target: string): Promise<void> {
   try {
     await copyFiles(source, target);
@@ -22,7 +22,7 @@ export async function copyCheckpoint(source: string, target: string): Promise<vo
   }
 }
 
-/** Copies a run in the place of what is there. @throws FailedError "failed/write", FormatError "format/file" */
+/** Replaces `target` by a copy of a run. @throws FailedError "failed/write", FormatError "format/file" */
 export async function copyRun(source: string, target: string): Promise<void> {
   const copy = temporaryName(target);
   try {
@@ -42,7 +42,7 @@ export async function copyRun(source: string, target: string): Promise<void> {
   }
 }
 
-/** Copies a run; false: its checkpoints have changed meanwhile. */
+/** Copies a run; false: its checkpoints changed meanwhile. */
 async function copySame(source: string, copy: string): Promise<boolean> {
   const checkpoints = async (): Promise<string> => checkpointSteps(await namesIn(source)).join();
   const before = await checkpoints();

@@ -1,4 +1,4 @@
-/** @file A fine-tuning job, its events and its files. Their names are those of OpenAI's interface. */
+/** @file A fine-tuning job, its events and its files, with the names of OpenAI's interface. */
 import { z } from "zod";
 import { TEXT_OBJECTIVES, defaultObjective } from "../train/objectives.ts";
 import { MAX_EPOCHS } from "../train/settings/setting-groups.ts";
@@ -14,18 +14,21 @@ const JOB_STATUSES = [
 ] as const;
 export type JobStatus = (typeof JOB_STATUSES)[number];
 
-/** Statuses of jobs that will not go on. */
+/** Statuses of jobs that cannot continue. */
 export const ENDED: ReadonlySet<JobStatus> = new Set(["succeeded", "failed", "cancelled"]);
 
-/** Statuses of jobs that may go on. */
+/** Statuses of jobs that may continue. */
 export const NOT_ENDED: readonly JobStatus[] = JOB_STATUSES.filter((status) => !ENDED.has(status));
 
-/** Whether a job will not go on. */
+/** Whether a job cannot continue. */
 export function hasEnded({ status }: Pick<Job, "status">): boolean {
   return ENDED.has(status);
 }
 
-/** Of what a job trains with: 0, too, where graft's own settings may be, as a learning rate and the beta of ORPO. */
+/**
+ * A hyperparameter that a job trains with. May be 0, since graft's own settings, such as a learning rate and the beta of ORPO,
+ * may be.
+ */
 const HYPERPARAMETER = z.union([z.number().min(0), z.literal("auto")]);
 
 const HYPERPARAMETERS = z.strictObject({
@@ -51,11 +54,11 @@ export const AUTO: Hyperparameters = {
   learning_rate_multiplier: "auto",
 };
 
-/** Plain training on texts and conversations, in OpenAI's word. */
+/** OpenAI's word for plain training on texts and conversations. */
 export const SUPERVISED = "supervised";
-/** What graft calls it: the objective of models that write texts. */
+/** The objective for it in graft: that of models that write texts. */
 export const SUPERVISED_OBJECTIVE = defaultObjective({ problem: null });
-/** How a job trains: so, or by an objective by its name. */
+/** The methods of jobs: plain training, or an objective by name. */
 export const JOB_METHODS: readonly string[] = [SUPERVISED, ...TEXT_OBJECTIVES.map(({ name }) => name)];
 
 const ERROR = z.object({ code: z.string(), message: z.string(), param: z.string().nullable() });
@@ -72,10 +75,7 @@ export const JOB = z.object({
   status: z.enum(JOB_STATUSES),
   /** The hyperparameters that the client sent. */
   hyperparameters: HYPERPARAMETERS,
-  /**
-   * The hyperparameters that the job trains with, known when it begins. Clients then see these instead of those that were
-   * sent.
-   */
+  /** The hyperparameters that the job trains with, known when it begins. Clients then see these instead of those that were sent. */
   used: HYPERPARAMETERS.optional(),
   method: z.object({ type: z.enum(JOB_METHODS) }).loose(),
   training_file: z.string(),
@@ -87,7 +87,7 @@ export const JOB = z.object({
   suffix: z.string().nullable(),
   estimated_finish: z.int().nullable(),
   metadata: z.record(z.string(), z.string()).nullable(),
-  /** Settings of graft's own. */
+  /** graft's own settings. */
   graft: z.record(z.string(), z.unknown()),
 });
 export type Job = z.output<typeof JOB>;
@@ -114,13 +114,13 @@ export const UPLOADED_FILE = z.object({
 });
 export type UploadedFile = z.output<typeof UPLOADED_FILE>;
 
-/** A checkpoint of a job, which can be asked for like an adapter. */
+/** A checkpoint of a job, which requests can use like an adapter. */
 export interface JobCheckpoint {
   readonly step: number;
   readonly path: string;
 }
 
-/** What a training came to. */
+/** The result of a training. */
 export interface JobResult {
   readonly steps: number;
   readonly trained_tokens: number;

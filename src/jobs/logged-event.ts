@@ -1,7 +1,7 @@
-/** @file What a job is told of the log in a checkpoint, in the words of the events of a training. */
+/** @file Entries of the log in a checkpoint, as events of a training. */
 import { z } from "zod";
 
-/** JSON keeps what is no number as null. */
+/** JSON stores NaN and Infinity as null. */
 const NUMBER = z
   .number()
   .nullable()

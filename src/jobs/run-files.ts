@@ -1,4 +1,4 @@
-/** @file What lies in a run or a checkpoint, but for locks and what is being written. Another may change it meanwhile. */
+/** @file The files of a run or a checkpoint, without locks and temporary files. Another process may change them meanwhile. */
 import { join, sep } from "node:path";
 import { disk } from "../format/files/disk/calls.ts";
 import { isLock } from "../format/files/disk/folder-lock.ts";
@@ -10,8 +10,8 @@ function isKept(path: string): boolean {
 }
 
 /**
- * Lists the paths of the files in a folder and below, from there, in order; none where it is not there.
- * @throws FormatError "format/file", also for what goes meanwhile
+ * Lists the paths of the files in a folder and below, relative to it, in order; none if it is missing.
+ * @throws FormatError "format/file", also for a file that disappears meanwhile
  */
 export async function filesIn(folder: string): Promise<string[]> {
   try {
@@ -31,7 +31,7 @@ export async function filesIn(folder: string): Promise<string[]> {
   }
 }
 
-/** Whether an error is, or came of, something that is not there any more. */
+/** Whether an error is, or was caused by, something that is missing. */
 export function isMissing(error: unknown): boolean {
   return systemCode(error) === "ENOENT" || (error instanceof Error && isMissing(error.cause));
 }

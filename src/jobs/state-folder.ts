@@ -1,7 +1,7 @@
 /**
  * @file Files and runs of jobs in a folder, which servers and workers may share: files/ID/{file.json, data}, jobs/ID/run/.
  *
- * What is one JSON object is replaced as a whole. Who may write to a run is the queue's to say.
+ * A file with a JSON object is always replaced as a whole. The queue decides who may write to a run.
  */
 import { basename, isAbsolute, join, relative, resolve, sep } from "node:path";
 import { z } from "zod";
@@ -19,14 +19,14 @@ import { copyCheckpoint, copyRun } from "./copy-run.ts";
 import { type JobCheckpoint, UPLOADED_FILE, type UploadedFile } from "./job.ts";
 import { LOGGED_EVENT, type LoggedEvent } from "./logged-event.ts";
 
-/** Ids are ours, and names of folders. */
+/** Ids are made by graft, and used as names of folders. */
 const ID = /^(file|ftjob)-[0-9a-zA-Z-]{1,64}$/;
-/** Files whose descriptions are read at a time: of a store each is a request. */
+/** Most descriptions of files that are read at a time: with a store, each is a request. */
 const MAX_READ = 32;
 /** Folder in which a job begins. */
 export const FIRST_RUN = "run";
 
-/** The end of a name by which an uploaded file is read; what says nothing is lines of JSON. */
+/** The ending that decides how an uploaded file is read; lines of JSON if its name has none. */
 export function dataEnding(filename: string): string {
   return `${findFileKind(filename)?.endings[0] ?? ".jsonl"}${compressionOf(filename) ?? ""}`;
 }
@@ -52,18 +52,18 @@ export class StateFolder {
     return join(this.path, kind, id, ...rest);
   }
 
-  /** A text in which paths begin in this folder. */
+  /** Removes this folder from the paths in a text. */
   withoutPath(text: string): string {
     return text.replaceAll(`${this.path}${sep}`, "");
   }
 
-  /** A path as other machines can find it that have the folder elsewhere. */
+  /** A path in a form for machines that have the folder at another place. */
   toShared(path: string): string {
     const inside = relative(this.path, resolve(path));
     return inside.startsWith("..") || isAbsolute(inside) ? resolve(path) : inside;
   }
 
-  /** Finds what another machine has named by `toShared`. */
+  /** Resolves a path that another machine made by `toShared`. */
   async fetchShared(path: string): Promise<string> {
     return resolve(this.path, path);
   }
@@ -72,22 +72,22 @@ export class StateFolder {
     return ID.test(id);
   }
 
-  /** Asks what others share these through whether it is there. @throws FailedError "failed/store" */
+  /** Checks that the store answers, if files are shared by one. @throws FailedError "failed/store" */
   async requireAnswer(_signal?: AbortSignal): Promise<void> {
-    // A folder is not asked.
+    // Nothing to check for a folder.
   }
 
-  /** Has a run here as its last owner left it, where others have another folder; false: there is nothing of it. */
+  /** Brings a run here as its last owner left it, if owners do not share a folder; false: there is nothing of it. */
   async fetchRun(job: string, folder: string): Promise<boolean> {
     return await this.has(this.runFolder(job, folder));
   }
 
-  /** Gives a run to others that have another folder, unless it may not be written any more. */
+  /** Makes a run available to owners with another folder, unless it may no longer be written. */
   async publishRun(_job: string, _folder: string, _mayWrite?: () => boolean): Promise<void> {
-    // Others have the same folder.
+    // Nothing to do: others use the same folder.
   }
 
-  /** Keeps a run that others did not get in a folder that stays here, and says which; null: it is where they look. */
+  /** Moves a run that was not published to a folder that is kept, and returns that; null: others find it where it is. */
   async keepRun(_job: string, _folder: string): Promise<string | null> {
     return null;
   }
@@ -101,7 +101,10 @@ export class StateFolder {
     return (await listNames(path)).length > 0;
   }
 
-  /** A folder that is not there, or not mounted, would fail every job. @throws UsageError "usage/flag" where nothing was ever uploaded to it */
+  /**
+   * Checks that the folder exists, since every job would fail without it. @throws UsageError "usage/flag" when no file was ever
+   * uploaded
+   */
   async requireFiles(): Promise<void> {
     const found = await disk()
       .readdir(join(this.path, "files"))
@@ -120,7 +123,7 @@ export class StateFolder {
     );
   }
 
-  /** Removes what a job has trained, in whichever folders its workers did. */
+  /** Removes all that a job has trained, in whichever folders. */
   async removeRuns(job: string): Promise<void> {
     await disk().rm(this.#at("jobs", job), { recursive: true, force: true });
   }
@@ -154,7 +157,7 @@ export class StateFolder {
   }
 
   /**
-   * Puts a checkpoint of another place into the run of a job that has not begun, whole or not at all; returns its step.
+   * Copies a checkpoint from elsewhere into the run of a job that has not begun, whole or not at all; returns its step.
    * @throws UsageError "usage/resume" for a folder that is no checkpoint; as `copyCheckpoint`
    */
   async importCheckpoint(job: string, from: string): Promise<number> {
@@ -169,14 +172,16 @@ export class StateFolder {
     return step;
   }
 
-  /** Copies a run that another may still write to; the copy is there whole or not at all. @throws as `copyRun` of a folder */
+  /**
+   * Copies a run that another process may still write to; the copy appears whole or not at all. @throws as `copyRun` of a folder
+   */
   async copyRun(job: string, from: string, to: string): Promise<void> {
     const [source, target] = [this.runFolder(job, from), this.runFolder(job, to)];
     if ((await listNames(source)).length === 0) return;
     await copyRun(source, target);
   }
 
-  /** Lists files, the oldest first; those of one second by their ids. */
+  /** Lists files, the oldest first; those of the same second are ordered by their ids. */
   async listFiles(): Promise<UploadedFile[]> {
     const ids = await this.fileIds();
     const found: UploadedFile[] = [];
@@ -216,7 +221,7 @@ export class StateFolder {
     return this.pathOf(file);
   }
 
-  /** Keeps an uploaded file, whole or not at all. @throws FailedError "failed/write" */
+  /** Stores an uploaded file, whole or not at all. @throws FailedError "failed/write" */
   async addFile(file: UploadedFile, content: Uint8Array): Promise<void> {
     await writeFolderAtomic(this.#at("files", file.id), [
       bytesFile(basename(this.pathOf(file)), content),

@@ -1,4 +1,7 @@
-/** @file Waits for a store or a database that is away: asks again ever more rarely, tells so once, and tells when it is over. */
+/**
+ * @file Waits for a store or a database that is away: retries ever more rarely, and reports once that it is away and once that it
+ * is back.
+ */
 import type { Clock } from "./queue/clock.ts";
 import { Trouble, type TroubleOptions } from "./queue/trouble.ts";
 
@@ -7,17 +10,17 @@ const MAX_WAIT_MS = 60_000;
 
 interface Waiting {
   readonly trouble: Trouble;
-  /** Whether to wait after an error; others are thrown at once. */
+  /** Whether to wait after an error; other errors are thrown at once. */
   readonly isAway: (error: unknown) => boolean;
-  /** Waits so long; false: no longer. */
+  /** Waits for a time; false: stop waiting. */
   readonly wait: (timeMs: number) => Promise<boolean>;
-  /** Is told of the first error. */
+  /** Called with the first error. */
   readonly onAway: (error: unknown) => void;
-  /** Is told when there was one, and there is none any more. */
+  /** Called when the work succeeds after an error. */
   readonly onBack?: () => void;
 }
 
-/** Does work that needs a store or a database, again and again while that is away. @throws as the work does; what was last where nobody waits any longer */
+/** Repeats work that needs a store or a database while that is away. @throws as the work; the last error when waiting is stopped */
 export async function whileAway<T>(work: () => Promise<T>, waiting: Waiting): Promise<T> {
   const { trouble, isAway, wait, onAway, onBack } = waiting;
   for (let waitMs = FIRST_WAIT_MS; ; waitMs = Math.min(2 * waitMs, MAX_WAIT_MS)) {
@@ -35,17 +38,17 @@ export async function whileAway<T>(work: () => Promise<T>, waiting: Waiting): Pr
   }
 }
 
-/** How whatever starts waits for what it needs. */
+/** How something that starts waits for what it needs. */
 export interface Patience {
   readonly clock: Clock;
   /** Ends the wait. */
   readonly signal: AbortSignal;
   readonly troubles: TroubleOptions;
-  /** Is told what is away, and waited for. */
+  /** Receives the error that shows what is away. */
   readonly onAway: (error: unknown) => void;
 }
 
-/** Does work again and again until what it needs is there, as long as nobody stops it. @throws as the work does; the reason of a signal that aborts */
+/** Repeats work until what it needs is there or the signal aborts. @throws as the work; the reason of a signal that aborts */
 export async function untilThere<T>(
   work: () => Promise<T>,
   isAway: (error: unknown) => boolean,

@@ -1,5 +1,5 @@
 /**
- * @file Checks that the disk of a database has room, and turns the error of a database whose disk is full or fails into one of
+ * @file Checks that the disk of a database has room, and converts the error of a database whose disk is full or fails into one of
  * graft's errors.
  */
 import { FailedError } from "../../errors.ts";
@@ -7,12 +7,12 @@ import { disk } from "../../format/files/disk/calls.ts";
 import { formatBytes } from "../../messages/numbers.ts";
 import type { Database } from "./database.ts";
 
-/** Classes of PostgreSQL's codes: too little room, and faults of the system. */
+/** Classes of PostgreSQL's error codes: insufficient resources, and system errors. */
 const OF_THE_DISK = /^(53|58)/;
-/** What PostgreSQL in WebAssembly throws when a file fails: no Error, but an errno of WASI's. */
+/** What PostgreSQL in WebAssembly throws when a file fails: not an Error, but an object with an errno of WASI. */
 const [FILE_FAULT, NO_SPACE] = ["ErrnoError", 51];
 
-/** PostgreSQL begins a log of 16 MB now and then; where that cannot be, the one in WebAssembly computes for ever. */
+/** PostgreSQL begins a log of 16 MB now and then; without room for it, PostgreSQL in WebAssembly loops for ever. */
 const ROOM_BYTES = 2 ** 25;
 
 function refusal(found: string, expected: string, cause?: unknown): FailedError {
@@ -22,7 +22,7 @@ function refusal(found: string, expected: string, cause?: unknown): FailedError 
   });
 }
 
-/** Holds the free space of a folder's disk against what one more write may need. @throws FailedError "failed/database" */
+/** Checks that a folder's disk has enough free space for one more write. @throws FailedError "failed/database" */
 export async function requireRoom(folder: string, statDisk: typeof readDisk = readDisk): Promise<void> {
   const { bavail, bsize } = await statDisk(folder);
   const freeBytes = bavail * bsize;
@@ -34,7 +34,7 @@ function readDisk(folder: string): Promise<{ readonly bavail: number; readonly b
   return disk().statfs(folder);
 }
 
-/** Turns a fault of the disk into a FailedError; other errors pass as they are. */
+/** Converts a fault of the disk into a FailedError; returns other errors unchanged. */
 export function toDiskFault(error: unknown): unknown {
   const { code, name, errno, message } = (error ?? {}) as Readonly<Record<string, unknown>>;
   const isOfFiles = name === FILE_FAULT;
@@ -44,7 +44,7 @@ export function toDiskFault(error: unknown): unknown {
   return refusal(found, "space for it", error);
 }
 
-/** The same database, whose calls fail with FailedError "failed/database" where its disk is full or fails. */
+/** Wraps a database so that its calls fail with FailedError "failed/database" when its disk is full or fails. */
 export function tellingDiskFaults(database: Database): Database {
   const told = (error: unknown): never => {
     throw toDiskFault(error);

@@ -1,4 +1,4 @@
-/** @file The process that makes the files of a database in a folder, and tells how it went. */
+/** @file The process that makes the files of a database in a folder, and reports the result. */
 import { FailedError } from "../../errors.ts";
 import type { MakerMessage } from "./make-files.ts";
 import { makeOnce } from "./pglite.ts";

@@ -1,11 +1,11 @@
 /**
- * @file Has V8 compile programs in WebAssembly once, for a fast start, and nothing of them anew for speed. It does that on another thread while
- * they run, and holds 600 MB for seconds over one function of PostgreSQL, whose statements take as long after it as before.
+ * @file Lets V8 compile WebAssembly only once, for a fast start, and never again for speed. Recompiling runs on another thread
+ * and takes 600 MB for seconds for one function of PostgreSQL, whose statements are no faster afterwards.
  */
 import { setFlagsFromString } from "node:v8";
 
-/** Forbids it from here on, in all of the process: code that V8 drops when memory is short would come back otherwise. */
+/** Forbids recompiling in the whole process from now on: otherwise V8 would do it again after it drops code for lack of memory. */
 export function forbidTierUp(): void {
-  // Functions that run often, one by one; without that all at the start, unless it is forbidden as well.
+  // The first flag forbids recompiling single functions when they run often, the second recompiling everything at the start.
   for (const flag of ["--no-wasm-dynamic-tiering", "--no-wasm-tier-up"]) setFlagsFromString(flag);
 }

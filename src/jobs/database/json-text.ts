@@ -1,9 +1,9 @@
 /**
- * @file JSON as PostgreSQL takes it: it has no NUL and no halves of pairs, which JSON has, and with it texts that models write. Each is
- * written as the sign U+001A with its four digits, and so is that sign.
+ * @file JSON in the form that PostgreSQL accepts. Texts that models write may contain NUL and single surrogates, which JSON
+ * allows but PostgreSQL does not. Each is written as the character U+001A and its four digits; so is U+001A itself.
  */
 
-/** Escapes in JSON text; a backslash that is escaped begins none. */
+/** Escapes in JSON text; an escaped backslash does not begin one. */
 const FOREIGN = /\\\\|\\u(0000|001a|d[89a-f]..)/g;
 const WRITTEN = /\\\\|\\u001a(0000|001a|d[89a-f]..)/g;
 
@@ -12,7 +12,7 @@ export function toJsonb(value: unknown): string {
   return replaced(JSON.stringify(value), FOREIGN, "\\u001a");
 }
 
-/** The value of such a column, as it was. */
+/** Restores the value of such a column. */
 export function fromJsonb(content: unknown): unknown {
   const text = JSON.stringify(content);
   return text.includes("\\u001a") ? JSON.parse(replaced(text, WRITTEN, "\\u")) : content;

@@ -1,7 +1,7 @@
 /**
- * @file Makes the files of a database in a process of its own, since it computes for seconds without a pause: the caller hears signals
- * meanwhile and may stop it. (A thread that is stopped within WebAssembly can end the whole process.) The files have their place when all are
- * made, so that no other start finds half of them.
+ * @file Makes the files of a database in a separate process. It computes for seconds without a pause; this way the caller can
+ * handle signals meanwhile and stop it. (Stopping a thread inside WebAssembly can end the whole process.) The files are moved
+ * into place only when all are made, so that no other start finds half of them.
  */
 import { type ChildProcess, fork } from "node:child_process";
 import { once } from "node:events";
@@ -11,16 +11,19 @@ import { disk, tryRemove } from "../../format/files/disk/calls.ts";
 import { makeFolders } from "../../format/files/disk/make-folders.ts";
 import { sweepTemporaries, temporaryName } from "../../format/files/disk/temporaries.ts";
 
-/** What the process tells: null, or why it could not. */
+/** The process's result: null for success, or the reason for a failure. */
 export type MakerMessage = { readonly message: string; readonly hint: string | null } | null;
 
-/** The file of the process, in the sources or in the package. */
+/** The program of the process, in the sources or in the package. */
 const MAKER = new URL(
   import.meta.url.endsWith(".ts") ? "./files-maker.ts" : "./files-maker.js",
   import.meta.url,
 );
 
-/** Makes the files of a database in a folder, which is empty or not there. @throws FailedError "failed/database"; the reason of `signal` */
+/**
+ * Makes the files of a database in a folder, which is empty or missing. @throws FailedError "failed/database"; the reason of
+ * `signal`
+ */
 export async function makeFiles(folder: string, signal?: AbortSignal): Promise<void> {
   await sweepTemporaries(dirname(folder));
   const unfinished = temporaryName(folder);
@@ -37,7 +40,7 @@ export async function makeFiles(folder: string, signal?: AbortSignal): Promise<v
 
 async function runMaker(folder: string, signal?: AbortSignal): Promise<void> {
   signal?.throwIfAborted();
-  // In a group of its own: Ctrl-C is the caller's to hear.
+  // In its own process group, so that only the caller receives Ctrl-C.
   const maker = fork(MAKER, [folder], {
     detached: true,
     execArgv: [],
@@ -57,7 +60,7 @@ async function runMaker(folder: string, signal?: AbortSignal): Promise<void> {
   }
 }
 
-/** Ends it, and waits until it writes no more. */
+/** Kills the process, and waits until it has ended and writes no more. */
 async function end(maker: ChildProcess): Promise<void> {
   if (maker.pid === undefined || maker.exitCode !== null || maker.signalCode !== null) return;
   const ended = once(maker, "exit");

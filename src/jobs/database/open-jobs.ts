@@ -1,6 +1,6 @@
 /**
- * @file Opens the table of jobs, either in the database at a URL or in one inside this process. The driver is loaded only
- * when it is opened.
+ * @file Opens the table of jobs, either in the database at a URL or in one inside this process. The driver is loaded only when it
+ * is needed.
  */
 import type { Database } from "./database.ts";
 import type { JobTable } from "../job-table.ts";
@@ -9,7 +9,7 @@ import { type Patience, untilThere } from "../while-away.ts";
 import { tellingDiskFaults } from "./disk-faults.ts";
 
 /**
- * Opens the jobs of a PostgreSQL database, for any number of processes, once it has started.
+ * Opens the jobs of a PostgreSQL database, which any number of processes may share; waits while it is starting.
  * @throws as `prepareTables`; the reason of a signal that aborts
  */
 export async function openSharedJobs(url: string, patience: Patience): Promise<JobTable> {
@@ -17,7 +17,9 @@ export async function openSharedJobs(url: string, patience: Patience): Promise<J
   return await untilThere(() => open(openPostgres(url), patience.troubles), isStarting, patience);
 }
 
-/** Opens the jobs of a folder, for this process alone; `signal` stops making them. @throws as `prepareTables` and `openPglite` */
+/**
+ * Opens the jobs of a folder for this process only; `signal` stops making its files. @throws as `prepareTables` and `openPglite`
+ */
 export async function openOwnJobs(
   folder: string,
   { signal, troubles }: Pick<Patience, "signal" | "troubles">,

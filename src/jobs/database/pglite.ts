@@ -1,6 +1,6 @@
 /**
- * @file PostgreSQL inside of this process, in a folder: PGlite. It has one connection, and hands it out in turn. Where it dies
- * within a call, as by a fault of its log's disk, it is opened anew at the next: all that it had committed is there.
+ * @file PostgreSQL inside this process, with its files in a folder: PGlite. It has one connection, which is shared in turn. If it
+ * dies during a call, for instance by a fault of its disk, the next call opens it again; all that it had committed is kept.
  */
 import { PGlite } from "@electric-sql/pglite";
 import { FailedError, FormatError } from "../../errors.ts";
@@ -13,16 +13,16 @@ import { makeFiles } from "./make-files.ts";
 
 type Querying = Pick<PGlite, "query">;
 
-/** Status of what PostgreSQL's own errors throw: its library's POSTGRES_MAIN_LONGJMP. */
+/** Status of what PostgreSQL's own errors throw: POSTGRES_MAIN_LONGJMP in its library. */
 const MAIN_JUMP = 100;
 
-/** Of its pages PostgreSQL holds 128 MB, all of which take memory from its start on; jobs are few, and the system holds their files as well. */
+/** PostgreSQL's default of 128 MB would be allocated at the start. Jobs are few, and the system caches their files anyway. */
 const BUFFERS = "shared_buffers=8MB";
 
-/** The file by which PostgreSQL knows a folder as its own: without it, it would make an empty database over what there is. */
+/** The file by which PostgreSQL recognizes its folder: without it, PostgreSQL would make an empty database over existing files. */
 const MARK = "PG_VERSION";
 
-/** The parts of the program in WebAssembly that its library calls for each message. */
+/** The functions of the WebAssembly program that the library calls for each message. */
 type Program = Record<
   "_PostgresMainLoopOnce" | "_PostgresSendReadyForQueryIfNecessary" | "_pgl_pq_flush" | "stackRestore",
   (...args: unknown[]) => unknown
@@ -35,10 +35,10 @@ function connectionOf(querying: Querying): Connection {
   };
 }
 
-/** A database that runs, until it has died. */
+/** A running database, until it dies. */
 class Running {
   readonly #pglite: PGlite;
-  /** The error that ended it; null: it is alive. */
+  /** The error that it died of; null: it is alive. */
   #fault: unknown = null;
 
   private constructor(pglite: PGlite) {
@@ -57,8 +57,8 @@ class Running {
   }
 
   /**
-   * Lets calls fail once the program has died. Of what it throws the library knows the jumps of PostgreSQL's own errors, and calls it
-   * again after anything else: for ever, as the dead throws again.
+   * Makes calls fail once the program has died. Of the errors that the program throws, the library handles only those for
+   * PostgreSQL's own errors. After any other it would call the dead program again, for ever.
    */
   #watch(program: Program): void {
     const { _PostgresMainLoopOnce: work, stackRestore: unwind } = program;
@@ -72,7 +72,7 @@ class Running {
         throw error;
       }
     };
-    // The first that the library calls then, where nothing catches it.
+    // The function that the library calls first after that; an error of it is not caught.
     program.stackRestore = (...args) => {
       if (this.#fault !== null) throw this.#fault;
       return unwind(...args);
@@ -87,7 +87,7 @@ class Running {
     return this.#fault !== null;
   }
 
-  /** @throws FailedError "failed/database" where it dies of it, or has died */
+  /** @throws FailedError "failed/database" if the database dies during the work, or has died before */
   async use<T>(work: (pglite: PGlite) => Promise<T>): Promise<T> {
     try {
       return await work(this.#pglite);
@@ -115,12 +115,12 @@ function toDeath(error: unknown): unknown {
   );
 }
 
-/** Makes a database in an empty folder, on the thread of the caller. @throws FailedError "failed/database" */
+/** Makes a database in an empty folder, on the caller's thread. @throws FailedError "failed/database" */
 export async function makeOnce(folder: string): Promise<void> {
   await (await Running.start(folder)).close();
 }
 
-/** @throws FormatError "format/file" for files that are no database, or not all of one */
+/** @throws FormatError "format/file" for files that are not a complete database */
 function requireDatabase(folder: string, names: readonly string[]): void {
   if (names.includes(MARK)) return;
   throw new FormatError(
@@ -133,8 +133,10 @@ function requireDatabase(folder: string, names: readonly string[]): void {
 }
 
 /**
- * Opens the database of a folder, which is made if need be, unless `signal` stops that, and must be no other process's.
- * @throws FailedError "failed/database" where its disk is full or fails; FormatError "format/file" for a folder that is damaged; the reason of `signal`
+ * Opens the database of a folder, and makes it first if the folder is empty, unless `signal` aborts. No other process may use it.
+ * @throws FailedError "failed/database" when its disk is full or fails; FormatError "format/file" for a damaged folder; the
+ * reason of
+ * `signal`
  */
 export async function openPglite(folder: string, signal?: AbortSignal): Promise<Database> {
   await makeFolders(folder);
@@ -146,7 +148,7 @@ export async function openPglite(folder: string, signal?: AbortSignal): Promise<
   const start = (): Promise<Running> => Running.start(folder);
   let running = start();
   await running;
-  /** One after another, so that one that has died is opened once. */
+  /** Calls wait for each other, so that a dead database is reopened only once. */
   const living = (): Promise<Running> => {
     running = running.then((last) => (last.hasDied ? start() : last), start);
     return running;

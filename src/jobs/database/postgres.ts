@@ -1,9 +1,9 @@
 /**
- * @file PostgreSQL by its URL. A connection that is lost is replaced, and what was to be done on it is done again for a while.
+ * @file PostgreSQL by its URL. A lost connection is replaced, and its work is tried again for a while.
  *
- * Where only the answer to a commit was lost, it is done twice. No job is added twice so, nor ended twice. But a job that was taken
- * stays with nobody until its lease ends, and counts as lost by a worker; and who cancels, pauses or resumes one is told that it had
- * been before.
+ * If only the answer to a commit was lost, the work is done twice. No job is added or ended twice because of this. But a job that
+ * was taken has no worker until its lease ends, which then counts as a lost worker; and a client that cancels, pauses or resumes
+ * a job is told that the job was in this state before.
  */
 import { setTimeout } from "node:timers/promises";
 import { type ClientBase, Pool } from "pg";
@@ -14,7 +14,10 @@ import type { Connection, Database } from "./database.ts";
 const WAITS_MS = [50, 200, 800];
 const CONNECT_MS = 5000;
 const STATEMENT_MS = 10_000;
-/** Codes of Node and of PostgreSQL that say nothing about the statement: connections, shutting down, too many clients, a standby, locks. */
+/**
+ * Codes of Node and of PostgreSQL that do not concern the statement: connections, shutting down, too many clients, a standby,
+ * locks.
+ */
 const LOST = /^(E[A-Z]+|08.{3}|57014|57P0[1-5]|53300|25006|55P03|40001|40P01)$/;
 /** The code of PostgreSQL while it starts, stops or recovers. */
 const STARTING = "57P03";
@@ -32,7 +35,7 @@ function isLost(error: unknown): boolean {
   return (typeof code === "string" && LOST.test(code)) || LOST_MESSAGE.test(String(message));
 }
 
-/** Whether an error says that there is a database, which is starting. */
+/** Whether an error means that there is a database, but it is still starting. */
 export function isStarting(error: unknown): boolean {
   const { cause } = error as { readonly cause?: { readonly code?: unknown } };
   return error instanceof FailedError && cause?.code === STARTING;
@@ -45,7 +48,7 @@ function connectionOf(client: ClientBase): Connection {
   };
 }
 
-/** Connects when first asked. @throws FailedError "failed/database" from every call, when nothing answers */
+/** Connects at the first call. @throws FailedError "failed/database" from every call, when nothing answers */
 export function openPostgres(url: string): Database {
   const pool = new Pool({
     connectionString: url,
@@ -55,7 +58,7 @@ export function openPostgres(url: string): Database {
     idle_in_transaction_session_timeout: STATEMENT_MS,
     application_name: "graft",
   });
-  // Idle connections fail too; a query that needs one hears of it then.
+  // Idle connections may fail too; the next query that needs one reports it.
   pool.on("error", () => {});
   const use = <T>(work: (connection: Connection) => Promise<T>): Promise<T> =>
     retried(() => withConnection(pool, work));
@@ -66,7 +69,7 @@ export function openPostgres(url: string): Database {
   };
 }
 
-/** Does work again for a while that lost its connection. */
+/** Repeats work for a while if its connection was lost. */
 async function retried<T>(work: () => Promise<T>): Promise<T> {
   for (let at = 0; ; at++) {
     try {
@@ -80,7 +83,7 @@ async function retried<T>(work: () => Promise<T>): Promise<T> {
   }
 }
 
-/** Works on a connection of the pool, which drops it once it is lost. */
+/** Runs work on a connection of the pool, which drops the connection if it is lost. */
 async function withConnection<T>(pool: Pool, work: (connection: Connection) => Promise<T>): Promise<T> {
   const client = await pool.connect().catch((error: unknown) => {
     throw isLost(error) ? error : unreachable(error);

@@ -1,12 +1,12 @@
-/**
- * @file The tables and their version. A database whose tables another version of graft made is refused and left unchanged.
- */
+/** @file The tables and their version. A database with tables of another version is refused and left unchanged. */
 import { FailedError, UsageError } from "../../errors.ts";
 import type { Connection, Database } from "./database.ts";
 
-/** Goes up with every change of the tables. */
+/** Increased with every change of the tables. */
 const VERSION = 2;
-/** Held while tables are made: processes that start together take turns. Any number that others do not use. */
+/**
+ * Number of the lock for making the tables, so that processes that start together take turns. Any number that others do not use.
+ */
 const MAKING = 7_265_386_112;
 
 const TABLES = [
@@ -30,7 +30,10 @@ const TABLES = [
   "create index on graft.events (job, place)",
 ];
 
-/** Makes the tables unless they are there. @throws UsageError "usage/database" of another version; FailedError "failed/database" */
+/**
+ * Makes the tables unless they exist. @throws UsageError "usage/database" for those of another version; FailedError
+ * "failed/database"
+ */
 export async function prepareTables(database: Database): Promise<void> {
   try {
     await database.transaction(async (connection) => {

@@ -1,6 +1,6 @@
 /**
- * @file The table of jobs in PostgreSQL. A row is locked while it is decided about; who looks for the next one passes by those
- * that others have locked (SKIP LOCKED), so that any number of workers ask at a time.
+ * @file The table of jobs in PostgreSQL. A row is locked while it is decided about; queries for the next job skip rows that
+ * others have locked (SKIP LOCKED), so that any number of workers can ask at the same time.
  */
 import { z } from "zod";
 import { FailedError } from "../../errors.ts";
@@ -21,12 +21,12 @@ import { heldUntilMs } from "../queue/shares.ts";
 import type { Connection, Database } from "./database.ts";
 import { fromJsonb, toJsonb } from "./json-text.ts";
 
-/** Held while a job is added, so that no more wait than may. */
+/** Number of the lock for adding a job, so that the limit of waiting jobs is kept. */
 const ADDING = 7_265_386_113;
-/** The database's own clock, and not that of when the transaction began. */
+/** The database's current time, not that of the transaction's start. */
 const NOW = "(extract(epoch from clock_timestamp()) * 1000)::float8";
 
-/** What is held in the table is the job itself. */
+/** Rows in the table describe whole jobs, never shares. */
 const ROW = JOB_ROW.extend({ share: z.null() });
 
 function quoted(statuses: Iterable<JobStatus>): string {
@@ -43,16 +43,16 @@ interface FoundRow extends Found {
   readonly now_ms: number;
 }
 
-/** What is selected of a row. */
+/** Selected columns of a row. */
 const PARTS = `id, place, content, ${NOW} as now_ms`;
 
 export class SqlJobs implements JobTable {
   readonly #database: Database;
   readonly #onUnreadable: (error: FailedError) => void;
-  /** Ids of jobs of which it was told that they cannot be read. */
+  /** Ids of jobs already reported as unreadable. */
   readonly #unreadable = new Set<string>();
 
-  /** `onUnreadable`: is told once of each job that cannot be read, with FailedError "failed/database". */
+  /** `onUnreadable`: called once for each job that cannot be read, with FailedError "failed/database". */
   constructor(database: Database, onUnreadable: (error: FailedError) => void = () => {}) {
     this.#database = database;
     this.#onUnreadable = onUnreadable;
@@ -102,7 +102,7 @@ export class SqlJobs implements JobTable {
     });
   }
 
-  /** Null: it cannot be read. */
+  /** Returns null for a row that cannot be read. */
   #read({ id, content }: Pick<FoundRow, "id" | "content">): JobRow | null {
     const values = fromJsonb(content);
     const row = ROW.safeParse(values);
@@ -189,7 +189,7 @@ async function decideOn<T>(
   return result;
 }
 
-/** A row as it is written: JSON has no Infinity, and one with that could not be read again. @throws ZodError */
+/** A row as it is stored. Checked first: JSON has no Infinity, so a row with it could not be read again. @throws ZodError */
 function written(row: JobRow): string {
   return toJsonb(ROW.parse(row));
 }

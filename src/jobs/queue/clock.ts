@@ -1,7 +1,7 @@
-/** @file The clock of queues and workers, as a parameter, so that a simulation can have its own. */
+/** @file The clock of queues and workers, a parameter so that a simulation can replace it. */
 
 export interface Clock {
-  /** Only goes forward, from anywhere. */
+  /** Never goes back; its zero is arbitrary. */
   nowMs(): number;
   /** Waits; ends early, without an error, when the signal aborts. */
   sleep(timeMs: number, signal?: AbortSignal): Promise<void>;

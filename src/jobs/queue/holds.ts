@@ -1,6 +1,6 @@
 /**
- * @file What becomes of the row of a job, or of a piece of it, in the hands of an owner: taken, kept, changed, given back. Each is
- * decided on the row alone, which the table has locked.
+ * @file How the row of a job, or of a piece of it, changes when an owner takes, keeps, changes or gives back the piece. Each
+ * decision depends only on the row, which the table has locked.
  *
  * An owner holds a piece as long as its lease has the newest number and has not been given back.
  */
@@ -8,22 +8,22 @@ import { type Job, type JobStatus, hasEnded } from "../job.ts";
 import type { Hold, JobRow, ShareResult } from "../job-table.ts";
 import { withFolder } from "./shares.ts";
 
-/** Owners in a row that may vanish at the same place before the job is at fault. */
+/** How many consecutive owners may be lost without progress before the job counts as faulty. */
 export const MAX_LOST = 5;
 const ACTIVE: ReadonlySet<JobStatus> = new Set(["validating_files", "running"]);
 
-/** What an owner changes beside the job itself. */
+/** Changes of an owner besides those of the job itself. */
 export interface OwnChange extends Partial<Pick<JobRow, "round" | "shares">> {
-  /** Folder in which the owner does its piece. */
+  /** Folder in which the owner works on its piece. */
   readonly folder?: string;
-  /** Ends the owner's share of the round, as `shares` ends what is done between two. */
+  /** Ends the owner's share of the round; `shares` instead ends the work between two rounds. */
   readonly done?: ShareResult;
 }
 
-/** An owner's standing: the job is its own; somebody else's; or its own, but to be stopped. */
+/** The state of an owner: it holds the job; it has lost it; or it holds it, but must stop. */
 export type Standing = "held" | "lost" | "stopped";
 
-/** Takes a piece that nobody has any more; null: too many owners in a row were lost at it. */
+/** Takes a piece that nobody holds any more; null: too many consecutive owners were lost at it. */
 export function taken(row: JobRow, owner: string, leaseUntilMs: number): JobRow | null {
   const numLost = row.numLost + Number(row.leaseUntilMs !== null);
   if (numLost > MAX_LOST) return null;
@@ -31,7 +31,7 @@ export function taken(row: JobRow, owner: string, leaseUntilMs: number): JobRow 
   return { ...row, job: { ...row.job, status }, token: row.token + 1, owner, leaseUntilMs, numLost };
 }
 
-/** Keeps a piece until another time; null: it is lost. `numSteps`: how far it has come. */
+/** Extends the lease of a piece; null: the piece is lost. `numSteps`: the owner's progress. */
 export function kept(
   row: JobRow,
   { token }: Pick<Hold, "token">,
@@ -43,7 +43,7 @@ export function kept(
   return { ...row, leaseUntilMs, ...(isFurther ? { maxSteps: numSteps, numLost: 0 } : {}) };
 }
 
-/** Whether a job is to be worked on; if not, it was stopped or has ended. */
+/** Whether a job should be worked on; if not, it was stopped or has ended. */
 export function isActive({ job }: JobRow): boolean {
   return ACTIVE.has(job.status);
 }
@@ -54,8 +54,8 @@ export function endsPiece({ done, shares }: OwnChange): boolean {
 }
 
 /**
- * Changes a piece as its owner says; null: it is not its own any more, or was stopped. A change that was made before, but not
- * heard of, leaves the row as it is.
+ * Changes a piece for its owner; null: the owner has lost it, or the job was stopped. Repeating a change whose answer was lost
+ * leaves the row unchanged.
  */
 export function changed(
   row: JobRow,
@@ -76,7 +76,10 @@ export function changed(
   return { ...moved, shares, ...(isOver ? { owner: null, leaseUntilMs: null } : {}) };
 }
 
-/** Gives a piece back; null: it is not the owner's any more. A job of which nobody has a piece then waits again, unless it was stopped. */
+/**
+ * Gives a piece back; null: the owner has lost it. If nobody else holds a piece of the job, it waits again, unless it was
+ * stopped.
+ */
 export function givenBack(row: JobRow, { token }: Pick<Hold, "token">, numSteps: number): JobRow | null {
   if (row.token !== token || row.leaseUntilMs === null) return null;
   const isOthers = row.shares.some(({ leaseUntilMs }, i) => i !== row.share && leaseUntilMs !== null);

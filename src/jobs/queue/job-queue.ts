@@ -1,8 +1,8 @@
 /**
- * @file Who works on which job: taking one with a lease, keeping it, losing it (holds.ts); and what clients do to it.
+ * @file Decides who works on which job: workers take a job with a lease, keep it, and may lose it (holds.ts); clients change it.
  *
- * Every lease has a number, larger than all before it for that job. What an owner says counts only with the newest number,
- * looked at in the transaction that does it: so a job ends once, whatever owners that were thought dead still do.
+ * Every lease has a number, larger than all earlier ones of that job. A change by an owner counts only with the newest number,
+ * which is checked in the same transaction: so a job ends once, whatever owners that were believed lost still do.
  */
 import { mayBeOneBase } from "../../models/base/fingerprint.ts";
 import { FIRST_RUN } from "../state-folder.ts";
@@ -23,14 +23,14 @@ import { NEW_HOLD, freePiece, heldPieces, pieceOf, withPiece } from "./shares.ts
 
 interface JobQueueOptions {
   readonly table: JobTable;
-  /** How many jobs may wait when a new one is added. */
+  /** Most jobs that may wait when a new one is added. */
   readonly maxWaiting: number;
   /** The current time in seconds. */
   readonly now: () => number;
   readonly newId: () => string;
 }
 
-/** What a job tells, before it has an id and a time. */
+/** An event of a job, before it has an id and a time. */
 export interface Telling {
   readonly level?: JobEvent["level"];
   readonly message: string;
@@ -39,14 +39,14 @@ export interface Telling {
 
 export interface TakenJob {
   readonly row: JobRow;
-  /** The one before did not give it back, and may still write. */
+  /** The previous owner did not give the job back, and may still write. */
   readonly isFromLost: boolean;
 }
 
 export class JobQueue {
   readonly table: JobTable;
   readonly #options: JobQueueOptions;
-  /** Told at once of what happens in this process. */
+  /** Called at once for changes in this process. */
   readonly #listeners = new Set<(id: string, what: "waits" | "stopped") => void>();
 
   constructor(options: JobQueueOptions) {
@@ -54,12 +54,12 @@ export class JobQueue {
     this.#options = options;
   }
 
-  /** Calls back when a job of this process's clients waits, or is to be stopped. */
+  /** Calls `listener` when a job changed by this process waits, or must stop. */
   listen(listener: (id: string, what: "waits" | "stopped") => void): void {
     this.#listeners.add(listener);
   }
 
-  /** Puts a new job into the queue; false: too many wait. */
+  /** Adds a new job to the queue; false: too many wait. */
   async submit(
     given: Pick<JobRow, "job" | "base" | "baseName" | "initAdapter"> & Partial<Pick<JobRow, "maxSteps">>,
   ): Promise<boolean> {
@@ -79,18 +79,18 @@ export class JobQueue {
     return true;
   }
 
-  /** Ends a job; what it has trained stays in its folder. Null: it has ended before. */
+  /** Ends a job; what it has trained stays in its folder. null: it had already ended. */
   cancel(id: string): Promise<Job | null> {
     const end = { status: "cancelled", finished_at: this.#options.now() } as const;
     return this.#stop(id, end, (job) => !hasEnded(job));
   }
 
-  /** Stops a job until it is resumed. Null: it is paused, or has ended. */
+  /** Stops a job until it is resumed. null: it is paused, or has ended. */
   pause(id: string): Promise<Job | null> {
     return this.#stop(id, { status: "paused" }, (job) => !hasEnded(job) && job.status !== "paused");
   }
 
-  /** Lets a paused job go on. Null: it is not paused any more, as another request may have been faster. */
+  /** Lets a paused job continue. null: it is not paused; another request may have been faster. */
   async resume(id: string): Promise<Job | null> {
     const isPaused = ({ status }: Job): boolean => status === "paused";
     const queued = await this.#change(id, { status: "queued" }, "The job continues", isPaused);
@@ -98,7 +98,7 @@ export class JobQueue {
     return queued;
   }
 
-  /** Lets other servers know that something of what a job has trained was removed. */
+  /** Records for other servers that a result of a job was removed. */
   async noteRemoval(id: string): Promise<void> {
     await this.table.withJob(id, (row) => ({ row: { ...row, removals: row.removals + 1 }, result: null }));
   }
@@ -122,7 +122,7 @@ export class JobQueue {
     });
   }
 
-  /** Takes the oldest job of a base that nobody has, or a share of it, for so long. */
+  /** Takes the oldest free job of a base, or a share of one, for `leaseMs`. */
   async take(base: string, owner: string, leaseMs: number): Promise<TakenJob | null> {
     for (;;) {
       const found = await this.table.withNext<TakenJob | "at fault" | null>(base, (whole, nowMs) => {
@@ -154,13 +154,13 @@ export class JobQueue {
     };
   }
 
-  /** Jobs that wait for a worker, of bases that are called so but are others. */
+  /** Waiting jobs whose base has this name but is another model than `base`. */
   async misfits(base: string, baseName: string): Promise<JobRow[]> {
     const toDo = await this.table.list({ statuses: TO_DO, baseName });
     return toDo.filter((row) => row.owner === null && !mayBeOneBase(base, row.base));
   }
 
-  /** Decides about what an owner has: a job, or a share of it. */
+  /** Decides about a job, or the share of it, that an owner holds. */
   #withOwn<T>({ job: { id }, share }: JobRow, decide: DecideOnRow<T>): Promise<T | null> {
     return this.table.withJob<T>(id, (whole, nowMs) => {
       const { row, ...rest } = decide(pieceOf(whole, share), nowMs);
@@ -168,7 +168,7 @@ export class JobQueue {
     });
   }
 
-  /** Keeps a job for so long from now, with what it has told. `numSteps`: how far it has come. */
+  /** Extends the lease of a job to `leaseMs` from now, and adds its events. `numSteps`: its progress. */
   async keep(own: JobRow, leaseMs: number, numSteps: number, events: readonly JobEvent[]): Promise<Standing> {
     const held = await this.#withOwn<Standing>(own, (row, nowMs) => {
       const next = kept(row, own, nowMs + leaseMs, numSteps);
@@ -179,7 +179,9 @@ export class JobQueue {
     return held ?? "lost";
   }
 
-  /** Changes a job that an owner has. Null: it is not its own any more, or was stopped. Again the same: as once. */
+  /**
+   * Changes a job for its owner. null: the owner has lost it, or it was stopped. Repeating the same change has no further effect.
+   */
   async changeOwn(
     own: JobRow,
     change: Partial<Job>,
@@ -194,7 +196,7 @@ export class JobQueue {
     return next;
   }
 
-  /** Lets go of a job that an owner has, and will not write to any more; one that was not stopped waits again. `numSteps`: as of `keep`. */
+  /** Releases a job that its owner will no longer write to; it waits again unless it was stopped. `numSteps`: as for `keep`. */
   async giveBack(own: JobRow, events: readonly JobEvent[] = [], numSteps = 0): Promise<void> {
     const isToDo = await this.#withOwn<boolean>(own, (row) => {
       const next = givenBack(row, own, numSteps);
@@ -204,7 +206,7 @@ export class JobQueue {
     if (isToDo) this.#tell(own.job.id, "waits");
   }
 
-  /** Takes all jobs back from owners that are known to be gone: the table was theirs alone, as it is now ours. */
+  /** Releases all jobs of owners that must have ended, since only one process at a time uses the table. */
   async takeBackAll(): Promise<void> {
     const held = (await this.table.list()).map(heldPieces);
     for (const [first, ...others] of held) {
@@ -215,7 +217,7 @@ export class JobQueue {
     }
   }
 
-  /** Makes what a job tells. */
+  /** Makes an event of a job. */
   eventOf({ level = "info", message, data = null }: Telling): JobEvent {
     return {
       id: `ftevent-${this.#options.newId()}`,

@@ -1,6 +1,6 @@
 /**
- * @file Works on the jobs of one base, one or several at a time, as long as it is not closed. What the work is, it is given; who may
- * do it, the queue says.
+ * @file Works on the jobs of one base, one or several at a time, until it is closed. The work itself is a parameter; the queue
+ * decides who may do it.
  */
 import type { Clock } from "./clock.ts";
 import type { JobQueue, TakenJob } from "./job-queue.ts";
@@ -9,29 +9,29 @@ import { Trouble, type TroubleOptions } from "./trouble.ts";
 
 interface JobWorkerOptions extends TroubleOptions {
   readonly queue: JobQueue;
-  /** Fingerprint of the model that it has. */
+  /** Fingerprint of the worker's model. */
   readonly base: string;
-  /** Jobs at a time. */
+  /** Most jobs at a time. */
   readonly maxRunning?: number;
   /** The worker's name, for people. */
   readonly owner: string;
   readonly clock: Clock;
-  /** How long a silent worker keeps its job. */
+  /** How long a worker that does not report keeps its job. */
   readonly leaseMs: number;
-  /** How long to wait before looking again while there is no job. */
+  /** How long to wait between two looks for a job. */
   readonly pollMs: number;
-  /** Throws while no job could be done, which then wait for others. */
+  /** Throws while this worker could do no job; jobs are then left to others. */
   readonly isReady?: () => Promise<void>;
-  /** Does a job, up to its end or to where the lease says to stop. Errors are the work's to tell. */
+  /** Works on a job until it ends or the lease says to stop. The work reports its own errors. */
   readonly work: (taken: TakenJob, lease: Lease) => Promise<void>;
-  /** Is called when there is nothing to do. */
+  /** Called when there is nothing to do. */
   readonly onIdle?: () => Promise<void>;
 }
 
 export class JobWorker {
   readonly #options: JobWorkerOptions;
   readonly #closed = new AbortController();
-  /** Wakes the loops that wait for a job. */
+  /** Wake the loops that wait for a job. */
   readonly #wakes = new Set<AbortController>();
   readonly #leases = new Set<Lease>();
   readonly #trouble: Trouble;
@@ -55,7 +55,7 @@ export class JobWorker {
     for (const wake of this.#wakes) wake.abort();
   }
 
-  /** Stops what is in work, after its step; the job waits for the next worker. */
+  /** Stops running jobs after their current step; they wait for the next worker. */
   async close(): Promise<void> {
     this.#closed.abort();
     this.#wake();

@@ -1,9 +1,9 @@
 /**
- * @file A job in the hands of its worker: kept by telling the table now and then, until it has ended or is lost.
+ * @file A worker's hold on a job: extended by regular messages to the table, until the job has ended or is lost.
  *
- * The worker counts its time from before it asked, and stops early: whatever its clock says, and however long an answer takes,
- * it lets go before the table gives the job to another. A table that cannot be reached is asked again until then, while the
- * work goes on.
+ * The worker measures its time from before it asked, and stops early. So whatever its clock says, and however long an answer
+ * takes, it lets go before the table gives the job to another. If the table cannot be reached, it is asked again until then,
+ * while the work goes on.
  */
 import { FailedError } from "../../errors.ts";
 import type { Clock } from "./clock.ts";
@@ -13,26 +13,26 @@ import type { JobQueue, Telling } from "./job-queue.ts";
 import type { JobRow } from "../job-table.ts";
 import type { Trouble } from "./trouble.ts";
 
-/** Share of a lease that a worker uses, so that its clock may run slower than the table's by the rest. */
+/** Share of a lease that a worker uses; the rest allows for a clock slower than the table's. */
 const SAFE = 0.9;
 const NUM_BEATS = 5;
-/** How long to wait between two messages to the table when all goes well. */
+/** Least time between two messages to the table when all goes well. */
 const TELL_MS = 500;
 
 /** A job as a worker takes it. */
 interface LeaseTerms {
   readonly row: JobRow;
-  /** On the worker's clock, before it asked for the job. */
+  /** Time on the worker's clock before it asked for the job. */
   readonly takenMs: number;
   readonly leaseMs: number;
   readonly queue: JobQueue;
   readonly clock: Clock;
-  /** Is told of a table that cannot be reached. */
+  /** Reports a table that cannot be reached. */
   readonly trouble: Trouble;
 }
 
 export class Lease {
-  /** The job as it was taken; changed by `change`. */
+  /** The job as it was taken; `change` updates it. */
   row: JobRow;
   readonly #queue: JobQueue;
   readonly #clock: Clock;
@@ -42,12 +42,12 @@ export class Lease {
   #deadlineMs: number;
   #isLost = false;
   #numSteps = 0;
-  /** Not heard by the table yet. */
+  /** Events that the table has not received yet. */
   #events: JobEvent[] = [];
   #wake = new AbortController();
   readonly #over = new AbortController();
   readonly #beats: Promise<void>;
-  /** Changes and beats, one after another. */
+  /** The last of the changes and messages, which run one after another. */
   #last: Promise<unknown> = Promise.resolve();
 
   constructor({ row, takenMs, leaseMs, queue, clock, trouble }: LeaseTerms) {
@@ -60,46 +60,46 @@ export class Lease {
     this.#beats = this.#keep();
   }
 
-  /** Aborts when the work is to end: the job is lost, or was stopped. */
+  /** Aborts when the work must end: the job is lost, or was stopped. */
   get signal(): AbortSignal {
     return this.#stop.signal;
   }
 
-  /** Whether the job is this worker's to write. */
+  /** Whether this worker may write to the job. */
   isHeld(): boolean {
     return !this.#isLost && this.#clock.nowMs() < this.#deadlineMs;
   }
 
-  /** The worker's time. */
+  /** The time on the worker's clock. */
   nowMs(): number {
     return this.#clock.nowMs();
   }
 
-  /** Waits so long, while the job is kept; less if the work is to end. */
+  /** Waits while the job is held, or until the work must end. */
   async wait(timeMs: number): Promise<void> {
     await this.#clock.sleep(timeMs, this.signal);
   }
 
-  /** Ends the work; the job is given back. */
+  /** Tells the work to end; the job is given back. */
   stop(): void {
     this.#stop.abort();
   }
 
-  /** Has the table hear something, soon. */
+  /** Sends an event to the table soon. */
   tell(telling: Telling, numSteps = this.#numSteps): void {
     this.#events.push(this.#queue.eventOf(telling));
     this.#numSteps = numSteps;
     this.#wake.abort();
   }
 
-  /** What has been told of some steps of the job, by whoever had it; nothing when the lease is over first. @throws as `change` */
+  /** The events of some steps of the job, by any owner; none when the lease ends first. @throws as `change` */
   async toldOf(steps: readonly number[]): Promise<JobEvent[]> {
     return (await this.#persist(() => this.#queue.table.listEventsOf(this.row.job.id, steps))) ?? [];
   }
 
-  /** Changes the job, after all that was told. Null: it is lost, or was stopped. @throws what asking again does not mend */
+  /** Changes the job, after all earlier events. null: the job is lost, or was stopped. @throws errors that a retry cannot mend */
   async change(change: Partial<Job>, telling?: Telling, more: OwnChange = {}): Promise<JobRow | null> {
-    // Out of what beats tell: the change's own is not to be heard without it.
+    // Taken from the events of regular messages: the change's own event must not be sent without the change.
     const before = this.#events.splice(0);
     const events = telling ? [...before, this.#queue.eventOf(telling)] : before;
     let changed: JobRow | null = null;
@@ -115,7 +115,10 @@ export class Lease {
     return changed;
   }
 
-  /** Lets go of the job, on which no work is done any more: late, too, as the table knows whether another has it by then. */
+  /**
+   * Releases the job after its work has ended. It tries even when the lease is over, since the table knows whether another worker
+   * has the job.
+   */
   async end(): Promise<void> {
     this.#over.abort();
     this.#wake.abort();
@@ -128,7 +131,7 @@ export class Lease {
     );
   }
 
-  /** Tries until a table that is away hears it; null when the lease is over first. @throws what another try does not mend */
+  /** Retries until the table answers; null when the lease ends first. @throws errors that a retry cannot mend */
   async #persist<T>(work: () => Promise<T>): Promise<T | null> {
     for (let waitMs = this.#leaseMs / 100; ; waitMs *= 2) {
       if (!this.isHeld()) return null;
@@ -151,7 +154,7 @@ export class Lease {
         await this.#clock.sleep(Math.max(0, waitMs - TELL_MS), this.#wake.signal);
       }
       if (over.aborted) return;
-      // A worker that let it lapse has stopped working on it, and does not take it up again.
+      // A worker that let the lease lapse has stopped its work, and does not resume it.
       const isHeard = this.isHeld() && (await this.#inOrder(() => this.#beat()));
       if (!this.isHeld()) this.#isLost = true;
       if (this.#isLost) this.stop();
@@ -160,7 +163,7 @@ export class Lease {
     }
   }
 
-  /** Whether the table has heard. */
+  /** Sends a message; returns whether the table has received it. */
   async #beat(): Promise<boolean> {
     const events = new Set(this.#events);
     const askedMs = this.#clock.nowMs();
@@ -169,7 +172,7 @@ export class Lease {
       if (held === "lost") this.#isLost = true;
       else this.#deadlineMs = askedMs + SAFE * this.#leaseMs;
       if (held === "stopped") this.stop();
-      // Of these a change may have taken some along meanwhile, and others may have come.
+      // Meanwhile, a change may have taken some of these events, and new ones may have come.
       this.#events = this.#events.filter((event) => !events.has(event));
       this.#trouble.end();
       return true;

@@ -1,12 +1,11 @@
 /**
- * @file Reports a problem that repeats, such as a database that cannot be reached: once when it begins, and once when it is
- * over.
+ * @file Reports a problem that repeats, such as a database that cannot be reached: once when it begins, and once when it is over.
  */
 
 export interface TroubleOptions {
-  /** Is told of what went wrong, and is tried again: once for as long as it is the same. */
+  /** Receives an error after which the work is retried; once for as long as the error stays the same. */
   readonly onTrouble: (error: unknown) => void;
-  /** Is told when that is over. */
+  /** Called when the problem is over. */
   readonly onRecovered?: () => void;
 }
 
@@ -18,7 +17,7 @@ export class Trouble {
     this.#options = options;
   }
 
-  /** Tells of an error, unless it was told last. */
+  /** Reports an error, unless it was the last one reported. */
   tell(error: unknown): void {
     const text = String(error);
     if (text === this.#last) return;
@@ -26,7 +25,7 @@ export class Trouble {
     this.#options.onTrouble(error);
   }
 
-  /** Something has gone well. */
+  /** Records a success. */
   end(): void {
     if (this.#last === null) return;
     this.#last = null;

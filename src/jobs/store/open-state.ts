@@ -1,6 +1,6 @@
 /**
- * @file Opens the place where the files of jobs are kept. It is either a folder that several servers may share, or an
- * object store with copies in a local folder.
+ * @file Opens the place for the files of jobs: either a folder that several servers may share, or an object store with copies in
+ * a local folder.
  */
 import type { Environment } from "../../environment.ts";
 import type { Clock } from "../queue/clock.ts";
@@ -16,7 +16,7 @@ interface StateOptions {
   readonly clock: Clock;
 }
 
-/** Opens them; whether a store answers is not asked yet. @throws UsageError "usage/flag" */
+/** Opens the place, without contacting a store yet. @throws UsageError "usage/flag" */
 export async function openState({ folder, store, env, clock }: StateOptions): Promise<StateFolder> {
   if (store === undefined) return new StateFolder(folder);
   const [{ S3Store, storeAddress }, { StoredState }] = await Promise.all([
@@ -26,7 +26,7 @@ export async function openState({ folder, store, env, clock }: StateOptions): Pr
   return new StoredState(folder, new S3Store(storeAddress(store, env), clock));
 }
 
-/** Waits until the store answers. @throws FailedError "failed/store" at once where it refuses; the reason of a signal that aborts */
+/** Waits until the store answers. @throws FailedError "failed/store" at once when it refuses; the reason of a signal that aborts */
 export async function untilAnswered(files: StateFolder, patience: Patience): Promise<void> {
   const { signal } = patience;
   const ask = async (): Promise<void> => {

@@ -1,6 +1,7 @@
 /**
- * @file Objects of an S3-compatible store, below a prefix of a bucket. aws4fetch signs; a connection that is lost, and a store that is
- * busy, are asked again for a while, which is as asking once: an object is put whole, and its bytes are in the signature.
+ * @file Objects of an S3-compatible store, below a prefix of a bucket. aws4fetch signs the requests. After a lost connection, or
+ * when the store is busy, requests are repeated for a while. That is safe: an object is put whole, and the signature covers its
+ * bytes.
  */
 import { AwsV4Signer } from "aws4fetch";
 import type { Environment } from "../../environment.ts";
@@ -11,12 +12,12 @@ import { type StoredContent, storedBytes } from "./stored-content.ts";
 
 /** Waits between tries, in milliseconds. */
 const WAITS_MS = [100, 400, 1600, 6000, 15_000];
-/** How long a try may take, and how many bytes a millisecond more is for: 2 Mbit/s. */
+/** Time limit of a try, and the bytes for which it gets a further millisecond: 2 Mbit/s. */
 const [REQUEST_MS, BYTES_PER_MS] = [120_000, 250];
-/** What is read of an object at a time. */
+/** How much of an object is read at a time. */
 const PIECE_BYTES = 1 << 25;
 
-/** What a request without content has. */
+/** The content of a request without one. */
 const NOTHING = storedBytes(new Uint8Array());
 
 interface StoreAddress {
@@ -54,7 +55,7 @@ export function storeAddress(url: string, env: Environment): StoreAddress {
   const endpoint =
     env["AWS_ENDPOINT_URL_S3"] ?? env["AWS_ENDPOINT_URL"] ?? `https://s3.${region}.amazonaws.com`;
   if (!/^https?:\/\/[^@?#]+$/.test(endpoint) || !URL.canParse(endpoint)) {
-    // Beyond a host an address may hold a secret.
+    // An address with more than a host may contain a secret, so it is not shown.
     const shown = /[@?#]/.test(endpoint) ? "" : ` "${endpoint}"`;
     throw new UsageError(
       "usage/flag",
@@ -77,15 +78,15 @@ export function storeAddress(url: string, env: Environment): StoreAddress {
 
 interface StoreRequest {
   readonly method: "GET" | "PUT" | "DELETE";
-  /** What is done, in errors. */
+  /** The action, for messages. */
   readonly verb: string;
   readonly key: string;
   readonly content?: StoredContent;
-  /** Of an object only these bytes: the first, and the last. */
+  /** Only these bytes of an object: the index of the first and of the last. */
   readonly range?: readonly [number, number];
-  /** Asks the bucket instead of the key. */
+  /** Query of a request to the bucket instead of the key. */
   readonly query?: URLSearchParams;
-  /** Ends the tries. */
+  /** Stops further tries. */
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -103,13 +104,13 @@ export class S3Store {
     this.#clock = clock;
   }
 
-  /** Null: there is none. @throws FailedError "failed/store" */
+  /** Returns null if there is no such object. @throws FailedError "failed/store" */
   async get(key: string): Promise<Uint8Array | null> {
     const { status, bytes } = await this.#ask({ method: "GET", verb: "read", key });
     return status === 404 ? null : bytes;
   }
 
-  /** The bytes of an object of a known size, one piece after another; fewer where it is not there any more. @throws as `get` */
+  /** The bytes of an object of known size, piece by piece; fewer if it is removed meanwhile. @throws as `get` */
   async *piecesOf(key: string, sizeBytes: number): AsyncGenerator<Uint8Array, void, void> {
     for (let at = 0; at < sizeBytes; at += PIECE_BYTES) {
       const range = [at, Math.min(at + PIECE_BYTES, sizeBytes) - 1] as const;
@@ -123,12 +124,12 @@ export class S3Store {
     await this.#ask({ method: "PUT", verb: "write", key, content });
   }
 
-  /** Removes an object, if it is there. @throws FailedError "failed/store" */
+  /** Removes an object, if it exists. @throws FailedError "failed/store" */
   async remove(key: string): Promise<void> {
     await this.#ask({ method: "DELETE", verb: "remove", key });
   }
 
-  /** Lists keys that begin so, unless the signal aborts first. @throws FailedError "failed/store" */
+  /** Lists keys that begin with `start`, unless the signal aborts first. @throws FailedError "failed/store" */
   async list(start: string, signal?: AbortSignal): Promise<string[]> {
     const { prefix } = this.#address;
     const keys: string[] = [];
@@ -143,7 +144,9 @@ export class S3Store {
     return keys;
   }
 
-  /** Asks again for a while where the store may answer otherwise. @throws FailedError "failed/store"; as reading the content */
+  /**
+   * Repeats a request for a while if the store may answer differently. @throws FailedError "failed/store"; as reading the content
+   */
   async #ask(request: StoreRequest): Promise<Answer> {
     const { signal } = request;
     for (let at = 0; ; at++) {
@@ -191,7 +194,7 @@ export class S3Store {
       method,
       headers: signed.headers,
       signal: AbortSignal.any([AbortSignal.timeout(timeoutMs), ...(signal ? [signal] : [])]),
-      // Without the last two all that is sent is held, to be sent again to where the store may redirect.
+      // Without the last two, fetch would keep all that is sent, to send it again after a redirect.
       ...(content && {
         body: ReadableStream.from(content.pieces()),
         duplex: "half",
@@ -212,11 +215,11 @@ export class S3Store {
   }
 }
 
-/** What became of a connection. @throws what is thrown for any other reason, such as that the content could not be read */
+/** Describes the fault of a connection. @throws errors of any other kind, for instance that the content could not be read */
 function connectionFault(error: unknown, { signal }: StoreRequest): string {
   const { message, cause } = error as Error;
   if (cause instanceof GraftError) throw cause;
-  // A lost connection is the cause of what fetch throws; a time that is over is thrown as it is.
+  // For a lost connection, fetch throws an error with a cause; a timeout is thrown directly.
   const isLost = error instanceof DOMException || (error instanceof TypeError && cause instanceof Error);
   if (!isLost && !signal?.aborted) throw error;
   return cause instanceof Error && cause.message !== "" ? cause.message : message;

@@ -1,8 +1,8 @@
-/** @file Errors of a store of files, apart from what asks it, so that who waits for one need not load that. */
+/** @file Errors of a store of files, separate from the store's client, so that code that waits for a store need not load it. */
 import { FailedError } from "../../errors.ts";
 
-/** A store that does not answer, or refuses, and may do otherwise later; its code is "failed/store". */
+/** A store that does not answer or refuses, but may recover; its code is "failed/store". */
 export class StoreAwayError extends FailedError {}
 
-/** A store that answers, and refuses: a wrong key, a bucket that is not there. Somebody has to mend that. */
+/** A store that answers but refuses, because of a wrong key or a missing bucket. An operator must mend that. */
 export class StoreRefusesError extends StoreAwayError {}

@@ -1,12 +1,12 @@
-/** @file What is put into a store, and what is read from it again. */
+/** @file What is put into a store, and reading it back. */
 import type { z } from "zod";
 import { hashBytes } from "../../data/files/data-content.ts";
 import { FailedError } from "../../errors.ts";
 
-/** The bytes of an object, of which a store is told length and hash first; they are read anew at each try. */
+/** The bytes of an object, whose length and hash the store gets first; they are read again at each try. */
 export interface StoredContent {
   readonly sizeBytes: number;
-  /** Hexadecimal. */
+  /** In hexadecimal. */
   readonly sha256: string;
   readonly pieces: () => AsyncIterable<Uint8Array>;
 }
@@ -25,7 +25,7 @@ export function storedText(text: string): StoredContent {
   return storedBytes(new TextEncoder().encode(text));
 }
 
-/** Reads JSON of the object with a key. @throws FailedError "failed/store" where it is none, or not what `kind` says */
+/** Parses the JSON of an object. @throws FailedError "failed/store" if it is no JSON or does not match `kind` */
 export function parseStored<T>(bytes: Uint8Array, key: string, kind: z.ZodType<T>): T {
   try {
     return kind.parse(JSON.parse(new TextDecoder().decode(bytes)));
@@ -34,7 +34,7 @@ export function parseStored<T>(bytes: Uint8Array, key: string, kind: z.ZodType<T
   }
 }
 
-/** What the store gives for a key that is not what was put there. */
+/** The error for an object that differs from what was stored. */
 export function damaged(key: string): FailedError {
   return new FailedError(
     "failed/store",

@@ -1,8 +1,8 @@
 /**
- * @file Runs of jobs in an S3-compatible store, with copies in folders. A run is objects named by their hashes, and a manifest
- * that is put last and names them: readers see a run as it was at some time, or none.
+ * @file Runs of jobs in an S3-compatible store, with copies in folders. A run consists of objects named by their hashes, and a
+ * manifest that is put last and names them: readers see a run as it was at some time, or none.
  *
- * Only the holder of a run's lease writes under its name; what was copied lies under another (job-queue.ts).
+ * Only the holder of a run's lease writes under its name; a copied run has another name (job-queue.ts).
  */
 import { basename, join, sep } from "node:path";
 import { z } from "zod";
@@ -21,10 +21,10 @@ import { damaged, parseStored, storedText } from "./stored-content.ts";
 const MANIFEST = z.array(z.object({ path: z.string(), size_bytes: z.int(), sha256: z.string() }));
 type Manifest = z.output<typeof MANIFEST>;
 
-/** A run is written to while it is read, which is seen by its manifest at most a few times. */
+/** How often to try again: the manifest of a run may change while the run is read, but only a few times. */
 const MAX_TRIES = 5;
 
-/** Copies of whose files hashes are kept, those that were looked at last. */
+/** Most copies whose hashes are kept, the most recently used. */
 const MAX_HASHED = 64;
 
 const MANIFEST_NAME = "manifest.json";
@@ -41,7 +41,7 @@ function objectKey(job: string, folder: string, sha256: string): string {
   return `jobs/${job}/${folder}/objects/${sha256}`;
 }
 
-/** A file of a copy, and what says that it is still the one that was hashed. */
+/** A file of a copy; `stamp` shows whether it has changed since it was hashed. */
 interface HashedFile {
   readonly stamp: string;
   readonly sha256: string;
@@ -49,11 +49,11 @@ interface HashedFile {
 
 export class StoredRuns {
   readonly #store: S3Store;
-  /** Where the copy of a run is. */
+  /** Returns the folder with the copy of a run. */
   readonly #folderOf: (job: string, folder: string) => string;
-  /** The last that is done in each copy, as long as it goes on. */
+  /** The last operation on each copy, while it runs. */
   readonly #turns = new Map<string, Promise<void>>();
-  /** The files of each copy when it was last looked at: a job that is followed is looked at often. */
+  /** The files of each copy when it was last read: a job that is followed is read often. */
   readonly #hashed = new Map<string, ReadonlyMap<string, HashedFile>>();
 
   constructor(store: S3Store, folderOf: (job: string, folder: string) => string) {
@@ -65,16 +65,19 @@ export class StoredRuns {
   async remove(job: string): Promise<void> {
     const keys = await this.#store.list(`jobs/${job}/`);
     const [manifests, objects] = [keys.filter(isManifest), keys.filter((key) => !isManifest(key))];
-    // First, so that nobody finds a run of which something is missing.
+    // Manifests first, so that nobody finds a run with missing objects.
     for (const key of [...manifests, ...objects]) await this.#store.remove(key);
   }
 
-  /** Makes the copy of a run what is in the store, whole or not at all; false: where nothing is, it stays. @throws FailedError */
+  /**
+   * Updates the copy of a run from the store, whole or not at all; false: the store has no such run, and the copy stays.
+   * @throws FailedError
+   */
   fetch(job: string, folder: string): Promise<boolean> {
     return this.#inTurn(job, folder, () => this.#fetch(job, folder));
   }
 
-  /** Changes a run as it is in the store. @throws as `fetch`, `publish`, `change` */
+  /** Changes a run in the store through its copy. @throws as `fetch`, `publish`, `change` */
   edit(job: string, folder: string, change: () => Promise<void>): Promise<void> {
     return this.#inTurn(job, folder, async () => {
       await this.#fetch(job, folder);
@@ -83,7 +86,7 @@ export class StoredRuns {
     });
   }
 
-  /** Does one thing after another in a copy: a second that fills it would take away what the first puts there. */
+  /** Runs operations on a copy one after another: two that fill it at the same time would remove each other's files. */
   #inTurn<T>(job: string, folder: string, work: () => Promise<T>): Promise<T> {
     const target = this.#folderOf(job, folder);
     const done = (this.#turns.get(target) ?? Promise.resolve()).then(work);
@@ -110,7 +113,7 @@ export class StoredRuns {
         if (missing === undefined) break;
         if (numTries === MAX_TRIES) throw damaged(missing);
       }
-      // Not removed before: what is read meanwhile, such as an adapter, is gone for as short as can be.
+      // Removed only now, so that files in use, such as an adapter, are missing as briefly as possible.
       await disk()
         .rename(target, old)
         .catch((error: unknown) => {
@@ -125,7 +128,10 @@ export class StoredRuns {
     }
   }
 
-  /** Fills a folder with a run; null: the copy of it is that already. Gives the key of what is not as its manifest says. */
+  /**
+   * Fills a folder with a run. Returns null if the copy is up to date already, or the key of an object that does not match the
+   * manifest.
+   */
   async #fill(
     job: string,
     folder: string,
@@ -147,7 +153,7 @@ export class StoredRuns {
     return undefined;
   }
 
-  /** Hashes the files of a copy by their paths in manifests, but for those that are as they were. */
+  /** Hashes the files of a copy, keyed by their paths in manifests; unchanged files keep their hashes. */
   async #hashesOf(target: string): Promise<ReadonlyMap<string, HashedFile>> {
     const before = this.#hashed.get(target);
     const found = new Map<string, HashedFile>();
@@ -179,7 +185,10 @@ export class StoredRuns {
     return manifest;
   }
 
-  /** Puts a run into the store: what is new of it, then its manifest; what that does not name any more goes. @throws FailedError "failed/store", FormatError "format/file" */
+  /**
+   * Puts a run into the store: its new objects, then the manifest; then removes objects that are no longer named. @throws
+   * FailedError "failed/store", FormatError "format/file"
+   */
   async publish(job: string, folder: string, mayWrite: () => boolean = () => true): Promise<void> {
     const before = (await this.#manifestOf(job, folder)) ?? [];
     const there = new Set(before.map(({ sha256 }) => sha256));
@@ -192,7 +201,7 @@ export class StoredRuns {
     }
   }
 
-  /** Puts the files of a run that are not there; what is removed meanwhile makes it begin anew. */
+  /** Puts the missing files of a run; starts again if a file is removed meanwhile. */
   async #putFiles(job: string, folder: string, there: ReadonlySet<string>): Promise<Manifest> {
     const put = new Set(there);
     for (let numTries = 1; ; numTries++) {
@@ -204,12 +213,12 @@ export class StoredRuns {
     }
   }
 
-  /** Puts the files of a run that have not been put, and notes those that it puts. */
+  /** Puts the files of a run that are not in `put`, and adds them to it. */
   async #putOnce(job: string, folder: string, put: Set<string>): Promise<Manifest> {
     const source = this.#folderOf(job, folder);
     const manifest: Manifest = [];
     for (const path of await filesIn(source)) {
-      // Hashed and put as it is now: a log may grow meanwhile.
+      // Hashes and puts the same bytes: a log may grow meanwhile.
       const file = await ByteFile.open(join(source, path));
       try {
         const { sizeBytes } = file;
@@ -231,7 +240,9 @@ function inManifest(path: string): string {
   return path.split(sep).join("/");
 }
 
-/** Writes pieces to a file; false: they are not those that were put. @throws as reading them; FailedError "failed/write" */
+/**
+ * Writes pieces to a file; false: their hash differs from that of the object. @throws as reading them; FailedError "failed/write"
+ */
 async function isFilled(place: string, sha256: string, pieces: AsyncIterable<Uint8Array>): Promise<boolean> {
   let written = "";
   const file = copiedFile(

@@ -1,4 +1,4 @@
-/** @file Keeps the files and the runs of jobs in an S3-compatible store. Copies lie in a folder of this process. */
+/** @file Keeps the files and the runs of jobs in an S3-compatible store, with copies in a folder of this process. */
 import { basename, dirname, join } from "node:path";
 import { z } from "zod";
 import { hashBytes } from "../../data/files/data-content.ts";
@@ -30,7 +30,7 @@ export class StoredState extends StateFolder {
   }
 
   override async requireFiles(): Promise<void> {
-    // A store that answers is the one: what is here are copies.
+    // Nothing to check: the store has the files, the folder only copies.
   }
 
   override async requireAnswer(signal?: AbortSignal): Promise<void> {
@@ -59,7 +59,7 @@ export class StoredState extends StateFolder {
     const stored = storedBytes(content);
     await this.#store.put(contentKey(file.id), stored);
     const description = JSON.stringify({ ...file, sha256: stored.sha256 });
-    // The description last: a file that has one is whole.
+    // The description last: a file that has one is complete.
     await this.#store.put(descriptionKey(file.id), storedText(description));
   }
 
@@ -111,7 +111,7 @@ export class StoredState extends StateFolder {
   override async keepRun(job: string, folder: string): Promise<string | null> {
     const run = this.runFolder(job, folder);
     if (!(await this.has(run))) return null;
-    // Beside the copies, which go with this process; nobody else's to read either.
+    // Outside of the copies, which are removed with this process; the new folder is also readable only by its owner.
     const kept = join(await disk().mkdtemp(join(dirname(this.path), `${job}-`)), folder);
     await disk().rename(run, kept);
     return kept;

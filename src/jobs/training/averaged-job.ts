@@ -1,8 +1,8 @@
 /**
- * @file The work of an averaged job, piece by piece (shares.ts): a share's part of a round, or what is done between two rounds,
- * which is making the outer step and opening the next.
+ * @file The work of an averaged job, piece by piece (shares.ts): a share's part of a round, or the work between two rounds:
+ * making the outer step and opening the next round.
  *
- * A piece reads files of pieces that have ended, and numbers of the table; so any worker gets the same bits.
+ * A piece depends only on files of finished pieces and on numbers of the table, so any worker gets the same bits.
  */
 import { join } from "node:path";
 import { checkpointFolder } from "../../format/run-checkpoints.ts";
@@ -29,18 +29,18 @@ interface AveragedJob {
   readonly lease: Lease;
   readonly files: StateFolder;
   readonly averaging: Averaging;
-  /** Settings of each share, but for its data and folder; the output is the folder of the job's run. */
+  /** Settings of each share, without its data and folder; the output is the folder of the job's run. */
   readonly input: AveragedInput;
-  /** What clients see of the settings; `epochs` null: not known yet. */
+  /** The settings that clients see; `epochs` null: not known yet. */
   readonly used: (epochs: number | null) => Hyperparameters;
   readonly hooks: TrainHooks;
-  /** Has a run of the job here as it was published. */
+  /** Brings a run of the job here as it was published. */
   readonly fetch: (folder: string) => Promise<boolean>;
-  /** Gives what the piece has written to others. */
+  /** Publishes what the piece has written. */
   readonly publish: () => Promise<void>;
 }
 
-/** Does a piece; null unless it was the last. @throws as `train` */
+/** Does a piece; returns null unless it was the last. @throws as `train` */
 export async function trainPiece(job: AveragedJob): Promise<JobResult | null> {
   const { share } = job.lease.row;
   if (share === null) return await betweenRounds(job);
@@ -62,7 +62,7 @@ async function trainShare(
   let epochs = 0;
   const onEvent = (event: TrainEvent): void => {
     if (event.event === "start") epochs = event.total_steps / event.steps_per_epoch;
-    // What a worker has told that was lost comes out the same.
+    // Steps that a lost worker has already reported come out the same and are not reported again.
     if (event.event !== "step" || event.step <= row.maxSteps) return;
     const { step, loss } = event;
     const data = { round: row.round + 1, share: share + 1, share_step: step, train_loss: loss };
@@ -116,7 +116,7 @@ async function betweenRounds({
   const change = { status: "running", used: used(meanOf(results, "epochs")) } as const;
   if (ended === rounds.length) {
     await finish(input.output, input.steps);
-    // Whoever came here before may have been lost behind it.
+    // An earlier worker may have been lost after it reported this.
     const isTold = (await lease.toldOf([step])).some(({ message }) => message === told.message);
     await lease.change(change, isTold ? undefined : told);
     const tokens = results.reduce((sum, result) => sum + result.tokens, 0);
@@ -127,7 +127,7 @@ async function betweenRounds({
   return null;
 }
 
-/** Shares of the next round. A worker that still has one of the last has lost it. */
+/** Shares of the next round. A worker that still works on one of the last round has lost it. */
 function nextShares({ shares }: JobRow, numShares: number): Share[] {
   return Array.from({ length: numShares }, (_, i) => {
     const before = shares[i];
@@ -136,12 +136,12 @@ function nextShares({ shares }: JobRow, numShares: number): Share[] {
   });
 }
 
-/** The folder in which a share begins. */
+/** The first folder of a share. */
 export function shareFolder(share: number): string {
   return `share-${share + 1}`;
 }
 
-/** Weighted by examples, as the adapters are; null: no share has been trained yet. */
+/** The mean, weighted by examples as the adapters are; null: no share has been trained yet. */
 function meanOf(results: readonly ShareResult[], key: "epochs" | "loss"): number | null {
   const examples = results.reduce((sum, result) => sum + result.examples, 0);
   if (examples === 0) return null;

@@ -12,10 +12,10 @@ export const AVERAGING = z.strictObject({
 });
 export type Averaging = z.output<typeof AVERAGING>;
 
-/** Its key among a job's own settings. */
+/** The key of averaging among graft's own settings of a job. */
 const KEY = "averaging";
 
-/** Rounds that a training may have: each is known before it begins. */
+/** Most rounds of a training. */
 const MAX_ROUNDS = 100_000;
 
 /** Reads the settings of a job's averaging; null: the job is one training. */
@@ -23,13 +23,13 @@ export function averagingOf({ graft }: Pick<Job, "graft">): Averaging | null {
   return graft[KEY] === undefined ? null : AVERAGING.parse(graft[KEY]);
 }
 
-/** The settings of each training. */
+/** The settings of each share's training. */
 export function ownSettings({ graft }: Pick<Job, "graft">): Job["graft"] {
   const { [KEY]: _, ...own } = graft;
   return own;
 }
 
-/** Problems that keep a job from being averaged; none if it is not to be. */
+/** Reasons why a job cannot be averaged; none if it does not ask for it. */
 export function averagingProblems(
   graft: Job["graft"],
   isGiven: (key: "validation_file" | "resume_from") => boolean,

@@ -1,6 +1,6 @@
 /**
- * @file From a job's hyperparameters to settings of a training: OpenAI's own, and graft's, by the names of the command line
- * in JSON (`learningRate`).
+ * @file Makes the settings of a training from a job's: OpenAI's hyperparameters, and graft's own settings by the names of the
+ * command line in JSON (`learningRate`).
  */
 import { UsageError } from "../../errors.ts";
 import { nearestName } from "../../messages/setting-names.ts";
@@ -30,7 +30,7 @@ export interface JobPlaces {
   readonly evalData: string | null;
   readonly output: string;
   readonly width: number;
-  /** How the model is open: what a training on it cannot choose. */
+  /** How the model is open: settings that a training on it cannot choose. */
   readonly compute: TrainOptions["compute"];
   readonly weights: TrainOptions["weights"];
   readonly base: TrainOptions["base"];
@@ -39,8 +39,8 @@ export interface JobPlaces {
 }
 
 /**
- * Settings that are the server's to make: what it reads, writes and runs (a source of power may be a command), and how the
- * base is held, which is in memory before a job comes.
+ * Settings that only the server may make: what it reads, writes and runs (a source of power may be a command), and how the base
+ * is held, since it is in memory before a job comes.
  */
 export const SERVERS: ReadonlySet<string> = new Set([
   "model",
@@ -62,7 +62,7 @@ export const SERVERS: ReadonlySet<string> = new Set([
   ...Object.keys(TRAIN_OPTIONS.shape).filter((key) => key.startsWith("power")),
 ]);
 
-/** Keys of a request that say what the server sets of it. */
+/** Keys of a request that determine settings of the server. */
 const KEYS_BESIDE: Readonly<Record<string, string>> = {
   model: "model",
   initAdapter: "model",
@@ -71,19 +71,19 @@ const KEYS_BESIDE: Readonly<Record<string, string>> = {
   resume: "resume_from",
 };
 
-/** What is wrong with one of a job's own settings. */
+/** A problem of one of a job's own settings. */
 interface SettingProblem {
   readonly key: string;
   readonly found: string;
   readonly hint: string;
 }
 
-/** What only a command or the library has, and what it is for who makes a job. */
+/** Phrases that apply only to the command line or the library, and their replacements for jobs. */
 const OF_OTHERS = [
   [/ of graft train\b/g, ""],
   [/ \(graft eval does not\)/g, ""],
   [/`graft data show` prints what is trained on\. /g, ""],
-  // "(maxLength in the library)", ", skipFaulty in the library"
+  // For instance "(maxLength in the library)" and ", skipFaulty in the library".
   [/ \(\w+ in the library\)|, \w+ in the library/g, ""],
   [
     /(?:continue|start over) with (?:the same command(?: and --resume)?|--overwrite)/g,
@@ -91,7 +91,7 @@ const OF_OTHERS = [
   ],
 ] as const;
 
-/** A text about flags of `graft train`, in the words of who makes a job; flags of the server stay. */
+/** Rewrites a text about flags of `graft train` for the author of a job; flags of the server stay. */
 export function inSettings(text: string): string {
   const own = OF_OTHERS.reduce((told, [found, meant]) => told.replaceAll(found, meant), text);
   return own.replaceAll(/(?<![^\s(`])--([a-z]+(?:-[a-z]+)*)/g, (flag, name: string) => {
@@ -102,13 +102,13 @@ export function inSettings(text: string): string {
   });
 }
 
-/** Our name of a setting that other tools call otherwise; else the name itself. */
+/** graft's name of a setting that other tools call differently; otherwise the given name. */
 function ownName(key: string): string {
   const meant = nearestName(key, Object.keys(TRAIN_OPTIONS.shape));
   return meant?.isSynonym === true ? meant.name : key;
 }
 
-/** Finds the settings of a job that a job may not make, or not with this value. */
+/** Finds settings that a job may not make, or not with this value. */
 export function foreignSettings(given: object): SettingProblem[] {
   return Object.entries(given).flatMap(([key, value]): SettingProblem[] => {
     const own = ownName(key);
@@ -117,16 +117,16 @@ export function foreignSettings(given: object): SettingProblem[] {
       const hint = beside === undefined ? "Leave it out." : `Give ${beside} outside of graft.`;
       return [{ key, found: "the server sets it", hint }];
     }
-    // A path would be one of the server's disk.
+    // A path would refer to the server's disk.
     if (key !== "samples" || Array.isArray(value)) return [];
     return [{ key, found: "expected a list of prompts", hint: "Give the prompts themselves." }];
   });
 }
 
-/** Times the usual learning rate. */
+/** Limits for multiples of the usual learning rate. */
 const [LEAST_FACTOR, MOST_FACTOR] = [1e-300, 1e300];
 
-/** Steps between two checkpoints, unless a job says another number. */
+/** Steps between two checkpoints, unless a job says otherwise. */
 const SAVE_EVERY = 20;
 
 /** Makes the settings. @throws UsageError "usage/flag" that lists what is wrong with them */
@@ -154,7 +154,7 @@ export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
   const options = parseTrainOptions(input);
   requireAdapter(options);
   requireTexts(options);
-  // What is another method's, optimizer's or objective's own is told now, not when the job begins.
+  // Settings of another method, optimizer or objective are reported now, not when the job begins.
   methodOptions(options);
   optimizerOptions(options);
   objectiveOptions(options, objectiveOf(options));
@@ -169,8 +169,8 @@ export function jobSettings(job: Job, places: JobPlaces): TrainOptions {
 }
 
 /**
- * A job tells its rate as a multiple of the usual one, or makes it by that: beyond these the product or the quotient may be 0 or
- * Infinity, which JSON has not. @throws UsageError "usage/flag" that names the key
+ * A job's rate is shown as a multiple of the usual one, or computed from that. Beyond these limits the product or the quotient
+ * may be 0 or Infinity, which JSON cannot represent. @throws UsageError "usage/flag" that names the key
  */
 function requireFactor(factor: number, key: string): void {
   if (factor === 0 || (factor >= LEAST_FACTOR && factor <= MOST_FACTOR)) return;
@@ -181,7 +181,7 @@ function requireFactor(factor: number, key: string): void {
   );
 }
 
-/** What a job trains is served beside the base. @throws UsageError "usage/flag" for a method whose result is a model of its own */
+/** The result of a job is served beside the base. @throws UsageError "usage/flag" for a method whose result is a whole model */
 function requireAdapter({ method }: TrainOptions): void {
   if (!makesModel(findMethod(method))) return;
   const others = METHODS.filter((each) => !makesModel(each)).map(({ name }) => name);
@@ -192,7 +192,7 @@ function requireAdapter({ method }: TrainOptions): void {
   );
 }
 
-/** A server writes texts. @throws UsageError "usage/flag" for an objective that learns classes */
+/** The model must still write texts. @throws UsageError "usage/flag" for an objective that learns classes */
 function requireTexts({ objective }: TrainOptions): void {
   if (objective === undefined || TEXT_OBJECTIVES.includes(findObjective(objective))) return;
   const others = TEXT_OBJECTIVES.map(({ name }) => name);
@@ -212,7 +212,7 @@ export function objectiveOf({ objective }: TrainOptions): Objective {
   return objective === undefined ? SUPERVISED_OBJECTIVE : findObjective(objective);
 }
 
-/** The rate that a job has without a multiplier. */
+/** The learning rate of a job without a multiplier. */
 export function usualRate(options: TrainOptions, width: number): number {
   const method = findMethod(options.method);
   return suitableLearningRate({

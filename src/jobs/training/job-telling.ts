@@ -8,20 +8,21 @@ import type { JobWords } from "./job-words.ts";
 import type { Lease } from "../queue/lease.ts";
 import type { StateFolder } from "../state-folder.ts";
 
-/** How a training's events are told of its job. */
+/** How the events of a training become events of its job. */
 interface JobTelling {
   readonly words: JobWords;
-  /** The hyperparameters that so many epochs mean. */
+  /** The hyperparameters for a given number of epochs. */
   readonly used: (epochs: number) => Hyperparameters;
-  /** Messages that have been told. */
+  /** Messages that have already been reported. */
   readonly heard: ReadonlySet<string>;
 }
 
-/** Tells what a training tells. */
+/** Reports an event of a training. */
 export function follow(lease: Lease, event: TrainEvent, { words, used, heard }: JobTelling): void {
   if (event.event === "start") {
     const { total_steps, steps_per_epoch, examples, trainable_parameters } = event;
-    // A job that is not its own any more is stopped by that. What fails has been told, and fails the job at its end if it lasts.
+    // If the job is lost, its training is stopped anyway. Other errors are reported elsewhere, and fail the job at its end if
+    // they persist.
     lease
       .change(
         { status: "running", used: used(total_steps / steps_per_epoch) },
@@ -34,8 +35,8 @@ export function follow(lease: Lease, event: TrainEvent, { words, used, heard }: 
 }
 
 /**
- * Messages about steps that are done again, as no checkpoint has them: its worker was lost, or had no time to write one. They come
- * out the same, and are not told twice.
+ * Messages about steps that are repeated because no checkpoint contains them: the last worker was lost, or had no time to write
+ * one. They come out the same and are not reported twice.
  */
 export async function heardBefore(lease: Lease, files: StateFolder): Promise<ReadonlySet<string>> {
   const { job, folder, maxSteps } = lease.row;
@@ -45,7 +46,7 @@ export async function heardBefore(lease: Lease, files: StateFolder): Promise<Rea
   return new Set((await lease.toldOf(steps)).map(({ message }) => message));
 }
 
-/** Tells what whoever had the job before, and was lost or killed, had in its checkpoint, and could not tell. */
+/** Reports events in the checkpoint of an earlier worker that was lost or killed before it could report them. */
 export async function tellUnheard(lease: Lease, files: StateFolder, words: JobWords): Promise<void> {
   const { job, folder, maxSteps } = lease.row;
   for (const event of await files.readHistory(job.id, folder)) {

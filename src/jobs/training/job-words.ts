@@ -1,18 +1,16 @@
-/**
- * @file Replaces paths on this machine by names in what a job tells of its files and of the adapter that it started from.
- */
+/** @file Replaces paths of this machine by names in what a job reports of its files and of the adapter that it started from. */
 import type { Job } from "../job.ts";
 import type { JobPlaces } from "./job-settings.ts";
 import type { StateFolder } from "../state-folder.ts";
 
 export interface JobWords {
-  /** Takes the places of this machine out of what is told. */
+  /** Replaces paths of this machine in a text. */
   readonly named: (text: string) => string;
-  /** The file of a job that a text is about; null: none of them. */
+  /** The key of the job's file that a text is about; null: none. */
   readonly paramOf: (text: string) => string | null;
 }
 
-/** Until a job's files are found. */
+/** The replacements before a job's files are found. */
 export function wordsOf(files: StateFolder, job: Job): JobWords {
   const ids = { training_file: job.training_file, validation_file: job.validation_file };
   const isAbout = (text: string, what: string | null): boolean => what !== null && text.includes(what);
@@ -22,7 +20,7 @@ export function wordsOf(files: StateFolder, job: Job): JobWords {
   };
 }
 
-/** Replaces paths by names once the paths are known. */
+/** The replacements once the paths are known. */
 export async function wordsWith(
   files: StateFolder,
   job: Job,

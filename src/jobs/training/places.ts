@@ -5,7 +5,7 @@ import type { JobPlaces } from "./job-settings.ts";
 import type { JobRow } from "../job-table.ts";
 import type { StateFolder } from "../state-folder.ts";
 
-/** What is the same for all jobs of a worker. */
+/** The part that is the same for all jobs of a worker. */
 export type TrainingPlaces = Omit<JobPlaces, "initAdapter" | "data" | "evalData" | "output">;
 
 /** Finds the files of a job. @throws UsageError "usage/data" when one has been removed */

@@ -1,6 +1,6 @@
 /**
- * @file The results of a job as a file that clients fetch, named in `result_files` as OpenAI has it: a table with a row for
- * each step, the mean of all shares where a training has several, and one for what was held out before the first.
+ * @file The results of a job as a file that clients download, named in `result_files` as by OpenAI: a table with a row for each
+ * step (the mean of all shares, if there are several), and one for the evaluation before the first step.
  */
 import type { UploadedFile } from "../job.ts";
 import type { JobRow } from "../job-table.ts";
@@ -9,10 +9,10 @@ import { folderOf } from "../queue/shares.ts";
 import type { StateFolder } from "../state-folder.ts";
 
 const COLUMNS = ["step", "train_loss", "valid_loss"];
-/** OpenAI's word for what such files are for. */
+/** OpenAI's purpose of such files. */
 const RESULTS_PURPOSE = "fine-tune-results";
 
-/** A run of a job, and how much it counts beside the others. */
+/** A run of a job, and its weight among the others. */
 interface WeightedRun {
   readonly folder: string;
   readonly weight: number;
@@ -23,11 +23,11 @@ interface Told {
   readonly weight: number;
 }
 
-/** The losses that runs told at each step, as their weighted mean. */
+/** The weighted mean of the losses of several runs, for each step. */
 function lossesOf(runs: readonly Told[], what: "step" | "eval"): Map<number, number> {
   const sums = new Map<number, { loss: number; weight: number }>();
   for (const { history, weight } of runs) {
-    // Each once, as it was told last.
+    // Each step once, with its last value.
     const own = new Map(history.flatMap((event) => (event.event === what ? [[event.step, event.loss]] : [])));
     for (const [step, loss] of own) {
       const sum = sums.get(step) ?? { loss: 0, weight: 0 };
@@ -37,7 +37,7 @@ function lossesOf(runs: readonly Told[], what: "step" | "eval"): Map<number, num
   return new Map([...sums].map(([step, { loss, weight }]) => [step, loss / weight]));
 }
 
-/** The table; null: there was no step. */
+/** The table as text; null: there is no step. */
 function tableOf(runs: readonly Told[]): string | null {
   const [train, valid] = [lossesOf(runs, "step"), lossesOf(runs, "eval")];
   const steps = [...new Set([...train.keys(), ...valid.keys()])].sort((a, b) => a - b);
@@ -46,15 +46,15 @@ function tableOf(runs: readonly Told[]): string | null {
   return `${[COLUMNS.join(), ...lines].join("\n")}\n`;
 }
 
-/** The runs whose losses are those of a job: its own, or that of each of its shares, by their examples. */
+/** The runs whose losses are those of a job: its own, or that of each share, weighted by examples. */
 function runsOf(row: JobRow): WeightedRun[] {
   if (row.shares.length === 0) return [{ folder: folderOf(row), weight: 1 }];
   return row.shares.map(({ folder, done }) => ({ folder, weight: done?.examples ?? 0 }));
 }
 
 /**
- * Keeps the results of a job's runs as a file, the same one however often it is asked; returns its id, or nothing where no
- * checkpoint tells of steps. @throws FailedError "failed/write"
+ * Stores the results of a job's runs as a file, with the same id at every call; returns its id, or nothing if no checkpoint
+ * contains steps. @throws FailedError "failed/write"
  */
 export async function keepResults(files: StateFolder, row: JobRow, seconds: number): Promise<string[]> {
   const { id } = row.job;

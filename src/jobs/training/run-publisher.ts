@@ -1,11 +1,11 @@
-/** @file Copies what a run has written to where others read it. Two copies never run at the same time. */
+/** @file Copies what a run has written to where others read it, one copy after another. */
 import type { Trouble } from "../queue/trouble.ts";
 
 export class RunPublisher {
   readonly #write: () => Promise<void>;
   readonly #trouble: Trouble;
   #last: Promise<void> = Promise.resolve();
-  /** Whether a copy waits for the one before it, which takes all that is written by then. */
+  /** Whether a copy is already waiting for the previous one; it will include all that is written by then. */
   #isNext = false;
 
   constructor(write: () => Promise<void>, trouble: Trouble) {
@@ -13,7 +13,7 @@ export class RunPublisher {
     this.#trouble = trouble;
   }
 
-  /** Publishes behind what is being published; what fails is told of, and is in the next. */
+  /** Publishes after the copy that is running, if any; a failure is reported, and the next copy includes what is missing. */
   publishSoon(): void {
     if (this.#isNext) return;
     this.#isNext = true;
@@ -26,14 +26,14 @@ export class RunPublisher {
     });
   }
 
-  /** Publishes all that has been written. @throws as publishing does */
+  /** Publishes all that has been written. @throws as publishing */
   async publish(): Promise<void> {
     const done = this.#last.then(() => this.#write());
     this.#last = done.catch(() => {});
     await done;
   }
 
-  /** Waits for what is being published. */
+  /** Waits for running copies. */
   settled(): Promise<void> {
     return this.#last;
   }

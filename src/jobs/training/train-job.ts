@@ -1,8 +1,8 @@
 /**
- * @file The work of a job: a training in its folder, told as it goes on.
+ * @file The work of a job: a training in its folder, with reports of its progress.
  *
- * A job that was given back goes on in its folder. One whose worker was lost goes on in a copy, since that worker may yet
- * write: nobody reads what it writes then.
+ * A job that was given back continues in its folder. A job whose worker was lost continues in a copy, since that worker may still
+ * write; nobody reads what it writes then.
  */
 import type { Environment } from "../../environment.ts";
 import { GraftError, assertInternal, toldWhole } from "../../errors.ts";
@@ -32,28 +32,31 @@ import { FIRST_RUN, type StateFolder } from "../state-folder.ts";
 
 interface TrainJobOptions {
   readonly files: StateFolder;
-  /** The paths of a job's files. @throws what is wrong with the job */
+  /** Finds the paths of a job's files. @throws what is wrong with the job */
   readonly placesOf: (row: JobRow) => Promise<JobPlaces>;
-  /** Begins a training's part on a session that others use, which rests at its end; null: it opens the model itself. */
+  /**
+   * Begins a training's turns on a session that others use; they end with the training. null: the training opens the model
+   * itself.
+   */
   readonly share: (() => Required<SharedModel>) | null;
   readonly nameOf: (job: Job) => string;
   /** The current time in seconds. */
   readonly now: () => number;
   readonly env: Environment;
-  /** Makes what writes the samples that a job asks for. */
+  /** Makes the writer of the samples that a job asks for. */
   readonly makeSampleWriter: MakeSampleWriter;
-  /** Are told of what no client can help, and may pass: what the server needs and does not get. */
+  /** Receives problems that clients cannot mend and that may pass: something the server needs is not available. */
   readonly troubles: TroubleOptions;
-  /** Is told of a job that has succeeded. */
+  /** Called for a job that has succeeded. */
   readonly onResult?: (row: JobRow) => Promise<void>;
-  /** Is told when there are other checkpoints than before. */
+  /** Called when the checkpoints have changed. */
   readonly onCheckpoint?: (row: JobRow) => void;
 }
 
-/** What is known of the work of a job, whatever ends it. */
+/** The state of a job's work, needed whatever ends it. */
 interface Work {
   words: JobWords;
-  /** Whether something was trained that is to be published, and is not yet. */
+  /** Whether something that was trained must still be published. */
   isUnpublished: boolean;
 }
 
@@ -78,7 +81,7 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
     );
     if (done) await onResult?.(done);
   } catch (error) {
-    // Its new state has been set by what stopped it.
+    // Whatever stopped the job has set its new state.
     if (lease.signal.aborted || !lease.isHeld()) return;
     const found = inSettings(toldOf(error, troubles));
     const [message, param] = [work.words.named(found), work.words.paramOf(found)];
@@ -91,7 +94,7 @@ export async function trainJob(taken: TakenJob, lease: Lease, options: TrainJobO
   }
 }
 
-/** Keeps what was not put into the store of a job that has failed, and tells who runs the server where. */
+/** Keeps what a failed job could not put into the store, and tells the operator where. */
 async function keepRun(row: JobRow, { files, troubles }: TrainJobOptions): Promise<void> {
   const { id } = row.job;
   try {
@@ -108,7 +111,7 @@ async function keepRun(row: JobRow, { files, troubles }: TrainJobOptions): Promi
   }
 }
 
-/** What clients are told of an error; where that is not all, who runs the server is told the rest. */
+/** What clients are told of an error; the operator is told the rest, if there is more. */
 function toldOf(error: unknown, { onTrouble }: TroubleOptions): string {
   const away = toldOfAway(error);
   if (away === null) return toldWhole(error);
@@ -116,7 +119,7 @@ function toldOf(error: unknown, { onTrouble }: TroubleOptions): string {
   return away;
 }
 
-/** Ids of what a job's steps came to. A training is not lost with a table. */
+/** Stores the table of a job's steps and returns its id. If that fails, the training is not lost. */
 async function resultsOf(lease: Lease, { files, now, troubles }: TrainJobOptions): Promise<string[]> {
   try {
     return await keepResults(files, lease.row, now());
@@ -177,12 +180,12 @@ async function run(
     return last;
   } finally {
     shared?.rest();
-    // Of a training that was stopped, for who goes on.
+    // For whoever continues a training that was stopped.
     await publisher.settled();
   }
 }
 
-/** Has the files of a job's run here, in a copy where a lost worker may yet write; false: the job is somebody else's. */
+/** Brings the files of a job's run here, as a copy if a lost worker may still write to them; false: the job is lost. */
 async function bringRun({ isFromLost }: TakenJob, lease: Lease, files: StateFolder): Promise<boolean> {
   const { job, token } = lease.row;
   if (!isFromLost) {
@@ -194,7 +197,7 @@ async function bringRun({ isFromLost }: TakenJob, lease: Lease, files: StateFold
   return (await lease.change({}, undefined, { folder: copy })) !== null;
 }
 
-/** The hooks by which a training keeps to its lease and publishes its checkpoints. */
+/** The hooks by which a training obeys its lease and publishes its checkpoints. */
 function hooksOf(
   lease: Lease,
   { env, makeSampleWriter, onCheckpoint }: TrainJobOptions,
@@ -214,7 +217,7 @@ function hooksOf(
   };
 }
 
-/** The folder in which what somebody has was begun. */
+/** The folder in which a held piece was begun. */
 function firstFolder({ share }: JobRow): string {
   return share === null ? FIRST_RUN : shareFolder(share);
 }

@@ -1,28 +1,28 @@
 /**
- * @file Settings that a job may have in two forms: by OpenAI's keys, and among graft's own. Where both say something they have to say
- * the same, and a job shows in OpenAI's keys what it trains with.
+ * @file Settings that a job may have in two forms: as OpenAI's keys, and among graft's own. If both are given they must agree,
+ * and a job shows the values that it trains with under OpenAI's keys.
  */
 import { type Hyperparameters, type Job, JOB_METHODS, SUPERVISED, SUPERVISED_OBJECTIVE } from "../job.ts";
 
-/** What a request says by OpenAI's keys; null: nothing. */
+/** A request's settings under OpenAI's keys; null: not given. */
 interface OpenaiForm {
   readonly seed: number | null;
   readonly type: string | null;
   readonly hyperparameters: Hyperparameters;
-  /** Where the hyperparameters stand. */
+  /** The key that contains the hyperparameters. */
   readonly place: string;
 }
 
 interface Contradiction {
-  /** Of the key among graft's own. */
+  /** Path of the key among graft's own settings. */
   readonly path: readonly string[];
-  /** Goes on from the value. */
+  /** Follows the value in a message. */
   readonly message: string;
 }
 
 const HYPERPARAMETER_OF = { epochs: "n_epochs", batchSize: "batch_size", beta: "beta" } as const;
 
-/** Finds the settings of graft's own that say something else than OpenAI's keys do. */
+/** Finds graft's own settings that contradict OpenAI's keys. */
 export function contradictionsOf(
   graft: Job["graft"],
   { seed, type, hyperparameters, place }: OpenaiForm,
@@ -41,7 +41,7 @@ export function contradictionsOf(
       message: `while ${name} is ${other}: give one of the two`,
     }));
   const { objective } = graft;
-  // What no job can have is told as such.
+  // Objectives that no job can have are reported elsewhere.
   if (type !== null && JOB_METHODS.includes(objective as string) && objectiveOf(type) !== objective) {
     const message = `while method.type is ${JSON.stringify(type)}: give one of the two`;
     unlike.push({ path: ["graft", "objective"], message });
@@ -57,12 +57,12 @@ function objectiveOf(type: string): string {
   return type === SUPERVISED ? SUPERVISED_OBJECTIVE.name : type;
 }
 
-/** A number of graft's own; undefined for anything else, which is not given or refused elsewhere. */
+/** A number among graft's own settings; undefined for anything else, which is not given or refused elsewhere. */
 function numberOf(value: unknown): number | undefined {
   return typeof value === "number" ? value : undefined;
 }
 
-/** A job whose settings have been checked, with what graft's own say in the places of OpenAI's keys. */
+/** Copies graft's own settings of a checked job to OpenAI's keys. */
 export function inBothForms(job: Job): Job {
   const { graft } = job;
   const own = Object.entries(HYPERPARAMETER_OF).flatMap(([key, name]) => {

@@ -1,6 +1,6 @@
 /**
- * @file Waits for the store of a job's files. One that is away fails no job for days: its worker keeps what it has trained, and
- * asks again until the store answers or somebody stops the job.
+ * @file Waits for the store of a job's files. A store that is away does not fail a job for days: its worker keeps what it has
+ * trained, and tries again until the store answers or somebody stops the job.
  */
 import { whatIsAway } from "../away.ts";
 import type { Lease } from "../queue/lease.ts";
@@ -8,13 +8,13 @@ import type { Trouble } from "../queue/trouble.ts";
 import { StoreAwayError } from "../store/store-errors.ts";
 import { whileAway } from "../while-away.ts";
 
-/** How long a job waits: over a weekend. A job that never ends is waited for by its client, and holds its worker. */
+/** How long a job waits: over a weekend. A job that waited for ever would occupy its worker and its client. */
 const MAX_AWAY_MS = 3 * 24 * 60 * 60 * 1000;
 
 /**
- * Does work that needs the store, again and again while that is away, which the job tells once, and when it is over.
+ * Repeats work that needs the store while that is away; the job reports this once, and when it is over.
  *
- * @throws as the work does; StoreAwayError where the job is to be stopped, or is lost, or has waited for days
+ * @throws as the work; StoreAwayError when the job must stop, is lost, or has waited for days
  */
 export async function untilStored<T>(lease: Lease, trouble: Trouble, work: () => Promise<T>): Promise<T> {
   const begunMs = lease.nowMs();

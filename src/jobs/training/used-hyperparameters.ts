@@ -1,9 +1,9 @@
-/** @file The hyperparameters that a job trains with where its client has sent "auto" and so left them to the server. */
+/** @file The hyperparameters that a job trains with where its client sent "auto", leaving the choice to the server. */
 import { type TrainOptions, objectiveOptions } from "../../train/settings/options.ts";
 import { type JobPlaces, objectiveOf, usualRate } from "./job-settings.ts";
 import type { Hyperparameters, Job } from "../job.ts";
 
-/** Makes the numbers of a training. `epochs`: passes over the data, shown where the job does not say it; null: not known yet. */
+/** Computes the values of a training. `epochs`: passes over the data, shown if the job does not say it; null: not known yet. */
 export function usedHyperparameters(
   { hyperparameters: asked }: Job,
   options: TrainOptions,
@@ -29,7 +29,7 @@ export function shownJob({ used, ...job }: Job): Job {
   return { ...job, hyperparameters: used, method: { type, [type]: { hyperparameters: used } } };
 }
 
-/** Without what division adds behind the fourth digit. */
+/** Rounds to four digits, to hide the noise of a division. */
 function short(value: number): number {
   return Number(value.toPrecision(4));
 }
