@@ -1,6 +1,6 @@
-/** @file Names of models as other tools have them, and what to type instead. */
+/** @file Recognizes names of models in the forms of other tools, and suggests what to type instead. */
 
-/** Names of Ollama, and the repositories on the hub: # stands for the size in capitals, % for the size as it is typed. */
+/** Ollama's names, and the repositories on the hub; # stands for the size in capitals, % for the size as typed. */
 const OLLAMA = new Map(
   `smollm2 1.7b HuggingFaceTB/SmolLM2-#-Instruct
   llama3.2 3b meta-llama/Llama-3.2-#-Instruct
@@ -17,7 +17,7 @@ const OLLAMA = new Map(
     .map(([name, size, repository]) => [name, { size, repository }]),
 );
 
-/** What a name is, and what to type instead. */
+/** What kind of name it is, and what to type instead. */
 interface ForeignName {
   readonly what: string;
   readonly hint: string;
@@ -27,7 +27,7 @@ const EXAMPLE = "HuggingFaceTB/SmolLM2-135M-Instruct";
 const QUANTIZED = /^(?:I?Q\d\w*|F16|F32|BF16)$/i;
 const ADDRESS = /^(?:https?:\/\/)?(?:www\.)?(?:huggingface\.co|hf\.co)\//i;
 
-/** Explains a name that is no path and no repository; null: it is of no kind that we know. */
+/** Explains a name that is neither a path nor a repository; null: its kind is unknown. */
 export function explainForeignName(given: string): ForeignName | null {
   const name = given.replace(ADDRESS, "");
   const file = /^([^/]+\/[^/]+)\/(?:blob|resolve|raw)\/[^/]+\/(.+?)(?:\?.*)?$/.exec(name);

@@ -1,10 +1,10 @@
-/** @file Entries of the cache of Hugging Face's tools: snapshots/COMMIT, and refs/BRANCH, which names the commit of a branch. */
+/** @file Entries of the cache of Hugging Face's tools: snapshots/COMMIT, and refs/BRANCH, which contains the commit of a branch. */
 import { join } from "node:path";
 import { disk } from "../format/files/disk/calls.ts";
 import { namesIn } from "../format/files/disk/names-in.ts";
 
 export const MAIN = "main";
-/** Digits from which on a commit may be cut short. */
+/** Least number of digits of an abbreviated commit. */
 const SHORT_COMMIT = 7;
 
 async function readRef(entry: string, revision: string): Promise<string | null> {
@@ -23,7 +23,7 @@ export async function findSnapshot(entry: string, revision: string | null): Prom
   const commit = (await readRef(entry, revision ?? MAIN)) ?? revision;
   const isMeant = (name: string): boolean =>
     name === commit || (commit !== null && commit.length >= SHORT_COMMIT && name.startsWith(commit));
-  // Without a branch called main there is what was fetched by its commit.
+  // Without a branch main, the entry may have been fetched by a commit: the only snapshot is taken.
   const [found, ...others] = commit === null ? commits : commits.filter(isMeant);
   return found !== undefined && others.length === 0 ? join(snapshots, found) : null;
 }

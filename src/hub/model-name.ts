@@ -1,4 +1,4 @@
-/** @file Names of models: a path, or `OWNER/NAME` with an optional `@REVISION`; short names stand in package-models.ts. */
+/** @file Names of models: a path, or `OWNER/NAME` with an optional `@REVISION`; short names are listed in package-models.ts. */
 import { homedir } from "node:os";
 import { join } from "node:path";
 
@@ -16,19 +16,19 @@ export interface ModelName {
 
 /** Addresses of the hub, which people copy from the browser or from other tools. */
 const HUB_ADDRESS = /^(?:https?:\/\/)?(?:www\.)?(?:huggingface\.co|hf\.co)\/(?:models\/)?/i;
-/** Behind a name in such an address: the page of a revision. */
+/** What follows a name in such an address: the page of a revision. */
 const REVISION_PAGE = /^([^/]+\/[^/]+)\/(?:tree|commit)\/([^/?#]+)\/?$/;
 const PATH_START = /^(\.{1,2}([/\\]|$)|[/~\\]|[A-Za-z]:[/\\])/;
 const MODEL_FILE = /\.(gguf|safetensors)$/i;
 const PART = "[A-Za-z0-9][A-Za-z0-9._-]*";
 const REPOSITORY = new RegExp(`^(${PART}(?:/${PART})?)(?:@([A-Za-z0-9][A-Za-z0-9._/-]*))?$`);
 
-/** Tells names that can only be meant as a path (`./x`, `~/x`, `/x`, `x.gguf`, `a/b/c`) from names of repositories. */
+/** Whether a name can only be a path (`./x`, `~/x`, `/x`, `x.gguf`, `a/b/c`), and not a repository. */
 export function isPathLike(given: string): boolean {
   return PATH_START.test(given) || MODEL_FILE.test(given) || !REPOSITORY.test(given);
 }
 
-/** Takes the address of the hub off a name: `https://huggingface.co/OWNER/NAME/tree/REVISION` is `OWNER/NAME@REVISION`. */
+/** Removes the hub's address from a name: `https://huggingface.co/OWNER/NAME/tree/REVISION` becomes `OWNER/NAME@REVISION`. */
 function withoutAddress(given: string): string {
   if (!HUB_ADDRESS.test(given)) return given;
   const name = given
@@ -39,7 +39,7 @@ function withoutAddress(given: string): string {
   return repository === undefined ? name : `${repository}@${revision}`;
 }
 
-/** Reads a model name; short names become the full one. */
+/** Parses a model name; a short name is replaced by the full one. */
 export function parseModelName(given: string): ModelName {
   const name = withoutAddress(given);
   const match = isPathLike(name) ? null : REPOSITORY.exec(name);

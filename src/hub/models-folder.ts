@@ -1,6 +1,6 @@
 /**
- * @file Where models lie on the disk: a folder `OWNER--NAME` or `OWNER--NAME@REVISION` each, with either config.json and
- * safetensors files, or one .gguf file.
+ * @file Where models are stored on the disk: each in a folder `OWNER--NAME` or `OWNER--NAME@REVISION`, with either config.json
+ * and safetensors files, or one .gguf file.
  */
 import { existsSync } from "node:fs";
 import { homedir } from "node:os";
@@ -11,22 +11,22 @@ import { disk } from "../format/files/disk/calls.ts";
 import { expandHome } from "./model-name.ts";
 import { type Found, type Unreachable, unreachable } from "./source.ts";
 
-/** Folder of what programs keep: `XDG_CACHE_HOME`, else `~/.cache`. */
+/** The folder for caches of programs: `XDG_CACHE_HOME`, otherwise `~/.cache`. */
 export function cacheFolderOf(env: Environment): string {
   return env["XDG_CACHE_HOME"] || join(env["HOME"] ?? homedir(), ".cache");
 }
 
-/** Folder of what graft keeps: `GRAFT_HOME`, else `graft` in that one. */
+/** graft's folder: `GRAFT_HOME`, otherwise `graft` in the folder for caches. */
 export function homeFolderOf(env: Environment): string {
   return expandHome(env["GRAFT_HOME"] || join(cacheFolderOf(env), "graft"), env);
 }
 
-/** Folder of finished models in it. */
+/** The folder of complete models in it. */
 export function modelsFolderOf(env: Environment): string {
   return join(homeFolderOf(env), "models");
 }
 
-/** Folder of models of which only the small files were fetched. */
+/** The folder of models of which only the small files were fetched. */
 export function outlinesFolderOf(env: Environment): string {
   return join(homeFolderOf(env), "outlines");
 }
@@ -37,7 +37,7 @@ export function entryFolder(modelsFolder: string, repository: string, revision: 
   return join(modelsFolder, repository.replaceAll("/", "--") + suffix);
 }
 
-/** Says what an index file lists and the folder lacks; `null` when nothing does. */
+/** Describes shards that an index file lists but the folder lacks; `null` when there are none. */
 async function shardProblem(folder: string): Promise<string | null> {
   const indexPath = join(folder, "model.safetensors.index.json");
   if (!existsSync(indexPath)) return null;
@@ -53,7 +53,7 @@ async function shardProblem(folder: string): Promise<string | null> {
   }
 }
 
-/** Finds the model inside an entry: the folder, or its one .gguf file; otherwise says what is wrong with it. */
+/** Finds the model inside an entry: the folder itself, or its only .gguf file; otherwise says what is wrong. */
 export async function modelInFolder(folder: string): Promise<Found | Unreachable> {
   if (!existsSync(folder)) return unreachable(`nothing at ${folder}`);
   const files = await disk().readdir(folder);

@@ -1,4 +1,4 @@
-/** @file Opens models by name or path: the one door through which the library and the commands go. */
+/** @file Opens models by name or path, for both the library and the commands. */
 import { z } from "zod";
 import { type Checkpoint, GGUF_ENDING } from "../format/checkpoint/checkpoint.ts";
 import * as byPath from "../format/by-path.ts";
@@ -24,12 +24,12 @@ const ARGUMENTS = lazily(() =>
 export async function openCheckpoint(name: string, options: ResolveOptions = {}): Promise<Checkpoint> {
   const { path } = await resolveModel(name, options);
   if (!path.endsWith(GGUF_ENDING)) return await byPath.openCheckpoint(path);
-  // Before the file is opened: of one that takes its place meanwhile nothing is to be found.
+  // Before the file is opened: if another file replaces it meanwhile, the cache must not match.
   const operands = await openOperandCache(path, options.env ?? process.env);
   return { ...(await byPath.openCheckpoint(path)), operands };
 }
 
-/** Loads the base model called `name`; whoever loads closes the checkpoint. @throws as `openCheckpoint` and `loadWeights` */
+/** Loads the base model called `name`; the caller closes the checkpoint. @throws as `openCheckpoint` and `loadWeights` */
 export async function loadModel(
   name: string,
   options: byPath.LoadByPathOptions & ResolveOptions = {},

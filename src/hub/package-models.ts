@@ -1,4 +1,4 @@
-/** @file Models that lie inside a Python package, so that a package mirror is enough to get one. */
+/** @file Models contained in a Python package, so that access to a package mirror is enough to get one. */
 
 /** One model inside a wheel. */
 export interface PackageModel {

@@ -1,4 +1,4 @@
-/** @file From the name of a model to a folder or file on the local disk: asks the sources in order. */
+/** @file Resolves the name of a model to a folder or file on the local disk: asks the sources in order. */
 import { z } from "zod";
 import {
   A_FUNCTION,
@@ -27,12 +27,12 @@ export interface ResolveOptions {
   readonly env?: Environment;
   /** Time until the first byte after which a source counts as unreachable; 5000 by default. */
   readonly timeoutMs?: number;
-  /** Whether to hold what is in the cache against its checksums, which takes a while; its sizes are looked at anyway. */
+  /** Whether to check the checksums of cached files, which takes a while; their sizes are checked anyway. */
   readonly verify?: boolean;
   readonly sources?: readonly ModelSource[];
 }
 
-/** Settings of `resolveModel`, and of what opens models by it. */
+/** Settings of `resolveModel`, and of functions that use it to open models. */
 export const RESOLVE_SETTINGS = lazily(() =>
   z.strictObject({
     onProgress: A_FUNCTION.optional(),
@@ -45,7 +45,7 @@ export const RESOLVE_SETTINGS = lazily(() =>
 );
 const ARGUMENTS = lazily(() => z.strictObject({ options: RESOLVE_SETTINGS() }));
 
-/** Where a model lies and which source gave it. */
+/** Where a model is stored, and the source that found it. */
 export interface ResolvedModel {
   /** A model folder, or a .gguf file. */
   readonly path: string;
@@ -60,7 +60,7 @@ export interface ResolvedModel {
 export async function resolveModel(name: string, options: ResolveOptions = {}): Promise<ResolvedModel> {
   checkArguments("resolveModel", ARGUMENTS, { options });
   const env = options.env ?? process.env;
-  // What comes from JavaScript may be anything.
+  // Callers in JavaScript may pass anything.
   if (typeof name !== "string") {
     const found = `Cannot open a model by ${showValue(name)}: expected its name or path as a string`;
     throw new UsageError("usage/model", found, { hint: "Give OWNER/NAME, a folder or a .gguf file." });

@@ -1,12 +1,12 @@
 /**
  * @file Contract of a source of models: given a name, it puts the model on the local disk or says why it cannot.
  *
- * The list is sources.ts. A new source is its file and one line there.
+ * The list is sources.ts. A new source needs its own file and one line there.
  */
 import type { Environment } from "../environment.ts";
 import type { ModelName } from "./model-name.ts";
 
-/** How far a source has come with one file. */
+/** The progress of a source with one file. */
 export interface PullProgress {
   readonly source: string;
   readonly file: string;
@@ -15,16 +15,19 @@ export interface PullProgress {
   readonly totalBytes: number | null;
 }
 
-/** Calls back after a time, unless what it gives is called before. Not a Disposable: programs without that type import this one. */
+/**
+ * Calls `call` after a time, unless the returned function is called first. Not a Disposable, since programs without that type
+ * import this type.
+ */
 export type StartTimer = (call: () => void, delayMs: number) => () => void;
 
-/** What every source may use; nothing is read from the process itself. */
+/** All that a source may use; sources read nothing from the process itself. */
 export interface SourceContext {
   readonly env: Environment;
   readonly signal: AbortSignal;
-  /** Folder that holds the finished models. */
+  /** Folder with the complete models. */
   readonly modelsFolder: string;
-  /** Whether the checksums of what was fetched before are to be computed, and not only its sizes looked at. */
+  /** Whether to compute the checksums of files that were fetched before, instead of checking only their sizes. */
   readonly verifies: boolean;
   /** Time until the first byte after which a source counts as unreachable. */
   readonly timeoutMs: number;
@@ -32,7 +35,7 @@ export interface SourceContext {
   readonly onProgress: (progress: PullProgress) => void;
 }
 
-/** The model lies at `path`: a folder, or a file. */
+/** The model is at `path`: a folder or a file. */
 export interface Found {
   readonly kind: "found";
   readonly path: string;
@@ -44,17 +47,17 @@ export interface Unreachable {
   readonly reason: string;
 }
 
-/** One place that models come from. */
+/** One place from which models come. */
 export interface ModelSource {
   readonly name: string;
-  /** Finds a model; `null` when this source does not deal in models of that name. */
+  /** Finds a model; `null` when this source has no models with such names. */
   find(model: ModelName, context: SourceContext): Promise<Found | Unreachable | null>;
 }
 
-/** Says that a source cannot give a model. */
+/** Makes the answer of a source that cannot give a model. */
 export function unreachable(reason: string): Unreachable {
   return { kind: "unreachable", reason };
 }
 
-/** Thrown inside a source when its other side cannot be reached; the message is the one-line reason. */
+/** Thrown inside a source when a server cannot be reached; the message is the one-line reason. */
 export class UnreachableError extends Error {}

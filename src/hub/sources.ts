@@ -9,7 +9,10 @@ import type { ModelSource } from "./source.ts";
 
 export const SOURCES: readonly ModelSource[] = [localPath, cache, hfCache, hub, knownPackages];
 
-/** The same for who needs no weights, such as a plan: of a model on the hub only the small files are fetched where they are enough. */
+/**
+ * The sources for users that need no weights, such as a plan: of a model on the hub only the small files are fetched, if they are
+ * enough.
+ */
 export const OUTLINE_SOURCES: readonly ModelSource[] = SOURCES.map((source) =>
   source === hub ? hubOutline : source,
 );

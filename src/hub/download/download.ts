@@ -1,5 +1,5 @@
 /**
- * @file Download of one file of known size: resumes, checks, and shows the final name only when the file is whole.
+ * @file Downloads one file of known size: resumes, checks, and gives it the final name only when it is whole.
  *
  * Bytes go to `PATH.<checksum>.part`, so that a changed file never continues an old one.
  */
@@ -17,7 +17,7 @@ interface RemoteFile {
   readonly url: string;
   readonly headers: Readonly<Record<string, string>>;
   readonly sizeBytes: number;
-  /** `null` when the source gives none; then only the size is checked. */
+  /** `null` when the source gives no checksum; then only the size is checked. */
   readonly digest: Digest | null;
 }
 
@@ -30,14 +30,14 @@ const MAX_BROKEN_CONNECTIONS = 5;
 
 const sizeOf = async (path: string): Promise<number | null> => (await tryStat(path))?.size ?? null;
 
-/** Tells whether the file at `path` has the expected size and checksum. */
+/** Whether the file at `path` has the expected size and checksum. */
 async function isWhole(path: string, file: RemoteFile): Promise<boolean> {
   if ((await sizeOf(path)) !== file.sizeBytes) return false;
   if (file.digest === null) return true;
   return (await hashFile(path, file.digest.algorithm, file.sizeBytes)) === file.digest.hex;
 }
 
-/** Writes a file piece by piece as they come, over or behind what it holds. */
+/** Writes pieces to a file as they come: overwrites it, or appends. */
 export async function writePieces(
   path: string,
   flags: "a" | "w",
@@ -51,7 +51,10 @@ export async function writePieces(
   }
 }
 
-/** Gives a file its final name, once its bytes are on the disk: after a power cut the name would stand for less. */
+/**
+ * Gives a file its final name after syncing its bytes to the disk: after a power cut the named file might otherwise be
+ * incomplete.
+ */
 export async function publish(part: string, path: string): Promise<void> {
   const handle = await disk().open(part, "r+");
   await handle.sync().finally(() => handle.close());
@@ -59,12 +62,12 @@ export async function publish(part: string, path: string): Promise<void> {
   await syncFolder(dirname(path));
 }
 
-/** Appends what is missing to `part` over one connection; a server that ignores the range makes it start again. */
+/** Appends what is missing to `part` over one connection; if the server ignores the range, starts from the beginning. */
 async function fetchInto(part: string, file: RemoteFile, options: DownloadOptions): Promise<void> {
   const offset = (await sizeOf(part)) ?? 0;
   using watchdog = new Watchdog(options);
   const response = await fetch(file.url, {
-    // A compressed answer could not be resumed: its offsets are not those of the file.
+    // A compressed answer could not be resumed, since its offsets differ from those of the file.
     headers: {
       ...file.headers,
       "accept-encoding": "identity",
@@ -92,7 +95,7 @@ async function fetchInto(part: string, file: RemoteFile, options: DownloadOption
   await writePieces(part, isAppending ? "a" : "w", count(response.body));
 }
 
-/** Fetches until `part` has all bytes, over as many connections as it takes while each brings something. */
+/** Fetches until `part` has all bytes, over several connections as long as each makes progress. */
 async function fetchAll(part: string, file: RemoteFile, options: DownloadOptions): Promise<void> {
   if (file.sizeBytes === 0) await writePieces(part, "w", []);
   let numBroken = 0;
@@ -105,7 +108,7 @@ async function fetchAll(part: string, file: RemoteFile, options: DownloadOptions
       options.signal.throwIfAborted();
       const after = (await sizeOf(part)) ?? 0;
       numBroken++;
-      // A part that shrank was not resumable; the next connection starts at zero.
+      // A part that shrank could not be resumed; the next connection starts at zero.
       if (after === before || numBroken >= MAX_BROKEN_CONNECTIONS) throw fetchReason(error);
       continue;
     }
@@ -118,8 +121,8 @@ async function fetchAll(part: string, file: RemoteFile, options: DownloadOptions
 }
 
 /**
- * Fetches `file` to `path`, going on where an earlier call stopped; a whole file already there is left alone.
- * @throws UnreachableError when the bytes do not come; FailedError "source/corrupt" when they are the wrong ones.
+ * Downloads `file` to `path`, continuing where an earlier call stopped; a whole file that is already there is left alone.
+ * @throws UnreachableError when the bytes do not come; FailedError "source/corrupt" when they are wrong.
  */
 export async function download(path: string, file: RemoteFile, options: DownloadOptions): Promise<void> {
   if (await isWhole(path, file)) return;
@@ -128,7 +131,7 @@ export async function download(path: string, file: RemoteFile, options: Download
   await fetchAll(part, file, options);
   let isGood = await isWhole(part, file);
   if (!isGood && wasResumed) {
-    // The old bytes may be at fault, not the server.
+    // The earlier bytes may be wrong, not the server's.
     await disk().rm(part, { force: true });
     await fetchAll(part, file, options);
     isGood = await isWhole(part, file);
@@ -141,7 +144,7 @@ export async function download(path: string, file: RemoteFile, options: Download
       { hint: "Pull again; if it happens again, the server or a proxy is altering the file." },
     );
   }
-  // A folder may be in the way of a repair.
+  // A damaged file may have been replaced by a folder.
   await disk().rm(path, { recursive: true, force: true });
   await publish(part, path);
 }

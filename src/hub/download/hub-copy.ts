@@ -40,7 +40,7 @@ const OTHER_FILES = new Set([
   "special_tokens_map.json",
   "added_tokens.json",
   TOOL_USE_FILE,
-  // Says the licence.
+  // Contains the licence.
   "README.md",
 ]);
 const isWeights = ({ name }: ListedFile): boolean => name.endsWith(".safetensors");
@@ -78,7 +78,7 @@ async function findFiles(
   return chosen;
 }
 
-/** What is copied from where. */
+/** What is copied, and from where. */
 interface Copying {
   readonly endpoint: Endpoint;
   readonly repository: string;
@@ -86,14 +86,14 @@ interface Copying {
   readonly context: SourceContext;
 }
 
-/** @throws UsageError "usage/quantization" where what was fetched says that the weights are quantized as graft does not read */
+/** @throws UsageError "usage/quantization" if the fetched configuration has a quantization that graft cannot read */
 async function requireForm(path: string, repository: string): Promise<void> {
   const folder = nodeFolder(path);
   const { settings } = await readConfig(folder);
   await findForm({ ...folder, path: repository }, settings);
 }
 
-/** Fetches the chosen files into `folder`, as far as they are not there, and removes what does not belong to them. */
+/** Fetches the chosen files into `folder` unless they are there, and removes all other files. */
 async function fetchFiles(
   folder: string,
   files: readonly ListedFile[],
@@ -103,7 +103,7 @@ async function fetchFiles(
   const firstWeights = files.find(isWeights);
   let doneBytes = 0;
   for (const file of files) {
-    // Refused here rather than when all is there.
+    // Refused before the large files are fetched.
     if (file === firstWeights) await requireForm(folder, repository);
     const report = (bytes: number): void =>
       context.onProgress({ source: HUB_NAME, file: file.name, receivedBytes: doneBytes + bytes, totalBytes });
@@ -125,7 +125,7 @@ async function fetchFiles(
 }
 
 /**
- * Copies a model, or those of its files that `choose` leaves, into its entry of a folder of models.
+ * Copies a model, or those of its files that `choose` returns, into its entry of a folder of models.
  * @throws FailedError "source/corrupt", "failed/write"; UsageError "usage/quantization"
  */
 export async function copyFromHub(

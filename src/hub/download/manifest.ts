@@ -1,6 +1,6 @@
 /**
- * @file What a pulled folder holds: names, sizes and checksums of its files, kept beside them, so that a damaged file is
- * found and fetched again. Folders that somebody put together by hand have no such list and are taken as they are.
+ * @file The list of a pulled folder's files, with sizes and checksums, stored beside them, so that a damaged file is found and
+ * fetched again. Folders that somebody put together by hand have no such list and are accepted as they are.
  */
 import { join } from "node:path";
 
@@ -31,7 +31,7 @@ const MANIFEST = lazily(() =>
   }),
 );
 
-/** Writes the list of a folder's files into it; a checksum that the hub did not give is computed from the bytes that came. */
+/** Writes the list of a folder's files into it; a checksum that the hub did not give is computed from the received bytes. */
 export async function writeManifest(folder: string, fetched: readonly ListedFile[]): Promise<void> {
   const files = [];
   for (const { name, sizeBytes, digest } of fetched) {
@@ -54,8 +54,8 @@ async function readManifest(path: string): Promise<z.output<ReturnType<typeof MA
 }
 
 /**
- * Says what is wrong with a pulled folder; `null` when nothing is, or it has no list. Sizes are always looked at; files are
- * read, and their checksums compared, where `verifies` is set.
+ * Describes what is wrong with a pulled folder; `null` when nothing is, or it has no list. Sizes are always checked; checksums,
+ * for which files must be read, only if `verifies` is set.
  */
 export async function findDamage(
   folder: string,

@@ -1,8 +1,8 @@
 /**
- * @file Folders of downloads. They appear whole or not at all, and after a failure a download goes on where it was. (What is
- * computed is written anew instead: format/files/atomic.ts.)
+ * @file Folders of downloads. They appear whole or not at all, and after a failure a download continues where it stopped. (Files
+ * that are computed are written again instead: format/files/atomic.ts.)
  *
- * At rest an unfinished folder is `TARGET.PURPOSE.partial`. A process works on it only after it has renamed it to
+ * An unfinished folder that nobody works on is `TARGET.PURPOSE.partial`. A process works on it only after it has renamed it to
  * `TARGET.PURPOSE.partial-HOST-PID-START-RANDOM`; a rename has one winner, so two pulls never write the same file, and no lock
  * file can go stale. What a killed process leaves behind is claimed by the next one in the same way.
  */
@@ -17,7 +17,7 @@ import { makeFolders } from "../../format/files/disk/make-folders.ts";
 import { isGone, markOf, readMark, thisProcess } from "../../format/files/disk/owner.ts";
 import { isWriteFault, systemCode } from "../../messages/system-error.ts";
 
-/** Renames and tells whether it worked; a loser of a race sees ENOENT. */
+/** Renames, and returns whether it worked; a process that lost the race gets ENOENT. */
 async function tryRename(from: string, to: string): Promise<boolean> {
   try {
     await disk().rename(from, to);
@@ -27,7 +27,7 @@ async function tryRename(from: string, to: string): Promise<boolean> {
   }
 }
 
-/** Whether `name` is `resting`, or what a process that has ended made of it. */
+/** Whether `name` is `resting`, or the renamed folder of a process that has ended. */
 function isUnclaimed(name: string, resting: string): boolean {
   if (name === resting) return true;
   const mark = name.startsWith(`${resting}-`)
@@ -37,7 +37,7 @@ function isUnclaimed(name: string, resting: string): boolean {
   return owner !== null && isGone(owner);
 }
 
-/** Takes over the first of `damaged` and the unfinished folders that nobody works on, or makes a fresh one. */
+/** Claims the first of `damaged` and of the unfinished folders that nobody works on, or makes a new one. */
 async function claim(unfinished: string, damaged: readonly string[]): Promise<string> {
   const folder = dirname(unfinished);
   const own = `${unfinished}-${markOf(thisProcess())}-${randomUUID().slice(0, 8)}`;
@@ -45,7 +45,7 @@ async function claim(unfinished: string, damaged: readonly string[]): Promise<st
   const names = (await disk().readdir(folder)).filter((name) => isUnclaimed(name, basename(unfinished)));
   let isTaken = false;
   for (const path of [...damaged, ...names.map((name) => join(folder, name))]) {
-    // What one process left is enough to go on with.
+    // One folder to continue from is enough.
     if (isTaken) await disk().rm(path, { recursive: true, force: true });
     else isTaken = await tryRename(path, own);
   }
@@ -62,9 +62,9 @@ async function release(own: string, unfinished: string): Promise<void> {
 }
 
 /**
- * Makes the folder `target` appear with what `fill` writes. A failed `fill` keeps its files for the next call of the
- * same `purpose`, a word that keeps unlike sources apart. When another process was faster, its folder stays and ours is dropped. A target
- * that `isDamaged` is taken back first: `fill` finds its files in its folder.
+ * Makes the folder `target` appear with what `fill` writes. If `fill` fails, its files are kept for the next call with the same
+ * `purpose`, a word that separates different sources. If another process was faster, its folder stays and ours is dropped. A
+ * target that `isDamaged` is reopened first: `fill` finds its files in the folder.
  * @throws FailedError "failed/write" when the disk refuses.
  */
 export async function makeFolder(

@@ -29,7 +29,7 @@ function openEntry(zip: ZipFile, name: string): Promise<Readable | null> {
   });
 }
 
-/** Makes the error of an archive that cannot be read; the disk's own refusals pass as they are. */
+/** Converts the error of an archive that cannot be read; errors of the disk stay as they are. */
 function damaged(archive: string, error: unknown): unknown {
   if (!(error instanceof Error) || error.name === "AbortError" || "syscall" in error) return error;
   return new FailedError(
@@ -44,7 +44,7 @@ function damaged(archive: string, error: unknown): unknown {
 
 interface ArchiveEntry {
   readonly name: string;
-  /** At most. */
+  /** The largest allowed size. */
   readonly sizeBytes: number;
 }
 
@@ -64,7 +64,7 @@ export async function extractFile(
     for await (const chunk of chunks) {
       signal.throwIfAborted();
       numBytes += chunk.length;
-      // Before it fills the disk: a small archive may hold any number of bytes.
+      // Checked before the bytes fill the disk: a small archive may expand to any size.
       if (numBytes > sizeBytes) throw new Error(`more than ${sizeBytes} bytes in "${name}"`);
       hash.update(chunk);
       yield chunk;

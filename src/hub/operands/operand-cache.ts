@@ -1,9 +1,9 @@
 /**
- * @file What programs bind of a model's file (operands), kept on the disk. The next run maps it into memory, and neither reads
- * codes nor makes operands of them.
+ * @file Cache on the disk of what programs bind of a model's file (operands). The next run maps it into memory, and neither reads
+ * codes nor makes operands again.
  *
- * Its name is a digest of the file that it was made of, with the time of that file's last change. The folder holds a limited
- * number of bytes; what was not used for the longest goes first. When the disk refuses, texts are written without it.
+ * Its name is a digest of the identity of the model's file and the time of that file's last change. The folder holds a limited
+ * number of bytes; what was unused for longest is dropped first. If the disk refuses, texts are written without the cache.
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
@@ -18,21 +18,24 @@ import type { HostTensor, Tensors } from "../../runtime/host-tensor.ts";
 import { homeFolderOf } from "../models-folder.ts";
 import { CAN_SUM, type SummedTensor, checksumOf, mapTensors, writeTensors } from "./operand-file.ts";
 
-/** To be raised when other operands are made of the same file; a test holds them. */
+/** Increase this when different operands are made from the same file; a test checks that. */
 const LAYOUT = 1;
 const ENDING = ".operands";
-/** Bytes of all files together. */
+/** Most bytes of all files together. */
 const MAX_BYTES = 4e9;
-/** Less is made as soon as it is found. */
+/** Smaller caches are not kept: their operands are made as fast as they are found. */
 const MIN_BYTES = 8e6;
 
-/** Bytes that a file has at least, and all have at most. */
+/** Least bytes of a file, and most bytes of all files together. */
 export interface OperandLimits {
   readonly minBytes: number;
   readonly maxBytes: number;
 }
 
-/** Opens what is kept of a model's file; absent: `GRAFT_OPERANDS` says that nothing is. @throws UsageError "usage/flag" for another value of it */
+/**
+ * Opens the cache for a model's file; undefined: `GRAFT_OPERANDS` turns it off. @throws UsageError "usage/flag" for another value
+ * of that variable
+ */
 export async function openOperandCache(
   path: string,
   env: Environment,
@@ -48,9 +51,9 @@ export async function openOperandCache(
   const found = await disk()
     .stat(path, { bigint: true })
     .catch(() => null);
-  // Who opens the file is told why it is not there. On Windows files are not mapped.
+  // A missing file is reported when it is opened. On Windows files are not mapped.
   if (!found || !CAN_SUM || process.platform === "win32") return undefined;
-  // Numbers of disks may be others after each start of a machine.
+  // The device number is left out, since it may change when a machine restarts.
   const { ino, size, mtimeNs, ctimeNs } = found;
   const key = [LAYOUT, ino, size, mtimeNs, ctimeNs].join(" ");
   const name = createHash("sha256").update(key).digest("hex");
@@ -70,7 +73,7 @@ class OperandCache implements OperandStore {
   readonly #path: string;
   readonly #limits: OperandLimits;
   readonly #made = new Map<string, SummedTensor>();
-  /** Read when first asked for. */
+  /** Read at first use. */
   #kept: Promise<ReadonlyMap<string, SummedTensor>> | null = null;
 
   constructor(folder: string, name: string, limits: OperandLimits) {
@@ -102,7 +105,7 @@ class OperandCache implements OperandStore {
   async save(): Promise<void> {
     const { minBytes, maxBytes } = this.#limits;
     try {
-      // When it was used last.
+      // Records the time of the last use.
       if (this.#made.size === 0) return await disk().utimes(this.#path, new Date(), new Date());
       const kept = [...((await this.#kept) ?? [])].filter(([name, one]) => isWhole(name, one));
       const all = new Map([...kept, ...this.#made]);
@@ -112,7 +115,7 @@ class OperandCache implements OperandStore {
       await writeTensors(this.#path, all);
       await dropOldest(this.#folder, ENDING, maxBytes);
     } catch {
-      // The next run makes them anew.
+      // The next run makes the operands again.
     }
   }
 }

@@ -1,8 +1,8 @@
 /**
- * @file A file of tensors that programs bind where they lie: a line of JSON, and the tensors behind it.
+ * @file A file of tensors that programs bind in place: a line of JSON, followed by the tensors.
  *
- * Each tensor has a checksum, over its name, type and shape too. It is checked when the tensor is asked for, so that the first ones
- * are used while the others are still checked.
+ * Each tensor has a checksum, which also covers its name, type and shape. It is checked when the tensor is requested, so that the
+ * first tensors are used while others are still being checked.
  */
 import * as zlib from "node:zlib";
 import { writeFileAtomic } from "../../format/files/atomic.ts";
@@ -12,11 +12,11 @@ import { DTYPES, type DataOf, type DType, bytesOf } from "../../graph/dtype.ts";
 import { numElements } from "../../graph/shape.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 
-/** Where tensors begin, for wide reads of processors. */
+/** Alignment of tensors, for wide reads of processors. */
 const ALIGNMENT_BYTES = 64;
 const NEW_LINE = 10;
 
-/** What the first line says of a tensor. */
+/** The description of a tensor in the first line. */
 interface Entry {
   readonly name: string;
   readonly dtype: DType;
@@ -26,7 +26,7 @@ interface Entry {
   readonly checksum: number;
 }
 
-/** A tensor with the checksum that it had when it was made. */
+/** A tensor with the checksum from when it was made. */
 export interface SummedTensor {
   readonly tensor: HostTensor;
   readonly checksum: number;
@@ -36,15 +36,15 @@ function aligned(at: number): number {
   return Math.ceil(at / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
 }
 
-/** Whether checksums can be made: before Node 20.15 they cannot. */
+/** Whether checksums can be computed: Node has them from 20.15 on. */
 export const CAN_SUM = "crc32" in zlib;
 
-/** The checksum of a tensor and of what it is: 20 ms for 100 MB. */
+/** The checksum of a tensor, its name, type and shape: 20 ms for 100 MB. */
 export function checksumOf(name: string, tensor: HostTensor): number {
   return zlib.crc32(bytesOf(tensor.data), zlib.crc32(JSON.stringify([name, tensor.dtype, tensor.shape])));
 }
 
-/** Maps the tensors of a file, by name; none where there is no such file, it is damaged, or files cannot be mapped. */
+/** Maps the tensors of a file, by name; empty if there is no such file, it is damaged, or files cannot be mapped. */
 export async function mapTensors(path: string): Promise<ReadonlyMap<string, SummedTensor>> {
   const tensors = new Map<string, SummedTensor>();
   try {
@@ -60,7 +60,7 @@ export async function mapTensors(path: string): Promise<ReadonlyMap<string, Summ
       tensors.set(name, { tensor: hostTensor(dtype, shape, data as DataOf<DType>), checksum });
     }
   } catch {
-    // What was read before is known by its checksums.
+    // Tensors that were read before the fault have checksums of their own.
   }
   return tensors;
 }
@@ -81,6 +81,6 @@ export async function writeTensors(path: string, tensors: ReadonlyMap<string, Su
       await write(new Uint8Array(aligned(bytes.length) - bytes.length));
     }
   };
-  // Its reader looks at each tensor; nothing else is to read a model through it.
+  // No check here: the reader checks each tensor. Only the owner may read the model through it.
   await writeFileAtomic(path, { fill, check: () => Promise.resolve() }, 0o600);
 }

@@ -1,6 +1,6 @@
 /**
- * @file Which files of a folder are pushed: those of an adapter or a model, by their known names, so that nothing else is
- * published. First the folder is read as others would read it.
+ * @file Chooses which files of a folder are pushed: those of an adapter or a model, by their known names, so that nothing else is
+ * published. The folder is first read as a user would read it.
  */
 import { join } from "node:path";
 
@@ -14,7 +14,7 @@ import { disk } from "../../format/files/disk/calls.ts";
 import { nodeFolder } from "../../format/files/node-folder.ts";
 import { systemCode } from "../../messages/system-error.ts";
 
-/** Names in the folders of adapters and models; state, log and settings of a run are its owner's. */
+/** Names in the folders of adapters and models; state, log and settings of a run are not published. */
 const PUBLIC =
   /^(README\.md|LICENSE(\.\w+)?|loss\.svg|adapter_(config\.json|model\.safetensors)|(config|generation_config|preprocessor_config|quantize_config)\.json|model(-\d+-of-\d+)?\.safetensors|model\.safetensors\.index\.json|tokenizer\.(json|model)|(tokenizer_config|special_tokens_map|added_tokens|vocab)\.json|(vocab|merges)\.txt|chat_template\.jinja)$/;
 
@@ -22,14 +22,14 @@ const PUBLIC =
 export interface PublicFolder {
   readonly kind: "adapter" | "model";
   readonly files: readonly { readonly name: string; readonly sizeBytes: number }[];
-  /** Names of what stays. */
+  /** Names of files that are not pushed. */
   readonly leftOut: readonly string[];
   /** Sentences that the user should see. */
   readonly notes: readonly string[];
 }
 
 /**
- * Reads a folder as somebody would who downloads it, and chooses its files.
+ * Reads a folder as a user who downloads it would, and chooses its files.
  * @throws FormatError, UsageError for a folder that graft itself could not use
  */
 export async function readPublicFolder(path: string): Promise<PublicFolder> {
@@ -58,7 +58,7 @@ export async function readPublicFolder(path: string): Promise<PublicFolder> {
   return { kind, files, leftOut, notes };
 }
 
-/** Reads an adapter; returns what its owner should know. */
+/** Checks an adapter; returns notes for its owner. */
 async function checkAdapter(path: string): Promise<string[]> {
   const { config, tensors } = await readAdapterFolder(path);
   readSettings(path, withModulesOfGraft(config, tensors));

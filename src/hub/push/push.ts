@@ -1,7 +1,7 @@
 /**
- * @file Puts a folder of an adapter or a model onto the hub: makes the repository if need be, sends the files, commits.
+ * @file Pushes a folder of an adapter or a model to the hub: makes the repository if need be, sends the files, commits.
  *
- * The client never gets the token: our own fetch adds it, to requests to the hub's own address alone.
+ * The client library never gets the token: our own fetch adds it, only to requests to the hub's own address.
  */
 import { join, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
@@ -22,21 +22,21 @@ interface PushRequest {
   readonly isPrivate: boolean;
   readonly env: Environment;
   readonly signal: AbortSignal;
-  /** Told what the owner of the folder should know, before anything is sent. */
+  /** Receives notes for the owner of the folder, before anything is sent. */
   readonly onNote: (note: string) => void;
   readonly onProgress: (sentBytes: number, totalBytes: number) => void;
 }
 
 interface Pushed extends PublicFolder {
-  /** Page of the repository. */
+  /** URL of the repository's page. */
   readonly url: string;
   readonly commit: string;
 }
 
 const NAME = /^[A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*$/;
-/** In place of the token, which the client wants to see and never does. */
+/** Given to the client instead of the token, which it requires but must never see. */
 const STAND_IN = "hf_added_by_fetch";
-/** Longest text of a hub that is quoted. */
+/** Most characters of a hub's text that are quoted. */
 const MAX_QUOTE = 300;
 
 /**
@@ -75,7 +75,7 @@ export async function pushFolder(request: PushRequest): Promise<Pushed> {
   }
 }
 
-/** Reads name, address and token, before anything is sent. */
+/** Checks name, address and token, before anything is sent. */
 function requireEndpoint({ folder, name, env }: PushRequest): Endpoint {
   const refuse = (found: string, expected: string, hint: string): UsageError =>
     new UsageError(
@@ -116,7 +116,7 @@ interface Client {
   readonly fetch: typeof fetch;
 }
 
-/** Makes the repository; one that is there is used, unless it is public and was to be private. */
+/** Makes the repository. An existing one is used, unless it is public although a private one was requested. */
 async function requireRepository(client: Client, name: string, isPrivate: boolean): Promise<void> {
   const repo = { type: "model", name } as const;
   try {
@@ -130,7 +130,7 @@ async function requireRepository(client: Client, name: string, isPrivate: boolea
   }
 }
 
-/** A fetch that adds the token where it belongs, and tells of the bytes of files that are on their way. */
+/** A fetch that adds the token where it belongs, and reports the bytes of files as they are sent. */
 function fetchBy(endpoint: Endpoint, signal: AbortSignal, onSent: (numBytes: number) => void): typeof fetch {
   return async (input, { headers: given, ...init } = {}) => {
     const url = input instanceof Request ? input.url : String(input);
@@ -156,7 +156,7 @@ function fetchBy(endpoint: Endpoint, signal: AbortSignal, onSent: (numBytes: num
   };
 }
 
-/** Puts what went wrong into one line, without the token, whoever wrote it. */
+/** Converts an error to one line without the token, wherever its text comes from. */
 function toFailedPush(error: unknown, { folder, name }: PushRequest, token: string): FailedError {
   const clean = (text: string): string => {
     const line = text.replaceAll(token, "HF_TOKEN").replace(/\s+/g, " ").trim();

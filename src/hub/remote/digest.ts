@@ -3,7 +3,7 @@ import { createHash } from "node:crypto";
 
 import { readThrough } from "../../format/files/disk/read-through.ts";
 
-/** An expected checksum, lower-case hexadecimal. */
+/** An expected checksum, in lower-case hexadecimal. */
 export interface Digest {
   readonly algorithm: "sha256" | "git-sha1";
   readonly hex: string;

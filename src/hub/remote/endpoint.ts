@@ -1,24 +1,24 @@
 /**
- * @file The hub's address and the token for it, out of `HF_ENDPOINT` and `HF_TOKEN`.
+ * @file The hub's address and token, from `HF_ENDPOINT` and `HF_TOKEN`.
  *
- * The token goes to the address's own origin alone, whatever links and redirects say. Neither the token nor a password is ever part
- * of a message: an address that cannot be used is not quoted.
+ * The token is sent only to the address's own origin, whatever links and redirects say. Neither the token nor a password ever
+ * appears in a message: an unusable address is not quoted.
  */
 import type { Environment } from "../../environment.ts";
 import { UnreachableError } from "../source.ts";
 
-/** Where a hub is. */
+/** The address of a hub. */
 export interface Endpoint {
-  /** Without a slash at its end; holds no secret. */
+  /** Without a slash at the end; contains no secret. */
   readonly url: string;
-  /** Headers that say who asks, for one request. */
+  /** Headers with the token for a request to `url`, if it may have the token. */
   headersFor(url: string): Record<string, string>;
 }
 
-/** Visible signs of ASCII, which is what a header may hold. */
+/** Visible ASCII characters, which are allowed in a header. */
 const TOKEN = /^[\x21-\x7e]+$/;
 
-/** Whether the user wants no hub to be reached, as Hugging Face's tools read it. */
+/** Whether the user forbids contacting a hub; read as Hugging Face's tools read it. */
 export function isOffline(env: Environment): boolean {
   return /^(1|true|yes|on)$/i.test(env["HF_HUB_OFFLINE"] ?? "");
 }
@@ -34,7 +34,7 @@ function readUrl(text: string): URL {
   return url;
 }
 
-/** The token without spaces around it, "" where there is none. */
+/** The token without spaces around it; "" if there is none. */
 export const tokenOf = (env: Environment): string => env["HF_TOKEN"]?.trim() ?? "";
 
 /** Reads the settings. @throws UnreachableError when they cannot be used */

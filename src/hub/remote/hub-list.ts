@@ -1,6 +1,6 @@
 /**
- * @file The list of a repository's files, as a hub gives it. It is not trusted: every entry is checked, and pages, bytes and time
- * are limited.
+ * @file The list of a repository's files, as a hub gives it. It is not trusted: every entry is checked, and the number of pages,
+ * bytes and the time are limited.
  */
 import { z } from "zod";
 
@@ -11,30 +11,30 @@ import { bodyOf, fetchReason, Watchdog } from "./reach.ts";
 import { UnreachableError, type SourceContext } from "../source.ts";
 
 export interface ListedFile {
-  /** A name without slashes, behind that of the listed folder. */
+  /** A name without slashes, relative to the listed folder. */
   readonly name: string;
   readonly sizeBytes: number;
-  /** `null` when the hub gives none. */
+  /** `null` when the hub gives no checksum. */
   readonly digest: Digest | null;
 }
 
-/** A file's name that can be used as it is on every system. */
+/** A file name that is valid on every system. */
 export const BARE_NAME = /^[A-Za-z0-9_][A-Za-z0-9._+-]{0,199}$/;
 
-/** The real hub has 1000 entries a page. */
+/** The real hub has 1000 entries per page. */
 const MAX_PAGES = 100;
 const MAX_LIST_BYTES = 1 << 25;
-/** How many times as long as for the first byte the whole list may take. */
+/** Time limit of the whole list, as a multiple of that for the first byte. */
 const LIST_TIME_FACTOR = 12;
-/** More than any file of a model has. */
+/** Larger than any file of a model. */
 const MAX_FILE_BYTES = 2 ** 41;
 
-/** A checksum of so many digits. */
+/** A checksum with this many digits. */
 export function hexSchema(length: number): z.ZodString {
   return z.string().regex(new RegExp(`^[0-9a-f]{${length}}$`));
 }
 
-/** What is read of a file's entry. */
+/** The fields that are read of a file's entry. */
 const FILE = lazily(() => {
   const size = z.int().min(0).max(MAX_FILE_BYTES);
   return z.object({
@@ -45,13 +45,13 @@ const FILE = lazily(() => {
     lfs: z.object({ oid: hexSchema(64), size }).optional(),
   });
 });
-/** What a page of the list may hold. */
+/** What a page of the list may contain. */
 const PAGE = lazily(() =>
   z.array(z.union([FILE(), z.object({ type: z.enum(["directory", "unknown"]), path: z.string() })])),
 );
 type Page = z.output<ReturnType<typeof PAGE>>;
 
-/** Quotes a text of the hub, on one line and not too long. */
+/** Quotes a text of the hub on one line, shortened. */
 function quote(text: string): string {
   return JSON.stringify(text.length > 100 ? `${text.slice(0, 100)}…` : text).replaceAll(/[^ -~…]/g, "?");
 }
@@ -90,14 +90,14 @@ function refusal(status: number, { url }: Endpoint): UnreachableError {
   );
 }
 
-/** The files of a folder of a repository, and what the hub names beside and below it. */
+/** The files of a folder of a repository, and the names of its folders and of files below these. */
 interface ListedFolder {
   readonly files: readonly ListedFile[];
   readonly folders: readonly string[];
   readonly inFolders: readonly string[];
 }
 
-/** Checks the entries of all pages together and puts them into our words; what is below a folder is left out. */
+/** Checks the entries of all pages together and converts them. */
 function toFiles(entries: Page, folder: string): ListedFolder {
   const folders = entries.flatMap(({ type, path }) => (type === "directory" ? path : []));
   const [files, inFolders]: [Map<string, ListedFile>, string[]] = [new Map(), []];
@@ -129,13 +129,13 @@ function toFiles(entries: Page, folder: string): ListedFolder {
 interface RemoteFolder {
   readonly repository: string;
   readonly revision: string;
-  /** Its path there; the top folder unless given. */
+  /** Path of the folder in the repository; the top folder unless given. */
   readonly folder?: string;
 }
 
 /**
- * Lists a folder of a repository, and what the hub names below it.
- * @throws UnreachableError when the list does not come or cannot be one
+ * Lists a folder of a repository, and names what is below it.
+ * @throws UnreachableError when the list does not arrive or is invalid
  */
 export async function listRepository(
   { repository, revision, folder = "" }: RemoteFolder,

@@ -1,4 +1,4 @@
-/** @file One package file from a Python package index, by way of pip; nothing of it is installed or run. */
+/** @file Downloads one package file from a Python package index through pip; nothing of it is installed or run. */
 import { spawn } from "node:child_process";
 import { join } from "node:path";
 
@@ -9,12 +9,12 @@ import { makeFolders } from "../../format/files/disk/make-folders.ts";
 import { UnreachableError } from "../source.ts";
 import { systemCode } from "../../messages/system-error.ts";
 
-/** With -I, Python looks neither into the current folder nor into what the environment names: code that lies there is not run. */
+/** With -I, Python ignores the current folder and paths of the environment, so that code there is not run. */
 const PIPS: readonly (readonly [string, ...string[]])[] = [["pip"], ["pip3"], ["python3", "-I", "-m", "pip"]];
 const POLL_MS = 250;
-/** What pip says last is why it failed. */
+/** Only the end of pip's output is kept: it says why pip failed. */
 const MAX_STDERR_LENGTH = 65_536;
-/** pip stops by itself after one time-out; this many of them without a byte mean that it hangs. */
+/** pip ends itself after one time-out; this many without a byte mean that it hangs. */
 const HANG_FACTOR = 4;
 
 interface PipOptions {
@@ -32,7 +32,7 @@ async function runPip(
 ): Promise<{ status: number | null; stderr: string } | null> {
   const [program, ...args] = command;
   const stop = new AbortController();
-  // The hub's token is none of its business.
+  // pip must not see the hub's token.
   const { HF_TOKEN: _, ...env } = options.env;
   const child = spawn(program, args, {
     env: { ...env, TMPDIR: folder, TEMP: folder, TMP: folder },
@@ -45,7 +45,7 @@ async function runPip(
     .on("data", (chunk: string) => (stderr = (stderr + chunk).slice(-MAX_STDERR_LENGTH)));
   let grownAt = performance.now();
   let lastBytes = 0;
-  // pip shows no progress to a pipe, so the growth of its temporary files is the progress.
+  // pip shows no progress when its output is a pipe, so the growth of its temporary files is measured.
   const poll = setInterval(() => {
     folderBytes(folder)
       .then((bytes) => {
@@ -60,7 +60,7 @@ async function runPip(
   try {
     let failure: Error | null = null;
     child.on("error", (error) => (failure = error));
-    // A killed pip still writes until it has closed; only then can its folder be removed.
+    // A killed pip may write until it has closed; only then can its folder be removed.
     const status = await new Promise<number | null>((resolve) => child.on("close", resolve));
     options.signal.throwIfAborted();
     stop.signal.throwIfAborted();
@@ -72,7 +72,7 @@ async function runPip(
   }
 }
 
-/** Takes names and passwords out of the addresses in a text. */
+/** Removes user names and passwords from the addresses in a text. */
 function withoutPasswords(text: string): string {
   return text.replaceAll(/(:\/\/)[^/\s]*@/g, "$1");
 }
@@ -98,7 +98,7 @@ export async function downloadWheel(
     if (result === null) continue;
     const wheel = (await disk().readdir(output)).find((file) => file.endsWith(".whl"));
     if (result.status === 0 && wheel !== undefined) return join(output, wheel);
-    // A pip that is only a broken launcher must not hide a working one; a pip that reached for the index has spoken.
+    // A launcher that is broken (no line with ERROR) must not hide a working pip; an error of pip itself is final.
     const lines = result.stderr.split("\n").filter((line) => line.startsWith("ERROR: "));
     if (lines.length === 0) continue;
     throw new UnreachableError(

@@ -1,23 +1,23 @@
-/** @file Giving up on a silent server, and saying in one line why a server could not be reached. */
+/** @file Gives up on a silent server, and says in one line why a server could not be reached. */
 import { type SourceContext, type StartTimer, UnreachableError } from "../source.ts";
 import { systemCode } from "../../messages/system-error.ts";
 
-/** How much longer than the first byte any later piece may take. */
+/** Time limit for later pieces, as a multiple of that for the first byte. */
 const STALL_FACTOR = 3;
-/** What must come in that time: 1 KiB/s with the usual time-out. Otherwise one byte now and then would hold us for ever. */
+/** Least bytes in that time: 1 KiB/s with the default time-out. Otherwise one byte now and then could keep us waiting for ever. */
 const MIN_PIECE_BYTES = 1 << 14;
 
-/** Aborts its signal when too little comes for a while; dispose it to stop the clocks. */
+/** Aborts its signal when too little arrives for a while; dispose it to stop the timers. */
 export class Watchdog implements Disposable {
   readonly #controller = new AbortController();
   readonly #startTimer: StartTimer;
   readonly #stallMs: number;
   readonly #stopTotal: (() => void) | undefined;
   #stop: () => void;
-  /** Since the timer was started; null before the first byte. */
+  /** Bytes since the timer was started; null before the first byte. */
   #numBytes: number | null = null;
 
-  /** Starts the clocks: the first byte must come within `timeoutMs`, all within `totalMs`, if it is given. */
+  /** Starts the timers: the first byte must come within `timeoutMs`, and everything within `totalMs`, if it is given. */
   constructor({ timeoutMs, startTimer }: Pick<SourceContext, "timeoutMs" | "startTimer">, totalMs?: number) {
     this.#startTimer = startTimer;
     this.#stallMs = timeoutMs * STALL_FACTOR;
@@ -34,7 +34,7 @@ export class Watchdog implements Disposable {
     return this.#startTimer(() => this.#controller.abort(new UnreachableError(reason)), delayMs);
   }
 
-  /** Tells that something came. */
+  /** Records received bytes. */
   feed(numBytes: number): void {
     if (this.#numBytes !== null && (this.#numBytes += numBytes) < MIN_PIECE_BYTES) return;
     this.#numBytes = 0;
@@ -49,7 +49,7 @@ export class Watchdog implements Disposable {
   }
 }
 
-/** Reads the body of an answer. @throws UnreachableError when it is longer than it may be */
+/** Reads the body of an answer. @throws UnreachableError when it is too long */
 export async function bodyOf(response: Response, maxBytes: number, watchdog: Watchdog): Promise<Buffer> {
   const pieces: Uint8Array[] = [];
   let numBytes = 0;
@@ -74,10 +74,11 @@ const NETWORK_REASONS: Readonly<Record<string, string>> = {
   UND_ERR_SOCKET: "the connection broke",
 };
 
-/** Turns what `fetch` threw into an UnreachableError with a one-line reason; system errors of the disk pass through. */
+/** Converts what `fetch` threw into an UnreachableError with a one-line reason; system errors of the disk stay as they are. */
 export function fetchReason(error: unknown): unknown {
   if (error instanceof UnreachableError) return error;
-  // fetch throws TypeError for network faults, with the fault as its cause; several tried addresses make an AggregateError.
+  // fetch throws a TypeError for network faults, with the fault as its cause; if several addresses were tried, the cause is an
+  // AggregateError.
   if (!(error instanceof TypeError)) {
     return Object.hasOwn(NETWORK_REASONS, systemCode(error))
       ? new UnreachableError(NETWORK_REASONS[systemCode(error)])

@@ -1,4 +1,4 @@
-/** @file Source: models that were pulled before, or that somebody put into the folder of models by hand. */
+/** @file Source: models that were pulled before, or put into the folder of models by hand. */
 import { findDamage } from "../download/manifest.ts";
 import { entryFolder, modelInFolder } from "../models-folder.ts";
 import { unreachable, type ModelSource } from "../source.ts";

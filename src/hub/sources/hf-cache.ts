@@ -1,7 +1,8 @@
 /**
  * @file Source: the cache of Hugging Face's own tools, read in place and never written.
  *
- * `$HF_HUB_CACHE`, else `$HF_HOME/hub`, else `~/.cache/huggingface/hub`, with an entry models--OWNER--NAME for each repository.
+ * It is `$HF_HUB_CACHE`, otherwise `$HF_HOME/hub`, otherwise `~/.cache/huggingface/hub`, with an entry models--OWNER--NAME for
+ * each repository.
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -12,7 +13,7 @@ import { expandHome } from "../model-name.ts";
 import { cacheFolderOf, modelInFolder } from "../models-folder.ts";
 import { unreachable, type ModelSource } from "../source.ts";
 
-/** Folder in which Hugging Face's tools keep what they fetched. */
+/** The cache folder of Hugging Face's tools. */
 function hubCacheOf(env: Environment): string {
   const given = env["HF_HUB_CACHE"] || env["HUGGINGFACE_HUB_CACHE"];
   if (given) return expandHome(given, env);

@@ -1,5 +1,5 @@
 /**
- * @file Source: the configuration and tokenizer of a model on the hub, where they tell the sizes of its weights; otherwise the
+ * @file Source: the configuration and tokenizer of a model on the hub, if they determine the sizes of its weights; otherwise the
  * whole model.
  */
 import { existsSync } from "node:fs";

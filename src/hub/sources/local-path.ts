@@ -13,7 +13,7 @@ export const localPath: ModelSource = {
   name: "local path",
   async find(model, context) {
     const path = resolve(expandHome(model.given, context.env));
-    // An entry of the Hugging Face cache stands for the model in it.
+    // The path of an entry of the Hugging Face cache stands for the model in it.
     if (model.given !== "" && existsSync(path)) {
       return { kind: "found", path: (await findSnapshot(path, null)) ?? path };
     }

