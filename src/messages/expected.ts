@@ -1,9 +1,12 @@
-/** @file What a schema expects, in plain words: made of its JSON Schema, never of the messages of the library that checks. */
+/**
+ * @file Describes what a schema expects in plain words, made from its JSON Schema, not from the messages of the library that
+ * checks.
+ */
 import { z } from "zod";
 import { A_SIZE } from "./byte-size.ts";
 import { formatCountOf } from "./numbers.ts";
 
-/** The part of JSON Schema that is put into words. */
+/** The parts of JSON Schema that are described. */
 export interface SchemaNode {
   readonly type?: string | readonly string[];
   readonly format?: string;
@@ -28,11 +31,11 @@ export interface SchemaNode {
   readonly multipleOf?: number;
 }
 
-/** Format of strings that are paths, which may hold commas. */
+/** Format of strings that are paths, which may contain commas. */
 export const PATH_FORMAT = "path";
 /** Format of strings that are sizes of memory. */
 export const SIZE_FORMAT = "size";
-/** Format of strings that may be paths, or hold one behind a name. */
+/** Format of strings that may be paths, or have one after a name. */
 export const NAME_OR_PATH_FORMAT = "name-or-path";
 /** Format of strings that may be paths, or commands with their arguments. */
 export const COMMAND_OR_PATH_FORMAT = "command-or-path";
@@ -40,20 +43,20 @@ export const COMMAND_OR_PATH_FORMAT = "command-or-path";
 export const SECRET_FORMAT = "secret";
 /** Format of strings that are URLs. */
 export const URL_FORMAT = "url";
-/** Format of URLs that messages never show, as they may hold a password. */
+/** Format of URLs that messages never show, since they may contain a password. */
 export const SECRET_URL_FORMAT = "secret-url";
 
 const SECRETS: ReadonlySet<string | undefined> = new Set([SECRET_FORMAT, SECRET_URL_FORMAT]);
 
-/** How values are written: typed behind a flag, or as values of a program or file. */
+/** How values are written: typed after a flag, or as values of a program or file. */
 export type ValueForm = "typed" | "written";
 
-/** The JSON Schema of what a caller gives. */
+/** The JSON Schema of the values that callers give. */
 export function schemaNode(schema: z.ZodType): SchemaNode {
   return z.toJSONSchema(schema, { io: "input", unrepresentable: "any" }) as SchemaNode;
 }
 
-/** The alternatives of a schema, those inside of others too; null is none. */
+/** The alternatives of a schema, including nested ones; null is none. */
 export function membersOf(node: SchemaNode): readonly SchemaNode[] {
   const inner = node.anyOf ?? node.oneOf;
   if (inner !== undefined) return inner.flatMap(membersOf);
@@ -61,13 +64,13 @@ export function membersOf(node: SchemaNode): readonly SchemaNode[] {
   return node.type === "null" ? [] : [node];
 }
 
-/** Choices of a node; null: it takes more than a few words. */
+/** The choices of a node; null: it is not a list of choices. */
 function choicesOf(node: SchemaNode): readonly string[] | null {
   if (node.enum !== undefined) return node.enum.map(String);
   return node.const === undefined ? null : [String(node.const)];
 }
 
-/** zod gives every integer the limits of exact integers; they say nothing to people. */
+/** A limit that is meaningful to people: zod gives every integer the limits of exact integers. */
 export function knownLimit(value: number | undefined): number | undefined {
   return value !== undefined && Math.abs(value) < Number.MAX_SAFE_INTEGER ? value : undefined;
 }
@@ -95,14 +98,14 @@ function describeNumber(node: SchemaNode): string {
   return [kind, limits.join(" and ")].filter(Boolean).join(" ");
 }
 
-/** How many items a list has; null: any number, or one and more. */
+/** Describes how many items a list may have; null: any number, or at least one. */
 function countOf({ minItems = 0, maxItems }: SchemaNode): string | null {
   if (maxItems === minItems) return String(maxItems);
   if (maxItems !== undefined) return minItems > 1 ? `${minItems} to ${maxItems}` : `at most ${maxItems}`;
   return minItems > 1 ? `at least ${minItems}` : null;
 }
 
-/** `items`: what they are, in the plural; null: it takes more words. */
+/** `items`: describes them in the plural; null: that would take more words. */
 function aList(node: SchemaNode, items: string | null): string {
   const list = node.minItems === 1 ? "a non-empty list" : "a list";
   const members = [countOf(node), items].filter((word) => word !== null);
@@ -119,7 +122,7 @@ function describeText({ minLength = 0, maxLength }: SchemaNode): string {
       : "text";
 }
 
-/** What items of one kind are, in the plural; null: it takes more words. */
+/** Describes items of one kind in the plural; null: that would take more words. */
 function describeItem(node: SchemaNode): string | null {
   if (choicesOf(node) !== null) return null;
   if (node.format === PATH_FORMAT) return "paths";
@@ -130,7 +133,7 @@ function describeItem(node: SchemaNode): string | null {
   return /^(number|integer)$/.test(String(node.type)) && number !== undefined ? `${number}s${limits}` : null;
 }
 
-/** What the items of a list are, in the plural; null: it takes more words. */
+/** Describes the items of a list in the plural; null: that would take more words. */
 function describeItems(node: SchemaNode): string | null {
   const [word, ...others] = new Set(membersOf(node).map(describeItem));
   return word === undefined || others.length > 0 ? null : word;
@@ -168,14 +171,14 @@ function describeOne(node: SchemaNode, form: ValueForm): string {
   }
 }
 
-/** Whether a schema says nothing of what it takes. */
+/** Whether a schema accepts anything. */
 function isAnything(node: SchemaNode | undefined): boolean {
   return (
     node === undefined || (node.type === undefined && membersOf(node)[0] === node && choicesOf(node) === null)
   );
 }
 
-/** Says what a schema takes: `a number above 0`, `one of sgd, lion`, `text or a list, each text`. */
+/** Describes what a schema accepts: `a number above 0`, `one of sgd, lion`, `text or a list, each text`. */
 export function describeSchema(node: SchemaNode, form: ValueForm): string {
   const members = membersOf(node);
   const choices = [...new Set(members.flatMap((member) => choicesOf(member) ?? []))];
@@ -187,44 +190,44 @@ export function describeSchema(node: SchemaNode, form: ValueForm): string {
   return [...new Set(words)].join(" or ") || "null";
 }
 
-/** Writes a value as it would be typed; long ones are cut, and of what cannot be typed its kind is told. */
+/** Writes a value as it would be typed, shortened if it is long; a value that cannot be typed is described by its kind. */
 export function showValue(value: unknown): string {
   const kind = kindOf(value);
   if (kind !== null) return kind;
-  // JSON has no word for numbers without end.
+  // JSON cannot represent infinity and NaN.
   const text = typeof value === "number" ? String(value) : (toJson(value) ?? String(value));
   return text.length > 60 ? `${text.slice(0, 57)}...` : text;
 }
 
-/** Whether a schema takes secrets, alone or in a list. */
+/** Whether a schema accepts secrets, alone or in a list. */
 export function takesSecrets(node: SchemaNode): boolean {
   return membersOf(node).some(
     ({ format, items }) => SECRETS.has(format) || (items !== undefined && takesSecrets(items)),
   );
 }
 
-/** Says of a secret what is known without showing it: how long a text is, or that it is none. */
+/** Describes a secret without showing it: the length of a text, or that it is no text. */
 export function describeSecret(value: unknown): string {
   const kind = typeof value === "number" ? "a number" : "no text";
   const size = typeof value === "string" ? `text of ${formatCountOf(value.length, "character")}` : kind;
   return `${size} (not shown)`;
 }
 
-/** What a function, or an object that a class has made, is; null: a value that is written as itself. */
+/** The kind of a function or of an object of a class; null: the value can be written as itself. */
 function kindOf(value: unknown): string | null {
   if (typeof value === "function") return "a function";
   if (typeof value !== "object" || value === null || Array.isArray(value)) return null;
   const prototype = Object.getPrototypeOf(value) as { constructor?: { name?: unknown } } | null;
   if (prototype === null || prototype === Object.prototype) return null;
-  // A whole number that JavaScript would round.
+  // A wrapper of a whole number that JavaScript would round.
   if (/^-?\d+$/.test(toJson(value) ?? "")) return null;
   const name = prototype.constructor?.name;
   if (typeof name !== "string" || name === "") return "an object";
-  // A URL, a Uint8Array.
+  // For instance "a URL" and "a Uint8Array".
   return `${/^[AEIO]/.test(name) ? "an" : "a"} ${name}`;
 }
 
-/** Values of settings files and calls may hold themselves, or whole numbers of any size. */
+/** Handles values of settings files and calls that JSON cannot represent: circular ones, and large whole numbers. */
 function toJson(value: unknown): string | undefined {
   try {
     return JSON.stringify(value, (_key, inner: unknown) =>

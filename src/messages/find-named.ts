@@ -1,9 +1,9 @@
-/** @file One of a kind by the name that a setting gives. */
+/** @file Finds one of a list by the name that a setting gives. */
 import { showValue } from "./expected.ts";
 import { UsageError } from "../errors.ts";
 import { didYouMean } from "./nearest.ts";
 
-/** Finds one of a list by name; `kind` says what they are. @throws UsageError "usage/flag" when there is none */
+/** Finds an item of a list by name; `kind` says what the items are. @throws UsageError "usage/flag" when there is none */
 export function findNamed<T extends { readonly name: string }>(
   kind: string,
   list: readonly T[],

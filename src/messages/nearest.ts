@@ -1,9 +1,9 @@
-/** @file The nearest spelling of a mistyped name. */
+/** @file Finds the nearest spelling of a mistyped name. */
 
 /**
- * Counts the single-letter edits between two words, whatever their case (Levenshtein, with swaps of neighbours); any number above `most`
- * where they are more. Only cells within `most` of the diagonal are looked at (Ukkonen), as others take more, and only as long as one
- * of a row is.
+ * Counts the single-letter edits between two words, ignoring case (Levenshtein, with swaps of neighbours); any number above
+ * `most` if there are more. Looks only at cells within `most` of the diagonal (Ukkonen), since others need more edits, and only
+ * while a row has a cell within `most`.
  */
 export function editDistance(one: string, other: string, most = Infinity): number {
   const [a, b] = [one.toLowerCase(), other.toLowerCase()];
@@ -28,7 +28,7 @@ export function editDistance(one: string, other: string, most = Infinity): numbe
   return old[b.length] ?? 0;
 }
 
-/** Finds the candidate with the fewest edits; `null` when all differ in more than a third of the word. */
+/** Finds the candidate with the fewest edits; `null` if all need more than about a third of the word's length. */
 export function nearest(word: string, candidates: readonly string[]): string | null {
   let [best, bestDistance] = [null as string | null, Math.max(2, Math.ceil(word.length / 3)) + 1];
   for (const candidate of candidates) {
@@ -38,13 +38,13 @@ export function nearest(word: string, candidates: readonly string[]): string | n
   return best;
 }
 
-/** Asks in a hint whether the nearest candidate was meant; null: none is near. */
+/** A hint that asks whether the nearest candidate was meant; null: none is near. */
 export function didYouMean(word: string, candidates: readonly string[]): string | null {
   const match = nearest(word, candidates);
   return match === null ? null : `Did you mean "${match}"?`;
 }
 
-/** Ends a message that has no hint with that question; "": none is near. */
+/** The same question as the end of a message without a hint; "": none is near. */
 export function orNearest(word: string, candidates: readonly string[]): string {
   const match = nearest(word, candidates);
   return match === null ? "" : `: did you mean "${match}"?`;

@@ -1,7 +1,7 @@
-/** @file Numbers as people read them: the one place that formats them. Never an exponent, digits in groups of three. */
+/** @file Formats all numbers for people: never with an exponent, and digits in groups of three. */
 
 const UNITS = ["B", "KB", "MB", "GB", "TB"] as const;
-/** A smaller share is told as "less than". */
+/** A smaller share is written as "less than". */
 const SMALLEST_PERCENT = 0.001;
 
 /** Formats a count, as in "1,234,567". */
@@ -9,7 +9,7 @@ export function formatCount(count: number): string {
   return count.toLocaleString("en");
 }
 
-/** Formats how many there are of something, as in "1 example" and "1,234 examples". */
+/** Formats a number of things, as in "1 example" and "1,234 examples". */
 export function formatCountOf(count: number, noun: string): string {
   return `${formatCount(count)} ${noun}${count === 1 ? "" : "s"}`;
 }
@@ -29,7 +29,7 @@ export function formatLoss(loss: number): string {
   return formatFixed(loss, 4);
 }
 
-/** Formats a share of 1 as per cent with `numDigits` significant digits, all those before the point included. */
+/** Formats a share of 1 as a percentage with `numDigits` significant digits, but never cuts digits before the point. */
 export function formatPercent(share: number, numDigits = 2): string {
   const value = 100 * share;
   if (!Number.isFinite(value)) return `${value} %`;
@@ -43,7 +43,7 @@ export function formatPercent(share: number, numDigits = 2): string {
 /** Formats a number of bytes with a decimal unit, as in "98.4 MB". */
 export function formatBytes(bytes: number): string {
   let [value, unit] = [Math.round(bytes), 0];
-  // 999.95 would be rounded up to "1000.0".
+  // 999.95 and more would be rounded to "1000.0".
   for (; value >= 999.95 && unit < UNITS.length - 1; unit++) value /= 1000;
   return `${unit === 0 ? value : formatFixed(value, 1)} ${UNITS[unit] ?? ""}`;
 }

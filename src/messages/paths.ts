@@ -1,8 +1,8 @@
-/** @file Settings that are paths; the command replaces "~" at their beginning, which shells do only where it begins a word. */
+/** @file Settings that are paths. The command replaces a leading "~", which shells do only at the beginning of a word. */
 import { z } from "zod";
 import { COMMAND_OR_PATH_FORMAT, NAME_OR_PATH_FORMAT, PATH_FORMAT } from "./expected.ts";
 
-/** Commas and spaces of a path are its own. */
+/** A path, which may contain commas and spaces. */
 export const PATH = z.string().meta({ format: PATH_FORMAT });
 
 /** A path, or a command with its arguments. */

@@ -1,4 +1,4 @@
-/** @file What is wrong with values by a schema, all at once: of flags, settings files, calls and files. */
+/** @file Finds all problems of values by a schema at once: of flags, settings files, calls and files. */
 import type { z } from "zod";
 import { UsageError } from "../errors.ts";
 import {
@@ -13,15 +13,15 @@ import {
 } from "./expected.ts";
 import { adviceFor, nearestName } from "./setting-names.ts";
 
-/** What is wrong with one value. */
+/** A problem of one value. */
 export interface Problem {
-  /** Keys from the outside in; empty: it is about all values together. */
+  /** Keys from the outermost in; empty: the problem concerns all values together. */
   readonly path: readonly string[];
-  /** What follows its name: `is 7, expected a number above 0`. */
+  /** Text that follows the value's name: `is 7, expected a number above 0`. */
   readonly text: string;
 }
 
-/** Lists the first of some names, and says how many more there are. */
+/** Lists the first names, and says how many more there are. */
 export function listFirst(names: readonly string[], most: number): string {
   const rest = names.length - most;
   return names.slice(0, most).join(", ") + (rest > 0 ? ` and ${rest} more` : "");
@@ -31,7 +31,7 @@ function valueAt(values: unknown, path: readonly PropertyKey[]): unknown {
   return path.reduce<unknown>((value, key) => (value as Record<PropertyKey, unknown> | null)?.[key], values);
 }
 
-/** The schema of a value inside of another: of all forms that the outer may have, those that name the value. */
+/** The schema of a value inside another: if the outer one has several forms, those that name the value. */
 function nodeAt(node: SchemaNode, path: readonly PropertyKey[]): SchemaNode {
   const [key, ...rest] = path;
   if (key === undefined) return node;
@@ -45,7 +45,7 @@ function nodeAt(node: SchemaNode, path: readonly PropertyKey[]): SchemaNode {
 
 const UNKNOWN = "is not a setting";
 
-/** Says of an unknown key what may have been meant; `known` are those there are. */
+/** Describes an unknown key and the known one that may have been meant. */
 function unknownKey(key: string, known: readonly string[]): string {
   const match = nearestName(key, known);
   if (match === null) return UNKNOWN;
@@ -54,7 +54,7 @@ function unknownKey(key: string, known: readonly string[]): string {
     : `${UNKNOWN}, the nearest is ${match.text}`;
 }
 
-/** Finds all that is wrong with values, one problem for each key. */
+/** Finds all problems of values, one for each key. */
 export function findProblems(
   schema: z.ZodType,
   values: unknown,
@@ -63,15 +63,15 @@ export function findProblems(
   return problemsOf(schema.safeParse(values).error?.issues ?? [], schema, values, form);
 }
 
-/** The key that schemas of mappings pass over without a word, since it would be the prototype of an object made key by key. */
+/** A key that zod drops silently, since it would set the prototype of an object that is built key by key. */
 const DROPPED = "__proto__";
 
-/** Whether a value has that key itself. */
+/** Whether a value itself has that key. */
 export function hasDroppedKey(value: unknown): boolean {
   return typeof value === "object" && value !== null && Object.hasOwn(value, DROPPED);
 }
 
-/** Finds that key wherever it is in values, which may be in each other. */
+/** Finds that key at any depth of values, which may be circular. */
 export function findDroppedKeys(values: unknown, seen = new Set<unknown>()): readonly Problem[] {
   if (typeof values !== "object" || values === null || seen.has(values)) return [];
   seen.add(values);
@@ -82,7 +82,7 @@ export function findDroppedKeys(values: unknown, seen = new Set<unknown>()): rea
   );
 }
 
-/** What the issues of a schema with values are, one problem for each key. */
+/** Converts the issues of a schema with values to problems, one for each key. */
 export function problemsOf(
   issues: readonly z.core.$ZodIssue[],
   schema: z.ZodType,
@@ -128,7 +128,7 @@ export function problemsOf(
   return [...problems.values()];
 }
 
-/** Advice for unknown keys that only other tools have, as a hint; null: there is none. */
+/** A hint for unknown keys that only other tools have; null: there is none. */
 function adviceOn(problems: readonly Problem[]): string | null {
   const advice = problems.flatMap(({ path, text }) => {
     const key = path.at(-1);
@@ -137,7 +137,7 @@ function adviceOn(problems: readonly Problem[]): string | null {
   return advice.length === 0 ? null : [...new Set(advice)].join(" ");
 }
 
-/** Writes problems as a list; `nameOf` says what the caller calls a key. */
+/** Writes problems as a list; `nameOf` returns the caller's name of a key. */
 export function listProblems(
   problems: readonly Problem[],
   nameOf: (path: readonly string[]) => string = (path) => path.join("."),
@@ -160,7 +160,7 @@ export function parseSettings<S extends z.ZodType>(
   throw settingsError(what, findProblems(schema, values), hint);
 }
 
-/** The error that lists what is wrong with settings. */
+/** The error that lists the problems of settings. */
 export function settingsError(what: string, problems: readonly Problem[], hint?: string): UsageError {
   const lines = listProblems(problems);
   const list = lines.length === 1 ? ` ${lines[0]}` : ` ${lines.length} problems\n  ${lines.join("\n  ")}`;

@@ -1,4 +1,4 @@
-/** @file Names of settings: their spellings, what other tools call them, and the one that was probably meant. */
+/** @file Names of settings: their spellings, the names that other tools use, and the setting that was probably meant. */
 import { editDistance, nearest } from "./nearest.ts";
 
 /** Turns `batchSize` into `batch-size`. */
@@ -6,14 +6,15 @@ export function kebabCase(key: string): string {
   return key.replaceAll(/([a-z0-9])(?=[A-Z])|([A-Z])(?=[A-Z][a-z])/g, "$1$2-").toLowerCase();
 }
 
-/** Brings camelCase, snake_case and kebab-case together. */
+/** Converts camelCase and snake_case to kebab-case. */
 export function plainName(name: string): string {
   return kebabCase(name.replaceAll("_", "-"));
 }
 
 /**
- * Our name, `=` and a value where that says the same, then what others call it: peft, TRL and transformers, mlx-lm,
- * LLaMA-Factory, Axolotl, torchtune, llama.cpp, OpenAI. Of several lines with a name, the first that a command has counts.
+ * Each line: graft's name, with `=` and a value if the other names imply one, then the names that other tools use: peft, TRL and
+ * transformers, mlx-lm, LLaMA-Factory, Axolotl, torchtune, llama.cpp, OpenAI. If a name is on several lines, the first line whose
+ * setting the command has counts.
  */
 const SYNONYMS = `
 model: m model-name-or-path model-name model-id model-path base-model base-model-name-or-path base pretrained-model-name-or-path repo hf-repo checkpoint
@@ -82,7 +83,7 @@ config: settings config-file
 merge-adapter: merge merge-lora
 `;
 
-/** What other tools have and graft has no setting for: what to do instead. */
+/** Settings of other tools that graft does not have: what to do instead. */
 const WITHOUT = `
 load-in-4bit load-in-8bit quantization quantization-bit quantization-method quant-method qlora quantize bnb-4bit-quant-type: Weights are kept as they are stored: give a quantized .gguf file as --model, or let --base nf4, q4_0 or q8_0 quantize a float base (train, eval, generate, chat, serve).
 bf16 fp16 tf32 fp32 precision mixed-precision dtype torch-dtype compute-dtype amp: graft computes in float32 and keeps weights as they are stored; there is nothing to set.
@@ -112,15 +113,15 @@ const SYNONYM_ROWS = readRows(SYNONYMS).map(({ left, right }) => {
 export const SYNONYM_TARGETS: readonly string[] = SYNONYM_ROWS.map(({ name }) => name);
 const WITHOUT_ROWS = readRows(WITHOUT).map(({ left, right }) => ({ others: left.split(" "), advice: right }));
 
-/** The name that was probably meant. */
+/** The setting that was probably meant. */
 interface NameMatch {
-  /** As it stands in the list of known names. */
+  /** Its name in the list of known names. */
   readonly name: string;
-  /** A value that says what the unknown name says; null: its own value stays. */
+  /** A value that the unknown name implies; null: its own value stays. */
   readonly value: string | null;
-  /** Whether other tools call it so, not a misspelling. */
+  /** Whether other tools use the unknown name, so that it is not a misspelling. */
   readonly isSynonym: boolean;
-  /** Name, and value if it has one. */
+  /** The name, with the value if there is one. */
   readonly text: string;
 }
 
@@ -136,7 +137,7 @@ function abbreviates(short: string, long: string): boolean {
 
 const MIN_ABBREVIATION = 3;
 
-/** Finds the known name that an unknown one may mean: another spelling, a synonym, an abbreviation, a slip of the pen. */
+/** Finds the known name that an unknown one may mean: another spelling, a synonym, an abbreviation or a typing error. */
 export function nearestName(unknown: string, known: readonly string[]): NameMatch | null {
   const name = plainName(unknown);
   const find = (plain: string | null): string | undefined =>
@@ -150,7 +151,7 @@ export function nearestName(unknown: string, known: readonly string[]): NameMatc
     const { value } = row;
     return { name: found, value, isSynonym: true, text: value === null ? found : `${found} ${value}` };
   }
-  // What has advice of its own is no slip.
+  // A name with its own advice is no typing error.
   if (adviceFor(name) !== null) return null;
   const plain = known.map(plainName);
   const slip = plain.find((candidate) => editDistance(name, candidate, 1) === 1);
@@ -160,7 +161,7 @@ export function nearestName(unknown: string, known: readonly string[]): NameMatc
   return found === undefined ? null : match(found);
 }
 
-/** What to do instead of a setting that only other tools have; null: it is not one that we know. */
+/** What to do instead of a setting that only other tools have; null: the setting is unknown. */
 export function adviceFor(unknown: string): string | null {
   const name = plainName(unknown).replace(/^no-/, "");
   return WITHOUT_ROWS.find(({ others }) => others.includes(name))?.advice ?? null;

@@ -1,6 +1,6 @@
-/** @file Words as a line that a shell reads as the same words. */
+/** @file Writes words as a line that a shell splits into the same words. */
 
-/** Joins words with blanks, quoted where a shell would read something else. */
+/** Joins words with blanks, quoted where a shell would read them differently. */
 export function shellWords(words: readonly string[]): string {
   return words.map(quote).join(" ");
 }

@@ -3,7 +3,7 @@ import { z } from "zod";
 import { A_SIZE, parseByteSize } from "./byte-size.ts";
 import { SIZE_FORMAT } from "./expected.ts";
 
-/** A size, or one of some words in its place. */
+/** A size, or one of some words instead. */
 export function sizeSetting(...words: readonly string[]) {
   return z
     .string()

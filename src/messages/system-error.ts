@@ -1,4 +1,4 @@
-/** @file What the operating system says when files cannot be read or written, in the words of our messages. */
+/** @file Describes errors of the operating system about reading or writing files in graft's words. */
 import { FailedError, FormatError } from "../errors.ts";
 
 /** Reads the code of a system error, such as ENOENT; the empty string when there is none. */
@@ -17,12 +17,12 @@ const READING: Readonly<Record<string, string>> = {
   ENAMETOOLONG: "the path or a name in it is longer than the system allows",
 };
 
-/** Says why something could not be read. */
+/** Describes why something could not be read. */
 export function describeFileProblem(error: unknown): string {
   return READING[systemCode(error)] ?? (error instanceof Error ? error.message : String(error));
 }
 
-/** Turns a system error of reading `path` into a FormatError; other errors pass as they are. */
+/** Converts a system error of reading `path` into a FormatError; other errors stay as they are. */
 export function toFailedRead(error: unknown, path: string): unknown {
   if (!(error instanceof Error) || !("syscall" in error)) return error;
   return new FormatError(
@@ -32,7 +32,7 @@ export function toFailedRead(error: unknown, path: string): unknown {
   );
 }
 
-/** Refuses to open what may never end; `stats` say what it is. A folder is left to the call that opens it. */
+/** Refuses to open something whose content may never end; `stats` describe it. A folder is left to the call that opens it. */
 export function refuseEndless(stats: { isFile(): boolean; isDirectory(): boolean }): void {
   if (stats.isFile() || stats.isDirectory()) return;
   throw Object.assign(new Error("it is a device or a pipe"), { code: "ENXIO", syscall: "open" });
@@ -60,18 +60,18 @@ const REMEDIES: Readonly<Record<string, string>> = {
 
 const WRITE_FAULTS: ReadonlySet<string> = new Set([...Object.keys(REMEDIES), "EIO"]);
 
-/** Finds the system error of a full disk that an error is or came of; null when there is none. */
+/** Finds the system error of a full disk in an error or its causes; null if there is none. */
 export function findFullDisk(error: unknown): Error | null {
   if (!(error instanceof Error)) return null;
   return ["ENOSPC", "EDQUOT"].includes(systemCode(error)) ? error : findFullDisk(error.cause);
 }
 
-/** Whether an error says that the disk refuses to be written, and not that something else went wrong meanwhile. */
+/** Whether an error means that the disk cannot be written to, and not that something else went wrong meanwhile. */
 export function isWriteFault(error: unknown): boolean {
   return WRITE_FAULTS.has(systemCode(error));
 }
 
-/** Turns a system error of writing `path` into a FailedError with its remedy; other errors pass as they are. */
+/** Converts a system error of writing `path` into a FailedError with its remedy; other errors stay as they are. */
 export function toFailedWrite(error: unknown, path: string): unknown {
   const code = systemCode(error);
   if (!(error instanceof Error) || !("syscall" in error || code in REMEDIES)) return error;
