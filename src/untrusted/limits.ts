@@ -1,39 +1,42 @@
 /**
- * @file What files may ask for, held against what they are before anything is allocated: one flipped bit of a count must
- * be a quick error, not hours or all memory. Far above what models of today have.
+ * @file Limits for what files may ask for, checked before anything is allocated: one flipped bit of a count must be a quick
+ * error, not hours or all memory. They are far above what models of today have.
  */
 import { FormatError, UsageError } from "../errors.ts";
 
 /** Contents of config.json. */
 type RawConfig = Readonly<Record<string, unknown>>;
 
-/** Blocks of a model. */
+/** Most blocks of a model. */
 const MAX_LAYERS = 4096;
-/** Experts of a block, each of which is a part of its graph. */
+/** Most experts of a block, each of which is a part of its graph. */
 const MAX_EXPERTS_OF_LAYER = 1024;
-/** Those of all blocks together. */
+/** Most experts of all blocks together. */
 export const MAX_EXPERTS = 1 << 17;
-/** Width of a head, whose rotation has a table. */
+/** Largest width of a head, whose rotation has a table. */
 export const MAX_HEAD_WIDTH = 1 << 16;
-/** Tokens that a short convolution is over, each of which is a part of its graph. */
+/** Most tokens that a short convolution covers, each of which is a part of its graph. */
 export const MAX_TAPS = 64;
-/** Distances of tokens that have rows in a table. */
+/** Most distances of tokens with a row in a table. */
 export const MAX_DISTANCES = 1 << 16;
-/** Token ids may have gaps, but lie in an array: so many a token, and some more. */
+/** Token ids may have gaps, but are indexes of an array: limit per token, plus a constant. */
 const [IDS_PER_TOKEN, SPARE_IDS] = [4, 1 << 16];
-/** Bytes out of one compressed byte: images have gaps of background, bombs have nothing else. */
+/** Most bytes from one compressed byte: images contain gaps of background, bombs nothing else. */
 const MAX_EXPANSION = 64;
-/** Below this, memory is no matter. */
+/** Below this size, memory does not matter. */
 const SMALL_BYTES = 1 << 26;
-/** Brackets and list marks in each other, in a file that is written by hand. */
+/** Deepest nesting of brackets and list marks in a file that is written by hand. */
 const MAX_NESTING = 64;
-/** Characters of templates, of which the longest of models in use is near 20,000, and of patterns. */
+/** Most characters of templates (the longest of models in use has near 20,000) and of patterns. */
 export const [MAX_TEMPLATE_LENGTH, MAX_PATTERN_LENGTH] = [1 << 20, 1 << 14];
 
-/** Turns of one conversation that are each found by rendering what is before them: 1024 of them take seconds, and time is their square. */
+/**
+ * Most turns of a conversation that are found by rendering all that precedes each: 1024 of them take seconds, and the time is
+ * quadratic.
+ */
 export const MAX_RENDERED_TURNS = 1024;
 
-/** Examples that an epoch has of one data set: their order is a list in memory, of 512 MB then. */
+/** Most examples of one data set in an epoch: their order is a list in memory, which then has 512 MB. */
 export const MAX_EPOCH_EXAMPLES = 1 << 26;
 
 const LAYER_KEYS = ["num_hidden_layers", "n_layer", "n_layers", "num_layers"];
@@ -57,13 +60,12 @@ function tooMany(raw: RawConfig, found: string, expected: string): UsageError {
 }
 
 /**
- * Holds the counts of a configuration against what models can have and, where the weights are known, against how many
- * tensors there are.
+ * Checks the counts of a configuration against what models can have and, if the weights are known, against the number of tensors.
  * @throws UsageError "usage/model"
  */
 export function requireModelSize(raw: RawConfig, numTensors = Infinity): void {
   const { text_config: text } = raw;
-  // Of models of several parts, the one that is read.
+  // Of a model of several parts, only the text part is read.
   if (typeof text === "object" && text !== null) requireModelSize(text as RawConfig, numTensors);
   const layers = largestOf(raw, LAYER_KEYS);
   const most = Math.min(MAX_LAYERS, numTensors);
@@ -85,7 +87,7 @@ export function requireModelSize(raw: RawConfig, numTensors = Infinity): void {
 }
 
 /**
- * Holds the numbers that an adapter's settings ask for against those of its file: what is trained lies in it.
+ * Checks the memory that an adapter's settings require against the size of its file, which contains all that is trained.
  * @throws UsageError "usage/adapter"
  */
 export function requireAdapterSize(path: string, askedBytes: number, heldBytes: number): void {
@@ -97,7 +99,7 @@ export function requireAdapterSize(path: string, askedBytes: number, heldBytes: 
   );
 }
 
-/** Holds a token id against how many tokens there are. @throws FormatError "format/file" */
+/** Checks a token id against the number of tokens. @throws FormatError "format/file" */
 export function requireTokenId(token: string, id: unknown, numTokens: number): void {
   const most = IDS_PER_TOKEN * numTokens + SPARE_IDS;
   if (Number.isInteger(id) && (id as number) >= 0 && (id as number) < most) return;
@@ -108,12 +110,12 @@ export function requireTokenId(token: string, id: unknown, numTokens: number): v
   );
 }
 
-/** Bytes that a compressed file of some size may be decompressed to. */
+/** Most bytes to which a compressed file of some size may be decompressed. */
 export function maxDecompressedBytes(compressedBytes: number): number {
   return Math.max(SMALL_BYTES, MAX_EXPANSION * compressedBytes);
 }
 
-/** A compressed file would become more than it may; it need not be damaged. */
+/** A compressed file would expand beyond the limit; it need not be damaged. */
 export class ExpandsTooFar extends Error {
   constructor(mostBytes: number, options?: ErrorOptions) {
     super(
@@ -124,7 +126,7 @@ export class ExpandsTooFar extends Error {
 }
 
 /**
- * Holds the nesting of a text in YAML or JSON against what people write, before a parser calls itself for each level.
+ * Checks the nesting of a text in YAML or JSON against what people write, before a parser recurses through it.
  * @throws FormatError "format/file"
  */
 export function requireShallowText(path: string, text: string): void {

@@ -1,32 +1,32 @@
 /**
- * @file Whether JavaScript's own search by a regular expression may try ways without end on some text.
+ * @file Tells whether JavaScript's own regular expression search may backtrack without bound on some text.
  *
- * It tries one way after another. That is harmless where no repetition lies in a repeated group, no repeated group has a
- * choice, and nothing must follow after the second repetition of a branch: what can be divided among them then grows
- * without bound in no more than one place. Choices one after another are counted, as they multiply.
+ * It tries one way after another. That is harmless if no repetition is inside a repeated group, no repeated group has a choice,
+ * and nothing must follow the second repetition of a branch: the ways to divide a text among repetitions then grow without bound
+ * in at most one place. Consecutive choices are counted, since they multiply.
  */
 
-/** What matters of a piece of a pattern. */
+/** The relevant properties of a piece of a pattern. */
 interface Piece {
-  /** Whether it can match nothing. */
+  /** Whether it can match the empty text. */
   readonly isOptional: boolean;
-  /** Repetitions without a small bound on one way through it. */
+  /** Number of repetitions without a small bound on one way through it. */
   readonly numRepeats: number;
   /** Whether it can match texts of several lengths, or in several ways. */
   readonly isVariable: boolean;
-  /** Ways through it, one for each choice and each number of small repetitions. */
+  /** Number of ways through it, for each choice and each number of small repetitions. */
   readonly numWays: number;
 }
 
-/** Repetitions up to so many times are as good as written out. */
+/** Up to this bound, a repetition counts as if it were written out. */
 const SMALL_REPEAT = 64;
-/** Groups in each other. */
+/** Deepest nesting of groups. */
 const MAX_DEPTH = 50;
-/** Ways that may be tried from each place of a text. */
+/** Most ways to try from each place of a text. */
 const MAX_WAYS = 1024;
 const EMPTY: Piece = { isOptional: true, numRepeats: 0, isVariable: false, numWays: 1 };
 
-/** Thrown when a pattern may try ways without end, or is none. */
+/** Thrown when a pattern may backtrack without bound, or is invalid. */
 class Risk extends Error {}
 
 class Reader {
@@ -85,7 +85,7 @@ class Reader {
     return whole;
   }
 
-  /** Reads what follows an atom: how often it comes. */
+  /** Reads the quantifier after an atom, if there is one. */
   #repeated(atom: Piece): Piece {
     const found = this.#match(/(?:([*+?])|\{(\d+)(,(\d*))?\})[?+]?/y);
     if (!found) return atom;
@@ -121,13 +121,13 @@ class Reader {
     const inner = this.#choice();
     this.#depth--;
     if (!this.#take(")")) throw new Risk();
-    // What is looked at takes nothing, but is looked at anew in each place.
+    // Lookaround consumes nothing, but is tried again at each place.
     if (look && inner.numRepeats > 1) throw new Risk();
     return look ? { ...inner, isOptional: false } : inner;
   }
 }
 
-/** Whether a pattern may be searched by JavaScript itself. */
+/** Whether JavaScript itself may search for a pattern. */
 export function isSafePattern(source: string): boolean {
   try {
     new Reader(source).whole();

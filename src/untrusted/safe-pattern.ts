@@ -1,22 +1,22 @@
 /**
- * @file Regular expressions out of files, which end: searched by JavaScript where that takes at most the square of a text
- * (`pattern-risk`), else by a library whose search is linear, else not at all.
+ * @file Regular expressions from files, with searches that end: JavaScript searches if that takes at most quadratic time
+ * (`pattern-risk`), otherwise a library with linear search; patterns for which neither works are refused.
  *
- * A search goes from place to place, and tells a budget of time of each: squares of long texts are minutes. JavaScript's
- * search at one place (flag y) in a loop is as fast as its own over the whole text. The library is some thirty times slower
- * and knows no lookahead; patterns of models in use need it nowhere.
+ * A search goes from place to place, and reports each to a time budget: quadratic searches of long texts take minutes.
+ * JavaScript's search at one place (flag y) in a loop is as fast as its own over the whole text. The library is some thirty times
+ * slower and does not support lookahead; patterns of models in use never need both.
  */
 import { RE2JS } from "re2js";
 import { MAX_PATTERN_LENGTH } from "./limits.ts";
 import { isSafePattern } from "./pattern-risk.ts";
 import type { TimeBudget } from "./time-budget.ts";
 
-/** Where a match begins, and where it ends. */
+/** Where a match begins and ends. */
 type Found = readonly [start: number, end: number];
-/** Finds the first match in a text from a place on. */
+/** Finds the first match in a text from a position on. */
 type Search = (from: number) => Found | null;
 
-/** The place after a character, of which some take two places. */
+/** The position after a character, which may be two units long. */
 function nextPlace(text: string, at: number): number {
   return at + ((text.codePointAt(at) ?? 0) > 0xffff ? 2 : 1);
 }
@@ -45,8 +45,8 @@ function searchLinearly(pattern: RE2JS, text: string, budget: TimeBudget): Searc
 }
 
 /**
- * A pattern that ends on every text: as much of a global RegExp as `match`, `matchAll`, `split` and `replaceAll` of a text ask
- * for. Groups count for nothing, and what is put in for a match is put in as it is.
+ * A pattern whose searches end on every text: the part of a global RegExp that `match`, `matchAll`, `split` and `replaceAll` of a
+ * text use. Groups are ignored, and replacements are inserted literally.
  */
 class SafePattern {
   readonly flags = "gu";
@@ -85,7 +85,7 @@ class SafePattern {
     const parts: string[] = [];
     let before = 0;
     for (const [start, end] of this.#find(text)) {
-      // Nothing is split off by nothing at its ends.
+      // An empty match at either end of the text splits nothing off.
       if (end === before || start === text.length) continue;
       parts.push(text.slice(before, start));
       before = end;
@@ -113,9 +113,9 @@ function ofJavaScript(source: string, flags: string): RegExp | null {
 }
 
 /**
- * Compiles a pattern out of a file. `flags`: of JavaScript's expression. `budget`: told of each place that is searched, so
- * searches are made within its `use`.
- * @throws Error when it is none, or none that certainly ends
+ * Compiles a pattern from a file. `flags`: of JavaScript's expression. `budget`: each searched place is reported to it, so
+ * searches must run inside its `use`.
+ * @throws Error for an invalid pattern, or one whose search might not end
  */
 export function compileSafe(source: string, flags: "" | "u", budget: TimeBudget): SafePattern {
   if (source.length > MAX_PATTERN_LENGTH) {
@@ -124,11 +124,11 @@ export function compileSafe(source: string, flags: "" | "u", budget: TimeBudget)
   const sticky = isSafePattern(source) ? ofJavaScript(source, `${flags}y`) : null;
   if (sticky !== null) return new SafePattern((text) => searchByJavaScript(sticky, text, budget));
   try {
-    // The library has scripts without the word before them.
+    // The library uses names of scripts without "Script=".
     const pattern = RE2JS.compile(RE2JS.translateRegExp(source.replaceAll(/(\\[pP]\{)Script=/g, "$1")));
     return new SafePattern((text) => searchLinearly(pattern, text, budget));
   } catch (cause) {
-    // What the library misses may stand in no file: tokenizers write "$" as lookahead.
+    // No file may need what the library lacks; tokenizers, for instance, write "$" as lookahead.
     throw new Error("it could search forever, and cannot be made linear (lookahead never can)", {
       cause,
     });
