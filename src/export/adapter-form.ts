@@ -1,4 +1,4 @@
-/** @file The contract of a form of adapter files: how one program or another keeps two thin matrices for each module. */
+/** @file The contract of a form of adapter files: how a program stores two thin matrices for each module. */
 import { FormatError, UsageError } from "../errors.ts";
 import type { GGUF_ENDING } from "../format/checkpoint/checkpoint.ts";
 import type { LoadedModel } from "../format/by-path.ts";
@@ -12,21 +12,21 @@ import type { HostTensor } from "../runtime/host-tensor.ts";
 
 export type FloatMatrix = HostTensor<"float32">;
 
-/** The change of each module, scale · up · down, by its whole path. */
+/** The change of each module, scale · up · down, by the module's whole path. */
 export type ModuleFactors = ReadonlyMap<string, FactorPair>;
 
 export interface AdapterForm {
   readonly name: string;
   /** One sentence without a period: which programs read it. */
   readonly summary: string;
-  /** A folder, or a file whose name ends in this. */
+  /** A folder, or a file with this ending. */
   readonly keptIn: "folder" | typeof GGUF_ENDING;
-  /** Whether its files say which model they are for. */
+  /** Whether its files name the model that they are for. */
   readonly namesModel: boolean;
-  /** Whether a path is of this form; `names`: those in a folder, null of a file. */
+  /** Whether a path is of this form; `names`: the names in a folder, null for a file. */
   isAt(path: string, names: readonly string[] | null): boolean;
   /**
-   * Refuses an adapter that its settings alone show to be something else than two thin matrices for each module.
+   * Refuses an adapter whose settings alone show that it does not consist of two thin matrices for each module.
    * @throws UsageError "usage/adapter", FormatError for damaged files
    */
   requireFactors(path: string): Promise<void>;
@@ -35,18 +35,21 @@ export interface AdapterForm {
    * @throws UsageError "usage/adapter" for one of another model or kind, FormatError for damaged files
    */
   read(path: string, model: LoadedModel): Promise<ModuleFactors>;
-  /** Writes an adapter, whole or not at all. @throws UsageError "usage/adapter" for what the form cannot hold; FailedError "failed/write" */
+  /**
+   * Writes an adapter, whole or not at all. @throws UsageError "usage/adapter" for one that the form cannot represent;
+   * FailedError "failed/write"
+   */
   write(path: string, factors: ModuleFactors, model: LoadedModel, provenance: Provenance): Promise<void>;
 }
 
-/** The error for an adapter that a form cannot hold. */
+/** The error for an adapter that a form cannot represent. */
 export function cannotHold(form: string, found: string, hint: string): UsageError {
   return new UsageError("usage/adapter", `Cannot write an adapter as ${form}: ${found}`, { hint });
 }
 
 /**
- * Refuses an adapter on the table of tokens of a model whose head is that table: peft changes the look-up alone by it, mlx-lm the head
- * too, and llama.cpp ends.
+ * Refuses an adapter on the token table of a model whose head is the same table: in peft it changes only the look-up, in mlx-lm
+ * the head too, and llama.cpp aborts.
  * @throws UsageError "usage/adapter"
  */
 export function requireOwnHead(form: string, factors: ModuleFactors, model: Model): void {
@@ -56,7 +59,7 @@ export function requireOwnHead(form: string, factors: ModuleFactors, model: Mode
   throw cannotHold(form, `it is on "${table}", which is the model's head there too`, hint);
 }
 
-/** The error for an adapter whose files say what graft does not do. */
+/** The error for an adapter whose files contain something that graft does not support. */
 export function cannotConvert(path: string, found: string, expected: string, hint: string): UsageError {
   return new UsageError("usage/adapter", `Cannot convert adapter "${path}": ${found}, expected ${expected}`, {
     hint,
@@ -64,7 +67,7 @@ export function cannotConvert(path: string, found: string, expected: string, hin
 }
 
 /**
- * Finds the module of a pair of factors and holds their shapes against it, or against one of its `numParts` equal parts of rows.
+ * Finds the module of a pair of factors and checks their shapes against it, or against one of its `numParts` equal parts of rows.
  * @throws FormatError "format/tensor" when the model has no such module, or one of other sizes
  */
 export function requireSite(
@@ -83,7 +86,7 @@ export function requireSite(
   throw unlikeModel(path, found, `[R, ${spec.inFeatures}] and [${outFeatures}, R]`);
 }
 
-/** The error for tensors that the model has no place for. */
+/** The error for tensors without a place in the model. */
 export function unlikeModel(path: string, found: string, expected: string): FormatError {
   return new FormatError(
     "format/tensor",
@@ -92,7 +95,7 @@ export function unlikeModel(path: string, found: string, expected: string): Form
   );
 }
 
-/** The table of tokens that a model reads its head from too, where an adapter sits on it; undefined: nowhere. */
+/** The token table that is also the model's head, if an adapter sits on it; undefined: none does. */
 export function tableOfHead(factors: ModuleFactors, { ties }: Model): string | undefined {
   return [...ties.values()].map(moduleOf).find((module) => factors.has(module));
 }

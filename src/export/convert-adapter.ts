@@ -7,7 +7,7 @@ import { disk } from "../format/files/disk/calls.ts";
 import { nodeFolder } from "../format/files/node-folder.ts";
 import { ADAPTER_FORMS, ADAPTER_FORM_NAMES, type AdapterFormName } from "./adapter-forms.ts";
 
-/** The form of an adapter; null: it is none, or is not there. */
+/** The form of an adapter; null: there is none at this path. */
 export async function formAt(path: string): Promise<AdapterFormName | null> {
   const names = await disk()
     .readdir(path)
@@ -21,15 +21,15 @@ interface ConvertRequest {
   readonly from: AdapterFormName;
   readonly to: AdapterFormName;
   readonly output: string;
-  /** The model that it was made for. */
+  /** The model that the adapter was made for. */
   readonly model: LoadedModel;
-  /** Stops before the adapter is written. */
+  /** Aborts before the adapter is written. */
   readonly signal: AbortSignal;
 }
 
 /**
  * Converts an adapter; returns the number of its modules.
- * @throws UsageError "usage/adapter" for one that the form cannot hold, or of another model; FormatError for damaged files;
+ * @throws UsageError "usage/adapter" for one that the form cannot represent, or of another model; FormatError for damaged files;
  * FailedError "failed/write"; the reason of `signal`
  */
 export async function convertAdapter(request: ConvertRequest): Promise<number> {
@@ -38,7 +38,7 @@ export async function convertAdapter(request: ConvertRequest): Promise<number> {
   const isFolder = ADAPTER_FORMS[from].keptIn === "folder";
   const card = isFolder ? await readCard(nodeFolder(adapter)) : null;
   const name = basename(resolve(adapter));
-  // A signal of the system is heard while nothing runs.
+  // Signals of the system are handled only while nothing runs.
   await setImmediate();
   signal.throwIfAborted();
   await ADAPTER_FORMS[to].write(output, factors, model, {

@@ -1,11 +1,11 @@
-/** @file Factors of a matrix whose rows lie in two tensors of a GGUF file: each has its own there. */
+/** @file Factors of a matrix whose rows are split between two tensors of a GGUF file, each with its own factors. */
 import { assertInternal } from "../errors.ts";
 import { dimsOf, sameShape, sizeAt } from "../graph/shape.ts";
 import type { FactorPair } from "../peft/algebra/contract.ts";
 import { stack } from "../peft/algebra/factors.ts";
 import { hostTensor, zeros } from "../runtime/host-tensor.ts";
 
-/** What each half has: A as it is, and its rows of B. */
+/** Splits factors for both halves: each gets A, and its rows of B. */
 export function splitFactors({ down, up, scale }: FactorPair): [FactorPair, FactorPair] {
   const [numRows, rank] = dimsOf(up.shape, 2);
   const size = up.data.length / 2;
@@ -18,8 +18,8 @@ export function splitFactors({ down, up, scale }: FactorPair): [FactorPair, Fact
 }
 
 /**
- * Factors of the whole of those of its halves, of which one may be missing: B above B where both have the same A, else one pair
- * behind the other, each with zeros for the rows that it does not have.
+ * Joins the factors of both halves, of which one may be missing. With the same A, one B is put above the other; otherwise the
+ * pairs are concatenated, each with zeros for the rows of the other half.
  */
 export function joinFactors(first: FactorPair | undefined, second: FactorPair | undefined): FactorPair {
   const known = first ?? second;
@@ -34,7 +34,7 @@ export function joinFactors(first: FactorPair | undefined, second: FactorPair | 
   return stack([upperAlone, lowerAlone].map((of) => ({ weight: 1, of })));
 }
 
-/** The rows of one matrix above those of another. */
+/** Puts the rows of one matrix above those of another. */
 function above(upper: FactorPair["up"], lower: FactorPair["up"]): FactorPair["up"] {
   const [numUpper, rank] = dimsOf(upper.shape, 2);
   const rows = zeros("float32", [numUpper + sizeAt(lower.shape, 0), rank]);

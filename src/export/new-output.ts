@@ -1,4 +1,7 @@
-/** @file Checks, before any work, that a model may be written to a path: new, fit for its format, outside of what is read. */
+/**
+ * @file Checks, before any work, that a model may be written to a path: it is new, fits the format, and is outside of what is
+ * read.
+ */
 import { UsageError } from "../errors.ts";
 import { systemCode, toFailedWrite } from "../messages/system-error.ts";
 import { disk } from "../format/files/disk/calls.ts";
@@ -14,7 +17,11 @@ function refuse(path: string, found: string, expected: string, hint: string): Us
   });
 }
 
-/** What lies at a path: names in a folder (but for what was left half-written and locks, which writing looks at), "file", or null for nothing. @throws FailedError failed/write */
+/**
+ * What exists at a path: names in a folder (without locks and unfinished files, which writing handles), "file", or null for
+ * nothing.
+ * @throws FailedError failed/write
+ */
 async function look(path: string): Promise<readonly string[] | "file" | null> {
   try {
     return (await disk().readdir(path)).filter((name) => !isAbandoned(name) && !isLock(name));
@@ -27,8 +34,8 @@ async function look(path: string): Promise<readonly string[] | "file" | null> {
 }
 
 /**
- * Checks an output of a format; `inputs` are folders and files that are read, by what they are.
- * @throws UsageError "usage/output"; FailedError failed/write when the path cannot be looked at
+ * Checks an output of a format; `inputs`: folders and files that are read, by their names in messages.
+ * @throws UsageError "usage/output"; FailedError failed/write when the path cannot be examined
  */
 export async function requireNewOutput(
   path: string,

@@ -1,4 +1,4 @@
-/** @file How combined and merged results were made, for their cards; what they were made of tells by its own card. */
+/** @file Describes how combined and merged results were made, for their cards, using the cards of their sources. */
 import { basename, resolve } from "node:path";
 import type { Fact, Provenance } from "../format/cards/model-card.ts";
 import { type ReadCard, readCard } from "../format/cards/read-card.ts";
@@ -8,7 +8,7 @@ import type { Adapter } from "../peft/attach.ts";
 import type { CombineOptions } from "../peft/algebra/combinations.ts";
 import { type Sum, formatExpression } from "../peft/algebra/expression.ts";
 
-/** Says how adapters or models were combined; `license` null: as their cards have it, where they agree. */
+/** Describes how adapters or models were combined; `license` null: that of their cards, if they agree. */
 export async function describeCombination(
   sum: Sum,
   paths: Readonly<Record<string, string>>,
@@ -17,7 +17,7 @@ export async function describeCombination(
 ): Promise<Provenance> {
   const cards: [name: string, ReadCard][] = [];
   for (const [name, path] of Object.entries(paths)) cards.push([name, await readCard(nodeFolder(path))]);
-  // A card of somebody else tells the adapter's own licence, not the base's.
+  // A card by another program states the adapter's own licence, not the base's.
   const licenses = new Set(cards.map(([, card]) => (card.facts.length === 0 ? null : card.license)));
   const [common = null] = licenses.size === 1 ? licenses : [];
   const given = Object.entries(options).filter(([, value]) => value !== undefined);
@@ -37,13 +37,13 @@ export async function describeCombination(
 
 interface Making {
   readonly checkpoint: Pick<Checkpoint, "license">;
-  /** Null: there is none. */
+  /** null: there is none. */
   readonly adapter: Pick<Adapter, "method"> | null;
   readonly adapterPath?: string | undefined;
   readonly facts: readonly Fact[];
 }
 
-/** Says how a command made a model of a base and an adapter. */
+/** Describes how a command made a model from a base and an adapter. */
 export async function describeMaking(
   command: string,
   { checkpoint, adapter, adapterPath, facts }: Making,

@@ -1,9 +1,9 @@
 /**
  * @file Adapters of llama.cpp: a GGUF file with `X.lora_a` and `X.lora_b` for tensor X of the model's own file.
  *
- *   x W + s · (α / R) · (x Aᵀ) Bᵀ     A [R, in]  B [out, R]     α = 0: s alone, which whoever loads it gives
+ * x W + s · (α / R) · (x Aᵀ) Bᵀ     A [R, in]  B [out, R]     α = 0: only s, which the program that loads it sets
  *
- * What a converter moves in the rows of a matrix it moves in B, and what it multiplies them with is in B; of an embedding A lies as [V, R].
+ * If a converter moves or multiplies the rows of a matrix, the same is done to B. A of an embedding is stored as [V, R].
  */
 import { openGguf, writeGguf } from "../../format/by-path.ts";
 import { GGUF_ENDING } from "../../format/checkpoint/checkpoint.ts";
@@ -42,14 +42,14 @@ import {
 const ALPHA = "adapter.lora.alpha";
 const KEPT_AS = { "general.type": "adapter", "adapter.type": "lora" } as const;
 
-/** @throws UsageError "usage/adapter" for a family without such files */
+/** @throws UsageError "usage/adapter" for a family without GGUF files */
 function rulesOf(model: Model): GgufRules {
   const rules = ggufRulesOf(model);
   if (rules !== null) return rules;
   throw cannotHold("gguf", `there are no such files for family ${model.modelType}`, "Choose another form.");
 }
 
-/** Moves the rows of B, or the columns of A, as those of the matrix lie in the model's file, or back. */
+/** Reorders the rows of B, or the columns of A, as the model's file orders those of the matrix, or undoes it. */
 function moved<P extends Pick<FactorPair, "up" | "down">>(
   pair: P,
   change: GgufChange | null,
@@ -65,7 +65,7 @@ function moved<P extends Pick<FactorPair, "up" | "down">>(
   return { ...pair, [half[rule.moves]]: hostTensor("float32", own.shape, dequantize(found)) };
 }
 
-/** Has the factors of the configuration in B that the model's file has in the rows of the matrix, or none. */
+/** Multiplies B by the factors of the configuration that the rows of the matrix contain in the model's file, or divides by them. */
 function folded<P extends Pick<FactorPair, "up" | "down">>(
   pair: P,
   ggufName: string,
@@ -88,15 +88,15 @@ function sourcesOf(ggufName: string, { down, up }: Pick<FactorPair, "down" | "up
   });
 }
 
-/** The number that all modules have as α, s · R; null: they differ. */
+/** The common α of all modules, s · R; null: they differ. */
 function commonAlpha(factors: Iterable<FactorPair>): number | null {
   const alphas = new Set([...factors].map(({ down, scale }) => Math.fround(scale * down.shape[0]!)));
   const [alpha = 0] = alphas;
-  // Of a module without a change α would be 0, which means another thing.
+  // For a module without a change α would be 0, which has another meaning.
   return alphas.size === 1 && alpha !== 0 ? alpha : null;
 }
 
-/** @throws UsageError "usage/adapter" for a file that is no such adapter of the model's family */
+/** @throws UsageError "usage/adapter" for a file that is no adapter of this kind for the model's family */
 function requireAdapter({ path, metadata }: GgufFile, { architecture }: GgufRules): number {
   const expected = { ...KEPT_AS, "general.architecture": architecture };
   for (const [key, value] of Object.entries(expected)) {
@@ -113,7 +113,7 @@ function requireAdapter({ path, metadata }: GgufFile, { architecture }: GgufRule
   throw cannotConvert(path, `${ALPHA} is missing or no number`, "a number", "Convert it to GGUF again.");
 }
 
-/** The halves of each tensor of the model, by its name in files. @throws FormatError "format/tensor" for anything else */
+/** Reads both halves of each tensor of the model, by its name in files. @throws FormatError "format/tensor" for anything else */
 async function readHalves(file: GgufFile): Promise<Map<string, { down: FloatMatrix; up: FloatMatrix }>> {
   const halves = new Map<string, { a?: FloatMatrix; b?: FloatMatrix }>();
   for (const tensor of file.tensors.values()) {
@@ -138,7 +138,7 @@ export const gguf: AdapterForm = {
   namesModel: false,
   isAt: (path, names) => names === null && path.endsWith(GGUF_ENDING),
 
-  // Such files hold nothing else.
+  // Such files contain nothing else.
   requireFactors: () => Promise.resolve(),
 
   async read(path, model) {

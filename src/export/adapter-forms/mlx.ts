@@ -1,6 +1,6 @@
 /**
- * @file Adapters of mlx-lm: a folder with `X.lora_a` [in, R] and `X.lora_b` [R, out] for module X, the transposes of PEFT's,
- * one rank and one scale for all, and the settings that mlx-lm was called with.
+ * @file Adapters of mlx-lm: a folder with `X.lora_a` [in, R] and `X.lora_b` [R, out] for module X, the transposes of PEFT's
+ * matrices, with one rank and one scale for all modules, and the settings that mlx-lm was called with.
  *
  * Source: mlx_lm/tuner/utils.py, `load_adapters` and `linear_to_lora_layers`.
  */
@@ -38,7 +38,7 @@ const SETTINGS = z.object({
   lora_parameters: z.object({ scale: z.number() }),
 });
 
-/** A pair with the rank and scale that all have: both matrices are filled up with zeros, and B takes the rest of its own scale. */
+/** Gives a pair the common rank and scale: pads both matrices with zeros, and multiplies B by its own scale / the common one. */
 function withCommonForm(
   { down, up, scale }: FactorPair,
   rank: number,
@@ -59,7 +59,7 @@ function withCommonForm(
   };
 }
 
-/** The path of a module there. @throws UsageError "usage/adapter" */
+/** The path of a module in mlx-lm. @throws UsageError "usage/adapter" */
 function mlxPathOf(module: string, model: Model): string {
   const isInBlock = module.startsWith(BLOCKS);
   const isJoined = isInBlock ? model.siteOf(module)?.ofTokens === true : model.ties.has(`${module}.weight`);
@@ -70,19 +70,19 @@ function mlxPathOf(module: string, model: Model): string {
   throw cannotHold("mlx", `module "${module}" has another name or form there`, "Choose another form.");
 }
 
-/** How `lora_parameters` names a module: inside of its block, or by its whole path. */
+/** The name of a module in `lora_parameters`: its path inside its block, or the whole path. */
 function keyOf(path: string): string {
   return path.startsWith(BLOCKS) ? path.slice(path.indexOf(".", BLOCKS.length) + 1) : path;
 }
 
-/** @throws FormatError "format/tensor" when it is missing, or of no float type */
+/** @throws FormatError "format/tensor" when it is missing, or not of a float type */
 async function readMatrix(file: Safetensors, name: string): Promise<FloatMatrix> {
   const tensor = await file.read(name);
   if (/float/.test(tensor.dtype)) return widen(tensor);
   throw unlikeModel(file.path, `${tensor.dtype} of "${name}"`, "a float type");
 }
 
-/** @throws UsageError "usage/adapter" for adapters of another kind than LoRA */
+/** @throws UsageError "usage/adapter" for adapters other than LoRA */
 async function readScale(path: string): Promise<number> {
   const found = SETTINGS.safeParse(await readJson(`${path}/${CONFIG_FILE}`));
   if (found.success) return found.data.lora_parameters.scale;
@@ -141,7 +141,7 @@ export const mlx: AdapterForm = {
     const keys = [...new Set([...paths.values()].map(keyOf))];
     const rank = Math.max(...[...factors.values()].map(({ down }) => sizeAt(down.shape, 0)));
     const [first] = [...factors.values()].map(({ scale }) => scale);
-    // A scale of 0 is that of a module without a change: it is no scale for the others.
+    // A scale of 0 belongs to a module without a change and cannot be the common scale.
     const scale = first === undefined || first === 0 ? 1 : first;
     const tensors = [...factors].flatMap(([module, pair]): [string, FloatMatrix][] => {
       const { a, b } = withCommonForm(pair, rank, scale);

@@ -12,16 +12,19 @@ import { type AdapterForm, type ModuleFactors, cannotConvert } from "../adapter-
 const EXPECTED = "a product of two matrices for each module, as in LoRA";
 const HINT = "Merge it into its model with graft merge, for programs that do not support adapters.";
 
-/** How changes of a method are split into factors. @throws UsageError "usage/adapter" where they are no such products */
+/**
+ * Returns how changes of a method are split into factors. @throws UsageError "usage/adapter" for changes that are no such
+ * products
+ */
 function factorAlgebraOf(path: string, method: Method) {
   const algebra = method.kind === "base" ? "not-composable" : method.algebra;
-  // Factors that cannot lie side by side are vectors, between matrices which all modules share.
+  // Factors that cannot be concatenated are vectors between matrices that all modules share.
   if (algebra !== "not-composable" && algebra.kind === "factors" && algebra.notConcatenable === null)
     return algebra;
   throw cannotConvert(path, `what ${method.name} changes`, EXPECTED, HINT);
 }
 
-/** @throws UsageError "usage/adapter" for an adapter that is more, or something else */
+/** @throws UsageError "usage/adapter" for an adapter that is not, or not only, such products */
 function splitAll(path: string, adapter: Adapter): ModuleFactors {
   const { method, options, sites, parameters } = adapter;
   const algebra = factorAlgebraOf(path, method);
@@ -43,7 +46,7 @@ function splitAll(path: string, adapter: Adapter): ModuleFactors {
   return factors;
 }
 
-/** The trained tensors of a site; views. */
+/** The trained tensors of a site, as views. */
 function trainedAt(adapter: Adapter, { path, parameters }: AdaptedSite): SiteTensors {
   return Object.fromEntries(parameters.map(({ suffix }) => [suffix, adapter.tensor(`${path}.${suffix}`)!]));
 }

@@ -1,4 +1,4 @@
-/** @file Combines folders of adapters, held against the base where it is at hand, and against each other. */
+/** @file Combines folders of adapters, after checking them against each other and, if it is given, against the base. */
 import { BASE_KEY, TEMPLATE_KEY } from "../../format/adapters/adapter.ts";
 import { type WeightsFolder, readAdapterWeights } from "../../format/adapters/adapter-weights.ts";
 import { weightsFolderParts } from "../../format/adapters/weights-folder.ts";
@@ -62,7 +62,7 @@ export async function combineFolders(
   };
 }
 
-/** Reads folders by the names of their adapters, and holds them against the base and each other. */
+/** Reads folders by the names of their adapters, and checks them against the base, if it is given. */
 async function readFolders(
   adapters: FoldersByName,
   base: BaseModel | null,
@@ -76,7 +76,7 @@ async function readFolders(
   return folders;
 }
 
-/** Adapters with the Fisher information in their folders, where the combination weighs by it. */
+/** Adapters with the Fisher information of their folders, if the combination uses it. */
 async function withFisher(
   folders: ReadonlyMap<string, WeightsFolder>,
   paths: FoldersByName,
@@ -84,7 +84,7 @@ async function withFisher(
 ): Promise<Map<string, AdapterWeights>> {
   const weights = new Map<string, AdapterWeights>();
   for (const [name, { adapter }] of folders) {
-    // Before an estimate is asked for, which of such a method there is none.
+    // Checked before an estimate is asked for, since there is none for such a method.
     if (byFisher) refuseFisherOf(adapter.method.name, algebraOf(adapter.method));
     const fisher = byFisher ? await readFisher(paths[name]!, name) : null;
     weights.set(name, { ...adapter, fisher });
@@ -92,7 +92,7 @@ async function withFisher(
   return weights;
 }
 
-/** What the files of adapters that fit each other say beside numbers; a chat template, or a rounded base, only where all have one. */
+/** What the files of compatible adapters say apart from numbers; a chat template or a rounded base only if all name the same. */
 function sharedFacts(folders: readonly WeightsFolder[]): {
   readonly facts: Pick<WeightsFolder, "baseName" | "taskType" | "notes">;
   readonly isSameTemplate: boolean;
@@ -105,7 +105,7 @@ function sharedFacts(folders: readonly WeightsFolder[]): {
   return { facts: { baseName, taskType, notes }, isSameTemplate: isSame(TEMPLATE_KEY) };
 }
 
-/** Tells of factors that are mixed although their adapters did not start alike. */
+/** Warns if factors are mixed although their adapters had different starts. */
 function warnOfStarts(start: StartCosine | null): string[] {
   if (start === null || start.value >= LOW_COSINE) return [];
   const [one, other] = start.names;
@@ -115,7 +115,7 @@ function warnOfStarts(start: StartCosine | null): string[] {
   ];
 }
 
-/** What tensors are when the methods of these folders are put on a model. */
+/** Finds the start values of tensors when the methods of these folders are attached to a model. */
 function startsOn(base: BaseModel, folders: readonly WeightsFolder[]): StartOf {
   let fresh: Promise<readonly Pick<Adapter, "tensor">[]> | null = null;
   return async (name) => {
@@ -134,7 +134,7 @@ function startsOn(base: BaseModel, folders: readonly WeightsFolder[]): StartOf {
   };
 }
 
-/** The trained tensors of a fresh adapter. */
+/** Attaches a new adapter, for the start values of its trained tensors. */
 async function attachTrained(base: BaseModel, request: AttachRequest): Promise<Pick<Adapter, "tensor">> {
   const adapter = await attach(base, request, null);
   adapter.release();

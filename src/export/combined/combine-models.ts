@@ -1,7 +1,7 @@
 /**
- * @file Combines models that were fine-tuned whole, tensor by tensor, so that no model is in memory:
+ * @file Combines fully fine-tuned models, tensor by tensor, so that no whole model is in memory:
  *
- *   θ = θ₀ + Σ w (θᵢ − θ₀)     θ₀ of the base model, not needed where the weights sum to 1
+ * θ = θ₀ + Σ w (θᵢ − θ₀)     θ₀ of the base model, not needed if the weights sum to 1
  */
 import { COMBINATIONS, type Combination, type CombineOptions } from "../../peft/algebra/combinations.ts";
 import { combineFromStart } from "../../peft/algebra/combine.ts";
@@ -35,13 +35,13 @@ import { readFisher } from "./fisher-file.ts";
 import { refuseInfinite } from "./large-numbers.ts";
 import { refuseOtherBase, refuseUnlikeModels } from "./refuse-unlike-models.ts";
 
-/** Whether a folder holds a whole model and no adapter. */
+/** Whether a folder contains a whole model and no adapter. */
 export async function isModelFolder(path: string): Promise<boolean> {
   const names = await namesIn(path);
   return names.includes("config.json") && !names.includes("adapter_config.json");
 }
 
-/** What is known of a whole model before its tensors are read. */
+/** What a combination needs to know of a whole model before its tensors are read. */
 const WHOLE: AdapterWeights = {
   method: WHOLE_MODEL,
   options: {},
@@ -53,7 +53,7 @@ const WHOLE: AdapterWeights = {
 };
 
 /**
- * Checks that models can be combined; `write` reads, combines and writes them.
+ * Checks that models can be combined; `write` of the result reads, combines and writes them.
  * @throws UsageError "usage/combine" when they do not fit each other or the way of combining; as `openCheckpoint`.
  */
 export async function combineModels(
@@ -83,7 +83,7 @@ export async function combineModels(
     refuseUnlikeModels(names, models);
     const [first] = models as readonly [Checkpoint, ...Checkpoint[]];
     if (base) refuseOtherBase(names[0]!, first, base);
-    // What cannot be combined at all is found before anything is written.
+    // Combines one tensor, so that a combination that is impossible fails before anything is written.
     const [smallest] = [...first.tensors.values()].sort((a, b) => a.sizeBytes - b.sizeBytes);
     if (smallest) await combineTensor({ plan, models, expression, beforePart }, smallest.name, 0);
     return {
@@ -114,7 +114,7 @@ export async function combineModels(
   });
 }
 
-/** Fisher information of a whole model: of what no training changes there is none. @throws as `readFisher`, `openCheckpoint` */
+/** Fisher information of a whole model; zero for tensors that no training changes. @throws as `readFisher`, `openCheckpoint` */
 async function fisherOfModel(path: string, name: string): Promise<FisherOf> {
   const estimated = await readFisher(path, name);
   const { tensors } = await withCheckpoints([path], async ([model]) => openModel(model!.config));
@@ -124,16 +124,16 @@ async function fisherOfModel(path: string, name: string): Promise<FisherOf> {
   };
 }
 
-/** A plan with the models that it combines, open. */
+/** A plan with its opened models. */
 interface OpenCombination {
   readonly plan: Plan;
   readonly models: readonly Checkpoint[];
-  /** The sum as it was asked for. */
+  /** The sum as the caller wrote it. */
   readonly expression: string;
   readonly beforePart: OnBase["beforePart"];
 }
 
-/** The model of a plan, like the first of those that it is made of; a tensor is combined when it is written. */
+/** The combined model, with the settings of the first model; each tensor is combined when it is written. */
 function combinedParts(combined: OpenCombination) {
   const { config, floatSettings, generationConfig, tokenizerFiles, tensors, ...first } = combined.models[0]!;
   const { checkpoint, imageProcessor } = openModel(config, undefined, first.imageProcessor);
@@ -153,7 +153,7 @@ function combinedParts(combined: OpenCombination) {
   };
 }
 
-/** The sum of a tensor over all models. @throws UsageError "usage/combine" for numbers that float32 cannot hold */
+/** The sum of a tensor over all models. @throws UsageError "usage/combine" for numbers that float32 cannot represent */
 async function combineTensor(
   { plan, models, expression, beforePart }: OpenCombination,
   name: string,

@@ -1,7 +1,7 @@
 /**
  * @file Combines adapter folders into one: everything is read and checked before the first byte is written.
  *
- * The model is not needed, but for adapters that train tensors of the base itself.
+ * The model is needed only for adapters that train tensors of the base itself.
  */
 import { setImmediate } from "node:timers/promises";
 import { z } from "zod";
@@ -16,21 +16,21 @@ import { combineFolders } from "./combine-folders.ts";
 import { combineModels, isModelFolder } from "./combine-models.ts";
 import type { CombinedFolder, FoldersByName } from "./combined-folder.ts";
 
-/** What to combine: adapters, or models that were fine-tuned whole. */
+/** What to combine: adapters, or fully fine-tuned models. */
 export interface CombineInput extends z.input<typeof COMBINE_OPTIONS> {
-  /** Such as "0.6*a + 0.4*b - c". */
+  /** For instance "0.6*a + 0.4*b - c". */
   readonly expression: string;
   /** Their folders by the names that the expression uses. */
   readonly adapters: FoldersByName;
-  /** Holds the adapters against this model; needed where tensors of the base itself were trained. */
+  /** Checks the adapters against this model; required if tensors of the base itself were trained. */
   readonly base?: BaseModel;
-  /** For the card: as a checkpoint tells it; else as the adapters' own cards do. */
+  /** Licence for the card, as a checkpoint gives it; otherwise that of the adapters' own cards. */
   readonly baseLicense?: string | null;
-  /** Stops between two modules or tensors, also while they are written. */
+  /** Aborts between two modules or tensors, also while they are written. */
   readonly signal?: AbortSignal;
 }
 
-/** Settings are looked at by themselves. */
+/** Settings are checked separately. */
 const ARGUMENTS = lazily(() =>
   z.strictObject({
     input: z.looseObject({
@@ -55,7 +55,7 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   const sum = parseExpression(expression, Object.keys(adapters));
   const paths = Object.values(adapters);
   const areModels = await Promise.all(paths.map(isModelFolder));
-  // A signal of the system is heard while nothing runs.
+  // Signals of the system are handled only while nothing runs.
   const beforePart = (): Promise<void> => setImmediate().then(() => signal?.throwIfAborted());
   const onBase = { base: base ?? null, license: baseLicense, beforePart };
   const areWhole = paths.length > 0 && areModels.every(Boolean);
@@ -66,12 +66,12 @@ export async function combineAdapters(input: CombineInput): Promise<CombinedFold
   return { ...folder, write: outsideOf(adapters, folder.write.bind(folder)) };
 }
 
-/** The folders that are read, as messages call them. */
+/** The folders that are read, by their names in messages. */
 export function inputsOf(adapters: FoldersByName): Readonly<Record<string, string>> {
   return Object.fromEntries(Object.entries(adapters).map(([name, path]) => [`adapter ${name}`, path]));
 }
 
-/** Writing that refuses paths within what is read. */
+/** Wraps `write` to refuse paths inside the folders that are read. */
 function outsideOf(adapters: FoldersByName, write: CombinedFolder["write"]): CombinedFolder["write"] {
   return async (path) => {
     await requireNewOutput(path, "hf", inputsOf(adapters));

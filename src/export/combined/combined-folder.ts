@@ -1,4 +1,4 @@
-/** @file What adapters or models are combined on, and what they come to. */
+/** @file The surroundings in which adapters or models are combined, and the result. */
 import type { BaseModel } from "../../models/base/base-model.ts";
 import type { Residual } from "../../peft/algebra/combine.ts";
 import type { StartCosine } from "../../peft/algebra/cosine.ts";
@@ -6,25 +6,25 @@ import type { StartCosine } from "../../peft/algebra/cosine.ts";
 /** Folders by the names that an expression uses. */
 export type FoldersByName = Readonly<Record<string, string>>;
 
-/** What adapters or models are combined on. */
+/** The base on which adapters or models are combined, and what all combinations need. */
 export interface OnBase {
-  /** Null: it is not at hand. */
+  /** null: the base is not available. */
   readonly base: BaseModel | null;
-  /** For the card. */
+  /** Licence for the card. */
   readonly license: string | null;
-  /** Called before each module or tensor: lets others have the thread, and throws to stop. */
+  /** Called before each module or tensor: lets other work run, and throws to abort. */
   readonly beforePart: () => Promise<void>;
 }
 
-/** What adapters or models came to together, not written yet. */
+/** The combination of adapters or models, not written yet. */
 export interface CombinedFolder {
-  /** The expression as it was understood. */
+  /** The expression as it was parsed. */
   readonly expression: string;
   readonly method: string;
   readonly numParameters: number;
-  /** What a lower rank cut off; null when nothing was. */
+  /** What a lower rank cut off; null: nothing. */
   readonly residual: Residual | null;
-  /** The two adapters whose A's are farthest apart; null where no factors of several low-rank adapters are mixed. */
+  /** The two adapters whose A's differ most; null unless factors of several low-rank adapters are mixed. */
   readonly startCosine: StartCosine | null;
   /** Sentences that the user should see. */
   readonly warnings: readonly string[];

@@ -1,10 +1,10 @@
-/** @file How the file of a combined adapter names its modules, which no model is asked for. */
+/** @file How the file of a combined adapter names its modules, determined without a model. */
 import type { WeightsFolder } from "../../format/adapters/adapter-weights.ts";
 import type { Combined } from "../../peft/algebra/combine.ts";
 
 /**
- * How the file names its modules. Without the model only this is sure: what all name alike stays as it is, short names
- * without other restrictions add up, and full paths are always right.
+ * How the file names its modules. Without the model only this is certain: names that all adapters share stay, short names without
+ * further restrictions can be united, and full paths are always right.
  */
 export function combinedTargets(
   folders: readonly WeightsFolder[],

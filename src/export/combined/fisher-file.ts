@@ -1,6 +1,6 @@
 /**
- * @file Fisher information beside the adapter or model that it was estimated for: fisher.safetensors, by the names of what
- * is trained. Its head holds a hash of the weights, since that of other weights would say nothing.
+ * @file Fisher information beside its adapter or model: fisher.safetensors, with the names of the trained tensors. Its header
+ * contains a hash of the weights for which it was estimated, since it is meaningless for others.
  */
 import { z } from "zod";
 import { A_NAME, argument, checkArguments, lazily } from "../../messages/arguments.ts";
@@ -18,7 +18,7 @@ import type { Parameter } from "../../peft/parameters.ts";
 import { widen } from "../../quant/codes/half.ts";
 import { type HostTensor, hostTensor } from "../../runtime/host-tensor.ts";
 
-/** Its name in an adapter's or a model's folder. */
+/** Name of the file in an adapter's or a model's folder. */
 export const FISHER_FILE = "fisher.safetensors";
 const HASH_KEY = "weights_sha256";
 
@@ -33,8 +33,7 @@ const ARGUMENTS = lazily(() =>
 );
 
 /**
- * Writes Fisher information, as `estimateFisher` returns it, into the folder that its adapter or model was read from; returns
- * the file's path.
+ * Writes Fisher information, as `estimateFisher` returns it, into the folder of its adapter or model; returns the file's path.
  * @throws FailedError "failed/write", FormatError "format/file" when there is no such folder
  */
 export async function writeFisher(
@@ -51,8 +50,8 @@ export async function writeFisher(
 }
 
 /**
- * Reads Fisher information beside an adapter or a model, tensor by tensor when it is asked for.
- * @throws UsageError "usage/combine" when there is none, or it is that of other weights
+ * Opens the Fisher information beside an adapter or a model; the returned function reads a tensor.
+ * @throws UsageError "usage/combine" when there is none, or it belongs to other weights
  */
 export async function readFisher(folder: string, name: string): Promise<FisherOf> {
   const refuse = (found: string): UsageError =>

@@ -1,11 +1,14 @@
-/** @file Numbers of a combination that no file can hold, or that few programs compute with. */
+/** @file Checks for numbers of a combination that no file can store, or that few programs can compute with. */
 import { UsageError } from "../../errors.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
-/** The largest number of float16, in which many programs hold an adapter. */
+/** The largest number of float16, in which many programs store an adapter. */
 const LARGEST_HALF = 65_504;
 
-/** Refuses a tensor that its file, of float32, cannot hold: inputs are all numbers, so the weights are to blame. @throws UsageError "usage/combine" */
+/**
+ * Refuses a tensor with a number that is not finite in float32: all inputs are finite, so the weights are to blame.
+ * @throws UsageError "usage/combine"
+ */
 export function refuseInfinite(expression: string, name: string, { data }: HostTensor<"float32">): void {
   const found = data.find((value) => !Number.isFinite(value));
   if (found === undefined) return;
@@ -18,7 +21,7 @@ export function refuseInfinite(expression: string, name: string, { data }: HostT
 
 type NamedTensors = readonly (readonly [name: string, tensor: HostTensor<"float32">])[];
 
-/** Tells of the largest number, where half precision cannot hold it. */
+/** Warns of the largest number, if half precision cannot represent it. */
 export function warnOfLarge(tensors: NamedTensors): string[] {
   let [largest, owner] = [LARGEST_HALF, ""];
   for (const [name, { data }] of tensors) {

@@ -1,4 +1,4 @@
-/** @file What adapters that are combined must have in common, as their files say it. */
+/** @file Checks what combined adapters must have in common, according to their files. */
 import { UsageError } from "../../errors.ts";
 import type { WeightsFolder } from "../../format/adapters/adapter-weights.ts";
 import { CLASSES_KEY, PROBLEM_KEY } from "../../format/adapters/adapter-classes.ts";
@@ -7,15 +7,15 @@ import { CODES_KEY } from "../../format/adapters/codes-hash.ts";
 import { formatCountOf } from "../../messages/numbers.ts";
 import { lastNames } from "../../models/module-path.ts";
 
-/** What a file says of the outputs of a model. */
+/** Keys about the outputs of a model. */
 const OUTPUT_KEYS = [CLASSES_KEY, PROBLEM_KEY];
 
-/** Something that all have in common with the first. */
+/** A fact that must be the same for all adapters as for the first. */
 interface SharedFact {
-  /** Whether a file says it; one that does not is passed over. */
+  /** Whether a file states the fact; files that do not are ignored. */
   readonly isTold: (folder: WeightsFolder) => boolean;
   readonly isSame: (first: WeightsFolder, other: WeightsFolder, otherName: string) => boolean;
-  /** What is found of two answers that must differ, and what is expected. */
+  /** Describes two different facts, and what is expected. */
   readonly describe: (first: WeightsFolder, other: WeightsFolder) => string;
   readonly hint: string;
 }
@@ -29,7 +29,7 @@ const SHARED_FACTS: readonly SharedFact[] = [
     hint: "Choose adapters of one model; if both names mean the same model, write the same name into both adapter_config.json files.",
   },
   {
-    // Whatever the base's name.
+    // Compared whatever the base's name is.
     isTold: ({ notes }) => notes[BASE_SAMPLE_KEY] !== undefined,
     isSame: (first, other, otherName) =>
       mayShareBase(otherName, other.notes[BASE_SAMPLE_KEY], first.notes[BASE_SAMPLE_KEY]),
@@ -54,18 +54,18 @@ const SHARED_FACTS: readonly SharedFact[] = [
   },
 ];
 
-/** The outputs of an adapter that tells classes or numbers, as its file says them. */
+/** The outputs of an adapter that predicts classes or numbers, as its file describes them. */
 function outputsOf({ notes }: WeightsFolder): string {
   const told = OUTPUT_KEYS.flatMap((key) => notes[key] ?? []);
   return told.join(" of ");
 }
 
-/** The modules of an adapter as people name them, and how many. */
+/** The modules of an adapter by their short names, and their number. */
 function modulesOf({ adapter: { sites } }: WeightsFolder): string {
   return `${lastNames(sites.keys()).toSorted().join(", ")} (${formatCountOf(sites.size, "module")})`;
 }
 
-/** Refuses adapters, by their names, that do not fit each other. @throws UsageError "usage/combine" */
+/** Refuses adapters that do not fit each other. @throws UsageError "usage/combine" */
 export function refuseUnlikeFolders(folders: ReadonlyMap<string, WeightsFolder>): void {
   for (const { isTold, isSame, describe, hint } of SHARED_FACTS) {
     const [first, ...others] = [...folders].filter(([, folder]) => isTold(folder));

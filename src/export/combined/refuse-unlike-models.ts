@@ -1,4 +1,4 @@
-/** @file What models that are combined must have in common: settings, and tensors, also with their base. */
+/** @file Checks what combined models must have in common: settings, and tensors, which must also match the base's. */
 import { UsageError } from "../../errors.ts";
 import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
 import { showShape } from "../../graph/shape.ts";
@@ -7,7 +7,7 @@ import type { BaseModel } from "../../models/base/base-model.ts";
 /** Keys of config.json that say nothing about the computation. */
 const NEUTRAL_KEYS = new Set(["_name_or_path", "dtype", "torch_dtype", "transformers_version", "use_cache"]);
 
-/** Refuses models of unlike configurations or tensors. @throws UsageError "usage/combine" */
+/** Refuses models with different configurations or tensors. @throws UsageError "usage/combine" */
 export function refuseUnlikeModels(names: readonly string[], models: readonly Checkpoint[]): void {
   const [first, ...others] = models;
   const settings = ({ config }: Checkpoint): string =>
@@ -32,7 +32,10 @@ export function refuseUnlikeModels(names: readonly string[], models: readonly Ch
   }
 }
 
-/** Refuses a base whose tensors are not those of the models: their changes would be differences of unlike numbers. @throws as above */
+/**
+ * Refuses a base whose tensors differ from those of the models: differences to it would mean nothing. @throws UsageError
+ * "usage/combine"
+ */
 export function refuseOtherBase(modelName: string, { tensors }: Checkpoint, base: BaseModel): void {
   for (const { name, shape } of base.model.tensors.values()) {
     const found = tensors.get(name)?.shape;

@@ -1,4 +1,4 @@
-/** @file The tensors of a merged model as a GGUF file holds them: its names, its order of numbers, experts in stacks. */
+/** @file The tensors of a merged model in the form of a GGUF file: its names, its order of numbers, experts in stacks. */
 import { UsageError } from "../../errors.ts";
 import { stackedShape, stackTensors, TENSOR_CHANGES } from "../../format/checkpoint/gguf/gguf-changes.ts";
 import { apartInTurn } from "../../format/checkpoint/alternate-rows.ts";
@@ -17,10 +17,10 @@ import { dequantize, quantizeTo, type StoredTensor } from "../../quant/stored-te
 import { writableKind } from "../../quant/storages.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
 
-/** The matrix of logits in files; they lack it where it is that of the embedding. */
+/** Name of the head's matrix in files, which lack it if it is that of the embedding. */
 export const HEAD = "output.weight";
 
-/** The error for a model that GGUF files cannot hold. */
+/** The error for a model that GGUF files cannot represent. */
 export function cannotWrite(modelName: string, found: string, expected: string): UsageError {
   return new UsageError(
     "usage/model",
@@ -29,12 +29,12 @@ export function cannotWrite(modelName: string, found: string, expected: string):
   );
 }
 
-/** The rules of the files that hold a model; null: there are none. */
+/** The rules of GGUF files for a model; null: there are none. */
 export function ggufRulesOf({ family: { gguf: rules }, settings }: Model): GgufRules | null {
   return rules === "not-in-gguf" ? null : (rules.instead?.(settings) ?? rules);
 }
 
-/** @throws UsageError usage/model for a family without such files */
+/** @throws UsageError usage/model for a family without GGUF files */
 export function rulesOf(modelName: string, model: Model): GgufRules {
   const rules = ggufRulesOf(model);
   if (rules !== null) return rules;
@@ -42,7 +42,7 @@ export function rulesOf(modelName: string, model: Model): GgufRules {
   throw cannotWrite(modelName, `family ${model.modelType}`, `one of ${known}`);
 }
 
-/** The heads by which rows are reordered. */
+/** Numbers of heads, by which rows are reordered. */
 export function headsOfModel(model: Model): NumHeads {
   const attention = model.layers.find((layer) => layer.attention !== null)?.attention;
   const rules = ggufRulesOf(model);
@@ -59,18 +59,18 @@ export function headsOfModel(model: Model): NumHeads {
 export interface MergedSource extends GgufSource {
   /** Whether the adapter may change it. */
   readonly isChanged: boolean;
-  /** Whether it is as the base has it, in numbers and kind. */
+  /** Whether it equals the base's tensor, in numbers and kind. */
   readonly isOwn: boolean;
 }
 
 const isOwn = ({ isChanged, storage, own }: MergedTensor): boolean => !isChanged && storage === own;
 
-/** Whether logits have a matrix of their own, in a file of these tensors. */
+/** Whether a file with these tensors has a separate matrix for the head. */
 function hasOwnHead(rules: GgufRules, tensors: readonly Pick<MergedTensor, "name">[]): boolean {
   return tensors.some(({ name }) => toGgufName(rules, name)?.ggufName === HEAD);
 }
 
-/** A tensor that files have with factors of the configuration in its rows. */
+/** A tensor whose rows are multiplied by factors of the configuration in files. */
 function withFactors(tensor: MergedTensor, factors: RowFactors): MergedTensor {
   const { shape, load } = tensor;
   const storage = writableKind(tensor.storage);
@@ -86,7 +86,7 @@ function withFactors(tensor: MergedTensor, factors: RowFactors): MergedTensor {
   };
 }
 
-/** Those of the tensors that stand among the settings of a file, as lists of a number for each block. */
+/** The tensors that a file stores among its settings, as lists with a number for each block. */
 export async function listsOf(
   modelName: string,
   model: Model,
@@ -105,15 +105,18 @@ export async function listsOf(
   );
 }
 
-/** Where a tensor lies in a stack, of which each expert has `numCuts`, one below the other. */
+/** The place of a tensor in a stack. Each expert has `numCuts` tensors in the stack, one below the other. */
 type PlaceInStack = Pick<NonNullable<ReturnType<typeof toGgufName>>, "place" | "numCuts">;
 
-/** The tensors of a stack, in the order in which they lie. */
+/** The tensors of a stack, in stack order. */
 interface Stack extends Pick<PlaceInStack, "numCuts"> {
   readonly parts: MergedTensor[];
 }
 
-/** Gives tensors their names and numbers in GGUF files. @throws UsageError usage/model for what such a file cannot hold */
+/**
+ * Gives tensors their names and numbers of GGUF files. @throws UsageError usage/model for a model that such a file cannot
+ * represent
+ */
 export function toSources(modelName: string, model: Model, tensors: readonly MergedTensor[]): MergedSource[] {
   const rules = rulesOf(modelName, model);
   const heads = headsOfModel(model);
@@ -154,7 +157,7 @@ export function toSources(modelName: string, model: Model, tensors: readonly Mer
   return [...sources, ...[...stacks].map(([name, stack]) => stackOf(modelName, name, stack))];
 }
 
-/** Keys and values of a projection for both, by heads. */
+/** Splits a joint projection of keys and values into both, by heads. */
 function headSources(
   names: readonly [string, string],
   tensor: MergedTensor,
@@ -164,13 +167,13 @@ function headSources(
   return partSources(names, tensor, forms, (stored) => splitHeads(stored, forms));
 }
 
-/** The halves of the rows of one. */
+/** Splits a tensor into the halves of its rows. */
 function halfSources(names: readonly [string, string], tensor: MergedTensor): MergedSource[] {
   const form = { shape: halved(tensor.shape), storage: tensor.storage };
   return partSources(names, tensor, [form, form], halvesOf);
 }
 
-/** Both parts of one; it is loaded once for both, as they are written one after the other. */
+/** Splits a tensor into two; it is loaded once, since both parts are written one after the other. */
 function partSources(
   names: readonly [string, string],
   tensor: MergedTensor,
@@ -193,7 +196,7 @@ function partSources(
   }));
 }
 
-/** Every second row of a tensor, which is loaded for each of both: they lie in two stacks. */
+/** Every second row of a tensor, which is loaded again for the other rows, since both belong to different stacks. */
 function everySecond(tensor: MergedTensor, first: 0 | 1): MergedTensor {
   const { shape, load } = tensor;
   return { ...tensor, shape: halved(shape), load: async () => apartInTurn(await load())[first] };

@@ -1,4 +1,4 @@
-/** @file The matrices of a merged model that its folder keeps in codes. */
+/** @file The matrices of a merged model that its folder stores as codes. */
 import { basename } from "node:path";
 import { UsageError } from "../../errors.ts";
 import type { FormWriting } from "../../format/checkpoint/codes/codes-form.ts";
@@ -11,7 +11,7 @@ import { METHODS } from "../../peft/methods.ts";
 import type { KindRequest } from "./merged-kinds.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
 
-/** What a folder holds in codes; `settings` null: nothing. */
+/** What a folder stores as codes; `settings` null: nothing. */
 interface PlannedCodes {
   readonly settings: JsonObject | null;
   readonly codes: readonly (readonly [string, TensorSource])[];
@@ -19,8 +19,8 @@ interface PlannedCodes {
 }
 
 /**
- * Plans the parts of all matrices in codes.
- * @throws UsageError "usage/quantization" when there are none, and for what the form cannot hold
+ * Plans the parts of all matrices that are stored as codes.
+ * @throws UsageError "usage/quantization" when there are none, and for what the form cannot represent
  */
 export function planCodes(
   { base, checkpoint, to }: Omit<KindRequest, "kind">,
@@ -54,7 +54,7 @@ export function planCodes(
     return isInBlock && tensor.endsWith(".weight") && site !== undefined && site.role !== "router";
   };
   const missing = tensors.find((tensor) => tensor.groupSize === null && isLinear(tensor));
-  // The settings of the base say which matrices it has in floats, and how its codes are kept.
+  // The base's settings list the matrices that stay floats, and how codes are stored.
   const isAsBase = checkpoint.format === to && sources.every(({ own, storage }) => own === storage);
   if (form.isForAll && missing && (!isAsBase || missing.own !== missing.storage)) {
     throw refuse(

@@ -1,4 +1,4 @@
-/** @file Merged models as GGUF files: a copy of the base's file with other weights, or a file of a folder's model. */
+/** @file Merged models as GGUF files: a copy of the base's file with changed weights, or a new file of a folder's model. */
 import { UsageError } from "../../errors.ts";
 import type { StorageName } from "../../quant/storages.ts";
 import type { StoredTensor } from "../../quant/stored-tensor.ts";
@@ -24,7 +24,7 @@ import { findDifference } from "../../models/same-model.ts";
 import { HEAD, cannotWrite, listsOf, type MergedSource, rulesOf, toSources } from "./gguf-sources.ts";
 import type { MergedTensor } from "./merged-tensors.ts";
 
-/** Reads back what a file would say, and compares. @throws UsageError usage/model when it would be another model */
+/** Reads the file's settings back, and compares the model. @throws UsageError usage/model when it would be another model */
 async function requireSameModel(
   modelName: string,
   model: Model,
@@ -68,13 +68,13 @@ interface GgufModel {
   readonly name: string;
   readonly model: Model;
   readonly checkpoint: Checkpoint;
-  /** The kind of most matrices; null: that of the checkpoint. */
+  /** The kind of most matrices; null: as in the checkpoint. */
   readonly kind: StorageName | null;
 }
 
 /**
- * Writes a copy of a GGUF file with the changed tensors of `tensors`. As long as these are tensors of the file, of the
- * same kinds, everything else keeps its bytes; else the settings do. A tensor that the file lacks comes last.
+ * Writes a copy of a GGUF file with the changed tensors of `tensors`. If all are tensors of the file with the same kinds, all
+ * other bytes stay; otherwise the settings stay. Tensors that the file lacks come last.
  * @throws FailedError failed/write; FormatError, UsageError as `openGguf`
  */
 export async function writeGgufOfGguf(
@@ -87,7 +87,7 @@ export async function writeGgufOfGguf(
   const file = withTensorsApart(stored, rules);
   try {
     const sources = toSources(modelName, model, tensors);
-    // Numbers that are not as the file has them may be of another kind here than there.
+    // A tensor with changed numbers may have another kind than in the file.
     const keepsKind = ({ name, storage, isOwn }: MergedSource): boolean => {
       const found = file.tensors.get(name);
       return found !== undefined && (isOwn || found.storage === storage);
@@ -100,7 +100,7 @@ export async function writeGgufOfGguf(
       return await patchGguf(file, path, new Map(changed.map(({ name, load }) => [name, load])));
     }
     const byName = new Map(sources.map((source) => [source.name, source]));
-    // Tensors that are no weights, such as the factors of rotary frequencies, stay.
+    // Tensors that are not weights, such as the factors of rotary frequencies, stay.
     const kept = [...file.tensors.values()].filter(({ name }) => !translateName(rules, name)?.isReadOnly);
     const old = kept.map((tensor): GgufSource => {
       const source = byName.get(tensor.name);
@@ -125,8 +125,8 @@ function licenseSetting({ license }: Checkpoint): Record<string, GgufValue> {
 }
 
 /**
- * Writes a GGUF file of a folder's model, with settings and tokenizer made from the folder's.
- * @throws UsageError usage/model for a family or a tokenizer that GGUF files cannot hold; FailedError failed/write
+ * Writes a GGUF file of a folder's model, with settings and tokenizer converted from the folder's.
+ * @throws UsageError usage/model for a family or a tokenizer that GGUF files cannot represent; FailedError failed/write
  */
 export async function writeGgufOfFolder(
   path: string,

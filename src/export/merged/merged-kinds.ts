@@ -1,4 +1,4 @@
-/** @file In which kinds the tensors of a merged model are written. */
+/** @file Chooses the storage kinds of the tensors of a merged model. */
 import { UsageError } from "../../errors.ts";
 import type { Checkpoint, ModelFormat } from "../../format/checkpoint/checkpoint.ts";
 import { folderDtype } from "../../format/checkpoint/folder-dtypes.ts";
@@ -14,18 +14,18 @@ import {
 } from "../../quant/storages.ts";
 import type { MergedTensor, MergeParts } from "./merged-tensors.ts";
 
-/** What is merged into, and what it becomes. */
+/** The model to merge into, and the format of the result. */
 export interface KindRequest {
   readonly base: BaseModel;
   readonly checkpoint: Checkpoint;
   readonly to: ModelFormat;
-  /** What `chooseKind` chose. */
+  /** The result of `chooseKind`. */
   readonly kind: StorageName | null;
 }
 
 /**
- * Checks the kind in which the matrices of a model of format `from` are to be written in format `to`; null: each in its own,
- * or what is nearest to that.
+ * Checks the kind in which to write the matrices of a model of format `from` in format `to`; null: each keeps its own kind, or
+ * gets the nearest one.
  * @throws UsageError usage/flag for a type that the format does not have
  */
 export function chooseKind(
@@ -50,8 +50,8 @@ export function chooseKind(
 }
 
 /**
- * The kind of a tensor in a new GGUF file, as the format's own programs choose it. What is no matrix is float32. A matrix is float16
- * where its rows fill no whole blocks, or where it lies transposed in such files. Embedding and head, on which most depends,
+ * The kind of a tensor in a new GGUF file, as llama.cpp's programs choose it. Tensors that are no matrices are float32. A matrix
+ * is float16 if its rows are no whole blocks, or if it is stored transposed in such files. Embedding and head, which matter most,
  * have at least 8 bits.
  */
 function ggufKind(
@@ -67,10 +67,13 @@ function ggufKind(
   return isTurned || shape.at(-1)! % STORAGES[chosen].blockSize !== 0 ? "f16" : chosen;
 }
 
-/** The type of matrices of a GGUF file where none was asked for and none keeps the adapter exact. */
+/** The type of a GGUF file's matrices if none was given and none stores the merged weights exactly. */
 const GGUF_DEFAULT = "f16";
 
-/** Blocks of ggml's that are not whole numbers with a scale: a model was made for them, and nothing else has their values in as few bits. */
+/**
+ * Whether a kind has blocks of ggml that are not integers with a scale: a model was made for them, and no other kind represents
+ * its values in as few bits.
+ */
 function isBlocksOfFloats(name: StorageName): boolean {
   const { ggmlTypes, blockSize, affine } = STORAGES[name];
   return ggmlTypes.length > 0 && blockSize > 1 && affine === "not-affine";
@@ -96,7 +99,7 @@ export function chooserOf({ base, checkpoint, to, kind }: KindRequest): MergePar
   };
 }
 
-/** What the settings of a GGUF file call its matrices; null: as those of the base's file. */
+/** The kind of matrices that the settings of a GGUF file name; null: as in the base's file. */
 export function mainKind(
   { checkpoint, kind }: KindRequest,
   tensors: readonly MergedTensor[],
@@ -106,14 +109,14 @@ export function mainKind(
   return inBlocks?.storage ?? GGUF_DEFAULT;
 }
 
-/** Changed tensors that are written in another kind than they have, as graft does not write theirs. */
+/** Changed tensors that get another kind than they had, because graft cannot write theirs. */
 export interface Substitute {
   readonly from: StorageName;
   readonly to: StorageName;
   readonly numTensors: number;
 }
 
-/** Lists changed tensors that are written in another kind than they have, by the two kinds. */
+/** Lists tensors that get another kind than they had, grouped by both kinds. */
 export function listSubstitutes(tensors: readonly MergedTensor[]): Substitute[] {
   const found = new Map<string, Substitute>();
   for (const { own, storage } of tensors.filter((tensor) => tensor.own !== tensor.storage)) {

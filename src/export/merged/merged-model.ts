@@ -1,7 +1,7 @@
 /**
- * @file Writes the ordinary model that a base and its adapter make: a Hugging Face folder or a GGUF file.
+ * @file Merges an adapter into its base and writes the result as an ordinary model: a Hugging Face folder or a GGUF file.
  *
- * Into the base's own format every tensor keeps its kind, and what the adapter leaves alone keeps its bytes.
+ * In the base's own format every tensor keeps its kind, and tensors that the adapter does not change keep their bytes.
  */
 import { basename } from "node:path";
 import { writeModel } from "../../format/by-path.ts";
@@ -27,9 +27,9 @@ export interface MergeRequest extends KindRequest {
   readonly adapter: Adapter;
   /** A folder, or a file for "gguf". */
   readonly path: string;
-  /** Where the adapter was read, whose card says how it was made. */
+  /** Folder of the adapter, whose card says how it was made. */
   readonly adapterPath?: string;
-  /** Told of the tensors that are made, one by one. */
+  /** Called after each written tensor. */
   readonly onTensor?: (numDone: number, numTensors: number) => void;
 }
 
@@ -81,7 +81,7 @@ export async function writeMergedModel(request: MergeRequest): Promise<MergeRepo
   }
 }
 
-/** Writes a model folder, with the tokenizer's files as they are. */
+/** Writes a model folder, with unchanged files of the tokenizer. */
 async function writeFolder(request: MergeRequest, tensors: readonly MergedTensor[]): Promise<void> {
   const { path, base, checkpoint, kind } = request;
   const { config, floatSettings, generationConfig, tokenizerFiles } = checkpoint;

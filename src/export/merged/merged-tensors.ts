@@ -1,8 +1,8 @@
 /**
- * @file The tensors of a model into which an adapter is merged, made one at a time, each in the kind in which it is to be
- * kept.
+ * @file The tensors of a model with a merged adapter, made one at a time, each in the kind in which it will be stored.
  *
- * Knows no method: one that can merge without leaving the storage says so itself, the others' weights are rounded again.
+ * No method is named here: a method that can merge without changing the storage says so itself; for all others, weights are
+ * rounded again.
  */
 import { assertInternal, UsageError } from "../../errors.ts";
 import type { TensorSpec } from "../../models/graphs/sites.ts";
@@ -23,33 +23,33 @@ export interface MergedTensor {
   /** Rows (outputs) first. */
   readonly shape: readonly number[];
   readonly role: TensorRole;
-  /** How the base keeps it. */
+  /** The kind in which the base stores it. */
   readonly own: StorageName;
-  /** How it is to be kept; of a changed tensor a kind that graft writes. */
+  /** The kind in which it will be stored; for a changed tensor one that graft can write. */
   readonly storage: StorageName;
-  /** Columns that share a scale, of a kind that leaves that to each tensor; else null. */
+  /** Number of columns that share a scale, for a kind that lets each tensor choose; otherwise null. */
   readonly groupSize: number | null;
-  /** Whether the adapter may change it; else, in the base's own kind, it has the base's own bytes. */
+  /** Whether the adapter may change it; if not, and in the base's own kind, it keeps the base's bytes. */
   readonly isChanged: boolean;
-  /** Makes it; the caller must not change it. */
+  /** Makes the tensor; the caller must not change it. */
   readonly load: () => Promise<StoredTensor>;
 }
 
 /** What is known of a tensor before its kind is chosen. */
 type PlannedTensor = Pick<MergedTensor, "name" | "shape" | "role" | "own" | "isChanged">;
 
-/** Where merged tensors come from, and how they are to be kept. */
+/** Where merged tensors come from, and how they will be stored. */
 export interface MergeParts {
   readonly base: BaseModel;
   readonly adapter: Adapter;
   readonly merger: Merger;
-  /** Chooses the kind of a tensor; `exact`: kinds that hold what the adapter makes of it without rounding it anew. */
+  /** Chooses the kind of a tensor; `exact`: kinds that represent the merged tensor without rounding it again. */
   storageFor(tensor: PlannedTensor, exact: readonly StorageName[]): StorageName;
 }
 
 /**
- * Lists the tensors of the merged model; a head that the base shares with its embedding comes last when the adapter
- * makes it a tensor of its own.
+ * Lists the tensors of the merged model. A head that the base shares with its embedding comes last if the adapter makes it a
+ * separate tensor.
  */
 export function mergedTensors(parts: MergeParts, tally: RoundingTally): MergedTensor[] {
   const { base, merger } = parts;
@@ -82,9 +82,9 @@ export function mergedTensors(parts: MergeParts, tally: RoundingTally): MergedTe
 }
 
 type Plan = Omit<MergedTensor, "load" | "groupSize"> & {
-  /** Whether its kind holds what the method makes without rounding it anew. */
+  /** Whether its kind represents the merged tensor without rounding it again. */
   readonly isExact: boolean;
-  /** The tensor of the base from which it comes. */
+  /** Name of the base's tensor that it is made from. */
   readonly source: string;
 };
 
@@ -110,7 +110,7 @@ async function make(
   return rounded;
 }
 
-/** @throws UsageError "usage/adapter" for what is no number, "usage/scale" for what becomes none when it is written */
+/** @throws UsageError "usage/adapter" for numbers that are not finite, "usage/scale" for numbers that rounding makes infinite */
 function refuseInfinite(
   name: string,
   storage: StorageName,
@@ -132,7 +132,7 @@ function refuseInfinite(
   );
 }
 
-/** How the method merges without rounding a weight anew; null where it cannot. */
+/** How the method merges without rounding a weight again; null: it cannot. */
 function storedMergeOf({ method }: Adapter, place: MergePlace | undefined): StoredMerge<unknown> | null {
   if (place?.part !== "weight" || method.kind === "base" || method.merge === "not-mergeable") return null;
   return method.merge.stored === "requantized" ? null : method.merge.stored;

@@ -1,14 +1,14 @@
-/** @file How much rounding the tensors of a merged model costs. */
+/** @file Measures what rounding costs the tensors of a merged model. */
 
-/** What rounding costs: |rounded - exact| / |exact| (Euclidean) of the tensors that are not exact. */
+/** The cost of rounding: |rounded - exact| / |exact| (Euclidean) of the tensors that are not exact. */
 export interface Rounding {
   readonly numTensors: number;
   readonly meanError: number;
   readonly worstError: number;
   readonly worstTensor: string | null;
   /**
-   * (exact - rounded) · (exact - base) / |exact - base|² over all changed tensors, the share of the adapter's change that
-   * rounding takes back: 0 for errors that fall either way, 1 where every number goes back to where it was.
+   * (exact - rounded) · (exact - base) / |exact - base|² over all changed tensors: the share of the adapter's change that
+   * rounding undoes. 0 for errors in random directions, 1 if every number returns to its old value.
    */
   readonly lostChange: number;
 }
@@ -43,7 +43,6 @@ export class RoundingTally {
     this.#worstTensor = name;
   }
 
-  /** Sums up. */
   report(): Rounding {
     return {
       numTensors: this.#numTensors,

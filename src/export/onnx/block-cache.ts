@@ -1,6 +1,6 @@
 /**
- * @file What blocks keep of earlier tokens, as ONNX files of models have it: keys and values by heads, [B, K, P, E] before the
- * tokens that are given and [B, K, P+T, E] behind them; in the place of attention the last few tokens, [B, W, count].
+ * @file What blocks keep of earlier tokens in ONNX files of models: keys and values by heads, input [B, K, P, E] and output [B,
+ * K, P+T, E], which includes the given tokens; without attention, the last few tokens, [B, W, count].
  */
 import type { Value } from "../../graph/graph.ts";
 import { gatherColumns } from "../../graph/ops/rows/gather-columns.ts";
@@ -16,15 +16,15 @@ import { fitsHeadCache } from "../../nn/attention.ts";
 import type { WholeGraph } from "./whole-graph.ts";
 
 interface BlockCache {
-  /** How its part is to be built. */
+  /** How to build the block's part. */
   readonly order: NonNullable<PartOptions["cache"]>;
-  /** What its part reads of earlier tokens, by the names of its inputs. */
+  /** What the part reads of earlier tokens, by input name. */
   readonly past: Readonly<Record<string, Value>>;
-  /** Gives what later tokens read, of what the part makes of its own. */
+  /** Makes the outputs that later tokens read, from what the part computes. */
   give(newKey: Value, newValue: Value): void;
 }
 
-/** Makes the inputs of a block's cache; null: it reads nothing of earlier tokens. */
+/** Makes the inputs of a block's cache; null: the block reads nothing of earlier tokens. */
 export function blockCache(
   whole: WholeGraph,
   layer: number,

@@ -1,4 +1,4 @@
-/** @file The files of a program with its tensors: the graph, and beside it all data, as ONNX has it for large models. */
+/** @file The files of a program with its tensors: the graph, and all data in a second file, as usual for large ONNX models. */
 import { UsageError } from "../../errors.ts";
 import { type DType, DTYPES, bytesOf } from "../../graph/dtype.ts";
 import type { Target } from "../../graph/emitter.ts";
@@ -9,13 +9,15 @@ import { areFinite16, float32ToFloat16 } from "../../quant/codes/half.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { WholeProgram } from "./whole-program.ts";
 
-/** Tensors begin at multiples of a line of a cache, large ones of a page, so that they can be mapped. */
+/** Tensors are aligned to cache lines, large ones to pages, so that they can be mapped. */
 const alignmentOf = (length: number): number => (length < 2 ** 20 ? 64 : 4096);
 
-/** Processors of all kinds read the file, also those whose sums of byte pairs overflow. */
+/** All kinds of processors read the file, including those whose sums of byte pairs overflow. */
 const ANY_TARGET: Target = { bytePairsOverflow: true };
 
-/** A tensor of floats as a file keeps it. @throws UsageError "usage/scale" for numbers that float16 cannot hold */
+/**
+ * Converts a tensor of floats to the type of the file. @throws UsageError "usage/scale" for numbers that float16 cannot represent
+ */
 function inType(name: string, tensor: HostTensor, dtype: DType): HostTensor {
   if (dtype !== "float16" || tensor.dtype !== "float32") return tensor;
   const data = float32ToFloat16(tensor.data as Float32Array);
@@ -27,7 +29,10 @@ function inType(name: string, tensor: HostTensor, dtype: DType): HostTensor {
   );
 }
 
-/** Plans both files; `name` is that of the graph, and with "_data" behind it that of the data. Tensors are made one group at a time. */
+/**
+ * Plans both files; `name` is that of the graph, and with the suffix "_data" that of the data. Tensors are made one group at a
+ * time.
+ */
 export function onnxFiles(name: string, { spec, tensors, shapes }: WholeProgram): FolderFile[] {
   const location = `${name.split("/").at(-1)!}_data`;
   let end = 0;

@@ -1,4 +1,4 @@
-/** @file What a program reads of the texts that are given to it as ids and a mask: those that go on, or whole ones of which classes are told. */
+/** @file What a program reads of texts, which are given as ids and a mask: texts to continue, or whole texts to classify. */
 import type { Value } from "../../graph/graph.ts";
 import { maskLengths } from "../../graph/ops/attention/mask-lengths.ts";
 import { maskPositions } from "../../graph/ops/attention/mask-positions.ts";
@@ -21,15 +21,15 @@ import type { WholeGraph } from "./whole-graph.ts";
 interface TextValues {
   /** int64 [B, T] */
   readonly ids: Value;
-  /** Makes what parts read of a pass. */
+  /** Makes the inputs of a pass that parts read. */
   readonly ofPass: ReadonlyMap<PassInput, () => Value>;
-  /** Ones where a token may be that tells the class, int64 [B, T]; null: none does. */
+  /** Ones at tokens that may tell the class, int64 [B, T]; null: there are no classes. */
   readonly marks: Value | null;
 }
 
 const TOKENS = ["B", "T"];
 
-/** Reads texts of which the last tokens are given, over a cache of those before. */
+/** Reads texts of which only the last tokens are given; a cache has the earlier ones. */
 export function textsOverCache(whole: WholeGraph): TextValues {
   const ids = whole.given("input_ids", "int64", TOKENS);
   const mask = whole.given("attention_mask", "int64", ["B", "P+T"]);
@@ -38,7 +38,7 @@ export function textsOverCache(whole: WholeGraph): TextValues {
     [NUM_KEYS, () => maskLengths(mask)[1]],
     [KEY_SEGMENTS, () => mask],
     [KEY_POSITIONS, () => maskPositions(mask)],
-    // Padding looks at keys as tokens do, and no token looks at it.
+    // Padding attends to keys as tokens do, and no token attends to it.
     [SEGMENTS, () => equal(ids, ids)],
     [POSITIONS, () => whole.given("position_ids", "int64", TOKENS)],
   ]);
@@ -57,7 +57,7 @@ export function wholeTexts(whole: WholeGraph, { classPosition, raw }: Model): Te
     [ONE_TOKEN_TYPE, () => sub(mask, mask)],
   ]);
   if (classPosition === "first" || typeof padId !== "number") return { ids, ofPass, marks: mask };
-  // Also where the tokenizer ends texts with what it pads them with, as in transformers.
+  // As in transformers, even if the tokenizer ends texts with the token that it also pads with.
   const padding = equal(ids, ids.graph.constant("int64", [], BigInt64Array.of(BigInt(padId))));
   return { ids, ofPass, marks: sub(mask, mul(mask, padding)) };
 }

@@ -1,8 +1,8 @@
-/** @file Which models can be written as ONNX files. */
+/** @file Checks which models can be written as ONNX files. */
 import { UsageError } from "../../errors.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
 
-/** The error of a model that such files cannot hold. */
+/** The error for a model that such files cannot represent. */
 export function unexportable(
   { name }: Pick<BaseModel, "name">,
   found: string,
@@ -14,7 +14,7 @@ export function unexportable(
   });
 }
 
-/** @throws UsageError "usage/model" for a model that reads no text, or whose classes depend on what only a cache has */
+/** @throws UsageError "usage/model" for a model that reads no text, or that needs what these files do not support */
 export function requireExportable(base: Pick<BaseModel, "name" | "model">): void {
   const { task, embedding, hasVocabularyHead, layers, givesLayers } = base.model;
   if (!embedding) {

@@ -1,4 +1,4 @@
-/** @file An embedding that files hold by its codes, of which a program widens the rows that it looks up. */
+/** @file An embedding that files store as codes; a program dequantizes the rows that it looks up. */
 import type { Value } from "../../graph/graph.ts";
 import { gatherRows } from "../../graph/ops/rows/gather-scatter.ts";
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
@@ -8,11 +8,11 @@ import { blockFormOf } from "../../quant/uniform-blocks.ts";
 import type { Session } from "../../run/session.ts";
 
 interface TableInCodes extends TensorRead {
-  /** The rows that a look-up asks for, [B, T, D]; those of another table as they are. */
+  /** Returns the rows of a look-up, [B, T, D]; those of other tables unchanged. */
   rowsIn(graph: LookupGraph): Value;
 }
 
-/** The embedding of a base that keeps it in 8 bits, in an arithmetic whose head reads such; null: it is read in float32. */
+/** The embedding of a base that stores it in 8 bits, for an arithmetic whose head reads such codes; null: it is read in float32. */
 export function tableInCodes(
   { compute, model, base }: Pick<Session, "compute" | "model" | "base">,
   adapter: AdapterView,

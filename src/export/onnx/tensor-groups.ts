@@ -1,4 +1,4 @@
-/** @file The tensors that lie beside a program, in groups that are made together: those of a block at once, others one by one. */
+/** @file The tensors of a program, in groups that are made together: those of a block at once, others one by one. */
 import type { TensorRead } from "../../models/graphs/part-tensors.ts";
 import type { AdapterView } from "../../peft/adapter-view.ts";
 import { prepareAll } from "../../run/head/head-graph.ts";
@@ -7,9 +7,9 @@ import type { HostTensor, Tensors } from "../../runtime/host-tensor.ts";
 
 /** Tensors that are made together. */
 export interface TensorGroup {
-  /** Their inputs, in the order in which files have them. */
+  /** Names of their inputs, in the order of the file. */
   readonly names: readonly string[];
-  /** Has `use` read them, by name; they are given back when it is done. @throws as the model's source */
+  /** Makes the tensors and calls `use` with them, by name; they are released afterwards. @throws as the model's source */
   lend(use: (tensors: Tensors) => Promise<void>): Promise<void>;
 }
 
@@ -23,7 +23,7 @@ export class TensorGroups {
     this.#adapter = adapter;
   }
 
-  /** Adds tensors of a block, by their full names: the adapter's, and what programs read of the base's. */
+  /** Adds tensors of a block by their full names: the adapter's, and what programs read of the base's. */
   addBlock(layer: number, names: readonly string[], reads: readonly TensorRead[]): void {
     const { model, weights } = this.#session;
     const own = { ...this.#adapter.inputs(layer), ...this.#adapter.constants(layer) };

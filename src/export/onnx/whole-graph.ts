@@ -1,11 +1,11 @@
-/** @file The graph of a whole model, part behind part; what is given to it and what it gives, in the words of ONNX files of models. */
+/** @file The graph of a whole model, built part after part, with inputs and outputs named as usual in ONNX files of models. */
 import type { DType } from "../../graph/dtype.ts";
 import { Graph, type Value, applyAgain, placeIn } from "../../graph/graph.ts";
 import { type ProgramSpec, neededInputs, nodesOf } from "../../graph/program.ts";
 import type { Dim, Shape } from "../../graph/shape.ts";
 import type { BuiltPart } from "../../models/graphs/built-part.ts";
 
-/** Sizes that differ from run to run, as readers of such files know them. */
+/** Sizes that differ between runs, by the names that readers of such files know. */
 const SIZES: Readonly<Record<string, string>> = {
   B: "batch_size",
   T: "sequence_length",
@@ -15,11 +15,11 @@ const SIZES: Readonly<Record<string, string>> = {
 
 const inWords = (size: Dim): Dim => SIZES[size] ?? size;
 
-/** A part that goes behind those before it. */
+/** A part to append to the graph. */
 interface Piece extends BuiltPart {
-  /** What is wanted of it, beside y. */
+  /** Values of the part that are needed besides y. */
   readonly ends: Readonly<Record<string, Value>>;
-  /** What an input of it is in the whole, but x. */
+  /** Maps an input of the part, other than x, to a value of the whole graph. */
   readonly inputOf: (name: string, like: Value) => Value;
 }
 
@@ -29,13 +29,13 @@ export class WholeGraph {
   readonly #outputs: Record<string, Value> = {};
   readonly #shapes = new Map<string, Shape>();
 
-  /** What whoever runs the program gives. */
+  /** Makes an input of the program that callers give. */
   given(name: string, dtype: DType, shape: Shape): Value {
     this.#shapes.set(name, shape.map(inWords));
     return this.input(name, dtype, shape);
   }
 
-  /** What the program gives; `shape`: where it is longer than what it is made of. */
+  /** Makes an output of the program; `shape`: if it is longer than that of `value`. */
   give(name: string, value: Value, shape = value.shape): void {
     this.#shapes.set(name, shape.map(inWords));
     this.#outputs[name] = value;
@@ -45,12 +45,12 @@ export class WholeGraph {
     return input in this.#inputs;
   }
 
-  /** An input, made when it is first asked for. */
+  /** Returns an input, made at first use. */
   input(name: string, dtype: DType, shape: Shape): Value {
     return (this.#inputs[name] ??= this.#graph.input(name, dtype, shape));
   }
 
-  /** Puts a part behind x; returns what its y and the ends have become. */
+  /** Appends a part after x; returns its y and ends as values of the whole graph. */
   add(
     x: Value,
     { part, x: own, y, ends, inputOf }: Piece,
@@ -67,7 +67,7 @@ export class WholeGraph {
     return { y: places.get(y)!, made: Object.fromEntries(made) };
   }
 
-  /** The program, and the shapes of what is given to it and what it gives. */
+  /** The program, and the shapes of its inputs and outputs. */
   program(name: string): { readonly spec: ProgramSpec; readonly shapes: ReadonlyMap<string, Shape> } {
     return { spec: { name, inputs: this.#inputs, outputs: this.#outputs }, shapes: this.#shapes };
   }

@@ -1,6 +1,6 @@
 /**
- * @file A whole model as one program, as ONNX files of models have it: ids and a mask in, logits out; of a model that writes text
- * also the keys and values of each block by heads, those of earlier tokens in and those of all out.
+ * @file A whole model as one program, as usual in ONNX files of models: ids and a mask in, logits out. A model that writes text
+ * also reads the keys and values of earlier tokens of each block, by heads, and outputs those of all tokens.
  */
 import type { Value } from "../../graph/graph.ts";
 import { markedRow } from "../../graph/ops/rows/marked-row.ts";
@@ -22,15 +22,15 @@ import { tableInCodes } from "./table-in-codes.ts";
 import { type TensorGroup, TensorGroups } from "./tensor-groups.ts";
 import { WholeGraph } from "./whole-graph.ts";
 
-/** A program with the tensors that lie beside it. */
+/** A program with its tensors. */
 export interface WholeProgram {
   readonly spec: ProgramSpec;
   readonly tensors: readonly TensorGroup[];
-  /** Of what is given to it and what it gives, in the words of such files. */
+  /** Shapes of its inputs and outputs, in the words of such files. */
   readonly shapes: ReadonlyMap<string, Shape>;
 }
 
-/** In which element type matrices of floats lie beside a program, which computes with them in float32. */
+/** Element type in which float matrices are stored; the program computes with them in float32. */
 type KeptDType = "float32" | "float16";
 
 /** Builds the program of a model with an adapter on it. @throws UsageError "usage/model" */
@@ -43,12 +43,12 @@ export function wholeProgram(session: Session, adapter: AdapterView, kept: KeptD
   return builder.program();
 }
 
-/** What inputs of a part are called in the whole, and the keys and values of earlier tokens among them. */
+/** Maps a part's inputs to names in the whole program, and gives its keys and values of earlier tokens. */
 interface PartInputs {
   readonly nameOf: (input: string) => string;
-  /** By the names of the inputs. */
+  /** By input name. */
   readonly past?: Readonly<Record<string, Value>>;
-  /** What is wanted of it, beside y. */
+  /** Values of the part that are needed besides y. */
   readonly ends?: Readonly<Record<string, Value>>;
 }
 
@@ -59,7 +59,7 @@ class ProgramBuilder {
   readonly #whole = new WholeGraph();
   readonly #texts: ReturnType<typeof wholeTexts>;
   readonly #tensors: TensorGroups;
-  /** What the part before gives. */
+  /** Output of the previous part. */
   #x: Value;
 
   constructor(session: Session, adapter: AdapterView, kept: KeptDType) {
@@ -107,7 +107,7 @@ class ProgramBuilder {
     const arithmetic = headArithmetic(this.#session, this.#adapter, "logits");
     const own = this.#adapter.inputs(null);
     const built = model.buildHead({ ...partWith(this.#adapter, null), ...arithmetic });
-    // A tied matrix is the embedding's, unless the adapter holds them apart.
+    // A tied matrix is the embedding's, unless the adapter has its own.
     const stored = (name: string): string => (name in own ? name : model.storedName(name));
     const { rounded } = splitReads(built.part);
     const operands = rounded.flatMap((read) =>
@@ -124,7 +124,7 @@ class ProgramBuilder {
     );
   }
 
-  /** Puts a part behind those before it; returns the names of tensors that are new with it, and what it was asked for. */
+  /** Appends a part; returns the names of its new tensors, and the requested values. */
   #add(
     built: BuiltPart,
     { nameOf, past = {}, ends = {} }: PartInputs,
@@ -161,7 +161,7 @@ class ProgramBuilder {
     throw unexportable(this.#session.base, found, "only ids, positions and a mask", hint);
   }
 
-  /** A table of as many positions as a text may have. */
+  /** A table with as many positions as a text may have. */
   #table(table: PositionTable): Value {
     const { maxPositions, numAlikePositions } = this.#session.model;
     const numRows = Math.min(maxPositions, numAlikePositions);

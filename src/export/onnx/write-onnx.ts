@@ -1,4 +1,4 @@
-/** @file Writes a model, with whatever adapter sits on it, as the folder of ONNX files that transformers.js reads. */
+/** @file Writes a model, with an adapter if there is one, as a folder of ONNX files for transformers.js. */
 import { z } from "zod";
 import { A_CHECKPOINT, type Checkpoint, type TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { describingFiles } from "../../format/checkpoint/model-folder-files.ts";
@@ -18,7 +18,9 @@ import { describeMaking } from "../provenance.ts";
 import { onnxFiles } from "./onnx-files.ts";
 import { wholeProgram } from "./whole-program.ts";
 
-/** In which types matrices of floats are written, with what transformers.js calls each and where it looks for the model. */
+/**
+ * The types in which float matrices are written, with transformers.js's name for each and the place where it looks for the model.
+ */
 const KEPT = {
   f32: { kept: "float32", name: "fp32", graph: "onnx/model.onnx" },
   f16: { kept: "float16", name: "fp16", graph: "onnx/model_fp16.onnx" },
@@ -31,17 +33,17 @@ export interface OnnxRequest {
   readonly engine: Engine;
   readonly base: BaseModel;
   readonly checkpoint: Checkpoint;
-  /** Null: the base alone. */
+  /** null: the base alone. */
   readonly adapter: Adapter | null;
-  /** Where the adapter was read, whose card says how it was made. */
+  /** Folder of the adapter, whose card says how it was made. */
   readonly adapterPath?: string | undefined;
   /** A new folder. */
   readonly path: string;
   /** Arithmetic of the products in the blocks; "f32" unless given. */
   readonly compute?: (typeof UNMEASURED_COMPUTES)[number];
-  /** Type of the matrices that are floats, "f32" unless given; they are multiplied in float32. */
+  /** Type of the float matrices, "f32" unless given; products are computed in float32. */
   readonly dtype?: (typeof ONNX_DTYPES)[number];
-  /** Told of the parts that are written, one by one; nothing is written where it throws. */
+  /** Called after each written part; if it throws, nothing is written. */
   readonly onPart?: (numDone: number, numParts: number) => void;
 }
 
@@ -61,17 +63,17 @@ const ARGUMENTS = lazily(() =>
   }),
 );
 
-/** transformers.js looks for the chat template in these settings alone. */
+/** transformers.js looks for the chat template only in these settings. */
 function withTemplate(files: TokenizerFiles | null): TokenizerFiles | null {
   if (files === null || files.chatTemplate === null) return files;
   return { ...files, config: { ...files.config, chat_template: files.chatTemplate } };
 }
 
 /**
- * Writes a model with an adapter on it as ONNX, whole or not at all, one block at a time. The adapter stays beside the weights,
- * which keep their form.
- * @throws UsageError "usage/model" for a model that such files cannot hold, "usage/output" for a folder that holds files;
- * "usage/scale" for a number that its type cannot hold; FailedError failed/write
+ * Writes a model with its adapter as ONNX, whole or not at all, one block at a time. The adapter is not merged, so the weights
+ * keep their form.
+ * @throws UsageError "usage/model" for a model that such files cannot represent, "usage/output" for a folder that contains files;
+ * "usage/scale" for a number that its type cannot represent; FailedError failed/write
  */
 export async function writeOnnxModel(request: OnnxRequest): Promise<void> {
   checkArguments("writeOnnxModel", ARGUMENTS, { request });
@@ -121,7 +123,7 @@ async function filesOf(
         "transformers.js_config": { dtype: name, use_external_data_format: true },
       },
       floatSettings: checkpoint.floatSettings,
-      // transformers.js opens no model without one that writes text.
+      // transformers.js does not open a model that writes text without a generation configuration.
       generationConfig: checkpoint.generationConfig ?? (model.hasVocabularyHead ? {} : null),
       imageProcessor: model.imageProcessor,
       tokenizerFiles: withTemplate(checkpoint.tokenizerFiles),
