@@ -155,7 +155,7 @@ describe("a number that a file cannot mean is refused at once:", () => {
   test("a compressed file of images that is nothing but zeros", async () => {
     const path = `${folder}/train-images-idx3-ubyte.gz`;
     writeFileSync(path, gzipSync(Buffer.alloc(2e8), { level: 9 }));
-    await assertQuick(() => readIdxFile(path, 3), "format/file", /larger than/);
+    await assertQuick(() => readIdxFile(path, 3), "format/file", /would expand to more than/);
   });
 
   for (const [name, text] of Object.entries({

@@ -63,42 +63,45 @@ export function requireReadable(units: readonly TrainingUnit[], { vocabSize, max
 }
 
 /** @throws UsageError "usage/data" for one that a mean cannot have */
-function requireWeights({ weights, source }: Example): void {
+function requireWeights(example: Example): void {
+  const { weights } = example;
   // By index: findIndex() takes four times as long, for every token of the data.
   for (let token = 0; token < weights.length; token++) {
     const weight = weights[token]!;
     if (weight >= 0 && weight < Infinity) continue;
     throw new UsageError(
       "usage/data",
-      `Cannot use example "${describeSource(source)}": weight ${weight} of token ${token}, expected a finite number from 0`,
+      `Cannot use example "${describeSource(example.source)}": weight ${weight} of token ${token}, expected a finite number from 0`,
       { hint: "Give tokens that are not to be learned the weight 0, and the others 1." },
     );
   }
 }
 
 /** @throws UsageError "usage/data", "usage/length" */
-function requireLength({ ids, source }: Pick<Example, "ids" | "source">, maxPositions: number): void {
+function requireLength(example: Pick<Example, "ids" | "source">, maxPositions: number): void {
+  const { ids } = example;
   if (ids.length > maxPositions) {
     throw new UsageError(
       "usage/length",
-      `Cannot use example "${describeSource(source)}": ${ids.length} tokens, expected at most ${maxPositions}, the model's positions`,
+      `Cannot use example "${describeSource(example.source)}": ${ids.length} tokens, expected at most ${maxPositions}, the model's positions`,
       { hint: "Choose a lower max length, or shorten the text." },
     );
   }
   if (ids.length > 0) return;
   throw new UsageError(
     "usage/data",
-    `Cannot use example "${describeSource(source)}": it has no tokens, expected at least one`,
+    `Cannot use example "${describeSource(example.source)}": it has no tokens, expected at least one`,
     { hint: "Leave the text out: the tokenizer has no tokens for it." },
   );
 }
 
 /** @throws UsageError "usage/shape" */
-function requireLabelIndex({ ids, labelIndex, source }: ClassExample): void {
+function requireLabelIndex(example: ClassExample): void {
+  const { ids, labelIndex } = example;
   if (labelIndex >= 0 && labelIndex < ids.length) return;
   throw new UsageError(
     "usage/shape",
-    `Cannot use example "${describeSource(source)}": labelIndex ${labelIndex}, expected 0 to ${ids.length - 1}, one of its tokens`,
+    `Cannot use example "${describeSource(example.source)}": labelIndex ${labelIndex}, expected 0 to ${ids.length - 1}, one of its tokens`,
     {
       hint: "It is the token from which the class is predicted: the first in encoders, the last in decoders.",
     },
@@ -106,12 +109,12 @@ function requireLabelIndex({ ids, labelIndex, source }: ClassExample): void {
 }
 
 /** @throws UsageError "usage/model" for a token id without a row of the embedding */
-function requireTokens({ ids, source }: Pick<Example, "ids" | "source">, vocabSize: number): void {
-  for (const id of ids) {
+function requireTokens(example: Pick<Example, "ids" | "source">, vocabSize: number): void {
+  for (const id of example.ids) {
     if (id >= 0 && id < vocabSize) continue;
     throw new UsageError(
       "usage/model",
-      `Cannot use example "${describeSource(source)}": token id ${id}, expected ${id < 0 ? "0 or more" : `less than ${vocabSize}`}`,
+      `Cannot use example "${describeSource(example.source)}": token id ${id}, expected ${id < 0 ? "0 or more" : `less than ${vocabSize}`}`,
       { hint: "The tokenizer has more tokens than the model's embedding: use the model's own tokenizer." },
     );
   }
