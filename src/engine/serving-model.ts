@@ -50,7 +50,7 @@ export interface OpenServingOptions
   readonly threads?: number | undefined;
   /** Most unused adapters that stay in memory. */
   readonly maxLoaded?: number;
-  /** Folder of an adapter: if it has classes, the model predicts classes too, by the heads of its adapters. */
+  /** Folder of an adapter: if it predicts classes, so does the model, by the heads of its adapters. */
   readonly headOf?: string | undefined;
   /** How forward passes of trainings share the machine with texts; in slices unless given. */
   readonly coTraining?: CoTraining;
@@ -76,7 +76,7 @@ export type WrittenToken = Pick<ServedToken, "id" | "logProbs">;
 export interface TextPiece {
   readonly text: string;
   readonly token: ServedToken | null;
-  /** A token that the text already had, already reported elsewhere with this piece. */
+  /** A token that the text already had; it was reported elsewhere together with this piece. */
   readonly told?: WrittenToken;
 }
 

@@ -4,7 +4,7 @@
  *
  * A search goes from place to place, and reports each to a time budget: quadratic searches of long texts take minutes.
  * JavaScript's search at one place (flag y) in a loop is as fast as its own over the whole text. The library is some thirty times
- * slower and does not support lookahead; patterns of models in use never need both.
+ * slower and does not support lookahead; patterns of models in use do not need the library.
  */
 import { RE2JS } from "re2js";
 import { MAX_PATTERN_LENGTH } from "./limits.ts";

@@ -21,7 +21,7 @@ export interface AdapterPoolOptions {
   readonly session: Session;
   /** Reads the adapter in a folder onto the base; without this function, no adapter can be requested by name. */
   readonly read?: (folder: string) => Promise<ReadAdapter>;
-  /** How many adapters may stay in memory while no text uses them. */
+  /** Number of adapters in memory up to which unused ones stay. */
   readonly maxLoaded: number;
   /**
    * Whether rows of one adapter run by programs of its own, which is fastest for one text at a time. Otherwise adapters always

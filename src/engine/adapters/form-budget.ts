@@ -23,8 +23,8 @@ export class FormBudget {
   }
 
   /**
-   * Which adapters, of those that `mayGo` allows, must give up their tensors to make room for one; null: there is not enough
-   * room.
+   * Which adapters, of those that `mayGo` allows, must give up their tensors to make room for one; null: that is not
+   * enough.
    */
   roomFor(adapter: Adapter, mayGo: (adapter: Adapter) => boolean): readonly Adapter[] | null {
     const needed = largeFormBytes(adapter);

@@ -10,7 +10,7 @@ const MAX_BOUND_BYTES = 2 * 2 ** 30;
 const MIN_VIEWS = 2;
 
 interface RecentView {
-  /** A weak reference, since the tensors of adapters stay in memory as long as rows that no longer exist are referenced. */
+  /** Weak, since a reference to rows that are no longer used would keep tensors of adapters in memory. */
   readonly view: WeakRef<AdapterView>;
   readonly programs: ProgramUse;
   readonly boundBytes: number;

@@ -39,8 +39,8 @@ export class RowBatches {
   /**
    * Puts rows into as few batches as their adapters allow; rows without an adapter join others. `isInvariant`: a row's result
    * must not depend on the rows beside it. Where products round, the last bit of a float decides roundings; each method, and the
-   * rows without an adapter, then get a batch of their own, and where a method multiplies its rows with one matrix, each row
-   * does.
+   * rows without an adapter, then get a batch of their own, and so does each row where a method multiplies its
+   * rows with one matrix.
    */
   async of(
     rows: readonly (HeldAdapter | null)[],

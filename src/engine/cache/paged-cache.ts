@@ -108,7 +108,7 @@ export class PagedCache {
     const mayBe =
       this.#best === "heads" &&
       (sequences.length === 1 || count === 1) &&
-      // Long texts look up the position themselves.
+      // Attention by heads looks up the rotation of a position at that row; the rows of long texts lie behind those of others.
       !sequences.some(({ isLong }) => isLong);
     return mayBe && this.#heads.canHold(sequences.length, length) ? "heads" : "pages";
   }

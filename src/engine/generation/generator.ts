@@ -54,7 +54,7 @@ export interface GeneratedToken extends ServedToken {
   readonly index: number;
 }
 
-/** The cache has room for as many texts of full length, within so many bytes, and for one in any case. */
+/** Most texts of full length that the cache has room for, within so many bytes; at least one in any case. */
 const MAX_TEXTS = 16;
 const MAX_CACHE_BYTES = 1e9;
 /** Bytes kept of texts that have ended: without a limit, the texts of a file would fill the cache for nothing. */

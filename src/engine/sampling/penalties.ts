@@ -1,9 +1,9 @@
 /**
  * @file Changes to logits before a draw, by the ids that a text already has and by what its author asked for.
  *
- * repetition r:  l > 0 ? l / r : l · r     for every id of prompt and text (Keskar et al. 2019, eq. on sampling)
- * l − presence − frequency · count         for ids of the text (OpenAI's definition)
- * l + bias                                 by id
+ *   repetition r:  l > 0 ? l / r : l · r     for every id of prompt and text (Keskar et al. 2019, eq. on sampling)
+ *   l − presence − frequency · count         for ids of the text (OpenAI's definition)
+ *   l + bias                                 by id
  */
 
 /** What changes logits; each absent by default. */

@@ -29,7 +29,7 @@ export interface PagedStages {
 export async function compilePaged(session: Session, view: AdapterView): Promise<PagedStages> {
   const embedding = await Embedding.create(session, view);
   const head = new Head(session, view);
-  // The head first: ONNX Runtime takes as long to lay out its matrix as to read all blocks, which happens meanwhile. A failure is
+  // The head first: ONNX Runtime takes as long to lay out its matrix as for all blocks, which are read meanwhile. A failure is
   // reported to whoever needs logits.
   head.prepare().catch(() => {});
   const blocks = await BlockStack.create(session, view);

@@ -121,7 +121,7 @@ class Stack {
     for (const [name, value] of Object.entries(own)) this.#outputs[inBlock(index, name)] = places.get(value)!;
     for (const [name, state] of Object.entries(states))
       this.#outputs[inBlock(index, name)] = places.get(state)!;
-    // States that layers without attention keep are not updated in place: their new values are separate outputs.
+    // What layers without attention keep is not updated in place: its new values are separate outputs.
     if (this.#layout !== "heads" || !part.attention) return;
     this.#updates[inBlock(index, "new_key")] = inBlock(index, PAST_KEY);
     this.#updates[inBlock(index, "new_value")] = inBlock(index, PAST_VALUE);

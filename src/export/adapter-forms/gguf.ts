@@ -1,7 +1,7 @@
 /**
  * @file Adapters of llama.cpp: a GGUF file with `X.lora_a` and `X.lora_b` for tensor X of the model's own file.
  *
- * x W + s · (α / R) · (x Aᵀ) Bᵀ     A [R, in]  B [out, R]     α = 0: only s, which the program that loads it sets
+ *   x W + s · (α / R) · (x Aᵀ) Bᵀ     A [R, in]  B [out, R]     α = 0: only s, which the program that loads it sets
  *
  * If a converter moves or multiplies the rows of a matrix, the same is done to B. A of an embedding is stored as [V, R].
  */

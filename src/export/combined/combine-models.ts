@@ -1,7 +1,7 @@
 /**
  * @file Combines fully fine-tuned models, tensor by tensor, so that no whole model is in memory:
  *
- * θ = θ₀ + Σ w (θᵢ − θ₀)     θ₀ of the base model, not needed if the weights sum to 1
+ *   θ = θ₀ + Σ w (θᵢ − θ₀)     θ₀ of the base model, not needed if the weights sum to 1
  */
 import { COMBINATIONS, type Combination, type CombineOptions } from "../../peft/algebra/combinations.ts";
 import { combineFromStart } from "../../peft/algebra/combine.ts";

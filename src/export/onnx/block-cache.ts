@@ -1,6 +1,6 @@
 /**
- * @file What blocks keep of earlier tokens in ONNX files of models: keys and values by heads, input [B, K, P, E] and output [B,
- * K, P+T, E], which includes the given tokens; without attention, the last few tokens, [B, W, count].
+ * @file What blocks keep of earlier tokens in ONNX files of models: keys and values by heads, input [B, K, P, E] and output
+ * [B, K, P+T, E], which includes the given tokens; without attention, the last few tokens, [B, W, count].
  */
 import type { Value } from "../../graph/graph.ts";
 import { gatherColumns } from "../../graph/ops/rows/gather-columns.ts";

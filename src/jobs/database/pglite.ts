@@ -135,8 +135,7 @@ function requireDatabase(folder: string, names: readonly string[]): void {
 /**
  * Opens the database of a folder, and makes it first if the folder is empty, unless `signal` aborts. No other process may use it.
  * @throws FailedError "failed/database" when its disk is full or fails; FormatError "format/file" for a damaged folder; the
- * reason of
- * `signal`
+ * reason of `signal`
  */
 export async function openPglite(folder: string, signal?: AbortSignal): Promise<Database> {
   await makeFolders(folder);

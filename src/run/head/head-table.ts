@@ -1,7 +1,7 @@
 /**
  * @file The gradient of a trained matrix of the head, W [V, D], some rows at a time:
  *
- * dW = (p - 1 at the labels)ᵀ (s ∘ h)     p [N, V] probabilities  h [N, D] what W multiplies  s [N, 1] scale of each position
+ *   dW = (p - 1 at the labels)ᵀ (s ∘ h)     p [N, V] probabilities  h [N, D] what W multiplies  s [N, 1] scale of each position
  */
 import { Graph } from "../../graph/graph.ts";
 import { matmul } from "../../graph/ops/products/matmul.ts";

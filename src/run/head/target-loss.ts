@@ -2,8 +2,8 @@
  * @file Losses of outputs with one target number each, as transformers defines them: the mean over the outputs z of a position
  * with targets t.   z, t [N, V]   loss [N, 1]
  *
- * regression                   (z - t)²
- * multi_label_classification   -t log σ(z) - (1-t) log σ(-z) = z (½ - t) + ½ |z| + log(1 + e^-|z|)
+ *   regression                   (z - t)²
+ *   multi_label_classification   -t log σ(z) - (1-t) log σ(-z) = z (½ - t) + ½ |z| + log(1 + e^-|z|)
  *
  * The last form is finite for any z, and its gradient at 0 is the right one.
  */

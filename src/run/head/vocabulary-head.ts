@@ -2,7 +2,7 @@
  * @file The head of a vocabulary whose matrix is never in float32 as a whole: some of its rows are read and dequantized,
  * multiplied with all positions, and dropped. One walk over the vocabulary gives log-probabilities and gradients:
  *
- * log p(label) = l_label - L,  L = log Σ_v e^(l_v)        d L = Σ_s e^(L_s - L) d L_s over slices s
+ *   log p(label) = l_label - L,  L = log Σ_v e^(l_v)        d L = Σ_s e^(L_s - L) d L_s over slices s
  *
  * The logit of a label is computed separately, as a product with one row of the matrix.
  */

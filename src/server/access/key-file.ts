@@ -156,7 +156,7 @@ export class KeyFile {
           },
         );
       }
-      // The process exits at once when nobody reads the key; the lock must then be removed before the folders.
+      // The process exits at once when nobody reads the key; the lock is then removed too, before the folders.
       const onExit = (): void => removeFoldersNow(made);
       process.once("exit", onExit);
       try {

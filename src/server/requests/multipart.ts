@@ -1,8 +1,7 @@
 /**
  * @file Reads forms with files (RFC 7578). Each form is rewritten before the library parses it. The library would accept a
  * boundary in the middle of a line, where a file may contain it (RFC 2046, 5.1.1), and understands quotes in names only as
- * browsers write them,
- * `%22`, while curl writes `\"`.
+ * browsers write them, `%22`, while curl writes `\"`.
  */
 
 /** An escaped quote in a name, which does not end the name. */
