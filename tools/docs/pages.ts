@@ -111,7 +111,7 @@ function modelsPage(): string {
     "A model is used when the `model_type` of its `config.json` (or the header of its GGUF file) is one of these families. A setting that graft does not know, and that would change the numbers, is an error that names it.",
     modelTable(),
     "## Modules",
-    "`--target-modules` takes the names of modules in the last column, their whole paths, a regular expression for the whole path, or `all-linear`.",
+    "`--target-modules` takes the names of modules in the last column, their whole paths, a regular expression for the whole path as Python reads it, or `all-linear`.",
     "## What is special",
     familyTable(),
     "## Files",
