@@ -60,7 +60,8 @@ const MAX_LISTED = 4;
 export function findDataFiles(path: string, needed: readonly PartName[] = ["train"]): DataFiles {
   if (!isFolder(path)) return { train: [path], valid: [], test: [], skipped: [] };
   refuseOtherFolders(path);
-  const { chosen, skipped } = likeliestOf(listFiles(startAt(path)));
+  const all = listFiles(startAt(path));
+  const { chosen, skipped } = likeliestOf(all.filter(isData));
   const files = placesOf(chosen);
   const named = files.find(({ part }) => part !== null);
   const of = (part: PartName): string[] =>
@@ -89,6 +90,12 @@ export function findDataFiles(path: string, needed: readonly PartName[] = ["trai
       `Files of data set "${path}" are not read: ${listFirst(others, MAX_LISTED)}. No word in their names says what they are for, as in ${named!.name}. To train on them, rename them.`,
     );
   }
+  const unknown = all.filter((name) => !isData(name));
+  if (unknown.length > 0) {
+    skipped.push(
+      `Files of data set "${path}" are not read: ${listFirst(unknown, MAX_LISTED)}. Their names end in none of ${DATA_ENDINGS.join(", ")}.`,
+    );
+  }
   return { train: of("train"), valid: of("valid"), test: of("test"), skipped };
 }
 
@@ -111,7 +118,7 @@ function refuseOtherFolders(path: string): void {
 function refuseStrayModel(path: string, names: readonly string[]): void {
   const stray = names.find((name) => name.endsWith(".gguf"));
   if (stray === undefined || names.includes("config.json")) return;
-  const [data] = listFiles(startAt(path));
+  const data = listFiles(startAt(path)).find(isData);
   if (data === undefined) return;
   throw new UsageError(
     "usage/data",
@@ -163,15 +170,17 @@ function lookInto({ root, below, above }: Place, names: readonly string[]) {
   };
 }
 
-/** Files of data below a folder, in order of their names. */
+/** Files below a folder that may hold data, whatever their names end in, in order of their names. */
 function listFiles(place: Place): string[] {
   const path = join(place.root, place.below);
   const entries = entriesOf(path);
   refuseArrow(path, entries);
   const names = entries.map(({ name }) => name).filter((name) => !NO_DATA.test(name));
   const { files, folders } = lookInto(place, names.toSorted());
-  return [...files.filter((name) => findFileKind(name) !== null), ...folders.flatMap(listFiles)];
+  return [...files, ...folders.flatMap(listFiles)];
 }
+
+const isData = (name: string): boolean => findFileKind(name) !== null;
 
 /** Chooses the likeliest of files of one name with several endings; `skipped`: sentences on the others. */
 function likeliestOf(names: readonly string[]): { readonly chosen: string[]; readonly skipped: string[] } {

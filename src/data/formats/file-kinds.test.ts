@@ -336,7 +336,10 @@ describe("folders", () => {
     write("plain/notes.pdf", "not this");
     write("plain/.hidden.jsonl", row("not this"));
     write("plain/sub/c.txt", "c!");
-    assert.deepEqual(await textsOf(join(folder, "plain")), ["a", "b", "c!"]);
+    const notes: string[] = [];
+    const onSkipped = (note: string): void => void notes.push(note);
+    assert.deepEqual(await textsOf(join(folder, "plain"), { onSkipped }), ["a", "b", "c!"]);
+    assert.match(notes.at(-1)!, /are not read: notes\.pdf\. Their names end in none of \.jsonl/);
   });
 
   test("takes a word among others for a part only in names of rows, or where all texts have one", async () => {
