@@ -10,7 +10,7 @@ import { editDistance } from "../../messages/nearest.ts";
 import { kebabCase } from "../../messages/setting-names.ts";
 import { compileSafe } from "../../untrusted/safe-pattern.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
-import { fromPython } from "./python-pattern.ts";
+import { fromPython } from "../../untrusted/python-pattern.ts";
 
 /** The choice of modules. */
 export interface Targets {

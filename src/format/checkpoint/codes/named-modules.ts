@@ -1,4 +1,5 @@
 /** @file Which modules a list in quantization settings names: as transformers reads such lists, or by expressions. */
+import { fromPython } from "../../../untrusted/python-pattern.ts";
 import { compileSafe } from "../../../untrusted/safe-pattern.ts";
 import { TimeBudget } from "../../../untrusted/time-budget.ts";
 import type { OutlinedMatrix } from "./codes-form.ts";
@@ -32,12 +33,12 @@ export function partsIn(list: unknown): NamesModule {
   return (module) => namesOf(module).some((own) => parts.some((part) => own.includes(part)));
 }
 
-/** Reads expressions that a name has to begin with; null: one is none of JavaScript, or may search without end. */
+/** Reads Python's expressions that a name has to begin with; null: one has no equal in JavaScript, or may search without end. */
 export function matchesOf(sources: readonly string[]): NamesModule | null {
   const budget = new TimeBudget();
   let patterns: readonly ReturnType<typeof compileSafe>[];
   try {
-    patterns = sources.map((source) => compileSafe(`^(?:${source})`, "", budget));
+    patterns = sources.map((source) => compileSafe(`^(?:${fromPython(source)})`, "", budget));
   } catch {
     return null;
   }

@@ -1,6 +1,6 @@
 /**
- * @file Regular expressions as Python reads them, which those of PEFT's files are for, in JavaScript's syntax. Both have the rest in
- * common, or JavaScript has no such thing and says so: possessive repetitions, comments.
+ * @file Translates regular expressions of Python, as files of PEFT and settings of quantization have them, into JavaScript's syntax.
+ * What JavaScript has no equal for, such as possessive repetitions and comments, is left, and refused when it is compiled.
  */
 
 /** An escape, a class of characters (in which a bracket that comes first is one of them), or the beginning of what is written otherwise. */
