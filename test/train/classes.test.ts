@@ -57,9 +57,11 @@ async function accuracyOf(model: string, adapterFolder: string | null): Promise<
   const adapter = adapterFolder === null ? null : (await readAdapter(adapterFolder, base)).adapter;
   const session = new Session(createEngine({ threads: 1 }), base);
   const classifier = await Classifier.create(session, adapter);
-  const how = { ...openTextTools(model, checkpoint.tokenizerFiles), ...classesOf(base.model) };
+  const { tokenizer, template } = openTextTools(model, checkpoint.tokenizerFiles);
   const { train: examples } = await readDataset<"classes">(heldOut, {
-    ...how,
+    tokenizer,
+    template,
+    ...classesOf(base.model),
     maxLength: 64,
     kind: "classes",
   });

@@ -237,8 +237,10 @@ async function logProbsOf(
   const { base, checkpoint } = await loadModel(model);
   const adapter = adapterFolder === null ? null : (await readAdapter(adapterFolder, base)).adapter;
   const session = new Session(createEngine({ threads: 1 }), base);
+  const { tokenizer, template } = openTextTools(model, checkpoint.tokenizerFiles);
   const { train: examples } = await readDataset<DataKindName>(HELD_OUT.get("preference")!, {
-    ...openTextTools(model, checkpoint.tokenizerFiles),
+    tokenizer,
+    template,
     maxLength: 64,
     kind: "preference",
   });

@@ -10,7 +10,8 @@ import { withKnownRoles } from "./shown-parts.ts";
 import { makeTextTools } from "./text-tools.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
-const qwen = makeTextTools({ files: readRealTokenizer("qwen2_5"), now: new Date(0) });
+const { tokenizer, template } = makeTextTools({ files: readRealTokenizer("qwen2_5"), now: new Date(0) });
+const qwen = { tokenizer, template };
 const bytes = { tokenizer: createByteTokenizer(), template: createChatTemplate(byteTokenizerFiles()) };
 
 const tools = [{ type: "function", function: { name: "weather", description: "It", parameters: {} } }];
