@@ -1,8 +1,8 @@
 /**
- * @file Chat templates: a list of messages to the one text that the model was trained to see.
+ * @file Chat templates: they turn a list of messages into the text form that the model was trained on.
  *
- * The template is Jinja and comes with the model. Its hash goes into an adapter's folder, so that serving with another
- * template is noticed. A model without a template still has a ChatTemplate; only rendering with it is an error.
+ * The template is Jinja and comes with the model. Its hash goes into an adapter's folder, so that serving with another template
+ * is noticed. A model without a template still has a ChatTemplate; only rendering with it is an error.
  */
 import { z } from "zod";
 import { A_FUNCTION, checkArguments, lazily } from "../../messages/arguments.ts";
@@ -22,10 +22,10 @@ export const CHATML =
   "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}";
 
 export interface RenderOptions {
-  /** Ends with the header of an assistant turn, for the model to go on. */
+  /** Ends with the header of an assistant turn, for the model to continue. */
   readonly addGenerationPrompt?: boolean;
   readonly tools?: readonly unknown[] | null;
-  /** What else the template may ask for, such as `enable_thinking`. */
+  /** Other variables that the template may read, such as `enable_thinking`. */
   readonly variables?: Readonly<Record<string, unknown>>;
 }
 
@@ -45,7 +45,7 @@ export interface ChatTemplate {
 interface ChatTemplateOptions {
   /** Takes the place of the model's own template. */
   readonly template?: string;
-  /** The time that `strftime_now` tells; the time of creation unless given. */
+  /** The time that `strftime_now` formats. Default: the time of creation. */
   readonly now?: () => Date;
 }
 
@@ -64,7 +64,7 @@ function readSources(files: TokenizerFiles): Map<string, string> {
   return sources;
 }
 
-/** What every template of a model may ask for: its special tokens, and the time. */
+/** Variables that every template may read: the model's special tokens, and the time. */
 function variablesOf({ config }: TokenizerFiles, now: () => Date): Record<string, unknown> {
   const tokens = Object.entries(config).flatMap(([key, value]) => {
     const text = key.endsWith("_token") ? tokenText(value) : null;
@@ -76,10 +76,10 @@ function variablesOf({ config }: TokenizerFiles, now: () => Date): Record<string
   };
 }
 
-/** Roles of messages that an error lists. */
+/** Maximum number of roles that an error lists. */
 const MAX_ROLES = 8;
 
-/** Tells what a template found wrong with messages. */
+/** Makes the error for messages that a template rejects. */
 function rejected(messages: readonly Message[], cause: unknown): UsageError {
   const roles: string[] = messages.slice(0, MAX_ROLES).map(({ role }) => role);
   if (messages.length > MAX_ROLES) roles.push("…");
@@ -91,7 +91,7 @@ function rejected(messages: readonly Message[], cause: unknown): UsageError {
   );
 }
 
-/** Makes the error of a template by which all conversations would be the same. */
+/** Makes the error for a template that shows no content, so that all conversations would look the same. */
 function nothingShown(): UsageError {
   return new UsageError(
     "usage/chat-template",
@@ -100,7 +100,7 @@ function nothingShown(): UsageError {
   );
 }
 
-/** Renders messages as they are, or with the arguments of calls as texts, where a template wants these. @throws as `rejected` */
+/** Renders messages as they are; if the template fails, retries with the arguments of calls as texts. @throws as `rejected` */
 function renderEither<T>(messages: readonly Message[], render: (messages: readonly Message[]) => T): T {
   try {
     return render(messages);
@@ -110,7 +110,7 @@ function renderEither<T>(messages: readonly Message[], render: (messages: readon
       try {
         return render(written);
       } catch {
-        // What it says of the arguments as objects is what most templates want.
+        // The error of the first attempt is reported, since most templates want arguments as objects.
       }
     }
     throw rejected(messages, cause);
@@ -130,7 +130,7 @@ export function createChatTemplate(files: TokenizerFiles, options: ChatTemplateO
   const sources =
     options.template === undefined ? readSources(files) : new Map([["default", options.template]]);
   const parsed = new Map([...sources].map(([name, source]) => [name, parseMarked(source)]));
-  /** Of templates that have been used. */
+  /** The form of each template that has been used. */
   const forms = new Map<ReturnType<typeof parseMarked>, ShownForm>();
   const created = new Date();
   const variables = variablesOf(files, options.now ?? (() => created));

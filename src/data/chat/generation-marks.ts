@@ -1,9 +1,9 @@
-/** @file `{% generation %}` marks of chat templates, which are no Jinja: they tell which characters the assistant writes. */
+/** @file `{% generation %}` marks of chat templates, which are not Jinja: they enclose the characters that the assistant writes. */
 import { FormatError } from "../../errors.ts";
 import { type Template, parseTemplate } from "../jinja/template.ts";
 
 const GENERATION_TAG = /{%(-?)\s*(end)?generation\s*(-?)%}/g;
-// Noncharacters of Unicode with a word between them: no text has these.
+// Noncharacters of Unicode around a word; no real text contains these.
 const MARK_START = "\uFDD0start\uFDD0";
 const MARK_END = "\uFDD0end\uFDD0";
 
@@ -19,8 +19,8 @@ export function hasMarks(source: string): boolean {
 }
 
 /**
- * Parses a template. Generation marks become expressions in a block with the same white-space control: the library
- * would take them out before it strips white space, and render other text than Python does.
+ * Parses a template. Generation marks become expressions in a block with the same white-space control. The Jinja library would
+ * remove the marks before it strips white space, and so render a different text than Python does.
  * @throws FormatError "format/file"
  */
 export function parseMarked(source: string): (...variables: Parameters<Template>) => MarkedText {
@@ -41,13 +41,13 @@ export function parseMarked(source: string): (...variables: Parameters<Template>
   }
 }
 
-/** A rendered text, and what stood between marks in it. */
+/** A rendered text, and the spans that were between marks in it. */
 export interface MarkedText {
   readonly text: string;
   readonly spans: TextSpan[];
 }
 
-/** Takes the marks out of a rendered text. */
+/** Removes the marks from a rendered text. */
 function readMarks(marked: string): MarkedText {
   const spans: TextSpan[] = [];
   let text = "";

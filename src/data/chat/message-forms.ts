@@ -1,16 +1,16 @@
-/** @file Messages in the forms that templates look for what is in them. */
+/** @file Rewrites messages so that their reasoning and arguments are where templates look for them. */
 import { valueOf } from "../jinja/values.ts";
 import { PLAIN_JSON, writeJson } from "../jinja/written.ts";
 import { isRecord } from "../rows/row-error.ts";
 import { JsonText, type Message, reasoningOf } from "../rows/messages.ts";
 
-/** Gives a message its reasoning under the names that templates look for, as Python's renderer does. */
+/** Copies a message's reasoning to the names that templates look for, as Python's renderer does. */
 export function withReasoning(message: Message): Message {
   const reasoning = reasoningOf(message);
   return reasoning === null ? message : { thinking: reasoning, ...message, reasoning_content: reasoning };
 }
 
-/** A message with other arguments of its calls. */
+/** Copies a message with the arguments of its calls changed. */
 export function withArguments(message: Message, change: (given: unknown) => unknown): Message {
   const calls = message["tool_calls"];
   if (!Array.isArray(calls)) return message;
@@ -22,7 +22,7 @@ export function withArguments(message: Message, change: (given: unknown) => unkn
   return { ...message, tool_calls: calls.map(changed) };
 }
 
-/** Gives calls their arguments as JSON in a text, which some templates join with others; null: there are no calls. */
+/** Writes the arguments of calls as JSON text, which some templates concatenate with other text; null: there are no calls. */
 export function withWrittenArguments(messages: readonly Message[]): readonly Message[] | null {
   let hasCalls = false;
   const write = (given: unknown): unknown => {

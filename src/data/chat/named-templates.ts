@@ -1,10 +1,10 @@
-/** @file Chat templates that can be named instead of a file, for models that come without one. */
+/** @file Chat templates that can be chosen by name instead of as a file, for models that come without one. */
 import { nearest } from "../../messages/nearest.ts";
 import { Sha256 } from "../../sha256.ts";
 import { CHATML } from "./chat-template.ts";
 import { NAME_OR_PATH } from "../../messages/paths.ts";
 
-/** "User:" and "Assistant:" before each message, and the model's own end of text behind an answer. */
+/** "User:" and "Assistant:" before each message, and the model's own end-of-text token after an answer. */
 const PLAIN =
   "{{ bos_token }}{% for message in messages %}" +
   "{% if message['role'] == 'assistant' %}{{ 'Assistant: ' + message['content'] }}{{ eos_token }}{{ '\\n' }}" +
@@ -12,7 +12,7 @@ const PLAIN =
   "{% else %}{{ message['content'] + '\\n' }}{% endif %}{% endfor %}" +
   "{% if add_generation_prompt %}{{ 'Assistant: ' }}{% endif %}";
 
-/** Headings of instructions, as data sets in Alpaca's form have them. */
+/** Headings of instructions, as in data sets in Alpaca's form. */
 const ALPACA =
   "{{ bos_token }}{% for message in messages %}" +
   "{% if message['role'] == 'assistant' %}{{ '### Response:\\n' + message['content'] }}{{ eos_token }}{{ '\\n\\n' }}" +
@@ -30,18 +30,18 @@ export const NAMED_TEMPLATES: ReadonlyMap<string, string> = new Map([
 /** Names of the templates, as a list for messages. */
 export const TEMPLATE_NAMES: string = [...NAMED_TEMPLATES.keys()].join(", ");
 
-/** Setting: a template that takes the place of the model's own. */
+/** Setting: a template that replaces the model's own. */
 export const CHAT_TEMPLATE = NAME_OR_PATH.optional().describe(
   `Chat template instead of the model's own: ${TEMPLATE_NAMES}, or a Jinja file`,
 );
 
-/** The name of the template with a hash; null: it has none. */
+/** Returns the name of the template with a hash; null if none has it. */
 export function nameOfTemplate(hash: string | null): string | null {
   const found = [...NAMED_TEMPLATES].find(([, source]) => new Sha256().update(source).digest() === hash);
   return found?.[0] ?? null;
 }
 
-/** The named template that was probably meant; null: none is near. */
+/** Returns the template name closest to a misspelt one; null if none is close. */
 export function nearestTemplate(name: string): string | null {
   return nearest(name, [...NAMED_TEMPLATES.keys()]);
 }

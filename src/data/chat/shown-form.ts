@@ -1,21 +1,22 @@
 /**
- * @file In which form a template shows what messages say and call. Only rendering tells.
+ * @file Finds the form in which a template shows the content and calls of messages, by rendering examples.
  *
- * Templates of models that also read images loop over parts of a content and print the text of each. Over a text such a loop goes
- * character by character, none of which has a text, and every message is silently empty. Arguments that are JSON in a string are
- * printed as they are by some templates, with their spaces and digits; others quote a string, or want to look into an object.
+ * Templates of models that also read images loop over the parts of a content and print the text of each. Given a string, such a
+ * loop iterates over characters, none of which has a text, so every message is silently empty. Arguments that are JSON in a
+ * string are printed unchanged by some templates, with their spaces and digits; others quote strings, or read members of an
+ * object.
  */
 import { JsonText, type Message } from "../rows/messages.ts";
 import { withArguments } from "./message-forms.ts";
 
-/** What templates see of messages. */
+/** The form in which a template is given messages. */
 export interface ShownForm {
   write(message: Message): Readonly<Record<string, unknown>>;
-  /** Whether a content shows in the one form or the other. */
+  /** Whether the template shows content in at least one of the two forms. */
   readonly showsContent: boolean;
 }
 
-/** @throws Error where the template wants other messages */
+/** @throws Error when the template rejects the messages */
 type Render = (messages: readonly Readonly<Record<string, unknown>>[]) => string;
 
 const asText = (message: Message): Readonly<Record<string, unknown>> => message;
@@ -24,12 +25,12 @@ const asParts: typeof asText = (message) => ({
   content: [{ type: "text", text: message.content }],
 });
 
-/** Conversations to try, the fullest first: some templates know no systems, and some no answers. */
+/** Conversations to try, the fullest first: some templates accept no system message, and some no answer. */
 const TRIED = [["system", "user", "assistant"], ["user", "assistant"], ["user"]] as const;
-/** Arguments that are another text once they are quoted, or read and written. */
+/** Arguments whose text changes when they are quoted, or parsed and written again. */
 const ARGUMENTS = '{"4815":1623}';
 
-/** Finds the form of a template, by few renderings. */
+/** Finds the form of a template with few renderings. */
 export function shownFormOf(render: Render): ShownForm {
   const attempt: Render = (messages) => {
     try {
@@ -54,10 +55,10 @@ export function shownFormOf(render: Render): ShownForm {
   };
 }
 
-/** The form in which most messages of a conversation show, a text where both do; null: none shows in either. */
+/** The form in which more messages of a conversation show; text if both show as many; null: none shows in either. */
 function contentForm(render: Render): typeof asText | null {
   for (const roles of TRIED) {
-    // Digits, which letter case and quoting leave as they are.
+    // Digits, which changes of letter case and quoting do not alter.
     const messages = roles.map((role, i): Message => ({ role, content: `4815${i}1623` }));
     const [inTexts = 0, inParts = 0] = [asText, asParts].map((form) => {
       const text = render(messages.map(form));
@@ -68,7 +69,7 @@ function contentForm(render: Render): typeof asText | null {
   return null;
 }
 
-/** Whether none of the messages that say something shows in a text. */
+/** Whether a text shows none of the messages that have content. */
 export function areAllHidden(messages: readonly Message[], text: string): boolean {
   const saying = messages.map(({ content }) => content.trim()).filter((content) => content !== "");
   return saying.length > 0 && !saying.some((content) => text.includes(content));

@@ -1,18 +1,18 @@
 /**
- * @file Whether a chat template shows what a row holds: tools, calls of tools, and what they gave.
+ * @file Checks that a chat template shows what a row contains: tools, calls of tools, and their results.
  *
- * Templates print the keys that they know and are silent on others: a call would be learned as an empty answer. What makes
- * no difference to the text is not shown.
+ * Templates print the keys that they know and ignore others without an error: a call would be learned as an empty answer. A
+ * part counts as not shown if removing it does not change the text.
  */
 import { UsageError } from "../../errors.ts";
 import type { ChatTemplate } from "./chat-template.ts";
 import type { Message } from "../rows/messages.ts";
 import { withReasoning } from "./message-forms.ts";
 
-/** A text that no template and no row has. */
+/** A text that no template and no row contains. */
 const MARKER = "\uE0F2result\uE0F2";
 
-/** Gives messages roles that a template knows: developers are systems and functions are tools where it names no such roles. */
+/** Renames roles that a template does not mention: developer becomes system, function becomes tool. */
 export function withKnownRoles(template: ChatTemplate, messages: readonly Message[]): readonly Message[] {
   const source = template.source ?? "";
   const knowsDeveloper = source.includes("developer");
@@ -29,7 +29,7 @@ function comparesFunction(part: string): boolean {
   return at >= 0 && /["']function["']/.test(part.slice(at));
 }
 
-/** Refuses a conversation of which the template leaves something out; `text` is its rendering. @throws usage/chat-template */
+/** Refuses a conversation if the template leaves out a part of it; `text` is its rendering. @throws usage/chat-template */
 export function requireShown(
   template: ChatTemplate,
   messages: readonly Message[],
@@ -57,7 +57,7 @@ export function requireShown(
   }
 }
 
-/** Whether a turn's text has all that its message says and thinks, but for white space and marks around thoughts. */
+/** Whether a turn's text contains all content and reasoning of its message, apart from white space and marks around reasoning. */
 export function isAllShown(message: Message, turn: string): boolean {
   const { content, reasoning_content: reasoning } = withReasoning(message);
   const squeeze = (text: string): string => text.replace(/\s+/g, "");
@@ -78,7 +78,7 @@ export function withoutCalls(message: Message): Message {
   return rest;
 }
 
-/** The names of the functions that a message calls. */
+/** Names of the functions that a message calls. */
 export function calledNames({ tool_calls: calls }: Message): string[] {
   return (Array.isArray(calls) ? (calls as unknown[]) : []).flatMap((call) => {
     const { name, function: called } = (call ?? {}) as { name?: unknown; function?: { name?: unknown } };
@@ -87,7 +87,7 @@ export function calledNames({ tool_calls: calls }: Message): string[] {
   });
 }
 
-/** Makes the error of a part that the template leaves out. */
+/** Makes the error for a part that the template leaves out. */
 export function notShown(what: string, key: string): UsageError {
   return new UsageError(
     "usage/chat-template",

@@ -1,4 +1,4 @@
-/** @file Python's `strftime` in the C locale as Linux has it, for chat templates that write today's date; the time has no zone. */
+/** @file Python's `strftime` in the C locale of Linux, for chat templates that write today's date; the time has no zone. */
 
 const DAYS = "Sunday Monday Tuesday Wednesday Thursday Friday Saturday".split(" ");
 const MONTHS = "January February March April May June July August September October November December".split(
@@ -6,7 +6,7 @@ const MONTHS = "January February March April May June July August September Octo
 );
 const MS_OF_DAY = 86_400_000;
 
-/** Directives that are others together. */
+/** Directives that stand for several others. */
 const JOINED: Readonly<Record<string, string>> = {
   c: "%a %b %e %H:%M:%S %Y",
   D: "%m/%d/%y",
@@ -18,7 +18,7 @@ const JOINED: Readonly<Record<string, string>> = {
   X: "%H:%M:%S",
 };
 
-/** Writes a date in local time; a directive that is not known stays as it is. */
+/** Formats a date in local time; unknown directives stay unchanged. */
 export function strftime(date: Date, format: string): string {
   const numbers = numbersOf(date);
   const texts = textsOf(date);
@@ -42,11 +42,11 @@ function textsOf(date: Date): Readonly<Record<string, string>> {
   return { ...names, n: "\n", t: "\t", "%": "%", z: "", Z: "" };
 }
 
-/** Each number with its least width, and what fills it up where that is no zero. */
+/** Each number with its minimum width, and its padding if that is not zeros. */
 function numbersOf(date: Date): Readonly<Record<string, readonly [number, number, string?]>> {
   const [year, month, day, weekday] = [date.getFullYear(), date.getMonth(), date.getDate(), date.getDay()];
   const yearDay = dayOf(year, month, day) - dayOf(year, 0, 1);
-  // The week of ISO 8601 is in the year in which its Thursday is.
+  // An ISO 8601 week belongs to the year that its Thursday is in.
   const thursday = new Date((dayOf(year, month, day) - ((weekday + 6) % 7) + 3) * MS_OF_DAY);
   const isoYear = thursday.getUTCFullYear();
   const isoWeek = 1 + Math.floor((thursday.getTime() / MS_OF_DAY - dayOf(isoYear, 0, 1)) / 7);
@@ -77,7 +77,7 @@ function numbersOf(date: Date): Readonly<Record<string, readonly [number, number
   };
 }
 
-/** Days since 1970 of a date. */
+/** Days from 1970 to a date. */
 function dayOf(year: number, month: number, day: number): number {
   return Date.UTC(year, month, day) / MS_OF_DAY;
 }

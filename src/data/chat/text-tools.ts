@@ -1,4 +1,4 @@
-/** @file Tokenizer and chat template of a model, together, and the ids of prompts. */
+/** @file A model's tokenizer and chat template together, and the ids of prompts. */
 import { UsageError } from "../../errors.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { type ChatTemplate, type RenderOptions, createChatTemplate } from "./chat-template.ts";
@@ -6,10 +6,10 @@ import type { Message } from "../rows/messages.ts";
 import { type Tokenizer, createTokenizer } from "../tokenizer/tokenizer.ts";
 import { TypedTokens } from "./typed-tokens.ts";
 
-/** What the same tools can be made of elsewhere; plain data. */
+/** Plain data from which another thread or process can make the same tools. */
 export interface ToolsOrigin {
   readonly files: TokenizerFiles;
-  /** What the template takes as the time. */
+  /** The time that the template uses. */
   readonly now: Date;
 }
 
@@ -21,11 +21,11 @@ export interface TextTools {
   readonly origin: ToolsOrigin;
 }
 
-/** What of text tools is not made from their origin alone. */
+/** Options of text tools that are not part of their origin. */
 interface TextToolsOptions {
-  /** The tokenizer of the files, if it is open already. */
+  /** The tokenizer of the files, if it is already open. */
   readonly tokenizer?: Tokenizer | undefined;
-  /** What the template takes as the time, whenever it is asked; that of the origin unless given. */
+  /** Returns the time that the template uses, at each call. Default: that of the origin. */
   readonly clock?: () => Date;
 }
 
@@ -38,7 +38,7 @@ export function openTextTools(
   return makeTextTools({ files: requireTokenizer(modelName, files), now: new Date() }, options);
 }
 
-/** The tokenizer files of a model. @throws UsageError "usage/model" when it carries none. */
+/** Returns the tokenizer files of a model. @throws UsageError "usage/model" when it has none. */
 export function requireTokenizer(modelName: string, files: TokenizerFiles | null): TokenizerFiles {
   if (files) return files;
   throw new UsageError("usage/model", `Cannot use model "${modelName}" on text: it has no tokenizer.json`, {
@@ -54,14 +54,14 @@ export function makeTextTools(origin: ToolsOrigin, options: TextToolsOptions = {
   return { tokenizer, template, typedTokens: new TypedTokens(tokenizer, template.source ?? ""), origin };
 }
 
-/** Encodes a text to go on from, with the bos that the tokenizer asks for but no eos. */
+/** Encodes a text to be continued, with the bos token if the tokenizer adds one, but no eos. */
 export function encodePrompt({ tokenizer }: TextTools, text: string): number[] {
   return [...tokenizer.prefixIds, ...tokenizer.encode(text, { addSpecialTokens: false })];
 }
 
 /**
- * Encodes a conversation, up to the start of the assistant's next turn unless told. What somebody has typed does not become a special
- * token (typed-tokens.ts). `onParts` is given the rendered text in its parts before they are encoded.
+ * Encodes a conversation, by default up to the start of the assistant's next turn. Typed text does not become a special token
+ * (typed-tokens.ts). `onParts` receives the parts of the rendered text before they are encoded.
  * @throws UsageError "usage/chat-template"; what `onParts` throws
  */
 export function encodeChat(

@@ -1,11 +1,12 @@
 /**
- * @file Which characters of a rendered conversation each assistant turn writes: content and end-of-turn token, no header.
+ * @file Finds the characters of a rendered conversation that each assistant turn writes: content and end-of-turn token, no
+ * header.
  *
- * 1. `{% generation %}` marks of the template, when there is one span an assistant turn.
- * 2. Else prefixes: the turn begins where the rendering of the messages before it, with a generation prompt, ends, and
- *    ends where the rendering up to it ends. Exact wherever those are prefixes of the whole text.
+ * 1. By the template's `{% generation %}` marks, if there is one span for each assistant turn.
+ * 2. Else by prefixes: the turn begins where the rendering of the messages before it, with a generation prompt, ends, and
+ *   ends where the rendering up to it ends. Exact if both are prefixes of the whole text.
  * 3. Else (templates that write earlier turns differently, such as Qwen3's, or whose generation prompt opens <think>):
- *    the place where the text changes when the turn's thoughts, content and calls are replaced, and the special token after it.
+ *   the text that changes when the turn's reasoning, content and calls are replaced, and the special token after it.
  */
 import { UsageError } from "../../errors.ts";
 import type { ChatTemplate } from "./chat-template.ts";
@@ -15,7 +16,7 @@ import { withReasoning } from "./message-forms.ts";
 import { MAX_RENDERED_TURNS } from "../../untrusted/limits.ts";
 import { calledNames, notShown, requireShown, withoutCalls } from "./shown-parts.ts";
 
-/** A rendered conversation and, for each of its assistant messages in order, the characters it writes. */
+/** A rendered conversation and, for each of its assistant messages in order, the characters that it writes. */
 interface RenderedTurns {
   readonly text: string;
   readonly spans: readonly TextSpan[];
@@ -28,12 +29,12 @@ interface Rendering {
   readonly specialTokens: readonly string[];
 }
 
-/** The same with its text. */
+/** A rendering with its text. */
 interface RenderedChat extends Rendering {
   readonly text: string;
 }
 
-/** Cuts white space after the last special token: templates put it between turns, nobody has to write it. */
+/** Removes white space after the last special token: templates put it between turns, the model does not have to write it. */
 function trimAfterSpecial(
   text: string,
   { start, end }: TextSpan,
@@ -44,7 +45,7 @@ function trimAfterSpecial(
   return { start, end: endsInSpecial ? start + trimmed.length : end };
 }
 
-/** Way 2; null when the renderings are no prefixes of the whole text. */
+/** Way 2; null when the renderings are not prefixes of the whole text. */
 function spanByPrefixes(c: RenderedChat, index: number): TextSpan | null {
   const { template, tools, text } = c;
   let [upTo, asked] = ["", ""];
@@ -53,7 +54,7 @@ function spanByPrefixes(c: RenderedChat, index: number): TextSpan | null {
     upTo = isLast ? text : template.render(c.messages.slice(0, index + 1), { tools });
     asked = template.render(c.messages.slice(0, index), { tools, addGenerationPrompt: true });
   } catch (error) {
-    // Some templates reject the beginning of what they accept: no message, or one without an answer.
+    // Some templates reject the beginning of a conversation that they accept: no messages, or no answer.
     if (error instanceof UsageError) return null;
     throw error;
   }
@@ -61,17 +62,17 @@ function spanByPrefixes(c: RenderedChat, index: number): TextSpan | null {
   return trimAfterSpecial(text, { start: asked.length, end: upTo.length }, c.specialTokens);
 }
 
-/** Texts that no template and no row has. */
+/** Texts that no template and no row contains. */
 const CONTENT = "\uE0F2content\uE0F2";
 const THOUGHT = "\uE0F2thought\uE0F2";
 
-/** A turn with other texts, and the one of these that it begins with. */
+/** A turn with replaced texts, and the replacement that comes first in it. */
 interface Replacement {
   readonly message: Message;
   readonly first: string;
 }
 
-/** What may stand for a turn's message: its own thoughts stay, unless the template writes them where they are replaced too. */
+/** Returns the replacements to try, in order: reasoning and content, content only, reasoning within the content. */
 function replacementsOf(message: Message): readonly Replacement[] {
   const said = { ...withoutCalls(message), content: CONTENT };
   const thoughts = { reasoning_content: THOUGHT, thinking: THOUGHT, reasoning: THOUGHT };
@@ -95,7 +96,7 @@ function spanByReplacement(c: RenderedChat, index: number): TextSpan | null {
   return null;
 }
 
-/** What a text has in the place that begins with `first`, and ends with the content, in another. */
+/** The part of `text` in place of what runs from `first` to the content in `other`; null if that cannot be found. */
 function spanOfReplaced(
   { text, specialTokens }: RenderedChat,
   other: string,
@@ -114,7 +115,7 @@ function spanOfReplaced(
   return { start, end: ending === "" ? end : end + space + ending.length };
 }
 
-/** @throws usage/chat-template for so many turns that finding each would not end soon */
+/** @throws usage/chat-template for so many turns that finding each would take too long */
 function requireFewTurns(numTurns: number): void {
   if (numTurns <= MAX_RENDERED_TURNS) return;
   throw new UsageError(
@@ -124,7 +125,7 @@ function requireFewTurns(numTurns: number): void {
   );
 }
 
-/** Joins spans with nothing between them: some templates mark what a turn says and its end apart. */
+/** Joins adjacent spans: some templates mark a turn's content and its end separately. */
 function joinSpans(spans: readonly TextSpan[] | null): readonly TextSpan[] | null {
   const joined: TextSpan[] = [];
   for (const span of spans ?? []) {
@@ -164,7 +165,7 @@ export function renderTurns(rendering: Rendering, wanted: (messageIndex: number)
 }
 
 /**
- * Finds messages of any role in a rendered conversation: what they say and their end-of-turn token, by way 3.
+ * Finds messages of any role in a rendered conversation: their content and end-of-turn token, by way 3.
  * @throws usage/chat-template when one cannot be found in its text
  */
 export function messageSpans(chat: RenderedChat, indexes: readonly number[]): readonly TextSpan[] {

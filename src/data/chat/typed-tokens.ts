@@ -1,28 +1,28 @@
 /**
- * @file Keeps what people type from becoming special tokens: a user who writes `<|im_end|>` would else end the turn.
+ * @file Keeps typed text from becoming special tokens: otherwise a user who writes `<|im_end|>` would end the turn.
  *
- * In no message does the text of a special token become that token; the chat template alone writes them. Messages of users and tools
- * cannot write the template's other markup either, such as `</tool_response>`. Those of the model and of whoever runs it can: models
- * think and call functions in such markup, and system messages describe it.
+ * In no message does the text of a special token become that token; only the chat template writes special tokens. Messages of
+ * users and tools cannot write the template's other markup either, such as `</tool_response>`. Messages of the model and of the
+ * operator can: models think and call functions in such markup, and system messages describe it.
  *
- * The text of a token is cut behind its first character, by a mark that passes through the template, and the text between two marks is
- * encoded by itself. A tokenizer that puts a space before every text puts one at each cut.
+ * The text of a token is cut after its first character, by a mark that passes through the template, and the text between two
+ * marks is encoded separately. A tokenizer that puts a space before every text puts one at each cut.
  */
 import { JsonText, type Message } from "../rows/messages.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 import { isWrittenNumber } from "../formats/long-integer.ts";
 import { isRecord } from "../rows/row-error.ts";
 
-/** No text has it, and neither letter case, `trim` nor ways to quote a text change it. */
+/** No text contains it, and changes of letter case, `trim` and quoting leave it unchanged. */
 const CUT = "\uFFFC\uFFFD\uFFFC";
 
-/** Roles whose text may contain tokens of a template that are not special. */
+/** Roles whose text may contain the template's tokens that are not special. */
 const TRUSTED_ROLES: readonly string[] = ["system", "developer", "assistant"];
-/** A word between signs: not the spaces and words that some vocabularies have as such tokens. */
+/** Text between two punctuation marks or symbols; excludes the spaces and plain words that some vocabularies also add as tokens. */
 const MARKUP = /^[\p{P}\p{S}].*[\p{P}\p{S}]$/u;
 
 export class TypedTokens {
-  /** The first characters of special tokens, and of these and the template's others. */
+  /** Match the first characters of special tokens, and of these and the template's other tokens. */
   readonly #special: RegExp | null;
   readonly #all: RegExp | null;
 
@@ -36,7 +36,7 @@ export class TypedTokens {
     this.#all = startsOf([...special, ...written]);
   }
 
-  /** Marks where to cut the texts within a value of JSON at special tokens; whatever is no text is as it was. */
+  /** Marks where to cut the strings in a JSON value at special tokens; other values stay unchanged. */
   mark<T>(value: T): T {
     return markAll(value, this.#special) as T;
   }
@@ -45,13 +45,13 @@ export class TypedTokens {
     return markAll(message, TRUSTED_ROLES.includes(message.role) ? this.#special : this.#all) as Message;
   }
 
-  /** The parts of a rendered text that are to be encoded by themselves. */
+  /** Splits a rendered text into the parts that must be encoded separately. */
   parts(text: string): string[] {
     return text.split(CUT);
   }
 }
 
-/** The first character of each token; null: there are none. */
+/** Matches the first character of each token; null: there are none. */
 function startsOf(tokens: readonly string[]): RegExp | null {
   const escaped = tokens.map((token) => token.replace(/[\\^$.*+?()[\]{}|/]/g, "\\$&"));
   return escaped.length > 0 ? new RegExp(`(?=${escaped.join("|")}).`, "gsu") : null;
