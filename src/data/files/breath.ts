@@ -1,20 +1,20 @@
-/** @file Long work on the thread that answers clients and hears signals: it stops now and then for what else there is to do. */
+/** @file Lets long work on the main thread pause regularly, so that the thread can answer clients and handle signals. */
 import { setImmediate } from "node:timers/promises";
 
-/** How long work may keep the thread. */
+/** How long work may occupy the thread without a pause. */
 const BREATHE_EVERY_MS = 10;
 
 export class Breath {
   #tookMs = performance.now();
 
-  /** Lets others have the thread, if that is due; null: it is not. */
+  /** Yields the thread if that is due; null: it is not. */
   take(): Promise<void> | null {
     if (performance.now() - this.#tookMs < BREATHE_EVERY_MS) return null;
     return setImmediate().then(() => void (this.#tookMs = performance.now()));
   }
 }
 
-/** Does work that stops between its parts. */
+/** Runs work that may pause at each `yield`. */
 export async function breathing<T>(work: Generator<void, T, void>): Promise<T> {
   const breath = new Breath();
   for (;;) {

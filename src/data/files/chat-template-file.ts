@@ -1,4 +1,4 @@
-/** @file A chat template that takes the place of a model's own: one with a name, or a file. */
+/** @file A chat template that replaces a model's own, given by name or as a file. */
 import { readFileSync, statSync } from "node:fs";
 import { UsageError } from "../../errors.ts";
 import type { Checkpoint } from "../../format/checkpoint/checkpoint.ts";
@@ -22,7 +22,7 @@ function readChatTemplate(nameOrPath: string): string {
   }
 }
 
-/** A model's files with another chat template; without one they stay as they are. @throws as for reading it */
+/** Copies a model with another chat template; returns it unchanged if none is given. @throws as for reading it */
 export function withChatTemplate<C extends Pick<Checkpoint, "tokenizerFiles">>(
   checkpoint: C,
   nameOrPath: string | undefined,
@@ -31,13 +31,13 @@ export function withChatTemplate<C extends Pick<Checkpoint, "tokenizerFiles">>(
   if (nameOrPath === undefined) return checkpoint;
   const chatTemplate = readChatTemplate(nameOrPath);
   if (tokenizerFiles === null) return checkpoint;
-  // Its own, named ones among them, are no more.
+  // Drops the model's own templates, named ones included.
   const { chat_template: _, ...config } = tokenizerFiles.config;
   const { tokens } = tokenizerFiles;
   return {
     ...checkpoint,
     tokenizerFiles: {
-      // Asked for each time: what is parsed stays in memory while somebody holds it.
+      // A getter, so that this copy does not keep the parsed file in memory.
       get tokenizer() {
         return tokenizerFiles.tokenizer;
       },

@@ -1,13 +1,13 @@
 /**
- * @file How files of data are decompressed, whole or slice by slice. Adding a way: its ending in `file-kinds`, and an entry in both
- * lists, which their types ask for.
+ * @file Decompresses data files, whole or slice by slice. To add a compression: its ending in `file-kinds`, and an entry in
+ * both lists, which their types require.
  */
 import * as zlib from "node:zlib";
 import { ExpandsTooFar, maxDecompressedBytes } from "../../untrusted/limits.ts";
 import { systemCode } from "../../messages/system-error.ts";
 import type { CompressedEnding } from "../formats/file-kinds.ts";
 
-/** Files of little that would become all memory are refused, as such and not in Node's words, which tell of its buffers. */
+/** Refuses small files that would expand to fill all memory, with an error of its own: Node's message is about its buffers. */
 function withinLimit(decompress: (bytes: Uint8Array, mostBytes: number) => Uint8Array) {
   return (bytes: Uint8Array): Uint8Array => {
     const mostBytes = maxDecompressedBytes(bytes.length);
@@ -19,13 +19,13 @@ function withinLimit(decompress: (bytes: Uint8Array, mostBytes: number) => Uint8
   };
 }
 
-/** Decompresses frames one behind the other, of which Node reads the first alone. */
+/** Decompresses all frames of a file; Node reads only the first. */
 function unzstd(bytes: Uint8Array, mostBytes: number): Uint8Array {
   const parts: Uint8Array[] = [];
   let [at, numMade] = [0, 0];
   do {
     const options = { maxOutputLength: Math.max(1, mostBytes - numMade), info: true };
-    // Its types do not know what `info` asks for.
+    // Node's types do not cover the result with `info`.
     const { buffer, engine } = zlib.zstdDecompressSync(bytes.subarray(at), options) as unknown as {
       readonly buffer: Uint8Array;
       readonly engine: { readonly bytesWritten: number };
@@ -39,7 +39,7 @@ function unzstd(bytes: Uint8Array, mostBytes: number): Uint8Array {
 
 const unzstdWithinLimit = withinLimit(unzstd);
 
-/** @throws ExpandsTooFar; as Node for damaged bytes */
+/** @throws ExpandsTooFar; what Node throws for damaged bytes */
 export const gunzipWithinLimit = withinLimit((bytes, maxOutputLength) =>
   zlib.gunzipSync(bytes, { maxOutputLength }),
 );
@@ -48,7 +48,7 @@ type Decompress = (bytes: Uint8Array) => Uint8Array | Promise<Uint8Array>;
 
 export const DECOMPRESS: Readonly<Record<CompressedEnding, Decompress>> = {
   ".gz": gunzipWithinLimit,
-  // Node has it from 22.15 on; the library is read where it is needed alone.
+  // Node decodes zstd from 22.15 on; otherwise the library is loaded on first use.
   ".zst": async (bytes) => {
     if (typeof zlib.zstdDecompressSync === "function") return unzstdWithinLimit(bytes);
     const { decompressZst } = await import("./zstd.ts");
@@ -56,10 +56,10 @@ export const DECOMPRESS: Readonly<Record<CompressedEnding, Decompress>> = {
   },
 };
 
-/** Bytes of a slice at most. */
+/** Maximum size of a slice. */
 const SLICE_BYTES = 1 << 18;
 
-/** Decompresses one part after another where Node's stream ends with the first. */
+/** Decompresses frame by frame, since Node's stream ends with the first. */
 async function* slicesOfZstd(bytes: Uint8Array): AsyncGenerator<Uint8Array> {
   let at = 0;
   do {
@@ -83,8 +83,9 @@ const SLICES: Readonly<Record<CompressedEnding, (bytes: Uint8Array) => AsyncIter
 };
 
 /**
- * Decompresses a file slice by slice, off the caller's thread; before Node 22.15 a .zst file is one slice, made on it.
- * @throws Error when it is damaged, ExpandsTooFar when it would become more than it may
+ * Decompresses a file slice by slice, off the caller's thread; before Node 22.15 a .zst file is one slice, decompressed on that
+ * thread.
+ * @throws Error when it is damaged, ExpandsTooFar when it would expand beyond the limit
  */
 export async function* decompressInSlices(
   bytes: Uint8Array,

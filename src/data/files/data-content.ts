@@ -1,4 +1,4 @@
-/** @file What a file of data holds, and the one way from its bytes to units, in this thread or another. */
+/** @file The content of a data file, and the one way from its bytes to units, in this thread or another. */
 import { createHash } from "node:crypto";
 import { FormatError, UsageError } from "../../errors.ts";
 import { disk } from "../../format/files/disk/calls.ts";
@@ -20,22 +20,22 @@ import { Breath } from "./breath.ts";
 import { ExpandsTooFar } from "../../untrusted/limits.ts";
 import { DECOMPRESS } from "./compressions.ts";
 
-/** Bytes of data, not compressed any more. */
+/** Decompressed bytes of data. */
 export interface DataContent {
   readonly bytes: Uint8Array;
-  /** SHA-256 of the file as it is on the disk, in hexadecimal. */
+  /** SHA-256 of the file as stored on the disk, in hexadecimal. */
   readonly sha256: string;
-  /** The name by which people know it. */
+  /** The name that messages use for it. */
   readonly file: string;
   /** Name of its kind in `FILE_KINDS`. */
   readonly kind: string;
 }
 
-/** Is told how many rows are done, of how many where that is known. */
+/** Receives the number of rows that are done, and their total if that is known. */
 export type OnRows = (numRows: number, totalRows: number | null) => void;
 
 /**
- * Reads a file and takes its compression off. `orFolder`: the caller takes folders too, as messages then say.
+ * Reads and decompresses a file. `orFolder`: the caller also accepts folders, so messages say so.
  * @throws FormatError "format/file", UsageError "usage/data" for an unknown kind
  */
 export async function openContent(path: string, { orFolder = false } = {}): Promise<DataContent> {
@@ -71,7 +71,7 @@ export function hashBytes(bytes: Uint8Array): string {
   return createHash("sha256").update(bytes).digest("hex");
 }
 
-/** What to do where a path cannot be read as a file. */
+/** Says what to do when a path cannot be read as a file. */
 function hintFor(path: string, cause: unknown): string {
   if (systemCode(cause) === "EISDIR") return "Give one of the files in it.";
   if (/^[a-z][a-z\d+]+:\/\//i.test(path)) return "Data is read from this machine: download the file first.";
@@ -86,7 +86,7 @@ function unreadable(path: string, found: string, hint: string, cause: unknown): 
   return new FormatError("format/file", `Cannot read data set "${path}": ${found}`, { hint, cause });
 }
 
-/** Told from a damaged file, which would have to be copied again. */
+/** The error differs from that of a damaged file, whose hint is to copy it again. */
 function expandsTooFar(path: string, cause: ExpandsTooFar): FormatError {
   return new FormatError("format/file", `Cannot read data set "${path}": ${cause.message}`, {
     hint: "Decompress it first, if you trust it: files that are not compressed have no such limit.",
@@ -94,7 +94,7 @@ function expandsTooFar(path: string, cause: ExpandsTooFar): FormatError {
   });
 }
 
-/** Node reads no more at once, nor do its hashes take it. */
+/** Node cannot read or hash 2 GiB or more at once. */
 function tooLarge(path: string, cause: unknown): FormatError {
   const form = findFileKind(path)?.form;
   const isText = compressionOf(path) === null && (form === "text" || form === "json-lines");
@@ -115,7 +115,7 @@ function requireKind(path: string): FileKind {
   );
 }
 
-/** How files of other programs become data: another name would not do. */
+/** How to convert files of other programs to data, where renaming would not help. */
 const EXPORTS: readonly (readonly [RegExp, string])[] = [
   [
     /\.(xlsx?|xlsm|xlsb|ods|numbers)$/i,
@@ -134,7 +134,7 @@ function hintForEnding(path: string): string {
   return known?.[1] ?? "Rename the file; the ending may be followed by .gz or .zst.";
 }
 
-/** The rows of some content; null: it holds plain text. @throws FormatError for what is no fault of single rows */
+/** The rows of some content; null if it is plain text. @throws FormatError for faults that are not of single rows */
 export function rowsOf(
   { bytes, file, kind: name }: DataContent,
   options: Pick<DatasetOptions<DataKindName>, "columns">,
@@ -145,7 +145,10 @@ export function rowsOf(
   return kind.parseBytes?.(bytes, file, how) ?? kind.parse?.(decodeUtf8(bytes, file), file, how) ?? null;
 }
 
-/** Hands each unit of some content to `keep`; what `onRows` throws ends it. @throws FormatError, UsageError for what is no fault of single rows */
+/**
+ * Passes each unit of some content to `keep`; an error thrown by `onRows` stops it. @throws FormatError, UsageError for faults
+ * that are not of single rows
+ */
 export async function readContent<K extends DataKindName>(
   content: DataContent,
   options: DatasetOptions<K>,

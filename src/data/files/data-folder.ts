@@ -1,9 +1,10 @@
 /**
- * @file Which files of a folder are trained on, and which are held out: by a word in their names, as on the hub.
+ * @file Decides which files of a folder are trained on and which are held out, by a word in their names, as on the hub.
  *
- * `train.jsonl`, `data/train-00000-of-00001.parquet` and `train/part1.csv` are of the training part. Where no file has such
- * a word, all of them are. Of files that differ in their ending alone, the likeliest is read. Whoever asks is told of the others.
- * Runs, adapters and models that lie below are none of it: who trains in the folder of his data does so again.
+ * `train.jsonl`, `data/train-00000-of-00001.parquet` and `train/part1.csv` belong to the training part. If no file has such a
+ * word, all of them do. Of files whose names differ only in their ending, the likeliest is read, and the caller is told of the
+ * others. Runs, adapters and models in subfolders are skipped, so that a user who trains in the folder of the data can do so
+ * again.
  */
 import { type Dirent, readdirSync, realpathSync, statSync } from "node:fs";
 import { basename, join } from "node:path";
@@ -26,13 +27,13 @@ interface DataFiles {
   readonly train: readonly string[];
   readonly valid: readonly string[];
   readonly test: readonly string[];
-  /** Sentences on files of data that are of no part. */
+  /** Sentences on data files that belong to no part. */
   readonly skipped: readonly string[];
 }
 
 type PartName = "train" | "valid" | "test";
 
-/** What files of a part are. */
+/** What the files of each part are for, in messages. */
 const PART_USES: Readonly<Record<PartName, string>> = {
   train: "trained on",
   valid: "held out",
@@ -52,11 +53,14 @@ const PART_OF: ReadonlyMap<string, PartName> = new Map([
   ["evaluation", "test"],
 ]);
 
-/** Files that tell about data, and are none: by their whole names, since `notice-period.md` may be a text to train on. */
+/** Files about the data, which are not data: matched by whole names, since `notice-period.md` may be a text to train on. */
 const NO_DATA = /^(readme|(license|licence|notice|changelog|dataset_infos?)(\.|$)|\.|__)/i;
 const MAX_LISTED = 4;
 
-/** Finds the files of a file or folder. @throws UsageError "usage/data" for a folder that holds none of the parts in `needed`, or several data sets */
+/**
+ * Finds the data files of a path, a file or folder. @throws UsageError "usage/data" for a folder that has none of the parts in
+ * `needed`, or several data sets
+ */
 export function findDataFiles(path: string, needed: readonly PartName[] = ["train"]): DataFiles {
   if (!isFolder(path)) return { train: [path], valid: [], test: [], skipped: [] };
   refuseOtherFolders(path);
@@ -99,7 +103,7 @@ export function findDataFiles(path: string, needed: readonly PartName[] = ["trai
   return { train: of("train"), valid: of("valid"), test: of("test"), skipped };
 }
 
-/** Refuses folders of models, whose files of settings look like data. @throws UsageError "usage/data" */
+/** Refuses folders of models, adapters and runs, whose settings files look like data. @throws UsageError "usage/data" */
 function refuseOtherFolders(path: string): void {
   const names = entriesOf(path).map(({ name }) => name);
   refuseStrayModel(path, names);
@@ -114,7 +118,7 @@ function refuseOtherFolders(path: string): void {
   );
 }
 
-/** Refuses data beside a model's file: which of them is meant is not known. @throws UsageError "usage/data" */
+/** Refuses data beside a model's file: it is unclear which of them is meant. @throws UsageError "usage/data" */
 function refuseStrayModel(path: string, names: readonly string[]): void {
   const stray = names.find((name) => name.endsWith(".gguf"));
   if (stray === undefined || names.includes("config.json")) return;
@@ -127,7 +131,7 @@ function refuseStrayModel(path: string, names: readonly string[]): void {
   );
 }
 
-/** Whether a path is of a folder that is there. What cannot be looked at is none: whoever reads it says why. */
+/** Whether a path is an existing folder. False if it cannot be examined: reading it later reports why. */
 export function isFolder(path: string): boolean {
   try {
     return statSync(path).isDirectory();
@@ -136,7 +140,7 @@ export function isFolder(path: string): boolean {
   }
 }
 
-/** Lists what lies in a folder. @throws FormatError "format/file" */
+/** Lists the entries of a folder. @throws FormatError "format/file" */
 function entriesOf(path: string): Dirent[] {
   try {
     return readdirSync(path, { withFileTypes: true });
@@ -145,18 +149,18 @@ function entriesOf(path: string): Dirent[] {
   }
 }
 
-/** Where a walk through a folder is. */
+/** The position of a walk through a folder. */
 interface Place {
   readonly root: string;
-  /** The folder that is looked at, from the root. */
+  /** The current folder, relative to the root. */
   readonly below: string;
-  /** Real paths of the folders that it lies in: a link to one of them leads back. */
+  /** Real paths of the folders that contain it: a link to one of them would be a circle. */
   readonly above: readonly string[];
 }
 
 const startAt = (root: string): Place => ({ root, below: "", above: [] });
 
-/** Tells the folders below a place, by links too, but for what trainings made there, from the other names in it. */
+/** Separates the folders at a place from other names, following links; leaves out folders that trainings made. */
 function lookInto({ root, below, above }: Place, names: readonly string[]) {
   const within = [...above, realpathSync(join(root, below))];
   const paths = names.map((name) => join(below, name));
@@ -196,7 +200,7 @@ function likeliestOf(names: readonly string[]): { readonly chosen: string[]; rea
   return { chosen: [...stems.values()], skipped };
 }
 
-/** Whether a folder is what a training made: a run, an adapter, or a model with its weights. */
+/** Whether a training made a folder: it is a run, an adapter, or a model with its weights. */
 function isMade(path: string): boolean {
   const names = entriesOf(path).map(({ name }) => name);
   const { kind } = describeNames(path, names);
@@ -204,7 +208,7 @@ function isMade(path: string): boolean {
   return kind === "adapter" || kind === "run";
 }
 
-/** Names of all that lies below a folder of data, but for what trainings make there. @throws FormatError "format/file" */
+/** Names of all files below a folder of data, except what trainings made there. @throws FormatError "format/file" */
 export function namesBelow(root: string): string[] {
   return namesAt(startAt(root));
 }
@@ -218,7 +222,10 @@ function namesAt(place: Place): string[] {
   return [...files, ...folders.flatMap(namesAt)];
 }
 
-/** Refuses what `save_to_disk` of Python's datasets wrote, whose files of settings look like data. @throws UsageError "usage/data" */
+/**
+ * Refuses folders written by `save_to_disk` of Python's datasets, whose settings files look like data. @throws UsageError
+ * "usage/data"
+ */
 function refuseArrow(path: string, entries: readonly Dirent[]): void {
   const arrow = entries.find(({ name }) => name.endsWith(".arrow"));
   if (arrow === undefined || !entries.some(({ name }) => name === "state.json")) return;
@@ -237,13 +244,13 @@ function stemOf(name: string): string {
   return plain.slice(0, plain.length - ending.length);
 }
 
-/** Place in the list of kinds; what is not compressed comes first. */
+/** Index in the list of kinds; of one kind, uncompressed files come first. */
 function rank(name: string): number {
   const kind = findFileKind(name);
   return FILE_KINDS.findIndex((one) => one === kind) * 2 + (withoutCompression(name) === name ? 0 : 1);
 }
 
-/** A file with the part that it is of, null: none, and the folder of its data set. */
+/** A file with its part (null: none) and the folder of its data set. */
 interface PlacedFile {
   readonly name: string;
   readonly part: PartName | null;
@@ -251,8 +258,8 @@ interface PlacedFile {
 }
 
 /**
- * Finds the parts of files. A text is often named after what it is about (`training-guide.md`), so among its words one is a
- * part's only where all files have one (`wiki.train.txt`).
+ * Finds the parts of files. A text is often named after its subject (`training-guide.md`), so a word of a text's name counts as
+ * a part only if all files have such a word (`wiki.train.txt`); otherwise only a whole name does.
  */
 function placesOf(names: readonly string[]): PlacedFile[] {
   const placed = names.map((name) => placeOf(name, false));
@@ -261,7 +268,7 @@ function placesOf(names: readonly string[]): PlacedFile[] {
     : names.map((name) => placeOf(name, isPlainText(findFileKind(name)!)));
 }
 
-/** Tells the part of a file by the first part of its path that names one, `asWhole`: with no other word. */
+/** Finds the part of a file by the first step of its path that names one; `asWhole`: with no other word in that step. */
 function placeOf(name: string, asWhole: boolean): PlacedFile {
   const steps = name.split(/[/\\]/);
   for (const [i, step] of steps.entries()) {

@@ -1,8 +1,8 @@
 /**
- * @file Images by paths of the disk: which files of a folder are read.
+ * @file Images by paths on the disk: chooses which files of a folder are read.
  *
- * The labels of FOLDER/NAME-images-idx3-ubyte lie in FOLDER/NAME-labels-idx1-ubyte; either may end in .gz. A folder has those
- * to train on under "train" and, for evaluation, others under "t10k", "test" or "valid".
+ * The labels of FOLDER/NAME-images-idx3-ubyte are in FOLDER/NAME-labels-idx1-ubyte; either may end in .gz. In a folder, the
+ * images to train on are named "train"; others, for evaluation, are named "t10k", "test" or "valid".
  */
 import { z } from "zod";
 import { existsSync, readFileSync, statSync } from "node:fs";
@@ -25,17 +25,17 @@ function existing(...paths: readonly string[]): string | null {
   return paths.find((path) => existsSync(path)) ?? null;
 }
 
-/** Images to train on and, where a folder has some, to evaluate on. */
+/** Images to train on and, if a folder has some, images to evaluate on. */
 export interface ImageSet {
   readonly train: readonly ImageExample[];
   /** Null: there are none. */
   readonly heldOut: readonly ImageExample[] | null;
 }
 
-/** Names of the parts of a folder that are not trained on, the likeliest first. */
+/** Names of the parts of a folder that are not trained on, the preferred one first. */
 const HELD_OUT = ["valid", "t10k", "test"];
 
-/** Reads an IDX file, compressed (gzip, told by its first bytes) or not. @throws FormatError "format/file" */
+/** Reads an IDX file, with or without gzip compression, detected by its first bytes. @throws FormatError "format/file" */
 export function readIdxFile(path: string, rank: number): IdxArray {
   let bytes: Uint8Array;
   try {

@@ -1,8 +1,8 @@
 /**
- * @file Files of data, one after another, into one part of a data set.
+ * @file Reads data files, one after another, into one part of a data set.
  *
- * Large files are read in a thread and kept in the cache, where the caller says what tokenizer and template were made of:
- * a thread has to make them anew. Small ones are read at once, as starting a thread would take longer.
+ * Large files are read in a thread and kept in the cache, if the caller says what tokenizer and template were made from: a
+ * thread has to make its own. Small files are read in the calling thread, since starting another would take longer.
  */
 import { join } from "node:path";
 import type { Environment } from "../../environment.ts";
@@ -17,7 +17,7 @@ import { type DataContent, openContent, readContent } from "./data-content.ts";
 import { type ReadUnits, readInThread } from "./read-in-thread.ts";
 import { cacheKey, readCached, writeCached } from "./unit-cache.ts";
 
-/** How far reading a file is. */
+/** Progress of reading a file. */
 export interface ReadingProgress {
   readonly file: string;
   readonly numRows: number;
@@ -25,28 +25,28 @@ export interface ReadingProgress {
   readonly totalRows: number | null;
 }
 
-/** How data sets are read from the disk. */
+/** Options of reading data sets from the disk. */
 export interface ReadOptions<K extends DataKindName = "text"> extends DatasetOptions<K> {
-  /** What tokenizer and template were made of; without it, all is read in this thread. */
+  /** What tokenizer and template were made from; without it, everything is read in this thread. */
   readonly origin?: ToolsOrigin;
   /** Stops reading: its reason is thrown. */
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: ReadingProgress) => void) | undefined;
-  /** Folder of units of large files; that of graft's home in `env` unless given, null: none are kept. */
+  /** Folder for the units of large files; null: they are not kept. Default: the one in graft's home, from `env`. */
   readonly cacheFolder?: string | null;
-  /** Environment to read settings from; the process's own by default. */
+  /** Environment to read settings from. Default: the process's own. */
   readonly env?: Environment | undefined;
-  /** Bytes from which a file is large. */
+  /** Size in bytes from which a file counts as large. */
   readonly largeBytes?: number;
-  /** Is told of each file that is read, and its SHA-256. */
+  /** Called with each file that is read, and its SHA-256. */
   readonly onFile?: ((path: string, sha256: string) => void) | undefined;
-  /** Is told of files of a folder that are not read, and why, in a sentence. */
+  /** Called with a sentence for each file of a folder that is not read. */
   readonly onSkipped?: ((note: string) => void) | undefined;
 }
 
-/** About what a model's tokenizer does in a second. */
+/** About as much text as a model's tokenizer encodes in a second. */
 const LARGE_BYTES = 1 << 20;
-/** How much smaller files are than the text in them. */
+/** How much larger the text of a compressed file is than the file. */
 const PACKED_FACTOR = 4;
 
 /** Reads files one after another into one part; faulty rows are counted in its report. */
@@ -99,7 +99,7 @@ async function readOne<K extends DataKindName>(
   return withFile(read.counts, content.file);
 }
 
-/** Bytes of the text that content makes. */
+/** Estimates the bytes of text in some content. */
 function sizeOf({ bytes, file }: DataContent): number {
   const kind = findFileKind(file);
   const isPacked =
@@ -107,7 +107,7 @@ function sizeOf({ bytes, file }: DataContent): number {
   return isPacked && file !== IN_MEMORY ? bytes.length * PACKED_FACTOR : bytes.length;
 }
 
-/** The same content may be in a file of another name. */
+/** Sets the file name of faults: cached counts of equal content may come from a file of another name. */
 function withFile(counts: RowCounts, file: string): RowCounts {
   const faults = counts.faults.map((fault) => ({
     ...fault,

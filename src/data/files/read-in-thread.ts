@@ -1,4 +1,4 @@
-/** @file Reading large data in a thread of its own: the caller stays free, sees how far it is, and may stop it. */
+/** @file Reads large data in a separate thread: the caller stays responsive, sees progress, and may stop it. */
 import { Worker } from "node:worker_threads";
 import type { RowCounts } from "../reports/data-report.ts";
 import { CapacityError, errorOf } from "../../errors.ts";
@@ -11,27 +11,30 @@ export interface ReadUnits {
   readonly counts: RowCounts;
 }
 
-/** The file of the thread, in the sources or in the package. */
+/** The thread's program, in the sources or in the package. */
 const WORKER = new URL(
   import.meta.url.endsWith(".ts") ? "./unit-worker.ts" : "./unit-worker.js",
   import.meta.url,
 );
 
-/** Whether a thread has reached its limit of memory, or the machine its own. */
+/** Whether a thread has reached its memory limit, or the machine ran out of memory. */
 const isOutOfMemory = ({ code, message }: NodeJS.ErrnoException): boolean =>
   code === "ERR_WORKER_OUT_OF_MEMORY" || message === "Array buffer allocation failed";
 
-/** Rows are garbage as soon as they are read; without a limit V8 lets a hundred megabytes of them pile up. */
+/** Limit of V8's young generation: rows become garbage once read, and without a limit V8 lets a hundred megabytes accumulate. */
 const YOUNG_MEGABYTES = 12;
 
-/** Reads some content in a thread, which takes the bytes: the caller has none afterwards. @throws as `readContent`; the reason of `signal` when it was stopped */
+/**
+ * Reads some content in a thread; the bytes are transferred, so the caller loses them. @throws as `readContent`; the reason of
+ * `signal` when it was stopped
+ */
 export async function readInThread(
   job: UnitJob,
   { signal, onRows }: { readonly signal?: AbortSignal | undefined; readonly onRows?: OnRows | undefined },
 ): Promise<ReadUnits> {
   signal?.throwIfAborted();
   const { buffer, byteLength } = job.content.bytes;
-  // Of memory that others share, a copy goes.
+  // Memory that is shared with others is copied instead.
   const moved = buffer instanceof ArrayBuffer && buffer.byteLength === byteLength ? [buffer] : [];
   const resourceLimits = { maxYoungGenerationSizeMb: YOUNG_MEGABYTES };
   const worker = new Worker(WORKER, { workerData: job, transferList: moved, resourceLimits });
@@ -64,7 +67,7 @@ export async function readInThread(
   }
 }
 
-/** A thread tells its faults; one that ends without a word has mostly run out of memory. */
+/** Makes the error for a thread that ran out of memory, or ended without reporting an error, which mostly means the same. */
 function lostThread(found: string, cause?: unknown): CapacityError {
   return new CapacityError("capacity/memory", `Cannot read data in a thread: ${found}`, {
     hint: "Split the file into smaller ones, or close other programs.",

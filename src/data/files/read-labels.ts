@@ -1,10 +1,13 @@
-/** @file The labels of data, before any text is read: a head is made for them. */
+/** @file Reads the labels of data before any text, since a head is made for them. */
 import { CLASS_FORMS, readClassLabel } from "../examples/class-example.ts";
 import { type Columns, renameColumns } from "../rows/columns.ts";
 import { isRecord } from "../rows/row-error.ts";
 import { type DataContent, rowsOf } from "./data-content.ts";
 
-/** Adds the labels of some content to `labels`; rows without one are left to whoever reads them. @throws as `readContent` */
+/**
+ * Adds the labels of some content to `labels`; skips rows without one, which are reported when they are read. @throws as
+ * `readContent`
+ */
 export async function readLabels(
   content: DataContent,
   columns: Columns,
@@ -17,7 +20,7 @@ export async function readLabels(
   }
 }
 
-/** The class of a row, or all classes that it may have: names, or as many numbers as it says something of. */
+/** The class of a row, or all of its possible classes: names, or the index of each number in its label. */
 function labelsOf(
   value: unknown,
   columns: Columns,

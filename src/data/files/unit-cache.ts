@@ -1,9 +1,9 @@
 /**
- * @file Units of large data, kept on the disk under a digest of all that they depend on: bytes, tokenizer, template,
+ * @file Keeps the units of large data on the disk, under a digest of all that they depend on: bytes, tokenizer, template,
  * options, and graft's own code that makes them.
  *
- * An entry is a line of JSON, the arrays behind it, and the SHA-256 of both. One that is damaged is removed and made anew.
- * The folder holds so many bytes at most; the entries that were not used for the longest go first.
+ * An entry is a line of JSON, then the arrays, then the SHA-256 of both. A damaged entry is removed and made again. The folder
+ * has a maximum size; the least recently used entries are removed first.
  */
 import { createHash } from "node:crypto";
 import { readdirSync, readFileSync } from "node:fs";
@@ -17,9 +17,9 @@ import { piecesOf } from "../../format/files/pieces.ts";
 import type { ReadUnits } from "./read-in-thread.ts";
 import type { UnitJob } from "./unit-worker.ts";
 
-/** Bytes that a cache may take. */
+/** Maximum size of the cache, in bytes. */
 const CACHE_BYTES = 4e9;
-/** Bytes of the arrays of one entry: of 2 GiB and more Node could not read it at once, and it would be made anew each time. */
+/** Maximum size of one entry's arrays: Node could not read 2 GiB or more at once, so the entry would be made again each time. */
 const ENTRY_BYTES = 2e9;
 const ENDING = ".units";
 const DIGEST_BYTES = 32;
@@ -27,7 +27,7 @@ const ALIGNMENT_BYTES = 8;
 
 const ARRAYS = { Int32Array, Float32Array, Uint32Array, Uint8Array } as const;
 
-/** What stands before the arrays. */
+/** The JSON before the arrays. */
 interface Header {
   readonly counts: ReadUnits["counts"];
   readonly arrays: readonly {
@@ -44,11 +44,11 @@ export function cacheKey({ content, origin, options }: UnitJob): string {
   const day = [now.getFullYear(), now.getMonth(), now.getDate()];
   const parts = {
     code: codeDigest(),
-    // The same file under another name may be compressed in another way.
+    // The size too: the same file under another name may be decompressed differently.
     content: [content.sha256, content.bytes.length],
     kind: content.kind,
     tokenizer: files,
-    // Templates that write the date.
+    // The day matters only to templates that write the date.
     day: JSON.stringify(files).includes("strftime_now") ? day : null,
     options: { ...options, columns: [...(options.columns ?? [])] },
   };
@@ -66,7 +66,7 @@ function codeDigest(): string {
   return hash.update(readFileSync(join(folder, "../../package.json"))).digest("hex");
 }
 
-/** Reads an entry; null when there is none that is whole. */
+/** Reads an entry; null when there is no intact one. */
 export async function readCached(folder: string, key: string): Promise<ReadUnits | null> {
   const path = join(folder, key + ENDING);
   let bytes: Buffer;
@@ -77,7 +77,7 @@ export async function readCached(folder: string, key: string): Promise<ReadUnits
   }
   const units = decode(bytes);
   if (units === null) await tryRemove(path);
-  // When it was used last.
+  // Records when it was last used.
   else
     await disk()
       .utimes(path, new Date(), new Date())
@@ -85,7 +85,7 @@ export async function readCached(folder: string, key: string): Promise<ReadUnits
   return units;
 }
 
-/** Null: damaged. */
+/** Null: the entry is damaged. */
 function decode(bytes: Buffer): ReadUnits | null {
   const end = bytes.length - DIGEST_BYTES;
   const headerEnd = bytes.indexOf("\n");
@@ -98,7 +98,7 @@ function decode(bytes: Buffer): ReadUnits | null {
     const Kind = ARRAYS[type];
     const numBytes = length * Kind.BYTES_PER_ELEMENT;
     const start = bytes.byteOffset + at;
-    // A view, or a copy where the memory does not begin at a multiple of eight.
+    // A view, or a copy if the memory does not begin at a multiple of eight.
     (packed[piece] ??= {})[name] =
       start % ALIGNMENT_BYTES === 0
         ? new Kind(bytes.buffer as ArrayBuffer, start, length)
@@ -112,7 +112,10 @@ function aligned(at: number): number {
   return Math.ceil(at / ALIGNMENT_BYTES) * ALIGNMENT_BYTES;
 }
 
-/** Keeps units, and drops the oldest entries beyond `limitBytes`; what is too large for one entry is not kept. A disk that refuses is no reason to fail: it is a cache. */
+/**
+ * Writes units to the cache, and removes the oldest entries beyond `limitBytes`; units too large for one entry are not kept.
+ * Errors of the disk are ignored, since it is only a cache.
+ */
 export async function writeCached(
   folder: string,
   key: string,
@@ -146,11 +149,11 @@ export async function writeCached(
     await writeFileAtomic(join(folder, key + ENDING), { fill, check });
     await dropOldest(folder, ENDING, limitBytes);
   } catch {
-    // The next run reads the data anew.
+    // The next run reads the data again.
   }
 }
 
-/** Writes a header and arrays, each behind the last at the next aligned place, and their digest, which it returns. */
+/** Writes a header, the arrays, each at the next aligned position, and their digest; returns the digest. */
 async function writeEntry(
   write: Write,
   header: Header,
@@ -173,7 +176,7 @@ async function writeEntry(
   return digest;
 }
 
-/** Reads a file again that was just written. @throws as `unlikeWritten` */
+/** Reads a file that was just written, and checks its digest. @throws as `unlikeWritten` */
 async function requireDigest(file: ByteSource, digest: Buffer): Promise<void> {
   const hash = createHash("sha256");
   const end = file.sizeBytes - DIGEST_BYTES;

@@ -1,4 +1,4 @@
-/** @file The thread that reads large data: it makes units of some content, packs them, and tells how far it is. */
+/** @file The thread that reads large data: it makes units of some content, packs them, and reports progress. */
 import { parentPort, workerData } from "node:worker_threads";
 import { type ErrorCode, GraftError } from "../../errors.ts";
 import type { TrainingUnit } from "../examples/training-unit.ts";
@@ -9,14 +9,14 @@ import { UnitPacker, type PackedUnits } from "../examples/packed-units.ts";
 import { makeTextTools, type ToolsOrigin } from "../chat/text-tools.ts";
 import { type DataContent, readContent } from "./data-content.ts";
 
-/** What the thread is started with. */
+/** The input with which the thread starts. */
 export interface UnitJob {
   readonly content: DataContent;
   readonly origin: ToolsOrigin;
   readonly options: Omit<DatasetOptions<DataKindName>, "tokenizer" | "template">;
 }
 
-/** What the thread tells; units come in pieces, and the last message is `done` or `failed`. */
+/** Messages of the thread; units come in pieces, and the last message is `done` or `failed`. */
 export type UnitMessage =
   | { readonly type: "rows"; readonly numRows: number; readonly totalRows: number | null }
   | { readonly type: "units"; readonly packed: PackedUnits }
@@ -29,7 +29,7 @@ export type UnitMessage =
     };
 
 const TELL_EVERY_MS = 100;
-/** Tokens that are handed over at a time: arrays that go on growing would be copied, and copied again at the end. */
+/** Tokens that are sent at a time: growing arrays would be copied while they grow, and again at the end. */
 const TOKENS_OF_PIECE = 1 << 19;
 
 async function work(

@@ -1,19 +1,19 @@
 /**
- * @file `.zst` where Node has no decoder of its own (before 22.15): by a library, which has no limit, so that what a file
- * would become is read from the headers of its frames and blocks first (RFC 8878, 3.1.1).
+ * @file Decompresses `.zst` where Node has no decoder (before 22.15), by a library. It has no limit, so the size of the output
+ * is first computed from the headers of frames and blocks (RFC 8878, 3.1.1).
  *
- * A block says its size but when it is compressed; then it makes at most 128 KiB, and all but the last of an honest file
- * about that. A frame that does not say its size moves its whole window for every block.
+ * A block states its size unless it is compressed; then it makes at most 128 KiB, and in an honest file all but the last make
+ * about that. For a frame that does not state its size, the library moves the whole window for every block.
  */
 import { decompressZstd } from "hyparquet-compressors";
 import { ExpandsTooFar } from "../../untrusted/limits.ts";
 
 const [MAGIC, SKIPPABLE, SKIPPABLE_MASK] = [0xfd2fb528, 0x184d2a50, 0xfffffff0];
 const MOST_OF_BLOCK = 1 << 17;
-/** Moved bytes that are as much work as one that is made. */
+/** Number of moved bytes that take as long as one byte of output. */
 const MOVED_PER_MADE = 64;
 
-/** What a file would cost. */
+/** The cost of decompressing a file. */
 interface Cost {
   madeBytes: number;
   movedBytes: number;
@@ -38,7 +38,7 @@ class Frames {
     return cost;
   }
 
-  /** Reads so many bytes, the lowest first. */
+  /** Reads a number of so many bytes, the lowest first. */
   #number(numBytes: number): number {
     let value = 0;
     for (let i = 0; i < numBytes; i++) {
@@ -70,16 +70,16 @@ class Frames {
       this.#skip(kind === 1 ? 1 : size);
     }
     if ((flags & 4) !== 0) this.#skip(4); // checksum
-    // The library makes as much as a frame says, and writes no more.
+    // The library allocates the size that a frame states, and writes no more.
     cost.madeBytes += sizeBytes > 0 ? saidBytes : madeBytes;
     if (sizeBytes === 0) cost.movedBytes += windowBytes * (numBlocks + 1);
   }
 }
 
-/** Decompresses a whole file. @throws Error when it is damaged, ExpandsTooFar when it would become more than `mostBytes` */
+/** Decompresses a whole file. @throws Error when it is damaged, ExpandsTooFar when it would expand beyond `mostBytes` */
 export function decompressZst(bytes: Uint8Array, mostBytes: number): Uint8Array {
   const { madeBytes, movedBytes } = new Frames(bytes).addUp();
-  // The last block of a frame may be shorter than is known.
+  // Allows for one block: the last of a frame may be shorter than counted.
   if (madeBytes > mostBytes + MOST_OF_BLOCK || movedBytes > MOVED_PER_MADE * mostBytes)
     throw new ExpandsTooFar(mostBytes);
   return decompressZstd(bytes);
