@@ -1,20 +1,20 @@
-/** @file What reading a data set did: counts and lengths, so that nothing is cut or dropped in silence. */
+/** @file Reports what reading a data set did, as counts and lengths, so that nothing is cut or dropped silently. */
 import { countLabels, exampleLength, sequencesOf, type TrainingUnit } from "../examples/training-unit.ts";
 import { type FaultKind, Faults } from "./faults.ts";
 
-/** What became of rows; plain data. */
+/** Counts of what happened to rows; plain data. */
 export interface RowCounts {
-  /** Examples that lost their end to maxLength and are still trained on. */
+  /** Examples that were cut to maxLength and are still trained on. */
   readonly numTruncated: number;
   /** Examples left out: too long, or without any trained token (left). */
   readonly numDropped: number;
   /** Tokens of the longest sequence before anything was cut. */
   readonly longest: number;
-  /** Rows of a plain prompt and answer, joined as they are although the model has a chat template. */
+  /** Rows of a plain prompt and answer that are concatenated as they are although the model has a chat template. */
   readonly numPlainPrompts: number;
-  /** Conversations of which the chat template leaves out a part of what was to be learned. */
+  /** Conversations in which the chat template leaves out a part that should be learned. */
   readonly numUnshown: number;
-  /** Texts that are learned as they are although their rows have labels, as those for classes do. */
+  /** Texts that are learned as they are although their rows have labels, as rows for classification do. */
   readonly numLabelled: number;
   /** Rows that were left out because they cannot be used. */
   readonly faults: readonly FaultKind[];
@@ -25,7 +25,7 @@ export interface DataReport extends RowCounts {
   readonly numExamples: number;
   readonly numTokens: number;
   readonly numTrainedTokens: number;
-  /** Tokens a sequence: each side of a pair is one. */
+  /** Tokens per sequence; each side of a pair is a sequence. */
   readonly lengths: {
     readonly min: number;
     readonly median: number;
@@ -34,7 +34,7 @@ export interface DataReport extends RowCounts {
   };
 }
 
-/** Counts the examples that are kept, beside what became of the others. */
+/** Reports on the examples that are kept, together with the counts of all rows. */
 export function reportOn(units: readonly TrainingUnit[], counts: RowCounts): DataReport {
   const sequences = units.flatMap((unit) => sequencesOf(unit));
   const lengths = sequences.map(exampleLength).sort((a, b) => a - b);

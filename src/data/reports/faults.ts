@@ -1,8 +1,8 @@
 /**
- * @file Rows that cannot be used, counted by kind of fault: one report of all, in an error or in a note.
+ * @file Counts unusable rows by kind of fault, for one report of all in an error or in a note.
  *
- * Two faults are of one kind when their messages differ in numbers and in what they quote alone. Only the first few places
- * of a kind are kept, so a file in which every row is faulty costs no memory.
+ * Two faults are of one kind when their messages differ only in numbers and quoted text. Only the first few places of a kind
+ * are kept, so a file in which every row is faulty costs no memory.
  */
 import { type ErrorCode, FormatError, UsageError, errorOf } from "../../errors.ts";
 import { formatCount } from "../../messages/numbers.ts";
@@ -12,7 +12,7 @@ import { describePlaces } from "./places.ts";
 
 const MAX_PLACES = 5;
 const MAX_KINDS = 10;
-/** Kinds of which no more are told apart: messages that quote rows without end. */
+/** Maximum number of kinds; limits messages that quote ever different parts of rows. */
 const MAX_TOLD_APART = 1000;
 
 /** Rows with one kind of fault; plain data, which a thread can send. */
@@ -21,7 +21,7 @@ export interface FaultKind {
   /** The message of the first row. */
   readonly message: string;
   readonly hint: string | null;
-  /** Whether the time for a text was over, of which another machine has more. */
+  /** Whether the time limit for a text was exceeded, which depends on the machine. */
   readonly isLate: boolean;
   numRows: number;
   /** Places of the first rows. */
@@ -32,7 +32,7 @@ export interface FaultKind {
 export class Faults {
   readonly #kinds = new Map<string, FaultKind>();
 
-  /** Counts a row. @throws `error` itself when it is none of graft's for a row */
+  /** Counts a row. @throws `error` itself when it is not one of graft's errors about a row */
   add(source: RowSource, error: unknown): void {
     if (!(error instanceof UsageError || error instanceof FormatError)) throw error;
     const { code, message, hint, cause } = error;
@@ -40,7 +40,7 @@ export class Faults {
     this.#merge({ code, message, hint, isLate, numRows: 1, places: [source] });
   }
 
-  /** Adds what was counted elsewhere. */
+  /** Adds faults that were counted elsewhere. */
   addAll(kinds: readonly FaultKind[]): void {
     for (const kind of kinds) this.#merge(kind);
   }
@@ -59,7 +59,7 @@ export class Faults {
     return [...this.#kinds.values()];
   }
 
-  /** Those that are never left out: a run without them would be another where a machine is slower. */
+  /** Faults by time limits. Such rows are never left out: otherwise a run would differ on a slower machine. */
   get late(): Faults {
     const late = new Faults();
     late.addAll(this.kinds.filter(({ isLate }) => isLate));
@@ -70,7 +70,7 @@ export class Faults {
     return this.kinds.reduce((sum, { numRows }) => sum + numRows, 0);
   }
 
-  /** A line for each kind: where, how many, what. */
+  /** Describes each kind in a line: where, how many, what. */
   describe(): string[] {
     const lines = this.kinds.slice(0, MAX_KINDS).map(({ message, numRows, places }) => {
       const numMore = numRows - places.length;
@@ -85,7 +85,7 @@ export class Faults {
     return lines;
   }
 
-  /** Refuses a data set with faulty rows; code and hint are those of the first kind. @throws UsageError, FormatError */
+  /** Refuses a data set with faulty rows, with code and hint of the first kind. @throws UsageError, FormatError */
   requireNone(names: readonly string[]): void {
     const [first] = this.kinds;
     if (!first) return;

@@ -1,17 +1,17 @@
-/** @file Sentences on what reading data cut and left out, for whoever starts a run. */
+/** @file Sentences on what was cut and left out when data was read, for the user who starts a run. */
 import type { DataKindName } from "../examples/data-kinds.ts";
 import type { RowCounts } from "./data-report.ts";
 import { Faults } from "./faults.ts";
 
-/** What becomes of rows, unless something else is said. */
+/** What is done with rows, by default. */
 const LEARNED = "learned";
 
 /** Counts of what was read. */
 type Counts = RowCounts & { readonly numExamples: number };
 
 /**
- * Says what nobody wants: rows that were left out as faulty, and that every example is cut; `what` stands before
- * "examples", and `use` is what becomes of them. Nothing: all is well.
+ * Describes problems: rows that were left out as faulty, and that every example is cut. `what` is put before "examples"; `use`
+ * is what is done with them. An empty list: there are no problems.
  */
 export function noteTroubles(counts: Counts, maxLength: number, what = "", use = LEARNED): string[] {
   const { numExamples, numTruncated, longest } = counts;
@@ -27,13 +27,13 @@ export function noteTroubles(counts: Counts, maxLength: number, what = "", use =
   ];
 }
 
-/** Notes that rows are learned in another form than a chat will have, and how to write them for a chat. */
+/** Notes that rows are learned in a different form than a chat will have, and how to write them for a chat. */
 export function notePlainPrompts(
   { numPlainPrompts: count }: Pick<Counts, "numPlainPrompts">,
   kind: DataKindName,
 ): string[] {
   if (count === 0) return [];
-  // Alpaca's form has one answer, which is learned as it is.
+  // Alpaca's form has a single answer, which is learned in that form.
   const renamed = kind === "text" ? "pass --columns instruction=prompt,output=completion, or " : "";
   return [
     `${count === 1 ? "1 row has" : `${count} rows have`} a plain prompt and completion: they were concatenated without the model's chat template, so a chat model will not see them as turns. ` +
@@ -42,7 +42,7 @@ export function notePlainPrompts(
   ];
 }
 
-/** Says that the chat template leaves out a part of what answers say or think. */
+/** Notes that the chat template leaves out a part of the content or reasoning of answers. */
 export function noteUnshown({ numUnshown: count }: Pick<Counts, "numUnshown">): string[] {
   if (count === 0) return [];
   return [
@@ -52,7 +52,7 @@ export function noteUnshown({ numUnshown: count }: Pick<Counts, "numUnshown">): 
   ];
 }
 
-/** Notes that the labels of texts are not learned, and how they are. */
+/** Notes that the labels of texts are not learned, and how to learn them. */
 export function noteLabelled({ numLabelled: count }: Pick<Counts, "numLabelled">): string[] {
   if (count === 0) return [];
   return [
@@ -65,7 +65,7 @@ function countRows(numRows: number, what: string): string {
   return numRows === 1 ? `1 faulty ${what}row was` : `${numRows} faulty ${what}rows were`;
 }
 
-/** Says besides how many examples were cut and left out. */
+/** Describes problems, and also how many examples were cut and left out. */
 export function noteReport(
   counts: Counts,
   maxLength: number,
