@@ -1,4 +1,4 @@
-/** @file Columns of rows under other names: `prompt=question,completion=answer`, as a text or an object. */
+/** @file Maps columns of other names to the keys of rows: `prompt=question,completion=answer`, as a text or an object. */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import { isRecord, rowError } from "./row-error.ts";
@@ -8,10 +8,10 @@ export const COLUMNS = z
   .optional()
   .describe("Names of columns in the data: prompt=question,completion=answer");
 
-/** Name that a form of rows has → column of the file. */
+/** Key in a form of rows → column of the file. */
 export type Columns = ReadonlyMap<string, string>;
 
-/** Reads columns as they were given; none: an empty map. @throws UsageError "usage/flag" */
+/** Parses the given columns; an empty map if none are given. @throws UsageError "usage/flag" */
 export function readColumns(given: string | Readonly<Record<string, string>> | undefined): Columns {
   if (given === undefined) return new Map();
   const pairs =
@@ -40,8 +40,8 @@ export function areNumbered(columns: Columns): boolean {
 }
 
 /**
- * Gives columns their new names. Where those make a row by themselves (`isRow`), other columns are left out, so that they
- * cannot be taken for a row of another form.
+ * Renames columns. If the new names alone make a row (`isRow`), other columns are left out, so that the row is not taken for
+ * one of another form.
  * @throws usage/data for a row without such a column
  */
 export function renameColumns(

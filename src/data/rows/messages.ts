@@ -1,4 +1,4 @@
-/** @file Chat messages in OpenAI's form, read from rows of a data set, and the order of roles that is demanded of them. */
+/** @file Reads chat messages in OpenAI's form from rows of a data set, and checks their roles. */
 import { parseJson, rounded } from "../formats/long-integer.ts";
 import { isRecord, jsonKind, type RawFields, rowError } from "./row-error.ts";
 
@@ -7,8 +7,8 @@ export const ROLES = ["system", "developer", "user", "assistant", "tool", "funct
 type Role = (typeof ROLES)[number];
 
 /**
- * One message. Keys besides role and content (`tool_calls`, `name`, …) are handed to the template as they are. The content
- * is empty where the row has none, as beside tool calls.
+ * One message. Keys besides role and content (`tool_calls`, `name`, …) are passed to the template unchanged. The content is
+ * empty if the row has none, as with tool calls.
  */
 export interface Message {
   readonly role: Role;
@@ -16,16 +16,16 @@ export interface Message {
   readonly [key: string]: unknown;
 }
 
-/** A message with the weight that the data set gives to the loss of its tokens; 1 unless it says another, 0: no loss. */
+/** A message with its weight in the loss. Default: 1; 0: no loss. */
 export interface WeightedMessage {
   readonly message: Message;
   readonly weight: number;
 }
 
-/** Names under which data sets and templates have what an assistant thought before it answered; the first is the usual one. */
+/** Keys of an assistant's reasoning in data sets and templates; the first is the usual one. */
 const REASONING = ["reasoning_content", "thinking", "reasoning"];
 
-/** What an assistant thought before it answered, by whichever name; null: nothing is told. */
+/** An assistant's reasoning, under any of its keys; null: the message has none. */
 export function reasoningOf(message: Message): unknown {
   return REASONING.map((name) => message[name]).find((reasoning) => reasoning != null) ?? null;
 }
@@ -40,7 +40,7 @@ const SHAREGPT_ROLES: Record<string, Role> = {
   observation: "tool",
 };
 
-/** Name of a message of calls in the ShareGPT files of LLaMA-Factory. */
+/** Role of messages that contain calls in the ShareGPT files of LLaMA-Factory. */
 const CALLS = "function_call";
 
 /** Reads content, which may be a string, absent beside tool calls, or a list of text parts, which are joined. */
@@ -58,7 +58,10 @@ function readContent(content: unknown, hasToolCalls: boolean, what: string): str
     .join("");
 }
 
-/** Gives the one call of OpenAI's older form (`function_call`) the newer one; keys without a value are left out, as tables have them, and so are no calls. */
+/**
+ * Converts a call in OpenAI's older form (`function_call`) to the newer one. Leaves out keys that are null, as tables have
+ * them, and an empty list of calls.
+ */
 function withToolCalls(rest: RawFields): RawFields {
   const { function_call: call, ...others } = rest;
   const isGiven = ([key, value]: [string, unknown]): boolean =>
@@ -68,10 +71,10 @@ function withToolCalls(rest: RawFields): RawFields {
   return { ...given, tool_calls: [{ type: "function", function: call }] };
 }
 
-/** JSON that a row has in a string: some templates print it as it is, others read what it says. */
+/** JSON that a row has in a string: some templates print the text unchanged, others read the value. */
 export class JsonText {
   readonly text: string;
-  /** What it says. */
+  /** The parsed value. */
   readonly value: unknown;
 
   constructor(text: string, value: unknown) {
@@ -84,7 +87,10 @@ export class JsonText {
   }
 }
 
-/** OpenAI writes the arguments of a call as JSON in a string, which becomes a `JsonText`. @throws usage/data for calls that are none */
+/**
+ * Reads calls. OpenAI writes their arguments as JSON in a string, which becomes a `JsonText`. @throws usage/data for values
+ * that are not calls
+ */
 export function readToolCalls(calls: unknown, what: string): unknown {
   const isCall = (call: unknown): boolean =>
     isRecord(call) && typeof (isRecord(call["function"]) ? call["function"] : call)["name"] === "string";
@@ -106,7 +112,7 @@ export function readToolCalls(calls: unknown, what: string): unknown {
   });
 }
 
-/** Gives LLaMA-Factory's message of calls, whose value is one call or a list of them, the form that others have. @throws usage/data */
+/** Converts LLaMA-Factory's message of calls, whose value is one call or a list of them, to OpenAI's form. @throws usage/data */
 function withCallsOfValue({ value, ...others }: RawFields, what: string): RawFields {
   const parsed = parsedOr(value, null);
   const calls = Array.isArray(parsed) ? (parsed as unknown[]) : [parsed];
@@ -126,7 +132,7 @@ function withCallsOfValue({ value, ...others }: RawFields, what: string): RawFie
   };
 }
 
-/** What JSON in a string says, or the value as it is; another value for a string that is none. */
+/** Parses a string as JSON, or returns `otherwise` if it is not JSON; returns other values unchanged. */
 function parsedOr(value: unknown, otherwise: unknown): unknown {
   if (typeof value !== "string") return value;
   try {
@@ -154,10 +160,10 @@ function readMessage(given: unknown, index: number): WeightedMessage {
     );
   }
   const { role: _role, from: _from, value: _value, content: _content, weight: ofRow, ...others } = value;
-  // Tables have every key in every message.
+  // Null means none: tables have every key in every message.
   const weight = rounded(ofRow ?? 1);
   const rest = withToolCalls(others);
-  // As a float of 32 bits, which weights become.
+  // Finite as float32, the type of weights in the loss.
   if (typeof weight !== "number" || !(weight >= 0 && Number.isFinite(Math.fround(weight)))) {
     throw rowError(
       what,
@@ -178,7 +184,7 @@ function readMessage(given: unknown, index: number): WeightedMessage {
   };
 }
 
-/** Reads a list of messages, OpenAI's or ShareGPT's. @throws usage/data when an element is no message */
+/** Reads a list of messages in OpenAI's or ShareGPT's form. @throws usage/data when an element is not a message */
 export function readMessages(value: unknown, key: string): WeightedMessage[] {
   if (!Array.isArray(value) || value.length === 0) {
     const found = Array.isArray(value) ? "an empty list" : jsonKind(value);
@@ -187,7 +193,7 @@ export function readMessages(value: unknown, key: string): WeightedMessage[] {
   return value.map(readMessage);
 }
 
-/** Checks that an assistant turn is there to train on, and that none of those says nothing. @throws usage/data */
+/** Checks that there is an assistant turn to train on, and that no trained turn is empty. @throws usage/data */
 export function checkTurns(messages: readonly WeightedMessage[]): void {
   const roles = messages.map(({ message }) => message.role);
   if (!roles.includes("assistant")) {
@@ -217,7 +223,7 @@ export function checkTurns(messages: readonly WeightedMessage[]): void {
   }
 }
 
-/** Whether an assistant says nothing: a model that learns it learns to be silent. */
+/** Whether an assistant's message is empty: a model that learns it learns to answer nothing. */
 function isEmptyAnswer(message: Message): boolean {
   const { role, content, tool_calls: calls } = message;
   return (

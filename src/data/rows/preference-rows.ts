@@ -1,14 +1,15 @@
 /**
- * @file Rows that compare or judge answers: TRL's, and OpenAI's for preferences.
+ * @file Rows that compare or judge answers: TRL's forms, and OpenAI's for preferences.
  *
- * Without a prompt it is what both answers begin with: whole messages, or text up to the last space before they differ.
+ * In a row without a prompt, the prompt is the common beginning of both answers: whole messages, or text up to the last space
+ * before they differ.
  */
 import { formatJson } from "../../format/files/json-file.ts";
 import { jsonKind, isRecord, type RawFields, rowError } from "./row-error.ts";
 import type { JudgedRow, PreferenceRow, RowFormat, TargetRow } from "./rows.ts";
 import { promptWith, readJudgement } from "./target-rows.ts";
 
-/** Weights change how much a token is learned; a comparison knows only which tokens are an answer. */
+/** Refuses weights other than 0 and 1: a comparison only distinguishes tokens of the answer from others. */
 function checkWeights(row: TargetRow, key: string): TargetRow {
   if (row.kind !== "chat") return row;
   const odd = row.messages.find(({ weight }) => weight !== 0 && weight !== 1);
@@ -41,7 +42,10 @@ function pair(prompt: unknown, chosen: unknown, rejected: unknown, row: RawField
   };
 }
 
-/** Whether a prompt stands as messages at the beginning of both answers, as some data sets on the hub have it; as text it is a name. */
+/**
+ * Whether both answers begin with the prompt as messages, as in some data sets on the hub. A prompt as text is then only a
+ * title.
+ */
 function hasPromptInside({ prompt, chosen, rejected }: RawFields): boolean {
   const begins = (answer: unknown): boolean =>
     Array.isArray(answer) &&
@@ -51,7 +55,7 @@ function hasPromptInside({ prompt, chosen, rejected }: RawFields): boolean {
   return begins(chosen) && begins(rejected);
 }
 
-/** Splits off what two texts or lists of messages begin with. @throws usage/data when it is nothing */
+/** Splits off the common beginning of two texts or lists of messages. @throws usage/data when there is none */
 function readImplicit(row: RawFields): PreferenceRow {
   const { chosen, rejected } = row as { chosen: string | unknown[]; rejected: string | unknown[] };
   const isText = typeof chosen === "string" && typeof rejected === "string";
@@ -66,7 +70,7 @@ function readImplicit(row: RawFields): PreferenceRow {
   const shortest = Math.min(chosen.length, rejected.length);
   let length = 0;
   while (length < shortest && formatJson(chosen[length]) === formatJson(rejected[length])) length++;
-  // A list that the other goes on from would be all prompt, and a word must not be cut.
+  // If one list begins the other, it must keep its last message as an answer; and a word must not be cut.
   if (isText) length = chosen.slice(0, length).search(/(?<!\s)\s+\S*$/u);
   else if (length === shortest) length--;
   if (length <= 0 && formatJson(chosen) !== formatJson(rejected)) {
@@ -105,7 +109,7 @@ export const PREFERENCE_FORMS: readonly RowFormat<PreferenceRow>[] = [
   },
 ];
 
-/** Whether an answer is called good; 1 and 0 say so here alone, as beside text to learn they may be of classes. */
+/** Whether an answer is labelled good; 1 and 0 are accepted only here, since beside text to learn they may be classes. */
 function readVerdict(label: unknown): boolean | null {
   if (label === 1 || label === "1") return true;
   return label === 0 || label === "0" ? false : readJudgement(label);

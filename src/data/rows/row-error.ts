@@ -1,7 +1,7 @@
-/** @file Values of a row, and the error of one that cannot be used. Errors carry no place; whoever reads the file adds it. */
+/** @file Checks of values in a row, and the error for an unusable one. Errors carry no place; the reader of the file adds it. */
 import { UsageError } from "../../errors.ts";
 
-/** A row of which nothing is known but that it has keys. */
+/** An object with unknown keys. */
 export type RawFields = Readonly<Record<string, unknown>>;
 
 /** Makes the error of a row that cannot be used. */
@@ -21,7 +21,7 @@ export function jsonKind(value: unknown): string {
   return Array.isArray(value) ? "a list" : typeof value === "object" ? "an object" : `a ${typeof value}`;
 }
 
-/** Reads a string; `wanted` says what an empty one lacks, without it it is fine. @throws usage/data */
+/** Reads a string; `wanted` says what an empty one lacks. Without it an empty string is accepted. @throws usage/data */
 export function readString(row: RawFields, key: string, wanted?: string): string {
   const value = row[key];
   if (typeof value !== "string") throw rowError(`"${key}"`, jsonKind(value), "a string", "Fix the row.");

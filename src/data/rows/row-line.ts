@@ -1,14 +1,14 @@
-/** @file Rows in memory as lines of a file, so that they are read like any other. */
+/** @file Writes rows in memory as lines of a file, so that they are read like any other. */
 import { UsageError } from "../../errors.ts";
 import { LongInteger, fromBigint } from "../formats/long-integer.ts";
 
 /**
- * Writes a row as JSON, without the end of its line. Databases give whole numbers as `bigint`, which JSON writes as numbers.
- * @throws UsageError "usage/data" for a row that JSON has no form for, as one that refers to itself
+ * Writes a row as JSON, without a line end. Databases return integers as `bigint`; they are written as JSON numbers.
+ * @throws UsageError "usage/data" for a row that JSON cannot represent, such as one that contains itself
  */
 export function rowLine(row: unknown, index: number): string {
   try {
-    // Most rows hold none, and a function that looks at each value takes several times as long.
+    // Most rows have no `bigint`, and a replacer function takes several times as long.
     return JSON.stringify(row) ?? "null";
   } catch {
     return exactLine(row, index);
@@ -19,7 +19,7 @@ function exactLine(row: unknown, index: number): string {
   const withNumbers = (_key: string, value: unknown): unknown => {
     if (typeof value !== "bigint") return value;
     const whole = fromBigint(value);
-    // What this gives is not asked for its form any more.
+    // JSON.stringify does not call `toJSON` on what a replacer returns.
     return whole instanceof LongInteger ? whole.toJSON() : whole;
   };
   try {

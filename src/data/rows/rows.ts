@@ -1,7 +1,7 @@
 /**
- * @file The forms that a row of a data set may have, told apart by their keys; columns besides those are ignored.
+ * @file The forms that a row of a data set may have, distinguished by their keys; other columns are ignored.
  *
- * Which forms are looked for depends on what is to be learned. Adding a form: an entry in the list of its kind.
+ * Which forms are tried depends on what is to be learned. To add a form: an entry in the list of its kind.
  */
 import type { WeightedMessage } from "./messages.ts";
 import { isRecord, jsonKind, type RawFields, rowError } from "./row-error.ts";
@@ -14,7 +14,7 @@ export type TargetRow =
       readonly tools: readonly unknown[] | null;
     }
   | { readonly kind: "completion"; readonly prompt: string; readonly completion: string }
-  /** `hasLabel`: its row has a label too, which is not learned. */
+  /** `hasLabel`: the row also has a label, which is not learned. */
   | { readonly kind: "text"; readonly text: string; readonly hasLabel?: boolean };
 
 /** Two answers to one prompt, checked. */
@@ -24,14 +24,14 @@ export interface PreferenceRow {
   readonly rejected: TargetRow;
 }
 
-/** An answer that is called good or bad, checked. */
+/** An answer that is labelled good or bad, checked. */
 export interface JudgedRow {
   readonly kind: "judged";
   readonly answer: TargetRow;
   readonly isDesirable: boolean;
 }
 
-/** A text that is judged as a whole, or two that are judged together. */
+/** A text, or a pair of texts, that is labelled as a whole. */
 export interface WholeText {
   readonly text: string;
   /** The second of a pair; null: there is none. */
@@ -44,13 +44,13 @@ export interface ClassRow extends WholeText {
   readonly label: string | number;
 }
 
-/** A text and what each output is to tell of it, checked. */
+/** A text and the number that each output should give for it, checked. */
 export interface NumbersRow extends WholeText {
   readonly kind: "numbers";
   readonly label: readonly number[];
 }
 
-/** A text and all of its classes by name, or from 0 to 1 how much it is of each. */
+/** A text and the names of all its classes, or for each class a number from 0 to 1: how much it applies. */
 export interface LabelsRow extends WholeText {
   readonly kind: "labels";
   readonly label: readonly string[] | readonly number[];
@@ -58,28 +58,28 @@ export interface LabelsRow extends WholeText {
 
 /** One form of rows of a kind. */
 export interface RowFormat<R> {
-  /** The keys, as people are shown them. */
+  /** The keys, in the form that messages show. */
   readonly keys: string;
   matches(row: RawFields): boolean;
   /** @throws usage/data when the row breaks the form */
   read(row: RawFields): R;
 }
 
-/** How rows of texts that are judged are told from others. */
+/** How rows of labelled texts are recognised. */
 export const JUDGED_KEYS = {
   keys: '{"text", "label"}',
   matches: (row: RawFields): boolean => "text" in row && "label" in row,
 };
 
-/** Rows of another kind of data, and what they are. */
+/** Rows of another kind of data, with its description. */
 export interface OtherRows {
   readonly summary: string;
   readonly forms: readonly RowFormat<unknown>[];
 }
 
 /**
- * Reads one row that has one of some forms, the first that matches; `others` are kinds of data for something else.
- * @throws usage/data when it has none of the forms or breaks the one that it has
+ * Reads one row in the first of some forms that matches; `others` are kinds of data for other purposes.
+ * @throws usage/data when no form matches, or the row breaks the one that does
  */
 export function readRow<R>(
   value: unknown,
@@ -91,7 +91,7 @@ export function readRow<R>(
   if (!isRecord(value)) {
     throw rowError("row", jsonKind(value), `an object: ${expected}`, "Write one object per row.");
   }
-  // Tables have every column in every row.
+  // Ignores nulls at first, since tables have every column in every row.
   const given = Object.fromEntries(Object.entries(value).filter(([, cell]) => cell !== null));
   const form = forms.find((form) => form.matches(given)) ?? forms.find((form) => form.matches(value));
   if (form) return form.read(value);
@@ -107,7 +107,7 @@ export function readRow<R>(
   );
 }
 
-/** What files call columns, for examples. */
+/** Typical names of columns in files, for examples in hints. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
   prompt: "question",
   completion: "answer",
@@ -117,7 +117,7 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   rejected: "worse",
 };
 
-/** How columns of other names are told, by the first of the forms that has several keys. */
+/** Tells how to map columns of other names, with the first of the forms that has several keys as the example. */
 export function columnsHint(forms: readonly Pick<RowFormat<unknown>, "keys">[]): string {
   const keys = forms.map(({ keys }) => [...keys.matchAll(/\w+/g)].map(([key]) => key));
   const example = keys.find(({ length }) => length > 1)?.map((key) => `${key}=${OTHER_NAMES[key] ?? key}`);

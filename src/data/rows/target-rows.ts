@@ -18,7 +18,7 @@ function chat(messages: readonly WeightedMessage[], row: RawFields): TargetRow {
   if (tools !== null && !Array.isArray(tools)) {
     throw rowError('"tools"', jsonKind(tools), "a list of functions", "Write the tools as a JSON list.");
   }
-  // Files of LLaMA-Factory have functions by themselves, where templates expect what surrounds them.
+  // Files of LLaMA-Factory have bare functions; templates expect them wrapped as tools.
   return {
     kind: "chat",
     messages,
@@ -34,14 +34,14 @@ function wrapped(tool: unknown): unknown {
   return { type: "function", function: tool };
 }
 
-/** Gives OpenAI's older list of functions the newer form; null: there is none. */
+/** Converts OpenAI's older list of functions to the newer form; null: there is none. */
 function toolsOf(functions: unknown): unknown[] | null {
   const isFunction = (one: unknown): boolean => isRecord(one) && typeof one["name"] === "string";
   if (!Array.isArray(functions) || functions.length === 0 || !functions.every(isFunction)) return null;
   return functions.map(wrapped);
 }
 
-/** Joins a prompt, on which nothing is learned, and its completion. @throws usage/data when their forms differ */
+/** Joins a prompt, which is not learned, and its completion. @throws usage/data when their forms differ */
 export function promptWith(prompt: unknown, completion: unknown, key: string, row: RawFields): TargetRow {
   if (Array.isArray(prompt) && Array.isArray(completion)) {
     const asked = readMessages(prompt, "prompt").map(({ message }) => ({ message, weight: 0 }));
@@ -61,7 +61,7 @@ export function promptWith(prompt: unknown, completion: unknown, key: string, ro
   );
 }
 
-/** Whether an answer is called good: true or false, in tables as text; null: it is not judged. */
+/** Whether an answer is labelled good: true or false, in tables as text; null: it has no such label. */
 export function readJudgement(label: unknown): boolean | null {
   const text = typeof label === "boolean" || typeof label === "string" ? String(label).toLowerCase() : "";
   return text === "true" ? true : text === "false" ? false : null;
@@ -110,7 +110,7 @@ export const TARGET_FORMS: readonly RowFormat<TargetRow>[] = [
   },
   {
     keys: '{"prompt", "completion"}',
-    // With a judgement beside it the answer may be one to avoid.
+    // With such a label the answer may be one to avoid.
     matches: (row) => "prompt" in row && "completion" in row && readJudgement(row["label"]) === null,
     read: (row) => promptWith(row["prompt"], row["completion"], "completion", row),
   },
@@ -130,7 +130,7 @@ export const TARGET_FORMS: readonly RowFormat<TargetRow>[] = [
   },
 ];
 
-/** Reads a row of text to learn. @throws usage/data when it has none of the forms or breaks the one that it has */
+/** Reads a row of text to learn. @throws usage/data when no form matches, or the row breaks the one that does */
 export function readTargetRow(value: unknown): TargetRow {
   return readRow(value, TARGET_FORMS);
 }
