@@ -1,4 +1,4 @@
-/** @file Texts with their classes: rows, and the token ids that a classifier reads. */
+/** @file Texts with their classes: reading rows, and the token ids that a classifier reads. */
 import { UsageError } from "../../errors.ts";
 import { unnamedClasses } from "../../models/config/classifier-config.ts";
 import type { Model } from "../../models/model.ts";
@@ -9,37 +9,40 @@ import { isRecord, jsonKind, type RawFields, readString, rowError } from "../row
 import { type ClassRow, JUDGED_KEYS, type RowFormat, type WholeText } from "../rows/rows.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
-/** A text or a pair of texts as ids, with the class, the classes or the number that is learned of it. */
+/** A text or a pair of texts as ids, with the class, the classes or the numbers to learn. */
 export interface ClassExample {
   readonly ids: Int32Array;
-  /** Number of the class, from 0; or what each of the model's outputs is to be, [V]. */
+  /** Number of the class, from 0; or the target of each of the model's outputs, [V]. */
   readonly label: number | Float32Array;
-  /** The token whose position has to tell the class. */
+  /** Index of the token at whose position the class is predicted. */
   readonly labelIndex: number;
-  /** Where the second of two texts begins, whose tokens are of type 1; absent: there is one text. */
+  /** Index of the first token of the second text, whose tokens have type 1; absent: there is one text. */
   readonly secondAt?: number;
   readonly source: RowSource;
-  /** It lost tokens to maxLength. */
+  /** The example lost tokens to maxLength. */
   readonly isCut?: true;
 }
 
-/** What a classifier says of its classes. */
+/** A classifier's classes, and how it predicts them. */
 export interface ClassOptions {
-  /** Names of the classes by their numbers. */
+  /** Names of the classes, in order of their numbers. */
   readonly names: readonly string[];
-  /** The token whose position tells the class: the first in encoders, the last in decoders. */
+  /** The token at whose position the class is predicted: the first in encoders, the last in decoders. */
   readonly readAt: "first" | "last";
-  /** The token that fills rows: one that ends a text does not tell its class, in transformers either. Null, and unless given: none. */
+  /**
+   * The padding token: at the end of a text it is skipped when the last token is searched, as in transformers. Null or absent:
+   * none.
+   */
   readonly padId?: number | null;
 }
 
-/** The class that a row names, by name or number; true and false are names, as in tables. Null: none, as of an empty cell. */
+/** The class in a row, by name or number; true and false are names, as in tables. Null: none, for example an empty cell. */
 export function readClassLabel({ label }: RawFields): string | number | null {
   if (typeof label === "boolean") return String(label);
   return (typeof label === "string" && label !== "") || typeof label === "number" ? label : null;
 }
 
-/** What is judged of a row; an empty cell is no second text. @throws usage/data */
+/** Reads the text or texts to classify; an empty cell is not a second text. @throws usage/data */
 export function readWholeText(row: RawFields): WholeText {
   const { text_pair: second } = row;
   const hasSecond = second !== undefined && second !== null && second !== "";
@@ -49,13 +52,13 @@ export function readWholeText(row: RawFields): WholeText {
   };
 }
 
-/** The tokens of what is judged, with the tokenizer's own around them. */
+/** Encodes the text or texts to classify, with the special tokens that the tokenizer adds. */
 export function encodeWhole(tokenizer: Tokenizer, { text, textPair }: WholeText): ReadTokens {
   if (textPair !== null) return tokenizer.encodePair(text, textPair);
   return { ids: tokenizer.encode(text, { addSpecialTokens: true }) };
 }
 
-/** Labels of another form are mostly for another objective. */
+/** For labels of another form, since those are mostly meant for another objective. */
 export const LABEL_HINT =
   "Fix the row, or choose the objective for such labels: --objective classification takes a name or number, multi-label-classification a list (which table cells cannot hold), regression a number.";
 
@@ -83,7 +86,7 @@ export function readClassNames(config: Readonly<Record<string, unknown>>): reado
   });
 }
 
-/** The classes of a model, and where it tells them; nothing for one that has none. */
+/** Returns the classes of a model and the position that predicts them; an empty object for a model without classes. */
 export function classesOf({ classPosition, numOutputs, raw }: Model): { readonly classes?: ClassOptions } {
   if (classPosition === null) return {};
   const names = readClassNames(raw) ?? unnamedClasses(numOutputs);
@@ -91,7 +94,7 @@ export function classesOf({ classPosition, numOutputs, raw }: Model): { readonly
   return { classes: { names, readAt: classPosition, padId: typeof padId === "number" ? padId : null } };
 }
 
-/** What an example is made with. */
+/** What is needed to make an example. */
 export interface ClassReading {
   readonly tokenizer: Tokenizer;
   readonly classes: ClassOptions;
@@ -108,7 +111,7 @@ export function toClassExample(
   return makeClassExample(encodeWhole(tokenizer, text), number, classes, source);
 }
 
-/** The error of a class that a model does not have. */
+/** Makes the error for a class that a model does not have. */
 export function unknownClass(label: string | number, names: readonly string[]): UsageError {
   return new UsageError(
     "usage/data",
@@ -119,7 +122,7 @@ export function unknownClass(label: string | number, names: readonly string[]): 
   );
 }
 
-/** The number of a class by its name or, as tables have it, by its number as text; -1: there is none. */
+/** The number of a class, from its name or, as in tables, its number as text; -1: there is no such class. */
 function classNumber(label: string, names: readonly string[]): number {
   const isNumber = /^\d+$/;
   if (names.includes(label) || !isNumber.test(label) || names.some((name) => isNumber.test(name)))
@@ -127,10 +130,10 @@ function classNumber(label: string, names: readonly string[]): number {
   return Number(label);
 }
 
-/** Tokens of a text, or of two. */
+/** Tokens of one text, or of two. */
 type ReadTokens = { readonly ids: ArrayLike<number> } & Pick<ClassExample, "secondAt">;
 
-/** An example of these tokens. */
+/** Makes an example of tokens. */
 export function makeClassExample(
   { ids, secondAt }: ReadTokens,
   label: ClassExample["label"],
@@ -148,7 +151,7 @@ export function makeClassExample(
   };
 }
 
-/** Cuts a text as `lostRanges` says. */
+/** Cuts a text as `lostRanges` determines. */
 export function fitClassExample(
   example: ClassExample,
   {

@@ -1,15 +1,15 @@
-/** @file The classes that labels of data are of, for a head that is made for them. */
+/** @file Infers the classes from the labels of data, for a new head. */
 import { UsageError } from "../../errors.ts";
 import { unnamedClasses } from "../../models/config/classifier-config.ts";
 import { columnsHint, JUDGED_KEYS } from "../rows/rows.ts";
 
-/** How many numbers of classes may lie below the largest label without a row, for each one that has some. */
+/** How many class numbers without a row there may be for each number with some. */
 const MAX_GAP = 2;
 
 /**
- * Finds the classes of labels: texts name them, in the order of numbers where all are numbers, else of the alphabet; numbers
- * count them from 0.
- * @throws UsageError "usage/data" for labels that do not say how many classes there are
+ * Derives the classes from labels: texts are names, in numerical order if all are numbers, else in alphabetical order; numbers
+ * count the classes from 0.
+ * @throws UsageError "usage/data" for labels from which the number of classes is unclear
  */
 export function inferClassNames(labels: ReadonlySet<string | number>): readonly string[] {
   const [names, numbers] = [[...labels].filter(isText), [...labels].filter((label) => !isText(label))];
@@ -45,7 +45,7 @@ export function inferClassNames(labels: ReadonlySet<string | number>): readonly 
   return unnamedClasses(count);
 }
 
-/** Shows classes with their numbers. */
+/** Lists classes with their numbers. */
 export function showClasses(names: readonly string[]): string {
   return names.map((name, i) => `${i} ${JSON.stringify(name)}`).join(", ");
 }

@@ -1,8 +1,9 @@
 /**
- * @file Answers that an objective compares or judges, as sequences: a pair shares a group, a single answer is one alone.
+ * @file Answers that an objective compares or judges, as sequences: a pair shares a group, a single answer has its own.
  *
- * Longer ones than allowed lose the beginning of the prompt first, as many tokens on both sides of a pair, but never more
- * than leaves half the length to it; then the end of the answer. bos stays. What is equal afterwards cannot be told apart.
+ * Sequences that are too long first lose the beginning of the prompt after bos, as many tokens on both sides of a pair, until
+ * the prompt has half of the maximum length; then they lose the end of the answer. Sequences that are equal afterwards cannot
+ * be compared.
  */
 import type { RowSource } from "../formats/parsed-row.ts";
 import { countTrained, type Example } from "./example.ts";
@@ -16,13 +17,16 @@ export const COMPARED_ROLES = [
   "mismatched",
 ] as const;
 
-/** The part of a sequence in its group. A target is alone and learned as it is; mismatched: a prompt with another's answer. */
+/**
+ * The role of a sequence in its group. A target is the only one in its group and learned as it is; mismatched: a prompt with
+ * another's answer.
+ */
 export type ComparedRole = (typeof COMPARED_ROLES)[number];
 
-/** An example with its part in a comparison. */
+/** An example with its role in a comparison. */
 export interface ComparedExample extends Example {
   readonly role: ComparedRole;
-  /** Number of the group, which no other row of the data set has. */
+  /** Number of the group, unique to the row in the data set. */
   readonly group: number;
 }
 
@@ -30,7 +34,7 @@ export interface ComparedExample extends Example {
 export interface Comparison {
   readonly sequences: readonly ComparedExample[];
   readonly source: RowSource;
-  /** One of them lost tokens to maxLength. */
+  /** At least one of them lost tokens to maxLength. */
   readonly isCut?: true;
 }
 
@@ -40,7 +44,7 @@ export function promptLength({ weights }: Example): number {
   return first < 0 ? weights.length : first;
 }
 
-/** Tokens at the start that two examples share, of their prompts. */
+/** Number of tokens at the start that the prompts of two examples share. */
 function sharedPrompt(a: Example, b: Example): number {
   const longest = Math.min(promptLength(a), promptLength(b));
   let length = 0;
@@ -48,10 +52,10 @@ function sharedPrompt(a: Example, b: Example): number {
   return length;
 }
 
-/** How a comparison is cut. */
+/** Limits for cutting a comparison. */
 interface FitOptions {
   readonly maxLength: number;
-  /** Token that stays at the very start of a prompt; null: none. */
+  /** Token that is kept at the start of a prompt; null: none. */
   readonly bosId: number | null;
 }
 
@@ -64,7 +68,7 @@ function cut<E extends Example>(example: E, numKept: number, numLost: number, ma
   };
 }
 
-/** Cuts a comparison to the length; the same object when it fits. */
+/** Cuts a comparison to the maximum length; returns the same object if it fits. */
 export function fitComparison(comparison: Comparison, { maxLength, bosId }: FitOptions): Comparison {
   const { sequences } = comparison;
   const longest = Math.max(...sequences.map(({ ids }) => ids.length));
@@ -80,15 +84,15 @@ export function fitComparison(comparison: Comparison, { maxLength, bosId }: FitO
   };
 }
 
-/** Whether there is something to learn from a comparison: trained tokens in each sequence, and not the same ones. */
+/** Whether a comparison can be learned from: its sequences all differ, and each has trained tokens. */
 export function isTelling({ sequences }: Comparison): boolean {
   const texts = new Set(sequences.map(({ ids }) => ids.join()));
   return texts.size === sequences.length && sequences.every((sequence) => countTrained(sequence) > 0);
 }
 
 /**
- * Joins each prompt with the answer of the sequence before it, the first with the last one's: what the divergence of a
- * model from its reference is estimated on. One sequence alone has no other's answer, so nothing comes of it.
+ * Joins each prompt with the answer of the sequence before it, the first with the last one's. The divergence of a model from
+ * its reference is estimated on these. Empty for fewer than two sequences.
  */
 export function mismatch(sequences: readonly ComparedExample[], maxLength: number): ComparedExample[] {
   if (sequences.length < 2) return [];

@@ -1,7 +1,7 @@
 /**
- * @file The kinds of data, by what is learned from them: which rows each has, and what becomes of a row.
+ * @file The kinds of data, by what is learned from them: the forms of rows, and what rows are turned into.
  *
- * Adding a kind: an entry here. An objective names the one that it reads.
+ * To add a kind: an entry here. An objective names the kind that it reads.
  */
 import type { RowSource } from "../formats/parsed-row.ts";
 import { UsageError } from "../../errors.ts";
@@ -21,7 +21,7 @@ import { JUDGED_FORMS, PREFERENCE_FORMS } from "../rows/preference-rows.ts";
 import { type OtherRows, type RowFormat, readRow, type TargetRow } from "../rows/rows.ts";
 import { TARGET_FORMS } from "../rows/target-rows.ts";
 
-/** What each kind of data becomes. */
+/** The unit of each kind of data. */
 export interface DataUnits {
   readonly text: Example;
   readonly preference: Comparison;
@@ -33,33 +33,33 @@ export interface DataUnits {
 
 export type DataKindName = keyof DataUnits;
 
-/** How units are made of rows. */
+/** Options for making units from rows. */
 export interface UnitOptions extends ExampleOptions {
-  /** Tokens that a sequence may have. */
+  /** Maximum number of tokens in a sequence. */
   readonly maxLength: number;
-  /** Needed for classes alone. */
+  /** Needed only for classes. */
   readonly classes?: ClassOptions;
 }
 
 export interface DataKind<U> {
-  /** What it is, for the documentation. */
+  /** Description for the documentation. */
   readonly summary: string;
   readonly forms: readonly RowFormat<unknown>[];
   /** Reads a row at its full length. @throws usage/data, usage/chat-template */
   toUnit(value: unknown, options: UnitOptions, source: RowSource): U;
-  /** Whether its sequences are compared with others, so that they stay together. */
+  /** Whether its sequences are compared with each other, and so stay together. */
   readonly isCompared: boolean;
-  /** What the outputs of the models mean that learn from it; null: they are tokens. */
+  /** What the outputs of models that learn from it mean; null: tokens. */
   readonly problem: ProblemType | null;
-  /** Cuts what is longer than `maxLength`. */
+  /** Cuts a unit to `maxLength`. */
   fit(unit: U, options: UnitOptions): U;
-  /** Whether there is something to learn from it. */
+  /** Whether a unit can be learned from. */
   isUseful(unit: U): boolean;
-  /** Makes one whose sequences are all this text, as plans without data do. */
+  /** Makes a unit whose sequences are all this text, for plans without data. */
   ofText(text: Example): U;
 }
 
-/** Puts answers into a group; what is learned of them does not depend on what is chosen for conversations. */
+/** Puts answers into a group; always trains on the answers, whatever `trainOn` is set for conversations. */
 function compare(
   answers: readonly (readonly [ComparedRole, TargetRow])[],
   options: UnitOptions,
@@ -73,7 +73,7 @@ function compare(
   return { sequences, source };
 }
 
-/** Makes comparisons whose sequences are one text in these parts. */
+/** Returns a function that makes comparisons of one text in each of these roles. */
 function comparisonOf(roles: readonly ComparedRole[]): DataKind<Comparison>["ofText"] {
   return (text) => ({
     sequences: roles.map((role) => ({ ...text, role, group: text.source.line })),
@@ -89,7 +89,7 @@ const COMPARISONS = {
   isUseful: isTelling,
 };
 
-/** Options with the classes of a model. @throws UsageError "usage/model" where it has none */
+/** Options with the classes of a model. @throws UsageError "usage/model" when it has none */
 function withOwnClasses(options: UnitOptions): UnitOptions & { readonly classes: ClassOptions } {
   const { classes } = options;
   if (classes) return { ...options, classes };
@@ -98,7 +98,7 @@ function withOwnClasses(options: UnitOptions): UnitOptions & { readonly classes:
   });
 }
 
-/** Makes a kind of texts that are judged as wholes. */
+/** Makes a kind of texts that are labelled as wholes. */
 function judged<R>(
   summary: string,
   problem: ProblemType,
@@ -117,7 +117,7 @@ function judged<R>(
   };
 }
 
-/** Reads a row of a kind; of other kinds it is told what the data may have been made for instead. @throws usage/data */
+/** Reads a row of a kind; the error for a row of another kind says what that data is for. @throws usage/data */
 function rowOf<R>(value: unknown, forms: readonly RowFormat<R>[]): R {
   const others: OtherRows[] = Object.values(DATA_KINDS).filter((kind) => kind.forms !== forms);
   return readRow(value, forms, others);

@@ -1,11 +1,11 @@
 /**
- * @file A row of a data set as token ids with the loss decided for each token; nothing later changes it.
+ * @file Turns a row of a data set into token ids with the loss weight of each token, which nothing changes later.
  *
  *   chat        the model's template; loss on what assistants write (content and end-of-turn token, no header)
  *   completion  prompt + completion + eos; loss on completion and eos
  *   text        text + eos; loss on all
  *
- * bos stands first where the tokenizer asks for it (a chat template writes its own).
+ * bos comes first if the tokenizer adds it (a chat template writes its own).
  */
 import type { ChatTemplate } from "../chat/chat-template.ts";
 import { encodeSegments } from "../tokenizer/encode-segments.ts";
@@ -23,37 +23,37 @@ export type TrainOn = (typeof TRAIN_ON)[number];
 /** Token ids of one example. */
 export interface Example {
   readonly ids: Int32Array;
-  /** Weight of the loss of predicting each token, 0: none; always 0 for the first token, which nothing predicts. */
+  /** Loss weight of predicting each token, 0: no loss; always 0 for the first token, which nothing predicts. */
   readonly weights: Float32Array;
   readonly source: RowSource;
-  /** It lost tokens to maxLength. */
+  /** The example lost tokens to maxLength. */
   readonly isCut?: true;
 }
 
-/** Who is told what the user should know of an example. */
+/** Called when there is something about an example that the user should know. */
 export interface ExampleHooks {
-  /** Is called for a prompt and completion that are joined as they are although the model has a chat template. */
+  /** Called for a prompt and completion that are concatenated as they are although the model has a chat template. */
   readonly onPlainPrompt?: () => void;
-  /** Is called for a conversation of which the template leaves out a part of what is to be learned. */
+  /** Called for a conversation in which the template leaves out a part that should be learned. */
   readonly onUnshown?: () => void;
-  /** Is called for a text that is learned as it is although its row has a label. */
+  /** Called for a text that is learned as it is although its row has a label. */
   readonly onLabelled?: () => void;
 }
 
-/** What turns rows into examples. */
+/** Options for turning rows into examples. */
 export interface ExampleOptions extends ExampleHooks {
   readonly tokenizer: Tokenizer;
   readonly template: ChatTemplate;
-  /** "assistant" unless given. */
+  /** Default: "assistant". */
   readonly trainOn?: TrainOn;
 }
 
-/** Counts the tokens that are predicted with loss: never the first, whatever it weighs. */
+/** Counts the tokens that are predicted with loss; never the first, whatever its weight. */
 export function countTrained({ weights }: Pick<Example, "weights">): number {
   return weights.reduce((sum, weight, i) => sum + (i > 0 && weight > 0 ? 1 : 0), 0);
 }
 
-/** Wraps ids and weights (true is 1) as an example; copies both and clears the first weight. */
+/** Makes an example of ids and weights (true is 1); copies both and sets the first weight to 0. */
 export function makeExample(
   ids: readonly number[],
   weightOf: (tokenIndex: number) => number | boolean,
@@ -74,7 +74,7 @@ function chatExample(row: TargetRow & { kind: "chat" }, options: ExampleOptions,
   const lastTurn = messages.findLastIndex(({ role }) => role === "assistant");
   const weightOf = (index: number): number =>
     trainOn === "last-assistant" && index !== lastTurn ? 0 : (row.messages[index]?.weight ?? 0);
-  // Turns have to be found where they differ from the text around them.
+  // Only turns whose weight differs from that of the text around them must be found.
   const around = trainOn === "all" ? 1 : 0;
   const isWanted = (index: number): boolean => weightOf(index) !== around;
   const specialTokens = [...tokenizer.specialTokens.keys()];

@@ -12,19 +12,19 @@ import { encodeIdx, type IdxArray } from "../formats/idx-file.ts";
 export interface ImageExample {
   /** Brightness from 0 to 255, [C, H, W]. */
   readonly pixels: Uint8Array;
-  /** Its sizes C, H and W, as the model wants them. */
+  /** Its sizes C, H and W, as required by the model. */
   readonly image: ImageConfig;
   /** Number of the class, from 0. */
   readonly label: number;
-  /** Positions T that the model makes of it. */
+  /** Positions T that the model makes from it. */
   readonly numPositions: number;
   readonly source: RowSource;
 }
 
-/** What of a model's configuration its images must fit. */
+/** The part of a model's configuration that images must fit. */
 export type ImageModel = Pick<Model, "image" | "maxPositions" | "numOutputs">;
 
-/** What callers give as such a model. */
+/** Checks the model that a caller passes. */
 export const AN_IMAGE_MODEL = objectWith<ImageModel>(
   "a model, such as `base.model`",
   "image",
@@ -37,14 +37,14 @@ const PAIRED = lazily(() => z.strictObject({ images: AN_IDX, labels: AN_IDX, mod
 const AN_IMAGE = z.looseObject({ pixels: BYTES, label: z.int().min(0).max(255) });
 const WRITTEN = lazily(() => z.strictObject({ images: z.array(AN_IMAGE), height: A_COUNT, width: A_COUNT }));
 
-/** A decoded file, and what messages call it. */
+/** A decoded file, with its path for messages. */
 export interface NamedIdx extends IdxArray {
   readonly path: string;
 }
 
 /**
  * Pairs images with their labels, for a model that reads images; pixels are views of one array.
- * @throws UsageError "usage/data" when images and labels do not pair or the model has other sizes or fewer classes
+ * @throws UsageError "usage/data" when images and labels do not match, or the model has other sizes or fewer classes
  */
 export function pairImages(images: NamedIdx, labels: NamedIdx, model: ImageModel): ImageExample[] {
   checkArguments("pairImages", PAIRED, { images, labels, model });
@@ -90,8 +90,8 @@ export function pairImages(images: NamedIdx, labels: NamedIdx, model: ImageModel
 }
 
 /**
- * The two files of a set of images of one channel: their names, after what is put before them, and their bytes.
- * @throws UsageError "usage/flag" for images and sizes that are none
+ * Makes the two files of a set of images of one channel: their names, without the part that names the set, and their bytes.
+ * @throws UsageError "usage/flag" for invalid images or sizes
  */
 export function imageFiles(
   images: readonly Pick<ImageExample, "pixels" | "label">[],

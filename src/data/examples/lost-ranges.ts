@@ -1,12 +1,12 @@
-/** @file Which tokens a text loses that is too long to be judged; what the tokenizer puts between and behind texts stays. */
+/** @file Decides which tokens a text to classify loses if it is too long; special tokens between and after texts stay. */
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
-/** From a token to before another. */
+/** Tokens [from, to). */
 type Range = readonly [from: number, to: number];
 
 /**
- * Finds what an example loses to have `maxLength` tokens: the end of its text, or of a pair the end of the longer text, until both are
- * of one length (transformers' `longest_first`).
+ * Finds the tokens that an example loses to have `maxLength` tokens: the end of its text, or in a pair the end of the longer
+ * text until both have one length, then of both (transformers' `longest_first`).
  */
 export function lostRanges(
   { ids, secondAt }: { readonly ids: ArrayLike<number>; readonly secondAt?: number },
@@ -29,7 +29,7 @@ export function lostRanges(
   return ends.filter(isCut);
 }
 
-/** Shortens the longer of two until they are `total` together, then both alike. */
+/** Shortens the longer of two lengths until their sum is `total`; once they are equal, both. */
 function longestFirst([a, b]: readonly [number, number], total: number): readonly [number, number] {
   if (a + b <= total) return [a, b];
   const short = Math.min(a, b);

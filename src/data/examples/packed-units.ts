@@ -1,8 +1,8 @@
 /**
- * @file Examples in a few flat arrays: what a thread can hand over without a copy, and a file can hold.
+ * @file Packs examples into a few flat arrays, which a thread can transfer without a copy, and a file can hold.
  *
- * Unpacked examples are views of these arrays, so 100,000 of them are not 200,000 allocations. What is compared, judged and
- * learned lies in the same arrays; a text with a class has no weights.
+ * Unpacked examples are views of these arrays, so 100,000 of them are not 200,000 allocations. All kinds of units use the same
+ * arrays; a text with a class has no weights.
  */
 import { sequencesOf, type TrainingUnit } from "./training-unit.ts";
 import type { ClassExample } from "./class-example.ts";
@@ -15,25 +15,25 @@ export interface PackedUnits {
   readonly ids: Int32Array;
   /** [N], or empty for texts with classes. */
   readonly weights: Float32Array;
-  /** [S], where the tokens of each sequence end. */
+  /** [S], the end of each sequence in the tokens. */
   readonly tokenEnds: Uint32Array;
-  /** [S], number in `ROLES` of what each sequence is to its unit; empty where none is compared. */
+  /** [S], index in `COMPARED_ROLES` of each sequence's role in its unit; empty if no sequences are compared. */
   readonly roles: Uint8Array;
-  /** [U], where the sequences of each unit end. */
+  /** [U], the end of each unit in the sequences. */
   readonly sequenceEnds: Uint32Array;
   /** [U] */
   readonly lines: Uint32Array;
-  /** [U], 1 for those that lost tokens to maxLength. */
+  /** [U], 1 for units that lost tokens to maxLength. */
   readonly cut: Uint8Array;
-  /** [U, 3], the class, the position that tells it, and where a second text begins or 0; empty for others. */
+  /** [U, 3], the class, the position that predicts it, and the start of a second text or 0; empty for other kinds. */
   readonly labels: Int32Array;
-  /** [U, V], what the outputs are to be, instead of the class; empty for others. */
+  /** [U, V], the targets of the outputs, instead of the class; empty for other kinds. */
   readonly targets: Float32Array;
 }
 
 type Numbers = Int32Array | Float32Array | Uint32Array | Uint8Array;
 
-/** Numbers that are added to, in an array that doubles. */
+/** Collects numbers in an array whose capacity doubles. */
 class GrowingArray<A extends Numbers> {
   #values: A;
   length = 0;
@@ -60,7 +60,7 @@ class GrowingArray<A extends Numbers> {
     this.length += values.length;
   }
 
-  /** A copy that is as long as what is in it; what comes next starts anew. */
+  /** Returns a copy of the numbers, of exact length, and empties this array. */
   take(): A {
     const taken = this.#values.slice(0, this.length) as A;
     this.length = 0;
@@ -79,7 +79,7 @@ export class UnitPacker {
   readonly #labels = new GrowingArray(new Int32Array(64));
   readonly #targets = new GrowingArray(new Float32Array(64));
 
-  /** Tokens that were added since the last `take`. */
+  /** Number of tokens added since the last `take`. */
   get numTokens(): number {
     return this.#ids.length;
   }
@@ -104,7 +104,7 @@ export class UnitPacker {
     this.#labels.push(typeof label === "number" ? label : 0, labelIndex, secondAt);
   }
 
-  /** What was added since the last time, in arrays that are the caller's. */
+  /** Returns the units added since the last call, in arrays that the caller owns. */
   take(): PackedUnits {
     return {
       ids: this.#ids.take(),
@@ -120,7 +120,7 @@ export class UnitPacker {
   }
 }
 
-/** Makes units out of packed ones, of a file of this name; they are views of the arrays. */
+/** Makes units from packed ones, with `file` as their source; they are views of the arrays. */
 export function unpackUnits(packed: PackedUnits, file: string): TrainingUnit[] {
   const { ids, weights, tokenEnds, roles, sequenceEnds, lines, cut, labels, targets } = packed;
   const numTargets = targets.length / sequenceEnds.length;

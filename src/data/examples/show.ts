@@ -1,4 +1,4 @@
-/** @file What an example looks like to the model: its text in pieces, each trained on or not. */
+/** @file Shows an example as the model sees it: its text in pieces, each trained on or not. */
 import { countTrained, type Example } from "./example.ts";
 import type { Tokenizer } from "../tokenizer/tokenizer.ts";
 
@@ -10,12 +10,12 @@ export interface ExamplePiece {
 
 interface ExampleDescription {
   readonly pieces: readonly ExamplePiece[];
-  /** Tokens. */
+  /** Number of tokens. */
   readonly length: number;
   readonly numTrained: number;
 }
 
-/** Describes an example; a character of several tokens stands in the piece of its last token. */
+/** Describes an example; a character made of several tokens is in the piece of its last token. */
 export function describeExample(example: Example, tokenizer: Tokenizer): ExampleDescription {
   const stream = tokenizer.stream();
   const pieces: { text: string; trained: boolean }[] = [];

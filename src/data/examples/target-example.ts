@@ -1,4 +1,4 @@
-/** @file Texts with a number for each output of a model: what is told of them, or which of the classes they are of. */
+/** @file Texts with a target for each output of a model: numbers to predict, or which classes apply. */
 import { UsageError } from "../../errors.ts";
 import type { RowSource } from "../formats/parsed-row.ts";
 import { jsonKind, rowError } from "../rows/row-error.ts";
@@ -14,10 +14,10 @@ import {
   unknownClass,
 } from "./class-example.ts";
 
-/** A number as tables have it. */
+/** A number as text, as in tables. */
 const NUMBER_TEXT = /^\s*[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?\s*$/i;
 
-/** A number that float32 has; null: it is none. */
+/** A number that is finite as float32; null for other values. */
 function readNumber(value: unknown): number | null {
   const number = typeof value === "string" && NUMBER_TEXT.test(value) ? Number(value) : value;
   return typeof number === "number" && Number.isFinite(Math.fround(number)) ? number : null;
@@ -65,7 +65,7 @@ export const LABELS_FORMS: readonly RowFormat<LabelsRow>[] = [
   },
 ];
 
-/** Turns a row into an example. @throws usage/data for another number of numbers than the model has outputs */
+/** Turns a row into an example. @throws usage/data when it has more or fewer numbers than the model has outputs */
 export function toNumbersExample(
   { label, ...text }: NumbersRow,
   { tokenizer, classes }: ClassReading,
@@ -75,7 +75,10 @@ export function toNumbersExample(
   return makeClassExample(encodeWhole(tokenizer, text), targets, classes, source);
 }
 
-/** Turns a row into an example. @throws usage/data for classes that the model does not have, or numbers for more or fewer */
+/**
+ * Turns a row into an example. @throws usage/data for classes that the model does not have, or more or fewer numbers than
+ * classes
+ */
 export function toLabelsExample(
   { label, ...text }: LabelsRow,
   { tokenizer, classes }: ClassReading,

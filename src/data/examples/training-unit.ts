@@ -1,4 +1,4 @@
-/** @file What a model is trained on, of whatever kind: how long it is, and how much of it is learned. */
+/** @file The unit of training for all kinds of data: its length, and how many labels it has. */
 import { z } from "zod";
 import { argument } from "../../messages/arguments.ts";
 import type { ClassExample } from "./class-example.ts";
@@ -6,20 +6,20 @@ import type { Comparison, ComparedExample } from "./comparison.ts";
 import { countTrained, type Example } from "./example.ts";
 import type { ImageExample } from "./images.ts";
 
-/** What a model is trained on: tokens to write, tokens to judge, or an image. */
+/** What a model is trained on: a text to write, a text to classify, or an image. */
 export type TrainingExample = Example | ComparedExample | ClassExample | ImageExample;
 
-/** What stays together in a micro-batch: an example, or some that are compared. */
+/** What stays together in a micro-batch: one example, or several that are compared. */
 export type TrainingUnit = TrainingExample | Comparison;
 
-/** The sequences of a unit: those that are compared, or itself. */
+/** The sequences of a unit: the compared ones, or the unit itself. */
 export function sequencesOf<E extends TrainingExample>(
   unit: E | Comparison,
 ): readonly (E | ComparedExample)[] {
   return "sequences" in unit ? unit.sequences : [unit];
 }
 
-/** Positions that a unit takes: its tokens, or what a model makes of its image. */
+/** Number of positions of a unit: its tokens, or those that a model makes from its image. */
 export function exampleLength(unit: TrainingUnit): number {
   if ("sequences" in unit) return rowLength(unit.sequences);
   return "pixels" in unit ? unit.numPositions : unit.ids.length;
@@ -35,7 +35,7 @@ export function rowLength(row: readonly TrainingExample[]): number {
   return row.reduce((sum, example) => sum + exampleLength(example), 0);
 }
 
-/** Whether a value that a caller gives has what a unit has. */
+/** Whether a value from a caller has the fields of a unit. */
 function isUnit(value: unknown): boolean {
   if (typeof value !== "object" || value === null) return false;
   const { sequences, pixels, image, ids, weights, label, source } = value as Readonly<
@@ -51,7 +51,7 @@ function isUnit(value: unknown): boolean {
     : Number.isInteger(label) || label instanceof Float32Array;
 }
 
-/** What callers give as examples. */
+/** Checks the examples that a caller passes. */
 export const UNIT_LIST = z.array(
   argument<TrainingUnit>("an example, as readDataset() or readExamples() returns it", isUnit),
 );
