@@ -1,8 +1,8 @@
 /**
- * @file Rows of tables as text: the first line names the columns, every cell is text.
+ * @file Rows of tables as text: the first line names the columns, every cell is a text.
  *
- * Quotes around a cell let it hold delimiters and line breaks. Tables parted by tabs are often written without that rule,
- * and texts in them begin with a quote that never ends: where every line has equally many tabs, no cell goes on past one.
+ * A cell in quotes may contain delimiters and line breaks. Tables with tabs as delimiters are often written without that rule,
+ * and have texts that begin with a quote that is never closed: if every line has equally many tabs, cells end with their line.
  */
 import { type CsvError, parse } from "#csv-parse";
 import { FormatError } from "../../errors.ts";
@@ -10,13 +10,13 @@ import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 
 type TableRecord = Readonly<Record<string, string>> | readonly string[];
 
-/** A row with the line in which it begins. */
+/** A row with the number of its first line. */
 interface TableRow {
   readonly record: TableRecord;
   readonly line: number;
 }
 
-/** Parses a table of which `delimiters`, the likeliest first, may part the cells. @throws format/file */
+/** Parses a table whose delimiter is one of `delimiters`, the likeliest first. @throws format/file */
 export function* parseTable(
   text: string,
   file: string,
@@ -36,7 +36,7 @@ export function* parseTable(
 }
 
 interface ReadOptions extends Pick<ParseOptions, "hasNoHeader"> {
-  /** Hears of a row that cannot be read. */
+  /** Called for a row that cannot be read. */
   readonly onFault: (row: ParsedRow) => void;
 }
 
@@ -53,7 +53,7 @@ function readRows(
   try {
     return parse(text, {
       delimiter,
-      // Of itself the parser takes the first line's end for that of all: rows that another program added may have another.
+      // By default the parser uses the first line end for all; rows appended by another program may have a different one.
       record_delimiter: /\r\n?|\n/.exec(text)?.[0] === "\r" ? "\r" : ["\r\n", "\n"],
       from_line: told === undefined ? 1 : 2,
       columns: hasNoHeader
@@ -62,7 +62,7 @@ function readRows(
             lineOf(0, names);
             return checkNames(names, file);
           },
-      // What it gives takes the record's place, whatever the types of the parser say.
+      // The result replaces the record, although the parser's types do not say so.
       on_record: ((record: TableRecord, { lines }: { readonly lines: number }): TableRow => ({
         record,
         line: lineOf(lines, Object.values(record)),
@@ -72,7 +72,7 @@ function readRows(
       ...(isByLine ? { quote: false, cast: withoutQuotes } : {}),
       skip_records_with_error: true,
       on_skip: (error: CsvError | undefined) => {
-        // Everything behind it is lost, not one row.
+        // Everything after the quote is lost, not only one row.
         if (error?.code === "CSV_QUOTE_NOT_CLOSED")
           throw new Error("a quote is never closed", { cause: error });
         onFault(faultOf(error, file, lineOf));
@@ -89,8 +89,8 @@ function readRows(
 }
 
 /**
- * Finds the lines in which rows begin, asked in their order. `lines`: what the parser has counted at the end of a row, where it
- * counts a break within a cell twice that is "\r\n".
+ * Returns a function that finds the line in which each row begins; it must be called for the rows in order. `lines`: the
+ * parser's count at the end of a row; it counts a line break "\r\n" within a cell twice.
  */
 function countLines(): (lines: number, cells: readonly string[]) => number {
   let numTwice = 0;
@@ -101,13 +101,13 @@ function countLines(): (lines: number, cells: readonly string[]) => number {
   };
 }
 
-/** The line in which Excel is told what parts the cells; it is no row. */
+/** A line that tells Excel the delimiter; it is not a row. */
 const TOLD_DELIMITER = /^\uFEFF?"?sep=(.)"?(?:\r?\n|\r)/;
 
-/** Characters that a header is looked for in. */
+/** Characters at the start in which the header is searched. */
 const HEADER_CHARACTERS = 65_536;
 
-/** The delimiter that the header has most of, outside of quotes; the first of equal ones. */
+/** The delimiter that is most frequent in the header, outside quotes; the first in case of a tie. */
 function findDelimiter(text: string, delimiters: readonly string[]): string {
   const [header = ""] = text
     .slice(0, HEADER_CHARACTERS)
@@ -122,12 +122,12 @@ function hasEvenLines(text: string): boolean {
   return lines.every((line) => line.split("\t").length === numCells);
 }
 
-/** Takes quotes off a cell that was written in them. */
+/** Removes the quotes around a cell. */
 function withoutQuotes(cell: string): string {
   return /^"(?:[^"]|"")*"$/.test(cell) ? cell.slice(1, -1).replaceAll('""', '"') : cell;
 }
 
-/** Columns without a name, as spreadsheets leave them behind a table, are left out: false. */
+/** Maps columns without a name to false, which leaves them out: spreadsheets write such columns after a table. */
 function checkNames(names: readonly string[], file: string): (string | false)[] {
   const seen = new Set<string>();
   for (const name of names.filter((each) => each !== "")) {
@@ -152,7 +152,7 @@ function faultOf(
   const line = typeof error?.["lines"] === "number" ? lineOf(error["lines"], cells) : 1;
   const message = error?.message.replace(/ on line \d+$/, "") ?? "it cannot be read";
   const [, numWanted, numCells] = (/ (\d+), got (\d+)$/.exec(message) ?? []).map(Number);
-  // In words, for rows with the same fault are told together, whatever its numbers.
+  // A text, since rows with the same fault are reported together, whatever their numbers.
   const found =
     numWanted === undefined || numCells === undefined
       ? message

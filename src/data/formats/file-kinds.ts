@@ -1,27 +1,31 @@
 /**
- * @file The kinds of files that hold text or rows, told by the ends of their names. Adding one: an entry here.
+ * @file The kinds of files with text or rows, found by the endings of their names. To add one: an entry here.
  *
- * A kind holds plain text, rows as text, or rows as bytes. Any of them may be compressed, which a further ending says.
+ * A kind contains plain text, rows as text, or rows as bytes. Files of any kind may be compressed, which a second ending
+ * states.
  */
 import { parseTable } from "./csv-rows.ts";
 import { parseJsonArray, parseJsonLineBytes, parseJsonLines } from "./json-rows.ts";
 import { readParquetRows } from "./parquet-rows.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
 
-/** What is known of a file's bytes before a row is read: text, lines or a whole of JSON, or bytes that begin and end with the same letters, if any. */
+/**
+ * What is known of a file's bytes before a row is read: text, JSON lines, one JSON value, or bytes that begin and end with the
+ * same letters.
+ */
 type FileForm = "text" | "json-lines" | "json" | { readonly ends: string };
 
 export interface FileKind {
   readonly name: string;
-  /** Ends of the names of files, in lower case; the likeliest first. */
+  /** Endings of file names, in lower case; the likeliest first. */
   readonly endings: readonly string[];
-  /** By it a damaged file is refused without being read. */
+  /** Used to refuse a damaged file without reading it. */
   readonly form: FileForm;
-  /** What a row's number counts. */
+  /** What is numbered for the place of a row. */
   readonly counts: "line" | "item" | "row";
-  /** Reads rows from text; null: it holds no rows, or not as text. @throws format/json, format/file */
+  /** Reads rows from text; null: it has no rows, or rows that are not text. @throws format/json, format/file */
   readonly parse: ((text: string, file: string, options: ParseOptions) => Iterable<ParsedRow>) | null;
-  /** Reads rows from bytes; null: it holds text that is read as a whole. */
+  /** Reads rows from bytes; null: it is text that is read as a whole. */
   readonly parseBytes:
     | ((
         bytes: Uint8Array,
@@ -31,11 +35,11 @@ export interface FileKind {
     | null;
 }
 
-/** Ends of names that say how a file is compressed; what each stands for is in `data/files/compressions`. */
+/** Endings of compressed files; `data/files/compressions` decompresses them. */
 export const COMPRESSED_ENDINGS = [".gz", ".zst"] as const;
 export type CompressedEnding = (typeof COMPRESSED_ENDINGS)[number];
 
-/** The likeliest first: of files that differ in their ending alone, the first is read. */
+/** The likeliest first: of files whose names differ only in their ending, the first is read. */
 export const FILE_KINDS: readonly FileKind[] = [
   {
     name: "JSON Lines, one row per line",
@@ -88,26 +92,26 @@ export const FILE_KINDS: readonly FileKind[] = [
   },
 ];
 
-/** Every ending of a kind, for people. */
+/** Endings of all kinds, for messages. */
 export const DATA_ENDINGS: readonly string[] = FILE_KINDS.flatMap(({ endings }) => endings);
 
-/** Whether files of a kind hold text that is no rows. */
+/** Whether files of a kind contain text without rows. */
 export function isPlainText({ parse, parseBytes }: FileKind): boolean {
   return parse === null && parseBytes === null;
 }
 
-/** How a file is compressed, by the end of its name; null: it is not. */
+/** How a file is compressed, by the end of its name; null: it is not compressed. */
 export function compressionOf(file: string): CompressedEnding | null {
   return COMPRESSED_ENDINGS.find((end) => file.toLowerCase().endsWith(end)) ?? null;
 }
 
-/** Takes the ending that says how a file is compressed off its name. */
+/** Removes the ending of a compression from a file name. */
 export function withoutCompression(file: string): string {
   const ending = compressionOf(file);
   return ending === null ? file : file.slice(0, -ending.length);
 }
 
-/** The kind of a file, compressed or not; null: none that is known. */
+/** The kind of a file, compressed or not; null: unknown. */
 export function findFileKind(file: string): FileKind | null {
   const name = withoutCompression(file).toLowerCase();
   return FILE_KINDS.find(({ endings }) => endings.some((ending) => name.endsWith(ending))) ?? null;

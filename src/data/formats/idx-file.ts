@@ -1,5 +1,6 @@
 /**
- * @file IDX files, in which MNIST and its kin keep images and labels: a header with the sizes of the axes, then bytes.
+ * @file IDX files, the format of MNIST and similar data sets for images and labels: a header with the sizes of the axes, then
+ * bytes.
  *
  *   0 0 type rank | size of each axis, 32 bits, high byte first | elements, the last axis fastest
  */
@@ -8,16 +9,16 @@ import { A_COUNT, argument, checkArguments, lazily } from "../../messages/argume
 import { numElements } from "../../graph/shape.ts";
 import { FormatError } from "../../errors.ts";
 
-/** Numbers of 8 bits without sign, with the sizes of their axes, row-major. */
+/** Unsigned 8-bit numbers, with the sizes of their axes, row-major. */
 export interface IdxArray {
   readonly shape: readonly number[];
   readonly data: Uint8Array;
 }
 
-/** The type code of bytes without sign, the only one that images have. */
+/** The type code of unsigned bytes, the only type of images. */
 const UNSIGNED_BYTE = 0x08;
 
-/** Writes down an array as the bytes of a new IDX file. */
+/** Encodes an array as an IDX file. */
 export function encodeIdx({ shape, data }: IdxArray): Uint8Array {
   const start = 4 + 4 * shape.length;
   const bytes = new Uint8Array(start + data.length);
@@ -28,7 +29,7 @@ export function encodeIdx({ shape, data }: IdxArray): Uint8Array {
   return bytes;
 }
 
-/** Makes the error of an IDX file that cannot be used. `path`: what messages call it. */
+/** Makes the error for an unusable IDX file. `path`: its name in messages. */
 export function unusableIdx(path: string, found: string, hint: string, cause?: unknown): FormatError {
   return new FormatError("format/file", `Cannot read IDX file "${path}": ${found}`, { hint, cause });
 }
@@ -42,7 +43,7 @@ const ARGUMENTS = lazily(() =>
 );
 
 /**
- * Decodes an IDX file of bytes with `rank` axes; the data are a view of `bytes`. `path`: what messages call it.
+ * Decodes an IDX file of bytes with `rank` axes; the data are a view of `bytes`. `path`: its name in messages.
  * @throws FormatError "format/file" when it is damaged, truncated, or of another kind
  */
 export function decodeIdx(bytes: Uint8Array, rank: number, path: string): IdxArray {

@@ -1,4 +1,4 @@
-/** @file Rows of JSON: one a line, or a list. */
+/** @file Rows of JSON: one per line, or in a list. */
 import { FormatError } from "../../errors.ts";
 import { isWrittenNumber, parseJson, withPlainFloats } from "./long-integer.ts";
 import type { ParsedRow, ParseOptions } from "./parsed-row.ts";
@@ -8,12 +8,12 @@ function reason(cause: unknown): string {
   return cause instanceof Error ? cause.message : String(cause);
 }
 
-/** Parses JSON lines, one after another; empty lines are skipped. A line that is no JSON is a fault of its own. */
+/** Parses JSON lines one by one; skips empty lines. A line that is not JSON yields a fault. */
 export function parseJsonLines(text: string, file: string): Iterable<ParsedRow> {
   return parseLines([text], file);
 }
 
-/** Parses lines out of bytes, of which no more than a piece is text at a time. @throws as `decodeUtf8` */
+/** Parses JSON lines from bytes, of which only one piece at a time is decoded. @throws as `decodeUtf8` */
 export function* parseJsonLineBytes(
   bytes: Uint8Array,
   file: string,
@@ -23,13 +23,13 @@ export function* parseJsonLineBytes(
   yield* parseLines(decodeLines(bytes, file), file);
 }
 
-/** Parses pieces of text that end where lines end. */
+/** Parses pieces of text that end at line ends. */
 function* parseLines(pieces: Iterable<string>, file: string): Iterable<ParsedRow> {
   let line = 0;
   for (const text of pieces)
     for (const content of splitLines(text)) {
       line++;
-      // With the mark of a file's beginning, which stands within one that was joined of several.
+      // `trim` also removes byte order marks, which stand inside a file that was joined from several.
       const row = content.trim();
       if (row !== "") yield parseLine(row, { file, line });
     }
@@ -57,7 +57,10 @@ function parseLine(content: string, source: ParsedRow["source"]): ParsedRow {
   }
 }
 
-/** A row of which numbers, and lists of them, are those that JavaScript has; templates are shown what lies deeper. */
+/**
+ * Converts numbers in columns, and in lists in columns, to plain JavaScript numbers; those nested deeper stay as written for
+ * templates.
+ */
 function withPlainColumns(row: unknown): unknown {
   const isPlain = (value: unknown): boolean =>
     !(Array.isArray(value) ? value.some(isWrittenNumber) : isWrittenNumber(value));

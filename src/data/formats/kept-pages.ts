@@ -1,11 +1,11 @@
-/** @file Pages of a group of a Parquet file, decompressed to be checked and kept for the library, which asks for each again. */
+/** @file Keeps the pages of a Parquet row group that were decompressed for checks, since the library asks for each again. */
 import type { Compressors } from "hyparquet";
 
-/** Bytes of pages that are kept; the others of a large group are decompressed once more. */
+/** Maximum bytes of kept pages; the other pages of a large group are decompressed twice. */
 const MOST_BYTES = 1 << 27;
 /**
- * Kept pages of one size with which a page that is read is compared, in the order in which they were checked. The library reads the pages
- * of a column in that order, so that only those of other columns can stand before the right one; and each comparison takes time.
+ * How many kept pages of one size a page is compared with, in the order in which they were checked; comparisons take time. The
+ * library reads the pages of a column in that order, so only pages of other columns can come before the right one.
  */
 const MOST_LOOKS = 64;
 
@@ -15,8 +15,8 @@ interface KeptPage {
 }
 
 /**
- * Decompressors for the pages of one group: `check` keeps what it makes, up to some memory, and `read` takes it from there.
- * Known again by their bytes, since the library reads copies of them.
+ * Decompressors for the pages of one group: `check` keeps its results, up to a limit, and `read` reuses them. Pages are
+ * recognised by their bytes, since the library reads copies.
  */
 export function keepPages(compressors: Compressors): {
   readonly check: Compressors;
@@ -50,7 +50,7 @@ export function keepPages(compressors: Compressors): {
   return { check, read };
 }
 
-/** Compares arrays of one length; a loop, since `every` takes as long as decompressing. */
+/** Compares arrays of one length; `every` instead of a loop would take as long as decompressing. */
 function isEqual(a: Uint8Array, b: Uint8Array): boolean {
   for (let i = 0; i < a.length; i++) if (a[i] !== b[i]) return false;
   return true;

@@ -1,9 +1,9 @@
 /**
- * @file Numbers that JavaScript would write otherwise, and templates, which are Python's, as they are: whole ones that it would round, such
- * as ids of 64 bits, and floats whose value is whole, as `1.0` and `1e5` are. They stay as they are written.
+ * @file Numbers that JavaScript would write differently than Python, whose templates print them: integers that it would round,
+ * such as 64-bit ids, and floats with an integer value, such as `1.0` and `1e5`. They are kept as they are written.
  */
 
-/** A number as it is written in JSON, where it is the number again. */
+/** A number as written in JSON; `JSON.stringify` writes it as that number again. */
 class WrittenNumber {
   readonly text: string;
 
@@ -16,31 +16,31 @@ class WrittenNumber {
   }
 }
 
-/** A whole number beyond 2⁵³. */
+/** An integer beyond 2⁵³. */
 export class LongInteger extends WrittenNumber {}
 
-/** A float whose value is whole. */
+/** A float with an integer value. */
 export class WholeFloat extends WrittenNumber {}
 
-/** What Node has from 21 on; before, numbers are rounded. */
+/** `rawJSON` exists from Node 21 on; before that, numbers are rounded. */
 const EXACT = JSON as { readonly rawJSON?: (text: string) => unknown };
 
-/** A whole number as files of JSON give it. */
+/** Converts an integer to the value that parsing JSON would give. */
 export function fromBigint(value: bigint): number | LongInteger {
   return Number.isSafeInteger(Number(value)) ? Number(value) : new LongInteger(String(value));
 }
 
-/** Whether a value of JSON is a number and no object with keys. */
+/** Whether a parsed value is a number kept as written, not an object with keys. */
 export function isWrittenNumber(value: unknown): boolean {
   return value instanceof WrittenNumber;
 }
 
-/** The nearest number that JavaScript has; other values as they are. */
+/** The nearest JavaScript number; other values unchanged. */
 export function rounded(value: unknown): unknown {
   return value instanceof WrittenNumber ? Number(value.text) : value;
 }
 
-/** A value with what is in it, of which floats are numbers: of their form nobody but templates knows. */
+/** Converts floats in a value, at any depth, to plain numbers; only templates need their written form. */
 export function withPlainFloats(value: unknown): unknown {
   if (value instanceof WholeFloat) return rounded(value);
   if (Array.isArray(value)) return value.map(withPlainFloats);
@@ -48,10 +48,10 @@ export function withPlainFloats(value: unknown): unknown {
   return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, withPlainFloats(each)]));
 }
 
-/** A text has this where it has such a number; most have not. */
+/** Matches every text that has such a number; most texts have none. */
 const MANY_DIGITS_OR_FLOAT = /\d{16}|(?:^|[[:,])\s*-?\d+(?:\.0+(?!\d)|(?:\.\d+)?[eE])/;
 
-/** Parses JSON, of which such numbers become `LongInteger` and `WholeFloat`. @throws SyntaxError */
+/** Parses JSON; such numbers become `LongInteger` and `WholeFloat`. @throws SyntaxError */
 export function parseJson(text: string): unknown {
   return MANY_DIGITS_OR_FLOAT.test(text) ? JSON.parse(text, keepWritten) : JSON.parse(text);
 }

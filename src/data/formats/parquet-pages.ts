@@ -1,6 +1,6 @@
 /**
- * @file What the pages of a Parquet file say of themselves, held against what there is before the library reads them: it makes as
- * many values as a count or the length of a run asks for, so that one damaged byte is gigabytes.
+ * @file Checks what the pages of a Parquet file claim before the library reads them: it allocates as many values as a count or
+ * the length of a run says, so a single damaged byte could cost gigabytes.
  */
 import type {
   ColumnMetaData,
@@ -18,7 +18,10 @@ import { getMaxDefinitionLevel, getMaxRepetitionLevel } from "hyparquet/src/sche
 import { readVarInt } from "hyparquet/src/thrift.js";
 import { maxDecompressedBytes } from "../../untrusted/limits.ts";
 
-/** Values that a byte of a file may stand for, beside some: rows that say something have a bit at least, of dozens of columns. */
+/**
+ * How many values a byte of a file may encode, plus a constant: rows with content have at least a bit in each of dozens of
+ * columns.
+ */
 const [VALUES_PER_BYTE, SPARE_VALUES] = [64, 1 << 20];
 
 interface Reader {
@@ -34,13 +37,13 @@ function require(isSo: boolean, found: string): void {
   if (!isSo) throw new Error(found);
 }
 
-/** A column of a group: what describes it, and the schema from the root to it. */
+/** A column of a group: its metadata, and the schema from the root to it. */
 export interface Column {
   readonly metadata: ColumnMetaData;
   readonly path: readonly SchemaTree[];
 }
 
-/** Holds the numbers of rows and values against the size of a file. @throws Error */
+/** Checks the numbers of rows and values against the size of a file. @throws Error */
 export function requireCounts({ num_rows, row_groups: groups }: FileMetaData, sizeBytes: number): void {
   const most = SPARE_VALUES + VALUES_PER_BYTE * sizeBytes;
   const counts = groups.flatMap((group) => [
@@ -52,7 +55,7 @@ export function requireCounts({ num_rows, row_groups: groups }: FileMetaData, si
   }
 }
 
-/** Holds all pages of a column of a group against what they hold. @throws Error */
+/** Checks all pages of a column of a group against their contents. @throws Error */
 export function requirePages(file: Uint8Array, column: Column, compressors: Compressors): void {
   const { metadata } = column;
   const start = Number(metadata.dictionary_page_offset || metadata.data_page_offset);
@@ -84,7 +87,7 @@ function countOf(header: PageHeader): number {
 interface Page {
   readonly header: PageHeader;
   readonly bytes: Uint8Array;
-  /** Values with those that are null. */
+  /** Number of values, nulls included. */
   readonly count: number;
 }
 
@@ -127,7 +130,7 @@ function requirePageV2(
   else requireValues(reader, own.encoding, count - numNulls);
 }
 
-/** The most of both levels that a value of a column can have. */
+/** The maximum repetition and definition levels of a column. */
 function levelsOf(path: readonly SchemaTree[]): { readonly repetition: number; readonly definition: number } {
   return { repetition: getMaxRepetitionLevel([...path]), definition: getMaxDefinitionLevel([...path]) };
 }
@@ -136,7 +139,7 @@ function widthOf(most: number): number {
   return 32 - Math.clz32(most);
 }
 
-/** Goes behind levels that their length is before, and counts those below the highest. */
+/** Reads past levels that are preceded by their length, and counts those below the maximum, `most`. */
 function requireLevels(reader: Reader, count: number, most: number): number {
   requireRuns({ view: reader.view, offset: reader.offset + 4 }, widthOf(most), count);
   const levels = Array.from({ length: count }, () => 0);
@@ -144,7 +147,7 @@ function requireLevels(reader: Reader, count: number, most: number): number {
   return levels.filter((level) => level !== most).length;
 }
 
-/** Runs of one value may not be longer than what is left; packed ones end with their page. */
+/** Checks that runs of one value are no longer than the number of values left; packed runs end with their page. */
 function requireRuns(reader: Reader, width: number, count: number): void {
   for (let left = count; left > 0;) {
     const header = readVarInt(reader);
@@ -169,7 +172,7 @@ function requireValues(reader: Reader, encoding: string, count: number): void {
   }
 }
 
-/** Each text begins as the one before it, whose bytes are there. */
+/** Checks that each text shares no more bytes with the one before it than that has, and that all together are not too large. */
 function requirePrefixes(reader: Reader, count: number): void {
   const [prefixes, suffixes] = [new Int32Array(count), new Int32Array(count)];
   for (const lengths of [prefixes, suffixes]) deltaBinaryUnpack(reader, count, lengths);

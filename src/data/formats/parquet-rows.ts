@@ -1,4 +1,4 @@
-/** @file Rows of Parquet files, group after group; numbers and lists come as JSON would have them. */
+/** @file Reads the rows of Parquet files, group by group; numbers and lists become what JSON would give. */
 import { FormatError } from "../../errors.ts";
 import type { FileMetaData, SchemaTree } from "hyparquet";
 import { keepPages } from "./kept-pages.ts";
@@ -12,7 +12,7 @@ export async function* readParquetRows(
   file: string,
   { onCount }: ParseOptions,
 ): AsyncIterable<ParsedRow> {
-  // Loaded where one is read: most runs read none.
+  // Loaded on first use: most runs read no Parquet file.
   const [{ parquetMetadataAsync, parquetReadObjects, parquetSchema }, { compressors }, pages] =
     await Promise.all([import("hyparquet"), import("hyparquet-compressors"), import("./parquet-pages.ts")]);
   const buffer = {
@@ -56,8 +56,8 @@ export async function* readParquetRows(
 }
 
 /**
- * Finds the columns of all groups in the schema. The library reads them one beside another, and would hear nothing of the
- * errors of one that is not in the schema, or there twice: the process would end.
+ * Finds the columns of all groups in the schema, and refuses those that are missing or there twice. The library reads columns
+ * in parallel without handling the errors of such a column, which would end the process.
  */
 function columnsOf(schema: SchemaTree, { row_groups: groups }: FileMetaData): Column[][] {
   return groups.map(({ columns }) => {
@@ -78,12 +78,15 @@ function columnsOf(schema: SchemaTree, { row_groups: groups }: FileMetaData): Co
   });
 }
 
-/** A row keeps the columns that are null. */
+/** Converts a row; keeps columns that are null. */
 function rowToJson(row: Readonly<Record<string, unknown>>): unknown {
   return Object.fromEntries(Object.entries(row).map(([key, each]) => [key, toJson(each)]));
 }
 
-/** 64-bit integers are bigint in Parquet. An object in a column has every field that any of the column has: what is null was not there. */
+/**
+ * Converts a value. 64-bit integers are bigint in Parquet. Objects in a column have every field that occurs in the column:
+ * fields that are null were absent.
+ */
 function toJson(value: unknown): unknown {
   if (typeof value === "bigint") return fromBigint(value);
   if (Array.isArray(value)) return value.map((each) => toJson(each));

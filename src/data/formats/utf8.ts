@@ -1,4 +1,4 @@
-/** @file Bytes of a file as text, which must be UTF-8: anything else would be learned as garbage. */
+/** @file Decodes the bytes of a file, which must be UTF-8: anything else would be learned as garbage. */
 import { FormatError } from "../../errors.ts";
 
 /** Bytes that are decoded at a time to find the first wrong one. */
@@ -6,12 +6,12 @@ const PIECE_BYTES = 1 << 16;
 /** Bytes of lines that are decoded at a time. */
 const LINES_BYTES = 1 << 20;
 const LINE_END = 0x0a;
-/** Bytes at the start of a file in which zeros are looked for. */
+/** Bytes at the start of a file that are searched for zeros. */
 const PROBE_BYTES = 4096;
-/** Bytes whose text may be longer than JavaScript has them. */
+/** Size from which the text may exceed JavaScript's maximum length of strings. */
 const LONG_BYTES = 2 ** 29 - 24;
 
-/** What to do with text that is too long. */
+/** Hint for text that is too long. */
 export const SPLIT_HINT =
   "Split it into several files in one folder, for example with split -C 256M, and give the folder.";
 
@@ -24,15 +24,15 @@ export function decodeUtf8(bytes: Uint8Array, file: string): string {
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
   } catch (cause) {
-    // JavaScript has no text that long; only such bytes are decoded in vain without a wrong one.
+    // JavaScript has no strings of that length; a failure without a wrong byte has no other cause.
     if (bytes.length >= LONG_BYTES && !(cause instanceof TypeError)) throw tooLong(file, bytes.length, cause);
     if (bytes.subarray(0, PROBE_BYTES).includes(0)) throw notText(file, cause);
-    // Latin-1 cannot be told from its kin; most files in such an encoding are in Windows' form of it.
+    // Latin-1 cannot be distinguished from similar encodings; most such files are in Windows-1252.
     throw notUtf8(file, `not UTF-8 at byte ${findWrongByte(bytes)}`, "WINDOWS-1252");
   }
 }
 
-/** Decodes UTF-8 in pieces of about a megabyte that end where lines end. @throws as `decodeUtf8`, at the piece that is wrong */
+/** Decodes UTF-8 in pieces of about a megabyte that end at line ends. @throws as `decodeUtf8`, at the piece that is wrong */
 export function* decodeLines(bytes: Uint8Array, file: string): Iterable<string> {
   if (findUtf16(bytes) !== null) decodeUtf8(bytes, file);
   const decoder = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
@@ -44,7 +44,7 @@ export function* decodeLines(bytes: Uint8Array, file: string): Iterable<string> 
     try {
       text = decoder.decode(bytes.subarray(start, end));
     } catch {
-      // The byte is counted from the start of the file.
+      // Decodes from the start, so that the error gives the byte's offset in the file.
       text = decodeUtf8(bytes, file);
     }
     yield text;
@@ -80,7 +80,7 @@ function notUtf8(file: string, found: string, encoding: string): FormatError {
   });
 }
 
-/** The kind of UTF-16 that the mark at the start or zeros in every other byte tell; null: none. */
+/** Detects UTF-16 by the mark at the start, or by zeros in every other byte; null: it is not. */
 function findUtf16(bytes: Uint8Array): "UTF-16LE" | "UTF-16BE" | null {
   if (bytes[0] === 0xff && bytes[1] === 0xfe) return "UTF-16LE";
   if (bytes[0] === 0xfe && bytes[1] === 0xff) return "UTF-16BE";
@@ -89,18 +89,18 @@ function findUtf16(bytes: Uint8Array): "UTF-16LE" | "UTF-16BE" | null {
   let [even, odd] = [0, 0];
   for (let i = 0; i < probe.length; i += 2) if (probe[i] === 0) even++;
   for (let i = 1; i < probe.length; i += 2) if (probe[i] === 0) odd++;
-  // Text of other scripts has few zeros, but spaces, line breaks and the signs of JSON do.
+  // Letters of other scripts have few zero bytes, but spaces, line breaks and the punctuation of JSON have one.
   if (odd > even * 4 && odd * 20 > probe.length) return "UTF-16LE";
   if (even > odd * 4 && even * 20 > probe.length) return "UTF-16BE";
   return null;
 }
 
-/** Tells whether a line ends as in UTF-16: text in one byte a character may hold zeros too, but not beside all line ends. */
+/** Whether a line ends as in UTF-16. Text with one byte per character may contain zeros too, but not beside line ends. */
 function hasWideLineEnd(probe: Uint8Array): boolean {
   return probe.some((byte, i) => byte === LINE_END && probe[i % 2 === 0 ? i + 1 : i - 1] === 0);
 }
 
-/** Offset of the first byte that begins no character. */
+/** Offset of the first byte that does not begin a character. */
 export function findWrongByte(bytes: Uint8Array): number {
   const decoder = new TextDecoder("utf-8", { fatal: true });
   let start = 0;
@@ -110,7 +110,7 @@ export function findWrongByte(bytes: Uint8Array): number {
     }
     start = Math.max(0, start - PIECE_BYTES);
   } catch {
-    // It begins in this piece, or with the last character of the piece before.
+    // It is in this piece, or in the last character of the piece before.
   }
   let at = Math.max(0, start - 3);
   while (at > 0 && isContinuation(bytes[at]!)) at--;
@@ -126,7 +126,7 @@ function isContinuation(byte: number): boolean {
   return (byte & 0xc0) === 0x80;
 }
 
-/** Bytes of the character that begins with a byte; 0: none does. */
+/** Length in bytes of the character that begins with a byte; 0: no character does. */
 function characterLength(byte: number): number {
   if (byte < 0x80) return 1;
   if (byte >= 0xc2 && byte < 0xe0) return 2;
