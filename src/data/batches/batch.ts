@@ -1,5 +1,5 @@
 /**
- * @file Rows of examples as the flat arrays that a step feeds.
+ * @file Lays out rows of examples as the flat arrays that a step feeds.
  *
  * Labels of tokens are shifted here and never cross an example; the class of an image is the label of its first position.
  */
@@ -15,7 +15,7 @@ import { countLabels, rowLength, type TrainingExample, UNIT_LIST } from "../exam
 import type { Normalization } from "../../models/family.ts";
 import type { PassFacts } from "../../nn/pass.ts";
 
-/** The label of a position that has nothing to predict with loss. */
+/** The label of a position without loss. */
 export const NO_LABEL = -100;
 
 /** B rows of T positions, row-major; padding is at the right end of a row. */
@@ -25,19 +25,19 @@ export interface Batch extends Pick<
 > {
   /** What the model reads: ids [B, T], or pixels [B, C, H, W]. */
   readonly input: HostTensor<"int64"> | HostTensor<"float32">;
-  /** [B, T], the id or class that the position has to predict; NO_LABEL where there is no loss. */
+  /** [B, T], the id or class that each position has to predict; NO_LABEL without loss. */
   readonly labels: Int32Array;
-  /** [N, V], what the outputs of each labelled position are to be; null: its label is the one that is right. */
+  /** [N, V], the targets of the outputs at each labelled position; null: the label is the correct output. */
   readonly targets: Float32Array | null;
   /** Positions that are not padding. */
   readonly numTokens: number;
   /** Positions with a label, N. */
   readonly numLabels: number;
-  /** [N], the weight of each label in the loss; labels in the order of their positions. */
+  /** [N], the weight of each label in the loss, in the order of their positions. */
   readonly weights: Float32Array;
-  /** [N], the number of the sequence that each label is of. */
+  /** [N], index of the sequence that each label belongs to. */
   readonly sequenceOf: Int32Array;
-  /** The examples, row by row: what each is to its group. */
+  /** Role and group of each example, row by row. */
   readonly sequences: readonly { readonly role: ComparedRole; readonly group: number }[];
 }
 
@@ -45,20 +45,20 @@ const ARGUMENTS = lazily(() => z.strictObject({ rows: z.array(UNIT_LIST), length
 
 /**
  * Lays rows side by side, padded to `length` or to the longest row. The caller owns the arrays.
- * @throws UsageError "usage/flag" for rows that are none, "usage/length" when one is longer
+ * @throws UsageError "usage/flag" for invalid rows, "usage/length" when one is longer than `length`
  */
 export function toBatch(rows: readonly (readonly TrainingExample[])[], length?: number): Batch {
   checkArguments("toBatch", ARGUMENTS, { rows, length });
   return layRows(rows, length);
 }
 
-/** As `toBatch`, of examples that have been looked at. */
+/** As `toBatch`, for examples that are already checked. */
 export function layRows(rows: readonly (readonly TrainingExample[])[], length?: number): Batch {
   const images = rows.flat().filter((example) => "pixels" in example);
   return images.length > 0 ? toImageBatch(images) : toTokenBatch(rows as TokenRows, length);
 }
 
-/** Whether a position of the flattened batch ends a prompt: it is the first of some positions with a label. */
+/** Whether a position of the flattened batch ends a prompt: it is the first of consecutive positions with labels. */
 export function endsPrompt({ labels, segments }: Pick<Batch, "labels" | "segments">, at: number): boolean {
   const goesOn = at > 0 && segments[at - 1] === segments[at] && labels[at - 1] !== NO_LABEL;
   return labels[at] !== NO_LABEL && !goesOn;
@@ -108,7 +108,10 @@ function toTokenBatch(rows: TokenRows, length?: number): Batch {
   };
 }
 
-/** The targets of examples that have some, [N, V]. @throws UsageError "usage/shape" for some of other lengths, or without */
+/**
+ * The targets of examples that have some, [N, V]; null: none has. @throws UsageError "usage/shape" when lengths differ, or some
+ * have none
+ */
 function targetsOf(examples: readonly (Example | ClassExample)[]): Float32Array | null {
   const targets = examples.flatMap((one) =>
     "label" in one && typeof one.label !== "number" ? [one.label] : [],
@@ -127,7 +130,7 @@ function targetsOf(examples: readonly (Example | ClassExample)[]): Float32Array 
   return all;
 }
 
-/** The labels of rows of T positions: those of tokens are one position before the token, within its example. */
+/** The labels of rows of T positions; a token's label is one position before the token, within its example. */
 function labelsOf(
   rows: TokenRows,
   T: number,
@@ -152,7 +155,7 @@ function labelsOf(
   return { labels, numLabels, weights, sequenceOf };
 }
 
-/** Tells each label of an example: at which place in it, what it is, and its weight. */
+/** Calls `tell` with each label of an example: its index there, its value and its weight. */
 function eachLabel(
   example: Example | ClassExample,
   tell: (place: number, id: number, weight: number) => void,
@@ -166,19 +169,19 @@ function eachLabel(
   for (let i = 1; i < ids.length; i++) if (weights[i]! > 0) tell(i - 1, ids[i]!, weights[i]!);
 }
 
-/** Role and group of an example; one that is not compared is a group of its own. */
+/** Role and group of an example; one that is not compared has a group of its own. */
 function partOf(example: TrainingExample, index: number): Batch["sequences"][number] {
   return "role" in example ? { role: example.role, group: example.group } : { role: "target", group: index };
 }
 
-/** What each brightness from 0 to 255 becomes, in each channel. */
+/** For each channel, the input value of each brightness from 0 to 255. */
 function valuesOf({ rescale, mean, std }: Normalization): Float32Array[] {
   return mean.map((middle, channel) =>
     Float32Array.from({ length: 256 }, (_, brightness) => (rescale * brightness - middle) / std[channel]!),
   );
 }
 
-/** Lays images of one size side by side, a row each. The caller owns the arrays. @throws RangeError for sizes that differ */
+/** Lays images of one size side by side, one per row. The caller owns the arrays. @throws RangeError when sizes differ */
 function toImageBatch(examples: readonly ImageExample[]): Batch {
   const [first] = examples;
   if (!first) throw new RangeError("Cannot batch images: there are none");

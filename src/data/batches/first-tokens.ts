@@ -1,10 +1,10 @@
-/** @file The beginning of a batch, where some tokens tell enough of all. */
+/** @file The beginning of a batch, for cases where some of its tokens suffice. */
 import type { PassFacts } from "../../nn/pass.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { Batch } from "./batch.ts";
 import { factsOf } from "./pass-facts.ts";
 
-/** Cuts a batch to the first tokens of each row: `atMost` in all, but at least one a row; images stay whole. New arrays. */
+/** Cuts a batch to the first tokens of each row: `atMost` in total, but at least one per row; images stay whole. New arrays. */
 export function firstTokens(batch: Batch, atMost: number): { input: Batch["input"]; facts: PassFacts } {
   const { input, numRows } = batch;
   const facts = factsOf(batch);

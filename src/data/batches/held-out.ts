@@ -1,16 +1,16 @@
-/** @file A share of examples that is held out, drawn by the seed; what is the same example twice stays together. */
+/** @file Holds out a share of the examples, drawn by the seed; equal examples stay together. */
 import { Random, STREAM } from "../../random.ts";
 import { sequencesOf, type TrainingUnit } from "../examples/training-unit.ts";
 
-/** Numbers of examples, ascending: none is in both, nor are two that are equal. */
+/** Indexes of examples, ascending; no example of one list equals one of the other. */
 interface HeldOutShare {
   readonly train: readonly number[];
   readonly heldOut: readonly number[];
 }
 
 /**
- * Draws examples of at least one and less than all kinds, about `share` of all and no more, unless the rarest kind is more
- * than that: one that is there very often would take the training data along. With a single kind none is held out.
+ * Draws some but not all of the distinct examples, about `share` of all examples and no more, unless even the rarest exceeds
+ * that: a frequent one would take much of the training data along. With a single distinct example none is held out.
  */
 export function drawHeldOut(units: readonly TrainingUnit[], share: number, seed: number): HeldOutShare {
   const alike = new Map<string, number[]>();
@@ -30,7 +30,7 @@ export function drawHeldOut(units: readonly TrainingUnit[], share: number, seed:
   return { train: all.filter((i) => !heldOut.has(i)), heldOut: all.filter((i) => heldOut.has(i)) };
 }
 
-/** Two 32-bit hashes (FNV-1a, with different starts) of what is read of a unit, and its length. */
+/** Two 32-bit hashes (FNV-1a, with different starts) of a unit's ids or pixels, and their number. */
 function digest(unit: TrainingUnit): string {
   let [a, b, length] = [0x811c9dc5, 0x9747b28c, 0];
   for (const one of sequencesOf(unit)) {
@@ -39,7 +39,7 @@ function digest(unit: TrainingUnit): string {
       b = Math.imul(b ^ value ^ (a >>> 15), 0x01000193);
       length++;
     }
-    // Where one ends.
+    // Marks the end of a sequence.
     a = Math.imul(a ^ 0xff, 0x01000193);
   }
   return `${a} ${b} ${length}`;

@@ -1,7 +1,7 @@
 /**
  * @file Which rows each step trains on, as a pure function of the step's number and the seed.
  *
- * Nothing is carried from step to step, so a run that is resumed at any step goes on exactly.
+ * No state is carried from step to step, so a run resumed at any step continues exactly.
  */
 import { z } from "zod";
 import { UsageError, assertInternal } from "../../errors.ts";
@@ -11,33 +11,33 @@ import { type TrainingUnit, exampleLength } from "../examples/training-unit.ts";
 import type { Example } from "../examples/example.ts";
 import { packRows } from "./packing.ts";
 
-/** How a set is put in order. */
+/** How the order of a set is determined. */
 interface OrderOptions {
   readonly shuffle: boolean;
   readonly seed: number;
 }
 
-/** Examples that are drawn equally often; they lie beside each other in the data. */
+/** Examples that are drawn equally often; they are contiguous in the data. */
 export interface DataSource {
   readonly numExamples: number;
-  /** How often an epoch goes through them, above 0: 2 is twice, 0.5 every other one, the others in the next epoch. */
+  /** How many times an epoch goes through them, above 0: 2 is twice, 0.5 every other one, the others in the next epoch. */
   readonly weight: number;
 }
 
-/** Items in the place of examples: rows of a source. */
+/** A set of items to draw: the rows of a source. */
 interface DrawnSet {
   readonly numItems: number;
   readonly weight: number;
 }
 
-/** Makes the function that gives the order of an epoch, from 0: a list of all indexes, which the caller owns. */
+/** Returns a function from an epoch, from 0, to its order: a list of all indexes, which the caller owns. */
 export function epochs(numItems: number, options: OrderOptions): (epoch: number) => number[] {
   return draws([{ numItems, weight: 1 }], options);
 }
 
 /**
- * The same over several sets, whose items are numbered one after another. Each set is an endless sequence of passes, of
- * which every epoch takes the next `weight` passes: so all items come equally often, also where an epoch takes a part.
+ * As `epochs` for several sets, whose items are numbered consecutively. Each set is an endless sequence of passes, and every
+ * epoch takes the next `weight` passes, so all items come equally often even if an epoch takes a part of a pass.
  */
 function draws(sets: readonly DrawnSet[], { shuffle, seed }: OrderOptions): (epoch: number) => number[] {
   return (epoch) => {
@@ -63,31 +63,31 @@ function draws(sets: readonly DrawnSet[], { shuffle, seed }: OrderOptions): (epo
   };
 }
 
-/** Items of a set that an epoch has; one at least. */
+/** Number of a set's items in an epoch; at least one, unless the set is empty. */
 function numDrawn(numItems: number, weight: number): number {
   return numItems === 0 ? 0 : Math.max(1, Math.round(numItems * weight));
 }
 
-/** What `planSteps` needs. */
+/** Options of `planSteps`. */
 export interface PlanOptions<E extends TrainingUnit = Example> extends OrderOptions {
   readonly examples: readonly E[];
-  /** The sources of the examples, in their order; all of one source, of weight 1, unless given. */
+  /** The sources of the examples, in order. Default: one source of weight 1. */
   readonly sources?: readonly DataSource[];
-  /** Rows a micro-batch. */
+  /** Rows per micro-batch. */
   readonly batchSize: number;
-  /** Micro-batches a step. */
+  /** Micro-batches per step. */
   readonly gradientAccumulationSteps: number;
   readonly packing: boolean;
-  /** Tokens a packed row may have; not used without packing. */
+  /** Maximum tokens of a packed row; ignored without packing. */
   readonly maxLength: number;
 }
 
-/** Rows of every step. */
+/** The rows of every step. */
 export interface StepPlan<E extends TrainingUnit = Example> {
-  /** Rows an epoch: examples, or packs of examples; those of a source count as often as they are drawn. */
+  /** Rows per epoch: examples, or packs of examples; those of a source count as often as they are drawn. */
   readonly numRows: number;
   readonly stepsPerEpoch: number;
-  /** The micro-batches of a step, numbered from 0 over all epochs; each a list of rows, each row a list of units. */
+  /** Returns the micro-batches of a step, numbered from 0 over all epochs; each is a list of rows, each row a list of units. */
   microBatches(step: number): E[][][];
 }
 
@@ -125,7 +125,7 @@ function requirePlannable<E extends TrainingUnit>(options: PlanOptions<E>): void
   );
 }
 
-/** The examples of each row by their indices, source by source, and how many rows each source has. */
+/** Example indexes of each row, source by source, and the number of rows of each source. */
 function layRows<E extends TrainingUnit>(
   options: PlanOptions<E>,
 ): { readonly rows: readonly (readonly number[])[]; readonly sets: readonly DrawnSet[] } {
@@ -153,11 +153,11 @@ function layRows<E extends TrainingUnit>(
 }
 
 /**
- * Plans all steps. Packs are made once, source by source, over the order of epoch 0, and shuffled anew in each epoch, so
- * every epoch has equally many steps; the last step of an epoch may be smaller.
+ * Plans all steps. Packs are made once, source by source, in the order of epoch 0, and shuffled again in each epoch, so every
+ * epoch has equally many steps; the last step of an epoch may be smaller.
  *
- * @throws UsageError "usage/flag" when there is no example or a size is not a positive integer, "usage/data" when comparisons are to be
- * packed; RangeError when an example does not fit a pack
+ * @throws UsageError "usage/flag" when there is no example or a size is not a positive integer, "usage/data" when comparisons
+ * should be packed; RangeError when an example does not fit a pack
  */
 export function planSteps<E extends TrainingUnit>(options: PlanOptions<E>): StepPlan<E> {
   requirePlannable(options);

@@ -4,7 +4,7 @@
  * The window keeps the order of a shuffled data set roughly random, and the time linear in the number of examples.
  */
 
-/** Examples that are packed together; more fills rows better, less keeps closer to the order. */
+/** Examples that are packed together; more fill rows better, fewer keep closer to the order. */
 const WINDOW_EXAMPLES = 1024;
 
 function packWindow(window: readonly number[], lengths: ArrayLike<number>, maxLength: number): number[][] {
@@ -23,7 +23,7 @@ function packWindow(window: readonly number[], lengths: ArrayLike<number>, maxLe
     best.places.push(place);
     best.free -= length;
   }
-  // Back into the given order, of examples in a row and of rows: otherwise the longest would be trained first.
+  // Restores the given order, of examples in a row and of rows: otherwise the longest would be trained first.
   for (const bin of bins) bin.places.sort((a, b) => a - b);
   bins.sort((a, b) => (a.places[0] ?? 0) - (b.places[0] ?? 0));
   return bins.map(({ places }) => places.map((place) => window[place] ?? -1));
