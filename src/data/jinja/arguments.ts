@@ -1,4 +1,7 @@
-/** @file Arguments of a call, by place or name: what is called reads those that it knows, and any other is an error, as in Python. */
+/**
+ * @file Arguments of a call, by position or name. The called function reads those that it knows; any other is an error, as in
+ * Python.
+ */
 import { type Callable, type JinjaValue, type Named, isTrue, kindOf } from "./values.ts";
 
 export class Arguments {
@@ -11,14 +14,14 @@ export class Arguments {
     this.#named = named;
   }
 
-  /** JavaScript's undefined: it is not given. */
+  /** Returns an argument; JavaScript's undefined if it is not given. */
   value(place: number, name: string): JinjaValue | undefined {
     const isPlaced = place < this.#places.length;
     this.#read.add(isPlaced ? place : name);
     return isPlaced ? this.#places[place] : this.#named.get(name);
   }
 
-  /** Whether an argument is true to Python; one that is not given is not. */
+  /** Whether an argument is truthy in Python; false if it is not given. */
   flag(place: number, name: string): boolean {
     return isTrue(this.value(place, name) ?? false);
   }
@@ -30,7 +33,7 @@ export class Arguments {
     throw new Error(`${name} is ${value === undefined ? "absent" : kindOf(value)}, expected a text`);
   }
 
-  /** Null: it is not given, or none. @throws Error for another kind */
+  /** Null: it is not given, or None. @throws Error for another kind */
   textOrNone(place: number, name: string): string | null {
     const value = this.value(place, name);
     return value === undefined || value === null ? null : this.text(place, name);
@@ -43,25 +46,25 @@ export class Arguments {
     throw new Error(`${name} is ${kindOf(value)}, expected a number`);
   }
 
-  /** The second and third argument as ends of a part of `length` items: from one place to before another, those below 0 from behind. */
+  /** Reads the second and third argument as the range [from, to) of `length` items; negative ends count from the end. */
   range(length: number): readonly [from: number, to: number] {
     const at = (end: number): number => Math.max(end < 0 ? end + length : end, 0);
     return [at(this.number(1, "start", 0)), Math.min(at(this.number(2, "end", length)), length)];
   }
 
-  /** All that are given by place. */
+  /** All positional arguments. */
   places(): readonly JinjaValue[] {
     for (const place of this.#places.keys()) this.#read.add(place);
     return this.#places;
   }
 
-  /** All that are given by name. */
+  /** All named arguments. */
   named(): Named {
     for (const name of this.#named.keys()) this.#read.add(name);
     return this.#named;
   }
 
-  /** @throws Error for an argument that nobody has read */
+  /** @throws Error for an argument that has not been read */
   requireAllRead(): void {
     const unread = [...this.#places.keys(), ...this.#named.keys()].find((key) => !this.#read.has(key));
     if (unread === undefined) return;
@@ -73,7 +76,7 @@ export class Arguments {
   }
 }
 
-/** A function of templates that refuses arguments which it has not read. */
+/** Makes a template function that refuses arguments it has not read. */
 export function calling(work: (args: Arguments) => JinjaValue): Callable {
   return (places, named) => {
     const args = new Arguments(places, named);

@@ -64,7 +64,7 @@ export class Expressions {
     throw new Error(`${expression.type} is where a value should be`);
   }
 
-  /** Calls a function or macro; `more`: what it is given besides its arguments. */
+  /** Calls a function or macro; `more`: further named arguments. */
   protected call({ callee, args }: CallExpression, scope: Scope, more: Named = new Map()): JinjaValue {
     const called = this.evaluate(callee, scope);
     requireDefined(called);
@@ -80,7 +80,7 @@ export class Expressions {
     return this.#made(filtered((name as { readonly value: string }).value, value, call));
   }
 
-  /** Counts what was made. */
+  /** Counts the size of a new value. */
   #made(value: JinjaValue): JinjaValue {
     if (typeof value === "string") this.meter.text(value.length);
     else if (Array.isArray(value)) this.meter.items(value.length);

@@ -1,11 +1,11 @@
-/** @file Contract of filters, `value | NAME(…)`, and what several of them do. */
+/** @file Contract of filters, `value | NAME(…)`, and what several of them share. */
 import type { Arguments } from "./arguments.ts";
 import { itemOf, itemsOf } from "./members.ts";
 import type { Meter } from "./meter.ts";
 import type { JinjaValue } from "./values.ts";
 import { writeText } from "./written.ts";
 
-/** What a filter is given besides the value. */
+/** The inputs of a filter besides the value. */
 export interface FilterCall {
   readonly args: Arguments;
   readonly meter: Meter;
@@ -20,19 +20,19 @@ export function textOf(value: JinjaValue, { meter }: FilterCall): string {
   return text;
 }
 
-/** A filter of the text that a value is written as. */
+/** Makes a filter that works on the value's text. */
 export function ofText(work: (text: string, args: Arguments, call: FilterCall) => JinjaValue): Filter {
   return (value, call) => work(textOf(value, call), call.args, call);
 }
 
-/** The items of a list, of which each costs. */
+/** The items of a value; each item counts as a cost. */
 export function listOf(value: JinjaValue, { meter }: FilterCall): readonly JinjaValue[] {
   const items = itemsOf(value);
   meter.items(items.length);
   return items;
 }
 
-/** The attribute of a path such as `function.name`, or of a number. */
+/** The value at a path such as `function.name`, or at an index. */
 export function pathOf(value: JinjaValue, path: JinjaValue, meter: Meter): JinjaValue {
   const parts = typeof path === "string" ? path.split(".") : [path];
   return parts.reduce<JinjaValue>((at, part) => {

@@ -1,4 +1,4 @@
-/** @file All filters: those of lists and texts, and others. Each is one line in a list. */
+/** @file All filters: those of lists and texts, and others. Each is one line in a table. */
 import { Arguments } from "./arguments.ts";
 import { type Filter, type FilterCall, listOf, pathOf } from "./filter-call.ts";
 import { LIST_FILTERS } from "./filters/list-filters.ts";
@@ -24,19 +24,19 @@ const map: Filter = (value, { args, meter }) => {
   });
 };
 
-/** What may be a number in a text; Python reads 1_000. */
+/** The part of a text that may be a number; Python also reads 1_000. */
 function numeralOf(value: JinjaValue): string {
   return typeof value === "string" ? strip(value, "both").replace(/(?<=\d)_(?=\d)/g, "") : "";
 }
 
-/** Null: it is none. */
+/** Null: it is not a number. */
 function toFloat(value: JinjaValue): number | null {
   if (isNumber(value)) return Number(value);
   const text = numeralOf(value);
   return /^[-+]?(\d+(\.\d*)?|\.\d+)(e[-+]?\d+)?$/i.test(text) ? Number(text) : null;
 }
 
-/** Null: it is none, or has more digits than Python reads. */
+/** Null: it is not a number, or has more digits than Python accepts. */
 function toInt(value: JinjaValue): bigint | null {
   if (typeof value === "bigint") return value;
   const text = numeralOf(value);
@@ -64,7 +64,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
     const number = asNumber(value);
     return number < 0 ? -number : number;
   },
-  // Keys are no attributes.
+  // Unlike `.`, finds no keys of a dict.
   attr: (value, { args, meter }) => {
     const name = args.value(0, "name");
     const method = typeof name === "string" ? methodOf(value, name, meter) : undefined;
@@ -88,7 +88,7 @@ const FILTERS: Readonly<Record<string, Filter>> = {
   },
 };
 
-/** Runs a filter. @throws Error for a name that graft does not know, and for arguments that it does not take */
+/** Runs a filter. @throws Error for an unknown name, or arguments that the filter does not take */
 export function filtered(name: string, value: JinjaValue, call: FilterCall): JinjaValue {
   if (!Object.hasOwn(FILTERS, name)) throw new Error(`the filter "${name}" is unknown`);
   const made = FILTERS[name]!(value, call);

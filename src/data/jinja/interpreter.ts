@@ -1,9 +1,10 @@
 /**
- * @file Runs a template with Python's meaning of it: what Jinja's documentation says and its compiler does, as
- * `apply_chat_template` has it (trim_blocks, lstrip_blocks, no autoescape, loop controls).
+ * @file Runs a template with Python's semantics: as Jinja's documentation and compiler define it, with the settings of
+ * `apply_chat_template` (trim_blocks, lstrip_blocks, no autoescape, loop controls).
  *
- * The interpreter of @huggingface/jinja, whose parser is used, was not taken: it has JavaScript's white space, JSON in the place of
- * Python's texts of lists, keys before methods of the same name, one scope for all turns of a loop, and half of the filters.
+ * The parser is that of @huggingface/jinja; its interpreter is not used, because it has JavaScript's white space, writes lists
+ * as JSON instead of Python's text, prefers keys to methods of the same name, has one scope for all iterations of a loop, and
+ * lacks half of the filters.
  */
 import { Expressions } from "./expressions.ts";
 import { itemsOf } from "./members.ts";
@@ -29,17 +30,17 @@ import {
 } from "./values.ts";
 import { writeText } from "./written.ts";
 
-/** Cost of a turn of a loop, which makes a scope and the `loop` variable. */
+/** Cost of one iteration of a loop, which makes a scope and the `loop` variable. */
 const STEPS_OF_TURN = 10;
 
-/** How a turn of a loop is left early. */
+/** How an iteration of a loop is left early. */
 type Jump = "Break" | "Continue" | null;
 
-/** Pieces of text that are written. */
+/** Pieces of the output text. */
 type Output = string[];
 
 export class Interpreter extends Expressions {
-  /** Runs a template. @throws Error that says what it stumbles over */
+  /** Runs a template. @throws Error that says why it fails */
   run(block: Block, globals: ReadonlyMap<string, JinjaValue>): string {
     const scope = new Scope(null);
     for (const [name, value] of globals) scope.set(name, value);
@@ -110,7 +111,7 @@ export class Interpreter extends Expressions {
     }
   }
 
-  /** Makes `loop.changed()` of a loop, which tells whether it is given other values than last. */
+  /** Makes a loop's `loop.changed()`, which tells whether its arguments differ from those of the last call. */
   #changes(): Callable {
     let last: JinjaValue[] | null = null;
     return (args) => {
@@ -130,7 +131,7 @@ export class Interpreter extends Expressions {
     holder.fields.set(assignee.property.value, given);
   }
 
-  /** Gives a name its value, or each of several one of its items. */
+  /** Assigns a value to a name, or its items to several names. */
   #unpack(target: Expression, value: JinjaValue, scope: Scope): void {
     if (target.type === "Identifier") return scope.set(target.value, value);
     if (target.type !== "TupleLiteral") throw new Error(`${target.type} cannot be set`);
@@ -167,7 +168,7 @@ function parameterName(parameter: Expression): string {
   throw new Error(`${target.type} is not a parameter name`);
 }
 
-/** The `loop` variable of a turn. */
+/** Makes the `loop` variable of an iteration. */
 function loopFacts(
   index: number,
   length: number,

@@ -1,4 +1,4 @@
-/** @file What is in values: attributes, which may be methods, items, and slices. */
+/** @file Members of values: attributes, which may be methods, items, and slices. */
 import { type Arguments, calling } from "./arguments.ts";
 import type { Meter } from "./meter.ts";
 import { textMethod } from "./text-methods.ts";
@@ -13,7 +13,7 @@ import {
   kindOf,
 } from "./values.ts";
 
-/** `value.name`: a method before an item of the name. */
+/** `value.name`: a method has precedence over an item of that name. */
 export function attributeOf(value: JinjaValue, name: string, meter: Meter): JinjaValue {
   requireDefined(value);
   if (value instanceof Namespace) return found(value.fields.get(name), value, name);
@@ -22,7 +22,7 @@ export function attributeOf(value: JinjaValue, name: string, meter: Meter): Jinj
   );
 }
 
-/** `value[key]`: an item before an attribute. */
+/** `value[key]`: an item has precedence over an attribute. */
 export function itemOf(value: JinjaValue, key: JinjaValue, meter: Meter): JinjaValue {
   requireDefined(value);
   if (value instanceof Map && value.has(key)) return value.get(key)!;
@@ -33,7 +33,7 @@ export function itemOf(value: JinjaValue, key: JinjaValue, meter: Meter): JinjaV
   return typeof key === "string" ? attributeOf(value, key, meter) : found(undefined, value, kindOf(key));
 }
 
-/** The number of items or characters. @throws Error for what has none */
+/** The number of items or characters. @throws Error for a value without a length */
 export function lengthOf(value: JinjaValue): number {
   if (typeof value === "string") return charactersOf(value).length;
   if (value instanceof Undefined) return 0;
@@ -42,7 +42,7 @@ export function lengthOf(value: JinjaValue): number {
   throw new Error(`${kindOf(value)} has no length`);
 }
 
-/** The items that a loop goes through. @throws Error for what is no list, text or dict */
+/** The items that a loop iterates over. @throws Error for a value that cannot be iterated */
 export function itemsOf(value: JinjaValue): readonly JinjaValue[] {
   if (Array.isArray(value)) return value;
   if (value instanceof Map) return [...value.keys()];
@@ -51,7 +51,7 @@ export function itemsOf(value: JinjaValue): readonly JinjaValue[] {
   throw new Error(`${kindOf(value)} cannot be iterated`);
 }
 
-/** Whether a value is in another one. @throws Error for what holds nothing */
+/** Whether a value is contained in another. @throws Error for one that cannot contain it */
 export function isIn(value: JinjaValue, holder: JinjaValue, meter: Meter): boolean {
   if (holder instanceof Map) return holder.has(value);
   if (typeof holder === "string") {
@@ -62,7 +62,7 @@ export function isIn(value: JinjaValue, holder: JinjaValue, meter: Meter): boole
   return itemsOf(holder).some((one) => isEqual(one, value, count));
 }
 
-/** `value[start:stop:step]`. @throws Error for what is no list or text */
+/** `value[start:stop:step]`. @throws Error for other values than lists and texts */
 export function sliceOf(
   value: JinjaValue,
   ends: readonly (JinjaValue | undefined)[],
@@ -92,19 +92,19 @@ export function sliceOf(
   return value instanceof Tuple ? Tuple.from(parts) : parts;
 }
 
-/** The item that was looked for, or an `Undefined` that names it. */
+/** Returns the item, or an `Undefined` that names it if it is missing. */
 function found(item: JinjaValue | undefined, holder: JinjaValue, name: string): JinjaValue {
   return item === undefined ? new Undefined(`"${name}", which ${kindOf(holder)} does not have,`) : item;
 }
 
-/** @throws Error for what there is not */
+/** @throws Error for an undefined value */
 export function requireDefined(value: JinjaValue): void {
   if (value instanceof Undefined) throw new Error(`${value.what} is undefined`);
 }
 
 type Methods = Readonly<Record<string, (args: Arguments) => JinjaValue>>;
 
-/** The method of a value; undefined: there is none of that name. */
+/** The method of a value; undefined if it has none of that name. */
 export function methodOf(value: JinjaValue, name: string, meter: Meter): Callable | undefined {
   if (typeof value === "string") return textMethod(value, name, (length) => meter.text(length));
   const methods: Methods =

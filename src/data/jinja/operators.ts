@@ -1,4 +1,4 @@
-/** @file What stands between two values, or before one. */
+/** @file Operators: those between two values, and those before one. */
 import { fixedText, padded } from "./fitted.ts";
 import { isIn, requireDefined } from "./members.ts";
 import type { Meter } from "./meter.ts";
@@ -7,13 +7,13 @@ import { writeText, writeWithin } from "./written.ts";
 
 type Operator = (left: JinjaValue, right: JinjaValue, meter: Meter) => JinjaValue;
 
-/** An operation on two numbers: whole ones stay whole, if it can be. */
+/** An operation on two numbers; the result for integers is an integer if `whole` is given. */
 interface Arithmetic {
   readonly whole: ((a: bigint, b: bigint) => JinjaValue) | null;
   readonly float: (a: number, b: number) => number;
 }
 
-/** Digits that a whole number may have, in bits. */
+/** Maximum size of an integer, in bits. */
 const MAX_BITS = 4096n;
 
 function requireDivisor(b: bigint | number): void {
@@ -37,7 +37,7 @@ const ARITHMETIC: Readonly<Record<string, Arithmetic>> = {
   },
 };
 
-/** The rest has the sign of the divisor. */
+/** The remainder has the sign of the divisor. */
 function modulo(a: bigint, b: bigint): bigint {
   return ((a % b) + b) % b;
 }
@@ -87,7 +87,7 @@ function ordered(test: (order: number) => boolean): Operator {
 
 const isSame: Operator = (left, right, meter) => isEqual(left, right, meter.counter());
 
-/** Operators on two values that are both evaluated. */
+/** Operators whose two operands are both evaluated. */
 export const BINARY: Readonly<Record<string, Operator>> = {
   ...Object.fromEntries(Object.keys(ARITHMETIC).map((operator) => [operator, between(operator)])),
   "~": (left, right, meter) => {
@@ -105,14 +105,17 @@ export const BINARY: Readonly<Record<string, Operator>> = {
   "not in": (left, right, meter) => !isIn(left, right, meter),
 };
 
-/** Computes `not`, `-` or `+` of one value. @throws Error for what is no number */
+/** Computes `not`, `-` or `+` of one value. @throws Error for `-` or `+` of a value that is not a number */
 export function negate(operator: string, value: JinjaValue): JinjaValue {
   if (operator === "not") return !isTrue(value);
   if (!isNumber(value)) throw new Error(`${operator}${kindOf(value)} is not defined`);
   return operator === "-" ? -asNumber(value) : asNumber(value);
 }
 
-/** `text % values`, as far as templates use it. @throws Error for other directives than %s, %r, %d, %i and %f */
+/**
+ * Computes `text % values`, with the directives that templates use. @throws Error for other directives than %s, %r, %d, %i and
+ * %f
+ */
 export function formatText(text: string, values: readonly JinjaValue[], meter: Meter): string {
   let place = 0;
   const writeOne = (value: JinjaValue, kind: string, precision: string | undefined): string | null => {

@@ -1,6 +1,6 @@
 /**
- * @file Parses templates by the library's parser. Arguments of tests, `value is divisibleby(3)` and `value is eq 3`, it does not read:
- * they are cut out of the tokens, parsed by themselves, and given to the test that stood before them.
+ * @file Parses templates with the library's parser. It does not accept arguments of tests, `value is divisibleby(3)` and `value
+ * is eq 3`: these are cut out of the tokens, parsed separately, and attached to their test afterwards.
  */
 import { parse, tokenize } from "@huggingface/jinja";
 import type { Block, Expression } from "./syntax.ts";
@@ -10,7 +10,7 @@ interface Token {
   readonly value: string;
 }
 
-/** Behind the name of a test, before the number of its arguments: no name has it. */
+/** Separates the name of a test from the number of its arguments; no name contains it. */
 const MARK = "\0";
 const CLOSING: Readonly<Record<string, string>> = {
   OpenParen: "CloseParen",
@@ -18,14 +18,14 @@ const CLOSING: Readonly<Record<string, string>> = {
   OpenCurlyBracket: "CloseCurlyBracket",
 };
 const VALUES = ["Identifier", "StringLiteral", "NumericLiteral"];
-/** Names that go on with the expression around a test. */
+/** Words after a test's name that do not begin an argument, but continue the expression around the test. */
 const WORDS = ["and", "or", "not", "if", "else", "in", "is", "recursive"];
-/** Tests in arguments of tests: each level is read once more. */
+/** Maximum nesting of tests in arguments of tests; each level is parsed once more. */
 const MAX_DEPTH = 8;
 
-/** Parses a template. @throws Error that says where it cannot be */
+/** Parses a template. @throws Error that says where parsing failed */
 export function parseSyntax(source: string): Block {
-  // Jinja reads line ends of every kind as "\n".
+  // Jinja converts all line ends to "\n".
   const tokens = tokenize(source.replace(/\r\n?/g, "\n"), { lstrip_blocks: true, trim_blocks: true });
   const cut: (readonly Expression[])[] = [];
   const body = parseRest(tokens, cut, 0);
@@ -62,7 +62,7 @@ function isWord(token: Token | undefined, word: string): boolean {
   return token?.type === "Identifier" && token.value === word;
 }
 
-/** Where the value ends that begins at a token: itself with its members and calls. The place itself: none begins there. */
+/** The end of the value that begins at a token, with its members and calls; the start itself if no value begins there. */
 function endOfArgument(tokens: readonly Token[], start: number): number {
   const first = tokens[start];
   if (first === undefined || WORDS.some((word) => isWord(first, word))) return start;
@@ -85,7 +85,7 @@ function endOfGroup(tokens: readonly Token[], start: number): number {
   return tokens.length;
 }
 
-/** Gives the tests in a tree their arguments. */
+/** Attaches the arguments to the tests in a tree. */
 function giveBack(tree: unknown, cut: readonly (readonly Expression[])[]): void {
   const left: unknown[] = [tree];
   for (let node = left.pop(); node !== undefined; node = left.pop()) {

@@ -1,4 +1,4 @@
-/** @file Names of a template and their values, in scopes within each other. */
+/** @file Names of a template and their values, in nested scopes. */
 import { Undefined, type JinjaValue } from "./values.ts";
 
 export class Scope {

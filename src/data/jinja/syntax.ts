@@ -1,6 +1,6 @@
 /**
- * @file The statements and expressions that a template is made of, as @huggingface/jinja parses them: as much of its classes
- * as is used.
+ * @file The statements and expressions of a template, as @huggingface/jinja parses them: only the parts of its classes that are
+ * used.
  */
 export type Statement =
   | WritingStatement
@@ -36,14 +36,14 @@ export interface ForStatement {
   readonly loopvar: Expression;
   readonly iterable: Expression;
   readonly body: Block;
-  /** Where there is no turn. */
+  /** Runs if the loop has no iteration. */
   readonly defaultBlock: Block;
 }
 
 export interface SetStatement {
   readonly type: "Set";
   readonly assignee: Expression;
-  /** Null: what the body writes. */
+  /** Null: the value is the output of the body. */
   readonly value: Expression | null;
   readonly body: Block;
 }
@@ -66,14 +66,14 @@ export interface CallExpression {
   readonly args: readonly Expression[];
 }
 
-/** A name of a filter, with arguments or without. */
+/** The name of a filter, with or without arguments. */
 export type NamedCall = Identifier | CallExpression;
 
 export interface MemberExpression {
   readonly type: "MemberExpression";
   readonly object: Expression;
   readonly property: Expression;
-  /** Whether it stands in brackets. */
+  /** Whether the property is written in brackets. */
   readonly computed: boolean;
 }
 
@@ -112,7 +112,7 @@ export type Expression =
       readonly operand: Expression;
       readonly negate: boolean;
       readonly test: Identifier;
-      /** Absent: the test has none. */
+      /** Absent: the test has no arguments. */
       readonly args?: readonly Expression[];
     }
   | { readonly type: "SelectExpression"; readonly lhs: Expression; readonly test: Expression }

@@ -1,4 +1,4 @@
-/** @file A chat template as a function of its variables, that cannot run without end. */
+/** @file A chat template as a function of its variables, with limits on its work. */
 import { MAX_TEMPLATE_LENGTH } from "../../untrusted/limits.ts";
 import { TimeBudget } from "../../untrusted/time-budget.ts";
 import { calling } from "./arguments.ts";
@@ -9,13 +9,13 @@ import { parseSyntax } from "./parse-syntax.ts";
 import { type Callable, Namespace, type JinjaValue, isNumber, nameOf, valueOf } from "./values.ts";
 import { writeText } from "./written.ts";
 
-/** Squares of the runs of white space, which the library looks at from each of their characters. */
+/** Maximum sum of squared lengths of white-space runs, which the library scans from each of their characters. */
 const MAX_SPACE_SQUARES = 1e8;
 
-/** Renders a template with its variables, data of JSON or functions, of which `messages` are counted. */
+/** Renders a template with its variables, JSON data or functions; the number of `messages` raises the limit of steps. */
 export type Template = (variables: Readonly<Record<string, unknown>>) => string;
 
-/** The globals of every template, as `apply_chat_template` gives them. */
+/** The global names of every template, as in `apply_chat_template`. */
 function globalsOf(meter: Meter): Readonly<Record<string, JinjaValue>> {
   const dict: Callable = ([given], named) => {
     const pairs = given instanceof Map ? [...given] : itemsOf(given ?? []).map((pair) => itemsOf(pair));
@@ -40,7 +40,7 @@ function globalsOf(meter: Meter): Readonly<Record<string, JinjaValue>> {
   };
 }
 
-/** Numbers from `start` to before `stop`, as Python's function of the name. */
+/** Python's `range`: numbers from `start` up to but not including `stop`. */
 function rangeOf(meter: Meter): Callable {
   return calling((args) => {
     const [start = 0, stop, step = 1] = args.places().map((each) => {
@@ -58,8 +58,8 @@ function rangeOf(meter: Meter): Callable {
 
 /**
  * Parses a template.
- * @throws Error when it cannot be parsed or is longer than templates are; rendering: when it stumbles, takes too many steps,
- * or makes too much
+ * @throws Error when it cannot be parsed or is longer than a template may be; rendering throws when the template fails, takes
+ * too many steps, or makes too much
  */
 export function parseTemplate(source: string, budget = new TimeBudget()): Template {
   if (source.length > MAX_TEMPLATE_LENGTH)

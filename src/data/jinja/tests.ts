@@ -1,4 +1,4 @@
-/** @file What templates ask of values: `value is NAME`. */
+/** @file Tests of templates: `value is NAME`. */
 import { isIn } from "./members.ts";
 import type { Meter } from "./meter.ts";
 import { BINARY } from "./operators.ts";
@@ -7,12 +7,12 @@ import { Undefined, type JinjaValue, isNumber, isTrue } from "./values.ts";
 
 type Test = (value: JinjaValue, args: readonly JinjaValue[], meter: Meter) => boolean;
 
-/** A test that is an operator with the first argument. */
+/** Makes a test that applies an operator to the value and the first argument. */
 function operator(name: string): Test {
   return (value, [other = null], meter) => isTrue(BINARY[name]!(value, other, meter));
 }
 
-/** Whether a number, which true and false are too, leaves a rest. */
+/** Makes a test for the remainder of a number by 2; true and false count as numbers. */
 function leaves(rest: number): Test {
   return (value) => {
     if (typeof value === "bigint") return (value % 2n === 0n ? 0 : 1) === rest;
@@ -55,7 +55,7 @@ const TESTS: Readonly<Record<string, Test>> = {
   ...Object.fromEntries(["ge", ">="].map((name) => [name, operator(">=")])),
 };
 
-/** @throws Error for a name that graft does not know */
+/** @throws Error for an unknown name */
 export function findTest(name: string): Test {
   if (Object.hasOwn(TESTS, name)) return TESTS[name]!;
   throw new Error(`the test "${name}" is unknown`);

@@ -1,14 +1,14 @@
-/** @file What texts can do: the methods of Python's `str`. */
+/** @file Methods of texts: those of Python's `str`. */
 import { type Arguments, calling } from "./arguments.ts";
 import { type Callable, Tuple, type JinjaValue, charactersOf, kindOf } from "./values.ts";
 import { padded } from "./fitted.ts";
 import { writeText } from "./written.ts";
 
-/** Characters that Python takes for white space; JavaScript's are a few others. */
+/** White space in Python, which differs from JavaScript's by a few characters. */
 const SPACE = "\\t-\\r\\x1c-\\x20\\x85\\xa0\\u1680\\u2000-\\u200a\\u2028\\u2029\\u202f\\u205f\\u3000";
 const SPACES = new RegExp(`[${SPACE}]+`, "g");
 const [FIRST_SPACES, LAST_SPACES] = [new RegExp(`^[${SPACE}]+`), new RegExp(`[${SPACE}]+$`)];
-/** What Python takes for digits: decimals, and those that are raised, lowered, in circles or followed by a sign. */
+/** Digits in Python: decimals, and those that are superscript, subscript, circled or followed by punctuation. */
 const DIGITS = new RegExp(
   "[\\p{Nd}\\xb2\\xb3\\xb9\\u1369-\\u1371\\u19da\\u2070\\u2074-\\u2079\\u2080-\\u2089\\u2460-\\u2468\\u2474-\\u247c" +
     "\\u2488-\\u2490\\u24ea\\u24f5-\\u24fd\\u24ff\\u2776-\\u277e\\u2780-\\u2788\\u278a-\\u2792\\u{10a40}-\\u{10a43}" +
@@ -19,10 +19,10 @@ const DIGITS = new RegExp(
 const LINE_END = "\\n-\\r\\x1c-\\x1e\\x85\\u2028\\u2029";
 const LINE_ENDS = new RegExp(`\\r\\n|[${LINE_END}]`);
 
-/** Ends of a text at which characters are taken away. */
+/** The ends of a text that are stripped. */
 type Ends = "both" | "start" | "end";
 
-/** Takes white space, or characters of a set, from the ends of a text. */
+/** Removes white space, or characters of a set, from the ends of a text. */
 export function strip(text: string, ends: Ends, set: string | null = null): string {
   if (set === null) {
     const rest = ends === "end" ? text : text.replace(FIRST_SPACES, "");
@@ -35,14 +35,14 @@ export function strip(text: string, ends: Ends, set: string | null = null): stri
   return characters.slice(from, to).join("");
 }
 
-/** Trims the end of a text in linear time, which a pattern alone does not. */
+/** Trims the end of a text in linear time, which a pattern alone cannot. */
 function trimEnd(text: string): string {
   let end = text.length;
   while (end > 0 && LAST_SPACES.test(text[end - 1]!)) end--;
   return text.slice(0, end);
 }
 
-/** Parts a text at white space, or at each `separator`, at most so many times; -1: as often as there are. */
+/** Splits a text at white space, or at each `separator`, at most so many times; -1: no limit. */
 function split(text: string, separator: string | null, most: number): string[] {
   if (separator === "") throw new Error("empty separator");
   if (separator !== null) {
@@ -78,12 +78,12 @@ function splitLines(text: string, keepsEnds: boolean): string[] {
   return rest === "" ? lines : [...lines, rest];
 }
 
-/** Each word with a capital: words are runs of letters. */
+/** Capitalizes each word; words are runs of letters. */
 function title(text: string): string {
   return text.replace(/\p{L}+/gu, (word) => capitalize(word));
 }
 
-/** The first character in upper case, all others in lower case. */
+/** Converts the first character to upper case, all others to lower case. */
 export function capitalize(text: string): string {
   const first = charactersOf(text)[0] ?? "";
   const [letter = "", ...more] = first.toUpperCase();
@@ -95,7 +95,7 @@ function part(text: string, separator: string, at: number, isFirst: boolean): Ji
   return Tuple.from(isFirst ? [text, "", ""] : ["", "", text]);
 }
 
-/** What lies between `start` and `end` of a call; null where `start` lies behind, as even the empty text is not found there. */
+/** The part between the `start` and `end` of a call; null if `start` is after the end, where not even the empty text is found. */
 function within(text: string, args: Arguments): { readonly part: string | null; readonly from: number } {
   if ((args.value(1, "start") ?? args.value(2, "end") ?? null) === null) return { part: text, from: 0 };
   const characters = charactersOf(text);
@@ -103,7 +103,7 @@ function within(text: string, args: Arguments): { readonly part: string | null; 
   return { part: from > to ? null : characters.slice(from, to).join(""), from };
 }
 
-/** The place of a text in another one, in characters; -1: it is not in it. */
+/** The position of a text in another one, in characters; -1: it is not found. */
 function placeOf(text: string, args: Arguments, search: "indexOf" | "lastIndexOf"): bigint {
   const sub = args.text(0, "sub");
   const { part, from } = within(text, args);
@@ -111,7 +111,7 @@ function placeOf(text: string, args: Arguments, search: "indexOf" | "lastIndexOf
   return BigInt(at < 0 ? -1 : from + charactersOf(part!.slice(0, at)).length);
 }
 
-/** How often a text is in another one, the empty one before each character and at the end. */
+/** How often a text occurs in another one; the empty text occurs before each character and at the end. */
 function count(text: string, args: Arguments): bigint {
   const sub = args.text(0, "sub");
   const { part } = within(text, args);
@@ -119,25 +119,28 @@ function count(text: string, args: Arguments): bigint {
   return BigInt(sub === "" ? charactersOf(part).length + 1 : part.split(sub).length - 1);
 }
 
-/** Whether all characters are of a kind, and there are some. */
+/** Whether a text is not empty and all of its characters match. */
 function hasOnly(kind: RegExp): (text: string) => boolean {
   return (text) => text !== "" && charactersOf(text).every((character) => kind.test(character));
 }
 
-/** Whether a text has capitals, and no small letters. */
+/** Whether a text has capitals but no small letters. */
 export function isUpper(text: string): boolean {
   return text === text.toUpperCase() && text !== text.toLowerCase();
 }
 
-/** Whether a text has small letters, and no capitals. */
+/** Whether a text has small letters but no capitals. */
 export function isLower(text: string): boolean {
   return text === text.toLowerCase() && text !== text.toUpperCase();
 }
 
-/** The text, its arguments, and how large what is made may be. */
+/** `check` is called with the length of a result before it is made. */
 type Method = (text: string, args: Arguments, check: (length: number) => void) => JinjaValue;
 
-/** `text.format(…)`, as far as templates use it. @throws Error for directives with more than a place or name */
+/**
+ * Computes `text.format(…)`, with the directives that templates use. @throws Error for directives with more than a position or
+ * name
+ */
 function format(text: string, args: Arguments): string {
   const [places, named] = [args.places(), args.named()];
   let place = 0;
@@ -163,7 +166,7 @@ function beginsOrEnds(text: string, args: Arguments, name: "prefix" | "suffix"):
   });
 }
 
-/** Replaces a text in another one, the first `most` times; -1: always. */
+/** Replaces a text in another one, the first `most` times; -1: everywhere. */
 export function replace(text: string, args: Arguments, check: (length: number) => void): string {
   const [from, to, most] = [args.text(0, "old"), args.text(1, "new"), args.number(2, "count", -1)];
   const parts = from === "" ? ["", ...charactersOf(text), ""] : text.split(from);
@@ -173,7 +176,7 @@ export function replace(text: string, args: Arguments, check: (length: number) =
   return head.join("") + parts.slice(numReplaced).join(from);
 }
 
-/** Fills a text up to a width. @throws Error for more than one character to do it with */
+/** Makes a method that pads a text to a width. @throws Error for a fill of more than one character */
 export function fill(align: "<" | ">" | "^"): Method {
   return (text, args, check) => {
     const width = args.number(0, "width", 80);
@@ -247,7 +250,7 @@ const METHODS: Readonly<Record<string, Method>> = {
   islower: isLower,
 };
 
-/** A method of a text; undefined: there is none of that name. */
+/** The method of a text; undefined if there is none of that name. */
 export function textMethod(
   text: string,
   name: string,

@@ -1,9 +1,9 @@
-/** @file Values of templates, which are Python's: whole numbers are bigint, all other numbers floats. */
+/** @file Values of templates, with Python's types: integers are bigint, all other numbers floats. */
 import { LongInteger, isWrittenNumber, rounded } from "../formats/long-integer.ts";
 
-/** A missing value: it is written as nothing, and has no members. */
+/** A missing value: written as an empty text, and without members. */
 export class Undefined {
-  /** Says in messages what is missing. */
+  /** Names the missing value in messages. */
   readonly what: string;
 
   constructor(what: string) {
@@ -11,21 +11,21 @@ export class Undefined {
   }
 }
 
-/** A list that cannot be changed, which is written with parentheses. */
+/** An immutable list, written with parentheses. */
 export class Tuple extends Array<JinjaValue> {
   static override get [Symbol.species](): ArrayConstructor {
     return Array;
   }
 }
 
-/** What filters of lists give, a generator in Python: true even when it is empty. */
+/** The result of list filters, a generator in Python: truthy even if it is empty. */
 export class Stream extends Array<JinjaValue> {
   static override get [Symbol.species](): ArrayConstructor {
     return Array;
   }
 }
 
-/** What `namespace()` makes, whose fields may be set, and `loop`. */
+/** The result of `namespace()`, whose fields may be set; also `loop`. */
 export class Namespace {
   readonly fields: Map<string, JinjaValue>;
 
@@ -51,7 +51,7 @@ export type JinjaValue =
   | Namespace
   | Callable;
 
-/** Turns data of JSON into values; a number that is no safe integer is a float. */
+/** Converts JSON data to values; a number that is not a safe integer is a float. */
 export function valueOf(data: unknown): JinjaValue {
   if (data === undefined || data === null) return null;
   if (typeof data === "number") return Number.isSafeInteger(data) ? BigInt(data) : data;
@@ -64,18 +64,18 @@ export function valueOf(data: unknown): JinjaValue {
   );
 }
 
-/** Characters of a text as Python counts them: not by halves. */
+/** Characters of a text as Python counts them: code points, not UTF-16 units. */
 export function charactersOf(text: string): string[] {
   return Array.from(text);
 }
 
-/** A name, which keys of named arguments are. @throws Error for another value */
+/** Requires a name, as for keys of named arguments. @throws Error for another value */
 export function nameOf(value: JinjaValue | undefined): string {
   if (typeof value === "string") return value;
   throw new Error(`${value === undefined ? "nothing" : kindOf(value)} is where a name should be`);
 }
 
-/** The word that Python has for the kind of a value. */
+/** Python's word for the kind of a value. */
 export function kindOf(value: JinjaValue): string {
   if (value === null) return "None";
   if (typeof value === "object") {
@@ -87,7 +87,7 @@ export function kindOf(value: JinjaValue): string {
   return kinds[typeof value as keyof typeof kinds];
 }
 
-/** Whether Python takes a value for true: not undefined, empty or zero. */
+/** Whether a value is truthy in Python: not undefined, empty or zero. */
 export function isTrue(value: JinjaValue): boolean {
   if (value instanceof Undefined) return false;
   if (value instanceof Map) return value.size > 0;
@@ -95,17 +95,17 @@ export function isTrue(value: JinjaValue): boolean {
   return typeof value === "bigint" ? value !== 0n : Boolean(value);
 }
 
-/** Whether a value counts as a number, as true and false do. */
+/** Whether a value counts as a number; true and false do. */
 export function isNumber(value: JinjaValue): value is bigint | number | boolean {
   return typeof value === "bigint" || typeof value === "number" || typeof value === "boolean";
 }
 
-/** The number that true and false count as. */
+/** Converts true and false to numbers. */
 export function asNumber(value: bigint | number | boolean): bigint | number {
   return typeof value === "boolean" ? BigInt(value) : value;
 }
 
-/** Whether two values are the same to Python; `count` is told of each that is looked at. */
+/** Whether two values are equal in Python; calls `count` for each value that is compared. */
 export function isEqual(a: JinjaValue, b: JinjaValue, count: (values: number) => void): boolean {
   count(1);
   if (a === b) return true;
@@ -119,7 +119,7 @@ export function isEqual(a: JinjaValue, b: JinjaValue, count: (values: number) =>
   return [...a].every(([key, each]) => b.has(key) && isEqual(each, b.get(key)!, count));
 }
 
-/** Which of two values comes first: below 0, 0 or above. @throws Error for values that have no order */
+/** Orders two values: negative, 0 or positive. @throws Error for values without an order */
 export function compare(a: JinjaValue, b: JinjaValue): number {
   if (isNumber(a) && isNumber(b)) {
     const [left, right] = [asNumber(a), asNumber(b)];

@@ -1,7 +1,7 @@
-/** @file How values are written: as `{{ }}` writes them, inside of other values, and as JSON. */
+/** @file Writes values: as `{{ }}` does, inside other values, and as JSON. */
 import { Namespace, Tuple, Undefined, type JinjaValue, kindOf } from "./values.ts";
 
-/** Is told of the values that are written, and of the characters. @throws Error for too many */
+/** Counts the values that are written, and the characters. @throws Error for too many */
 type Count = (values: number) => void;
 
 /** Writes a value as text: `str()`. */
@@ -10,7 +10,7 @@ export function writeText(value: JinjaValue, count: Count): string {
   return value instanceof Undefined ? "" : writeWithin(value, count);
 }
 
-/** Writes a value as it stands in another one: `repr()`. */
+/** Writes a value as it appears inside another one: `repr()`. */
 export function writeWithin(value: JinjaValue, count: Count): string {
   count(1);
   if (value === null) return "None";
@@ -34,7 +34,7 @@ export function writeWithin(value: JinjaValue, count: Count): string {
   throw new Error(`a ${value instanceof Namespace ? "namespace" : "function"} cannot be written`);
 }
 
-/** The shortest digits that are the number again, as Python writes them: 2.0, 1e-07, 1e+16. */
+/** Writes the shortest digits that parse to the same number, in Python's form: 2.0, 1e-07, 1e+16. */
 function writeFloat(value: number): string {
   if (!Number.isFinite(value)) return Number.isNaN(value) ? "nan" : value > 0 ? "inf" : "-inf";
   if (value === 0) return Object.is(value, -0) ? "-0.0" : "0.0";
@@ -70,16 +70,16 @@ function quote(text: string): string {
   return mark + (mark === "'" ? escaped.replaceAll("'", "\\'") : escaped) + mark;
 }
 
-/** What `tojson` takes. */
+/** The options of `tojson`. */
 interface JsonForm {
   readonly ensureAscii: boolean;
-  /** What stands before each level; null: all stands on one line. */
+  /** Indentation of each level; null: all is on one line. */
   readonly indent: string | null;
   readonly separators: readonly [item: string, key: string];
   readonly sortKeys: boolean;
 }
 
-/** JSON on one line, with spaces behind the separators. */
+/** JSON on one line, with spaces after the separators. */
 export const PLAIN_JSON: JsonForm = {
   ensureAscii: false,
   indent: null,
@@ -87,7 +87,7 @@ export const PLAIN_JSON: JsonForm = {
   sortKeys: false,
 };
 
-/** Writes a value as Python's `json.dumps` does. @throws Error for what JSON has not */
+/** Writes a value as Python's `json.dumps` does. @throws Error for values that JSON cannot represent */
 export function writeJson(value: JinjaValue, form: JsonForm, count: Count, padding = "\n"): string {
   count(1);
   if (value === null || typeof value === "boolean") return String(value);

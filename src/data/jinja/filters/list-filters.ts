@@ -1,4 +1,4 @@
-/** @file Filters of lists and dicts: their order, their parts, and which of these are kept. */
+/** @file Filters of lists and dicts, which sort, split and select. */
 import { type Filter, type FilterCall, listOf, pathOf } from "../filter-call.ts";
 import { itemsOf, lengthOf, pairsOf } from "../members.ts";
 import { BINARY } from "../operators.ts";
@@ -14,7 +14,7 @@ import {
   kindOf,
 } from "../values.ts";
 
-/** What values are ordered by: texts without their capitals, unless told. */
+/** Returns the function that gives a value's sort key; upper and lower case are equal unless `isSensitive`. */
 function keyReader(
   call: FilterCall,
   path: JinjaValue,
@@ -40,7 +40,7 @@ function sorted(
   return order.map(({ value }) => value);
 }
 
-/** The first or last of a list by its order. */
+/** Makes the filter for the smallest or largest item of a list. */
 function extreme(sign: number): Filter {
   return (value, call) => {
     const isSensitive = call.args.flag(0, "case_sensitive");
@@ -51,7 +51,10 @@ function extreme(sign: number): Filter {
   };
 }
 
-/** Keeps the items of a list that pass a test, or those that do not; `hasPath`: the first argument says of what of them. */
+/**
+ * Makes a filter that keeps the items that pass a test, or those that fail it; `hasPath`: the first argument names the
+ * attribute to test.
+ */
 function selecting({ keeps, hasPath }: { readonly keeps: boolean; readonly hasPath: boolean }): Filter {
   return (value, call) => {
     const [path, ...rest] = hasPath ? call.args.places() : [null, ...call.args.places()];
@@ -81,13 +84,13 @@ function toPairs(value: JinjaValue): JinjaValue[] {
   throw new Error(`${kindOf(value)} has no items`);
 }
 
-/** Fills a list up to a length, if it is said with what. */
+/** Extends a list to a length, if a fill value is given. */
 function filledUp(items: readonly JinjaValue[], length: number, fill: JinjaValue | undefined): JinjaValue[] {
   const missing = fill === undefined || fill === null ? 0 : length - items.length;
   return [...items, ...Array.from({ length: Math.max(0, missing) }, () => fill ?? null)];
 }
 
-/** Parts of so many items; the last may have fewer. */
+/** Splits a list into parts of a given size; the last part may be smaller. */
 const batch: Filter = (value, call) => {
   const [items, size] = [listOf(value, call), call.args.number(0, "linecount", 0)];
   const fill = call.args.value(1, "fill_with");
@@ -97,7 +100,7 @@ const batch: Filter = (value, call) => {
   return Stream.from(starts, (start) => filledUp(items.slice(start, start + size), size, fill));
 };
 
-/** So many parts, of which the first may have one item more. */
+/** Splits a list into a given number of parts; the first ones may have one more item. */
 const slice: Filter = (value, call) => {
   const [items, count] = [listOf(value, call), call.args.number(0, "slices", 0)];
   const fill = call.args.value(1, "fill_with");

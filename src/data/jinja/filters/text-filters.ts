@@ -1,4 +1,4 @@
-/** @file Filters that make texts, of texts or of what values are written as. */
+/** @file Filters that return texts, from texts or from the text of other values. */
 import { type Filter, type FilterCall, listOf, ofText, pathOf, textOf } from "../filter-call.ts";
 import { formatText } from "../operators.ts";
 import { capitalize, fill, replace, strip } from "../text-methods.ts";
@@ -58,7 +58,7 @@ const HTML: Readonly<Record<string, string>> = {
 };
 const escape = ofText((text) => text.replace(/[&<>"']/g, (character) => HTML[character]!));
 
-/** Words as the filter `title` has them: an apostrophe or underscore is in one. */
+/** Words of the filter `title`, which may contain apostrophes and underscores. */
 const WORDS = /[^-\s({[<]+/g;
 
 export const TEXT_FILTERS: Readonly<Record<string, Filter>> = {
