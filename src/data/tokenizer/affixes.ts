@@ -1,8 +1,8 @@
-/** @file What a tokenizer puts around a text, and between two that are read together, as its settings want it. */
+/** @file Finds the ids that a tokenizer puts around a text, and between the texts of a pair, according to its settings. */
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import type { OpenTokenizer } from "./library/hub-tokenizer.ts";
 
-/** Ids around a pair; what stands before the first text is that of a text alone. */
+/** Ids around a pair; the prefix of the first text is the same as for a text alone. */
 export interface PairTemplate {
   readonly middle: readonly number[];
   readonly suffix: readonly number[];
@@ -11,11 +11,11 @@ export interface PairTemplate {
 interface Affixes {
   readonly prefix: readonly number[];
   readonly suffix: readonly number[];
-  /** Reads what it gives: only models that judge pairs need it, and only their files have to have it right. */
+  /** A function, since only models that classify pairs need it, and only their files have to be right about it. */
   readonly pair: () => PairTemplate;
 }
 
-/** Reads what stands around texts, with or without bos and eos as `add_bos_token` and `add_eos_token` say. */
+/** Reads the ids around texts, with or without bos and eos as `add_bos_token` and `add_eos_token` say. */
 export function affixesOf(
   hub: OpenTokenizer,
   config: TokenizerFiles["config"],
@@ -53,13 +53,13 @@ function readAffixes(hub: OpenTokenizer): { prefix: number[]; suffix: number[] }
   return { prefix: [], suffix: [] };
 }
 
-/** Adds or removes one id of an affix as the configuration says; anything but true or false leaves it alone. */
+/** Adds or removes one id of an affix according to the configuration; values other than true and false change nothing. */
 function applySetting(affix: readonly number[], id: number | null, setting: unknown): readonly number[] {
   if (setting === false) return affix.filter((other) => other !== id);
   return id !== null && setting === true && !affix.includes(id) ? [id] : affix;
 }
 
-/** Finds the template by a pair of equal short texts; null: the tokenizer has none, and puts one text behind the other. */
+/** Finds the template by encoding a pair of equal short texts; null: the tokenizer has none, and concatenates the two texts. */
 function readPairTemplate(hub: OpenTokenizer): PairTemplate | null {
   const body = hub.encode("a", { add_special_tokens: false }).ids;
   const whole = hub.encode("a", { text_pair: "a" }).ids;

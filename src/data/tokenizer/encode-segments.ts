@@ -1,10 +1,10 @@
 /**
- * @file Tokenizes a text and tells at which token each of some cuts lies.
+ * @file Tokenizes a text and finds the token index of given cuts in it.
  *
- * The ids are those of the whole text wherever no token crosses a cut. Where one does (a prompt that ends in a space,
- * say), both sides are tokenized apart: the left side is the prompt exactly as a server tokenizes it, and the right side
- * is what the model has to write after it. Only if a tokenizer cannot continue a text (it puts a space before each) the
- * ids of the whole text stay, and the crossing token belongs to the right side.
+ * The ids are those of the whole text if no token crosses a cut. If one does (for example when a prompt ends in a space), both
+ * sides are tokenized separately: the left side is the prompt exactly as a server tokenizes it, and the right side is what the
+ * model has to write after it. Only if a tokenizer cannot continue a text (it puts a space before each) the ids of the whole
+ * text are used, and the crossing token belongs to the right side.
  */
 import type { Tokenizer } from "./tokenizer.ts";
 
@@ -25,7 +25,7 @@ export function encodeSegments(tokenizer: Tokenizer, text: string, cuts: readonl
   const encode = (part: string): number[] => tokenizer.encode(part, { addSpecialTokens: false });
   const whole = encode(text);
 
-  // Usual case: the parts, one by one, give the whole.
+  // Usual case: the ids of the parts, joined, are those of the whole text.
   const joined: number[] = [];
   const tokenCuts: number[] = [];
   let previous = 0;
@@ -39,8 +39,8 @@ export function encodeSegments(tokenizer: Tokenizer, text: string, cuts: readonl
     return { ids: whole, tokenCuts };
   }
 
-  // Else: as long as the text before a cut gives the first ids of the run, nothing crosses it; where something does, the
-  // text before it stands by itself, with the cuts that it has, and a new run starts.
+  // Otherwise the text is split into runs. As long as the ids of the text before a cut begin the ids of the run, no token
+  // crosses the cut. If one does, the text before the cut becomes a run of its own, with its cuts, and a new run starts.
   const ids: number[] = [];
   const cutsOfRuns: number[] = [];
   let runStart = 0;

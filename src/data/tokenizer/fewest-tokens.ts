@@ -1,11 +1,11 @@
 /**
- * @file The fewest tokens that a text can have, without encoding it: a text that is far too long for a model is told at once, where
- * encoding it would take seconds.
+ * @file The fewest tokens that a text can have, without encoding it: a text that is far too long for a model is recognised at
+ * once, while encoding it would take seconds.
  *
- * A token stands for its own bytes and no more, so each byte is at least the share 1 / longest of one, of the longest token that it is
- * in: Σ over bytes of 1 / longest(byte) tokens. That holds of byte pair encodings, and of steps before them that leave nothing out; of
- * others nothing is said. Where steps change characters, these are counted, by the longest token of all. What a vocabulary lacks is left
- * out of a text: SmolLM2's lacks six characters, which nobody types.
+ * A token covers only its own bytes, so each byte counts for at least 1 / length of the longest token that contains it: a text
+ * has at least Σ over bytes of 1 / longest(byte) tokens. That holds for byte pair encodings, if the steps before them leave
+ * nothing out; for others there is no bound. If steps change characters, characters are counted instead, with the length of the
+ * longest token of all. Characters missing in a vocabulary are left out of a text: SmolLM2's lacks six, which nobody types.
  */
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { type WrittenStep, stepsOf } from "../../format/checkpoint/gguf/tokenizer-steps.ts";
@@ -13,29 +13,32 @@ import type { Tokenizer } from "./tokenizer.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** How many characters become one at most, by kinds of normalizers: a letter with its marks is composed. */
+/** Maximum number of characters that become one, by kinds of normalizers: NFC composes a letter with its marks. */
 const COMPOSED: Readonly<Record<string, number>> = { Prepend: 1, Replace: 1, NFC: 4 };
-/** Steps that divide a text, and are handed all of it on. */
+/** Steps that split a text and pass all of it on. */
 const WHOLE: ReadonlySet<unknown> = new Set(["ByteLevel", "Digits", "Metaspace", "Split"]);
-/** Every character that is longer than a byte has one of these for each of its parts. */
+/** In UTF-8, every byte but the first of a character is one of these. */
 const [FIRST_CONTINUATION, NUM_CONTINUATIONS] = [0x80, 0x40];
 
 const NUM_BYTES = 256;
 const UTF8 = new TextEncoder();
 
-/** How the tokens of a vocabulary cover texts. */
+/** How much of a text the tokens of a vocabulary can cover. */
 interface Coverage {
-  /** Whether tokens have the bytes that a text has. */
+  /** Whether tokens consist of the bytes of the text. */
   readonly isAsWritten: boolean;
-  /** Bytes that a token may have if it has one of these, or characters; Infinity: any number, or it is left out. */
+  /** Maximum bytes, or characters, of a token that contains a given byte; Infinity: no limit, or it is left out. */
   readonly perToken: Float64Array;
 }
 
 const UNKNOWN: Coverage = { isAsWritten: false, perToken: new Float64Array(NUM_BYTES).fill(Infinity) };
-/** What sums in floats are wrong by, and more. */
+/** More than the rounding error of sums of floats. */
 const ROUNDING = 1e-9;
 
-/** Finds how many tokens the parts of a text have at least; looks at the vocabulary when it is first asked about more than `freeLength` characters. */
+/**
+ * Returns a function that computes the fewest tokens of the parts of a text; it reads the vocabulary when it is first called
+ * with more than `freeLength` characters.
+ */
 export function fewestTokens(
   tokenizer: Pick<Tokenizer, "vocabSize" | "tokenBytes">,
   files: TokenizerFiles,
@@ -56,7 +59,7 @@ function countBytes(text: string, counts: Float64Array): void {
   for (const byte of UTF8.encode(text)) counts[byte]!++;
 }
 
-/** All that are longer than a byte are counted as one kind. */
+/** Counts characters; all those of several bytes count as one kind. */
 function countCharacters(text: string, counts: Float64Array): void {
   for (let i = 0; i < text.length; i++) counts[Math.min(text.charCodeAt(i), FIRST_CONTINUATION)]!++;
 }
@@ -93,7 +96,7 @@ function coverageOf(
 
 function composedBy(step: Fields): number {
   const { type, content, pattern } = step as { type?: unknown; content?: unknown; pattern?: Fields };
-  // A pattern might take any number of characters away.
+  // A pattern might remove any number of characters.
   const replaced = (pattern ?? {})["String"];
   if (type === "Replace" && !(typeof replaced === "string" && replaced.length <= String(content).length))
     return Infinity;

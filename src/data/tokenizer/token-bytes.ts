@@ -1,8 +1,8 @@
-/** @file The bytes of single tokens, which may be parts of characters: one character of a string stands for each byte. */
+/** @file The bytes of single tokens, which may be parts of characters. In strings here, each character represents one byte. */
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** Stands for a space in pieces of SentencePiece. */
+/** Represents a space in SentencePiece tokens. */
 const METASPACE = "▁";
 
 /** The bytes of a text, one character each. */
@@ -11,7 +11,7 @@ export function utf8(text: string): string {
 }
 
 /**
- * Makes a function from the written form of a token to its bytes, as the decoder of its file has it; null where the decoder
+ * Makes a function from the written form of a token to its bytes, according to the decoder of its file; null if the decoder
  * joins words.
  */
 export function byteReader(decoder: unknown): ((token: string) => string) | null {
@@ -42,7 +42,7 @@ export function byteReader(decoder: unknown): ((token: string) => string) | null
 }
 
 /**
- * Maps the characters that byte-level BPE writes for bytes to these: printable ones stand for themselves, others begin at
+ * Maps the characters of byte-level BPE to the bytes that they represent: printable ones represent themselves, others begin at
  * U+0100.
  */
 function symbolBytes(): string[] {

@@ -1,31 +1,31 @@
 /**
- * @file Decodes a stream of token ids; what it emits, joined, is what decoding all ids at once gives.
+ * @file Decodes a stream of token ids; the emitted pieces, joined, equal the text of all ids decoded at once.
  *
- * A token may end in the middle of a UTF-8 character; that shows as one U+FFFD at the end of the decoded text, which is
- * held back until the next token settles it. Only ids since the last settled point are decoded again, and where nothing settles
- * for long, as in a run of broken bytes, the last few of them.
+ * A token may end in the middle of a UTF-8 character. That shows as one U+FFFD at the end of the decoded text, which is held
+ * back until the next token settles it. Only the ids since the last settled point are decoded again; if no point is settled for
+ * long, as in a run of broken bytes, only the last few of them.
  */
 
 /** A decoder that takes one id at a time. */
 export interface TokenStream {
-  /** Takes an id and returns the text that is settled by it, possibly "". */
+  /** Takes an id and returns the text that it settles, possibly "". */
   push(id: number): string;
-  /** Returns what is still held back; the stream can then be used for another text. */
+  /** Returns the text that is still held back; the stream can then be used for another text. */
   end(): string;
   /** Whether a U+FFFD is held back, which may become another character. */
   readonly isHolding: boolean;
 }
 
 const REPLACEMENT = "\uFFFD";
-/** Ids that wait for a settled point at most; of more the older half is let go of. */
+/** Maximum number of ids that wait for a settled point; beyond it, the older half is dropped. */
 const MAX_PENDING = 32;
-/** A character has at most four bytes: behind so many, text is the same wherever decoding began. */
+/** A character has at most four bytes; after as many, the text no longer depends on where decoding began. */
 const CHARACTER_BYTES = 4;
 
 interface TokenStreamOptions {
-  /** What the text goes on from. */
+  /** The ids that the text continues. */
   readonly before: readonly number[];
-  /** Whether `decode` passes over an id wherever it stands, as over special tokens. */
+  /** Whether `decode` always leaves an id out, like special tokens. */
   readonly isLeftOut: (id: number) => boolean;
 }
 
@@ -34,8 +34,8 @@ function isWhole(text: string): boolean {
 }
 
 /**
- * Makes a stream from a function that decodes a list of ids. The last id of `before` with text of its own says what the text goes
- * on from, or all of them where each is a part of a character; bytes at its end that begin one are not completed.
+ * Makes a stream from a function that decodes a list of ids. The context of the text is the last id of `before` that decodes to
+ * whole characters, or all ids if each is a part of a character; an unfinished character at its end is not completed.
  */
 export function createTokenStream(
   decode: (ids: readonly number[]) => string,
@@ -43,13 +43,13 @@ export function createTokenStream(
 ): TokenStream {
   const before = given.filter((id) => !isLeftOut(id));
   const last = before.findLast((id) => isWhole(decode([id])));
-  // `context` ids are settled and stay for decoders that treat the first token of a text in a special way.
+  // `context` ids are settled; they are kept for decoders that treat the first token of a text differently.
   let context = last !== undefined ? [last] : decode(before).endsWith(REPLACEMENT) ? [] : before;
   let pending: number[] = [];
   let numEmitted = 0; // characters of the pending ids' text that have been emitted
   let isHolding = false;
 
-  /** Lets go of ids whose text has been emitted, where what the others stand for shows that it does not depend on them. */
+  /** Drops ids whose text has been emitted, if the text of the others evidently does not depend on them. */
   const letGo = (text: string): void => {
     const kept = pending.slice(-MAX_PENDING / 2);
     const own = decode([...context, ...kept]).slice(decode(context).length);

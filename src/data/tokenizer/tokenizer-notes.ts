@@ -1,15 +1,15 @@
-/** @file What the user should know where the files of a tokenizer, or a GGUF file and those beside it, say different things. */
+/** @file Notes for the user when the files of a tokenizer, or a GGUF file and the files beside it, disagree. */
 import type { Checkpoint, TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
 import { tokenText } from "../../format/checkpoint/token-text.ts";
 import { isRecord } from "../rows/row-error.ts";
 import { type Tokenizer, createTokenizer } from "./tokenizer.ts";
 
-/** Letters, numbers, spaces, signs: what tokenizers cut differently. */
+/** Letters, numbers, spaces and punctuation that tokenizers split differently. */
 const PROBE = "Hello world! It's 12345 o'clock,\n\n  naïve café — 你好 😀\tdef f(x): return x**2\n";
 
 type Files = Pick<Checkpoint, "path" | "tokenizerFiles" | "unusedTokenizerFiles">;
 
-/** Sentences on what disagrees; none where all agree, or nothing lies beside the file. */
+/** Sentences on what disagrees; an empty list if nothing does, or no files are beside a GGUF file. */
 export function compareTokenizerFiles({
   path,
   tokenizerFiles: own,
@@ -36,7 +36,7 @@ export function compareTokenizerFiles({
   return notes;
 }
 
-/** Notes the tokens that begin and end texts by the configuration, and are not in the vocabulary. */
+/** Notes bos and eos tokens of the configuration that are not in the vocabulary. */
 function noteUnknownTokens(path: string, { tokenizer, config, tokens }: TokenizerFiles): string[] {
   const { model, added_tokens: added } = tokenizer;
   const more = isRecord(config["added_tokens_decoder"]) ? Object.values(config["added_tokens_decoder"]) : [];
@@ -56,7 +56,7 @@ function noteUnknownTokens(path: string, { tokenizer, config, tokens }: Tokenize
   });
 }
 
-/** Null: it cannot be read. */
+/** Null: its files cannot be read. */
 function readOther(files: Parameters<typeof createTokenizer>[0]): Tokenizer | null {
   try {
     return createTokenizer(files);

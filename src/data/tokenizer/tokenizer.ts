@@ -1,9 +1,9 @@
 /**
  * @file Text to token ids and back, from the two tokenizer files of a Hugging Face model folder.
  *
- * The work is done by @huggingface/tokenizers; this file settles what it leaves open: special tokens are put around a
- * text as `add_bos_token` and `add_eos_token` say, spaces before punctuation are never "cleaned up" (it corrupts
- * decoded text), and ids beyond the vocabulary (padded embeddings) decode to nothing.
+ * The work is done by @huggingface/tokenizers; this file decides what it leaves open: special tokens are put around a text
+ * according to `add_bos_token` and `add_eos_token`, spaces before punctuation are never "cleaned up" (it corrupts decoded
+ * text), and ids beyond the vocabulary (padded embeddings) decode to nothing.
  */
 import { z } from "zod";
 import { A_CHOICE, ANYTHING, checkArguments, IDS, lazily, objectWith } from "../../messages/arguments.ts";
@@ -16,21 +16,21 @@ import { byteReader } from "./token-bytes.ts";
 import { createTokenStream, type TokenStream } from "./token-stream.ts";
 
 interface EncodeOptions {
-  /** Puts the tokenizer's own bos and eos around the text; true unless told. */
+  /** Puts the tokenizer's own bos and eos around the text. Default: true. */
   readonly addSpecialTokens?: boolean;
 }
 
 /** Options of `decode` and `stream`. */
 export interface DecodeOptions {
-  /** Leaves special tokens out of the text; false unless told. */
+  /** Leaves special tokens out of the text. Default: false. */
   readonly skipSpecialTokens?: boolean;
-  /** Special tokens that stay although others are left out. */
+  /** Special tokens that are kept when others are left out. */
   readonly shownIds?: ReadonlySet<number>;
 }
 
-/** How ids that come one by one are decoded. */
+/** Options for decoding ids one by one. */
 export interface StreamOptions extends DecodeOptions {
-  /** Ids that the text goes on from: some decoders strip a space where a text begins. */
+  /** The ids that the text continues: some decoders strip a space at the beginning of a text. */
   readonly after?: readonly number[];
 }
 
@@ -43,26 +43,29 @@ export interface Tokenizer {
   readonly padId: number | null;
   /** Written form → id of each special token. */
   readonly specialTokens: ReadonlyMap<string, number>;
-  /** Written forms that are a token each wherever they stand, and not special: `<tool_call>` of Qwen's, runs of spaces of others'. */
+  /**
+   * Written forms of tokens that are always found as wholes, and are not special: Qwen's `<tool_call>`, runs of spaces in
+   * others.
+   */
   readonly wholeTokens: readonly string[];
   /** What `encode` puts before a text: bos, or nothing. */
   readonly prefixIds: readonly number[];
   /** What `encode` puts after a text: nothing, or eos. */
   readonly suffixIds: readonly number[];
   encode(text: string, options?: EncodeOptions): number[];
-  /** What `encodePair` puts between two texts and behind them; before them stands the prefix. */
+  /** What `encodePair` puts between two texts and after them; `prefixIds` come before them. */
   readonly pair: PairTemplate;
-  /** Two texts that are read together, and where the second begins. */
+  /** Encodes a pair of texts, and tells where the second begins. */
   encodePair(first: string, second: string): { readonly ids: number[]; readonly secondAt: number };
   decode(ids: readonly number[] | Int32Array, options?: DecodeOptions): string;
   tokenToId(token: string): number | null;
-  /** The bytes of one token, which may be a part of a character; null for an id that there is not. */
+  /** The bytes of one token, which may be a part of a character; null for an id that does not exist. */
   tokenBytes(id: number): Uint8Array | null;
   /** Starts a decoder that takes one id at a time and emits whole characters. */
   stream(options?: StreamOptions): TokenStream;
 }
 
-/** Decodes ids that go on from others, without special tokens but those that are shown. */
+/** Decodes ids that continue others, without special tokens except `shownIds`. */
 export function decodeAfter(
   tokenizer: Tokenizer,
   after: readonly number[],
@@ -73,19 +76,19 @@ export function decodeAfter(
   return ids.map((id) => stream.push(id)).join("") + stream.end();
 }
 
-/** Makes what reads the bytes of one token. */
+/** Makes the function that reads the bytes of one token. */
 function tokenBytesOf(
   hub: OpenTokenizer,
   { tokenizer }: TokenizerFiles,
   decode: Tokenizer["decode"],
 ): Tokenizer["tokenBytes"] {
   const readBytes = byteReader(tokenizer["decoder"]);
-  // Made once: the library makes a table of all added tokens whenever it is asked.
+  // Read once: the library makes a new table of all added tokens at each call.
   const added = hub.get_added_tokens_decoder();
   return (id) => {
     const token = hub.id_to_token(id);
     if (token === undefined) return null;
-    // Words that are put together are told as the text that each is alone.
+    // If the decoder joins words, a token's bytes are those of its text when decoded alone.
     const isText = readBytes === null || added.get(id)?.content === token;
     return isText
       ? new TextEncoder().encode(decode([id]))
@@ -101,7 +104,7 @@ const STREAM = lazily(() => z.strictObject({ options: z.strictObject(STREAMING) 
 const PAIR = lazily(() => z.strictObject({ first: z.string(), second: z.string() }));
 const DECODE = lazily(() => z.strictObject({ ids: IDS, options: z.strictObject(DECODING) }));
 
-/** Whether a value is an object with no other members than these. */
+/** Whether a value is an object with no members other than these. */
 function hasOnly(value: unknown, members: object): boolean {
   return (
     typeof value === "object" &&
@@ -117,7 +120,7 @@ const ARGUMENTS = lazily(() =>
 );
 
 /**
- * Makes a tokenizer. Encoding takes time linear in the text, or fails: `budget` says how much.
+ * Makes a tokenizer. Encoding takes time linear in the text, within `budget`, or fails.
  * @throws UsageError "usage/flag", FormatError "format/file"
  */
 export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()): Tokenizer {
@@ -172,7 +175,7 @@ export function createTokenizer(files: TokenizerFiles, budget = new TimeBudget()
       return { ids: [...before, ...idsOf(second), ...behind], secondAt: before.length };
     },
     encode(text, options = {}) {
-      // Thousands of texts are encoded one after another: no schema.
+      // Schemas are too slow here: thousands of texts are encoded one after another.
       if (typeof text !== "string" || !hasOnly(options, ENCODING))
         checkArguments("encode", ENCODE, { text, options });
       const { ids } = hub.encode(text, { add_special_tokens: false });

@@ -1,12 +1,12 @@
 /**
- * @file White space that tokens which were added take away before or after them (`lstrip`, `rstrip`): what Unicode calls so,
- * U+0085 among it and U+FEFF not, which JavaScript's own functions take otherwise. Other tokens beside them stay.
+ * @file Makes added tokens remove white space before or after them (`lstrip`, `rstrip`) by Unicode's definition, which has
+ * U+0085 but not U+FEFF, unlike JavaScript's functions. Other tokens beside them are kept.
  */
 import type { SplittingTokenizer } from "./tokenizer-step.ts";
 
 const WHITE = /\p{White_Space}/u;
 
-/** Has tokens take away what the reference does, in the place of the library. */
+/** Strips around added tokens as the reference does, instead of the library. */
 export function stripAddedSpaces(hub: SplittingTokenizer): void {
   const { added_tokens: tokens, added_tokens_map: added } = hub;
   const [left, right] = [new Set<unknown>(), new Set<unknown>()];
@@ -32,14 +32,14 @@ export function stripAddedSpaces(hub: SplittingTokenizer): void {
   }
 }
 
-/** Where white space at the start ends. All of it are single units of UTF-16. */
+/** The end of white space at the start. All of it are single UTF-16 units. */
 function startOf(text: string): number {
   let start = 0;
   while (start < text.length && WHITE.test(text[start]!)) start++;
   return start;
 }
 
-/** Where white space at the end begins. */
+/** The start of white space at the end. */
 function endOf(text: string, start: number): number {
   let end = text.length;
   while (end > start && WHITE.test(text[end - 1]!)) end--;

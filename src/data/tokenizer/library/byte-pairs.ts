@@ -1,40 +1,40 @@
 /**
- * @file Gives the library's model of byte pairs its vocabulary and merges as files have them: half of the time of making a
+ * @file Puts vocabulary and merges directly into the library's byte-pair model, which saves half of the time of making a
  * tokenizer, and of finding merges.
  *
- * The library makes JSON of each merge, and of each pair that might be one, and a table of the entries of an object that
- * a GGUF file, which lists its tokens, has to be turned into first.
+ * The library makes JSON of each merge, and of each pair that might be one, and a table from the entries of an object, into
+ * which the token list of a GGUF file would have to be converted first.
  */
 import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 import { mergePairs } from "./merge-pairs.ts";
 
-/** Characters of a word from which on its pairs are merged in less memory; the library remembers shorter ones. */
+/** Length of words from which merging uses the variant that needs less memory; the library caches shorter ones. */
 const LONG_WORD = 256;
 
-/** The library's model of byte pairs, as much as is used. */
+/** The library's byte-pair model, as far as it is used. */
 export interface BytePairs {
   config: object;
   readonly tokens_to_ids: Map<string, number>;
-  /** Tokens by id; what a file lacks is a hole. */
+  /** Tokens by id; ids that the file lacks are holes. */
   readonly vocab: (string | undefined)[];
   unk_token_id?: number | undefined;
   readonly end_of_word_suffix?: string;
   readonly continuing_subword_suffix?: string;
   add_node?: (queue: { push(node: PairNode): void }, node: PairNode) => void;
-  /** The tokens of a word. */
+  /** Splits a word into tokens. */
   bpe?: (word: string) => string[];
 }
 
 /** A token of a word that is being merged, and the one after it. */
 interface PairNode {
   readonly token: string;
-  /** Tells equal pairs of a word apart. */
+  /** Distinguishes equal pairs of a word. */
   readonly bias: number;
   readonly next: { readonly token: string };
   score: number;
 }
 
-/** The model in a tokenizer's file, as much as is used. */
+/** The model in a tokenizer's file, as far as it is used. */
 interface FileModel {
   readonly type?: unknown;
   readonly vocab?: unknown;
@@ -42,20 +42,23 @@ interface FileModel {
   readonly unk_token?: string;
 }
 
-/** The settings of a model in a tokenizer's file. */
+/** Copies the settings of a model without its lists. */
 export function withoutLists(model: object): object {
-  // Not by spreading: reading the vocabulary of a file that lists its tokens would make it.
+  // Not by spreading, which would read `vocab`: for a file that lists its tokens, reading it makes the vocabulary.
   const { vocab: _, merges: __, ...settings } = Object.getOwnPropertyDescriptors<FileModel>(model);
   return Object.defineProperties({}, settings);
 }
 
-/** A tokenizer's file without its long lists, and how they are put into the model that the library makes of the rest. */
+/**
+ * A tokenizer's file without its long lists, and the function that puts the lists into the model that the library makes from
+ * the rest.
+ */
 interface Lists {
   readonly tokenizer: TokenizerFiles["tokenizer"];
   readonly fill: (model: BytePairs) => void;
 }
 
-/** Takes what the library is slow with out of a tokenizer's file. */
+/** Removes the lists that the library reads slowly from a tokenizer's file. */
 export function takeLists({ tokenizer, tokens }: TokenizerFiles): Lists {
   const model = (tokenizer["model"] ?? {}) as FileModel;
   const { type, merges } = model;
@@ -71,16 +74,16 @@ export function takeLists({ tokenizer, tokens }: TokenizerFiles): Lists {
   };
 }
 
-/** "LEFT RIGHT", or the two. */
+/** "LEFT RIGHT", or a pair. */
 type Merge = string | readonly [string, string];
 
-/** Whether a merge can be found by its text: tokens with a space could be cut in other places. */
+/** Whether a merge can be found by its text: tokens with a space could be split in several ways. */
 function isPlainMerge(merge: unknown): merge is Merge {
   if (typeof merge === "string") return true;
   return Array.isArray(merge) && merge.length === 2 && merge.every((one) => !String(one).includes(" "));
 }
 
-/** Puts tokens by id below those that are added to them. */
+/** Adds the listed tokens by id; tokens that were added to the model keep precedence. */
 function fillTokens(made: BytePairs, tokens: readonly string[], unknown: string | undefined): void {
   const { tokens_to_ids: ids, vocab } = made;
   const added = [...ids];
@@ -88,7 +91,7 @@ function fillTokens(made: BytePairs, tokens: readonly string[], unknown: string 
   for (const [id, token] of tokens.entries()) ids.set(token, id);
   const isUnique = ids.size === tokens.length;
   if (vocab.length < ids.size) vocab.length = ids.size;
-  // Of equal ones the last counts.
+  // Of equal tokens the last counts.
   for (const [id, token] of tokens.entries()) if (isUnique || ids.get(token) === id) vocab[id] = token;
   if (unknown !== undefined) made.unk_token_id = ids.get(unknown);
   for (const [token, id] of added) {
@@ -97,7 +100,7 @@ function fillTokens(made: BytePairs, tokens: readonly string[], unknown: string 
   }
 }
 
-/** Finds merges by what they are. The library passes over what follows a second space. */
+/** Finds merges by their text. Like the library, ignores what follows a second space. */
 function fillMerges(made: BytePairs, merges: readonly Merge[]): void {
   const ranks = new Map<string, number>();
   for (const [rank, one] of merges.entries()) {
@@ -114,7 +117,7 @@ function fillMerges(made: BytePairs, merges: readonly Merge[]): void {
   const ofShort = made.bpe?.bind(made);
   if (!ofShort || made.end_of_word_suffix || made.continuing_subword_suffix) return;
   const { tokens_to_ids: ids, vocab } = made;
-  // The vocabulary's own strings: a text has more tokens than that.
+  // Uses the vocabulary's own strings, since a text has more tokens than the vocabulary.
   const own = (token: string): string => vocab[ids.get(token) ?? -1] ?? token;
   made.bpe = (word) =>
     word.length < LONG_WORD

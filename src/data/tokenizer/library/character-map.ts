@@ -1,23 +1,23 @@
 /**
- * @file The maps of characters in files that SentencePiece's are converted to (`Precompiled`), read as they are: which
- * characters are spaces, or left out, depends on the version that made them.
+ * @file The character maps of files converted from SentencePiece (`Precompiled`), read directly: which characters are spaces,
+ * or left out, depends on the version that made them.
  *
  * A map is the size of a trie in bytes, the trie, and texts that end with 0. The trie is a double array (Darts-clone): the
- * bytes of a key lead from place to place, and a leaf says where its text begins. As in the original library, a cluster of
- * characters of less than six bytes is looked up as a whole first, and the shortest key that it begins with is taken.
+ * bytes of a key lead from place to place, and a leaf gives the start of its text. As in the original library, a cluster of
+ * characters of less than six bytes is first looked up as a whole, and the shortest key that begins it is used.
  */
 
-/** Bytes of clusters from which on their characters are looked up alone; characters that one key may become. */
+/** Maximum bytes of a cluster that is looked up as a whole; maximum length of the text of a key. */
 const [MAX_CLUSTER_BYTES, MAX_TEXT_LENGTH] = [5, 64];
 
-/** A step of a tokenizer, or a list of them, as much as is used. */
+/** A step of a tokenizer, or a list of them, as far as it is used. */
 interface NormalizingStep {
   readonly charsmap?: unknown;
   readonly normalizers?: readonly (NormalizingStep | null)[];
   normalize?(text: string): string;
 }
 
-/** Has all steps with a map of characters use it. @throws Error for a map that is damaged */
+/** Makes all steps with a character map use it. @throws Error for a damaged map */
 export function useCharacterMaps(step: NormalizingStep | null): void {
   for (const part of step?.normalizers ?? []) useCharacterMaps(part);
   if (typeof step?.charsmap === "string" && step.charsmap !== "") step.normalize = readMap(step.charsmap);
@@ -44,11 +44,11 @@ function readMap(base64: string): (text: string) => string {
     Array.from(clusters.segment(text), ({ segment }) => mapCluster(segment)).join("");
   const printable = String.fromCharCode(...Array.from({ length: 95 }, (_, i) => 32 + i));
   if (mapAll(printable) !== printable) return mapAll;
-  // Of printable ASCII only what stands before another character can be in a cluster with it.
+  // Of printable ASCII, only a character directly before another one can be in a cluster with it.
   return (text) => text.replace(/[\x20-\x7e]?[^\x20-\x7e]+/g, mapAll);
 }
 
-/** Finds what the shortest beginning of a key becomes; null: no beginning of it is in the map. */
+/** Returns a function that finds the text for the shortest key that begins its argument; null: no such key is in the map. */
 function lookUp(trie: Uint32Array, texts: Uint8Array): (key: Uint8Array) => string | null {
   const decoder = new TextDecoder();
   const offset = (unit: number): number => (unit >>> 10) << ((unit & 0x200) >>> 6);
@@ -58,7 +58,7 @@ function lookUp(trie: Uint32Array, texts: Uint8Array): (key: Uint8Array) => stri
       if (byte === 0) return null;
       place ^= byte;
       const unit = trie[place];
-      // The highest bit is that of leaves; a place beyond the end is of a damaged file.
+      // The highest bit marks leaves; a place beyond the end means a damaged file.
       if (unit === undefined || (unit & 0x800000ff) >>> 0 !== byte) return null;
       place ^= offset(unit);
       if ((unit & 0x100) === 0) continue;

@@ -1,28 +1,28 @@
 /**
- * @file Whether a tokenizer puts a space before a text, where tokenizer_config.json says so (`add_prefix_space`): transformers
- * makes the steps of some classes anew, by this setting and not by tokenizer.json.
+ * @file Puts a space before texts or not, as set in tokenizer_config.json (`add_prefix_space`): for some classes, transformers
+ * rebuilds the steps by this setting instead of tokenizer.json.
  */
 import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 import { isRecord } from "../../rows/row-error.ts";
 
 type Step = Readonly<Record<string, unknown>>;
 
-/** Classes of byte-level BPE: a text begins with a space where the setting is true, and only there. */
+/** Byte-level BPE classes: a text begins with a space only if the setting is true. */
 const BYTE_LEVEL = ["GPT2Tokenizer", "RobertaTokenizer", "GPTNeoXTokenizer"];
-/** Their steps are several, of which the last is of bytes. */
+/** Classes with several steps, the last of which is byte-level. */
 const IN_SEQUENCE = ["Qwen2Tokenizer"];
-/** Classes of SentencePiece: a text begins with one unless the setting is false. */
+/** SentencePiece classes: a text begins with a space unless the setting is false. */
 const SENTENCE_PIECE = ["LlamaTokenizer"];
 const METASPACE = "▁";
 
-/** The tokenizer with the steps that its configuration asks for; the same object where they are its own. */
+/** Changes the steps of a tokenizer to those of its configuration; returns the same object if they already are. */
 export function withConfiguredPrefix(files: TokenizerFiles): TokenizerFiles {
   const { tokenizer, config } = files;
   const { add_prefix_space: setting, tokenizer_class: given } = config;
   const { normalizer, pre_tokenizer: preTokenizer, decoder } = tokenizer;
   const name = typeof given === "string" ? given.replace(/Fast$/, "") : "";
   const withSteps = (steps: object): TokenizerFiles => ({ ...files, tokenizer: { ...tokenizer, ...steps } });
-  // Without a class it is that of the model; a setting is one of these then.
+  // Without a class, transformers uses the model's class; a setting then implies one of these.
   const isSet = given === undefined && typeof setting === "boolean";
   const isAlone = isRecord(preTokenizer) && preTokenizer["type"] === "ByteLevel";
   if (isAlone ? BYTE_LEVEL.includes(name) || isSet : IN_SEQUENCE.includes(name)) {
@@ -38,7 +38,7 @@ export function withConfiguredPrefix(files: TokenizerFiles): TokenizerFiles {
   });
 }
 
-/** A step, or those of a sequence, each changed or left out. */
+/** Changes a step, or each step of a sequence; null removes it. */
 function changed(step: unknown, key: string, change: (step: Step) => Step | null): Step | null {
   if (!isRecord(step)) return null;
   const { type, [key]: list } = step;
@@ -46,7 +46,7 @@ function changed(step: unknown, key: string, change: (step: Step) => Step | null
   return { ...step, [key]: list.flatMap((each: Step) => change(each) ?? []) };
 }
 
-/** A step that neither puts the space before a text nor takes it away. */
+/** A step that neither adds nor removes the space before a text; null if that is all it does. */
 function withoutPrefix(step: Step): Step | null {
   const { type, prepend, start, content } = step;
   if (type === "Prepend" && prepend === METASPACE) return null;

@@ -1,6 +1,6 @@
 /**
- * @file Tokens that tokenizer_config.json adds and tokenizer.json lacks, which transformers adds as it opens the two: those of
- * `added_tokens_decoder`, named ones such as `pad_token`, and `additional_special_tokens`, which transformers 5 calls
+ * @file Tokens that tokenizer_config.json adds and tokenizer.json lacks, which transformers adds when it opens the two: those
+ * of `added_tokens_decoder`, named ones such as `pad_token`, and `additional_special_tokens`, which transformers 5 calls
  * `extra_special_tokens`. A word of the vocabulary keeps its id, others get the next ones.
  */
 import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
@@ -8,13 +8,13 @@ import { isRecord } from "../../rows/row-error.ts";
 
 type Fields = Readonly<Record<string, unknown>>;
 
-/** What a token is where it does not say. */
+/** Default properties of a token. */
 const PLAIN = { single_word: false, lstrip: false, rstrip: false, normalized: false, special: false };
-/** Named tokens in the order in which they are added. Of the first three there are ids alone: texts are read without them. */
+/** Named tokens in the order in which they are added. The first three only get ids, and are not found in texts. */
 const RESERVED = ["bos_token", "eos_token", "unk_token"];
 const NAMED = ["sep_token", "pad_token", "cls_token", "mask_token"];
 
-/** The tokenizer with these tokens among its own; the same object where there are none. */
+/** Adds these tokens to those of a tokenizer; returns the same object if there are none. */
 export function withConfiguredTokens(files: TokenizerFiles): TokenizerFiles {
   const { tokenizer, config } = files;
   const { added_tokens: listed, model } = tokenizer;
@@ -25,7 +25,7 @@ export function withConfiguredTokens(files: TokenizerFiles): TokenizerFiles {
     held.add(content);
     return isNew;
   });
-  // Ids alone are for those behind them; a vocabulary takes long to walk through.
+  // Reserved ids only matter to tokens after them, and walking through a vocabulary is slow.
   if (more.every(({ isReserved }) => isReserved) || !isRecord(model)) return files;
   const ids = vocabularyOf(model["vocab"]);
   let next = 0;
@@ -57,13 +57,13 @@ function tokensOf(config: Fields): { readonly token: Fields; readonly isReserved
   ];
 }
 
-/** Tokens by their content alone, or with how they are read. */
+/** Completes tokens, which may be given by their content alone. */
 function specialTokens(tokens: readonly unknown[]): Fields[] {
   const read = tokens.map((token) => (typeof token === "string" ? { content: token } : token));
   return read.filter(isRecord).map((token) => ({ ...token, special: true }));
 }
 
-/** Word → id: vocabularies name each, or list them with their scores. */
+/** Word → id, from vocabularies that map words to ids, or list words with scores. */
 function vocabularyOf(vocab: unknown): ReadonlyMap<string, number> {
   if (Array.isArray(vocab)) return new Map(vocab.map((entry, id) => [String((entry as unknown[])[0]), id]));
   return new Map(Object.entries((vocab ?? {}) as Readonly<Record<string, number>>));

@@ -1,10 +1,10 @@
 /**
- * @file The mark of a space that a `Metaspace` of the scheme "first" puts before a text: before what the text begins with, and
- * neither before what follows a token that was added, nor before later words.
+ * @file The space mark that a `Metaspace` of the scheme "first" puts before a text: only before the first word, and neither
+ * after an added token nor before later words.
  */
 import type { SplittingTokenizer, TokenizerStep } from "./tokenizer-step.ts";
 
-/** A step, or a list of them, as much as is used. */
+/** A step, or a list of them, as far as it is used. */
 interface MarkingStep extends TokenizerStep {
   readonly prepend_scheme?: string;
   readonly replacement?: string;
@@ -15,7 +15,7 @@ function markingSteps(step: MarkingStep | null): MarkingStep[] {
   return step.prepend_scheme === "first" ? [step] : (step.tokenizers ?? []).flatMap(markingSteps);
 }
 
-/** Has the steps of a tokenizer mark what begins a text alone. */
+/** Makes the steps of a tokenizer mark only the beginning of a text. */
 export function markFirstAlone({
   pre_tokenizer: preTokenizer,
   splitter_normalized: splitter,
@@ -23,7 +23,7 @@ export function markFirstAlone({
 }: SplittingTokenizer): void {
   const steps = markingSteps(preTokenizer);
   if (steps.length === 0) return;
-  // What the part of a text begins with that is cut now; null: nothing that is still to be marked.
+  // The first part of the text that is being split; null: nothing is left to mark.
   let first: string | null = null;
   const split = splitter.split.bind(splitter);
   splitter.split = (text) => {

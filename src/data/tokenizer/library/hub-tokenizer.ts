@@ -1,4 +1,4 @@
-/** @file The tokenizer of @huggingface/tokenizers, with guards: what it stumbles over, or takes too long for, is the file's fault. */
+/** @file The tokenizer of @huggingface/tokenizers, with guards: if it fails or takes too long, the error names the file. */
 import { Tokenizer as UntypedHubTokenizer } from "@huggingface/tokenizers";
 import { FormatError, GraftError } from "../../../errors.ts";
 import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
@@ -35,20 +35,20 @@ interface HubTokenizer extends SplittingTokenizer {
   id_to_token(id: number): string | undefined;
   get_added_tokens_decoder(): Map<number, { content: string; special: boolean; single_word: boolean }>;
   readonly model: TokenizerModel & BytePairs & UnknowingModel;
-  /** What it is made of. */
+  /** The file that it was made from. */
   tokenizer?: object;
 }
 
 const HubTokenizer = UntypedHubTokenizer as new (tokenizer: object, config: object) => HubTokenizer;
 
-/** Tells every id of a file that is no place in a list, with its token: of the vocabulary and of what is added to it. */
+/** Calls `tell` with each token of the vocabulary and of added tokens whose id the file states, and the id. */
 function eachId(
   { tokenizer, config, tokens }: TokenizerFiles,
   tell: (token: string, id: unknown) => void,
 ): void {
   const { model, added_tokens: added } = tokenizer as { model?: { vocab?: unknown }; added_tokens?: unknown };
   const vocab = tokens ? null : model?.vocab;
-  // Unigram models list their tokens, whose ids are their places.
+  // Unigram models list their tokens, whose ids are their indexes.
   if (typeof vocab === "object" && vocab !== null && !Array.isArray(vocab)) {
     const ids = vocab as Readonly<Record<string, unknown>>;
     for (const token of Object.keys(ids)) tell(token, ids[token]);
@@ -63,14 +63,14 @@ function eachId(
       tell(String((token as { content?: unknown } | null)?.content), Number(id));
 }
 
-/** Refuses ids for which the library would make an array without end. @throws FormatError "format/file" */
+/** Refuses ids for which the library would make an enormous array. @throws FormatError "format/file" */
 function requireIds(files: TokenizerFiles): void {
   let numTokens = files.tokens?.length ?? 0;
   eachId(files, () => numTokens++);
   eachId(files, (token, id) => requireTokenId(token, id, numTokens));
 }
 
-/** Runs the library on a file; whatever it stumbles over is the file's fault. @throws FormatError "format/file" */
+/** Runs the library on a file, and reports any failure as a fault of the file. @throws FormatError "format/file" */
 function withFile<T>(verb: string, work: () => T): T {
   try {
     return work();
@@ -98,7 +98,7 @@ export interface OpenTokenizer extends Pick<
   readonly numIds: number;
 }
 
-/** Refuses parts of a text, or special tokens around it, that have no id: the file names no token for what it does not know. */
+/** Refuses parts of a text, or special tokens around it, without an id: the file names no unknown token. */
 function requireKnown({ ids, tokens }: ReturnType<HubTokenizer["encode"]>): { ids: number[] } {
   const unknown = ids.indexOf(undefined);
   if (unknown >= 0) {
@@ -119,7 +119,7 @@ export function openHubTokenizer(given: TokenizerFiles, budget: TimeBudget): Ope
     const { tokenizer, fill } = takeLists(files);
     const hub = new HubTokenizer(tokenizer, files.config);
     fill(hub.model);
-    // The library has read them, and would hold them as long as it lasts: several times the memory of the file.
+    // Drops what the library has read but would keep as long as it lives: several times the memory of the file.
     delete hub.tokenizer;
     hub.model.config = withoutLists(hub.model.config);
     useUnknownParts(hub, files);

@@ -1,22 +1,22 @@
 /**
- * @file Merges the pairs of a word that is as long as a text: a tokenizer that cuts no words takes one for a word.
+ * @file Merges the pairs of very long words: a tokenizer that does not split into words treats a whole text as one.
  *
- * The library has several objects for each character, 250 bytes. Here a token is the place where it begins, 28 bytes, and pairs
- * wait as numbers.
+ * The library makes several objects for each character, 250 bytes. Here a token is represented by its start, in 28 bytes, and
+ * waiting pairs are numbers.
  */
 
 const NONE = -1;
 
 /**
- * The tokens of a word: of all pairs next to each other, that of the lowest rank is merged first, and of equal ones the
- * leftmost. `rankOf` is asked for "LEFT RIGHT".
+ * Yields the tokens of a word: of all adjacent pairs, the one with the lowest rank is merged first, and of equal ones the
+ * leftmost. `rankOf` receives "LEFT RIGHT".
  */
 export function* mergePairs(
   word: string,
   rankOf: (pair: string) => number | undefined,
 ): Generator<string, void, void> {
   const { length } = word;
-  // By where a token begins: where the ones beside it begin, and the rank of the pair with the next.
+  // Indexed by the start of a token: the starts of its neighbours, and the rank of the pair with the next token.
   const none = (): Int32Array => new Int32Array(length + 1).fill(NONE);
   const [before, after, ranks] = [none(), none(), none()];
   const waiting = new LowestFirst(2 * length);
@@ -34,7 +34,7 @@ export function* mergePairs(
   for (let at = 0; at < length; at = after[at]!) look(at);
   for (let lowest = waiting.take(); lowest !== undefined; lowest = waiting.take()) {
     const at = lowest % length;
-    // One of the two has been merged with another since.
+    // One of the two tokens has been merged with another since.
     if (ranks[at] !== Math.floor(lowest / length)) continue;
     const middle = after[at]!;
     after[at] = after[middle]!;
@@ -46,12 +46,12 @@ export function* mergePairs(
   for (let at = 0; at < length; at = after[at]!) yield word.slice(at, after[at]);
 }
 
-/** Numbers, of which the lowest is taken first: a heap, in which none is above a lower one. */
+/** A heap of numbers, from which the lowest is taken first. */
 class LowestFirst {
   readonly #numbers: Float64Array;
   #count = 0;
 
-  /** `capacity`: how many are there at once at most. */
+  /** `capacity`: maximum number of entries at a time. */
   constructor(capacity: number) {
     this.#numbers = new Float64Array(capacity);
   }

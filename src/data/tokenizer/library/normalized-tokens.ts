@@ -1,10 +1,10 @@
 /**
- * @file Tokens that were added to be found in normalized text: they are written as they stand in it, as "▁<tool>" for "<tool>", whose
- * mark is a space. The library writes them as their file does, and leaves that space out.
+ * @file Added tokens that are found in normalized text are decoded in their normalized form, such as "▁<tool>" for "<tool>",
+ * whose mark is a space. The library decodes them as in the file, and so loses that space.
  */
 import type { SplittingTokenizer } from "./tokenizer-step.ts";
 
-/** Has such tokens written as the reference does; called when the steps are the reference's. */
+/** Makes a tokenizer decode such tokens as the reference does; to be called when the steps are the reference's. */
 export function writeNormalized(
   { added_tokens: tokens, normalizer }: SplittingTokenizer,
   vocab: (string | undefined)[],

@@ -1,7 +1,7 @@
 /**
- * @file Steps of the library's tokenizers as the original library has them, where the two give unlike words: what is white
- * space, a letter or a sign, how a text is written in small letters, what becomes of the places where it is split, and which
- * characters bytes are.
+ * @file Replaces steps of the library's tokenizers by the original library's behaviour where the two give different words: what
+ * is white space, a letter or punctuation, how text is lower-cased, what happens to the matches that split a text, and which
+ * characters represent bytes.
  */
 import * as library from "@huggingface/tokenizers";
 import type { TokenizerStep } from "./tokenizer-step.ts";
@@ -11,20 +11,20 @@ type StepClass = new (...settings: never[]) => TokenizerStep;
 /** The library's classes; their declarations do not resolve under NodeNext. */
 const CLASSES = library as unknown as Readonly<Record<string, StepClass>>;
 
-/** Chinese characters as BERT counts them: those of the first planes of ideographs. */
+/** Chinese characters by BERT's definition: ideographs of some blocks. */
 const IDEOGRAPHS =
   /[\u4e00-\u9fff\u3400-\u4dbf\u{20000}-\u{2a6df}\u{2a700}-\u{2ceaf}\uf900-\ufaff\u{2f800}-\u{2fa1f}]/gu;
 
-/** Characters of words, as Rust's expressions have them, or signs that are neither these nor white space. */
+/** Runs of word characters, by the definition of Rust's regex, or of characters that are neither these nor white space. */
 const WORDS_AND_SIGNS =
   /[\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}]+|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\p{Join_Control}\p{White_Space}]+/gu;
 
 const PUNCTUATION = /[\p{P}!-/:-@[-`{-~]/gu;
 
-/** A letter alone: JavaScript writes Σ otherwise at the end of a word. */
+/** Lower-cases letter by letter: JavaScript writes Σ differently at the end of a word. */
 const lowerCase = (text: string): string => text.replaceAll("Σ", "σ").toLowerCase();
 
-/** Settings of the steps that are changed. */
+/** Settings of the steps that are replaced. */
 interface StepSettings {
   readonly clean_text?: boolean;
   readonly handle_chinese_chars?: boolean;
@@ -38,7 +38,7 @@ interface StepSettings {
   readonly replacement?: string;
 }
 
-/** A part of a text: what a pattern finds, or what lies between. */
+/** A part of a text: a match of a pattern, or the text between two matches. */
 interface Piece {
   readonly text: string;
   readonly isMatch: boolean;
@@ -59,7 +59,7 @@ function piecesOf(text: string, pattern: RegExp, inverts: boolean): Piece[] {
   return pieces;
 }
 
-/** Joins the pieces for which `joins` says so with what was before them. */
+/** Appends each piece for which `joins` is true to the piece before it. */
 function joined(pieces: readonly Piece[], joins: (piece: Piece, before: Piece) => boolean): string[] {
   const words: string[] = [];
   for (const [i, piece] of pieces.entries()) {
@@ -101,7 +101,7 @@ interface BertStep extends TokenizerStep {
   strip_accents(text: string): string;
 }
 
-/** Turns marks into spaces; in the first token they stand for nothing, unless no space is put before a text. */
+/** Turns marks into spaces; a mark in the first token becomes nothing, unless no space is put before a text. */
 function withSpaces({
   replacement = "▁",
   prepend_scheme: scheme,
@@ -110,7 +110,7 @@ function withSpaces({
   return (tokens) => tokens.map((token, i) => token.replaceAll(replacement, i === 0 ? before : " "));
 }
 
-/** The text of bytes; a token with a character that stands for none, as of those that were added, is text. */
+/** Decodes bytes to text; a token with a character that represents no byte, such as an added token, is kept as text. */
 function bytesText(
   { byte_decoder: byteOf = {}, text_decoder: decoder }: TokenizerStep,
   tokens: string[],
@@ -127,7 +127,7 @@ function bytesText(
   return decoder!.decode(Uint8Array.from(bytes as number[]));
 }
 
-/** How steps of these classes are changed. */
+/** The classes whose steps are changed, and how. */
 const CHANGES: readonly [name: string, change: (step: TokenizerStep, settings: StepSettings) => void][] = [
   ["BertNormalizer", (step, settings) => (step.normalize = bertText(step as BertStep, settings))],
   ["LowercaseNormalizer", (step) => (step.normalize = lowerCase)],
@@ -162,11 +162,11 @@ const CHANGES: readonly [name: string, change: (step: TokenizerStep, settings: S
   ],
   ["MetaspaceDecoder", (step, settings) => (step.decode_chain = withSpaces(settings))],
   ["ByteLevelDecoder", (step) => (step.convert_tokens_to_string = (tokens) => bytesText(step, tokens))],
-  // The library leaves U+FEFF out where bytes begin with it.
+  // The library drops U+FEFF at the start of the bytes.
   ["ByteFallbackDecoder", (step) => (step.text_decoder = new TextDecoder("utf-8", { ignoreBOM: true }))],
 ];
 
-/** Changes a step, if it is of a class that the original library has otherwise. */
+/** Changes a step, if the original library differs in its class. */
 export function useOriginal(step: TokenizerStep): void {
   for (const [name, change] of CHANGES) {
     if (step instanceof CLASSES[name]!) change(step, (step.config ?? {}) as StepSettings);

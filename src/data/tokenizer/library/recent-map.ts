@@ -1,10 +1,10 @@
 /**
- * @file A map that forgets: two halves, of which the older goes as a whole when the younger is full.
+ * @file A bounded map of two halves: when the younger is full, the older is dropped as a whole.
  *
- * A hit moves nothing, where a list in the order of use would be written to at every look.
+ * A hit usually moves nothing, while a list in order of use would be changed at every access.
  */
 
-/** The entries that were used last: at least `capacity` and at most twice as many. */
+/** Keeps the entries that were used last: at least `capacity` and at most twice as many. */
 export class RecentMap<V> {
   readonly #capacity: number;
   #young = new Map<string, V>();

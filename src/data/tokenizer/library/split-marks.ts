@@ -1,8 +1,8 @@
-/** @file `Metaspace` cuts a text before each mark of a space, unless its file says no; the library never does. */
+/** @file `Metaspace` splits a text before each space mark, unless its file says not to; the library never does. */
 import { type WrittenStep, stepsOf } from "../../../format/checkpoint/gguf/tokenizer-steps.ts";
 import type { TokenizerStep } from "./tokenizer-step.ts";
 
-/** Has steps cut as the part of the file says that they were made of. */
+/** Makes steps split as set in the part of the file from which they were made. */
 export function splitAtMarks(preTokenizer: TokenizerStep | null, ofFile: unknown): void {
   const settings = stepsOf(ofFile as WrittenStep | null);
   for (const [i, step] of flat(preTokenizer).entries()) {

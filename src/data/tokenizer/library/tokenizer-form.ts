@@ -1,4 +1,4 @@
-/** @file What a tokenizer.json must be like before the library reads it, which takes some damage for an empty vocabulary. */
+/** @file Checks the form of a tokenizer.json before the library reads it, which takes some damage for an empty vocabulary. */
 import { showValue } from "../../../messages/expected.ts";
 import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 import { isRecord, jsonKind } from "../../rows/row-error.ts";
@@ -6,7 +6,7 @@ import { isRecord, jsonKind } from "../../rows/row-error.ts";
 /** Kinds of models that are implemented; older files do not name theirs. */
 const KINDS = ["BPE", "WordPiece", "Unigram", "WordLevel"];
 
-/** @throws Error that says what is not as it must be */
+/** @throws Error that says what is wrong */
 export function requireTokenizerForm({ tokenizer, tokens }: TokenizerFiles): void {
   const { model, added_tokens: added = [] } = tokenizer;
   if (!isRecord(model)) throw wrong("model", model, "an object with a vocabulary");
@@ -16,7 +16,7 @@ export function requireTokenizerForm({ tokenizer, tokens }: TokenizerFiles): voi
   const { continuing_subword_prefix: prefix = null } = model;
   if (type === "BPE" && prefix !== null && prefix !== "")
     throw wrong("model.continuing_subword_prefix", prefix, "none where type is BPE");
-  // Of a file that lists its tokens the vocabulary is made when it is asked for.
+  // For a file that lists its tokens, the vocabulary is made when it is first read.
   if (!tokens) requireVocabulary(model["vocab"], type);
   if (!Array.isArray(merges) || !merges.every(isMerge))
     throw wrong("model.merges", findOdd(merges, isMerge), "pairs of tokens");
@@ -26,7 +26,7 @@ export function requireTokenizerForm({ tokenizer, tokens }: TokenizerFiles): voi
   if (!tokens) requireFreeIds(added, model["vocab"] as Vocabulary);
 }
 
-/** Two texts of one id are read as the same token, and written as the last of them. */
+/** Refuses one id for two texts: both would be read as the same token, and decoded as the last of them. */
 function requireOwnIds(added: readonly AddedToken[]): void {
   const contents = new Map<unknown, string>();
   for (const { id, content } of added) {
@@ -39,17 +39,20 @@ function requireOwnIds(added: readonly AddedToken[]): void {
   }
 }
 
-/** Tokens by their ids, or a list of tokens with scores. */
+/** Ids by tokens, or a list of tokens with scores. */
 type Vocabulary = Readonly<Record<string, unknown>> | readonly (readonly [token: string, score: number])[];
 
-/** An added token stands in the vocabulary with its own id, or not at all: readers take the vocabulary's or the next free one. */
+/**
+ * Requires that an added token has its own id in the vocabulary, or is not in it: other readers use the vocabulary's id, or the
+ * next free one.
+ */
 function requireFreeIds(added: readonly AddedToken[], vocab: Vocabulary): void {
   const isFound = ({ id, content }: AddedToken): boolean =>
     isListed(vocab)
       ? vocab[id as number]?.[0] === content
       : Object.hasOwn(vocab, content) && vocab[content] === id;
   const others = added.filter((token) => !isFound(token));
-  // A walk through hundreds of thousands of tokens, which most files do not need.
+  // Avoids a walk through hundreds of thousands of tokens, which most files do not need.
   if (others.length === 0) return;
   const [byId, byContent] = [
     new Map(others.map((token) => [token.id, token])),
@@ -79,7 +82,7 @@ function requireVocabulary(vocab: unknown, type: unknown): void {
   throw new Error(`model.vocab is ${isKnown ? "empty" : jsonKind(vocab)}, expected ${wanted}`);
 }
 
-/** Without a list of all keys: there may be hundreds of thousands. */
+/** Does not list all keys: there may be hundreds of thousands. */
 function isEmpty(value: object): boolean {
   for (const _key in value) return false;
   return true;

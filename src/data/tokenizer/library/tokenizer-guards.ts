@@ -1,6 +1,4 @@
-/**
- * @file Makes the steps of a tokenizer's file end: its patterns have a limit of time, and what they put in has a bound.
- */
+/** @file Bounds the steps of a tokenizer's file: its patterns have a time limit, and the growth of a text has a maximum. */
 import { showValue } from "../../../messages/expected.ts";
 import { isRecord } from "../../rows/row-error.ts";
 import { compileSafe } from "../../../untrusted/safe-pattern.ts";
@@ -8,12 +6,12 @@ import type { TimeBudget } from "../../../untrusted/time-budget.ts";
 import { useOriginal } from "./original-steps.ts";
 import type { TokenizerStep } from "./tokenizer-step.ts";
 
-/** Characters that a text may become, for each of its own, and for each token that is decoded. */
+/** Maximum characters that a text may grow to: for each of its characters or decoded tokens, and in addition. */
 const [MAX_GROWTH, SPARE_CHARACTERS] = [64, 1 << 16];
 
 /**
- * What escapes of split patterns mean in the original library: JavaScript's `\s` counts U+FEFF as white space and U+0085 not,
- * and its `\d`, which is left in the pattern of Digits alone, counts neither "²" nor "½" nor "٣".
+ * What escapes of split patterns mean in the original library: JavaScript's `\s` includes U+FEFF but not U+0085, and its `\d`,
+ * which only remains in the pattern of Digits, does not match "²", "½" and "٣".
  */
 const ESCAPES: Readonly<Record<string, string>> = {
   "\\s": "\\p{White_Space}",
@@ -26,8 +24,8 @@ function withUnicodeClasses({ source }: RegExp): string {
 }
 
 /**
- * Holds a step's settings against what is read of them: a sequence is a list of steps, and a pattern has one of two forms:
- * the library writes others onto the terminal as they are, and goes on.
+ * Checks the settings of a step: a sequence has a list of steps, and a pattern has one of two forms. The library prints
+ * patterns of other forms to the terminal, and continues.
  * @throws Error for another form
  */
 export function requireSteps(step: unknown): void {
@@ -56,7 +54,7 @@ function tooLong(length: number, most: number): Error {
   return new Error(`its replacements make a text of ${length} characters, expected at most ${most}`);
 }
 
-/** Compiles the pattern of a step, which is named as the file has it. @throws Error as `compileSafe` */
+/** Compiles the pattern of a step; the error names it as written in the file. @throws Error as `compileSafe` */
 function compileStep({ config }: TokenizerStep, source: string, budget: TimeBudget): unknown {
   try {
     return compileSafe(source, "u", budget);
@@ -66,12 +64,12 @@ function compileStep({ config }: TokenizerStep, source: string, budget: TimeBudg
   }
 }
 
-/** Does the work on a text, or on tokens, of so many characters within limits of time and of what is made of it. */
+/** Runs work on so many characters or tokens, within limits of time and of the output. */
 type WithinLimits = <T>(length: number, work: () => T) => T;
 
 /**
- * Guards all steps of a tokenizer; what is returned is put around their use.
- * @throws Error for a pattern that may search without end
+ * Guards all steps of a tokenizer; the returned function must wrap every use of them.
+ * @throws Error for a pattern whose search may not end
  */
 export function guardSteps(
   normalizer: TokenizerStep | null,

@@ -1,28 +1,29 @@
 /**
- * @file Makes the library's tokenizers faster, with the same ids and texts: what words become is kept, cheaply.
+ * @file Makes the library's tokenizers faster, with the same ids and texts, by caches of words.
  *
- * The library writes the bytes of every word as characters anew, and moves a word in its list of known ones at every use:
- * together two thirds of the time of reading conversations. And it looks for each token that it decodes among all that were added.
+ * The library converts the bytes of every word to characters each time, and moves a word in its list of known ones at every
+ * use: together two thirds of the time of reading conversations. It also searches all added tokens for each token that it
+ * decodes.
  */
 import { RecentMap } from "./recent-map.ts";
 import type { SplittingTokenizer, TokenizerStep } from "./tokenizer-step.ts";
 
-/** Words that are kept, and the length up to which they are. */
+/** Number of cached words, and their maximum length. */
 const [MAX_WORDS, MAX_WORD_LENGTH] = [20_000, 64];
 
-/** The library's model of byte pairs, as much as is used. */
+/** The library's byte-pair model, as far as it is used. */
 export interface TokenizerModel {
   cache?: unknown;
   readonly tokens_to_ids: ReadonlyMap<string, number>;
   readonly vocab: readonly (string | undefined)[];
 }
 
-/** The library's tokenizer, as much as is made faster. */
+/** The parts of the library's tokenizer that are made faster. */
 interface FastTokenizer extends Pick<SplittingTokenizer, "pre_tokenizer" | "decoder"> {
   readonly model: TokenizerModel;
 }
 
-/** Memory of the tokens of words, in the vocabulary's own strings: these are found in it without comparing characters. */
+/** Cache of the tokens of words. It holds the vocabulary's own strings, which are looked up without comparing characters. */
 class WordTokens extends RecentMap<readonly string[]> {
   readonly #model: TokenizerModel;
 
@@ -41,7 +42,7 @@ class WordTokens extends RecentMap<readonly string[]> {
   }
 }
 
-/** Writes words as the characters that stand for their bytes. */
+/** Makes a function that writes words as the characters that represent their bytes. */
 function byteWriter(characters: Readonly<Record<number, string>>): (word: string) => string {
   const known = new RecentMap<string>(MAX_WORDS);
   const encoder = new TextEncoder();
@@ -56,7 +57,7 @@ function byteWriter(characters: Readonly<Record<number, string>>): (word: string
   };
 }
 
-/** Gives a step that splits into words and writes their bytes, and those within a step, a memory of words. */
+/** Gives a cache of words to a step that splits into words and writes their bytes, and to steps inside it. */
 function speedUpStep(step: TokenizerStep | null): void {
   if (step === null) return;
   for (const part of step.tokenizers ?? []) speedUpStep(part);
@@ -70,7 +71,7 @@ function speedUpStep(step: TokenizerStep | null): void {
   };
 }
 
-/** Gives a decoder of bytes, which writes added tokens as they are and the others together, a set of those. */
+/** Gives a set of added tokens to a byte decoder, which writes these unchanged and joins the others. */
 function speedUpDecoder(step: TokenizerStep | null): void {
   const { byte_decoder: bytes, added_tokens: added } = step ?? {};
   if (!step || !bytes || !added) return;
@@ -88,7 +89,7 @@ function speedUpDecoder(step: TokenizerStep | null): void {
   };
 }
 
-/** Speeds up the steps and the model of a tokenizer; called after the steps are guarded. */
+/** Speeds up the steps and the model of a tokenizer; to be called after the steps are guarded. */
 export function speedUp({ pre_tokenizer, decoder, model }: FastTokenizer): void {
   speedUpStep(pre_tokenizer);
   speedUpDecoder(decoder);

@@ -1,16 +1,16 @@
-/** @file The library's tokenizer as much as it is changed: its steps, and how it cuts texts. */
+/** @file The parts of the library's tokenizer that are changed: its steps, and how it splits texts. */
 
-/** A step that normalizes, splits or decodes, or a list of such steps: as much of the library's classes as is used. */
+/** A step that normalizes, splits or decodes, or a list of such steps, as far as the library's classes are used. */
 export interface TokenizerStep {
   pattern?: unknown;
-  /** As the file has it. */
+  /** The settings in the file. */
   config?: { content?: unknown; pattern?: unknown };
-  /** Characters that stand for bytes. */
+  /** Characters that represent bytes. */
   byte_encoder?: Readonly<Record<number, string>>;
   byte_decoder?: Readonly<Record<string, number>>;
-  /** Tokens that a decoder writes as they are. */
+  /** Tokens that a decoder writes unchanged. */
   added_tokens?: readonly { readonly content: string }[];
-  /** Reads bytes as text. */
+  /** Decodes bytes to text. */
   text_decoder?: InstanceType<typeof TextDecoder>;
   use_regex?: boolean;
   add_prefix_space?: boolean;
@@ -23,24 +23,24 @@ export interface TokenizerStep {
   convert_tokens_to_string?(tokens: string[]): string;
 }
 
-/** A token that was added: where it is found, and what it takes away of the text beside it. */
+/** An added token: where it is found, and what it removes from the text beside it. */
 interface AddedToken {
   readonly id: number;
   readonly content: string;
   /** Found in text that is normalized. */
   readonly normalized: boolean;
-  /** Found as a whole word alone. */
+  /** Found only as a whole word. */
   readonly single_word: boolean;
   lstrip: boolean;
   rstrip: boolean;
 }
 
-/** Cuts a text at tokens that were added. */
+/** Splits a text at added tokens. */
 interface Splitter {
   split(text: string): string[];
 }
 
-/** A tokenizer, whose tokens that were added cut a text as it is, or once it is normalized. */
+/** A tokenizer that splits a text at its added tokens, before or after the text is normalized. */
 export interface SplittingTokenizer {
   readonly normalizer: TokenizerStep | null;
   readonly pre_tokenizer: TokenizerStep | null;

@@ -1,29 +1,29 @@
 /**
- * @file What a vocabulary does not have: a word, or characters next to each other within one, are one unknown token. Where there is
- * no such token, characters are left out before those beside them are merged. Tokens that were added are no parts of words.
+ * @file Handles text that a vocabulary lacks: a word, or adjacent characters in one, become one unknown token. Without an
+ * unknown token, the characters are removed before those beside them are merged. Added tokens are not parts of words.
  */
 import type { TokenizerFiles } from "../../../format/checkpoint/checkpoint.ts";
 
-/** The library's model, as much as is used. */
+/** The library's model, as far as it is used. */
 export interface UnknowingModel {
   unk_token_id?: number | undefined;
   readonly tokens_to_ids: ReadonlyMap<string, number>;
-  /** Makes tokens of words. */
+  /** Splits words into tokens. */
   encode(words: readonly string[]): string[];
-  /** Whether unknown characters are put together. */
+  /** Whether adjacent unknown characters become one token. */
   readonly fuse_unk?: boolean;
-  /** Makes tokens of a word by merging its characters. */
+  /** Splits a word into tokens by merging its characters. */
   bpe?: (word: string) => string[];
-  /** Makes tokens of words. */
+  /** Splits words into tokens. */
   _call(words: readonly string[]): string[];
 }
 
-/** Has a tokenizer find unknown tokens as its file says. */
+/** Makes a tokenizer handle unknown text according to its file. */
 export function useUnknownParts(
   { model }: { readonly model: UnknowingModel },
   { tokenizer }: TokenizerFiles,
 ): void {
-  // A vocabulary of whole words names the token for others beside it; the library looks for it in tokenizer_config.json alone.
+  // A vocabulary of whole words names its unknown token in its own settings; the library looks only in tokenizer_config.json.
   const settings = tokenizer["model"] as Readonly<Record<string, unknown>>;
   const { type, unk_token: unknown } = settings;
   if (type === "WordLevel") model.unk_token_id = model.tokens_to_ids.get(String(unknown));
@@ -31,12 +31,12 @@ export function useUnknownParts(
   if (model.bpe && !unknown && !hasBytes && !prefix && !suffix) leaveOutUnknown(model, model.bpe.bind(model));
   if (type === "WordPiece") leaveOutAdded(model, settings["vocab"]);
   if (model.fuse_unk !== true) return;
-  // The library puts those of words next to each other together too.
+  // The library also fuses the unknown tokens of adjacent words.
   const tokensOf = model._call.bind(model);
   model._call = (words) => words.flatMap((word) => tokensOf([word]));
 }
 
-/** The library looks for parts of words among its tokens, to which it has put those that were added. */
+/** Excludes added tokens from the parts of words: the library adds them to the tokens among which it looks for parts. */
 function leaveOutAdded(model: UnknowingModel, vocabulary: unknown): void {
   const isOwn = (token: string): boolean => Object.hasOwn(Object(vocabulary) as object, token);
   const own = [...model.tokens_to_ids].filter(([token]) => isOwn(token));

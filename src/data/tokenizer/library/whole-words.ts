@@ -1,18 +1,18 @@
 /**
- * @file Tokens that were added for whole words alone (`single_word`), which the library finds within words as well: beside a
- * character of words, as Rust's expressions have them, they are text.
+ * @file Added tokens that are found only as whole words (`single_word`). The library also finds them inside words; here they
+ * stay text beside a word character, by the definition of Rust's regex.
  */
 import type { SplittingTokenizer } from "./tokenizer-step.ts";
 
-/** At the end of a text and at its beginning. */
+/** Match a word character at the end of a text, and at its beginning. */
 const [BEFORE, BEHIND] = ["X$", "^X"].map(
   (at) => new RegExp(at.replace("X", "[\\p{Alphabetic}\\p{M}\\p{Nd}\\p{Pc}\\p{Join_Control}]"), "u"),
 ) as [RegExp, RegExp];
 
-/** Has tokens for whole words be found where the reference finds them. */
+/** Makes whole-word tokens be found where the reference finds them. */
 export function keepWholeWords(hub: SplittingTokenizer): void {
   const { added_tokens_map: added, normalizer } = hub;
-  // Words of the first splitter are known to the second, which sees what it has left.
+  // The second splitter knows the words of the first, which it may see in the text that the first has left.
   const words = new Set<string>();
   for (const splitter of [hub.splitter_unnormalized, hub.splitter_normalized]) {
     const isNormalized = splitter === hub.splitter_normalized;
@@ -37,7 +37,7 @@ export function keepWholeWords(hub: SplittingTokenizer): void {
         start += part.length;
       }
       const odd = parts.find((part) => !part.isToken && texts.has(part.text));
-      // The library tells tokens by their text, and would take it for one.
+      // The library recognises tokens by their text, and would take this text for one.
       if (odd)
         throw new Error(
           `${JSON.stringify(odd.text)} is a separate token as text, but not as the token for whole words`,
@@ -47,7 +47,7 @@ export function keepWholeWords(hub: SplittingTokenizer): void {
   }
 }
 
-/** Whether a character of words, which may be two units of UTF-16, stands before some part of a text or behind it. */
+/** Whether a word character, which may have two UTF-16 units, is next to a part of a text. */
 function isBesideWord(text: string, start: number, end: number): boolean {
   return BEFORE.test(text.slice(Math.max(0, start - 2), start)) || BEHIND.test(text.slice(end, end + 2));
 }
