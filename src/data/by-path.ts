@@ -1,4 +1,4 @@
-/** @file Data sets by paths of the disk, or of rows in memory. All faulty rows of all files are told in one error. */
+/** @file Reads data sets from paths of the disk, or from rows in memory. All faulty rows of all files are reported in one error. */
 import { z } from "zod";
 import type { TrainingUnit } from "./examples/training-unit.ts";
 import type { Columns } from "./rows/columns.ts";
@@ -26,7 +26,7 @@ import { readLabels } from "./files/read-labels.ts";
 /** A file, a folder, or rows in memory. */
 export type DataName = string | readonly unknown[];
 
-/** A data set; parts that there is no file for are null. */
+/** A data set; a part without files is null. */
 export interface Dataset<U extends TrainingUnit = Example> {
   readonly train: readonly U[];
   readonly valid: readonly U[] | null;
@@ -40,7 +40,10 @@ export interface Dataset<U extends TrainingUnit = Example> {
 
 const PARTS = ["train", "valid", "test"] as const;
 
-/** Reads what is held out: a file, rows, or of a folder the validation files, else those for tests, else all. @throws as `readDataset` */
+/**
+ * Reads held-out data: a file, rows, or the validation files of a folder, else its test files, else all files. @throws as
+ * `readDataset`
+ */
 export async function readHeldOut<K extends DataKindName = "text">(
   name: DataName,
   options: ReadOptions<K>,
@@ -57,7 +60,7 @@ export async function readHeldOut<K extends DataKindName = "text">(
   return part;
 }
 
-/** Reads what is trained on: a file, rows, or of a folder the training files alone. @throws as `readDataset` */
+/** Reads training data: a file, rows, or only the training files of a folder. @throws as `readDataset` */
 export async function readTrained<K extends DataKindName = "text">(
   name: DataName,
   options: ReadOptions<K>,
@@ -96,7 +99,7 @@ export async function readDataset<K extends DataKindName = "text">(
   return dataset!;
 }
 
-/** Reads several data sets; `parts` are those that are wanted of folders. @throws as `readDataset`, once for all */
+/** Reads several data sets; `parts` are those to read from folders. @throws as `readDataset`, once for all */
 export async function readDatasets<K extends DataKindName = "text">(
   names: readonly DataName[],
   options: ReadOptions<K>,
@@ -120,7 +123,7 @@ export async function readDatasets<K extends DataKindName = "text">(
   });
 }
 
-/** What was read of a name, with the files of each part. */
+/** The parts read from a data set, with the files of each. */
 type DataSet<K extends DataKindName> = Partial<
   Record<(typeof PARTS)[number], DataPart<DataUnits[K]> & { readonly files: readonly string[] }>
 >;
@@ -142,7 +145,7 @@ async function readParts<K extends DataKindName>(
   return set;
 }
 
-/** Reads the labels of the rows to train on, each once. @throws as `readDatasets`, but for faults of rows */
+/** Reads the distinct labels of the training rows. @throws as `readDatasets`, except for faults of rows */
 export async function readLabelSet(
   names: readonly DataName[],
   columns: Columns,
@@ -160,7 +163,7 @@ export async function readLabelSet(
   return labels;
 }
 
-/** Rows in memory as if they were lines of a file. */
+/** Writes rows in memory as lines of a file. */
 function contentOfRows(rows: readonly unknown[]): DataContent {
   const text = rows.map((row, i) => `${rowLine(row, i)}\n`).join("");
   const [lines] = FILE_KINDS;

@@ -1,9 +1,9 @@
 /**
  * @file Examples of a data set, from the text of its files.
  *
- * Plain text becomes consecutive windows of maxLength tokens in file order, loss on all. Examples longer than maxLength
- * are cut, dropped or refused as `overlong` says, and counted. All faulty rows are told in one error, or left out. What rows
- * are looked for and what they become is a matter of the kind of data.
+ * Plain text becomes consecutive windows of maxLength tokens in file order, with loss on all. Examples longer than maxLength
+ * are cut, dropped or refused, according to `overlong`, and counted. All faulty rows are reported in one error, or left out.
+ * The kind of data defines the forms of rows and what they become.
  */
 import { z } from "zod";
 import type { ChatTemplate } from "./chat/chat-template.ts";
@@ -36,25 +36,25 @@ import type { ParsedRow, ParseOptions } from "./formats/parsed-row.ts";
 
 const OVERLONG = ["truncate", "drop", "error"] as const;
 
-/** What becomes of examples longer than maxLength. */
+/** What to do with examples longer than maxLength. */
 type Overlong = (typeof OVERLONG)[number];
 
-/** How a data set is read. */
+/** Options of reading a data set. */
 export interface DatasetOptions<K extends DataKindName = "text"> extends Omit<
   UnitOptions,
   keyof ExampleHooks
 > {
-  /** "text" unless given. */
+  /** Default: "text". */
   readonly kind?: K;
-  /** "truncate" unless given. */
+  /** Default: "truncate". */
   readonly overlong?: Overlong;
-  /** Name that a form of rows has → column of the data. */
+  /** Key in a form of rows → column of the data. */
   readonly columns?: Columns;
-  /** Leave faulty rows out, and count them, instead of refusing the data set. */
+  /** Leave out and count faulty rows, instead of refusing the data set. */
   readonly skipFaulty?: boolean;
 }
 
-/** What callers give as options. */
+/** Checks the options that a caller passes. */
 export const DATASET_OPTIONS = z.strictObject({
   tokenizer: objectWith<Tokenizer>(
     "a tokenizer, as createTokenizer() returns it",
@@ -78,16 +78,16 @@ export const DATASET_OPTIONS = z.strictObject({
 });
 const ARGUMENTS = lazily(() => z.strictObject({ text: z.string(), path: A_NAME, options: DATASET_OPTIONS }));
 
-/** Examples of one file, and what reading them did. */
+/** The examples of one file, and a report on reading them. */
 export interface DataPart<U extends TrainingUnit = Example> {
   readonly examples: readonly U[];
   readonly report: DataReport;
 }
 
-/** Where rows in memory come from, as people are told it. */
+/** The name of rows in memory, in messages. */
 export const IN_MEMORY = "data";
 
-/** Makes units of rows, one after another, and counts what becomes of them. */
+/** Makes units from rows, one by one, and counts what happens to them. */
 export class UnitReader<K extends DataKindName = "text"> {
   readonly #faults = new Faults();
   #counts = { numTruncated: 0, numDropped: 0, numPlainPrompts: 0, numUnshown: 0, numLabelled: 0, longest: 0 };
@@ -101,7 +101,7 @@ export class UnitReader<K extends DataKindName = "text"> {
     this.#keep = keep;
   }
 
-  /** What became of the rows so far. */
+  /** Counts of the rows so far. */
   get counts(): RowCounts {
     return { ...this.#counts, faults: this.#faults.kinds };
   }
@@ -132,9 +132,9 @@ export class UnitReader<K extends DataKindName = "text"> {
   }
 
   /**
-   * Cuts a text into windows of maxLength tokens; a last one of at least two tokens is kept. Its lines end in line feeds,
-   * also where a file of Windows has more: else a model would learn to write those.
-   * @throws usage/data for data that are rows
+   * Cuts a text into windows of maxLength tokens; the last one is kept if it has at least two. Line ends of Windows become line
+   * feeds, so that a model does not learn to write them.
+   * @throws usage/data for kinds of data that need rows
    */
   addText(text: string, file: string): void {
     if (this.#kind !== (DATA_KINDS.text as DataKind<unknown>)) {
@@ -175,7 +175,7 @@ export class UnitReader<K extends DataKindName = "text"> {
   }
 }
 
-/** How the rows of a file are to be parsed. */
+/** Options for parsing the rows of a file. */
 export function rowParsing(
   { columns = new Map() }: Pick<DatasetOptions<DataKindName>, "columns">,
   onCount?: (numRows: number) => void,
@@ -183,7 +183,7 @@ export function rowParsing(
   return { hasNoHeader: areNumbered(columns), ...(onCount ? { onCount } : {}) };
 }
 
-/** Refuses faulty rows, if they are not to be left out, and data without an example. @throws as `readExamples` */
+/** Refuses faulty rows, unless they are left out, and data without any example. @throws as `readExamples` */
 export function requireExamples(
   names: readonly string[],
   report: DataReport,
@@ -215,7 +215,7 @@ export function requireExamples(
 }
 
 /**
- * Reads the examples of one file; the end of its name, `path`, says how `text` is read.
+ * Reads the examples of one file; the ending of its name, `path`, decides how `text` is read.
  * @throws format/json, format/file, usage/data, usage/chat-template, naming file and line
  */
 export function readExamples<K extends DataKindName = "text">(

@@ -1,11 +1,11 @@
-/** @file How many tokens an example has at most: as many as are asked for or, where nobody asks, as the model has positions for. */
+/** @file The maximum number of tokens of an example: the given one or, by default, one that the model has positions for. */
 import { z } from "zod";
 import type { Model } from "../models/model.ts";
 
-/** Where nobody says how many, and the model has as many positions. */
+/** The default, if the model has as many positions. */
 const USUAL = 512;
 
-/** The setting; `what` says what it does. */
+/** The setting; `what` describes it. */
 export function maxLengthSetting(what: string) {
   return z
     .int()
@@ -14,7 +14,7 @@ export function maxLengthSetting(what: string) {
     .describe(`${what}; default: ${USUAL}, or the model's positions if they are fewer`);
 }
 
-/** Says that a model has fewer positions than is usual, where nobody says how many tokens an example has. */
+/** Notes that the default is lower because the model has few positions; an empty list if it is not, or a length is given. */
 export function noteMaxLength(
   model: Pick<Model, "maxPositions" | "image">,
   given: number | undefined,
@@ -25,7 +25,7 @@ export function noteMaxLength(
     : [`Examples have at most ${length} tokens (--max-length): the model has no more positions`];
 }
 
-/** Tokens of an example at most; what is given stays. Of images none are cut, so that theirs is what is usual. */
+/** Maximum tokens of an example; a given number is used as it is. Images are never cut, so for them it is the default. */
 export function maxLengthFor(
   { maxPositions, image }: Pick<Model, "maxPositions" | "image">,
   given: number | undefined,

@@ -1,20 +1,23 @@
-/** @file The name of a data set with its weight, as one text: `b.jsonl=2` is drawn twice an epoch. */
+/** @file The name of a data set with its weight, as one text: `b.jsonl=2` is drawn twice per epoch. */
 import { UsageError } from "../errors.ts";
 
-/** A data set, and how often an epoch goes through it. */
+/** A data set, and how many times an epoch goes through it. */
 interface WeightedName {
   readonly path: string;
   readonly weight: number;
 }
 
-/** Parts a weight from the name before it; `exists` tells names that have a = of their own. @throws UsageError "usage/flag" */
+/**
+ * Separates a weight from the name before it; `exists` recognises names that themselves contain "=". @throws UsageError
+ * "usage/flag"
+ */
 export function readWeightedName(text: string, exists: (path: string) => boolean): WeightedName {
   const at = text.lastIndexOf("=");
   const word = text.slice(at + 1);
   if (at <= 0 || word.trim() === "" || exists(text)) return { path: text, weight: 1 };
   const weight = Number(word);
   if (weight > 0 && Number.isFinite(weight)) return { path: text.slice(0, at), weight };
-  // Some other = in the name of a file that is missing.
+  // The "=" is part of the name of a missing file.
   if (Number.isNaN(weight)) return { path: text, weight: 1 };
   throw new UsageError(
     "usage/flag",
