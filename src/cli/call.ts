@@ -1,4 +1,4 @@
-/** @file A call of one command: its words become options, or its help is shown. Loaded when a command is. */
+/** @file Calls one command: parses its words to options, or shows its help. Loaded only when a command is called. */
 import { parseArgv } from "./flags/argv.ts";
 import type { Command, CommandIO } from "./command.ts";
 import { flagsOf } from "./flags/flags.ts";

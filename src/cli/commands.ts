@@ -1,4 +1,4 @@
-/** @file All commands, in the order in which the help shows them. Each is loaded when it is used. */
+/** @file All commands, in the order of the help. Each is loaded when it is used. */
 import type { Command, CommandBody, ListedCommand } from "./command.ts";
 
 /** Name → one sentence without a period, and the file. */

@@ -1,7 +1,7 @@
 /**
- * @file The program: finds the command, calls it, tells failures, returns the exit status.
+ * @file The program: finds the command, calls it, reports failures, returns the exit status.
  *
- * Nothing that a version or the list of commands does not need is imported here: commands are loaded when they are called.
+ * Imports only what a version or the list of commands needs: commands are loaded when they are called.
  */
 import { existsSync, readFileSync, realpathSync } from "node:fs";
 
@@ -16,13 +16,13 @@ import { reportError } from "./report.ts";
 import { isHelp, showHelp } from "./help/show-help.ts";
 import { createIO, openProcessTerminal, type Terminal } from "./terminal/terminal.ts";
 
-/** Reads a string of package.json, which lies two folders up both in the sources and in the build. */
+/** Reads a string of package.json, which is two folders up both in the sources and in the build. */
 function packageField(name: "version" | "description"): string {
   const text = readFileSync(new URL("../../package.json", import.meta.url), "utf8");
   return (JSON.parse(text) as Record<typeof name, string>)[name];
 }
 
-/** Words that ask for the version; Node says -v, others -V. */
+/** Words that ask for the version: Node's is -v, other programs' is -V. */
 const VERSION_WORDS: ReadonlySet<string> = new Set(["--version", "-v", "-V"]);
 
 /** Finds the command that the first words name, the longest name first. */
@@ -35,12 +35,12 @@ function findCommand(commands: readonly ListedCommand[], words: readonly string[
   return null;
 }
 
-/** The commands whose names begin with a word and go on. */
+/** The commands of a group: those whose names begin with a word and have another. */
 function groupOf(commands: readonly ListedCommand[], word: string | undefined): readonly ListedCommand[] {
   return commands.filter(({ name }) => name.startsWith(`${word} `));
 }
 
-/** Explains a first word that is no command. */
+/** Explains a first word that is not a command. */
 function unknownCommand(commands: readonly ListedCommand[], words: readonly string[]): UsageError {
   const [first = ""] = words;
   if (first.startsWith("-"))
@@ -63,7 +63,7 @@ function unknownCommand(commands: readonly ListedCommand[], words: readonly stri
   });
 }
 
-/** @throws FormatError "format/file" where somebody has removed the folder that the program was started in */
+/** @throws FormatError "format/file" when the folder that the program was started in has been deleted */
 function requireWorkingFolder(): void {
   try {
     process.cwd();
@@ -76,7 +76,7 @@ function requireWorkingFolder(): void {
   }
 }
 
-/** Runs what the words ask for and returns the exit status. */
+/** Runs the command in the words and returns the exit status. */
 async function dispatch(
   words: readonly string[],
   commands: readonly ListedCommand[],
@@ -84,7 +84,7 @@ async function dispatch(
 ): Promise<number> {
   const [first = "--help"] = words;
   if (first === "help") return await dispatch([...words.slice(1), "--help"], commands, io);
-  // It has been read.
+  // The flag has already been evaluated.
   if (first === "--json") return await dispatch(words.slice(1), commands, io);
   if (VERSION_WORDS.has(first)) {
     io.stdout(packageField("version"));

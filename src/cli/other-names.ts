@@ -1,4 +1,4 @@
-/** @file What other tools call our commands: mlx-lm, LLaMA-Factory, torchtune, Axolotl, ollama, Hugging Face's own. */
+/** @file Names of our commands in other tools: mlx-lm, LLaMA-Factory, torchtune, Axolotl, ollama, Hugging Face's own. */
 
 /** Ours → theirs. */
 const OTHER_NAMES: Readonly<Record<string, string>> = {
@@ -15,7 +15,7 @@ const OTHER_NAMES: Readonly<Record<string, string>> = {
   "data show": "preprocess validate",
 };
 
-/** Our command for what another tool calls so; null: none does. */
+/** Our command for another tool's command name; null: there is none. */
 export function ourNameOf(word: string): string | null {
   const found = Object.entries(OTHER_NAMES).find(([, names]) => names.split(" ").includes(word));
   return found?.[0] ?? null;

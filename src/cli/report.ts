@@ -1,9 +1,9 @@
-/** @file How failures and warnings are told: lines on standard error, one event on standard output in --json mode, an exit status. */
+/** @file Reports failures and warnings: lines on standard error, one event on standard output in --json mode, an exit status. */
 import { constants } from "node:os";
 import { type ErrorCode, exitStatus, GraftError } from "../errors.ts";
 import type { CommandIO } from "./command.ts";
 
-/** Why work is stopped: a signal of the system came. */
+/** The reason of an abort by a signal of the system. */
 export class StoppedBySignal extends Error {
   override readonly name = "AbortError";
   readonly signal: NodeJS.Signals;
@@ -14,18 +14,18 @@ export class StoppedBySignal extends Error {
   }
 }
 
-/** Exit status of a process that Ctrl-C has stopped. */
+/** Exit status of a process stopped by Ctrl-C. */
 export const INTERRUPTED_STATUS = 130;
 
-/** Exit status of stopped work, as shells have it: 128 and the number of the signal. */
+/** Exit status of stopped work by the convention of shells: 128 plus the number of the signal. */
 export function stoppedStatus({ reason }: AbortSignal): number {
   return reason instanceof StoppedBySignal ? 128 + constants.signals[reason.signal] : INTERRUPTED_STATUS;
 }
 
-/** The library's code for a run that was stopped; the command then ends with `stoppedStatus`. */
+/** The library's code for a stopped run; the command then ends with `stoppedStatus`. */
 export const STOPPED_RUN = "train/stopped" satisfies ErrorCode;
 
-/** Codes that no class has, as they are the command's own: [exit status, one sentence for the documentation]. */
+/** Codes of the command itself, which no error class has: [exit status, one sentence for the documentation]. */
 export const COMMAND_CODES = {
   stopped: [INTERRUPTED_STATUS, "The command was stopped by a signal (143 by SIGTERM, 129 by SIGHUP)."],
   internal: [1, "An unexpected error in graft; please report it."],
@@ -34,12 +34,12 @@ export const COMMAND_CODES = {
 
 type CommandCode = keyof typeof COMMAND_CODES;
 
-/** Tells something that does not stop the command. */
+/** Reports something that does not stop the command. */
 export function warn(message: string, io: CommandIO): void {
   io.stderr(`${io.color.yellow("warning")}: ${message}`);
 }
 
-/** Tells a failure and returns the exit status of the process. */
+/** Reports a failure and returns the exit status of the process. */
 export function reportError(error: unknown, io: CommandIO): number {
   if (error instanceof GraftError) {
     const { code, message, hint } = error;

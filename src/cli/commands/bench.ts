@@ -1,4 +1,4 @@
-/** @file `graft bench`: runs a benchmark of the repository (bench/), with the flags that the benchmark itself has. */
+/** @file `graft bench`: runs a benchmark of the repository (bench/), with the benchmark's own flags. */
 import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { fileURLToPath } from "node:url";
@@ -8,7 +8,7 @@ import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import { defineCommand } from "../command.ts";
 
-/** Two folders up both from the sources and from the build; a package does not carry it. */
+/** Two folders up both from the sources and from the build; the package does not contain it. */
 const PROGRAM = fileURLToPath(new URL("../../../bench/main.ts", import.meta.url));
 
 export const command = defineCommand({
@@ -34,7 +34,7 @@ export const command = defineCommand({
       );
     }
     signal.throwIfAborted();
-    // With graft's own flags of Node, for what is measured in that process.
+    // Passes on the Node flags of this process, which affect what the benchmark measures in its own.
     const args = [...process.execArgv, PROGRAM, ...words];
     const child = spawn(process.execPath, args, { stdio: "inherit", env });
     signal.addEventListener("abort", () => child.kill("SIGTERM"));

@@ -1,7 +1,7 @@
 /**
- * @file `graft chat`: a conversation on the terminal, or one line of standard input a turn.
+ * @file `graft chat`: a conversation on the terminal, or with one line of standard input per turn.
  *
- * Ctrl-C stops an answer; at the prompt it leaves.
+ * Ctrl-C stops an answer; at the prompt it ends the conversation.
  */
 import { createInterface } from "node:readline";
 
@@ -34,7 +34,7 @@ const options = z.strictObject({
     .describe("Maximum number of tokens per answer"),
 });
 
-/** Reads lines and tells interrupts; on a terminal with a prompt and a history. */
+/** Opens the input of lines and interrupts; on a terminal with a prompt and a history. */
 function openInput(isTerminal: boolean): ReturnType<typeof createInterface> {
   const { stdin, stdout } = process;
   return createInterface(isTerminal ? { input: stdin, output: stdout, prompt: "> " } : { input: stdin });
@@ -59,8 +59,8 @@ async function answer(
 }
 
 /**
- * Does what a line asks for. What the model cannot take, or no command can do, is told, and the conversation goes on; returns
- * the status of that failure, else 0.
+ * Executes a line. Reports input that the model cannot take and failures of commands, and lets the conversation continue;
+ * returns the status of that failure, else 0.
  */
 async function handleLine(
   line: string,
@@ -99,13 +99,13 @@ export const command = defineCommand({
       input.close();
     };
     const interrupt = (): void => (answering ? answering.abort() : leave());
-    // A terminal in line editing turns Ctrl-C into this event; what comes as a signal asks the program to end.
+    // In line editing, a terminal turns Ctrl-C into this event; a signal, in contrast, asks the program to end.
     input.on("SIGINT", interrupt);
     io.signal.addEventListener("abort", leave);
-    // Lines that were typed during an answer stand amid it, and wait for their turn.
+    // Counts lines that were typed while an answer is written; they wait for their turn.
     let numWaiting = 0;
     input.on("line", () => void (answering && numWaiting++));
-    // By a signal, or Ctrl-D, also while an answer is written.
+    // Closed by a signal or Ctrl-D, possibly while an answer is written.
     let isClosed = false;
     input.on("close", () => (isClosed = true));
     const prompt = (): void => {
@@ -133,10 +133,10 @@ export const command = defineCommand({
         }
         prompt();
       }
-      // After Ctrl-D the cursor stands behind the prompt.
+      // After Ctrl-D the cursor is still behind the prompt.
       if (isTerminal && !isLeft) io.stderr("");
       io.signal.throwIfAborted();
-      // A person has seen what failed; a script learns it at the end.
+      // A person has seen the failure; a script learns of it from the status at the end.
       return isTerminal ? 0 : failed;
     } finally {
       io.signal.removeEventListener("abort", leave);

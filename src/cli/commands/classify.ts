@@ -1,4 +1,4 @@
-/** @file `graft classify`: tells the class, the classes or the number of a text, or of all texts of a file. */
+/** @file `graft classify`: predicts the class, the classes or the number of a text, or of all texts of a file. */
 import { z } from "zod";
 
 import { COLUMNS, readColumns } from "../../data/rows/columns.ts";

@@ -14,7 +14,7 @@ import { formatCount, formatPercent } from "../../messages/numbers.ts";
 import { pullWithProgress } from "../model/pull-model.ts";
 import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
 
-/** Sorts NAME=FOLDER by name. @throws UsageError "usage/flag" for a text of another form, or a name that is there twice. */
+/** Parses NAME=FOLDER into paths by name. @throws UsageError "usage/flag" for a text of another form, or a repeated name. */
 function toAdapters(texts: readonly string[]): Record<string, string> {
   const adapters = Object.create(null) as Record<string, string>;
   for (const text of texts) {
@@ -31,7 +31,7 @@ function toAdapters(texts: readonly string[]): Record<string, string> {
   return adapters;
 }
 
-/** The base of adapters, with the head of classes that they bring, or of whole models. */
+/** Loads the base of adapters, with the classification head that they bring, or of whole models. */
 async function loadBase(
   model: string,
   adapters: Readonly<Record<string, string>>,

@@ -1,4 +1,4 @@
-/** @file `graft convert`: an adapter in the files of another program. */
+/** @file `graft convert`: converts an adapter between the files of graft and of other programs. */
 import { z } from "zod";
 
 import { UsageError } from "../../errors.ts";
@@ -37,7 +37,7 @@ export const command = defineCommand({
         },
       );
     }
-    // The reader of PEFT's folders says what another path is.
+    // A path of unknown form is read as a PEFT folder, whose reader says what is wrong with it.
     const from = found ?? "peft";
     if (asked === undefined && !ADAPTER_FORMS[from].namesModel) {
       throw new UsageError(

@@ -1,4 +1,4 @@
-/** @file `graft data show`: examples as the model sees them, and what is cut of all. */
+/** @file `graft data show`: shows examples as the model sees them, and how much is cut in total. */
 import { tellsClasses, withClasses } from "../../models/config/class-head.ts";
 import { ownOutputs } from "../../models/config/classifier-config.ts";
 import type { RawConfig } from "../../models/config/raw-config.ts";
@@ -37,7 +37,7 @@ import { ROW_FLAGS, withReading } from "../data/reading.ts";
 import { type TextUnit, cutUnit, sequencePairs, showUnit } from "../data/show-unit.ts";
 import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
 
-/** Reads units at their full length; windows of a text have no length of their own. */
+/** Reads units at their full length; plain text is still cut into windows, which have no length of their own. */
 async function readWhole(
   path: string,
   how: ReadOptions<DataKindName>,
@@ -52,7 +52,7 @@ async function readWhole(
   return kind && isPlainText(kind) ? read(how.maxLength) : whole;
 }
 
-/** The configuration of a model, with the head that a run on these data would give it. @throws as `classNamesOf` */
+/** The configuration of a model, with the head that a run on this data would add. @throws as `classNamesOf` */
 async function withClassesFor(
   { problem }: Pick<DataKind<TextUnit>, "problem">,
   config: RawConfig,
@@ -64,7 +64,7 @@ async function withClassesFor(
   return withClasses(config, names, problem);
 }
 
-/** @throws UsageError "usage/model" for a model that reads images, which nothing here shows */
+/** @throws UsageError "usage/model" for a model that reads images, which this command cannot show */
 function requireText(name: string, { image }: Pick<Model, "image">): void {
   if (image === null) return;
   throw new UsageError("usage/model", `Cannot show data of model "${name}": it reads images, expected text`, {
@@ -72,7 +72,7 @@ function requireText(name: string, { image }: Pick<Model, "image">): void {
   });
 }
 
-/** What is told at the end. */
+/** The summary at the end. */
 interface Summary {
   readonly report: DataReport;
   readonly maxLength: number;

@@ -1,4 +1,4 @@
-/** @file `graft eval`: loss and perplexity of a model on a data set, or loss and what is right where it tells classes or numbers. */
+/** @file `graft eval`: loss of a model on a data set, with perplexity, or with metrics if it predicts classes or numbers. */
 import { z } from "zod";
 
 import { DATA_ENDINGS } from "../../data/formats/file-kinds.ts";

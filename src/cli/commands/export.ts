@@ -1,4 +1,4 @@
-/** @file `graft export`: a model, with an adapter on it, as the ONNX files that transformers.js and ONNX Runtime open. */
+/** @file `graft export`: writes a model, with an adapter if given, as ONNX files that transformers.js and ONNX Runtime open. */
 import { z } from "zod";
 
 import { readParts } from "../../engine/opening/model-parts.ts";

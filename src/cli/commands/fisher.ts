@@ -1,4 +1,4 @@
-/** @file `graft fisher`: how much each trained number matters on some data, stored beside the adapter or model. */
+/** @file `graft fisher`: computes how much each trained number matters on some data, stored beside the adapter or model. */
 import { join } from "node:path";
 import { z } from "zod";
 
@@ -24,7 +24,7 @@ import { formatCountOf } from "../../messages/numbers.ts";
 
 const WHOLE = { method: WHOLE_MODEL, options: {} };
 
-/** Refuses a model that is not a folder of the user's own, before anything is computed. */
+/** Refuses a model that is not the user's own folder, before anything is computed. */
 async function requireOwnFolder(model: string, path: string, source: string): Promise<void> {
   if (source === "local path" && (await isModelFolder(path))) return;
   throw new UsageError(

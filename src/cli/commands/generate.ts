@@ -1,4 +1,4 @@
-/** @file `graft generate`: goes on from a prompt, or answers it as a chat message; with a file of prompts, from all of them. */
+/** @file `graft generate`: continues a prompt, or answers it as a chat message; also for all prompts of a file. */
 import { text } from "node:stream/consumers";
 
 import { z } from "zod";
@@ -45,7 +45,7 @@ const OPTIONS = z.strictObject({
   ...GENERATION_FLAGS,
 });
 
-/** @throws UsageError "usage/flag" for flags that do not go together */
+/** @throws UsageError "usage/flag" for flags that exclude each other */
 function requireFit({ prompt, prompts, output, adapter, jsonSchema }: z.output<typeof OPTIONS>): void {
   const refuse = (found: string, expected: string, hint: string): never => {
     throw new UsageError("usage/flag", `Cannot generate: ${found}, expected ${expected}`, { hint });
@@ -82,7 +82,7 @@ export const command = defineCommand({
     const adapters = readAllNamed(options.adapter);
     const schema = options.jsonSchema === undefined ? null : await readJson(options.jsonSchema);
     const prompt = options.prompt === "-" ? await text(process.stdin) : options.prompt;
-    // Several are put beside the base one after another, one alone is opened with it.
+    // Several adapters are added to the base afterwards; a single one is opened with it.
     const [first] = adapters;
     const model = await openWithProgress({ ...options, adapter: first?.path }, io, adapters);
     try {
@@ -102,7 +102,7 @@ export const command = defineCommand({
       io.emit({ event: "done", ...textEvent(written) });
       return written.finishReason === "aborted" ? stoppedStatus(io.signal) : 0;
     } finally {
-      // Also where it failed: they may say why.
+      // Also after a failure: the notes may explain it.
       tellNotes(model.parts, io);
       await model.close();
     }

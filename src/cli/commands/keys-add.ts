@@ -1,4 +1,4 @@
-/** @file `graft keys add`: makes an API key of a role. */
+/** @file `graft keys add`: creates an API key with a role. */
 import { z } from "zod";
 import { API_ROLES } from "../../server/access/api-keys.ts";
 import { KeyFile } from "../../server/access/key-file.ts";

@@ -1,4 +1,4 @@
-/** @file `graft keys list`: names and roles of API keys. */
+/** @file `graft keys list`: lists names and roles of API keys. */
 import { z } from "zod";
 import { KeyFile } from "../../server/access/key-file.ts";
 import { defineCommand } from "../command.ts";

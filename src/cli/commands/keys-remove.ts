@@ -1,4 +1,4 @@
-/** @file `graft keys remove`: a server that runs refuses the key from its next request on. */
+/** @file `graft keys remove`: removes an API key; a running server refuses it from its next request on. */
 import { z } from "zod";
 import { KeyFile } from "../../server/access/key-file.ts";
 import { defineCommand } from "../command.ts";

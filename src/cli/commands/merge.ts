@@ -1,4 +1,4 @@
-/** @file `graft merge`: writes the ordinary model that a model and an adapter make, for programs that know no adapters. */
+/** @file `graft merge`: merges an adapter into a model, which programs without support for adapters can use. */
 import { z } from "zod";
 
 import { type ModelParts, readParts } from "../../engine/opening/model-parts.ts";
@@ -46,13 +46,13 @@ const OPTIONS = z.strictObject({
 });
 type MergeFlags = z.output<typeof OPTIONS>;
 
-/** The format that the name of the output asks for, beside that of the model. */
+/** The output format: determined by the output's name, else that of the model. */
 function formatNamed(output: string, own: Checkpoint["format"]): ModelFormat {
   if (output.endsWith(GGUF_ENDING)) return "gguf";
   return own === "gguf" || own === "codes" ? "hf" : own;
 }
 
-/** Computes the loss on `--eval-data`; null without. */
+/** Computes the loss on `--eval-data`; null if it is not given. */
 async function evaluateModel(
   parts: ModelParts,
   { evalData: data, ...flags }: MergeFlags,
@@ -62,7 +62,7 @@ async function evaluateModel(
   return await evaluateWithProgress(parts, { ...flags, data, weights: "stored", compute: "f32" }, io);
 }
 
-/** Computes the loss of what was written. */
+/** Computes the loss of the written model; null without `--eval-data`. */
 async function evaluateOutput(flags: MergeFlags, io: CommandIO): Promise<Evaluated | null> {
   if (flags.evalData === undefined) return null;
   const checkpoint = await openCheckpoint(flags.output);
@@ -73,7 +73,7 @@ async function evaluateOutput(flags: MergeFlags, io: CommandIO): Promise<Evaluat
   }
 }
 
-/** Writes the merged model, with a bar on the terminal. */
+/** Writes the merged model, with a progress bar on the terminal. */
 async function writeWithProgress(
   request: Pick<MergeRequest, "checkpoint" | "base" | "adapter" | "to" | "kind">,
   flags: MergeFlags,
@@ -98,7 +98,7 @@ async function writeWithProgress(
   }
 }
 
-/** Share of an adapter's change whose loss is worth a warning. */
+/** Lost share of an adapter's change from which a warning is given. */
 const WARNED_LOSS = 0.25;
 
 export const command = defineCommand({
@@ -145,7 +145,7 @@ export const command = defineCommand({
   },
 });
 
-/** Tells what has been written, and what rounding did to it. */
+/** Reports what was written, and the effect of rounding. */
 function tellReport({ numChanged, substitutes, rounding }: MergeReport, output: string, io: CommandIO): void {
   io.stdout(`${formatCountOf(numChanged, "tensor")} merged; the model is in ${output}`);
   for (const { from, to: written, numTensors } of substitutes) {
@@ -165,7 +165,7 @@ function tellReport({ numChanged, substitutes, rounding }: MergeReport, output: 
   }
 }
 
-/** Makes a part of an event of a report. */
+/** Makes the part of an event that describes a report. */
 function reportEvent({ numChanged, substitutes, rounding }: MergeReport): object {
   return {
     changed_tensors: numChanged,

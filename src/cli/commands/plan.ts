@@ -1,4 +1,4 @@
-/** @file `graft plan`: what a run will need in memory and time, before there need be weights or data, and settings that fit. */
+/** @file `graft plan`: predicts memory and time of a run, even without weights or data, and finds settings that fit. */
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { openOutlined } from "../../format/by-path.ts";
 import { OUTLINE_SOURCES } from "../../hub/sources.ts";
@@ -17,7 +17,7 @@ import { ReadingBar } from "../data/reading.ts";
 import { TRAIN_CHOOSERS } from "../training/train-choosers.ts";
 
 const DEFAULT_OUTPUT = "runs/mine";
-/** What the command to type has in the place of data that are not there yet. */
+/** Placeholder in the printed command for data that are not given. */
 const NO_DATA = "FILE";
 
 export const command = defineCommand({
@@ -39,7 +39,7 @@ export const command = defineCommand({
     findTrainProblems({ model: DEFAULT_MODEL, output: DEFAULT_OUTPUT, data: NO_DATA, ...values }, form),
   async run(flags, io, given) {
     const hasData = flags.data !== undefined;
-    // Without data nobody knows how many steps an epoch has.
+    // Without data the number of steps in an epoch is unknown.
     const ofOneStep = { data: NO_DATA, ...(flags.epochs === undefined && { steps: flags.steps ?? 1 }) };
     const options = { ...flags, ...(hasData ? {} : ofOneStep) } as TrainOptions;
     await pullWithProgress(options.model, io, { sources: OUTLINE_SOURCES });
@@ -62,7 +62,8 @@ export const command = defineCommand({
         },
       }).finally(() => fitting.stop());
       const measured = await ratesOf(io.env, options.threads);
-      // What was chosen stands in the place of the size, checkpointing too, which would otherwise go by what is free then.
+      // The chosen settings replace --memory, gradient checkpointing too, which would otherwise depend on the memory that is
+      // free at that time.
       const { gradientCheckpointing } = fitted.prepared.options;
       const chosen = options.memory === undefined ? {} : { ...fitted.chosen, gradientCheckpointing };
       const keys = new Set([...(hasData ? [] : ["data"]), "output", ...given, ...Object.keys(chosen)]);

@@ -1,4 +1,4 @@
-/** @file `graft pull NAME`: puts a model on the local disk and prints where. */
+/** @file `graft pull NAME`: fetches a model to the local disk and prints where it is. */
 import { z } from "zod";
 import { disk } from "../../format/files/disk/calls.ts";
 import { folderBytes } from "../../format/files/disk/folder-bytes.ts";

@@ -1,4 +1,4 @@
-/** @file `graft push`: puts an adapter or a model onto the hub. */
+/** @file `graft push`: uploads an adapter or a model to the hub. */
 import { z } from "zod";
 
 import { pushFolder } from "../../hub/push/push.ts";

@@ -1,4 +1,4 @@
-/** @file `graft quickstart`: the whole product in one command, on the examples that come with it. */
+/** @file `graft quickstart`: the whole product in one command, on the bundled examples. */
 import { fileURLToPath } from "node:url";
 import { z } from "zod";
 import { readTargetRow } from "../../data/rows/target-rows.ts";
@@ -20,7 +20,7 @@ const EXAMPLES = new URL("../../../examples/quickstart/", import.meta.url);
 const NUM_QUESTIONS = 3;
 const MAX_ANSWER_TOKENS = 60;
 
-/** Settings found by trying on the examples: docs/log.md#methods-of-training. */
+/** Settings found by experiments on the examples: docs/log.md#methods-of-training. */
 const SETTINGS = {
   method: "lora",
   rank: 16,
@@ -31,7 +31,7 @@ const SETTINGS = {
   batchSize: 8,
   epochs: 3,
   maxLength: 256,
-  // A small model: 0.5 GB more memory for an eighth less time.
+  // The model is small, so 0.5 GB more memory for an eighth less time is worth it.
   weights: "float32",
 } as const;
 
@@ -63,7 +63,7 @@ async function questionsOf(path: string): Promise<{ question: Message; reference
     });
 }
 
-/** Steps of some passes over a file. */
+/** The number of steps for some passes over a file. */
 async function countSteps(path: string, epochs: number): Promise<number> {
   const numRows = [...parseJsonLines(await disk().readFile(path, "utf8"), path)].length;
   return Math.max(1, Math.round(epochs * Math.ceil(numRows / SETTINGS.batchSize)));

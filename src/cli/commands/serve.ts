@@ -36,7 +36,7 @@ import { SERVE_GROUPS, SERVE_OPTIONS, type ServeOptions } from "../serving/serve
 import { keyReader, requireKey } from "../serving/server-keys.ts";
 import { faultsTo, patienceOf, troublesTo } from "../serving/troubles.ts";
 
-/** Largest seed of a text whose request has none. */
+/** Largest seed drawn for a text whose request has none. */
 const MAX_SEED = 2 ** 31;
 
 export const command = defineCommand({
@@ -52,12 +52,12 @@ export const command = defineCommand({
     if (options.adapterRoot !== undefined) await requireRoot(options.adapterRoot);
     await requirePort(options);
     await readTls(options.tlsCert, options.tlsKey);
-    // Whole, so that errors show clients the names instead.
+    // Absolute paths, so that errors show clients the names instead.
     const adapters = readAllNamed(options.adapter).map(({ name, path }) => ({ name, path: resolve(path) }));
-    // Others have the folder too where it is neither the database's nor that of copies.
+    // With a database but no store, other processes use the state folder too.
     const isShared = options.database !== undefined && options.store === undefined;
     const own = isShared ? undefined : options.state;
-    // First, so that a second server on the folder is told before it loads anything.
+    // Locked first, so that a second server on the folder is refused before it loads anything.
     const lock = own === undefined ? null : await lockRun(own, (note) => warn(note, io));
     try {
       const { name, path } = await findModel({ ...options, adapter: adapters[0]?.path }, io);
@@ -81,7 +81,7 @@ export const command = defineCommand({
       });
       try {
         if (model.classes !== null) refuseJobs(options);
-        // So that the first texts at once wait for nothing.
+        // Prepared now, so that the first concurrent texts need not wait.
         else if (options.maxBatch > 1) await model.engine.adapters.prepareMany();
         await serve(
           model,
@@ -98,13 +98,13 @@ export const command = defineCommand({
   },
 });
 
-/** Flags with what was made of them. */
+/** The flags, with adapters and keys read from them. */
 interface ServeSettings extends ServeOptions {
   readonly adapters: readonly NamedAdapter[];
   readonly readKeys: ReadKeys;
 }
 
-/** Serves an open model until it is told to stop. */
+/** Serves an open model until it is stopped. */
 async function serve(
   model: ServingModel,
   name: string,
@@ -133,7 +133,7 @@ async function serve(
   try {
     if (options.state !== undefined) state.fineTuning = await openJobs(state, options.state, options, io);
     const app = createApp(state, ROUTES, { readKeys, corsOrigins: options.cors });
-    // First, so that nobody hears that what a job has trained does not exist.
+    // Before listening, so that no client is told that a model trained by a job does not exist.
     const { begun } = await beginJobs(state, patienceOf(io));
     server = await listen(app, {
       ...options,
@@ -153,7 +153,7 @@ async function serve(
   io.emit({ event: "stopped" });
 }
 
-/** Opens the jobs of a server whose state is in a folder. */
+/** Opens the jobs of a server that has a state folder. */
 async function openJobs(
   state: ServerState,
   folder: string,
@@ -162,10 +162,10 @@ async function openJobs(
 ): Promise<FineTuning> {
   const files = await openState({ folder, store, env: io.env, clock: systemClock });
   const fingerprint = await fingerprintOf(state.model.parts.base);
-  // Now, and not when the first job ends: nobody is served while they are read.
+  // Loaded now, not when the first job ends: nothing is served while they are loaded.
   if (database === undefined) await loadReports();
   const own = join(folder, "db");
-  // Takes long on a busy machine.
+  // Announced because it takes long on a busy machine.
   if (database === undefined)
     io.stderr(`${existsSync(own) ? "opening" : "making"} the database of jobs in ${own}`);
   const table =
@@ -186,7 +186,10 @@ async function openJobs(
   });
 }
 
-/** Jobs in a database still need a folder for their files. @throws UsageError "usage/flag" */
+/**
+ * Requires --database for --store, and --state for --database: jobs in a database still need a folder. @throws UsageError
+ * "usage/flag"
+ */
 function requireState({ database, state, store }: ServeOptions): void {
   if (store !== undefined && database === undefined) {
     throw new UsageError(
@@ -207,12 +210,12 @@ function requireState({ database, state, store }: ServeOptions): void {
   );
 }
 
-/** Flags of jobs that train here. */
+/** Flags of jobs that are trained in this process. */
 const OF_TRAINING = ["concurrentJobs", "policy", "coTraining"];
-/** Flags of jobs, wherever they train: by `trainCompute` they are checked when they are made. */
+/** Flags of jobs, wherever they are trained: `trainCompute` serves to check jobs when they are created. */
 const OF_JOBS = ["maxJobs", "trainCompute", ...OF_TRAINING];
 
-/** Flags of jobs need jobs. @throws UsageError "usage/flag" */
+/** Refuses flags of jobs on a server without jobs. @throws UsageError "usage/flag" */
 function refuseUnused({ database, state }: ServeOptions, given: ReadonlySet<string>): void {
   const refuse = (keys: readonly string[], why: string, hint: string): void => {
     const key = keys.find((each) => given.has(each));
@@ -234,7 +237,7 @@ function refuseUnused({ database, state }: ServeOptions, given: ReadonlySet<stri
   }
 }
 
-/** Jobs of a server train what writes text. @throws UsageError "usage/flag" */
+/** Refuses jobs beside a model that does not write text, since they could not train it. @throws UsageError "usage/flag" */
 function refuseJobs({ state }: ServeOptions): void {
   if (state === undefined) return;
   throw new UsageError(

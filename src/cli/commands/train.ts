@@ -1,4 +1,4 @@
-/** @file `graft train`: fine-tunes a model on one's own data. */
+/** @file `graft train`: fine-tunes a model on the user's data. */
 import { DEFAULT_MODEL } from "../../hub/resolve.ts";
 import { TRAIN_OPTIONS, findTrainProblems } from "../../train/settings/options.ts";
 import type { TrainInput } from "../../train/settings/train-input.ts";
@@ -14,7 +14,7 @@ export const command = defineCommand({
   choosers: TRAIN_CHOOSERS,
   findProblems: (values, form) => findTrainProblems({ model: DEFAULT_MODEL, ...values }, form),
   async run(options, io, given) {
-    // Here, so that help does without.
+    // Imported here, since the help does not need them.
     const [{ trainWithProgress }, { doneLines }] = await Promise.all([
       import("../training/train-run.ts"),
       import("../training/run-report.ts"),

@@ -1,4 +1,4 @@
-/** @file `graft worker`: trains the jobs of servers that share a database and a folder, on this machine. */
+/** @file `graft worker`: trains jobs on this machine, for servers that share a database and a folder. */
 import { randomUUID } from "node:crypto";
 import { once } from "node:events";
 import { hostname, tmpdir } from "node:os";
@@ -32,7 +32,7 @@ import { DATABASE, STORE } from "../serving/serve-flags.ts";
 import { PATH } from "../../messages/paths.ts";
 
 const { adapter: _, ...MODEL } = { ...MODEL_FLAGS, model: modelFlag(DEFAULT_MODEL) };
-/** How long to wait before looking again for a job. */
+/** Time between two looks for a job. */
 const POLL_MS = 1000;
 const nowSeconds = (): number => Math.floor(Date.now() / 1000);
 const newId = (): string => randomUUID().replaceAll("-", "");
@@ -62,12 +62,12 @@ export const command = defineCommand({
   },
   async run(options, io) {
     requireFiles(options);
-    // First, so that a wrong database or store is told before a model is fetched.
+    // First, so that a wrong database or store is reported before a model is fetched.
     const patience = patienceOf(io);
     const table = await openSharedJobs(options.database, patience);
     let copies: string | null = null;
     try {
-      // With a store the copies are this process's alone: others may have other runs of the same job.
+      // With a store, this process has its own copies: other processes may have other runs of the same job.
       if (options.store !== undefined) copies = await makeCopies(options.files ?? tmpdir());
       const folder = copies ?? options.files ?? "";
       const files = await openState({ folder, store: options.store, env: io.env, clock: systemClock });
@@ -100,7 +100,7 @@ export const command = defineCommand({
   },
 });
 
-/** What all jobs train on, and its fingerprint. */
+/** The base of all jobs, and its fingerprint. */
 async function placesOf(
   { name, path }: FoundModel,
   { chatTemplate, compute, weights, threads, base: kind }: z.output<typeof OPTIONS>,
@@ -112,7 +112,7 @@ async function placesOf(
   return { fingerprint, places: { model: checkpoint.path, width: base.model.width, ...held } };
 }
 
-/** Does a job, and tells of its begin and end. */
+/** Runs a job, and reports its start and end. */
 async function work(
   taken: TakenJob,
   lease: Lease,
@@ -139,7 +139,7 @@ async function work(
   io.stdout(share === null ? `${id} is ${status}` : `Left ${piece}: the job is ${status}`);
 }
 
-/** Makes a folder that is this process's alone; those of workers that were killed go. */
+/** Makes a folder for this process alone, and removes those of killed workers. */
 async function makeCopies(parent: string): Promise<string> {
   await makeFolders(parent);
   await sweepTemporaries(parent);
@@ -148,7 +148,7 @@ async function makeCopies(parent: string): Promise<string> {
   return path;
 }
 
-/** Makes what tells once of each job whose base has this worker's name and is another. */
+/** Returns a function that reports, once each, the jobs whose base has this worker's model name but differs. */
 function misfitTeller(
   queue: JobQueue,
   { name, fingerprint }: { readonly name: string; readonly fingerprint: string },

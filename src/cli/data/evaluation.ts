@@ -1,4 +1,4 @@
-/** @file Loss of a model on a file, and how good that is, with a bar and warnings on the terminal. */
+/** @file Evaluates a model on a file: loss and metrics, with a progress bar and warnings on the terminal. */
 import { z } from "zod";
 
 import type { TrainingUnit } from "../../data/examples/training-unit.ts";
@@ -24,14 +24,14 @@ import type { CommandIO } from "../command.ts";
 import { warn } from "../report.ts";
 import { ROW_FLAGS, withReading } from "./reading.ts";
 
-/** Flags that say how texts are counted. */
+/** Flags that determine which texts and tokens count. */
 export const EVALUATION_FLAGS = {
   maxLength: maxLengthSetting("Maximum tokens per window or example; longer examples are truncated"),
   trainOn: z.enum(TRAIN_ON).default("assistant").describe("Turns of a conversation that count in the loss"),
   ...ROW_FLAGS,
 };
 
-/** Examples by which a rounding arithmetic is smoothed. */
+/** Number of examples used for smoothing when the arithmetic rounds. */
 const SMOOTHING_UNITS = 4;
 
 type EvaluationFlags = z.output<z.ZodObject<typeof EVALUATION_FLAGS>> & {
@@ -41,17 +41,17 @@ type EvaluationFlags = z.output<z.ZodObject<typeof EVALUATION_FLAGS>> & {
   readonly threads?: number | undefined;
 };
 
-/** What was found. */
+/** The result of an evaluation. */
 export interface Evaluated {
   readonly loss: number;
-  /** How good that is, by the keys of metrics. */
+  /** Metrics by key. */
   readonly quality: Readonly<Record<string, number>>;
   readonly count: number;
-  /** What was counted. */
+  /** What `count` counts. */
   readonly unit: "tokens" | "texts" | "images";
 }
 
-/** What is read of a folder that has both. */
+/** Which part of a folder is read. */
 type FolderPart = "trained" | "held-out";
 
 const READERS = { trained: readTrained, "held-out": readHeldOut };
@@ -67,7 +67,7 @@ async function readTexts(
   const objective = defaultObjective(model);
   requireTurns(trainOn, objective);
   const { rows: kind } = objective;
-  // A text to judge is cut as its model needs it; a window of text has the length that was asked for.
+  // Texts to classify are cut to the model's positions; windows of plain text have the requested length.
   const asked = maxLengthFor(model, flags.maxLength);
   const length = DATA_KINDS[kind].problem !== null ? Math.min(asked, model.maxPositions) : asked;
   if (length > model.maxPositions) {
@@ -77,7 +77,7 @@ async function readTexts(
       { hint: `Choose a max length of at most ${model.maxPositions}.` },
     );
   }
-  // Not the model itself: large data are read in a thread, which is given copies.
+  // Copies the fields it needs and not the model: for large data, they are sent to a thread.
   const { notes, tokenizer, template, origin } = withTextTools(parts);
   for (const note of notes) warn(note, io);
   const { examples, report } = await withReading(flags, io, (reading) =>
@@ -96,7 +96,10 @@ async function readTexts(
   return examples;
 }
 
-/** Reads examples of a file, or a part of a folder, and tells what was cut or left out. @throws UsageError usage/flag; as the readers of data */
+/**
+ * Reads the examples of a file, or of a part of a folder, and reports what was cut or left out. @throws UsageError usage/flag;
+ * as the readers of data
+ */
 export async function readUnits(
   parts: ModelParts,
   flags: EvaluationFlags,
@@ -109,7 +112,7 @@ export async function readUnits(
   return part === "trained" ? train : (heldOut ?? train);
 }
 
-/** Opens a session to read some units with; a rounding arithmetic is smoothed by the first of them. */
+/** Opens a session for evaluating units; the first of them are used for smoothing if the arithmetic rounds. */
 export function openUnits(
   { base }: ModelParts,
   { threads, weights, compute }: Pick<EvaluationFlags, "threads" | "weights" | "compute">,

@@ -1,4 +1,4 @@
-/** @file Flags that say how rows are read, and a bar while large files are. */
+/** @file Flags of reading rows, and a progress bar for large files. */
 import { basename } from "node:path";
 import { z } from "zod";
 
@@ -15,7 +15,7 @@ export const ROW_FLAGS = {
   skipFaulty: z.boolean().default(false).describe("Skip unusable rows, and count them"),
 };
 
-/** A bar of the rows of one file after another; nothing is drawn before a large one is read. */
+/** A progress bar over the rows of each file; drawn only for large ones. */
 export class ReadingBar {
   readonly #io: CommandIO;
   readonly #bar = new LateBar();
@@ -34,7 +34,7 @@ export class ReadingBar {
   }
 }
 
-/** Reads data by the flags of a command, with a bar, and warns of files that are not read. */
+/** Reads data with the flags of a command and a progress bar, and warns of files that are not read. */
 export async function withReading<T>(
   { columns, skipFaulty }: z.output<z.ZodObject<typeof ROW_FLAGS>>,
   io: CommandIO,
@@ -45,7 +45,7 @@ export async function withReading<T>(
   ) => Promise<T>,
 ): Promise<T> {
   const bar = new ReadingBar(io);
-  // Data may be read more than once.
+  // Remembered, since data may be read more than once.
   const skipped = new Set<string>();
   try {
     const onProgress = (progress: ReadingProgress): void => bar.update(progress);

@@ -1,7 +1,7 @@
 /**
- * @file One example as the model sees it: trained text told apart from masked text and from what is cut.
+ * @file Shows an example as the model sees it: distinguishes trained text, masked text and text that is cut.
  *
- * Without colours trained text stands as [+text+] and cut text as [-text-].
+ * Without colours, trained text is shown as [+text+] and cut text as [-text-].
  */
 import type { ClassExample } from "../../data/examples/class-example.ts";
 import { type Comparison, promptLength, type ComparedExample } from "../../data/examples/comparison.ts";
@@ -14,11 +14,11 @@ import { describeSource } from "../../data/reports/places.ts";
 import type { Tokenizer } from "../../data/tokenizer/tokenizer.ts";
 import type { CommandIO } from "../command.ts";
 
-/** What text data become: something to show by itself, or several that are compared. */
+/** A unit of text data: a single sequence, or several that are compared. */
 type ShownSequence = Example | ComparedExample | ClassExample;
 export type TextUnit = ShownSequence | Comparison;
 
-/** An example as training takes it, or examples that are compared. */
+/** A unit before and after it is cut for training. */
 interface CutUnit {
   readonly whole: TextUnit;
   readonly kept: TextUnit;
@@ -26,7 +26,7 @@ interface CutUnit {
   readonly isDropped: boolean;
 }
 
-/** Ids that a sequence has lost: of its prompt, and of its end. */
+/** Ids that a sequence has lost: from its prompt, and from its end. */
 interface LostIds {
   readonly start: Int32Array;
   readonly end: Int32Array;
@@ -39,7 +39,7 @@ export function cutUnit(whole: TextUnit, kind: DataKind<TextUnit>, options: Unit
   return { whole, kept, isDropped: !kind.isUseful(kept) };
 }
 
-/** Only a prompt that is compared loses its beginning, after bos; a text that is judged keeps what stands behind it. */
+/** Only a prompt in a comparison loses its beginning, after bos; a text to classify keeps the special tokens at its end. */
 function lostIds(whole: ShownSequence, kept: ShownSequence, tokenizer: Tokenizer): LostIds {
   const { bosId } = tokenizer;
   if ("label" in whole) {
@@ -60,7 +60,7 @@ function lostIds(whole: ShownSequence, kept: ShownSequence, tokenizer: Tokenizer
 
 const numLost = ({ start, end }: LostIds): number => start.length + end.length;
 
-/** The sequences of a unit, whole and as they are kept. */
+/** Pairs the sequences of a unit: whole, and as they are kept. */
 export function sequencePairs({
   whole,
   kept,
@@ -114,14 +114,14 @@ export function showUnit(unit: CutUnit, { tokenizer, classes }: UnitOptions, io:
   }
 }
 
-/** A class by its name, or the numbers of outputs, each behind its name. */
+/** The name of a class, or the numbers of the outputs, each after its name. */
 function nameOf(label: ClassExample["label"], names: readonly string[]): string {
   return typeof label === "number"
     ? (names[label] ?? "")
     : names.map((name, i) => `${name} ${Number(label[i]!.toPrecision(6))}`).join(", ");
 }
 
-/** A text that is judged has no trained token: all of it is read. */
+/** Describes a sequence; a text to classify has no trained tokens. */
 function describe(sequence: ShownSequence, tokenizer: Tokenizer): ReturnType<typeof describeExample> {
   const example: Example | ComparedExample =
     "weights" in sequence ? sequence : { ...sequence, weights: new Float32Array(sequence.ids.length) };

@@ -1,4 +1,4 @@
-/** @file The words of a command line, sorted into texts of flags and plain arguments. Collects problems, never throws. */
+/** @file Sorts the words of a command line into texts of flags and positional arguments. Collects problems, never throws. */
 import { readSwitch } from "./flag-value.ts";
 import type { Flag } from "./flags.ts";
 import { explainUnknown } from "./renamed-flags.ts";
@@ -12,7 +12,7 @@ export interface ParsedArgv {
   readonly configPath: string | null;
   readonly help: boolean;
   readonly problems: readonly string[];
-  /** How to mend some of the problems. */
+  /** How to fix some of the problems. */
   readonly hints: readonly string[];
 }
 
@@ -50,10 +50,10 @@ export function parseArgv(
   return new ArgvReader(words, flags).read(positionals);
 }
 
-/** Takes the words of a command line from its beginning to its end. */
+/** Reads the words of a command line from left to right. */
 class ArgvReader {
   readonly #flags: readonly Flag[];
-  /** Words that are still to be read. */
+  /** Words still to be read. */
   readonly #rest: string[];
   readonly #texts = new Map<string, string[]>();
   readonly #withoutValue = new Set<string>();
@@ -61,7 +61,7 @@ class ArgvReader {
   readonly #hints: string[] = [];
   readonly #plain: string[] = [];
   readonly #configPaths: string[] = [];
-  /** What stood behind unknown flags. */
+  /** Words after unknown flags. */
   readonly #passedOver: string[] = [];
   #help = false;
 
@@ -82,7 +82,7 @@ class ArgvReader {
       if (flag.element === null) problems.push(...tellRepeated(flag, texts.get(flag.key) ?? []));
     }
     problems.push(...tellRepeated({ name: "config", isSecret: false }, this.#configPaths));
-    // What stood behind an unknown switch may have been an argument: it is not called missing as well.
+    // A word after an unknown switch may have been an argument, so that argument is not also reported as missing.
     const unfilled = positionals.filter((key) => !texts.has(key)).length - this.#plain.length;
     const given = [...this.#plain, ...this.#passedOver.slice(0, Math.max(0, unfilled))];
     problems.push(...placeArguments(given, positionals, this.#flags, texts));
@@ -97,7 +97,7 @@ class ArgvReader {
     };
   }
 
-  /** What holds more than a name, such as "-a + b", is no flag that was mistyped. */
+  /** Reads a word that is not a known flag; one that is more than a name, such as "-a + b", cannot be a mistyped flag. */
   #readPlain(word: string): void {
     const [short, inline] = splitOnce(word);
     if (/^-[A-Za-z][\w.-]*$/.test(short)) this.#refuse(short, short.slice(1), inline);
@@ -120,7 +120,7 @@ class ArgvReader {
       if (path !== null) this.#configPaths.push(path);
     } else if (name === "help" || name === "json") {
       if (inline !== undefined) this.#problems.push(`--${name} takes no value`);
-      // The program itself reads --json.
+      // `main` has already handled --json.
       this.#help ||= name === "help" && inline === undefined;
     } else this.#refuse(`--${name}`, name, inline);
   }
@@ -129,7 +129,7 @@ class ArgvReader {
     addTexts(this.#texts, key, [text]);
   }
 
-  /** What a switch is set to: the next word, if that says it. */
+  /** Returns the value of a switch: the next word if it is a valid one, else "on". */
   #takeSwitch({ choices }: Flag): string {
     const next = this.#rest[0] ?? "";
     const isMeant = readSwitch(next) !== undefined || choices.includes(next);
@@ -139,13 +139,13 @@ class ArgvReader {
   #takeValue(name: string, inline: string | undefined): string | null {
     const hasNext = this.#rest.length > 0 && !startsFlag(this.#rest[0] ?? "");
     const value = inline ?? (hasNext ? this.#rest.shift() : undefined);
-    // An empty one is what a script gives whose variable is not set: no folder, adapter or key of nobody is meant.
+    // An empty value mostly comes from a script whose variable is unset; nobody means it as a folder, adapter or key.
     if (value !== undefined && value !== "") return value;
     this.#problems.push(`--${name} ${value === undefined ? "has no value" : "is empty, expected a value"}`);
     return null;
   }
 
-  /** Tells of a word that is no flag, and passes over its value. */
+  /** Reports an unknown flag, and skips its value. */
   #refuse(typed: string, name: string, inline: string | undefined): void {
     const flags = this.#flags;
     const { problem, hint } = explainUnknown(name, flags, {
@@ -162,7 +162,7 @@ class ArgvReader {
   }
 }
 
-/** Puts plain words to the texts of the settings that stand in their places, and tells of those that have no place. */
+/** Assigns words to the positional settings, and reports surplus words. */
 function placeArguments(
   words: readonly string[],
   positionals: readonly string[],
@@ -181,7 +181,7 @@ function placeArguments(
   return [...problems, ...left.map((word) => `unexpected argument "${word}"`)];
 }
 
-/** Which flags take what other tools take as an argument: `serve MODEL`, `train DATA`, `generate PROMPT`. */
+/** Names the flags for what other tools take as an argument: `serve MODEL`, `train DATA`, `generate PROMPT`. */
 function tellFlagsFor(flags: readonly Flag[]): string[] {
   const names = ["model", "data", "prompt"].filter((name) => flags.some((flag) => flag.name === name));
   return names.length === 0 ? [] : [`Name its flag: ${names.map((name) => `--${name}`).join(" or ")}.`];
@@ -191,7 +191,7 @@ function addTexts(texts: Map<string, string[]>, key: string, added: readonly str
   if (added.length > 0) texts.set(key, [...(texts.get(key) ?? []), ...added]);
 }
 
-/** The problem of a flag that takes one value and was given more: which one is meant, nobody can tell. */
+/** Reports a flag that takes one value but was given several: it is unclear which one is meant. */
 function tellRepeated(
   { name, isSecret }: Pick<Flag, "name" | "isSecret">,
   texts: readonly string[],
@@ -208,7 +208,7 @@ function splitOnce(word: string): [string, string | undefined] {
   return at < 0 ? [word, undefined] : [word.slice(0, at), word.slice(at + 1)];
 }
 
-/** Names that a flag can have on the command line, the "no-" forms of switches among them. */
+/** Names that a flag can have on the command line, including the "no-" forms of switches. */
 function namesOf(flags: readonly Flag[]): readonly string[] {
   return [
     ...flags.map((flag) => flag.name),

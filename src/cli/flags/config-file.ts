@@ -1,4 +1,4 @@
-/** @file A settings file (`--config FILE`, YAML or JSON) as values for the keys of a command's schema. */
+/** @file Reads a settings file (`--config FILE`, YAML or JSON) as values for the keys of a command's schema. */
 import { FormatError } from "../../errors.ts";
 import { disk } from "../../format/files/disk/calls.ts";
 import { requireShallowText } from "../../untrusted/limits.ts";
@@ -9,12 +9,12 @@ import { plainName } from "../../messages/setting-names.ts";
 import { explainUnknown } from "./renamed-flags.ts";
 
 export interface SettingsFile {
-  /** Key of the schema → value, not yet checked by it. */
+  /** Key of the schema → value, not yet checked. */
   readonly values: ReadonlyMap<string, unknown>;
-  /** Key of the schema → how messages call it, or what is inside of it: as it is in the file, and the file. */
+  /** Key of the schema → function that names it, or a value inside it, in messages: as in the file, with the file's name. */
   readonly names: ReadonlyMap<string, (inner: readonly string[]) => string>;
   readonly problems: readonly string[];
-  /** How to mend some of the problems. */
+  /** How to fix some of the problems. */
   readonly hints: readonly string[];
 }
 
@@ -39,7 +39,7 @@ export async function readConfigFile(path: string, flags: readonly Flag[]): Prom
   const { parse } = await import("yaml");
   let content: unknown;
   try {
-    // YAML contains JSON.
+    // JSON is a subset of YAML.
     content = parse(text, { logLevel: "error" });
   } catch (error) {
     const reason = error instanceof Error ? error.message.trim() : String(error);

@@ -1,11 +1,11 @@
-/** @file The text of a flag, or the value of a key in a settings file, as the value that the schema expects. */
+/** @file Converts the text of a flag, or the value of a key in a settings file, to the value that the schema expects. */
 import { createRequire } from "node:module";
 
 import type * as Yaml from "yaml";
 
 import type { Flag, FlagKind } from "./flags.ts";
 
-/** A text that was read, whatever its value: undefined and null are values. */
+/** A successfully read value, which may be undefined or null. */
 interface Reading {
   readonly value: unknown;
 }
@@ -26,7 +26,7 @@ export function readSwitch(text: string): boolean | undefined {
 
 function readYaml(text: string): Reading | null {
   try {
-    // Most calls of a command have no such flag, and the library is 70 files.
+    // Loaded on demand: most calls have no such flag, and the library has 70 files.
     const { parse } = createRequire(import.meta.url)("yaml") as typeof Yaml;
     return { value: parse(text) as unknown };
   } catch {
@@ -58,7 +58,7 @@ function readKind(text: string, kind: FlagKind, choices: readonly string[]): Rea
     case "string":
       return { value: text };
     case "array":
-      // Its elements are read one by one.
+      // The elements of an array are read one by one.
       break;
   }
   return null;
@@ -67,7 +67,7 @@ function readKind(text: string, kind: FlagKind, choices: readonly string[]): Rea
 /** Text is tried as the narrowest kind first: "3" is a number before it is a string. */
 const NARROW_FIRST: readonly FlagKind[] = ["enum", "integer", "number", "boolean", "yaml", "string"];
 
-/** Reads text as the first kind that it is of; `null` when it is of none. */
+/** Reads text as the first kind that fits; `null` if none does. */
 function readOne(text: string, { kinds, choices }: Pick<Flag, "kinds" | "choices">): Reading | null {
   for (const kind of NARROW_FIRST) {
     const reading = kinds.includes(kind) ? readKind(text, kind, choices) : null;
@@ -76,16 +76,16 @@ function readOne(text: string, { kinds, choices }: Pick<Flag, "kinds" | "choices
   return null;
 }
 
-/** A text that is a mapping where a list may be given too: other texts would be YAML as well. */
+/** A text that is a mapping, for flags that also accept a list: any other text would be valid YAML too. */
 const MAPPING = /^\s*\{.*:.*\}\s*$/s;
 
-/** Reads all texts that were given for one flag; only an array can have more than one. */
+/** Reads all texts given for one flag; only an array may have more than one. */
 export function readFlag(flag: Flag, texts: readonly string[]): Reading | { readonly expected: string } {
   const last = texts.at(-1) ?? "";
   const { element, expected } = flag;
   if (element === null) return readOne(last, flag) ?? { expected };
   const other = flag.kinds.filter((kind) => kind !== "array" && (kind !== "yaml" || MAPPING.test(last)));
-  // A word such as "all", or lists by name, beside a list of names.
+  // A single word such as "all", or a mapping, for a flag that also accepts a list of names.
   if (texts.length === 1 && other.length > 0) {
     const reading = readOne(last, { ...flag, kinds: other });
     if (reading !== null) return reading;
@@ -103,7 +103,7 @@ export function readFlag(flag: Flag, texts: readonly string[]): Reading | { read
   return { value: values };
 }
 
-/** Brings a value of a settings file nearer to the schema: on/off words, single elements of lists; zod judges the rest. */
+/** Converts a value of a settings file towards the schema: on/off words, single elements to lists; zod checks the rest. */
 export function readSetting(flag: Flag, value: unknown): unknown {
   if (flag.element !== null && typeof value === "string") {
     const reading = readFlag(flag, [value]);

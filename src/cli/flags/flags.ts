@@ -23,23 +23,23 @@ export type FlagKind = "number" | "integer" | "string" | "boolean" | "enum" | "a
 export interface Flag {
   /** Key in the schema, camelCase. */
   readonly key: string;
-  /** The key as it is typed, kebab-case without dashes. */
+  /** The key as typed, kebab-case without dashes. */
   readonly name: string;
   readonly kinds: readonly FlagKind[];
-  /** Values that a flag of kind "enum" takes. */
+  /** Values of a flag of kind "enum". */
   readonly choices: readonly string[];
-  /** Which kind of text one of kind "string" is, a format of `messages/expected.ts`; null: any. */
+  /** The format of a flag of kind "string", from `messages/expected.ts`; null: any text. */
   readonly format: string | null;
-  /** What the elements of an array are read as; with `isWhole`, commas do not part them: the flag is repeated. */
+  /** How the elements of an array are read; with `isWhole`, commas do not separate them, and the flag is repeated instead. */
   readonly element: (Pick<Flag, "kinds" | "choices" | "format"> & { readonly isWhole: boolean }) | null;
-  /** Whether it takes paths: alone, in a list, or beside names. */
+  /** Whether it takes paths: a single one, in a list, or with names. */
   readonly takesPaths: boolean;
-  /** Whether messages are not to show what was given. */
+  /** Whether messages must not show the given value. */
   readonly isSecret: boolean;
   readonly description: string;
-  /** What it takes, in words. */
+  /** The expected value, in words. */
   readonly expected: string;
-  /** `undefined` when there is none. */
+  /** `undefined` if there is no default. */
   readonly defaultValue: unknown;
   readonly isRequired: boolean;
   readonly minimum: number | null;
@@ -71,7 +71,7 @@ function takesPaths(node: SchemaNode): boolean {
   );
 }
 
-/** Reads the flags of a command off its schema. */
+/** Derives the flags of a command from its schema. */
 export function flagsOf(command: Pick<Command, "options">): readonly Flag[] {
   const schema = schemaNode(command.options);
   const required = new Set(schema.required);

@@ -1,4 +1,4 @@
-/** @file From the words after a command's name to its checked options: flags over the settings file over defaults. */
+/** @file Reads and checks the options of a command. Flags have precedence over the settings file, and that over defaults. */
 import type { Environment } from "../../environment.ts";
 import { UsageError } from "../../errors.ts";
 import { expandHome } from "../../hub/model-name.ts";
@@ -13,7 +13,7 @@ import type { Flag } from "./flags.ts";
 
 const EMPTY_FILE: SettingsFile = { values: new Map(), names: new Map(), problems: [], hints: [] };
 
-/** Options of a call, and the keys of those that were given: by flags or by the settings file. */
+/** Options of a call, and the keys that were given by flags or the settings file. */
 interface GivenOptions {
   readonly options: Record<string, unknown>;
   readonly given: ReadonlySet<string>;
@@ -41,12 +41,12 @@ export async function readOptions(
   throw refusal(command, problems, [...argv.hints, ...file.hints, ...adviceOnKinds(command, argv)]);
 }
 
-/** What to do instead of a method, an optimizer or an objective that only other tools have, such as "qlora". */
+/** Advice for a method, an optimizer or an objective that only other tools have, such as "qlora". */
 function adviceOnKinds({ choosers = [] }: Command, { texts }: ParsedArgv): readonly string[] {
   return choosers.flatMap(({ key }) => adviceFor(texts.get(key)?.at(-1) ?? "") ?? []);
 }
 
-/** What is wrong with a call, all at once. */
+/** Makes the error that lists all problems of a call. */
 function refusal({ name }: Command, problems: readonly string[], hints: readonly string[]): UsageError {
   const [first, ...others] = problems;
   const list = others.length === 0 ? ` ${first}` : ` ${problems.length} problems\n  ${problems.join("\n  ")}`;
@@ -55,8 +55,8 @@ function refusal({ name }: Command, problems: readonly string[], hints: readonly
 }
 
 /**
- * Reads of which kinds the help of a call is to show the options; what else is given does not matter to it.
- * @throws UsageError "usage/flag" for a kind that there is not
+ * Reads the kinds whose options the help should show; ignores everything else in the call.
+ * @throws UsageError "usage/flag" for an unknown kind
  */
 export function readChosen(
   command: Command,
@@ -80,7 +80,7 @@ function wrongText({ name }: Flag, text: string | undefined, expected: string): 
   return `--${name} is ${showValue(text)}, expected ${expected}`;
 }
 
-/** What was given by flags, over what the file has; a problem for each flag whose text is not of its kind. */
+/** Merges the values of flags over those of the file; reports a problem for each flag whose text is of the wrong kind. */
 function readValues(
   flags: readonly Flag[],
   argv: ParsedArgv,
@@ -95,7 +95,7 @@ function readValues(
     const reading = readFlag(flag, texts);
     if ("expected" in reading) {
       unreadable.set(flag.key, wrongText(flag, texts.at(-1), reading.expected));
-      // The schema, which may know what was chosen, says nearer what it expects.
+      // The schema, which may depend on the chosen kind, gives a more exact message.
       values[flag.key] = texts.at(-1);
     } else values[flag.key] = reading.value;
   }
@@ -104,12 +104,12 @@ function readValues(
   return { values, unreadable };
 }
 
-/** An argument as the help calls it. */
+/** The name of an argument in the help. */
 function argumentName(key: string): string {
   return kebabCase(key).toUpperCase();
 }
 
-/** What the schema says is wrong, as the flag or the file calls it, and of which keys it says so. */
+/** The problems that the schema finds, with names as in the flags or the file, and the keys that have them. */
 function findWrong(
   command: Command,
   argv: ParsedArgv,
@@ -125,24 +125,24 @@ function findWrong(
   const written = file.names.size > 0 && typed.length > 0 ? find("written") : typed;
   const found = typed.flatMap(({ path, text }, i): string | [] => {
     const [key = "", ...inner] = path;
-    // Told already, and not missing as well.
+    // Already reported as a flag without a value, so not also as missing.
     if (argv.withoutValue.has(key)) return [];
     if (key === "") return text;
     const value = values[key];
-    // A flag takes precedence, so what is wrong is the file's where there is none.
+    // Flags have precedence, so without a flag the problem is in the file.
     const nameOf = argv.texts.has(key) ? undefined : file.names.get(key);
-    // One value may be written without the list that it stands for.
+    // The file may have a single value instead of a list of one.
     const isAlone = Array.isArray(value) && value.length === 1;
     if (nameOf !== undefined) return `${nameOf(isAlone ? inner.slice(1) : inner)} ${written[i]!.text}`;
     if (command.positionals.includes(key) && value === undefined) return `${argumentName(key)} ${text}`;
-    // Values of a list are typed one by one, without a number.
+    // Values of a list are typed one by one, without an index.
     const inside = Array.isArray(value) ? inner.slice(1) : inner;
     return `--${[kebabCase(key), ...inside].join(".")} ${text}`;
   });
   return { found, keys: new Set(typed.map(({ path: [key = ""] }) => key)) };
 }
 
-/** Replaces "~" in what was given for a flag that takes paths: one, `NAME=PATH`, or a list of them. */
+/** Expands "~" in the value of a flag that takes paths: a path, `NAME=PATH`, or a list of them. */
 function expandPaths(value: unknown, env: Environment): unknown {
   if (Array.isArray(value)) return value.map((each) => expandPaths(each, env));
   if (typeof value !== "string") return value;

@@ -1,21 +1,21 @@
-/** @file What to tell about a name that is no flag: it once was one, others call it so, or it was mistyped. */
+/** @file Explains a name that is not a flag: it was one earlier, is one in other tools, or is mistyped. */
 import { adviceFor, kebabCase, nearestName } from "../../messages/setting-names.ts";
 import { RENAMED_SETTINGS, type RenamedSetting } from "../../train/settings/renamed-settings.ts";
 import type { Flag } from "./flags.ts";
 
-/** Old name of a flag → what it is today. */
+/** Old name of a flag → its current setting. */
 const OLD_FLAGS: ReadonlyMap<string, RenamedSetting> = new Map([
   ...[...RENAMED_SETTINGS].map(([key, now]): [string, RenamedSetting] => [kebabCase(key), now]),
-  // Of `graft merge`; that of `graft combine` has kept its name.
+  // A flag of `graft merge`; `graft combine` still has its own --type.
   ["type", { key: "dtype", read: (value) => value }],
-  // Of `graft serve`.
+  // Flags of `graft serve`.
   ["cache-megabytes", { key: "cacheMemory", read: (value) => value }],
   ["max-body-megabytes", { key: "maxBody", read: (value) => value }],
-  // Of `graft eval` and others that compute a loss.
+  // A flag of `graft eval` and other commands that compute a loss.
   ["length", { key: "maxLength", read: (value) => value }],
 ]);
 
-/** What an old flag (or its "no-" form) is called today, with a value where that says the same; null: it is none. */
+/** Names the current form of an old flag (or of its "no-" form), with an equivalent value; null: it is not an old flag. */
 function renamedFlag(name: string, flags: readonly Flag[]): string | null {
   const plain = name.replace(/^no-/, "");
   const now = OLD_FLAGS.get(plain);
@@ -25,23 +25,23 @@ function renamedFlag(name: string, flags: readonly Flag[]): string | null {
   return `--${name} is now --${flag.name}${typeof value === "string" ? ` ${value}` : ""}.`;
 }
 
-/** What is told of an unknown name. */
+/** The explanation of an unknown name. */
 interface UnknownName {
-  /** What follows the name. */
+  /** The words after the name. */
   readonly problem: string;
-  /** How to mend it; null: the problem says it. */
+  /** How to fix it; null: the problem says so. */
   readonly hint: string | null;
 }
 
-/** Names as they are given somewhere. */
+/** The names that are known in one place. */
 interface KnownNames {
   readonly what: "flag" | "setting";
   readonly names: readonly string[];
-  /** How one is written there. */
+  /** Writes a name as it is written there. */
   readonly write: (name: string) => string;
 }
 
-/** Explains a name that is none of the flags. */
+/** Explains a name that is not a flag. */
 export function explainUnknown(
   name: string,
   flags: readonly Flag[],

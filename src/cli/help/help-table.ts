@@ -1,7 +1,7 @@
 /** @file Help in two columns, at the width of a terminal. */
 import { wrap } from "../terminal/wrap.ts";
 
-/** Widest left column of a wide terminal; on a narrow one it is a third. */
+/** Maximum left column on a wide terminal; on a narrow one it is a third of the width. */
 const MAX_LEFT = 34;
 
 /** A row of a table: what is typed, and what it means. */
@@ -11,7 +11,7 @@ export type Row = readonly [left: string, right: string];
 export function table(rows: readonly Row[], width: number): string[] {
   const maxLeft = Math.min(MAX_LEFT, Math.floor(width / 3));
   const fitting = rows.map(([left]) => left.length).filter((length) => length <= maxLeft);
-  // Where none fits, the right side is set in a little.
+  // If none fits, the right side is only slightly indented.
   const column = Math.max(6, ...fitting);
   return rows.flatMap(([left, right]) => {
     const lines = right === "" ? [] : wrap(right, width - column - 4);

@@ -1,4 +1,4 @@
-/** @file Help of a command, made from its schema. */
+/** @file Makes the help of a command from its schema. */
 import type { z } from "zod";
 
 import {
@@ -18,9 +18,9 @@ import { type Row, table, wrapCommand } from "./help-table.ts";
 import { wrap } from "../terminal/wrap.ts";
 
 interface HelpOptions {
-  /** Characters of a line. */
+  /** Line width in characters. */
   readonly width: number;
-  /** Key of a chooser → what was chosen. */
+  /** Key of a chooser → the chosen kind. */
   readonly chosen?: ReadonlyMap<string, string>;
 }
 
@@ -33,7 +33,7 @@ const KIND_WORDS: Readonly<Record<FlagKind, string>> = {
   array: "",
   yaml: "YAML",
 };
-/** Words for texts of a format. */
+/** Placeholders for texts of each format. */
 const FORMAT_WORDS: ReadonlyMap<string, string> = new Map([
   [PATH_FORMAT, "PATH"],
   [NAME_OR_PATH_FORMAT, "NAME|PATH"],
@@ -42,7 +42,7 @@ const FORMAT_WORDS: ReadonlyMap<string, string> = new Map([
   [URL_FORMAT, "URL"],
   [SECRET_URL_FORMAT, "URL"],
 ]);
-/** Choices longer than this go into the description. */
+/** Lists of choices longer than this are put into the description. */
 const MAX_CHOICES_LENGTH = 24;
 
 function typeWord({ kinds, choices, format }: Pick<Flag, "kinds" | "choices" | "format">): string {
@@ -82,13 +82,13 @@ function meaning(flag: Flag): string {
   else if (flag.defaultValue !== undefined && flag.defaultValue !== null && flag.defaultValue !== "") {
     notes.push(`default ${showDefault(flag.defaultValue)}`);
   }
-  // "svd: rank of the result" begins with a name.
+  // A description such as "svd: rank of the result" begins with a name, whose case must stay.
   const { description: text } = flag;
   const description = /^[\w-]+[,:]/.test(text) ? text : text.charAt(0).toUpperCase() + text.slice(1);
   return [description, notes.length === 0 ? "" : `(${notes.join("; ")})`].filter(Boolean).join(" ");
 }
 
-/** Writes how an argument stands in the usage line: brackets when it may be left out. */
+/** The form of an argument in the usage line: in brackets if it is optional. */
 function argumentForm(flag: Flag): string {
   const word = flag.name.toUpperCase() + (flag.element === null ? "" : "...");
   return flag.isRequired ? word : `[${word}]`;
@@ -133,13 +133,13 @@ export function commandHelp(command: Command, { width, chosen = new Map() }: Hel
   for (const [title, keys] of Object.entries(groups)) lines.push(...section(title, find(keys)));
   lines.push(...section(told.size > plain.length ? "Other flags" : "Flags", others));
   lines.push(...optionsHelp(command, choosers, chosen, width));
-  // Words that are handed on are no flags of graft.
+  // Words that are passed on are not flags of graft.
   if (command.takesAllWords) return lines.join("\n");
   const shared = SHARED_FLAGS.map((flag): Row => [flag.form, flag.description]);
   return [...lines, "", "Flags of every command:", ...table(shared, width)].join("\n");
 }
 
-/** Options of what is chosen; of the others, how to see them. */
+/** The options of the chosen kinds; for the others, how to see them. */
 function optionsHelp(
   command: Command,
   choosers: readonly Chooser[],

@@ -1,4 +1,4 @@
-/** @file How help is asked for and shown. */
+/** @file Recognises requests for help, and shows it. */
 import type { CommandIO } from "../command.ts";
 
 /** Tells whether a word asks for help. */

@@ -1,4 +1,4 @@
-/** @file Which model a command runs on: the one that is asked for, that of the adapter, or the default one. */
+/** @file Finds the model that a command runs on: the given one, that of the adapter, or the default. */
 import { basename, resolve } from "node:path";
 import { FailedError, FormatError, GraftError, UsageError } from "../../errors.ts";
 import { readAdapterConfig } from "../../format/by-path.ts";
@@ -6,24 +6,24 @@ import { DEFAULT_MODEL, type ResolvedModel } from "../../hub/resolve.ts";
 import type { CommandIO } from "../command.ts";
 import { pullWithProgress } from "./pull-model.ts";
 
-/** Flags that say which model. */
+/** Flags that determine the model. */
 interface WhichModel {
   readonly model?: string | undefined;
   readonly adapter?: string | undefined;
 }
 
-/** A model on the disk, and what it is called. */
+/** A model on the disk, with its name. */
 export interface FoundModel extends ResolvedModel {
   readonly name: string;
 }
 
-/** What clients call a model: one that was named by its path, by the last part of it. */
+/** A model's name for clients; for a model given by its path, the last part of the path. */
 export function servedName({ name, path }: Pick<FoundModel, "name" | "path">): string {
   const isPath = name === path || /^\.\.?[\\/]/.test(name);
   return isPath ? basename(resolve(name)).replace(/\.gguf$/, "") : name;
 }
 
-/** Reads what model an adapter was made for. @throws UsageError "usage/adapter" when it does not say */
+/** Reads the model that an adapter was made for. @throws UsageError "usage/adapter" when the adapter does not name it */
 async function baseOf(adapter: string): Promise<string> {
   const { base_model_name_or_path: base, revision } = await readAdapterConfig(adapter);
   if (typeof base !== "string" || base === "") {
@@ -36,7 +36,7 @@ async function baseOf(adapter: string): Promise<string> {
   return typeof revision === "string" && /^[^/]+\/[^/]+$/.test(base) ? `${base}@${revision}` : base;
 }
 
-/** Says of a failure that the model was named by an adapter. */
+/** Adds to an error that the model was named by an adapter. */
 function ofAdapter(error: unknown, adapter: string, name: string): unknown {
   if (!(error instanceof GraftError)) return error;
   const message = `Cannot find model "${name}", for which adapter "${adapter}" was made: ${error.message}`;

@@ -1,4 +1,4 @@
-/** @file Flags that say which model a command runs on and how it is held, and what is told of it. */
+/** @file Flags that select a model and how it is held in memory, and notes about it. */
 import { z } from "zod";
 import { CHAT_TEMPLATE } from "../../data/chat/named-templates.ts";
 import type { ModelParts } from "../../engine/opening/model-parts.ts";
@@ -11,13 +11,13 @@ import type { CommandIO } from "../command.ts";
 import { warn } from "../report.ts";
 import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
 
-/** The flag that says which model; `otherwise`: what it is where it is not given. */
+/** The flag that selects the model; `otherwise` describes the default. */
 export const modelFlag = (otherwise: string) =>
   NAME_OR_PATH.optional().describe(
     `Model: OWNER/NAME, OWNER/NAME@REVISION, a folder or a .gguf file; default: ${otherwise}`,
   );
 
-/** Flags that say which model, and how it is held. */
+/** Flags that select a model, and how it is held in memory. */
 export const MODEL_FLAGS = {
   model: modelFlag(`that of the adapter, else ${DEFAULT_MODEL}`),
   adapter: PATH.optional().describe("Adapter folder to apply to the model"),
@@ -41,7 +41,7 @@ export const MODEL_FLAGS = {
     .describe("Arithmetic of the matrix products in the blocks (docs/storage.md)"),
 };
 
-/** Tells what is new about the numbers of a model and its adapter. */
+/** Prints new notes on the numbers of a model and its adapter. */
 export function tellNotes({ base }: Pick<ModelParts, "base">, io: CommandIO): void {
   for (const note of base.takeNotes()) warn(note, io);
 }

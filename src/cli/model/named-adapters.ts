@@ -9,7 +9,7 @@ const refused = (text: string): UsageError =>
     hint: "Give each a name: --adapter one=FOLDER --adapter other=FOLDER.",
   });
 
-/** Reads `NAME=FOLDER`, or a folder that gives the name. @throws UsageError "usage/flag" */
+/** Reads `NAME=FOLDER`, or a folder whose name becomes the adapter's. @throws UsageError "usage/flag" */
 function readNamed(text: string): NamedAdapter {
   const place = text.indexOf("=");
   const name = place > 0 ? text.slice(0, place) : basename(resolve(text));
@@ -19,7 +19,7 @@ function readNamed(text: string): NamedAdapter {
   throw refused(`Cannot use --adapter: the name is "${name}", expected a name on one line`);
 }
 
-/** Reads several. @throws UsageError "usage/flag" for one without a name or folder, and when two have one name */
+/** Reads several adapters. @throws UsageError "usage/flag" for one without a name or folder, or when two have the same name */
 export function readAllNamed(texts: readonly string[]): NamedAdapter[] {
   const adapters = texts.map(readNamed);
   const twice = adapters.find(({ name }, i) => adapters.findIndex((other) => other.name === name) < i);

@@ -1,4 +1,4 @@
-/** @file Puts a model on the local disk, with a bar on the terminal while it is fetched. */
+/** @file Fetches a model to the local disk, with a progress bar on the terminal. */
 import { basename } from "node:path";
 import { resolveModel, type ResolvedModel, type ResolveOptions } from "../../hub/resolve.ts";
 import type { CommandIO } from "../command.ts";

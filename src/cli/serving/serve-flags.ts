@@ -13,7 +13,7 @@ import { NAME_OR_PATH, PATH } from "../../messages/paths.ts";
 
 const { adapter: _, ...MODEL } = WRITING_FLAGS;
 
-/** Where servers and workers keep files when they share no folder. */
+/** Location of files for servers and workers that do not share a folder. */
 export const STORE = z
   .string()
   .meta({ format: URL_FORMAT })
@@ -22,25 +22,25 @@ export const STORE = z
     "s3://BUCKET/PREFIX in an S3-compatible store for files and runs, instead of a shared folder; AWS_ENDPOINT_URL, AWS_REGION, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY give its address and credentials",
   );
 
-/** Typed as a size, read as bytes. */
+/** Typed as a size, converted to bytes. */
 const BYTE_SIZE = sizeSetting().transform((text) => parseByteSize(text)!);
 
-/** Longer waits a timer of Node does not know. */
+/** The longest wait of a Node timer. */
 const MAX_SECONDS = Math.floor((2 ** 31 - 1) / 1000) - 1;
 
-/** Whether browsers would ever send a text as an origin. */
+/** Whether a browser could send a text as an origin. */
 function isOrigin(text: string): boolean {
   if (!/^https?:/.test(text)) return /^(\*|[a-z][a-z\d+.-]*:\/\/[^/\s]+)$/.test(text);
   return URL.canParse(text) && new URL(text).origin === text;
 }
 
-/** Where jobs are that several processes share: its URL may hold a password. */
+/** The database of jobs shared by several processes; secret, since its URL may contain a password. */
 export const DATABASE = z
   .string()
   .meta({ format: SECRET_URL_FORMAT })
   .refine((text) => /^postgres(ql)?:\/\//.test(text), "expected a URL that begins with postgres://");
 
-/** A key as requests can send it: the header has none with a blank in it. */
+/** An API key that requests can send: the header cannot contain blanks in one. */
 export const API_KEY = z
   .string()
   .meta({ format: SECRET_FORMAT })

@@ -1,4 +1,4 @@
-/** @file The keys that a server asks for, and where it may listen without one. */
+/** @file The API keys that a server accepts, and where it may listen without any. */
 import { z } from "zod";
 import type { Environment } from "../../environment.ts";
 import { UsageError } from "../../errors.ts";
@@ -11,14 +11,17 @@ const LOOPBACK = new Set(["127.0.0.1", "::1", "localhost"]);
 
 const ENVIRONMENT = z.object({ GRAFT_API_KEY: z.array(API_KEY) });
 
-/** Keys in the environment, separated by commas. @throws UsageError "usage/flag" for one that the flag refuses */
+/** Keys in the environment, separated by commas. @throws UsageError "usage/flag" for one that the flag would refuse */
 function listedKeys(env: Environment): string[] {
   const words = (env["GRAFT_API_KEY"] ?? "").split(",").map((word) => word.trim());
   const keys = { GRAFT_API_KEY: words.filter((word) => word !== "") };
   return parseSettings(ENVIRONMENT, keys, "the environment", "Commas separate keys.").GRAFT_API_KEY;
 }
 
-/** Keys of flags or environment, and of the state folder; null at a time when there are neither. @throws as `listedKeys` */
+/**
+ * Returns a reader of the keys from flags or environment, and of the state folder; null if there are currently none. @throws as
+ * `listedKeys`
+ */
 export function keyReader(
   { apiKey, state }: Pick<ServeOptions, "apiKey" | "state">,
   env: Environment,
@@ -31,7 +34,7 @@ export function keyReader(
   };
 }
 
-/** Without a key whoever reaches the port may use it. @throws UsageError "usage/flag" */
+/** Refuses to listen publicly without a key, since anyone who reaches the port could use it. @throws UsageError "usage/flag" */
 export function requireKey(host: string, keys: readonly ApiKey[] | null): void {
   if ((keys !== null && keys.length > 0) || LOOPBACK.has(host)) return;
   throw new UsageError("usage/flag", `Cannot listen on ${host} without an API key: anyone could call it`, {

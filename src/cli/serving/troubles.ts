@@ -1,4 +1,4 @@
-/** @file How servers and workers tell of what goes wrong: with jobs, where it is tried again, and with requests. */
+/** @file Reports failures of servers and workers: of jobs, where work is retried, and of requests. */
 import { GraftError, toldWhole } from "../../errors.ts";
 import { systemClock } from "../../jobs/queue/system-clock.ts";
 import type { TroubleOptions } from "../../jobs/queue/trouble.ts";
@@ -6,15 +6,15 @@ import type { Patience } from "../../jobs/while-away.ts";
 import type { CommandIO } from "../command.ts";
 import { warn } from "../report.ts";
 
-/** How long the same fault of requests is not told again, in milliseconds: each client that asks again meets it. */
+/** How long a repeated fault of requests is not reported again, in milliseconds: each client that retries meets it. */
 const QUIET_MS = 60_000;
 
-/** Tells of troubles with the queue of jobs on standard error, and of their end. */
+/** Reports failures of the job queue, and their end, on standard error. */
 export function troublesTo(io: CommandIO): TroubleOptions {
   return { onTrouble: (error) => warn(toldWhole(error), io), onRecovered: () => io.stderr("jobs continue") };
 }
 
-/** How a server or a worker waits for its store and its database while it starts. */
+/** How a server or worker waits for its store and its database at the start. */
 export function patienceOf(io: CommandIO): Patience {
   return {
     clock: systemClock,
@@ -24,7 +24,7 @@ export function patienceOf(io: CommandIO): Patience {
   };
 }
 
-/** Tells of what requests meet that is no client's fault on standard error. */
+/** Returns a function that reports faults of requests that no client caused, on standard error. */
 export function faultsTo(io: CommandIO, nowMs: () => number): (error: unknown, requestId: string) => void {
   let [last, toldMs] = ["", -Infinity];
   return (error, requestId) => {
@@ -36,7 +36,7 @@ export function faultsTo(io: CommandIO, nowMs: () => number): (error: unknown, r
   };
 }
 
-/** Where a fault comes from, or why, where graft raised it. */
+/** Describes a fault: where it comes from, or its reason if graft raised it. */
 function describeFault(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { message, cause } = error;

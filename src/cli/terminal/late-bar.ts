@@ -1,9 +1,9 @@
-/** @file A bar that is drawn from the first number on that there is to show. */
+/** @file A progress bar that is drawn from the first update on. */
 import type { Bar } from "./progress.ts";
 
 interface BarUpdate {
   readonly notes?: Parameters<Bar["update"]>[1];
-  /** What is counted; another one has a bar of its own. */
+  /** What is counted; a change begins another bar. */
   readonly of?: string;
 }
 
@@ -11,7 +11,7 @@ export class LateBar {
   #bar: Bar | null = null;
   #of = "";
 
-  /** Moves the bar; `begin` starts it where there is none. */
+  /** Moves the bar; `begin` starts one if there is none. */
   update(value: number, begin: () => Bar, { notes, of = "" }: BarUpdate = {}): void {
     if (of !== this.#of) this.stop();
     this.#of = of;
@@ -19,7 +19,7 @@ export class LateBar {
     this.#bar.update(value, notes);
   }
 
-  /** Ends the bar where there is one; a number after it begins another. */
+  /** Ends the bar, if there is one; an update after that begins another. */
   stop(): void {
     this.#bar?.stop();
     this.#bar = null;

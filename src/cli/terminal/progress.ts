@@ -1,7 +1,7 @@
 /**
  * @file Progress on standard error: a bar on a terminal, a plain line now and then elsewhere.
  *
- * A bar counts steps or bytes and can carry notes (loss, tokens/s, memory); it works out the time left itself.
+ * A bar counts steps or bytes and may have notes (loss, tokens/s, memory); it computes the remaining time itself.
  */
 import { printable } from "../../printable.ts";
 import { formatBytes, formatDuration } from "../../messages/numbers.ts";
@@ -10,13 +10,13 @@ import type { Screen } from "./screen.ts";
 /** What a bar counts. */
 type ProgressUnit = "steps" | "bytes";
 
-/** Short texts beside the bar, the most important first: the last are left out first. The caller formats the numbers. */
+/** Short texts beside the bar, the most important first: the last ones are dropped first. The caller formats the numbers. */
 type ProgressNotes = Readonly<Record<string, string>>;
 
 export interface Bar {
   /** Moves the bar to `value`; notes stay until they are replaced. */
   update(value: number, notes?: ProgressNotes): void;
-  /** Ends the bar and leaves it as a line; nothing is drawn after it. */
+  /** Ends the bar and leaves it as a line; nothing is drawn afterwards. */
   stop(): void;
 }
 
@@ -26,7 +26,7 @@ export type ProgressFactory = (label: string, total: number | null, unit: Progre
 /** Where the bars are drawn. */
 interface ProgressTarget {
   readonly stream: NodeJS.WritableStream;
-  /** Null: nobody watches. */
+  /** Null: standard error is not a terminal that somebody watches. */
   readonly screen: Screen | null;
   /** Current time in milliseconds. */
   readonly now: () => number;
@@ -34,10 +34,10 @@ interface ProgressTarget {
 
 const LINE_EVERY_MS = 10_000;
 const DRAW_EVERY_MS = 200;
-/** Widths of the bar, the best first. */
+/** Widths of the bar, the preferred first. */
 const BAR_WIDTHS = [16, 8, 4];
 
-/** State of a bar that its text depends on. */
+/** The state that determines the text of a bar. */
 interface BarState {
   readonly label: string;
   readonly value: number;
@@ -45,11 +45,11 @@ interface BarState {
   readonly unit: ProgressUnit;
   readonly notes: ProgressNotes;
   readonly elapsedMs: number;
-  /** Value at the start, which no time was spent on (a resumed download). */
+  /** Value at the start, which took no time (a resumed download). */
   readonly startValue: number;
 }
 
-/** Writes a bar as one line of text of at most `width` characters: count and time left stay, notes and bar give way. */
+/** Formats a bar as one line of at most `width` characters: count and time left are kept, notes and bar are shortened. */
 export function formatBar(state: BarState, width = Number.POSITIVE_INFINITY): string {
   const { label, value, total, elapsedMs } = state;
   const count = state.unit === "bytes" ? formatBytes : String;
@@ -83,7 +83,7 @@ function drawBar(share: number, numCells: number): string {
 /** Makes the bars of one run of the program. */
 export function createProgress({ stream, screen, now }: ProgressTarget): ProgressFactory {
   return (name, total, unit) => {
-    // It may hold the name of a file, and is one line.
+    // A label may contain a file name, and must be one line.
     const label = printable(name.replaceAll(/\s/g, " "));
     const startedAt = now();
     let startValue: number | null = null;

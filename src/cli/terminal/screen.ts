@@ -1,21 +1,21 @@
-/** @file A terminal's screen: lines that stay, and below them one line that changes, the status. */
+/** @file A terminal's screen: permanent lines, and below them one line that changes, the status. */
 
 /** Goes to the start of the line and erases it. */
 const ERASE_LINE = "\r\x1b[2K";
-/** Columns of a terminal that does not tell how wide it is. */
+/** Assumed width of a terminal that does not report it. */
 const USUAL_COLUMNS = 80;
 
 /** Writes lines and keeps the status below them. */
 export interface Screen {
   /** Writes whole lines to a stream of this screen. */
   write(stream: NodeJS.WritableStream, lines: string): void;
-  /** Replaces the status by one of at most `columns` - 1 characters; an empty text takes it away. */
+  /** Replaces the status by a text of at most `columns` - 1 characters; an empty text removes it. */
   setStatus(text: string): void;
-  /** Width now; it changes with the window. */
+  /** Current width; it changes with the window. */
   columns(): number;
 }
 
-/** The width of what a stream leads to, if that is a terminal; null otherwise. */
+/** The width of the terminal behind a stream; null if there is none. */
 export function columnsOf(stream: NodeJS.WritableStream): number | null {
   const { columns, isTTY } = stream as Partial<NodeJS.WriteStream>;
   if (isTTY !== true) return null;

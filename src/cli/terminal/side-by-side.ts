@@ -1,10 +1,10 @@
-/** @file Texts in columns beside each other, each under its title. */
+/** @file Sets texts in columns side by side, each under its title. */
 import type colors from "picocolors";
 import { wrap } from "./wrap.ts";
 
 const GAP = "  ";
 
-/** Sets texts in columns of equal width, `totalWidth` characters together. */
+/** Sets texts in columns of equal width, with a total of `totalWidth` characters. */
 export function sideBySide(
   columns: Readonly<Record<string, string>>,
   color: Pick<typeof colors, "underline">,

@@ -9,34 +9,34 @@ import { createProgress } from "./progress.ts";
 import { StoppedBySignal, reportError, stoppedStatus } from "../report.ts";
 import { columnsOf, createScreen } from "./screen.ts";
 
-/** Widths of text for people: longer lines are hard to read, and shorter ones hold no two columns. */
+/** Limits of the width of text for people: longer lines are hard to read, shorter ones have no room for two columns. */
 const [MIN_WIDTH, MAX_WIDTH] = [40, 120];
-/** Where there is no terminal. */
+/** Width if there is no terminal. */
 export const PLAIN_WIDTH = 100;
 
-/** What asks a process to end: somebody at the keyboard, another program, a terminal that is closed. */
+/** Signals that ask a process to end: from the keyboard, another program, a terminal that is closed. */
 const STOP_SIGNALS = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
-/** Signals so near each other are one request: `timeout` and service managers signal a process and its group. */
+/** Signals within this time count as one request: `timeout` and service managers signal both a process and its group. */
 const ONE_REQUEST_MS = 300;
 
-/** What `main` needs of a process. */
+/** The parts of a process that `main` needs. */
 export interface Terminal {
   readonly stdout: NodeJS.WritableStream;
   readonly stderr: NodeJS.WritableStream;
   readonly env: Environment;
   /** Whether standard error is a terminal that somebody watches. */
   readonly interactive: boolean;
-  /** Whether what is written is seen on a terminal: both streams are, so that no file gets codes of colours. */
+  /** Whether colours may be written: both streams must be terminals, so that no file gets colour codes. */
   readonly hasColor: boolean;
   readonly signal: AbortSignal;
   /** Current time in milliseconds. */
   readonly now: () => number;
 }
 
-/** A terminal on the running process; dispose it to take the signal handlers away. */
+/** The terminal of the running process; disposing it removes the signal handlers. */
 interface ProcessTerminal extends Terminal, Disposable {}
 
-/** Connects to the running process: the first signal that asks it to end aborts, another ends it. */
+/** Connects to the running process: the first signal that asks it to end aborts `signal`, another ends the process. */
 export function openProcessTerminal(): ProcessTerminal {
   const { stdout, stderr, env } = process;
   const controller = new AbortController();
@@ -44,10 +44,10 @@ export function openProcessTerminal(): ProcessTerminal {
   const now = (): number => performance.now();
   let askedAtMs = -Infinity;
   const onSignal = (name: NodeJS.Signals): void => {
-    // A terminal that is closed says so more than once: by its shell, and when the shell has ended.
+    // A closed terminal sends it more than once: through its shell, and when the shell has ended.
     if (now() - askedAtMs < ONE_REQUEST_MS || (controller.signal.aborted && name === "SIGHUP")) return;
     if (controller.signal.aborted) {
-      // The prompt of the shell is not to stand behind a bar.
+      // Ends the line, so that the shell's prompt does not appear behind a bar.
       if (interactive) stderr.write("\n");
       process.exit(stoppedStatus(controller.signal));
     }
@@ -60,12 +60,12 @@ export function openProcessTerminal(): ProcessTerminal {
     stderr,
     env,
     interactive,
-    // A pipe has no isTTY at all, and picocolors would then decide by itself.
+    // For a pipe isTTY is undefined, and picocolors would then decide on its own.
     hasColor: ((stdout.isTTY && stderr.isTTY) ?? false) && colors.isColorSupported,
     signal: controller.signal,
     now,
   };
-  // What nobody sees any more is no reason to end a run: the pipe is closed (`graft … | head`), or the terminal gone.
+  // Losing the reader does not end a run: the pipe is closed (`graft … | head`), or the terminal is gone.
   const onError = ({ code = "" }: NodeJS.ErrnoException): void => {
     if (code === "EPIPE" || code === "EIO") return;
     const failed = new FailedError(
@@ -82,12 +82,12 @@ export function openProcessTerminal(): ProcessTerminal {
     ...terminal,
     [Symbol.dispose]() {
       for (const name of STOP_SIGNALS) process.off(name, onSignal);
-      // Those of errors stay: buffered output may still meet a closed pipe.
+      // The error handlers stay: buffered output may still meet a closed pipe.
     },
   };
 }
 
-/** Waits until a stream has taken what was written to it. @throws FailedError "failed/write" where nobody reads it any more */
+/** Waits until a stream has accepted what was written to it. @throws FailedError "failed/write" when its reader has closed it */
 async function writtenTo(stream: NodeJS.WritableStream): Promise<void> {
   try {
     await new Promise<void>((resolve, reject) => {
@@ -102,7 +102,7 @@ async function writtenTo(stream: NodeJS.WritableStream): Promise<void> {
   }
 }
 
-/** Makes what a command gets to see of the terminal. */
+/** Makes a command's view of the terminal. */
 export function createIO(terminal: Terminal, { json }: { readonly json: boolean }): CommandIO {
   const { stdout, stderr, interactive } = terminal;
   const screen = interactive ? createScreen(stderr) : null;

@@ -1,6 +1,6 @@
-/** @file Breaking text into lines. */
+/** @file Breaks text into lines. */
 
-/** Breaks a text into lines of at most `width` characters, at spaces where it can. */
+/** Breaks a text into lines of at most `width` characters, at spaces where possible. */
 export function wrap(text: string, width: number): string[] {
   const lines: string[] = [];
   for (const paragraph of text.split("\n")) {

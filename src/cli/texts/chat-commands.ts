@@ -1,4 +1,4 @@
-/** @file What can be typed in `graft chat` beside messages: a list of commands that begin with a slash. */
+/** @file The commands that can be typed in `graft chat` besides messages; they begin with a slash. */
 import { basename, dirname, resolve } from "node:path";
 
 import type { Conversation } from "../../engine/conversation.ts";
@@ -10,24 +10,24 @@ import { nearest } from "../../messages/nearest.ts";
 import { systemCode, toFailedWrite } from "../../messages/system-error.ts";
 import { table } from "../help/help-table.ts";
 
-/** What a command works on. */
+/** The state that a command works on. */
 export interface ChatState {
   readonly model: TextModel;
   readonly conversation: Conversation;
-  /** Characters of a line. */
+  /** Line width in characters. */
   readonly width: number;
 }
 
 interface ChatCommand {
   readonly name: string;
-  /** How what follows the name is called; empty: nothing follows. */
+  /** Name of the argument; empty: the command has none. */
   readonly argument: string;
   readonly summary: string;
-  /** Returns what is told. */
+  /** Returns the text to show. */
   run(argument: string, state: ChatState): string | Promise<string>;
 }
 
-/** Ends the conversation, beside Ctrl-D. */
+/** Words that end the conversation, like Ctrl-D. */
 const EXIT_WORDS = ["exit", "quit", "/exit", "/quit"];
 
 const CHAT_COMMANDS: readonly ChatCommand[] = [
@@ -112,7 +112,7 @@ const CHAT_COMMANDS: readonly ChatCommand[] = [
   },
 ];
 
-/** Whether the last line of a file has no end, as some editors leave it: what is added would be part of its row. */
+/** Whether the last line of a file has no line end, as some editors leave it: an appended row would be part of it. */
 async function lacksLineEnd(path: string): Promise<boolean> {
   const found = await disk()
     .open(path, "r")
@@ -130,17 +130,20 @@ async function lacksLineEnd(path: string): Promise<boolean> {
   }
 }
 
-/** Tells whether a line leaves the conversation. */
+/** Whether a line ends the conversation. */
 export function isExit(line: string): boolean {
   return EXIT_WORDS.includes(line);
 }
 
-/** Tells whether a line is a command; "/etc/hosts" is none. */
+/** Whether a line is a command; "/etc/hosts" is not. */
 export function isChatCommand(line: string): boolean {
   return /^\/[a-z]+(\s|$)/i.test(line);
 }
 
-/** Runs a line that is a command; returns what is to be told. @throws UsageError "usage/flag" for an unknown one; what it throws */
+/**
+ * Runs a line that is a command; returns the text to show. @throws UsageError "usage/flag" for an unknown one; what the command
+ * throws
+ */
 export async function runChatCommand(line: string, state: ChatState): Promise<string> {
   const [, name = "", argument = ""] = /^\/(\S+)\s*(.*)$/s.exec(line) ?? [];
   const command = CHAT_COMMANDS.find((candidate) => candidate.name === name);

@@ -1,4 +1,4 @@
-/** @file Judges a text, or all texts of a file, and tells or keeps what was found in their order. */
+/** @file Classifies a text, or all texts of a file, and prints or stores the results in their order. */
 import {
   type ClassExample,
   type ClassReading,
@@ -21,18 +21,18 @@ import { openUnits } from "../data/evaluation.ts";
 import { warn } from "../report.ts";
 import { readRows } from "./rows-file.ts";
 
-/** Texts to judge, and how. */
+/** Texts to classify, and options. */
 type ClassifyRequest = Parameters<typeof openUnits>[1] & {
   readonly text?: string | undefined;
   readonly textPair?: string | undefined;
   readonly data?: string | undefined;
-  /** File for what is found; it is told unless given. */
+  /** File for the results. Default: they are printed. */
   readonly output?: string | undefined;
   readonly columns: Columns;
   readonly maxLength?: number | undefined;
 };
 
-/** A text as its row has it, and as the model reads it. */
+/** A text as in its row, and as the model reads it. */
 interface ReadText {
   readonly line: number;
   readonly row: RawFields;
@@ -40,10 +40,13 @@ interface ReadText {
   readonly isCut: boolean;
 }
 
-/** Texts that are judged before a stop is looked for. */
+/** Number of texts between two checks for a stop. */
 const TEXTS_AT_A_TIME = 32;
 
-/** Judges all texts. @throws UsageError "usage/model" for a model that tells no classes; as `readRows`; the signal's reason when it was stopped */
+/**
+ * Classifies all texts. @throws UsageError "usage/model" for a model that is not a classifier; as `readRows`; the signal's
+ * reason when it was stopped
+ */
 export async function classifyTexts(
   request: ClassifyRequest,
   parts: ModelParts,
@@ -74,7 +77,7 @@ export async function classifyTexts(
   io.emit({ event: "done", texts: texts.length, output: output ?? null });
 }
 
-/** Reads the text that is given, or those of a file. */
+/** Reads the given text, or those of a file. */
 async function readTexts(
   { text, textPair, data, columns }: ClassifyRequest,
   reading: ClassReading,
@@ -95,7 +98,7 @@ async function readTexts(
   return [{ line: 1, ...read(row, { file: "--text", line: 1 }) }];
 }
 
-/** Finds the logits of each example. */
+/** Computes the logits of each example. */
 async function judgeAll(
   request: ClassifyRequest,
   parts: ModelParts,
@@ -120,7 +123,7 @@ async function judgeAll(
   }
 }
 
-/** What people are told: what was found, with probabilities. */
+/** The result for people, with probabilities. */
 function shown({ predicted, scores }: Judgement): string {
   const names = [predicted].flat();
   if (names.length === 0) return "none";

@@ -1,4 +1,4 @@
-/** @file `graft generate --prompts`: writes after all prompts of a file at once, and tells or keeps the texts in their order. */
+/** @file `graft generate --prompts`: generates for all prompts of a file at once, and prints or stores the texts in their order. */
 import { performance } from "node:perf_hooks";
 
 import type { SamplingOptions } from "../../engine/sampling/sampler.ts";
@@ -11,13 +11,13 @@ import { type FilePrompt, type PromptOptions, readPrompts } from "./prompts-file
 
 interface BatchFlags extends SamplingOptions {
   readonly prompts: string;
-  /** File for the texts; they are told unless given. */
+  /** File for the texts. Default: they are printed. */
   readonly output?: string | undefined;
   readonly maxNewTokens: number;
   readonly seed: number;
 }
 
-/** Writes after all prompts. @throws the signal's reason when it was stopped */
+/** Generates a text for each prompt. @throws the signal's reason when it was stopped */
 export async function generateBatch(
   flags: BatchFlags,
   model: TextModel,
@@ -29,7 +29,7 @@ export async function generateBatch(
   const startedMs = performance.now();
   let [numDone, numTokens] = [0, 0];
   const { signal: _, ...request } = textRequest(flags, io.signal);
-  // A seed of its own for each, so that equal prompts get texts of their own.
+  // Each has its own seed, so that equal prompts get different texts.
   const requests = prompts.map(({ ids, goesOn, task }, i) => ({
     ...request,
     promptIds: ids,
@@ -47,7 +47,7 @@ export async function generateBatch(
   } finally {
     bar.stop();
   }
-  // Half of them is no answer to the file.
+  // An incomplete result is not written.
   io.signal.throwIfAborted();
   const { output } = flags;
   const rows = written.map((text, i) => `${JSON.stringify(outputRow(prompts[i]!, text))}\n`);

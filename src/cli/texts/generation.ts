@@ -1,4 +1,4 @@
-/** @file What the commands that write text share: flags, opening the model, and text that appears as it is made. */
+/** @file Shared by the commands that generate text: flags, opening the model, and text that is shown while it is generated. */
 import { basename, resolve } from "node:path";
 import { z } from "zod";
 
@@ -15,7 +15,7 @@ import { findModel } from "../model/find-model.ts";
 import { MODEL_FLAGS, tellNotes } from "../model/model-flags.ts";
 import { warn } from "../report.ts";
 
-/** Flags of the model for commands that write text. */
+/** Flags of the model for commands that generate text. */
 export const WRITING_FLAGS = {
   ...MODEL_FLAGS,
   compute: z
@@ -52,8 +52,8 @@ export const GENERATION_GROUPS = { model: Object.keys(WRITING_FLAGS), text: Obje
 type ModelFlags = z.output<z.ZodObject<typeof WRITING_FLAGS>>;
 
 /**
- * Finds and opens a model, and tells what the user should know about it; the caller closes it. `tasks`: adapters by name of
- * which that of the flags is the first; of several none is chosen.
+ * Finds and opens a model, and prints what the user should know about it; the caller closes it. `tasks`: adapters by name, the
+ * first of which is that of the flags; if there are several, none is selected.
  */
 export async function openWithProgress(
   flags: ModelFlags & { readonly mergeAdapter?: boolean | undefined },
@@ -63,7 +63,7 @@ export async function openWithProgress(
   const { name, path } = await findModel(flags, io);
   const { mergeAdapter } = flags;
   const [only] = tasks;
-  // One alone that has the name of its folder is opened with the model, which may merge it.
+  // A single adapter named like its folder is opened with the model, which may merge it.
   const areTasks = tasks.length > 1 || (only !== undefined && only.name !== basename(resolve(only.path)));
   const model = await openTextModel(path, {
     ...openOptions(areTasks ? { ...flags, adapter: undefined } : flags),
@@ -83,7 +83,7 @@ export async function openWithProgress(
   }
 }
 
-/** The flags as the engine takes them. */
+/** Converts the flags to options of the engine. */
 export function openOptions(flags: ModelFlags): Parameters<typeof openTextModel>[1] {
   return {
     weights: flags.weights,
@@ -95,7 +95,7 @@ export function openOptions(flags: ModelFlags): Parameters<typeof openTextModel>
   };
 }
 
-/** The flags of generated text as the engine takes them. */
+/** Converts the flags of generated text to a request of the engine. */
 export function textRequest(
   flags: SamplingOptions & { readonly maxNewTokens: number; readonly seed: number },
   signal: AbortSignal,
@@ -104,7 +104,7 @@ export function textRequest(
   return { sampling: { temperature, topK, topP, minP }, maxNewTokens, seed, signal };
 }
 
-/** Shows a text while it is written, and how fast that was. @throws as `write` */
+/** Shows a text while it is generated, and the speed. @throws as `write` */
 export async function showWhileWritten<T extends WrittenText>(
   write: (onPiece: (text: string) => void) => Promise<T>,
   io: CommandIO,
@@ -116,7 +116,7 @@ export async function showWhileWritten<T extends WrittenText>(
   return written;
 }
 
-/** Shows pieces of text on a terminal as they come; elsewhere the whole text, when it is done. */
+/** Shows pieces of text on a terminal as they arrive; elsewhere the whole text at the end. */
 function showText(io: CommandIO): {
   readonly piece: (text: string) => void;
   readonly end: (text: string) => void;
@@ -129,7 +129,7 @@ function showText(io: CommandIO): {
   };
 }
 
-/** Tells the speed to somebody who watches. */
+/** Prints the speed if somebody watches. */
 function tellSpeed({ ids, tokensPerSecond }: WrittenText, io: CommandIO): void {
   if (!io.interactive) return;
   io.stderr(
@@ -137,7 +137,7 @@ function tellSpeed({ ids, tokensPerSecond }: WrittenText, io: CommandIO): void {
   );
 }
 
-/** What --json tells of a text. */
+/** The fields of a text's event in --json mode. */
 export function textEvent(written: WrittenText): Record<string, unknown> {
   return {
     prompt_ids: written.promptIds,

@@ -1,4 +1,4 @@
-/** @file Prompts of a file to write after: a line each of plain text, or rows with `prompt` or `messages` and the name of an adapter. */
+/** @file Reads prompts from a file: lines of plain text, or rows with `prompt` or `messages` and the name of an adapter. */
 import { findFileKind } from "../../data/formats/file-kinds.ts";
 import { type Message, readMessages } from "../../data/rows/messages.ts";
 import { type RawFields, readString, rowError } from "../../data/rows/row-error.ts";
@@ -6,29 +6,29 @@ import { checkPrompt } from "../../engine/prompts/prompt.ts";
 import type { TextModel } from "../../engine/text-model.ts";
 import { readRows } from "./rows-file.ts";
 
-/** A prompt that can be written after. */
+/** A prompt for which a text can be generated. */
 export interface FilePrompt {
   readonly line: number;
   readonly shown: { readonly prompt: string } | { readonly messages: readonly Message[] };
-  /** All that its row has besides. */
+  /** All other keys of its row. */
   readonly others: RawFields;
   readonly ids: readonly number[];
-  /** Whether the text goes on with the prompt's; else it answers. */
+  /** Whether the text continues the prompt; else it answers it. */
   readonly goesOn: boolean;
-  /** Name of its adapter, null: none; not given: the one that there is. */
+  /** Name of its adapter, null: none; absent: the only one, if there is one. */
   readonly task?: string | null;
 }
 
 export interface PromptOptions {
-  /** Whether a prompt is a message to answer rather than a text to go on from. */
+  /** Whether a prompt is a message to answer instead of a text to continue. */
   readonly chat: boolean;
   readonly modelNames: readonly string[];
 }
 
-/** The same of one file; `hasCells`: a table has no other way to say null than an empty cell. */
+/** Options for one file; `hasCells`: it is a table, in which null is an empty cell. */
 type RowOptions = PromptOptions & { readonly hasCells: boolean };
 
-/** Reads the prompts of a file. @throws FormatError "format/file"; UsageError or FormatError that names all rows that are none */
+/** Reads the prompts of a file. @throws FormatError "format/file"; UsageError or FormatError that names all unusable rows */
 export async function readPrompts(
   path: string,
   model: TextModel,
@@ -41,7 +41,7 @@ export async function readPrompts(
   );
 }
 
-/** @throws UsageError for a row that is no prompt for the model */
+/** @throws UsageError for a row that is not a prompt for the model */
 function readPrompt(row: RawFields, model: TextModel, options: RowOptions): Omit<FilePrompt, "line"> {
   const given = ["prompt", "messages"].filter((key) => row[key] != null);
   if (given.length !== 1) {
@@ -60,7 +60,7 @@ function readPrompt(row: RawFields, model: TextModel, options: RowOptions): Omit
   return { shown, others, ids, goesOn: asked === null, ...taskOf(row, model, options) };
 }
 
-/** Which adapter a row names, by `adapter` or, as to a server, by `model`. @throws UsageError "usage/adapter" */
+/** The adapter that a row names, by `adapter` or, as in requests to a server, by `model`. @throws UsageError "usage/adapter" */
 function taskOf(
   row: RawFields,
   model: TextModel,

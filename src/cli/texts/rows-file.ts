@@ -1,7 +1,7 @@
 /**
- * @file The rows of a file that a command goes through by itself: a line each of plain text, or rows of a table.
+ * @file Reads the rows of a file for a command that processes them itself: lines of plain text, or rows of a table.
  *
- * All rows are read before anything is done with them, and all that cannot be used are told at once.
+ * All rows are read before any is processed, and all unusable ones are reported at once.
  */
 import { openContent, rowsOf } from "../../data/files/data-content.ts";
 import type { ParsedRow } from "../../data/formats/parsed-row.ts";
@@ -13,14 +13,14 @@ import { UsageError, errorOf } from "../../errors.ts";
 
 interface RowsFile {
   readonly path: string;
-  /** What they are called in messages. */
+  /** Name of the rows in messages. */
   readonly what: "prompts" | "texts";
-  /** The key of a row that is a line of plain text. */
+  /** The key under which a line of plain text becomes a row. */
   readonly key: string;
   readonly columns?: Columns | undefined;
 }
 
-/** Reads each row by `read`. @throws FormatError "format/file"; UsageError or FormatError that names all rows that cannot be used */
+/** Reads each row with `read`. @throws FormatError "format/file"; UsageError or FormatError that names all unusable rows */
 export async function readRows<T extends object>(
   { path, what, key, columns = new Map() }: RowsFile,
   read: (row: RawFields, source: ParsedRow["source"]) => T,

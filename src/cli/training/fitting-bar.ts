@@ -1,10 +1,10 @@
-/** @file A bar while plans of memory are compared. */
+/** @file A progress bar while memory plans are compared. */
 import type { FitProgress } from "../../train/files/setup/fit-run.ts";
 import type { CommandIO } from "../command.ts";
 import { LateBar } from "../terminal/late-bar.ts";
 import type { Bar } from "../terminal/progress.ts";
 
-/** One bar for each list of plans; nothing is drawn where they take no time. */
+/** One bar for each list of plans; not drawn if they take no time. */
 export class FittingBar {
   readonly #io: CommandIO;
   readonly #bar = new LateBar();

@@ -1,4 +1,4 @@
-/** @file What `graft plan` says: bytes by what they are for, what was chosen and why, the time, and the command to type. */
+/** @file The output of `graft plan`: bytes by purpose, what was chosen and why, the time, and the command to type. */
 import type { TrainOptions } from "../../train/settings/options.ts";
 import { describeSettings, type FittedRun } from "../../train/files/setup/fit-run.ts";
 import { kebabCase } from "../../messages/setting-names.ts";
@@ -16,12 +16,12 @@ import { shellWords } from "../../messages/shell-words.ts";
 
 const LABEL_WIDTH = 13;
 const BYTES_WIDTH = 9;
-/** Time of a step beside that of its programs' products and passes: a guess. */
+/** Factor by which a step takes longer than the products and passes of its programs: a guess. */
 const OVERHEAD = 1.2;
 
 const DISTURBED = "or far less: other programs ran while the speed was measured";
 
-/** Part → what it is. */
+/** Part → its description. */
 const MEANINGS = {
   weights: "frozen weights, as stored and as programs read them",
   trained: "trained parameters, and those the method keeps frozen",
@@ -36,7 +36,7 @@ const MEANINGS = {
 interface ToldPlan {
   readonly fitted: FittedRun;
   readonly measured: MeasuredRates;
-  /** Words of the command that trains so. */
+  /** Words of the command that trains with this plan. */
   readonly words: readonly string[];
 }
 
@@ -55,11 +55,11 @@ function showActivations(recompute: Recompute): string {
 }
 
 function formatStepTime(seconds: number): string {
-  // Tenths up to ten seconds: a step is taken many times.
+  // Tenths of a second up to ten: a step is run many times.
   return seconds < 0.95 ? formatDuration(1000 * seconds) : `${formatFixed(seconds, seconds < 10 ? 1 : 0)} s`;
 }
 
-/** Writes a plan for people. */
+/** Formats a plan for people. */
 export function planLines(plan: ToldPlan): string[] {
   const { memory, chosen, limitBytes, prepared } = plan.fitted;
   const { totalSteps } = prepared;
@@ -80,7 +80,7 @@ export function planLines(plan: ToldPlan): string[] {
   ];
 }
 
-/** Makes an event of a plan. */
+/** Makes the event of a plan. */
 export function planEvent(plan: ToldPlan): { readonly event: "plan"; readonly [key: string]: unknown } {
   const { memory, chosen, limitBytes, prepared } = plan.fitted;
   return {
@@ -95,7 +95,7 @@ export function planEvent(plan: ToldPlan): { readonly event: "plan"; readonly [k
   };
 }
 
-/** Words of the command that trains with these settings: those that were given, and what was chosen. */
+/** Words of the command that trains with these settings, the given and the chosen ones. */
 export function trainWords(options: TrainOptions, keys: ReadonlySet<string>): string[] {
   return [...keys].flatMap((key) => {
     const value = options[key];

@@ -1,4 +1,4 @@
-/** @file What `graft train` says to people at the start of a run, where it goes on, and at its end. */
+/** @file Lines that `graft train` prints at the start of a run, when it is resumed, and at its end. */
 import { MODEL_TASKS } from "../../models/model-tasks.ts";
 import { existsSync } from "node:fs";
 import { join } from "node:path";
@@ -20,7 +20,7 @@ function row(label: string, text: string): string {
   return label.padEnd(LABEL_WIDTH) + text;
 }
 
-/** Says what a run is about to do. */
+/** Describes a run at its start. */
 export function startLines(start: StartEvent): string[] {
   return [
     row("Model", `${start.model}, ${formatCountOf(start.parameters, "parameter")}`),
@@ -51,13 +51,13 @@ function describeData(start: StartEvent): string {
   ].join("; ");
 }
 
-/** Says from where a run goes on. */
+/** Describes where a run is resumed. */
 export function resumeLines({ checkpoint, step, total_steps: total, notes }: ResumeEvent): string[] {
   const at = `${checkpoint}, step ${formatCount(step)} of ${formatCount(total)}`;
   return [row("Resume", at), ...notes.map((note) => row("", note))];
 }
 
-/** Says what an evaluation found: the loss, and whatever else can choose the best checkpoint. */
+/** Describes the result of an evaluation: the loss, and the other metrics that can select the best checkpoint. */
 export function evaluationLine(event: EvalEvent): string {
   const { step, loss } = event;
   const numbers: Readonly<Record<string, unknown>> = { ...event };
@@ -71,7 +71,7 @@ export function evaluationLine(event: EvalEvent): string {
   return `held-out loss ${when}: ${formatLoss(loss)}${told}`;
 }
 
-/** Shows a text that was written while the run went on. */
+/** Shows a text that was generated during the run. */
 export function sampleLines(prompt: string, text: string): string[] {
   return [`sample: ${oneLine(prompt)}`, `     -> ${oneLine(text)}`];
 }
@@ -80,7 +80,7 @@ function oneLine(text: string): string {
   return text.replaceAll(/\s+/g, " ").trim();
 }
 
-/** Says what a run ended with, and what to do next. */
+/** Describes the result of a run, and what to do next. */
 export function doneLines(done: DoneEvent, next: string): string[] {
   const {
     output,

@@ -1,4 +1,4 @@
-/** @file Settings of a training of which the help shows only the options of what is chosen. */
+/** @file Settings of a training for which the help shows only the options of the chosen kind. */
 import { OPTIMIZERS } from "../../optim/optimizers.ts";
 import { METHODS } from "../../peft/methods.ts";
 import { OBJECTIVES } from "../../train/objectives.ts";

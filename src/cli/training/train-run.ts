@@ -1,4 +1,4 @@
-/** @file A training on the terminal: its bar, its events, and what is told of it. */
+/** @file A training on the terminal: its progress bar, its events, and its messages. */
 import { existsSync } from "node:fs";
 import { train as fineTune } from "../../engine/train.ts";
 import { formatBytes, formatLoss } from "../../messages/numbers.ts";
@@ -22,7 +22,7 @@ function notesOf(event: StepEvent): Record<string, string> {
   };
 }
 
-/** Tells the events of a training on the terminal, beside a bar of its steps. */
+/** Prints the events of a training, beside a progress bar of its steps. */
 class TrainTeller {
   readonly #io: CommandIO;
   readonly #options: TrainInput;
@@ -30,7 +30,7 @@ class TrainTeller {
   readonly #fitting: FittingBar;
   readonly #bar = new LateBar();
   #start: StartEvent | null = null;
-  /** The command that tries what was trained; empty until it is done. */
+  /** The command that tries the trained model; empty until the training is done. */
   nextCommand = "";
 
   readonly #handlers: { readonly [E in TrainEvent as E["event"]]: (event: E) => void } = {
@@ -61,7 +61,7 @@ class TrainTeller {
     this.#fitting = new FittingBar(io);
   }
 
-  /** Whether data and model are there, so that a step comes next. */
+  /** Whether data and model are loaded, so that a step comes next. */
   get hasStarted(): boolean {
     return this.#start !== null;
   }
@@ -88,7 +88,7 @@ class TrainTeller {
   }
 }
 
-/** What a run ended with, and the command that tries it. */
+/** The result of a run, and the command that tries it. */
 type TrainedRun = Awaited<ReturnType<typeof fineTune>> & { readonly nextCommand: string };
 
 /** Fine-tunes with a progress bar and the events on the terminal; the library's errors pass through. */
@@ -97,7 +97,7 @@ export async function trainWithProgress(
   io: CommandIO,
   { given }: Pick<TrainHooks, "given"> = {},
 ): Promise<TrainedRun> {
-  // Fetched here with a bar; the run finds it in the cache.
+  // Fetched here with a progress bar; the run then finds it in the cache.
   await pullWithProgress(options.model, io);
   const teller = new TrainTeller(io, options);
   const tellStop = (): void =>
