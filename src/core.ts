@@ -1,8 +1,9 @@
 /**
  * @file The part of the library that runs wherever JavaScript does: what a program imports from "graft/core".
  *
- * Nothing that can be reached from here imports Node or an engine: models and adapters are read from a `Folder`, data from
- * text, and who has an engine passes it in. `test/architecture/core.test.ts` holds that, and `test/package/surface.test.ts` the list of names.
+ * Nothing reachable from here imports Node or an engine: models and adapters are read from a `Folder`, data from text, and the
+ * caller passes in an engine. `test/architecture/core.test.ts` checks that, and `test/package/surface.test.ts` the list of
+ * names.
  */
 export * from "./everywhere.ts";
 export type { CompileOptions, Engine, Program } from "./runtime/engine.ts";

@@ -1,4 +1,4 @@
-/** @file Variables of the environment, as they are handed to what reads them. */
+/** @file Environment variables, as passed to the code that reads them. */
 
-/** Values by name, as `process.env` has them: a type of our own, since a program may lack those of Node. */
+/** Values by name, like `process.env`; a type of our own, since a program may not have Node's types. */
 export type Environment = Readonly<Record<string, string | undefined>>;

@@ -1,14 +1,13 @@
 /**
  * @file Every error that graft raises on purpose: one table of codes, classes by who must act.
  *
- * A message reads `Cannot <verb> <thing> "<name>": <found>, expected <wanted>`; the hint says how to mend it.
- * Names of files are in messages: what a terminal would act on is escaped, what nobody reads is cut. Adding a code is one
- * line in CODES.
+ * A message reads `Cannot <verb> <thing> "<name>": <found>, expected <wanted>`; the hint says how to fix it. Messages may
+ * contain file names, so control characters are escaped and very long messages are cut. To add a code: one line in CODES.
  */
 
 import { readable } from "./printable.ts";
 
-/** Who must act: the caller, whoever made the file, whoever has the machine, or nobody at once. */
+/** Who must act: the caller, the maker of the file, the owner of the machine, or nobody immediately. */
 type ErrorKind = "usage" | "format" | "capacity" | "failed";
 
 /** code → [who must act, one sentence for the documentation]. */
@@ -73,7 +72,7 @@ export const CODES = {
   "train/stopped": ["failed", "The run was stopped from outside; it can be resumed."],
 } as const satisfies Record<string, readonly [ErrorKind, string]>;
 
-/** What kind of error it is: a key of `CODES`. */
+/** The kind of an error: a key of `CODES`. */
 export type ErrorCode = keyof typeof CODES;
 
 type CodeOf<K extends ErrorKind> = {
@@ -82,12 +81,12 @@ type CodeOf<K extends ErrorKind> = {
 
 /** Options that every graft error takes. */
 interface ErrorDetails {
-  /** How to mend it, one sentence in the imperative. */
+  /** How to fix it, one sentence in the imperative. */
   readonly hint?: string;
   readonly cause?: unknown;
 }
 
-/** Base of all errors that graft raises on purpose; each class takes the codes of its own kind alone. */
+/** Base of all errors that graft raises on purpose; each class accepts only codes of its own kind. */
 export class GraftError<K extends ErrorKind = ErrorKind> extends Error {
   readonly code: CodeOf<K>;
   readonly hint: string | null;
@@ -102,7 +101,7 @@ export class GraftError<K extends ErrorKind = ErrorKind> extends Error {
 
 /** The caller must change the call. */
 export class UsageError extends GraftError<"usage"> {}
-/** Whoever made the file must mend it. */
+/** The maker of the file must fix it. */
 export class FormatError extends GraftError<"format"> {}
 /** The machine has too little of something. */
 export class CapacityError extends GraftError<"capacity"> {}
@@ -116,17 +115,17 @@ const CLASSES = {
   failed: FailedError,
 } as const satisfies Record<ErrorKind, unknown>;
 
-/** Makes the error of a code, in the class of its kind: what was told as text, by a thread or of many rows, is one again. */
+/** Makes the error of a code, in the class of its kind; restores errors that were sent by a thread, or makes one of many rows. */
 export function errorOf(
   code: ErrorCode,
   message: string,
   hint: string | null,
 ): InstanceType<(typeof CLASSES)[ErrorKind]> {
-  // The table says that it is one of the class's own.
+  // By the table, the code is one of this class.
   return new CLASSES[CODES[code][0]](code as never, message, hint === null ? {} : { hint });
 }
 
-/** Tells an error in one text: what was found and, of one of these, why and how to mend it. */
+/** Describes an error in one text: its message and, for graft's own, the reason and the hint. */
 export function toldWhole(error: unknown): string {
   if (!(error instanceof GraftError)) return error instanceof Error ? error.message : String(error);
   const { message, cause, hint } = error;
@@ -139,7 +138,7 @@ export function exitStatus(error: unknown): 1 | 2 {
   return error instanceof GraftError && CODES[error.code][0] === "usage" ? 2 : 1;
 }
 
-/** States what must hold unless graft itself is wrong; never used for bad input. */
+/** Asserts a condition that is false only if graft itself is wrong; never used for bad input. */
 export function assertInternal(condition: unknown, message: string): asserts condition {
   if (!condition) throw new Error(`internal: ${message}`);
 }

@@ -1,5 +1,5 @@
 /**
- * @file What both entries of the library have: "graft" (index.ts) and "graft/core" (core.ts). Nothing that can be reached from here
+ * @file What both entries of the library export: "graft" (index.ts) and "graft/core" (core.ts). Nothing reachable from here
  * imports Node or an engine.
  */
 export {

@@ -1,7 +1,7 @@
 /**
  * @file The library: what a program imports from "graft". Everything else may change without notice.
  *
- * `test/package/surface.test.ts` holds the list of names; a change there is a change for users.
+ * `test/package/surface.test.ts` checks the list of names; changing it is a change for users.
  */
 export * from "./everywhere.ts";
 export type { Engine, EngineOptions } from "./runtime/engine.ts";

@@ -1,13 +1,13 @@
 /**
- * @file The random number generator, seeded.
+ * @file The seeded random number generator.
  *
- * xoshiro128** (Blackman and Vigna, 2018), seeded through splitmix32. Every draw of graft comes from an instance
- * that was passed in, so equal seeds give equal runs.
+ * xoshiro128** (Blackman and Vigna, 2018), seeded through splitmix32. Every random draw in graft uses an instance that was
+ * passed in, so equal seeds give equal runs.
  */
 
 import { UsageError } from "./errors.ts";
 
-/** Streams of a run's seed, by what is drawn of each. No two are one, and a number never changes: equal seeds give equal runs. */
+/** Streams of a run's seed, by purpose. All numbers differ and never change: equal seeds give equal runs. */
 export const STREAM = {
   startValues: 0,
   orderOfRows: 1,
@@ -71,8 +71,8 @@ export class Random {
   }
 
   /**
-   * Draws a function that gives every 32-bit integer a number of its own in (0, 1), mixed twice under two keys. Takes as much
-   * of the generator as one number does.
+   * Draws a function that maps every 32-bit integer to a number of its own in (0, 1), mixed twice under two keys. Advances the
+   * generator as much as one number does.
    */
   uniforms(): (index: number) => number {
     const [first, second] = [this.uint32(), this.uint32()];

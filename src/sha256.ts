@@ -1,5 +1,5 @@
 /**
- * @file SHA-256 (FIPS 180-4), for browsers and Node alike and without waiting: Web Crypto's is asynchronous and takes its
+ * @file SHA-256 (FIPS 180-4) for browsers and Node, synchronous and incremental: Web Crypto's is asynchronous and takes its
  * input in one piece.
  */
 
@@ -20,7 +20,7 @@ const rotate = (x: number, bits: number): number => (x >>> bits) | (x << (32 - b
 export class Sha256 {
   readonly #state = rootBits(8, Math.sqrt);
   readonly #schedule = new Int32Array(64);
-  /** The bytes that do not fill a block yet. */
+  /** Bytes that do not fill a block yet. */
   readonly #rest = new Uint8Array(BLOCK_BYTES);
   #numBytes = 0;
 
@@ -65,7 +65,7 @@ export class Sha256 {
       w[i] = w[i - 16]! + first + w[i - 7]! + second;
     }
     const state = this.#state;
-    // One by one: lists of eight numbers, made for every block, would take two thirds of the time.
+    // Separate variables: lists of eight numbers, made for every block, would take two thirds of the time.
     let a = state[0]!;
     let b = state[1]!;
     let c = state[2]!;
