@@ -24,8 +24,8 @@ export interface CommandIO {
    */
   endWhenUnread(): void;
   /**
-   * Waits until standard output has accepted what was written to it. @throws FailedError "failed/write" when its reader has
-   * closed it
+   * Waits until standard output has accepted what was written to it.
+   * @throws FailedError "failed/write" when its reader has closed it
    */
   written(): Promise<void>;
   /** Writes a line to standard error, in every mode. */

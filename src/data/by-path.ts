@@ -41,8 +41,8 @@ export interface Dataset<U extends TrainingUnit = Example> {
 const PARTS = ["train", "valid", "test"] as const;
 
 /**
- * Reads held-out data: a file, rows, or the validation files of a folder, else its test files, else all files. @throws as
- * `readDataset`
+ * Reads held-out data: a file, rows, or the validation files of a folder, else its test files, else all files.
+ * @throws as `readDataset`
  */
 export async function readHeldOut<K extends DataKindName = "text">(
   name: DataName,

@@ -8,8 +8,8 @@ interface WeightedName {
 }
 
 /**
- * Separates a weight from the name before it; `exists` recognises names that themselves contain "=". @throws UsageError
- * "usage/flag"
+ * Separates a weight from the name before it; `exists` recognises names that themselves contain "=".
+ * @throws UsageError "usage/flag"
  */
 export function readWeightedName(text: string, exists: (path: string) => boolean): WeightedName {
   const at = text.lastIndexOf("=");

@@ -187,8 +187,8 @@ async function openJobs(
 }
 
 /**
- * Requires --database for --store, and --state for --database: jobs in a database still need a folder. @throws UsageError
- * "usage/flag"
+ * Requires --database for --store, and --state for --database: jobs in a database still need a folder.
+ * @throws UsageError "usage/flag"
  */
 function requireState({ database, state, store }: ServeOptions): void {
   if (store !== undefined && database === undefined) {

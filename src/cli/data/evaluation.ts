@@ -97,8 +97,8 @@ async function readTexts(
 }
 
 /**
- * Reads the examples of a file, or of a part of a folder, and reports what was cut or left out. @throws UsageError usage/flag;
- * as the readers of data
+ * Reads the examples of a file, or of a part of a folder, and reports what was cut or left out.
+ * @throws UsageError usage/flag; as the readers of data
  */
 export async function readUnits(
   parts: ModelParts,

@@ -19,8 +19,8 @@ function listedKeys(env: Environment): string[] {
 }
 
 /**
- * Returns a reader of the keys from flags or environment, and of the state folder; null if there are currently none. @throws as
- * `listedKeys`
+ * Returns a reader of the keys from flags or environment, and of the state folder; null if there are currently none.
+ * @throws as `listedKeys`
  */
 export function keyReader(
   { apiKey, state }: Pick<ServeOptions, "apiKey" | "state">,

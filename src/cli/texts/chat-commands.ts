@@ -141,8 +141,8 @@ export function isChatCommand(line: string): boolean {
 }
 
 /**
- * Runs a line that is a command; returns the text to show. @throws UsageError "usage/flag" for an unknown one; what the command
- * throws
+ * Runs a line that is a command; returns the text to show.
+ * @throws UsageError "usage/flag" for an unknown one; what the command throws
  */
 export async function runChatCommand(line: string, state: ChatState): Promise<string> {
   const [, name = "", argument = ""] = /^\/(\S+)\s*(.*)$/s.exec(line) ?? [];

@@ -44,8 +44,8 @@ interface ReadText {
 const TEXTS_AT_A_TIME = 32;
 
 /**
- * Classifies all texts. @throws UsageError "usage/model" for a model that is not a classifier; as `readRows`; the signal's
- * reason when it was stopped
+ * Classifies all texts.
+ * @throws UsageError "usage/model" for a model that is not a classifier; as `readRows`; the signal's reason when it was stopped
  */
 export async function classifyTexts(
   request: ClassifyRequest,

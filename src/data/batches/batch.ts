@@ -109,8 +109,8 @@ function toTokenBatch(rows: TokenRows, length?: number): Batch {
 }
 
 /**
- * The targets of examples that have some, [N, V]; null: none has. @throws UsageError "usage/shape" when lengths differ, or some
- * have none
+ * The targets of examples that have some, [N, V]; null: none has.
+ * @throws UsageError "usage/shape" when lengths differ, or some have none
  */
 function targetsOf(examples: readonly (Example | ClassExample)[]): Float32Array | null {
   const targets = examples.flatMap((one) =>

@@ -76,8 +76,8 @@ export function toNumbersExample(
 }
 
 /**
- * Turns a row into an example. @throws usage/data for classes that the model does not have, or more or fewer numbers than
- * classes
+ * Turns a row into an example.
+ * @throws usage/data for classes that the model does not have, or more or fewer numbers than classes
  */
 export function toLabelsExample(
   { label, ...text }: LabelsRow,

@@ -146,8 +146,8 @@ export function rowsOf(
 }
 
 /**
- * Passes each unit of some content to `keep`; an error thrown by `onRows` stops it. @throws FormatError, UsageError for faults
- * that are not of single rows
+ * Passes each unit of some content to `keep`; an error thrown by `onRows` stops it.
+ * @throws FormatError, UsageError for faults that are not of single rows
  */
 export async function readContent<K extends DataKindName>(
   content: DataContent,

@@ -58,8 +58,8 @@ const NO_DATA = /^(readme|(license|licence|notice|changelog|dataset_infos?)(\.|$
 const MAX_LISTED = 4;
 
 /**
- * Finds the data files of a path, a file or folder. @throws UsageError "usage/data" for a folder that has none of the parts in
- * `needed`, or several data sets
+ * Finds the data files of a path, a file or folder.
+ * @throws UsageError "usage/data" for a folder that has none of the parts in `needed`, or several data sets
  */
 export function findDataFiles(path: string, needed: readonly PartName[] = ["train"]): DataFiles {
   if (!isFolder(path)) return { train: [path], valid: [], test: [], skipped: [] };
@@ -223,8 +223,8 @@ function namesAt(place: Place): string[] {
 }
 
 /**
- * Refuses folders written by `save_to_disk` of Python's datasets, whose settings files look like data. @throws UsageError
- * "usage/data"
+ * Refuses folders written by `save_to_disk` of Python's datasets, whose settings files look like data.
+ * @throws UsageError "usage/data"
  */
 function refuseArrow(path: string, entries: readonly Dirent[]): void {
   const arrow = entries.find(({ name }) => name.endsWith(".arrow"));

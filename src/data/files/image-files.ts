@@ -63,7 +63,10 @@ export function readImageFile(path: string, model: ImageModel): ImageExample[] {
   return pairImages(read(path, 3), read(labelPath, 1), model);
 }
 
-/** Reads a file of images, or a folder with such files. @throws as `readImageFile`, and UsageError "usage/data" for a folder without training images */
+/**
+ * Reads a file of images, or a folder with such files.
+ * @throws as `readImageFile`, and UsageError "usage/data" for a folder without training images
+ */
 export function readImages(path: string, model: ImageModel): ImageSet {
   checkArguments("readImages", ARGUMENTS, { path, model });
   const findImages = (part: string): string | null => {

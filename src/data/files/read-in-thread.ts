@@ -25,8 +25,8 @@ const isOutOfMemory = ({ code, message }: NodeJS.ErrnoException): boolean =>
 const YOUNG_MEGABYTES = 12;
 
 /**
- * Reads some content in a thread; the bytes are transferred, so the caller loses them. @throws as `readContent`; the reason of
- * `signal` when it was stopped
+ * Reads some content in a thread; the bytes are transferred, so the caller loses them.
+ * @throws as `readContent`; the reason of `signal` when it was stopped
  */
 export async function readInThread(
   job: UnitJob,

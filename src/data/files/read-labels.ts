@@ -5,8 +5,8 @@ import { isRecord } from "../rows/row-error.ts";
 import { type DataContent, rowsOf } from "./data-content.ts";
 
 /**
- * Adds the labels of some content to `labels`; skips rows without one, which are reported when they are read. @throws as
- * `readContent`
+ * Adds the labels of some content to `labels`; skips rows without one, which are reported when they are read.
+ * @throws as `readContent`
  */
 export async function readLabels(
   content: DataContent,

@@ -113,8 +113,8 @@ export function negate(operator: string, value: JinjaValue): JinjaValue {
 }
 
 /**
- * Computes `text % values`, with the directives that templates use. @throws Error for other directives than %s, %r, %d, %i and
- * %f
+ * Computes `text % values`, with the directives that templates use.
+ * @throws Error for other directives than %s, %r, %d, %i and %f
  */
 export function formatText(text: string, values: readonly JinjaValue[], meter: Meter): string {
   let place = 0;

@@ -138,8 +138,8 @@ export function isLower(text: string): boolean {
 type Method = (text: string, args: Arguments, check: (length: number) => void) => JinjaValue;
 
 /**
- * Computes `text.format(…)`, with the directives that templates use. @throws Error for directives with more than a position or
- * name
+ * Computes `text.format(…)`, with the directives that templates use.
+ * @throws Error for directives with more than a position or name
  */
 function format(text: string, args: Arguments): string {
   const [places, named] = [args.places(), args.named()];

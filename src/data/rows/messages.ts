@@ -88,8 +88,8 @@ export class JsonText {
 }
 
 /**
- * Reads calls. OpenAI writes their arguments as JSON in a string, which becomes a `JsonText`. @throws usage/data for values
- * that are not calls
+ * Reads calls. OpenAI writes their arguments as JSON in a string, which becomes a `JsonText`.
+ * @throws usage/data for values that are not calls
  */
 export function readToolCalls(calls: unknown, what: string): unknown {
   const isCall = (call: unknown): boolean =>
