@@ -17,7 +17,7 @@ import {
 import { kebabCase } from "../../messages/setting-names.ts";
 import type { Command } from "../command.ts";
 
-/** What the text after a flag is read as. "yaml" stands for everything that has no form of its own. */
+/** How the text of a flag is parsed. "yaml" is for every type without a kind of its own. */
 export type FlagKind = "number" | "integer" | "string" | "boolean" | "enum" | "array" | "yaml";
 
 export interface Flag {

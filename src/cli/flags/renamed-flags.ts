@@ -37,7 +37,7 @@ interface UnknownName {
 interface KnownNames {
   readonly what: "flag" | "setting";
   readonly names: readonly string[];
-  /** Writes a name as it is written there. */
+  /** Writes a name in the form used there. */
   readonly write: (name: string) => string;
 }
 

@@ -48,7 +48,8 @@ function ofAdapter(error: unknown, adapter: string, name: string): unknown {
 }
 
 /**
- * Finds the model that a command runs on, and fetches it with a bar; without --model that of the adapter, which is told.
+ * Finds the model that a command runs on, and fetches it with a progress bar; without --model uses that of the adapter, and
+ * prints its name.
  * @throws as `resolveModel`; UsageError "usage/adapter", FormatError for an adapter that does not name its model
  */
 export async function findModel({ model, adapter }: WhichModel, io: CommandIO): Promise<FoundModel> {

@@ -40,7 +40,7 @@ export function requireShown(
     try {
       return template.render(others, { tools: otherTools }) === text;
     } catch {
-      return false; // it looks at what is missing
+      return false; // it reads the missing part
     }
   };
   if (tools !== null && tools.length > 0 && isSame(messages, null)) throw notShown("tools", "tools");

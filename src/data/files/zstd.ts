@@ -38,7 +38,7 @@ class Frames {
     return cost;
   }
 
-  /** Reads a number of so many bytes, the lowest first. */
+  /** Reads a number of `numBytes` bytes, the lowest first. */
   #number(numBytes: number): number {
     let value = 0;
     for (let i = 0; i < numBytes; i++) {

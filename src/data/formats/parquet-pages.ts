@@ -172,7 +172,7 @@ function requireValues(reader: Reader, encoding: string, count: number): void {
   }
 }
 
-/** Checks that each text shares no more bytes with the one before it than that has, and that all together are not too large. */
+/** Checks that each text shares no more bytes with the one before it than that text has, and limits the size of all. */
 function requirePrefixes(reader: Reader, count: number): void {
   const [prefixes, suffixes] = [new Int32Array(count), new Int32Array(count)];
   for (const lengths of [prefixes, suffixes]) deltaBinaryUnpack(reader, count, lengths);

@@ -5,7 +5,7 @@ const MORE_DIGITS = 30;
 /** Limits of `toFixed`: decimals, and the bound of numbers. */
 const [MAX_DIGITS, MAX_VALUE] = [100, 1e21];
 
-/** Writes a number with so many decimals, rounding halves to even, as Python does. @throws Error beyond the limits of `toFixed` */
+/** Writes a number with `digits` decimals, rounding halves to even, as Python does. @throws Error beyond the limits of `toFixed` */
 export function fixedText(value: number, digits: number): string {
   if (digits + MORE_DIGITS > MAX_DIGITS || !(Math.abs(value) < MAX_VALUE))
     throw new Error(`${value} with ${digits} digits behind the point is too long`);

@@ -26,7 +26,7 @@ export class Meter {
     this.#budget = budget;
   }
 
-  /** Runs the rendering of a conversation of so many messages. @throws Error when it takes too many steps, or too long */
+  /** Renders a conversation of `numMessages` messages by `work`. @throws Error when that takes too many steps, or too long */
   render<T>(numMessages: number, work: () => T): T {
     const earned = STEPS_OF_RENDERING + STEPS_OF_MESSAGE * numMessages;
     this.#left = Math.min(MOST_STEPS, Math.max(0, this.#left) + earned);

@@ -107,7 +107,7 @@ export function readToolCalls(calls: unknown, what: string): unknown {
     const given = call["function"]["arguments"];
     if (typeof given !== "string") return call;
     const value = parsedOr(given, undefined);
-    if (value === undefined) return call; // What is no JSON is printed by the template as it is.
+    if (value === undefined) return call; // A text that is not JSON is printed unchanged by the template.
     return { ...call, function: { ...call["function"], arguments: new JsonText(given, value) } };
   });
 }

@@ -1,4 +1,4 @@
-/** @file Rows that hold text to learn: conversations, prompts with completions, plain text. */
+/** @file Rows with text to learn: conversations, prompts with completions, plain text. */
 import { parseJson } from "../formats/long-integer.ts";
 import { checkTurns, type Message, readMessages, type WeightedMessage } from "./messages.ts";
 import { isRecord, jsonKind, type RawFields, readString, rowError } from "./row-error.ts";

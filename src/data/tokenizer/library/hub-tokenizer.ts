@@ -41,7 +41,7 @@ interface HubTokenizer extends SplittingTokenizer {
 
 const HubTokenizer = UntypedHubTokenizer as new (tokenizer: object, config: object) => HubTokenizer;
 
-/** Calls `tell` with each token of the vocabulary and of added tokens whose id the file states, and the id. */
+/** Calls `tell` with each token whose id the file states explicitly, in the vocabulary or among added tokens, and that id. */
 function eachId(
   { tokenizer, config, tokens }: TokenizerFiles,
   tell: (token: string, id: unknown) => void,
