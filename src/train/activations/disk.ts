@@ -1,8 +1,8 @@
 /**
- * @file Activations that wait in files: bit for bit the same, in the time that the disk takes beside the programs.
+ * @file Activations that wait in files: bit for bit the same; the disk works while programs run.
  *
- * What was kept last stays in memory, as it is needed first. The one before is written while the next block runs, and on
- * the way back read again while the block after it does; so those of three blocks at most are in memory.
+ * The activations kept last stay in memory, since they are needed first. Those of a block are written while the next block runs
+ * forward, and read again while the next block runs backward; so those of three blocks at most are in memory.
  */
 import { bytesOf } from "../../graph/dtype.ts";
 import type { Saved } from "../../run/blocks/block-runner.ts";
@@ -12,11 +12,11 @@ import type { ActivationForm, KeptActivations } from "./keeping.ts";
 
 interface Entry {
   readonly shapes: Readonly<Record<string, readonly number[]>>;
-  /** Number of its first file; the others follow. */
+  /** Number of the file of its first tensor; those of the others follow. */
   readonly firstFile: number;
-  /** Null while they are on the disk alone. */
+  /** Null while they are only on the disk. */
   tensors: Saved | null;
-  /** What is being written or read. */
+  /** The write or read in progress. */
   moving: Promise<void>;
 }
 
@@ -46,7 +46,7 @@ class OnDisk implements KeptActivations {
 
   async keep(tensors: Saved): Promise<void> {
     const last = this.#entries.at(-1);
-    // One at a time: a disk that is slower than the programs holds them up, and memory does not fill.
+    // One write at a time: if the disk is slower than the programs, they wait for it instead of filling memory.
     await this.#entries.at(-2)?.moving;
     if (last) last.moving = handled(this.#write(last));
     this.#entries.push({

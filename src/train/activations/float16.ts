@@ -1,8 +1,8 @@
 /**
  * @file Activations that wait in half precision: the forward pass is exact, the backward pass reads them rounded to 11 bits.
  *
- * A tensor with a number that half precision cannot hold, above 65,504, waits as it is, and so does a single number: it
- * is none of the activations, but what all of a matrix is compared with, such as SNELL's thresholds.
+ * A tensor with a number that half precision cannot hold (above 65,504) stays float32, and so does a scalar: it is not an
+ * activation but a value that a whole matrix is compared with, such as SNELL's thresholds.
  */
 import type { DType } from "../../graph/dtype.ts";
 import { Graph } from "../../graph/graph.ts";
@@ -14,7 +14,7 @@ import type { ActivationForm } from "./keeping.ts";
 
 type Float = "float32" | "float16";
 
-/** Exponent of all ones: infinite, or no number. */
+/** Exponent of all ones: infinity or NaN. */
 const NOT_FINITE = 0x7c00;
 
 export const float16: ActivationForm = {
@@ -32,7 +32,7 @@ export const float16: ActivationForm = {
         const halves: Record<string, HostTensor<Float>> = {};
         for (const [name, tensor] of Object.entries(tensors)) halves[name] = await narrowed(session, tensor);
         kept.push(halves);
-        // Not before all are: the next ones would take their memory, of which they need a half.
+        // Released only after all are converted: otherwise a float16 tensor would take the memory of a float32 one, twice its size.
         pool.release(...Object.values(tensors).filter((tensor) => !Object.values(halves).includes(tensor)));
       },
       bringBack: async () => {
@@ -62,7 +62,7 @@ async function widened(session: Session, tensor: HostTensor<Float>): Promise<Hos
   return wide;
 }
 
-/** Converts numbers to another type; the result is lent from the pool. */
+/** Converts a tensor to another type; the caller releases the result to the pool. */
 async function converted<D extends DType>(session: Session, from: HostTensor, to: D): Promise<HostTensor<D>> {
   const rank = from.shape.length;
   const { program } = await session.compile(`cast ${from.dtype} ${to} ${rank}`, () => {

@@ -3,13 +3,13 @@ import type { Saved } from "../../run/blocks/block-runner.ts";
 import type { Session } from "../../run/session.ts";
 import type { ShardDisk } from "../../runtime/memory/shard.ts";
 
-/** Activations of one pass: what was kept last is brought back first. */
+/** Activations of one pass: those kept last are brought back first. */
 export interface KeptActivations {
-  /** Takes tensors of the session's pool. @throws what the disk throws, for what was kept before */
+  /** Takes ownership of tensors of the session's pool. @throws what the disk throws for activations kept earlier */
   keep(tensors: Saved): Promise<void>;
-  /** Gives back what was kept last, in tensors of the pool that the caller releases. */
+  /** Returns the activations kept last, in tensors of the pool that the caller releases. */
   bringBack(): Promise<Saved>;
-  /** Gives what was not brought back to the pool; what is under way has ended then. */
+  /** Waits for reads and writes in progress, then releases to the pool what was not brought back. */
   end(): Promise<void>;
 }
 
@@ -17,12 +17,12 @@ export interface ActivationForm {
   readonly name: string;
   /** How they are kept, in the help of `--activations`. */
   readonly summary: string;
-  /** Bytes that a number takes in memory while it waits. */
+  /** Bytes of memory per number while it waits. */
   readonly bytesPerNumber: number;
-  /** Blocks of the model, the last that were kept, whose activations are in memory as they were written. */
+  /** How many blocks, those kept last, have their activations in memory as float32. */
   readonly numWhole: number;
   readonly usesDisk: boolean;
-  /** Whether the backward pass reads what the forward pass wrote, bit for bit. */
+  /** Whether the backward pass reads exactly what the forward pass wrote. */
   readonly isExact: boolean;
   begin(session: Session, disk: ShardDisk | null): KeptActivations;
 }
