@@ -1,5 +1,5 @@
 /**
- * @file Rates at which branches are dropped, from how much the gradients miss each of them.
+ * @file Rates at which branches are dropped, from how much dropping each one changes the gradients.
  *
  *   while Σ f_i (1 - p_i) > ⌊(1 - p) Σ f_i⌋:  raise by 0.1 the p_i < 0.9 with the least C_i (p_i + 0.1)
  *
@@ -8,10 +8,10 @@
  * arXiv:2402.17812. Equal costs go to the larger index. Rates are counted in tenths: sums of 0.1 in float64 pass 0.9.
  */
 
-/** The largest rate, in tenths: every branch is trained now and then. */
+/** The largest rate, in tenths: below 10, so that every branch is trained now and then. */
 const LARGEST_TENTHS = 9;
 
-/** What rates are made of, an entry for each branch. */
+/** What rates are computed from, an entry for each branch. */
 interface BranchCosts {
   readonly sensitivities: readonly number[];
   /** Cost of each branch's backward pass, in any unit. */

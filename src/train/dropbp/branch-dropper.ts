@@ -2,9 +2,8 @@
  * @file DropBP: micro-batches that leave residual branches out of the backward pass. The forward pass never changes.
  *
  * Rates are equal for the first tenth of the run. Then the sensitivity of every branch is measured once, on one micro-batch,
- * and rates are allocated anew. Each micro-batch leaves out others, as in the published code: so the
- * gradients of a step miss fewer parameters the more micro-batches it has. What one leaves out depends on the seed, its
- * step and its number alone.
+ * and rates are allocated anew. Branches are drawn for each micro-batch, as in the published code: so the more micro-batches a step
+ * has, the fewer parameters lack a gradient. The draw depends only on the seed, the step and the number of the micro-batch.
  * Paper: "DropBP: Accelerating Fine-Tuning of Large Language Models by Dropping Backward Propagation", arXiv:2402.17812.
  */
 import type { Model } from "../../models/model.ts";
@@ -20,27 +19,27 @@ import type { Sensitivity } from "./sensitivity.ts";
 /** Share of the run after which sensitivities are measured. */
 const MEASURED_AFTER = 0.1;
 
-/** Steps of a run before its sensitivities are measured. */
+/** How many steps run before sensitivities are measured. */
 export function measuredAfter(totalSteps: number): number {
   return Math.ceil(MEASURED_AFTER * totalSteps);
 }
 
 /** How branches are dropped. */
 export interface DropPlan {
-  /** Share of the backward pass that is left out, in [0, 0.9]. */
+  /** Target share of the backward pass that is left out, in [0, 0.9]. */
   readonly rate: number;
-  /** Null: all branches keep the same rate. */
+  /** How sensitivities are measured; null: all branches keep the same rate. */
   readonly sensitivity: Sensitivity | null;
-  /** Tokens that a token attends to, for what attention costs. */
+  /** How many tokens a token attends to, for the cost of attention. */
   readonly length: number;
 }
 
-/** Finds how sensitivities are measured in a run of so many steps; null: they are not, as rates stay equal or the run is over by then. */
+/** How sensitivities are measured in a run of `totalSteps`; null: not at all, since rates stay equal or the run ends before. */
 export function measuredIn({ sensitivity }: DropPlan, totalSteps: number): Sensitivity | null {
   return measuredAfter(totalSteps) < totalSteps ? sensitivity : null;
 }
 
-/** Says what measuring costs, where that is more than the backward passes of a run of so many steps. */
+/** Notes what measuring costs, if that is more than all backward passes of the run. */
 export function describeMeasuring(
   plan: DropPlan,
   model: Model,
@@ -55,7 +54,7 @@ export function describeMeasuring(
   ];
 }
 
-/** Says after a run in how many of its steps nothing moved. */
+/** Notes after a run in how many of its steps no parameter changed. */
 export function describeSkipped({ steps, skipped }: DropState): string[] {
   if (skipped === 0) return [];
   return [
@@ -71,7 +70,7 @@ export class BranchDropper {
   readonly #seed: number;
   readonly #measuredAt: number;
   #state: DropState;
-  /** What the micro-batches of the current step have left out. */
+  /** What each micro-batch of the current step has left out. */
   readonly #drawn: { readonly isDropped: readonly boolean[]; readonly isIdle: boolean }[] = [];
 
   constructor(
@@ -105,8 +104,8 @@ export class BranchDropper {
   }
 
   /**
-   * Measures what the gradients miss without each branch, and allocates the rates by it. `run` runs one micro-batch by
-   * what it is given.
+   * Measures how much leaving out each branch changes the gradients, and allocates the rates accordingly. `run` runs one micro-batch
+   * with the runner that it receives.
    * @throws the signal's reason, between two blocks
    */
   async measure(
@@ -128,7 +127,7 @@ export class BranchDropper {
     this.#state = { ...this.#state, sensitivities, rates: tenths.map((count) => count / 10) };
   }
 
-  /** Leaves out what a micro-batch draws. */
+  /** Draws the branches that a micro-batch leaves out, and drops them. */
   begin(steps: StepRunner, key: MicroBatchKey): void {
     const { rates } = this.#state;
     const isDropped = drawBranches(rates, this.#plan.rate, this.#seed, key);
@@ -136,7 +135,7 @@ export class BranchDropper {
     this.#drawn.push({ isDropped, isIdle: steps.isIdle });
   }
 
-  /** Counts what the micro-batches of a step have left out; returns their mean share of the backward pass. */
+  /** Adds a step's micro-batches to the counts; returns the mean share of the backward pass that they left out. */
   endStep(): number {
     const drawn = this.#drawn.splice(0);
     const { dropped, passes, steps, skipped } = this.#state;

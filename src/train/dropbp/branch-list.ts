@@ -7,11 +7,11 @@ import type { AdapterView } from "../../peft/adapter-view.ts";
 export interface ModelBranch {
   readonly layer: number;
   readonly name: string;
-  /** Multiplications of a pass for one token. */
+  /** Multiplications per token in one pass. */
   readonly flops: number;
 }
 
-/** Lists the branches; `length`: tokens that a token attends to. */
+/** Lists the branches; `length`: how many tokens a token attends to. */
 export function branchesOf(model: Model, length: number): ModelBranch[] {
   return model.layers.flatMap(({ branches }, layer) =>
     branches.map(({ name, numMultiplications, attention }) => {
@@ -32,7 +32,7 @@ export function droppedByBlock(
   );
 }
 
-/** How a branch is called in logs and pictures. */
+/** The name of a branch in logs and charts. */
 export function branchLabel({ layer, name }: ModelBranch): string {
   return `${layer}.${name}`;
 }

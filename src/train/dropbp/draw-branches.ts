@@ -1,13 +1,13 @@
 /**
  * @file Which branches a micro-batch leaves out of the backward pass.
  *
- * Each is drawn by its own rate; where fewer than the target share of the branches (counted, not weighted) are out, those
- * of the largest rates follow, of equal rates the first. So the realised share is at least the target.
+ * Each branch is drawn with its own rate. If fewer than the target share of the branches (counted, not weighted) are left out, those
+ * with the largest rates are added, the first among equal rates. So the realised share is at least the target.
  */
 import { Random, STREAM } from "../../random.ts";
 import type { MicroBatchKey } from "../step/micro-batch.ts";
 
-/** Whether each branch is left out; `uniform`: one draw of [0, 1) a branch. */
+/** Whether each branch is left out; `uniform`: one draw from [0, 1) per branch. */
 export function chooseBranches(
   rates: readonly number[],
   target: number,
@@ -24,7 +24,7 @@ export function chooseBranches(
   return isDropped;
 }
 
-/** The branches that a micro-batch leaves out: a function of the seed, its step (from 0) and its number in it alone. */
+/** Whether a micro-batch leaves out each branch: depends only on the seed, the step (from 0) and its number in the step. */
 export function drawBranches(
   rates: readonly number[],
   target: number,

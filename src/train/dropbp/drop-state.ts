@@ -2,7 +2,7 @@
 import { z } from "zod";
 
 export const DROP_STATE = z.object({
-  /** Branches in the order of the blocks, "12.mlp". */
+  /** Labels of the branches in the order of the blocks, such as "12.mlp". */
   branches: z.array(z.string()),
   rates: z.array(z.number()),
   /** Null: not measured, the rates are equal. */

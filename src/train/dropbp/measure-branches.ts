@@ -1,10 +1,10 @@
 /**
  * @file Measures the sensitivity of every branch in one pass over a micro-batch.
  *
- * Without a branch the forward pass, and the backward pass above its block, are what they are with it: so the blocks run
- * forward once, and backward once whole and once for each branch in them or above. Each block is done with all of these
- * before the next, since what was kept of it is brought back once. It holds a gradient of the stream, [B, T, D], for each
- * branch that lies above, and what is compared of one block's gradients.
+ * Leaving out a branch changes neither the forward pass nor the backward pass above its block: so each block runs forward once, and
+ * backward once with all branches and once for each branch in it or above it. A block finishes all of these before the next block
+ * begins, since its kept activations are brought back only once. Memory holds a gradient of the stream, [B, T, D], for each branch
+ * above, and what is compared of one block's gradients.
  */
 import type { BlockPlan } from "../../run/blocks/backward-plan.ts";
 import type { LinkGradients } from "../../run/links.ts";
@@ -16,16 +16,16 @@ import type { Sensitivity } from "./sensitivity.ts";
 
 type Stream = HostTensor<"float32">;
 
-/** A backward pass as far as it has come: the whole one, or one without a branch. */
+/** A backward pass in progress: with all branches, or without one. */
 interface Way {
-  /** Index of the branch; null: the whole. */
+  /** Index of the branch that is left out; null: none. */
   readonly without: number | null;
   readonly dy: Stream;
-  /** Of what its blocks share. */
+  /** Gradients of what its blocks share. */
   readonly links: LinkGradients;
 }
 
-/** Backward passes over all blocks, parts put together, that `measureBranches` takes. */
+/** How many backward passes over all blocks `measureBranches` takes; a pass over some of the blocks counts as a fraction. */
 export function numBackwardPasses(branches: readonly ModelBranch[], numLayers: number): number {
   return branches.reduce((sum, { layer }) => sum + (layer + 1) / numLayers, 1);
 }
@@ -44,7 +44,7 @@ export async function measureBranches(
   let ways: readonly Way[] = [{ without: null, dy: turn.dy, links: links.gradients }];
   for (let layer = runner.numLayers - 1; layer >= 0; layer--) {
     const block = plan.blocks[layer]!;
-    // A block that does not run in the whole pass does not run without a branch either.
+    // A block that does not run in the pass with all branches does not run in the others either.
     if (block.runs) ways = await measuring.runBlock(layer, block, ways);
   }
   if (stemBackward) {
@@ -60,7 +60,7 @@ export async function measureBranches(
   return measuring.sensitivities;
 }
 
-/** The backward passes of a micro-batch, one block after another, and what their gradients have shown so far. */
+/** The backward passes of a micro-batch, one block after another, and the sensitivities summed so far. */
 class Measuring {
   /** The sensitivity of each branch. */
   readonly sensitivities: number[];
@@ -82,7 +82,7 @@ class Measuring {
     this.#signal = signal;
   }
 
-  /** Runs a block backward in each way that has come down to it, and without each branch in it. */
+  /** Runs a block backward in each of the passes so far, and once without each of its own branches. */
   async runBlock(layer: number, block: BlockPlan, ways: readonly Way[]): Promise<readonly Way[]> {
     const { kept, runner } = this.#turn;
     const { pool } = runner.session;
@@ -110,7 +110,7 @@ class Measuring {
     return below;
   }
 
-  /** Goes on in each way, the whole one first, and compares gradients of one layer (null: outside the blocks). Streams are released. */
+  /** Continues each pass, the one with all branches first, and compares gradients of one layer (null: outside the blocks). Releases each `dy`. */
   async goOn(
     ways: readonly Way[],
     layer: number | null,
@@ -138,7 +138,7 @@ class Measuring {
   }
 }
 
-/** What the block of a branch does without it. */
+/** The backward plan of a branch's block without this branch. */
 function planWithout({ runner, stemBackward }: Turn, { layer, name }: ModelBranch): BlockPlan {
   const dropped = Array.from({ length: runner.numLayers }, (_, each) => (each === layer ? [name] : []));
   return runner.planBackward({ dropped, trainsStem: stemBackward !== null }).blocks[layer]!;

@@ -1,11 +1,11 @@
 /**
- * @file How much the gradients change when one branch is left out of the backward pass; both published definitions.
+ * @file How much the gradients change when one branch is left out of the backward pass, by both published definitions.
  *
  *   norm      C_i = Σ_k (‖g_k‖ - ‖g_k^(i)‖)²
  *   gradient  C_i = Σ_k ‖g_k - g_k^(i)‖²
  *
- *   g_k gradient of parameter k  g_k^(i) the same without branch i; what is absent counts as 0
- * Paper: as `allocate-rates`; `norm` is the default of its code, `gradient` is what the paper names.
+ *   g_k gradient of parameter k  g_k^(i) the same without branch i; an absent gradient counts as 0
+ * Paper: as in `allocate-rates`; `norm` is the default of its code, `gradient` is the definition in the text.
  */
 import type { VectorGroup } from "../../optim/updater.ts";
 import type { GradientGroup } from "../../run/gradients/gradient-buffer.ts";
@@ -14,22 +14,22 @@ interface Gradients extends Pick<GradientGroup, "values" | "present"> {
   readonly group: Pick<VectorGroup, "parameters">;
 }
 
-/** What is kept of gradients to compare others with: a number or a vector a parameter. */
+/** What others are compared with: a number or a vector for each parameter. */
 type Kept = readonly ArrayLike<number>[];
 
 export interface Sensitivity {
   readonly name: string;
   /** What is compared, in the help of `--dropbp-rates`. */
   readonly summary: string;
-  /** Whether all gradients of a group are kept: they take as much memory once more. */
+  /** Whether all gradients of a group are copied, which doubles their memory. */
   readonly keepsAll: boolean;
-  /** Reads what others are compared with. */
+  /** Reads from gradients what others are compared with. */
   read(groups: readonly Gradients[]): Promise<Kept>;
-  /** Sums the squares of what is another than was kept. */
+  /** Sums the squared differences from `kept`. */
   distance(kept: Kept, groups: readonly Gradients[]): Promise<number>;
 }
 
-/** The gradient of each parameter, as a stretch of its group's; `isThere` false: it has none. */
+/** The gradient of each parameter, as a range of its group's; `isThere` false: it has none. */
 function ofParameters(groups: readonly Gradients[]) {
   return groups.flatMap(({ group, values, present }) =>
     group.parameters.map(({ offset, length }, i) => ({
@@ -46,7 +46,7 @@ async function norms(groups: readonly Gradients[]): Promise<number[]> {
   const found: number[] = [];
   for (const { values, from, to, isThere } of ofParameters(groups)) {
     let sum = 0;
-    // Where they are: a copy of an embedding's would be as large as the embedding.
+    // Read in place: a copy of an embedding's gradient would be as large as the embedding.
     const add = (view: Float32Array): void => {
       for (let j = 0; j < view.length; j++) sum += view[j]! * view[j]!;
     };
