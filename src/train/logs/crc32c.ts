@@ -16,7 +16,7 @@ export function crc32c(bytes: Uint8Array): number {
   return ~value >>> 0;
 }
 
-/** The checksum turned by 15 bits, plus a constant: a checksum of data that hold checksums stays a good one. */
+/** The checksum rotated by 15 bits, plus a constant, so that checksums of data that contain checksums stay good. */
 export function maskedCrc32c(bytes: Uint8Array): number {
   const value = crc32c(bytes);
   return (((value >>> 15) | (value << 17)) + MASK) >>> 0;

@@ -1,6 +1,6 @@
 /**
- * @file The log as a table for spreadsheets: a row for each event, a column for each of their numbers. A number that comes
- * up for the first time makes a column; the rows before have nothing in it.
+ * @file The log as a table for spreadsheets: a row for each event, a column for each number. A number that appears for the first time
+ * adds a column, which is empty in earlier rows.
  */
 import { type LogEntry, type LogFormat, bytesOfText, wholeLines } from "./log-format.ts";
 
@@ -39,7 +39,7 @@ function columnsOf(log: Uint8Array | null): readonly string[] {
   return (log && wholeLines(log)[0]?.split(",")) ?? FIRST;
 }
 
-/** The table with more columns, which are empty. */
+/** The table with additional empty columns. */
 function widened(log: Uint8Array | null, columns: readonly string[], numAdded: number): Uint8Array {
   const rows = log === null ? [] : wholeLines(log).slice(1);
   const lines = [columns.join(), ...rows.map((row) => row + ",".repeat(numAdded))];
@@ -50,7 +50,7 @@ function rowOf(entry: LogEntry, columns: readonly string[]): string {
   return columns.map((name) => cellOf(entry[name])).join();
 }
 
-/** A cell; text is one line, in quotes where a comma or a quote would be taken for more. */
+/** A cell; text becomes one line, quoted if it contains a comma or a quote. */
 function cellOf(value: unknown): string {
   if (value === undefined || value === null) return "";
   const text = (typeof value === "string" ? value : JSON.stringify(value)).replaceAll(/[\r\n]+/g, " ");

@@ -1,6 +1,6 @@
-/** @file Contract of a form in which the log of a run is kept: one file of its folder, which grows event by event. */
+/** @file Contract of a log format: one file in the run's folder, which grows event by event. */
 
-/** An event as a log has it: names and values. */
+/** An event in a log: names and values. */
 export type LogEntry = Readonly<Record<string, unknown>>;
 
 /** The entries of one kind of event. */
@@ -14,10 +14,10 @@ export function lossOf({ loss }: LogEntry): number {
 }
 
 export interface LogFile {
-  /** Reads all of it; null: it is not there. */
+  /** Reads all of it; null: it does not exist. */
   read(): Promise<Uint8Array | null>;
   append(bytes: Uint8Array): Promise<void>;
-  /** Writes it anew, whole or not at all. */
+  /** Replaces its content atomically. */
   replace(bytes: Uint8Array): Promise<void>;
 }
 
@@ -26,25 +26,24 @@ type IsKept = (event: string, step: number) => boolean;
 
 export interface LogFormat {
   readonly name: string;
-  /** What it is, in the help of `--log`. */
+  /** Its description in the help of `--log`. */
   readonly summary: string;
   readonly file: string;
-  /** What stands in a log without events. `nowMs`: the time of day. */
+  /** The content of a log without events. `nowMs`: the time of day. */
   head(nowMs: number): Uint8Array;
-  /** The log without the events that are not kept, and without one that was half written; empty where not even its head is whole. */
+  /** The log without events that are not kept or only half written; empty if not even its head is complete. */
   cut(log: Uint8Array, isKept: IsKept): Uint8Array;
-  /** Makes what writes events to a log that is empty or was cut. `nowMs`: the time of day. */
+  /** Returns a function that appends events to a log that is empty or was cut. `nowMs`: the time of day. */
   open(log: LogFile, nowMs: () => number): (entry: LogEntry) => Promise<void>;
 }
 
 const ENCODER = new TextEncoder();
 
-/** Bytes of a text. */
 export function bytesOfText(text: string): Uint8Array {
   return ENCODER.encode(text);
 }
 
-/** The whole lines of a log of lines. */
+/** The complete lines of a text log. */
 export function wholeLines(log: Uint8Array): string[] {
   return new TextDecoder().decode(log).split("\n").slice(0, -1);
 }

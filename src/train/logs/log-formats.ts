@@ -1,4 +1,4 @@
-/** @file The list of forms in which the log of a run is kept. */
+/** @file The list of log formats. */
 import { csv } from "./csv.ts";
 import { jsonl } from "./jsonl.ts";
 import type { LogFormat } from "./log-format.ts";

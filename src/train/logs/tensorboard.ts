@@ -1,6 +1,6 @@
 /**
- * @file The log as a TensorBoard event file: records of a length, its checksum, an Event of protobuf, its checksum. The
- * fields below are those of the public schema (event.proto, summary.proto) that graft writes.
+ * @file The log as a TensorBoard event file. A record is a length, its checksum, a protobuf Event, its checksum. The fields below are
+ * those of the public schema (event.proto, summary.proto) that graft writes.
  */
 import { encodeMessage, type MessageFields, readInteger } from "../../graph/protobuf-writer.ts";
 import { type LogEntry, type LogFormat } from "./log-format.ts";
@@ -11,21 +11,21 @@ const SCHEMA: Readonly<Record<string, MessageFields>> = {
   Summary: { value: ["SummaryValue", 1, "repeated"] },
   SummaryValue: { tag: ["string", 1], simpleValue: ["float", 2] },
 };
-/** The number of an event's step in the schema. */
+/** Field number of an event's step in the schema. */
 const STEP = 2;
-/** What a reader takes an event file by. */
+/** The version by which readers recognise an event file. */
 const VERSION = "brain.Event:2";
 /** Before the event: its length and a checksum; after it: a checksum. */
 const [HEAD_BYTES, LENGTH_BYTES, SUM_BYTES] = [12, 8, 4];
-/** What an event is about, in the names of its numbers. */
+/** Event → group in the names of its numbers. */
 const GROUPS: Readonly<Record<string, string>> = { step: "train", eval: "eval" };
-/** Keys of an event that are no curves. */
+/** Keys of an event that are not drawn as curves. */
 const NO_NUMBERS: ReadonlySet<string> = new Set(["step", "total_steps"]);
 
 export const tensorboard: LogFormat = {
   name: "tensorboard",
   summary: "a TensorBoard event file",
-  // TensorBoard takes every file with "tfevents" in its name.
+  // TensorBoard reads every file with "tfevents" in its name.
   file: "events.out.tfevents.graft",
   // TensorBoard orders runs by the time of their first event.
   head: (nowMs) => recordOf({ wallTime: nowMs / 1000, fileVersion: VERSION }),
@@ -53,7 +53,7 @@ function scalarsOf(entry: LogEntry): { readonly tag: string; readonly simpleValu
   );
 }
 
-/** The event of a record, by the group in the names of its numbers. */
+/** The event of a record, recognised by the group in the names of its numbers. */
 function eventIn(record: Uint8Array): string {
   const text = new TextDecoder("latin1").decode(record);
   return Object.keys(GROUPS).find((event) => text.includes(`${GROUPS[event]}/`)) ?? "";
@@ -70,7 +70,7 @@ function recordOf(event: LogEntry): Uint8Array {
   return record;
 }
 
-/** Reads records up to the first that is not whole: the event of each, encoded, and where it ends. */
+/** Reads records up to the first incomplete one: the encoded event of each, and where the record ends. */
 export function* readRecords(
   log: Uint8Array,
 ): Generator<{ readonly data: Uint8Array; readonly endAt: number }> {
