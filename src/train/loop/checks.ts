@@ -1,4 +1,4 @@
-/** @file What must hold while a run goes on: finite numbers, and parameters that move. */
+/** @file Checks of a running training: numbers are finite, and parameters move. */
 import { FailedError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
 import { type AdapterView, partWith } from "../../peft/adapter-view.ts";
@@ -6,10 +6,10 @@ import type { Adapter } from "../../peft/attach.ts";
 import { whileHeld } from "../../runtime/memory/vector-memory.ts";
 import type { RunStore } from "./run-store.ts";
 
-/** Above it a square is not finite in float32, and norms take squares. */
+/** Squares of larger numbers are not finite in float32, and norms take squares. */
 const LARGEST = Math.sqrt(2 ** 128);
 
-/** Makes the error of a run that has left the finite numbers; it names the checkpoint to go back to. */
+/** The error of a run whose numbers are no longer finite; it names the checkpoint to resume from. */
 export async function divergence(store: RunStore, found: string, step: number): Promise<FailedError> {
   const kept = await store.newestCheckpoint();
   const checkpoint = kept === null ? "" : `; the newest checkpoint is "${kept}"`;
@@ -18,7 +18,7 @@ export async function divergence(store: RunStore, found: string, step: number): 
   });
 }
 
-/** Makes the error of a run that stops before its end; its hint says how to go on. */
+/** The error of a run that stops before its end; its hint says how to resume. */
 export function stopped(step: number, totalSteps: number, hint: string): FailedError {
   return new FailedError(
     "train/stopped",
@@ -28,8 +28,7 @@ export function stopped(step: number, totalSteps: number, hint: string): FailedE
 }
 
 /**
- * An error of a run, told with the way on: what stopped for want of a place to write goes on from its newest checkpoint, or
- * begins anew. `overwrite`: the same command does that.
+ * Adds to a failure to write how to continue: from the newest checkpoint, or from the start. `overwrite`: the same command starts anew.
  */
 export async function withWayOn(
   failure: unknown,
@@ -44,7 +43,7 @@ export async function withWayOn(
   return new FailedError(failure.code, failure.message, { hint, cause: failure });
 }
 
-/** Refuses to save what could not be trained on. @throws FailedError "train/nan" */
+/** Refuses to save parameters with which training could not continue. @throws FailedError "train/nan" */
 export async function requireFinite(
   { groups, memory }: Pick<Adapter, "groups" | "memory">,
   store: RunStore,
@@ -56,7 +55,7 @@ export async function requireFinite(
   }
 }
 
-/** Finds what nothing can be computed with, NaN too. By index: `find` takes five times as long, and `for … of` more. */
+/** Describes the first unusable number: NaN, infinite, or its square is. By index: `find` takes five times as long, `for … of` more. */
 export function findUnusable(values: Float32Array): string | null {
   for (let i = 0; i < values.length; i++) {
     const value = values[i]!;
@@ -67,8 +66,8 @@ export function findUnusable(values: Float32Array): string | null {
 }
 
 /**
- * Makes the error of a run in which a step with a learning rate changed nothing, or no step of an epoch has the tokens of the rows.
- * `isFlat`: nor does the loss hang on any token.
+ * The error of a run in which a step with a learning rate changed no parameter, or in which no step of an epoch has any of the trained
+ * tokens. `isFlat`: the loss does not depend on any token either.
  */
 export function noMovement(step: number, gradientNorm: number, isFlat: boolean): FailedError {
   const tokens = isFlat
@@ -86,7 +85,7 @@ export function noMovement(step: number, gradientNorm: number, isFlat: boolean):
   );
 }
 
-/** Makes the error of a run in which no step had a gradient of anything that is trained. */
+/** The error of a run in which no trained parameter had a gradient in any step. */
 export function noGradient(step: number): FailedError {
   return new FailedError(
     "train/no-movement",
@@ -95,7 +94,7 @@ export function noGradient(step: number): FailedError {
   );
 }
 
-/** Refuses an adapter with which no block can be trained, before anything is written. @throws UsageError "usage/target-modules" */
+/** Refuses an adapter with which some block cannot be trained, before anything is written. @throws UsageError "usage/target-modules" */
 export function requireTrainableBlocks(model: Model, adapter: AdapterView): void {
   const seen = new Set<string>();
   for (const [layer, { kind }] of model.layers.entries()) {

@@ -1,4 +1,4 @@
-/** @file What callers may ask of the fine-tuning loop: a loop of one's own may be of plain JavaScript. */
+/** @file Checks what callers request from the fine-tuning loop: they may be plain JavaScript. */
 import { z } from "zod";
 import { UNIT_LIST } from "../../data/examples/training-unit.ts";
 import { parseSettings } from "../../messages/problems.ts";
@@ -100,7 +100,7 @@ const ARGUMENTS = lazily(() =>
   }),
 );
 
-/** A request that means something, with those options of its objective and optimizer that are left out. @throws UsageError "usage/flag" */
+/** Checks a request, and adds default options of its objective and optimizer. @throws UsageError "usage/flag" */
 export function withDefaults(request: FineTuneRequest): FineTuneRequest {
   checkArguments("fineTune", ARGUMENTS, { request });
   const { objective, optimizer } = request;

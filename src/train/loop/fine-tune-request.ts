@@ -1,4 +1,4 @@
-/** @file What the fine-tuning loop is asked for: what to train, on what, how, and where it is kept. */
+/** @file The request to the fine-tuning loop: what to train, on which data, how, and where results are stored. */
 import type { Batch } from "../../data/batches/batch.ts";
 import type { TrainingUnit } from "../../data/examples/training-unit.ts";
 import type { StepPlan } from "../../data/batches/order.ts";
@@ -16,10 +16,10 @@ import type { RunStore } from "./run-store.ts";
 import type { SampleWriter } from "../samples.ts";
 import type { ActivationPlace } from "../step/step-runner.ts";
 
-/** How parameters move. */
+/** How parameters are updated. */
 export interface OptimizerPlan {
   readonly optimizer: Optimizer;
-  /** The options of the optimizer; those that are left out have its defaults. */
+  /** The options of the optimizer; missing ones have its defaults. */
   readonly options: unknown;
   readonly schedule: Schedule;
   readonly learningRate: number;
@@ -29,30 +29,30 @@ export interface OptimizerPlan {
   readonly maxGradNorm: number;
 }
 
-/** When the run looks at held-out data. */
+/** When and how the run is evaluated on held-out data. */
 export interface EvaluationPlan {
   readonly units: readonly TrainingUnit[];
   readonly everySteps: number;
-  /** Evaluations without a better one after which the run stops; null: it does not. */
+  /** Number of evaluations without improvement after which the run stops; null: it never stops early. */
   readonly patience: number | null;
-  /** What is better; the loss unless given. */
+  /** The metric that decides what is better; default: the loss. */
   readonly metric?: EvalMetric;
-  /** Whether the best checkpoint is kept and is the result; where the run stops early it is anyway. */
+  /** Whether the best checkpoint is kept and is the result; always so with `patience`. */
   readonly keepsBest?: boolean;
 }
 
-/** What the caller may do while the run goes on. */
+/** What the caller may do during the run. */
 export interface FineTuneHooks {
   /** Stops after the current step, with a checkpoint. */
   readonly signal?: AbortSignal | undefined;
-  /** Whether the store is still this run's to write; when not, it stops after the current step, without a checkpoint. */
+  /** Whether this run may still write to the store; if not, it stops after the current step, without a checkpoint. */
   readonly mayWrite?: (() => boolean) | undefined;
   /** Largest memory of the process so far, for the log. */
   peakMegabytes(): number;
   readonly betweenBlocks?: BetweenBlocks | undefined;
-  /** Is called before files are written: until the next block others may run. */
+  /** Called before files are written: other work may run until the next block. */
   readonly rest?: (() => void) | undefined;
-  /** Writes texts at each evaluation, or as often where there is none; null: none. */
+  /** Writes samples every so many steps; null: none. */
   readonly samples?: { readonly everySteps: number; readonly write: SampleWriter } | null;
   /** Makes pauses, in steps and between them. */
   readonly pacer?: StepPacer | null;
@@ -60,25 +60,24 @@ export interface FineTuneHooks {
 
 type StepPacer = Pick<Pacer, "begin" | "betweenBlocks" | "end">;
 
-/** What to train, on what, and where it is kept. */
 export interface FineTuneRequest {
   readonly session: Session;
   readonly adapter: Adapter;
   readonly plan: StepPlan<TrainingUnit>;
   readonly totalSteps: number;
-  /** Lays the rows of a micro-batch out. */
+  /** Lays out the rows of a micro-batch. */
   readonly toBatch: (rows: readonly (readonly TrainingUnit[])[]) => Batch;
-  /** Tokens of an example at most: some objectives put prompts and answers together anew. */
+  /** Most tokens of an example: some objectives combine prompts with other answers. */
   readonly maxLength: number;
   readonly objective: ChosenObjective;
-  /** What the run started from, for objectives that compare with it; null: the base alone. */
+  /** The adapter from which the run started, for objectives that compare with it; null: the base without an adapter. */
   readonly reference: Adapter | null;
   readonly optimizer: OptimizerPlan;
   /** Null: there is no held-out data. */
   readonly evaluation: EvaluationPlan | null;
   readonly recompute: Recompute;
   readonly activations?: ActivationPlace | undefined;
-  /** Micro-batches of a step that run at once, each on its share of the threads; 1 unless given. */
+  /** Micro-batches of a step that run at once, each on its share of the threads; default 1. */
   readonly numLanes?: number;
   /** Leaves branches out of the backward pass; null: none. */
   readonly dropBp: DropPlan | null;
@@ -87,7 +86,7 @@ export interface FineTuneRequest {
   /** Null: only at the end. */
   readonly saveEverySteps: number | null;
   readonly logEverySteps: number;
-  /** What must be the same for a run to be resumed; kept with it. */
+  /** Settings that must be the same when the run is resumed; stored with it. */
   readonly settings: Readonly<Record<string, unknown>>;
   readonly hooks: FineTuneHooks;
 }

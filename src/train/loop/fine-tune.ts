@@ -1,9 +1,9 @@
 /**
- * @file The fine-tuning loop: steps, evaluations, checkpoints, and the state of the run that they make. It knows no path, no
- * terminal and no name of a model.
+ * @file The fine-tuning loop: steps, evaluations, checkpoints, and the resulting state of the run. It knows no paths, no terminal and no
+ * model names.
  *
- * What a step does depends only on the request and its number: data order and dropout are functions of the seed and the
- * step, and parameters and optimizer state are what a checkpoint holds. So a resumed run ends bit-equal.
+ * What a step does depends only on the request, its number and the checkpointed state: data order and dropout are functions of the seed
+ * and the step, and a checkpoint contains parameters and optimizer state. So the result of a resumed run is bit-equal.
  */
 import { GraftError, UsageError } from "../../errors.ts";
 import { type Updater, createUpdater } from "../../optim/updater.ts";
@@ -23,19 +23,19 @@ import { powerNumbers } from "../power/paced-events.ts";
 import { Stepper } from "./stepper.ts";
 import type { MemoryTraffic } from "../../runtime/memory/vector-memory.ts";
 
-/** What a run ended with. */
+/** The result of a run. */
 export interface FineTuneResult {
   readonly state: RunState;
-  /** The last evaluation of this process; null when it made none. */
+  /** The last evaluation in this process; null: there was none. */
   readonly evaluation: Evaluation | null;
 }
 
-/** Adapters of which some run moves the numbers. */
+/** Adapters that a run is training. */
 const IN_TRAINING = new WeakSet<Adapter>();
 
 /**
- * Trains an adapter on a session's model; gives each event when it has happened. What was trained is in the adapter.
- * @throws UsageError "usage/flag" for a request that means nothing, "usage/state" while another run trains the adapter and after the session
+ * Trains an adapter in place on a session's model; yields each event after it has happened.
+ * @throws UsageError "usage/flag" for an invalid request, "usage/state" while another run trains the adapter and after the session
  * was released, "usage/adapter" for one of another base, and as `Evaluator.evaluate` for examples; FailedError "train/nan", "train/no-movement",
  * "train/stopped", with the last good checkpoint in place
  */
@@ -104,7 +104,7 @@ class Run {
     const { optimizer, options } = request.optimizer;
     const { plan, totalSteps } = request;
     await requireOwnBase(session.base, [adapter, reference]);
-    // A later epoch may have others, where it is a part of the data.
+    // Later epochs are checked step by step: they may contain other examples if an epoch is a part of the data.
     for (let step = 0; step < Math.min(plan.stepsPerEpoch, totalSteps); step++)
       readStep(plan, step, session.model);
     const updater = await createUpdater(session.engine, optimizer, options, adapter);
@@ -152,13 +152,13 @@ class Run {
     return { state: this.#state, evaluation: this.#evaluation };
   }
 
-  /** Every so many steps, and after the last. */
+  /** Whether something done every so many steps, and after the last, is due. */
   #isDue(everySteps: number): boolean {
     const { global_step: step } = this.#state;
     return step % everySteps === 0 || step === this.#request.totalSteps;
   }
 
-  /** Writes samples and evaluates, as far as that is due and not in the log: a run that was stopped meanwhile has it still to do. */
+  /** Writes samples and evaluates, if due and not in the log yet: a run may have been stopped between step and evaluation. */
   async *#look(): AsyncGenerator<EvalEvent | SampleEvent, void, void> {
     const { hooks, evaluation } = this.#request;
     const isLacking = (event: string): boolean =>
@@ -169,14 +169,14 @@ class Run {
     if (evaluation && this.#isDue(evaluation.everySteps) && isLacking("eval")) yield* this.#evaluate();
   }
 
-  /** Whether no step is left, or none would make it better. */
+  /** Whether all steps are done, or the run stops early. */
   #isOver(): boolean {
     const { totalSteps, evaluation } = this.#request;
     const { global_step: step, evaluations_without_improvement: idle } = this.#state;
     return step >= totalSteps || idle >= (evaluation?.patience ?? Infinity);
   }
 
-  /** Where the device says nothing and the run is to stop then, it can be resumed. */
+  /** If the pacer stops the run because the power state cannot be read, saves a checkpoint first, so that the run can be resumed. */
   async #beginStep(): Promise<void> {
     try {
       await this.#request.hooks.pacer?.begin(this.#state.global_step);
@@ -234,7 +234,7 @@ class Run {
     }
   }
 
-  /** Throws the error of samples: what writes them takes weights that give no numbers for damaged, while the run has diverged. */
+  /** Throws an error of writing samples; if it reports NaN, which would blame the weights, throws that the run has diverged instead. */
   async #refuseSamples(error: unknown): Promise<never> {
     if (error instanceof GraftError && error.code === "engine/nan")
       await this.#checkpoints.requireSound(this.#state);
@@ -265,7 +265,7 @@ class Run {
     if (better && keepsBest(plan)) await this.#checkpoints.save(this.#state);
   }
 
-  /** Waits for work that throws the signal's reason: then the run stops. */
+  /** Awaits work; if it throws the signal's reason, the run stops. */
   #stopWhenAborted<T>(work: Promise<T>): Promise<T> {
     const { signal } = this.#request.hooks;
     return work.catch((error: unknown) => {
@@ -285,7 +285,7 @@ class Run {
   }
 }
 
-/** Returns the traffic in megabytes, or nothing where all was in memory. */
+/** Returns the traffic in megabytes; empty if everything is in memory. */
 function trafficNumbers(traffic: MemoryTraffic | null): Partial<StepEvent> {
   if (traffic === null) return {};
   const megabytes = (sizeBytes: number): number => Math.round(sizeBytes / 1e3) / 1e3;

@@ -1,4 +1,4 @@
-/** @file Examples that a model cannot read, or of which nothing is learned, are refused by name before anything is computed. */
+/** @file Refuses examples that a model cannot read, or from which nothing is learned, by name and before anything is computed. */
 import { z } from "zod";
 import type { StepPlan } from "../../data/batches/order.ts";
 import { countLabels, sequencesOf, type TrainingUnit, UNIT_LIST } from "../../data/examples/training-unit.ts";
@@ -14,8 +14,8 @@ type Reader = Pick<Model, "vocabSize" | "maxPositions">;
 const UNITS = lazily(() => z.strictObject({ examples: UNIT_LIST }));
 
 /**
- * The micro-batches of a step, as a plan of anybody's has them: each a list of rows.
- * @throws UsageError "usage/flag" for examples that are none; as `requireLearnable`
+ * Returns the checked micro-batches of a step of any caller's plan: each a list of rows.
+ * @throws UsageError "usage/flag" for invalid examples; otherwise as `requireLearnable`
  */
 export function readStep(
   plan: Pick<StepPlan<TrainingUnit>, "microBatches">,
@@ -30,7 +30,7 @@ export function readStep(
 }
 
 /**
- * Refuses units over which there is no mean loss: as `requireReadable`, and where no token of any weighs something.
+ * Refuses units without a mean loss: unreadable ones, as `requireReadable`, and units in which no token has weight.
  * @throws UsageError as `requireReadable`, "usage/data"
  */
 export function requireLearnable(units: readonly TrainingUnit[], model: Reader): void {
@@ -47,8 +47,8 @@ export function requireLearnable(units: readonly TrainingUnit[], model: Reader):
 }
 
 /**
- * Refuses tokens that the embedding has no row for, texts without tokens or longer than the model's positions, classes that
- * no token of theirs tells, and weights that are none.
+ * Refuses tokens without a row in the embedding, texts without tokens or longer than the model's positions, classes whose label index
+ * is outside the text, and invalid weights.
  * @throws UsageError "usage/data", "usage/model", "usage/length", "usage/shape"
  */
 export function requireReadable(units: readonly TrainingUnit[], { vocabSize, maxPositions }: Reader): void {

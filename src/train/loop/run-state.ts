@@ -1,4 +1,4 @@
-/** @file Where a run stands: what a checkpoint says beside the numbers. Names as the trainers that people know have them. */
+/** @file The state of a run: what a checkpoint says beside the parameters. Names are those of transformers' trainer state. */
 import { z } from "zod";
 import { DROP_STATE } from "../dropbp/drop-state.ts";
 import { NO_STEPS, STEP_TOTALS, totalsOf } from "./step-history.ts";
@@ -14,17 +14,17 @@ const SAVED_STATE = z.object({
   max_steps: z.int().min(0),
   epoch: z.number(),
   ...FOUND,
-  /** What they had found before one that is only made because the run ends; null: none was. */
+  /** The values before an evaluation that was only made because the run ended; null: there was none such. */
   found_before_end: z.object(FOUND).nullable().default(null),
   trained_tokens: z.int().min(0),
   trainable_parameters: z.int().min(0),
-  /** Settings that must be the same for the run to go on as if it had never stopped. */
+  /** Settings that must be the same for the run to resume as if it had never stopped. */
   settings: z.record(z.string(), z.unknown()),
   /** Null: no branches are dropped. */
   dropbp: DROP_STATE.nullable().default(null),
-  /** Sums over all steps; runs that are older do not have them, and have all steps in the history. */
+  /** Sums over all steps; older runs lack them, and have all steps in the history. */
   step_totals: STEP_TOTALS.optional(),
-  /** Evaluations, samples, and of many steps some (step-history.ts). */
+  /** Evaluations, samples, and the steps that step-history.ts keeps. */
   log_history: z.array(z.record(z.string(), z.unknown())),
 });
 
@@ -32,10 +32,10 @@ export const RUN_STATE = SAVED_STATE.transform((saved) => ({
   ...saved,
   step_totals: saved.step_totals ?? totalsOf(saved.log_history),
 }));
-/** Where a run stands, as its checkpoints keep it. */
+/** The state of a run, as in its checkpoints. */
 export type RunState = z.output<typeof RUN_STATE>;
 
-/** Where a run stands that is to have another length: what was found at its former end alone belongs to the shorter run. */
+/** The state of a run with a new length: an evaluation made only because of the old end belongs to the shorter run, and is undone. */
 export function withLength(state: RunState, totalSteps: number): RunState {
   const isLonger = totalSteps > state.global_step;
   return {
@@ -46,16 +46,16 @@ export function withLength(state: RunState, totalSteps: number): RunState {
   };
 }
 
-/** What an evaluation has found. */
+/** The result of an evaluation. */
 interface Found {
   readonly value: number;
-  /** Whether it is better than all before. */
+  /** Whether the value is better than all before. */
   readonly better: boolean;
-  /** Whether it was only made because the run ends. */
+  /** Whether the evaluation was only made because the run ends. */
   readonly isOnlyAtEnd: boolean;
 }
 
-/** Where a run stands after an evaluation. */
+/** The state after an evaluation. */
 export function withFound(state: RunState, { value, better, isOnlyAtEnd }: Found): RunState {
   const { global_step, best_metric, best_global_step, evaluations_without_improvement } = state;
   const before = { best_metric, best_global_step, evaluations_without_improvement };
@@ -65,7 +65,7 @@ export function withFound(state: RunState, { value, better, isOnlyAtEnd }: Found
   return { ...state, ...found, found_before_end: isOnlyAtEnd ? before : null };
 }
 
-/** Where a new run stands. */
+/** The state of a new run. */
 export function firstState(
   totalSteps: number,
   numTrained: number,

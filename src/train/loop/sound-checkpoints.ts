@@ -1,4 +1,4 @@
-/** @file The checkpoints of a run, each of numbers from which training can go on: parameters and their loss are finite. */
+/** @file Checkpoints from which training can continue: parameters and their loss are finite. */
 import { keepsBest } from "../eval-metrics.ts";
 import { divergence, requireFinite, stopped } from "./checks.ts";
 import type { FineTuneRequest } from "./fine-tune-request.ts";
@@ -11,7 +11,7 @@ export class SoundCheckpoints {
   /** Step of the newest checkpoint of this run; -1: there is none. */
   #savedStep: number;
 
-  /** `resumed`: where a run goes on; null: it begins. */
+  /** `resumed`: the state of a resumed run; null: the run is new. */
   constructor(request: FineTuneRequest, stepper: Stepper, resumed: RunState | null) {
     this.#request = request;
     this.#stepper = stepper;
@@ -40,8 +40,8 @@ export class SoundCheckpoints {
   }
 
   /**
-   * Says what held-out data or, where they were not looked at, those of the step find in parameters that are finite; null: a
-   * loss that is a number.
+   * Describes a loss that is not finite although the parameters are: that of an evaluation after this step, or else of the step's data;
+   * null: it is finite.
    */
   async #findBadLoss({ global_step: step, log_history: log }: RunState): Promise<string | null> {
     if (step === 0) return null;
@@ -53,19 +53,19 @@ export class SoundCheckpoints {
     return isTold ? `validation loss ${loss}` : `the loss is ${loss} after the parameters moved`;
   }
 
-  /** @throws FailedError "train/stopped" when somebody else goes on with the run */
+  /** @throws FailedError "train/stopped" when another process has taken over the run */
   requireOwn({ global_step: step }: RunState): void {
     const { hooks, totalSteps } = this.#request;
     if (hooks.mayWrite?.() ?? true) return;
     throw stopped(step, totalSteps, "Another process has taken over the run.");
   }
 
-  /** Saves the last step and makes the adapter what the run is to give. @throws as `save` */
+  /** Saves the last step, and sets the adapter to the result of the run. @throws as `save` */
   async conclude(state: RunState): Promise<void> {
     const { adapter, store, evaluation, hooks } = this.#request;
     const { best_global_step: best, global_step: step } = state;
     const goesBack = evaluation !== null && keepsBest(evaluation) && best !== null && best !== step;
-    // From where the run is made longer: from an earlier one where nothing can be computed with the last parameters.
+    // A run that is extended later resumes from this checkpoint, or from an earlier one if the last parameters are not sound.
     const isSound = !goesBack || (await this.#findBadLoss(state)) === null;
     const isChecked = isSound && (await this.save(state));
     if (goesBack) await store.restore(best);

@@ -1,11 +1,11 @@
 /**
- * @file What a run remembers of its steps: sums over all of them, and rows of at most MOST_STEPS. Every checkpoint holds it, so a run
- * whose history grew with its length would take the square of that to write its checkpoints.
+ * @file What a run remembers of its steps: sums over all, and rows of at most MOST_STEPS. Every checkpoint contains it, so if it grew
+ * with the run, the time to write all checkpoints would grow with the square of the run's length.
  */
 import { z } from "zod";
 import type { LogEntry } from "../logs/log-format.ts";
 
-/** Rows of steps in a history, beside those of the first step and the last. */
+/** Most rows of steps in a history, beside those of the first and the last step. */
 export const MOST_STEPS = 10_000;
 
 export const STEP_TOTALS = z.object({
@@ -18,7 +18,7 @@ export const STEP_TOTALS = z.object({
     .object({
       paused_seconds: z.number(),
       joules: z.number(),
-      /** Estimated, unless all of it was measured. */
+      /** "measured" only if all of it was. */
       energy: z.enum(["measured", "estimated"]),
     })
     .nullable(),
@@ -27,7 +27,7 @@ export type StepTotals = z.output<typeof STEP_TOTALS>;
 
 export const NO_STEPS: StepTotals = { seconds: 0, peak_mb: 0, power: null };
 
-/** Adds up the steps of a history that has all of them, as a run that is older kept it. */
+/** Adds up the steps of a history that contains all of them, as older runs stored it. */
 export function totalsOf(history: readonly LogEntry[]): StepTotals {
   return history.filter(isStep).reduce(addStep, NO_STEPS);
 }
@@ -51,20 +51,20 @@ export function addStep({ seconds, peak_mb, power }: StepTotals, step: LogEntry)
 }
 
 /**
- * Takes steps out of a history that ends with `step`: of more than MOST_STEPS every second stays, of more than twice as many every fourth,
- * and so on. Which ones depends on their numbers alone, so a resumed run has the same. Evaluations and samples stay.
+ * Removes steps from a history that ends with `step`: beyond MOST_STEPS every second stays, beyond twice as many every fourth, and so on.
+ * Which ones stay depends only on their numbers, so a resumed run keeps the same. Evaluations and samples stay.
  */
 export function thinned(history: readonly LogEntry[], step: number): LogEntry[] {
   const every = everyAt(step);
   return history.filter((entry) => stays(entry, every) || entry["step"] === step);
 }
 
-/** Returns a history that `thinned` has made, or that same array, with one more step. */
+/** Appends a step to a thinned history; returns that array, or a new one if it is thinned further. */
 export function withStep(history: LogEntry[], entry: LogEntry & { readonly step: number }): LogEntry[] {
   const every = everyAt(entry.step);
   if (every > everyAt(entry.step - 1)) return thinned([...history, entry], entry.step);
   const last = history.findLastIndex(isStep);
-  // Until now it was there as the last.
+  // The previous last step was only there because it was the last.
   if (last >= 0 && !stays(history[last]!, every)) history.splice(last, 1);
   history.push(entry);
   return history;
@@ -74,7 +74,7 @@ function stays(entry: LogEntry, every: number): boolean {
   return !isStep(entry) || entry["step"] === 1 || Number(entry["step"]) % every === 0;
 }
 
-/** Of how many steps one stays in the history of a run of so many. */
+/** After `step` steps, one of how many stays in the history. */
 function everyAt(step: number): number {
   return 2 ** Math.max(0, Math.ceil(Math.log2(step / MOST_STEPS)));
 }
@@ -83,7 +83,7 @@ function isStep({ event }: LogEntry): boolean {
   return event === "step";
 }
 
-/** JSON has no infinite numbers, and a checkpoint with one could not be read again. */
+/** Replaces numbers that are not finite by 0: JSON lacks them, and a checkpoint with one could not be read again. */
 function finite(value: unknown): number {
   return Number.isFinite(value) ? Number(value) : 0;
 }

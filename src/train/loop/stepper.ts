@@ -1,6 +1,6 @@
 /**
- * @file The steps of a run: gradients of some micro-batches, and parameters that move by them. What a step does is a function
- * of its number; of the steps before it only parameters, optimizer state and rates of dropped branches are left.
+ * @file The steps of a run: gradients of micro-batches, then an update of the parameters. What a step does depends on its number; from
+ * earlier steps it depends only on parameters, optimizer state and rates of dropped branches.
  */
 import { clipFactor } from "../../optim/clip-factor.ts";
 import type { Updater } from "../../optim/updater.ts";
@@ -23,11 +23,11 @@ export class Stepper {
   readonly #open: OpenLanes;
   readonly #updater: Updater;
   readonly #dropper: BranchDropper | null;
-  /** Looked at in the first step with a learning rate: a warm-up begins at 0. */
+  /** Whether any parameter has moved; checked from the first step with a learning rate on, since a warm-up begins at 0. */
   #hasMoved: boolean;
-  /** Steps that an epoch still has in which nothing need move. */
+  /** How many more steps may pass without movement. */
   #numIdle: number;
-  /** Where rows of tokens alone are trained, a step may have none of these. */
+  /** Whether only rows of tokens are trained: a step may then have none of these tokens. */
   readonly #hasRowsAlone: boolean;
 
   private constructor(
@@ -42,13 +42,13 @@ export class Stepper {
     this.#dropper = dropper;
     const { adapter, plan, totalSteps } = request;
     const hasRowsAlone = trainedRowsIn(adapter.parameters).length === adapter.parameters.length;
-    // Who goes on with two updates of a parameter has moved: one of them had a learning rate. Later steps may be too small to move.
+    // A resumed run with two updates of a parameter has moved, since one of them had a learning rate. Later steps may be too small to move.
     this.#hasMoved = !hasRowsAlone && updater.state.some(({ steps }) => steps.some((count) => count > 1));
     this.#numIdle = Math.min(plan.stepsPerEpoch, totalSteps) - 1;
     this.#hasRowsAlone = hasRowsAlone;
   }
 
-  /** Compiles what steps run. It owns the updater from now on. */
+  /** Compiles the programs of steps; takes ownership of the updater. */
   static async open(
     request: FineTuneRequest,
     updater: Updater,
@@ -65,17 +65,17 @@ export class Stepper {
     return this.#updater.state;
   }
 
-  /** Whether anything had a gradient in a step so far, or in one that the run goes on from. */
+  /** Whether any parameter had a gradient in any step so far, those before a resume included. */
   get #isUpdated(): boolean {
     return this.#updater.state.some(({ steps }) => steps.some((count) => count > 0));
   }
 
-  /** State of the branches that are dropped; null: none are. */
+  /** State of DropBP; null: no branches are dropped. */
   get dropBp(): RunState["dropbp"] {
     return this.#dropper?.state ?? null;
   }
 
-  /** Measures before some steps which branches matter. @throws the signal's reason when it is aborted */
+  /** Measures the sensitivity of branches, if due before this step. @throws the signal's reason when it is aborted */
   async measure(index: number): Promise<void> {
     if (!this.#dropper?.isDue(index)) return;
     const [{ steps, scorer }] = this.#open.lanes;
@@ -96,7 +96,7 @@ export class Stepper {
     return { ...outcome, dropRate: this.#dropper?.endStep() };
   }
 
-  /** The loss of the first micro-batch of a step by the parameters as they are now. What is compiled for steps runs it, so that nothing else is. */
+  /** The loss of the first micro-batch of a step with the current parameters. Runs the programs of steps, so that no others are compiled. */
   async lossNow(index: number): Promise<number> {
     const [{ steps, scorer }] = this.#open.lanes;
     const first = this.#microBatches(index).slice(0, 1);
@@ -118,7 +118,7 @@ export class Stepper {
     return runStep(on, objective, { step, microBatches, maxLength }, begin);
   }
 
-  /** Moves the parameters by the gradients that were collected. @throws FailedError "train/nan", "train/no-movement" */
+  /** Updates the parameters from the collected gradients. @throws FailedError "train/nan", "train/no-movement" */
   async move(
     index: number,
     { loss, isFlat }: Pick<StepOutcome, "loss" | "isFlat">,
@@ -132,7 +132,7 @@ export class Stepper {
       throw await divergence(store, `loss ${loss}, gradient norm ${gradientNorm}`, index + 1);
     }
     const hasGradient = absent.length < adapter.parameters.length;
-    // A step that leaves out all branches has none, and another may.
+    // With DropBP, a step may have no gradient because it leaves out all branches; a later one may have some.
     const isLast = this.#dropper === null || index + 1 === totalSteps;
     if (!hasGradient && isLast && !this.#isUpdated) throw noGradient(index + 1);
     const learningRate = peak * schedule.factor(index, totalSteps, warmupSteps);
@@ -154,7 +154,7 @@ export class Stepper {
   }
 }
 
-/** Others' work, then the pause; undefined: nothing. */
+/** Runs other work, then pauses; undefined: neither. */
 function pacedBlocks({
   betweenBlocks,
   pacer,
