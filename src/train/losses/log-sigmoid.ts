@@ -1,4 +1,4 @@
-/** @file The logistic function and its logarithm, exact at both ends of the line. */
+/** @file The logistic function and its logarithm, exact for large positive and negative x. */
 
 /** σ(x) = 1 / (1 + e⁻ˣ) */
 export function sigmoid(x: number): number {
@@ -6,12 +6,12 @@ export function sigmoid(x: number): number {
   return (x >= 0 ? 1 : small) / (1 + small);
 }
 
-/** log σ(x), near x where σ(x) is 0 in floating point. */
+/** log σ(x); it approaches x where σ(x) would underflow to 0. */
 export function logSigmoid(x: number): number {
   return Math.min(x, 0) - Math.log1p(Math.exp(-Math.abs(x)));
 }
 
-/** log(1 - eˣ) of x < 0, with the form that keeps its digits on either side of log ½. */
+/** log(1 - eˣ) for x < 0; on either side of log ½ the form that loses no digits. */
 export function log1mExp(x: number): number {
   return x > -Math.LN2 ? Math.log(-Math.expm1(x)) : Math.log1p(-Math.exp(x));
 }

@@ -1,6 +1,6 @@
 /** @file The metrics of training on pairs, with TRL's names. Each is a mean over the pairs of the step. */
 
-/** What one pair adds: rewards as the objective defines them, and log-probabilities. */
+/** The values of one pair: rewards as the objective defines them, and log-probabilities. */
 interface PairMetrics {
   readonly chosenReward: number;
   readonly rejectedReward: number;
@@ -8,7 +8,7 @@ interface PairMetrics {
   readonly rejectedLogProb: number;
 }
 
-/** Shares of some pairs in the means over the `numPairs` of the step. */
+/** What some pairs contribute to the means over all `numPairs` of the step. */
 export function pairMetrics(pairs: readonly PairMetrics[], numPairs: number): Record<string, number> {
   const mean = (value: (pair: PairMetrics) => number): number =>
     pairs.reduce((sum, pair) => sum + value(pair), 0) / numPairs;
