@@ -1,8 +1,8 @@
 /**
- * @file Cross-entropy of the next token: -Σ wᵢ log pᵢ / Σ wᵢ over the tokens of the step that are learned.
+ * @file Cross-entropy of the next token: -Σ wᵢ log pᵢ / Σ wᵢ over the learned tokens of the step.
  *
- * w is 1, or what the data says of a message. Dividing by the sum of the weights makes it a weighted mean, as a weighted
- * loss is in PyTorch: weights say how much more one token counts than another, not how long the step is.
+ * w is 1, or the weight that the data gives a message. The sum is divided by the sum of the weights, as in PyTorch's weighted loss:
+ * weights say how much a token counts relative to others, and do not scale the update as a whole.
  */
 import { z } from "zod";
 import { meanLogLoss } from "../losses/mean-log-loss.ts";

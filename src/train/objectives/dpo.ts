@@ -1,10 +1,10 @@
 /**
- * @file Direct preference optimization: the chosen answer gains on the rejected one, measured against the base model.
+ * @file Direct preference optimization: raises the chosen answer over the rejected one, relative to the reference model.
  *
  *   h = log π(c|x)/π₀(c|x) - log π(r|x)/π₀(r|x)
  *   sigmoid  -(1-ε) log σ(βh) - ε log σ(-βh)      equation 7 of arXiv:2305.18290; ε: a share of labels is wrong (cDPO)
  *   hinge    max(0, 1 - βh)                        equation 3 of arXiv:2305.10425 (SLiC-HF), with h for its difference
- *   ipo      (h̄ - 1/2β)²                           equation 17 of arXiv:2310.12036; h̄: log-ratios a token, as TRL has it
+ *   ipo      (h̄ - 1/2β)²                           equation 17 of arXiv:2310.12036; h̄: h of log-ratios per token, as in TRL
  */
 import { z } from "zod";
 import { logSigmoid, sigmoid } from "../losses/log-sigmoid.ts";

@@ -1,11 +1,12 @@
 /**
- * @file Kahneman-Tversky optimization: answers that are each labelled good or bad, without pairs.
+ * @file Kahneman-Tversky optimization: each answer is labelled good or bad by itself, without pairs.
  *
  *   r = log π(y|x)/π₀(y|x)      z = max(0, mean of log π(y'|x)/π₀(y'|x)), y' the answer to another prompt
  *   good  w₊ (1 - σ(β(r - z)))      bad  w₋ (1 - σ(β(z - r)))      loss: the mean over all answers of the step
  *
  * Paper: arXiv:2402.01306, equations 7 and 8. z has no gradient. It is estimated over the whole step before the first
- * micro-batch, with the answers of the step itself moved on by one, and so over all of an evaluation; TRL does so for each batch.
+ * micro-batch, by giving each prompt the answer of the example before it; an evaluation does the same over all its examples, and
+ * TRL for each batch.
  */
 import { z } from "zod";
 import { sigmoid } from "../losses/log-sigmoid.ts";
@@ -51,7 +52,7 @@ export const kto: Objective<KtoOptions> = {
       side.reward += beta * (logProb - reference);
       side.logProb += logProb;
     }
-    // A side without examples in the whole step has no mean.
+    // A label without examples in the whole step has no mean.
     const metrics = {
       ...(numGood > 0 && {
         "rewards/chosen": sums.good.reward / numGood,
@@ -63,7 +64,7 @@ export const kto: Objective<KtoOptions> = {
       }),
       ...(numGood > 0 &&
         numBad > 0 && { "rewards/margins": sums.good.reward / numGood - sums.bad.reward / numBad }),
-      // The value is the same in every micro-batch, so each adds its share of it.
+      // The divergence is the same for the whole step, so each micro-batch adds its share of it.
       kl: (divergence * scores.sequences.length) / (numGood + numBad),
     };
     return { loss: sums.loss / (numGood + numBad), gradient: spread(scores, bySequence), metrics };

@@ -1,4 +1,4 @@
-/** @file Cross-entropy of each class of a whole sequence by itself, yes or no: its mean over the classes and over the step. */
+/** @file Binary cross-entropy of each class of a whole sequence: its mean over the classes and over the step. */
 import { type ClassObjective, OF_CLASSES } from "../class-objective.ts";
 
 export const multiLabelClassification: ClassObjective = {

@@ -1,11 +1,11 @@
 /**
- * @file Odds ratio preference optimization: learns the chosen answer and sets it apart from the rejected one, without a
- * reference model.
+ * @file Odds ratio preference optimization: learns the chosen answer and raises its odds over the rejected one's, without a reference
+ * model.
  *
  *   loss = mean of -log p over the tokens of the chosen answers + β · mean over the pairs of -log σ(o(a) - o(b))
- *   o(a) = log odds = a - log(1 - eᵃ)      a, b: log-probabilities of chosen and rejected, a token
+ *   o(a) = log odds = a - log(1 - eᵃ)      a, b: mean log-probabilities per token of chosen and rejected
  *
- * Paper: arXiv:2403.07691, equations 6 and 7; β is its λ. TRL also learns the tokens of the prompt, here they are no labels.
+ * Paper: arXiv:2403.07691, equations 6 and 7; β is its λ. TRL also learns the tokens of the prompt, graft does not.
  */
 import { z } from "zod";
 import { log1mExp, logSigmoid, sigmoid } from "../losses/log-sigmoid.ts";
@@ -18,10 +18,10 @@ const options = z.strictObject({
 });
 type OrpoOptions = z.infer<typeof options>;
 
-/** Highest log-probability a token: where a probability is 1 in float32, its odds would be infinite. */
+/** Highest log-probability per token: the odds of a probability that is 1 in float32 would be infinite. */
 const HIGHEST = -(2 ** -24);
 
-/** The mean log-probability a token, log odds, and the derivative of these by the mean. */
+/** Mean log-probability per token, log odds, and the derivative (slope) of the log odds by the mean. */
 function oddsOf({ logProb, numLabels }: SequenceScore): { mean: number; odds: number; slope: number } {
   const mean = logProb / numLabels;
   const bounded = Math.min(mean, HIGHEST);

@@ -1,4 +1,4 @@
-/** @file Squared error of what a model tells of a whole sequence, one number or several: its mean over them and over the step. */
+/** @file Squared error of the numbers (one or several) predicted for a whole sequence: its mean over them and over the step. */
 import { z } from "zod";
 import { meanLogLoss } from "../losses/mean-log-loss.ts";
 import type { Objective } from "../objective.ts";
