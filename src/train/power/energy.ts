@@ -1,9 +1,9 @@
-/** @file Joules of a stretch of time: by counters, by the watts that a device measures, or estimated by processor time. */
+/** @file Joules of a period: from counters, from the watts that a device measures, or estimated from processor time. */
 import type { EnergyCounter } from "./reading.ts";
 
 /**
- * Watts of a busy core, where nothing is measured: between the 1 to 2 of a phone and the 5 to 15 of a desktop. Good for
- * comparing runs on one machine, no more.
+ * Assumed watts of a busy core if nothing is measured: between the 1 to 2 of a phone and the 5 to 15 of a desktop. Good only for
+ * comparing runs on one machine.
  */
 export const ESTIMATED_WATTS = 5;
 
@@ -14,18 +14,18 @@ export interface Energy {
   readonly source: EnergySource;
 }
 
-/** What was read at the ends of a stretch of time. */
+/** What was read at both ends of a period. */
 interface EnergyReadings {
   readonly before: readonly EnergyCounter[];
   readonly after: readonly EnergyCounter[];
   /** Power of the whole device; null: not measured. */
   readonly watts: number | null;
   readonly elapsedMs: number;
-  /** Time of all cores, for this process. */
+  /** Processor time of this process, all cores together. */
   readonly processorMs: number;
 }
 
-/** Works the energy out of what is known best. */
+/** Computes the energy from the best source available. */
 export function energyOf({ before, after, watts, elapsedMs, processorMs }: EnergyReadings): Energy {
   const counted = countJoules(before, after);
   if (counted !== null) return { joules: counted, source: "measured" };
@@ -33,7 +33,7 @@ export function energyOf({ before, after, watts, elapsedMs, processorMs }: Energ
   return { joules: (ESTIMATED_WATTS * processorMs) / 1000, source: "estimated" };
 }
 
-/** Joules between two readings of the same counters; null: there are none. */
+/** Joules between two readings of the same counters; null: no counter is in both. */
 function countJoules(before: readonly EnergyCounter[], after: readonly EnergyCounter[]): number | null {
   const start = new Map(before.map(({ name, microjoules }) => [name, microjoules]));
   let [total, isCounted] = [0, false];

@@ -9,7 +9,7 @@ const RATES = z.array(z.number().min(0)).refine((rates) => rates.length === 2 &&
   message: "expected two rates, the higher one first",
 });
 
-/** Whether the first rate is the higher, or has no limit. */
+/** Whether the first rate is at least the second; 0 means no limit. */
 function isFalling([high = 0, low = 0]: readonly number[]): boolean {
   return high === 0 || (low > 0 && low <= high);
 }
@@ -49,7 +49,7 @@ export const POWER_OPTIONS = {
     .describe("If battery and temperature cannot be read: run at full speed, or stop with a checkpoint"),
 };
 
-/** What says something of a source of power alone. */
+/** Settings that only apply to a power source. */
 const OF_SOURCE = [
   "powerBattery",
   "powerTemperature",
@@ -59,7 +59,7 @@ const OF_SOURCE = [
   "powerMissing",
 ] as const;
 
-/** Refuses what is set of a source where there is none. @throws UsageError "usage/flag" */
+/** Refuses settings of a power source if there is none. @throws UsageError "usage/flag" */
 export function requireSource(
   options: { readonly power?: string | undefined } & { readonly [K in (typeof OF_SOURCE)[number]]: unknown },
 ): void {

@@ -1,8 +1,7 @@
-/** @file What the event of a step tells of the power of a device. */
+/** @file The fields of a step event about the power of the device. */
 import type { PowerNumbers } from "../events.ts";
 import type { PacedStep } from "./pacer.ts";
 
-/** The numbers of a step. */
 export function powerNumbers(step: PacedStep, numTokens: number): PowerNumbers {
   const { busyMs, pauseMs, battery, temperature, energy } = step;
   return {

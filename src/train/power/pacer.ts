@@ -1,8 +1,8 @@
 /**
- * @file Holds a run to the pace that its device allows: reads the state, and spreads the pause of a step over its blocks.
+ * @file Limits a run to the pace that its device allows: reads the state, and spreads the pause of a step over its blocks.
  *
- * How long a step works is known when it is over. So what lies between its blocks follows the step before, and what is left
- * comes at the end.
+ * How long a step works is only known when it is over. So the pauses between its blocks are based on the step before, and the rest of
+ * the pause comes at the end.
  */
 import { FailedError } from "../../errors.ts";
 import { type Energy, energyOf } from "./energy.ts";
@@ -10,33 +10,33 @@ import { type PauseRange, pauseOf } from "./pause-schedule.ts";
 import { type PowerPolicy, periodMs, stepsPerSecond } from "./policy.ts";
 import { type EnergyCounter, PowerProblem, type PowerReading, type PowerSource } from "./reading.ts";
 
-/** Time as the pacer knows it. */
+/** The clock of the pacer. */
 export interface PacerClock {
   nowMs(): number;
-  /** Time of all cores that this process has worked. */
+  /** Processor time of this process, all cores together. */
   processorMs(): number;
-  /** Waits, less long where the run is to stop. */
+  /** Waits; ends early if the run is asked to stop. */
   sleep(ms: number): Promise<void>;
 }
 
 export interface PacerParts {
-  /** Null: the schedule alone says. */
+  /** Null: pauses follow only the schedule. */
   readonly source: PowerSource | null;
   readonly policy: PowerPolicy;
   readonly schedule: readonly PauseRange[];
-  /** The state is read every so many steps. */
+  /** Steps between readings of the state. */
   readonly everySteps: number;
-  /** What to do without a state: go on at full speed, or stop. */
+  /** What to do if the state cannot be read: continue at full speed, or stop. */
   readonly missing: "run" | "stop";
   readonly clock: PacerClock;
   readonly signal: AbortSignal | undefined;
-  /** Hears what the user should see. */
+  /** Called with notes for the user. */
   readonly tell: (note: string) => void;
 }
 
-/** What the power of a device made of a step. */
+/** Time, pauses and energy of a step. */
 export interface PacedStep {
-  /** Time in which it worked. */
+  /** Time of work, without pauses. */
   readonly busyMs: number;
   readonly pauseMs: number;
   /** Null: not known. */
@@ -45,11 +45,11 @@ export interface PacedStep {
   readonly energy: Energy;
 }
 
-/** Shorter ones are joined with the next. */
+/** A shorter pause is added to the next. */
 const SHORTEST_SLEEP_MS = 1;
 /**
- * After a reading, the pacer waits so many times as long as it took, so that a slow source takes at most a tenth of the
- * time.
+ * The next reading comes at the earliest after this many times the duration of the last one, so that a slow source takes at most a tenth
+ * of the time.
  */
 const REST_AFTER_READING = 9;
 
@@ -57,9 +57,9 @@ export class Pacer {
   readonly #parts: PacerParts;
   #reading: PowerReading | null = null;
   #nextReadingMs = -Infinity;
-  /** What has been told that problems lead to. */
+  /** Outcomes of problems that the user has been told; each is told once. */
   readonly #told = new Set<string>();
-  /** What the step before took; null: there is none. */
+  /** The step before; null: there is none. */
   #last: { readonly busyMs: number; readonly numCalls: number } | null = null;
   #step = { index: 0, startMs: 0, processorMs: 0, pausedMs: 0, numCalls: 0 };
   #counters: readonly EnergyCounter[] = [];
@@ -68,7 +68,7 @@ export class Pacer {
     this.#parts = parts;
   }
 
-  /** Begins a step, from 0. @throws FailedError "train/power" where there is no state and the run is to stop then */
+  /** Begins a step, counted from 0. @throws FailedError "train/power" if there is no state and `missing` is "stop" */
   async begin(index: number): Promise<void> {
     const { source, everySteps, clock } = this.#parts;
     const isDue = index % everySteps === 0 || this.#last === null;
@@ -117,7 +117,7 @@ export class Pacer {
     this.#parts.tell(`The power source "${name}" ${problem}: ${outcome}`);
   }
 
-  /** Takes a part of the step's pause. */
+  /** Waits for a part of the step's pause. */
   async betweenBlocks(): Promise<void> {
     const step = this.#step;
     step.numCalls++;
@@ -127,7 +127,7 @@ export class Pacer {
     await this.#sleep(this.#pauseMs(Math.max(busyMs, this.#busyMs())) * share - step.pausedMs);
   }
 
-  /** Takes what is left of the pause, and tells what the step was. */
+  /** Waits for the rest of the pause; returns the figures of the step. */
   async end(): Promise<PacedStep> {
     const { clock, source } = this.#parts;
     const { processorMs, numCalls } = this.#step;
@@ -149,7 +149,7 @@ export class Pacer {
     };
   }
 
-  /** The whole pause of this step, if it works as long. */
+  /** The whole pause of this step, if it works for `busyMs`. */
   #pauseMs(busyMs: number): number {
     const { schedule, policy } = this.#parts;
     const set = pauseOf(schedule, this.#step.index);

@@ -1,6 +1,6 @@
 /** @file Pauses that a user sets by hand: `0-99:300,100-:100` is 300 ms after each of the first hundred steps, then 100 ms. */
 
-/** Steps from 0, the last included, and the pause of each. */
+/** A range of steps (from 0, `to` included), and the pause after each. */
 export interface PauseRange {
   readonly from: number;
   readonly to: number;
@@ -9,7 +9,7 @@ export interface PauseRange {
 
 const RANGE = /^(\d{1,9})-(\d{0,9}):(\d{1,7})$/;
 
-/** Reads a schedule, sorted by first steps; null: it is none. */
+/** Parses a schedule, sorted by first steps; null: it is invalid. */
 export function readPauseSchedule(text: string): readonly PauseRange[] | null {
   const ranges = text.split(",").map((part): PauseRange | null => {
     const [, from = "", to = "", pauseMs = ""] = RANGE.exec(part.trim()) ?? [];
@@ -20,7 +20,7 @@ export function readPauseSchedule(text: string): readonly PauseRange[] | null {
   return read.length < ranges.length ? null : read.sort((a, b) => a.from - b.from);
 }
 
-/** The pause of a step: the first range that has it counts; null: none has. */
+/** The pause of a step, from the first range that contains it; null: none does. */
 export function pauseOf(ranges: readonly PauseRange[], step: number): number | null {
   return ranges.find(({ from, to }) => step >= from && step <= to)?.pauseMs ?? null;
 }

@@ -1,11 +1,11 @@
 /**
- * @file How fast a device may train: f = min(f_battery, f_temperature) steps a second, each high while the device is well and
- * low otherwise; a value at its threshold is well. A step has the period 1/f, of which what it does not work is a pause.
+ * @file How fast a device may train: f = min(f_battery, f_temperature) steps per second. Each f is high while the battery is charged or
+ * the device cool, thresholds included, and low otherwise. A step has the period 1/f; after its work, the rest of it is a pause.
  *
  * After the energy-aware scheduler of MobileFineTuner (arXiv:2512.08211), which pauses for the whole period instead.
  */
 
-/** What a device says of itself; null: it does not say. */
+/** The state that a device reports; null: not reported. */
 export interface DeviceState {
   /** Per cent. */
   readonly battery: number | null;
@@ -13,7 +13,7 @@ export interface DeviceState {
   readonly temperature: number | null;
 }
 
-/** Steps a second; 0: as many as there can be. */
+/** Steps per second; 0: no limit. */
 interface StepRates {
   readonly high: number;
   readonly low: number;
@@ -28,10 +28,10 @@ export interface PowerPolicy {
   readonly temperature: StepRates;
 }
 
-/** No period is longer: a device that is never well still trains. */
+/** The longest period: a device that is always hot or low still trains. */
 const LONGEST_PERIOD_MS = 5000;
 
-/** Steps a second that a state allows; Infinity: no limit. */
+/** Steps per second that a state allows; Infinity: no limit. */
 export function stepsPerSecond({ battery, temperature }: DeviceState, policy: PowerPolicy): number {
   const isLow = battery !== null && battery < policy.batteryThreshold;
   const isHot = temperature !== null && temperature > policy.temperatureThreshold;
@@ -42,7 +42,7 @@ function rateOf({ high, low }: StepRates, isUnwell: boolean): number {
   return (isUnwell ? low : high) || Infinity;
 }
 
-/** Milliseconds that a step takes at a rate, its pauses included. */
+/** Milliseconds of a step at a rate, pauses included. */
 export function periodMs(stepsPerSecond: number): number {
   return Math.min(1000 / stepsPerSecond, LONGEST_PERIOD_MS);
 }

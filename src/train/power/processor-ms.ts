@@ -1,6 +1,6 @@
-/** @file How long this process has worked: on a busy machine it may wait for any time. */
+/** @file The processor time of this process, which does not grow while a busy machine makes it wait. */
 
-/** Milliseconds of all its threads on processors. */
+/** Processor time of all threads of this process, in milliseconds. */
 export function processorMs(): number {
   const { user, system } = process.cpuUsage();
   return (user + system) / 1000;

@@ -1,29 +1,29 @@
-/** @file What a file or a command says of a device, as JSON; and what no device says. */
+/** @file The state of a device as JSON from a file or a command, and the values that are plausible. */
 import { z } from "zod";
 import type { DeviceState } from "./policy.ts";
 
-/** A device at one time. */
+/** The state of a device at one time. */
 export interface PowerReading extends DeviceState {
-  /** Power of the whole device, as it measures it; null: it does not. */
+  /** Measured power of the whole device; null: not measured. */
   readonly watts: number | null;
-  /** What else it says that no device can, as the middle of a message: "says battery 900, …"; absent: nothing. */
+  /** An implausible value beside the valid ones, as the middle of a message: "says battery 900, …"; absent: none. */
   readonly problem?: string;
 }
 
-/** Counts energy from some beginning, and begins anew after its range. */
+/** A counter of energy with an arbitrary start, which wraps around after its range. */
 export interface EnergyCounter {
   readonly name: string;
   readonly microjoules: number;
   readonly range: number;
 }
 
-/** Where the state of a device is from. */
+/** A source of the state of a device. */
 export interface PowerSource {
   /** Name of the source, for messages. */
   readonly name: string;
-  /** Reads the state. @throws PowerProblem when there is none, or it is nonsense */
+  /** Reads the state. @throws PowerProblem when there is none, or it is implausible */
   read(): Promise<PowerReading>;
-  /** Reads the counters of energy; none: it is not measured so. */
+  /** Reads the energy counters; an empty list: there are none. */
   readEnergy(): Promise<readonly EnergyCounter[]>;
 }
 
@@ -32,7 +32,7 @@ export class PowerProblem extends Error {}
 
 const [COLDEST, HOTTEST] = [-50, 150];
 const PERCENT = [0, 100] as const;
-/** What a device may say, as least and most. */
+/** Smallest and largest plausible value of each field. */
 const NUMBERS = {
   battery: PERCENT,
   /** State of charge under the name that Termux uses. */
@@ -43,7 +43,7 @@ const NUMBERS = {
 const READING = z.record(z.string(), z.unknown());
 const SHOWN_LENGTH = 80;
 
-/** Reads JSON, also behind the mark of byte order with which PowerShell begins a file; undefined: it is none. */
+/** Parses JSON, also after the byte order mark that PowerShell writes; undefined: invalid. */
 export function readJson(text: string): unknown {
   try {
     return JSON.parse(text.trim());
@@ -52,7 +52,7 @@ export function readJson(text: string): unknown {
   }
 }
 
-/** Reads the JSON of a source. Beside a battery or a temperature, what is nonsense is only told. @throws PowerProblem */
+/** Parses the JSON of a source. If a battery or a temperature is valid, other implausible values are only reported. @throws PowerProblem */
 export function parseReading(text: string): PowerReading {
   const parsed = READING.safeParse(readJson(text));
   if (!parsed.success) throw new PowerProblem(`says ${shown(text.trim())}`);
@@ -76,19 +76,19 @@ export function parseReading(text: string): PowerReading {
   return { ...reading, problem };
 }
 
-/** @throws PowerProblem when a reading says nothing that pauses could be made of */
+/** @throws PowerProblem when a reading has neither battery nor temperature, from which pauses are computed */
 export function requireState(reading: PowerReading): PowerReading {
   if (reading.battery === null && reading.temperature === null)
     throw new PowerProblem("says neither battery nor temperature");
   return reading;
 }
 
-/** Whether a device can be so warm. */
+/** Whether a temperature is plausible. */
 export function isTemperature(degrees: number): boolean {
   return degrees >= COLDEST && degrees <= HOTTEST;
 }
 
-/** The beginning of what a source says, fit for a message. */
+/** The beginning of a source's output, for a message. */
 function shown(value: unknown): string {
   return JSON.stringify(value).slice(0, SHOWN_LENGTH);
 }
