@@ -1,4 +1,4 @@
-/** @file The branches of a DropBP run as an SVG picture: rate, realised rate and sensitivity of each. */
+/** @file The branches of a DropBP run as an SVG chart: rate, realised rate and sensitivity of each. */
 import type { DropState } from "../dropbp/drop-state.ts";
 import { PAPER, type Palette } from "./palette.ts";
 import { svgChart } from "./svg-chart.ts";
@@ -6,7 +6,7 @@ import { svgChart } from "./svg-chart.ts";
 const HEIGHT = 480;
 const [MARGINS, WIDTH_OF_BRANCH, LEAST_WIDTH] = [140, 16, 600];
 
-/** Draws the picture; returns the text of an SVG file. */
+/** Draws the chart; returns the text of an SVG file. */
 export function dropBpChart(title: string | null, state: DropState, palette: Palette = PAPER): string {
   const { branches, rates, dropped, passes, sensitivities } = state;
   const width = Math.max(LEAST_WIDTH, MARGINS + WIDTH_OF_BRANCH * branches.length);

@@ -1,4 +1,4 @@
-/** @file The types of ECharts for its build in one file, which has none of its own. */
+/** @file The types of ECharts for its single-file build, which ships without types. */
 
 declare module "echarts/dist/echarts.esm.min.mjs" {
   export * from "echarts";

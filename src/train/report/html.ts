@@ -1,6 +1,6 @@
 /** @file Makes HTML from templates. Every value that is put into a template is escaped, unless a template made it. */
 
-/** Markup that was made here. */
+/** Markup made by a template, which is not escaped again. */
 export class Html {
   readonly text: string;
 
@@ -30,7 +30,7 @@ function textOf(part: Part): string {
   return part.map(textOf).join("");
 }
 
-/** Fills a template; values are escaped, markup of other templates and lists of such are not. */
+/** Fills a template; values are escaped, markup of other templates and lists of it are not. */
 export function html(pieces: TemplateStringsArray, ...parts: readonly Part[]): Html {
   return new Html(pieces.map((piece, i) => piece + (i < parts.length ? textOf(parts[i]!) : "")).join(""));
 }

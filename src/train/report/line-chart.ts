@@ -1,4 +1,4 @@
-/** @file Lines over the steps of a run, or over another number, as an SVG picture. */
+/** @file Lines over the steps of a run, or over another number, as an SVG chart. */
 import type { Palette } from "./palette.ts";
 import { type ChartFrame, svgChart } from "./svg-chart.ts";
 
@@ -8,30 +8,30 @@ export interface Line {
   readonly points: readonly (readonly [step: number, value: number])[];
   readonly color: string;
   readonly width: number;
-  /** "solid" unless given; of equal lines those that are drawn first show between the dashes of the others. */
+  /** Default "solid"; of lines with equal points, earlier ones show between the dashes of later ones. */
   readonly dash?: "solid" | "dashed" | "dotted" | readonly number[];
-  /** A dot at each point, where they are few. */
+  /** Whether to draw a dot at each point, if there are few. */
   readonly hasDots: boolean;
 }
 
-/** What a picture shows. */
+/** The content of a chart. */
 interface LineChartParts extends ChartFrame {
   readonly unit: string;
-  /** What lies along the picture; "step" unless given. */
+  /** Name of the horizontal axis; default "step". */
   readonly across?: string;
   readonly lines: readonly Line[];
 }
 
 const STEP = "step";
 const [DOT_SIZE, LEGEND_GAP, LEGEND_ROW] = [7, 24, 22];
-/** Of an item of the legend: its sign, and about what a character takes. */
+/** Widths in a legend item: of its symbol, and approximately of a character. */
 const [SIGN_WIDTH, CHARACTER_WIDTH] = [30, 7];
-/** More dots would be a band. */
+/** More dots would merge into a band. */
 const MOST_DOTS = 60;
-/** The library fails on axes of smaller numbers, and a picture is not to cost a run its result. */
+/** The library fails on axes with smaller numbers, and a chart must not make a run fail. */
 const SMALLEST = 1e-15;
 
-/** Points with numbers that an axis can have: what is infinite or none is left out. */
+/** The points that can be drawn, without infinite numbers and NaN. */
 function drawable(points: Line["points"]): [number, number][] {
   return points.flatMap(([step, value]): [number, number][] =>
     Number.isFinite(value) ? [[step, Math.abs(value) < SMALLEST ? 0 : value]] : [],
@@ -55,7 +55,7 @@ export function lineChart(parts: LineChartParts): string {
   );
 }
 
-/** Rows that a legend wraps into; lines of one name are one item, and one item needs no legend. */
+/** Number of rows of the legend; lines with one name are one item, and one item needs no legend. */
 function numLegendRows(lines: readonly Line[], width: number): number {
   const names = new Set(lines.map(({ name }) => name));
   if (names.size < 2) return 0;
@@ -82,7 +82,7 @@ function axesOf(across: string, unit: string, { text: color, axis, grid }: Palet
       name: across,
       nameLocation: "middle",
       nameGap: 26,
-      // One step alone would lie between halves of steps.
+      // With a single step, the axis would otherwise show fractions of steps.
       min: ({ min, max }: { readonly min: number; readonly max: number }) => (min === max ? min - 1 : min),
       max: "dataMax",
       minInterval: across === STEP ? 1 : 0,
@@ -106,7 +106,7 @@ function seriesOf({ name, points, color, width, dash = "solid", hasDots }: Line)
     type: "line",
     data: drawable(points),
     silent: true,
-    // As many points as there are pixels.
+    // Samples the line to at most one point per pixel.
     sampling: "lttb",
     showSymbol: (hasDots && points.length <= MOST_DOTS) || points.length === 1,
     symbol: "circle",

@@ -4,7 +4,7 @@ import { type Line, lineChart } from "./line-chart.ts";
 import { PAPER, type Palette } from "./palette.ts";
 
 const [WIDTH, HEIGHT] = [900, 480];
-/** Share of the steps over which the running mean runs. */
+/** Length of the running mean's window, as a share of the steps. */
 const WINDOW = 0.05;
 
 /** Draws the curve of a log; returns the text of an SVG file. */
@@ -24,7 +24,7 @@ function lossLines(
   const [training, heldOut] = [lossesBySteps(history, "step"), lossesBySteps(history, "eval")];
   const window = Math.round(training.length * WINDOW);
   const measured = { name: "held-out", points: heldOut, color: second, width: 2.5, hasDots: true };
-  // The mean of one step is its loss.
+  // A running mean over one step would equal the loss.
   if (window < 2)
     return [{ name: "training", points: training, color: first, width: 2.5, hasDots: false }, measured];
   let sum = 0;

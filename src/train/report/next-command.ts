@@ -1,11 +1,11 @@
-/** @file The commands with which a user goes on from a result, written so that they can be pasted into a shell. */
+/** @file Commands for continuing from a result, ready to paste into a shell. */
 import { MODEL_TASKS } from "../../models/model-tasks.ts";
 import { readWeightedName } from "../../data/weighted-name.ts";
 import { shellWords } from "../../messages/shell-words.ts";
 import type { DoneEvent, StartEvent } from "../events.ts";
 import type { LooseTrainInput } from "../settings/options.ts";
 
-/** Writes the command that tries what was trained, as it was trained; `exists` tells files with a = of their own. */
+/** Writes the command that tries the result on the task it was trained for; `exists` tells whether a path containing "=" is a file. */
 export function nextCommand(
   start: NextStart,
   done: NextDone,
@@ -13,7 +13,7 @@ export function nextCommand(
   exists: (path: string) => boolean,
 ): string {
   const { data, evalData, columns, chatTemplate, base } = options;
-  // A whole model is written as it is used, with its template.
+  // A whole model is written together with its template.
   const [trained, template] =
     done.result === "model"
       ? [["--model", done.output], []]
@@ -38,12 +38,12 @@ type NextStart = Pick<StartEvent, "model" | "task" | "chat_template">;
 type NextDone = Pick<DoneEvent, "output" | "result">;
 type NextOptions = Pick<LooseTrainInput, "data" | "evalData" | "columns" | "chatTemplate" | "base">;
 
-/** Writes the command by which a run goes on; `configFile`: its settings. */
+/** Writes the command that resumes a run; `configFile`: its settings. */
 export function resumeCommand(configFile: string): string {
   return graft("train", "--config", configFile, "--resume");
 }
 
-/** Writes the command that makes a model of its own of the result. */
+/** Writes the command that merges the result into a model of its own. */
 export function mergeCommand(start: NextStart, { output }: NextDone): string {
   return graft("merge", "--model", start.model, "--adapter", output, "--output", `${output}-merged`);
 }
@@ -53,7 +53,7 @@ function flag(name: string, value: LooseTrainInput["columns"]): string[] {
   return [name, typeof value === "string" ? value : JSON.stringify(value)];
 }
 
-/** The first file, without the weight that it was drawn with. */
+/** The first data file, without its weight. */
 function firstFile(data: unknown, exists: (path: string) => boolean): string {
   const name = [data].flat().find((name) => typeof name === "string");
   return name === undefined ? "" : readWeightedName(name, exists).path;

@@ -1,6 +1,5 @@
 /**
- * @file The colours of charts. Charts in files of their own have fixed colours; those in the report follow light and dark
- * mode.
+ * @file The colours of charts. Charts in files of their own have fixed colours; those in the report follow light and dark mode.
  */
 
 export interface Palette {
@@ -8,13 +7,13 @@ export interface Palette {
   readonly text: string;
   readonly axis: string;
   readonly grid: string;
-  /** For what is noise. */
+  /** For noisy lines. */
   readonly pale: string;
-  /** In their order, told apart also by who sees no red, no green or no blue. */
+  /** Colours of the lines, in order; distinguishable with any kind of colour blindness. */
   readonly series: readonly string[];
 }
 
-/** Colours on white, for pictures in files of their own. */
+/** Colours on white, for charts in files of their own. */
 export const PAPER: Palette = {
   background: "#ffffff",
   text: "#54555a",
@@ -34,7 +33,7 @@ export const NIGHT: Palette = {
   series: ["#6ea4f7", "#f08a63", "#bfe8c8", "#9440e0"],
 };
 
-/** Names of the report's style sheet. */
+/** Variables of the report's style sheet. */
 export const PAGE: Palette = {
   background: "transparent",
   text: "var(--muted)",

@@ -1,6 +1,6 @@
 /**
- * @file The charts of a report: which numbers of the log stand together. Numbers that no panel names get one of their own,
- * those with a slash in their name one for all that have the part before it: what an objective tells is drawn as well.
+ * @file The charts of a report: which numbers of the log share a panel. A number that no panel names gets its own panel; those with a
+ * slash in their name share one by the part before it. So the metrics of every objective are drawn.
  */
 import { nameOfNumber } from "../eval-metrics.ts";
 import type { LogEntry } from "../logs/log-format.ts";
@@ -11,7 +11,7 @@ import { PAGE } from "./palette.ts";
 interface Panel {
   readonly title: string;
   readonly unit: string;
-  /** Names in the log → how they are called in the picture. */
+  /** Name in the log → name in the chart. */
   readonly numbers: Readonly<Record<string, string>>;
 }
 
@@ -39,10 +39,10 @@ const PANELS: readonly Panel[] = [
     },
   },
   { title: "Backward pass skipped by DropBP", unit: "share", numbers: { drop_rate: "left out" } },
-  // Beside rewards, which have no bounds, a share would be a flat line.
+  // Not in one panel with rewards: these have no bounds, so a share would look flat.
   { title: "Reward accuracy", unit: "share", numbers: { "rewards/accuracies": "reward accuracy" } },
 ];
-/** Drawn elsewhere, or no numbers to draw. */
+/** Keys that are drawn elsewhere or not worth drawing. */
 const LEFT_OUT: ReadonlySet<string> = new Set([
   "event",
   "step",
@@ -81,7 +81,7 @@ function otherPanels(history: readonly LogEntry[]): Panel[] {
   return [...groups].map(([group, numbers]) => ({ title: nameOfNumber(group), unit: "", numbers }));
 }
 
-/** Says what is on held-out data, if something is. */
+/** Notes which lines are on held-out data, if any. */
 function noteOf(lines: readonly Line[]): string {
   if (!lines.some(({ hasDots }) => hasDots)) return "";
   return lines.every(({ hasDots }) => hasDots) ? ", held-out" : " (dots: held-out)";

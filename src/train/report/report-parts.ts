@@ -9,7 +9,7 @@ export interface ReportParts {
   readonly state: RunState;
   /** Whether the result is written. */
   readonly isDone: boolean;
-  /** The settings as they took effect, by name. */
+  /** The effective settings, by name. */
   readonly settings: Readonly<Record<string, unknown>>;
   /** What the run read. */
   readonly inputs: readonly Fact[];

@@ -1,6 +1,6 @@
 /**
- * @file The report of a run: one page of HTML that needs no network and runs nothing. What it shows is the log, the state and
- * the settings of the run; names and texts of files are text in it.
+ * @file The report of a run: one HTML page without network access or scripts. It shows the log, the state and the settings of the run;
+ * names and texts from files are escaped.
  */
 import type { Fact } from "../../format/cards/model-card.ts";
 import { formatCount, formatFixed, formatPercent } from "../../messages/numbers.ts";
@@ -46,7 +46,7 @@ export function writeReport(parts: ReportParts): string {
   return page.text;
 }
 
-/** What the log says of the steps. */
+/** The charts of the log. */
 function curvesOf(state: RunState): Html {
   const { log_history: history, best_global_step: best } = state;
   return html`<h2>Loss</h2>
@@ -64,7 +64,7 @@ function curvesOf(state: RunState): Html {
     ${samplesOf(history)} ${evaluationsOf(entriesOf(history, "eval"), best)} ${branchesOf(state)}`;
 }
 
-/** What the run was made of. */
+/** The settings, inputs and environment of the run. */
 function factsOf(parts: ReportParts): Html {
   const settings = Object.entries(parts.settings).map(([name, value]): Fact => [name, textOf(value)]);
   return html`<div class="two">

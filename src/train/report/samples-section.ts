@@ -3,13 +3,13 @@ import { formatCount } from "../../messages/numbers.ts";
 import type { LogEntry } from "../logs/log-format.ts";
 import { type Html, html } from "./html.ts";
 
-/** A text, and the step after which it was written. */
+/** A generated text, and the step after which it was written. */
 interface Written {
   readonly step: number;
   readonly text: string;
 }
 
-/** Shows the samples of a log, by prompt; nothing where there are none. */
+/** Shows the samples of a log by prompt; empty if there are none. */
 export function samplesOf(history: readonly LogEntry[]): Html {
   const byPrompt = new Map<number, { readonly prompt: string; readonly written: Written[] }>();
   for (const entry of history) {

@@ -1,4 +1,4 @@
-/** @file The style sheet of a report: one page, light and dark as the reader has it, and for paper. */
+/** @file The style sheet of a report: for light and dark mode, as the reader prefers, and for print. */
 import { NIGHT, PAPER } from "./palette.ts";
 
 const seriesOf = (colors: readonly string[]): string =>

@@ -1,10 +1,10 @@
-/** @file What all pictures of runs have in common: drawn by ECharts, as the text of an SVG file. */
-// The whole library in one file: as 585 modules it takes ten times as long to load.
+/** @file What all charts of runs share: ECharts draws them as the text of an SVG file. */
+// The single-file build: as 585 modules, the library takes ten times as long to load.
 import { init } from "echarts/dist/echarts.esm.min.mjs";
 import { Sha256 } from "../../sha256.ts";
 import type { Palette } from "./palette.ts";
 
-/** The outside of a picture. */
+/** The frame of a chart. */
 export interface ChartFrame {
   /** Null: none. */
   readonly title: string | null;
@@ -14,10 +14,10 @@ export interface ChartFrame {
 }
 
 const TITLE_SIZE = 16;
-/** What the name of an axis takes beside a title, in the middle of the picture and so on both sides. */
+/** Width reserved for the name of an axis, on both sides of the title since this is centred. */
 const BESIDE_TITLE = 100;
 
-/** A title as it fits: what is too long lacks a part of its middle, since the end of a path is the name of a model. */
+/** Shortens a title that is too long in its middle, since the end of a path is the name of a model. */
 function shortened(title: string, width: number): string {
   const most = Math.floor((width - 2 * BESIDE_TITLE) / (0.6 * TITLE_SIZE));
   const signs = Array.from(title);
@@ -26,7 +26,7 @@ function shortened(title: string, width: number): string {
   return [...signs.slice(0, head), "…", ...signs.slice(head + 1 - most)].join("");
 }
 
-/** Draws a picture; returns the text of an SVG file. */
+/** Draws a chart; returns the text of an SVG file. */
 export function svgChart(
   { title, width, height, palette }: ChartFrame,
   option: Readonly<Record<string, unknown>>,
@@ -45,8 +45,8 @@ export function svgChart(
 }
 
 /**
- * Names classes and ids by what the picture is: ECharts counts them through the process, so that a run's picture would go by the
- * runs before it. Pictures on one page have none in common.
+ * Renames classes and ids by the content of the chart: ECharts numbers them across the process, so a run's chart would depend on earlier
+ * runs. Charts on one page do not share names.
  */
 function withOwnMarks(svg: string): string {
   const numbers = new Map<string, number>();

@@ -1,4 +1,4 @@
-/** @file The few figures of a run with which its report begins. */
+/** @file The key figures at the top of a report. */
 import { formatBytes, formatCount, formatDuration, formatFixed, formatLoss } from "../../messages/numbers.ts";
 import { type LogEntry, entriesOf, lossOf } from "../logs/log-format.ts";
 import type { RunState } from "../loop/run-state.ts";
@@ -11,7 +11,7 @@ interface Tile {
   readonly note: string;
 }
 
-/** Makes the tiles; those that there are no numbers for are left out. */
+/** Makes the tiles; those without a value are left out. */
 export function tilesOf(parts: ReportParts): Html[] {
   return listTiles(parts).map(
     ({ label, value, note }) =>
