@@ -1,19 +1,18 @@
-/** @file What the settings of a run may name: the lists, or those that a program hands in with some of its own. */
+/** @file Which methods and objectives the settings of a run may name: those of the lists, or a caller's own. */
 import type { Method } from "../../peft/method.ts";
 import { METHODS } from "../../peft/methods.ts";
 import type { Objective } from "../objective.ts";
 import { OBJECTIVES } from "../objectives.ts";
 
-/** What `method` and `objective` may name. */
 export interface Choices {
   readonly methods: readonly Method[];
   readonly objectives: readonly Objective[];
 }
 
-/** Those of the lists. */
+/** Methods and objectives of the lists. */
 export const CHOICES: Choices = { methods: METHODS, objectives: OBJECTIVES };
 
-/** Those that are given, and of the lists what is not. */
+/** The given choices, completed from the lists. */
 export function choicesOf({ methods = METHODS, objectives = OBJECTIVES }: Partial<Choices>): Choices {
   const isOfLists = methods === METHODS && objectives === OBJECTIVES;
   return isOfLists ? CHOICES : { methods, objectives };

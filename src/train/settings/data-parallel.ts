@@ -1,9 +1,9 @@
-/** @file How many micro-batches of a step run at once, as a setting, and what cannot be had beside it. */
+/** @file The setting for how many micro-batches of a step run at once, and which settings it excludes. */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import { findActivationForm } from "../activations/forms.ts";
 
-/** The engine hands so many programs to other threads at a time. */
+/** The engine runs at most this many programs on other threads at a time. */
 const MAX_LANES = 4;
 
 export const DATA_PARALLEL = z
@@ -15,7 +15,7 @@ export const DATA_PARALLEL = z
     "Micro-batches of a step that run at once, each with its share of the threads and its own activations (docs/training.md); default: 1",
   );
 
-/** What decides whether several can run at once. */
+/** Settings that decide whether several can run at once. */
 interface StepSettings {
   readonly dataParallel?: number | undefined;
   readonly gradientAccumulationSteps: number;
@@ -25,7 +25,7 @@ interface StepSettings {
   readonly powerSchedule?: string | undefined;
 }
 
-/** Refuses, beside several micro-batches at once, what is made for one pass at a time. @throws UsageError "usage/flag" */
+/** If several micro-batches run at once, refuses settings that need one pass at a time. @throws UsageError "usage/flag" */
 export function requireManyAtOnce(options: StepSettings): void {
   const { dataParallel = 1, gradientAccumulationSteps } = options;
   if (dataParallel === 1) return;

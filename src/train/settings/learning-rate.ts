@@ -1,10 +1,10 @@
 /**
- * @file Learning rates for those who name none.
+ * @file Default learning rates.
  *
  *   η = η_method · f_optimizer · f_objective · (2048 / D)^¾        D width of the model, the last factor within [⅓, 4]
  *
- * The rates of the methods are such as train SmolLM2-135M (D = 576) well, carried to D = 2048 by the last factor: wider
- * models bear smaller steps (as the rates that papers give for models from 135 million to 70 billion parameters).
+ * The rates of the methods train SmolLM2-135M (D = 576) well, and are scaled to D = 2048 by the last factor: wider models need smaller
+ * steps, as do the rates that papers give for models from 135 million to 70 billion parameters.
  */
 import type { Optimizer } from "../../optim/optimizer.ts";
 import type { Schedule } from "../../optim/schedule.ts";
@@ -27,7 +27,7 @@ interface RateRequest {
   readonly width: number;
 }
 
-/** The peak learning rate that suits a run, in two digits. */
+/** The default peak learning rate of a run, rounded to two digits. */
 export function suitableLearningRate(request: RateRequest): number {
   const { methodOptions, optimizer, objective, width } = request;
   const { learningRate } = request.method;
@@ -38,7 +38,7 @@ export function suitableLearningRate(request: RateRequest): number {
   return Number(rate.toPrecision(2));
 }
 
-/** The warm-up that suits a run: a share of it, none of the shortest. */
+/** The default number of warm-up steps of a run: a share of its steps, 0 for very short runs. */
 export function suitableWarmup({ warmupShare }: Pick<Schedule, "warmupShare">, totalSteps: number): number {
   return Math.floor(warmupShare * totalSteps);
 }

@@ -1,24 +1,24 @@
-/** @file What it means that a run, when it goes on, is to have another length than before. */
+/** @file What changes when a run is resumed with another length. */
 import { findSchedule } from "../../optim/schedules.ts";
 import { measuredAfter } from "../dropbp/branch-dropper.ts";
 import { suitableWarmup } from "./learning-rate.ts";
 
-/** A run that goes on. */
+/** A resumed run. */
 interface NewLength {
   readonly schedule: string;
   readonly learningRate: number;
   readonly warmupSteps: number;
-  /** Steps that are done. */
+  /** Steps done so far. */
   readonly step: number;
-  /** Steps that the run was to have. */
+  /** Former length of the run. */
   readonly before: number;
-  /** Steps that it is to have. */
+  /** New length of the run. */
   readonly now: number;
-  /** Whether DropBP measures the branches on the way. */
+  /** Whether DropBP measures sensitivities during the run. */
   readonly measuresBranches: boolean;
 }
 
-/** Says in a sentence whether the result is that of a run that had the new length from the start, and why not. */
+/** Says in a sentence whether the result equals that of a run that had the new length from the start, and if not why. */
 export function describeNewLength(run: NewLength): string {
   const { step, before, now, measuresBranches } = run;
   const [measured, measuredNow] = [measuredAfter(before), measuredAfter(now)];
@@ -34,7 +34,7 @@ export function describeNewLength(run: NewLength): string {
     : `The run now has ${now} steps instead of ${before}: its result differs from that of ${whole}, as ${reasons.join("; ")}.`;
 }
 
-/** Compares the rates of the steps that are done with those of a run of the new length. */
+/** Compares the learning rates of the steps done so far with those of a run of the new length. */
 function differentRates({
   schedule: name,
   learningRate,
@@ -44,7 +44,7 @@ function differentRates({
   now,
 }: NewLength): string[] {
   const schedule = findSchedule(name);
-  // A warm-up that nobody chose would have another length.
+  // A default warm-up would have another length in the new run.
   const isOwn = warmupSteps !== suitableWarmup(schedule, before);
   const warmupNow = isOwn ? warmupSteps : suitableWarmup(schedule, now);
   const past = (i: number): number => schedule.factor(i, before, warmupSteps);

@@ -1,7 +1,7 @@
 /**
  * @file Every setting of a fine-tuning run: one schema for the command's flags, the settings file and the library.
  *
- * The options of the methods and optimizers join from their own schemas; giving one to a method that does not have it is an error.
+ * Methods, optimizers and objectives add options from their own schemas; giving an option to one that does not have it is an error.
  */
 import { z } from "zod";
 import { maxLengthFor } from "../../data/max-length.ts";
@@ -23,9 +23,9 @@ import type { TrainInput } from "./train-input.ts";
 const OPTIMIZER_FLAGS = optionFlags(OPTIMIZERS);
 
 /**
- * Schema of a run with one of some methods and objectives.
- * @throws UsageError "usage/flag" for a method or objective that is called as another is, and for an option of one's own that is
- * called as another setting is: a value would be that of both
+ * Schema of a run with one of the given methods and objectives.
+ * @throws UsageError "usage/flag" for two methods or objectives of one name, and for an option with the name of another setting, since a
+ * value would apply to both
  */
 function schemaOf({ methods, objectives }: Choices) {
   for (const kinds of [methods, objectives]) {
@@ -53,29 +53,29 @@ function schemaOf({ methods, objectives }: Choices) {
   });
 }
 
-/** Schema of a run. */
+/** Schema of a run with methods and objectives of the lists. */
 export const TRAIN_OPTIONS = schemaOf(CHOICES);
 
-/** Settings of which a run may have one. */
+/** Settings that exclude each other. */
 const EXCLUSIVE = [
   ["epochs", "steps"],
   ["resume", "overwrite"],
 ] as const;
 
-/** Any text where there is a choice. */
+/** Widens choices to any text. */
 type Widened<T> = T extends string ? string : T extends readonly string[] ? readonly string[] : T;
 
-/** Settings with options that TypeScript does not know, those of a method or an objective of one's own, and any text where there is a choice. */
+/** Settings with options that TypeScript does not know, those of a caller's own method or objective, and any text for choices. */
 export type LooseTrainInput = { [K in keyof TrainInput]: Widened<TrainInput[K]> } & Readonly<
   Record<string, unknown>
 >;
 /** Settings with all defaults. */
 export type TrainOptions = z.output<z.ZodObject<typeof SETTINGS>> & Readonly<Record<string, unknown>>;
 
-/** Settings with what the model decides where the user does not. */
+/** Settings with the values that the model decides if the user does not. */
 export type SizedOptions = TrainOptions & { readonly maxLength: number };
 
-/** Settings for a model; what is given stays. */
+/** Completes settings for a model; given values stay. */
 export function sizedFor(options: TrainOptions, model: Pick<Model, "maxPositions" | "image">): SizedOptions {
   return { ...options, maxLength: maxLengthFor(model, options.maxLength) };
 }
@@ -99,7 +99,7 @@ function schemaFor(choices: Choices): typeof TRAIN_OPTIONS {
   return choices === CHOICES ? TRAIN_OPTIONS : schemaOf(choices);
 }
 
-/** Finds all that is wrong with settings: what the chosen method, optimizer and objective take is what counts. */
+/** Finds all problems of settings; options are checked by the schemas of the chosen method, optimizer and objective. */
 export function findTrainProblems(input: unknown, form: ValueForm, choices = CHOICES): readonly Problem[] {
   const { methods, objectives } = choices;
   const given = (typeof input === "object" && input !== null ? input : {}) as Readonly<
@@ -110,7 +110,7 @@ export function findTrainProblems(input: unknown, form: ValueForm, choices = CHO
   const problems = [
     ...findOwnProblems({ what: "method", name: method, kinds: methods }, given, form),
     ...findOwnProblems({ what: "optimizer", name: optimizer, kinds: OPTIMIZERS }, given, form),
-    // Without one, the model says what is learned.
+    // Without an objective, the model decides it.
     ...findOwnProblems({ what: "objective", name: given["objective"], kinds: objectives }, given, form),
   ];
   for (const [key, other] of EXCLUSIVE) {

@@ -1,13 +1,12 @@
 /**
- * @file Options that methods, optimizers and objectives have of their own, as flags beside those of all runs; the chosen
- * one's own schema judges.
+ * @file The own options of methods, optimizers and objectives, as flags beside those of all runs; the chosen one's schema checks them.
  */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import type { ValueForm } from "../../messages/expected.ts";
 import { type Problem, findProblems } from "../../messages/problems.ts";
 
-/** One of a kind, with options of its own. */
+/** A method, optimizer or objective with options of its own. */
 export interface Kind {
   readonly name: string;
   readonly options: z.ZodType;
@@ -17,22 +16,22 @@ function fieldsOf({ options }: Kind): Readonly<Record<string, z.ZodType>> {
   return (options as z.ZodObject<Record<string, z.ZodType>>).shape;
 }
 
-/** The names of the options that one of a kind has. */
+/** The names of its options. */
 export function keysOf(kind: Kind): string[] {
   return Object.keys(fieldsOf(kind));
 }
 
-/** One option as some kinds of thing have it. */
+/** An option, and the kinds that have it. */
 interface OwnedOption {
   readonly schema: z.ZodType;
-  /** What it means and its default, in words. */
+  /** Its meaning and default, in words. */
   readonly text: string;
   readonly owners: string[];
 }
 
 /**
- * Options of one kind of thing as flags: optional, so that what was given can be told from defaults. Where two mean
- * different things by one name, the flag takes the values of both, and the chosen one's own schema judges.
+ * The options of all methods (or optimizers, or objectives) as flags: optional, so that given values can be told from defaults. If two
+ * give one name different meanings, the flag takes the values of both, and the chosen one's schema checks them.
  */
 export function optionFlags(kinds: readonly Kind[]): Record<string, z.ZodType> {
   const flags = new Map<string, OwnedOption[]>();
@@ -64,16 +63,16 @@ function describe(key: string, schema: z.ZodType): string {
   return `${schema.description ?? key}${value === null ? "" : `; default ${JSON.stringify(value)}`}`;
 }
 
-/** One of several kinds that was named. */
+/** The choice of a method, optimizer or objective by name. */
 interface Choice {
-  /** What they are: "method". */
+  /** What is chosen: "method". */
   readonly what: string;
-  /** As it was given; what is none of them is told elsewhere. */
+  /** As given; an unknown name is reported elsewhere. */
   readonly name: unknown;
   readonly kinds: readonly Kind[];
 }
 
-/** Finds what is wrong with the options of the chosen one of a kind, and options that only others of the kind have. */
+/** Finds invalid options of the chosen kind, and options that only other kinds have. */
 export function findOwnProblems(
   { what, name, kinds }: Choice,
   given: Readonly<Record<string, unknown>>,
@@ -97,7 +96,7 @@ export function findOwnProblems(
   ];
 }
 
-/** The options of the one that is chosen. @throws UsageError "usage/flag" for an option of another. */
+/** The options of the chosen kind. @throws UsageError "usage/flag" for an option of another. */
 export function ownOptions(
   kind: string,
   name: string,

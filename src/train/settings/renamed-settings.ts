@@ -1,13 +1,13 @@
-/** @file Settings that once had another name: runs made then go on, and whoever gives the old name is told the new one. */
+/** @file Settings that were renamed: older runs can be resumed, and users who give the old name are told the new one. */
 
-/** What became of a setting. */
+/** The present form of a renamed setting. */
 export interface RenamedSetting {
   readonly key: string;
-  /** The value of today that says what a value of then said. */
+  /** Converts an old value to the present one. */
   read(value: unknown): unknown;
 }
 
-/** Old name → what it is today. */
+/** Old name → present form. */
 export const RENAMED_SETTINGS: ReadonlyMap<string, RenamedSetting> = new Map([
   ["accumulation", { key: "gradientAccumulationSteps", read: (value) => value }],
   ["keepWidened", { key: "weights", read: (isHeld) => (isHeld === true ? "float32" : "stored") }],

@@ -1,10 +1,10 @@
-/** @file The settings that a run keeps with its checkpoints, to be the same when it goes on. */
+/** @file The settings that a run stores with its checkpoints, and that must be the same when it is resumed. */
 import { mayBeOneBase } from "../../models/base/fingerprint.ts";
 import { ACTIVATION_FORMS } from "../activations/forms.ts";
 import { RENAMED_SETTINGS } from "./renamed-settings.ts";
 import { SETTINGS, SETTING_GROUPS } from "./setting-groups.ts";
 
-/** Settings that may differ when a run goes on, as they do not change its numbers: all of output and power, and these. */
+/** Settings that may differ in a resumed run, since they do not change its numbers: all of output and power, and these. */
 const FREE_SETTINGS: readonly string[] = [
   ...Object.keys(SETTING_GROUPS.output),
   ...Object.keys(SETTING_GROUPS.power),
@@ -13,18 +13,18 @@ const FREE_SETTINGS: readonly string[] = [
   "residentMemory",
 ];
 
-/** Values of settings that change no number either, by the setting. */
+/** Setting → values that do not change the numbers either. */
 const FREE_VALUES: Readonly<Record<string, readonly unknown[]>> = {
   activations: ACTIVATION_FORMS.filter(({ isExact }) => isExact).map(({ name }) => name),
 };
 
-/** Settings that say how long a run is: it can be made longer. */
+/** Settings of the length of a run, which may change. */
 const LENGTH_SETTINGS = ["steps", "epochs"];
 
-/** Settings of which a larger number lets a run go on where it would have ended, and changes nothing before. */
+/** Settings that may grow: a larger number lets a run continue where it would have ended, and changes nothing before. */
 const PATIENCE_SETTINGS = ["earlyStopping"];
 
-/** Settings that name files of a run, and the settings that say what is in these; runs that are older do not have the latter. */
+/** Settings that name input files → settings with a hash of their content, which older runs lack. */
 export const CONTENTS = {
   data: "dataContents",
   evalData: "evalDataContents",
@@ -32,28 +32,28 @@ export const CONTENTS = {
   model: "modelContents",
 } as const;
 
-/** Settings that runs do not have which are older, or where they change no number. */
+/** Settings that are missing in older runs, and in runs where they change no number. */
 const OPTIONAL_SETTINGS = ["weights", "tokenizerHash", "chatTemplateHash"];
 
-/** What messages call settings that nobody gives; of files names and hashes are shown. */
+/** Names in messages for settings that users do not give; hashes of files go by the setting that names the file. */
 const SHOWN_NAMES: Readonly<Record<string, string>> = {
   ...Object.fromEntries(Object.entries(CONTENTS).map(([name, contents]) => [contents, name])),
   modelContents: "the fingerprint of the model",
   tokenizerHash: "the hash of the tokenizer",
   chatTemplateHash: "the hash of the chat template",
 };
-/** A hash is told from another by its beginning. */
+/** Messages show only the beginning of a hash. */
 const LONG_HASH = /\b([0-9a-f]{12})[0-9a-f]{52}\b/g;
 
 /** Settings that may name a base by its fingerprint. */
 const BASES = ["model", "modelContents"];
 
-/** Setting → its default: so went a run that is older than the setting. */
+/** Setting → its default, which applies to runs older than the setting. */
 const DEFAULTS: Readonly<Record<string, unknown>> = Object.fromEntries(
   Object.entries(SETTINGS).map(([key, schema]) => [key, schema.safeParse(undefined).data]),
 );
 
-/** Names of the settings that must be the same when a run goes on, and are not, by the names of today. Files may have moved. */
+/** Present names of the settings that differ although they must be the same in a resumed run. Files may have moved. */
 export function changedSettings(
   saved: Readonly<Record<string, unknown>>,
   given: Readonly<Record<string, unknown>>,
@@ -75,7 +75,7 @@ export function changedSettings(
   );
 }
 
-/** Says how a setting differs that must be the same. */
+/** Describes how a setting differs. */
 export function describeChange(
   key: string,
   saved: Readonly<Record<string, unknown>>,
@@ -86,7 +86,7 @@ export function describeChange(
   return `${SHOWN_NAMES[key] ?? key} was ${show(saved)}, is ${show(given)}`;
 }
 
-/** Picks the settings that change the numbers out of given or saved ones, by the names of today; a new object. */
+/** Picks from given or saved settings those that change the numbers, by their present names; a new object. */
 export function numericSettings(settings: Readonly<Record<string, unknown>>): Record<string, unknown> {
   const named = Object.entries(settings).map(([key, value]): [string, unknown] => {
     const now = RENAMED_SETTINGS.get(key);

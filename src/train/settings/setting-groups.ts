@@ -1,4 +1,4 @@
-/** @file The settings of a run that are not of its method, optimizer or objective: what each takes, and what it says of itself. */
+/** @file The settings of a run that do not belong to its method, optimizer or objective: schemas and descriptions. */
 import { z } from "zod";
 import { CHAT_TEMPLATE } from "../../data/chat/named-templates.ts";
 import { TRAIN_ON } from "../../data/examples/example.ts";
@@ -34,7 +34,7 @@ const summaries = (kinds: readonly { readonly summary: string }[]): string[] =>
 /** "a, b, or c" */
 const oneOf = new Intl.ListFormat("en", { type: "disjunction" });
 
-/** The objectives that a run may have. */
+/** The setting that names the objective. */
 export function objectiveChoice(objectives: readonly Objective[]) {
   return z
     .enum(names(objectives))
@@ -44,34 +44,33 @@ export function objectiveChoice(objectives: readonly Objective[]) {
     );
 }
 
-/** The methods that a run may have. */
+/** The setting that names the method. */
 export function methodChoice(methods: readonly Method[]) {
   return z.enum(names(methods)).default("lora").describe("Fine-tuning method");
 }
 
-/** What `memory` says instead of a size: what is free. */
+/** Value of `memory` that means all free memory. */
 export const AUTO_MEMORY = "auto";
 
-/** How many checkpoints, or adapters of averaged rounds, are kept unless another number is given. */
+/** How many checkpoints, or adapters of averaged rounds, are kept by default. */
 export const KEEP_LAST = 2;
 
 /**
- * Least number of queries that attention computes at a time. With fewer, running the nodes would take longer than their
- * arithmetic.
+ * Least number of queries that attention computes at a time. With fewer, running the nodes would take longer than their arithmetic.
  */
 const LEAST_ATTENTION_CHUNK = 16;
 const CHUNKS = ATTENTION_CHUNKS.map(({ above, queries }) =>
   above === 0 ? String(queries) : `${queries} in rows of more than ${above}`,
 );
-/** More than anybody needs, and few enough that steps of as many rows as a disk holds are numbers that JavaScript counts by ones. */
+/** More than anybody needs, but few enough that the number of steps stays an exact integer in JavaScript for any data. */
 export const MAX_EPOCHS = 1_000_000;
 
-/** Says that nobody writes to a list. `readonly()` of a schema would freeze what is none, too, and typed arrays cannot be frozen. */
+/** Marks a list as read-only in its type. A schema's `readonly()` would also freeze it, and typed arrays cannot be frozen. */
 function unwritten<T>(list: z.ZodArray<z.ZodType<T>>): z.ZodType<readonly T[]> {
   return list;
 }
 
-/** Rows in memory; each is checked like a row of a file. */
+/** Rows in memory; each is checked later like a row of a file. */
 const ROWS = unwritten(
   z.array(z.custom<object>((row) => typeof row === "object" && row !== null).meta({ type: "object" })).min(1),
 );
@@ -87,14 +86,14 @@ const PROMPTS = unwritten(
     .min(1),
 );
 
-/** What a command takes instead of the same settings of the library: it is given no rows. */
+/** Settings that a command takes instead of the library's of the same name: it cannot be given rows. */
 export const NAMED_DATA = {
   data: PATHS.describe(DATA),
   evalData: PATH.optional().describe(EVAL_DATA),
   samples: PATH.optional().describe(SAMPLES),
 };
 
-/** What the help shows together. */
+/** The settings by group of the help. */
 export const SETTING_GROUPS = {
   model: {
     model: NAME_OR_PATH.describe("Base model: a name, a folder or a .gguf file"),
@@ -270,7 +269,7 @@ export const SETTINGS = {
   ...SETTING_GROUPS.output,
 };
 
-/** Title → settings that the help shows under it; the others are of methods, optimizers and objectives. */
+/** Title → settings that the help shows under it; methods, optimizers and objectives have groups of their own. */
 export const TRAIN_GROUPS: Readonly<Record<string, readonly string[]>> = Object.fromEntries(
   Object.entries(SETTING_GROUPS).map(([title, settings]) => [title, Object.keys(settings)]),
 );

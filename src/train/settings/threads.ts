@@ -1,4 +1,4 @@
-/** @file How many threads compute, as a setting of every command. */
+/** @file The setting of the number of threads, which every command has. */
 import { z } from "zod";
 import { MAX_THREADS } from "../../runtime/engine.ts";
 
