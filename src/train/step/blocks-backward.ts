@@ -8,7 +8,7 @@ import type { KeptActivations } from "../activations/keeping.ts";
 
 type Stream = HostTensor<"float32">;
 
-/** What runs the blocks of a micro-batch backward, and the stem where it is trained. */
+/** Runs the blocks of a micro-batch backward, and the stem if it is trained. */
 export type BlocksBackward = (turn: Turn) => Promise<void>;
 
 export interface Turn {
@@ -16,23 +16,23 @@ export interface Turn {
   readonly gradients: GradientBuffer;
   readonly pass: BlockPass;
   readonly kept: KeptActivations;
-  /** What is left of the backward pass. */
+  /** Which parts of the backward pass run. */
   readonly plan: BackwardPlan;
-  /** What the last block gave, [B, T, D], and its gradient: whoever runs the blocks backward releases both. */
+  /** The output of the last block, [B, T, D], and its gradient: the `BlocksBackward` releases both. */
   readonly x: Stream;
   readonly dy: Stream;
-  /** Is awaited before each block. */
+  /** Awaited before each block. */
   readonly betweenBlocks: BetweenBlocks | undefined;
   /** Collects the gradients of the head once more, from x; returns another dy. */
   headBackward(): Promise<Stream>;
-  /** Collects the gradients of what lies before the blocks; null: nothing of it is trained. */
+  /** Collects the gradients of what runs before the blocks; null: nothing of it is trained. */
   readonly stemBackward: ((dx: Stream) => Promise<void>) | null;
 }
 
-/** What was kept of a block: what it read, and what it saved. */
+/** What was kept of a block: its input x, and what it saved. */
 export type KeptBlock = Saved & { readonly x: Stream };
 
-/** Runs a block backward; returns the gradient of x, which the caller releases, or null where nothing below wants it. */
+/** Runs a block backward; returns the gradient of x, which the caller releases, or null if nothing below needs it. */
 export function runBlockBackward(
   { runner, gradients, pass }: Omit<Turn, "dy">,
   layer: number,
@@ -42,7 +42,7 @@ export function runBlockBackward(
   return runner.backward(layer, { x, saved, dy }, { ...pass, gradients }, block);
 }
 
-/** Runs the blocks backward as they are planned. */
+/** Runs the blocks backward as planned. */
 export const runBlocksBackward: BlocksBackward = async (turn) => {
   const { runner, pass, kept, plan, betweenBlocks, stemBackward } = turn;
   const { pool } = runner.session;
@@ -63,5 +63,5 @@ export const runBlocksBackward: BlocksBackward = async (turn) => {
   pool.release(dy);
 };
 
-/** Runs none of them, where only the loss is asked for. */
+/** Runs no block backward, for when only the loss is wanted. */
 export const leaveBlocks: BlocksBackward = async ({ runner, x, dy }) => runner.session.pool.release(x, dy);

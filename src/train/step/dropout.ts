@@ -1,6 +1,6 @@
 /**
- * @file The dropout of a training: a mask is a function of the seed, its micro-batch, its layer and its site, so that the
- * backward pass draws what the forward pass drew.
+ * @file The dropout of a training: a mask depends only on the seed, the micro-batch, the layer and the site, so that the backward pass
+ * draws the same mask as the forward pass.
  */
 import type { DropoutUnit } from "../../models/graphs/dropout-masks.ts";
 import type { Model } from "../../models/model.ts";
@@ -8,7 +8,7 @@ import { Random, STREAM } from "../../random.ts";
 import type { FillDropout } from "../../run/blocks/block-runner.ts";
 import type { MicroBatchKey } from "./micro-batch.ts";
 
-/** Of each unit that is zeroed as one. */
+/** The random stream of each unit that is zeroed as a whole. */
 const STREAMS: Readonly<Record<DropoutUnit, number>> = {
   number: STREAM.dropoutOfNumbers,
   row: STREAM.dropoutOfRows,
@@ -24,12 +24,12 @@ export class Dropout {
     this.#model = model;
   }
 
-  /** Masks are those of this micro-batch from now on. */
+  /** Draws the masks of this micro-batch from now on. */
   begin(key: MicroBatchKey): void {
     this.#key = key;
   }
 
-  /** Zeros with the probability of the mask, else 1/(1-p). One 32-bit draw an element. */
+  /** Fills a mask: 0 with probability p, else 1/(1-p). One 32-bit draw per element. */
   readonly fill: FillDropout = (layer, { site, unit, probability }, mask) => {
     const { step, micro } = this.#key;
     const sites = this.#model.layers[layer]?.sites ?? [];

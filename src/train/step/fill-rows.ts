@@ -1,7 +1,7 @@
 /**
  * @file Puts the examples of a batch into as few rows as the longest one allows.
  *
- * Attention never crosses an example, so the loss and its gradient are those of one example a row, with less padding.
+ * Attention never crosses an example, so the loss and its gradient are the same as with one example per row, with less padding.
  */
 import { type TrainingExample, exampleLength } from "../../data/examples/training-unit.ts";
 import { packRows } from "../../data/batches/packing.ts";

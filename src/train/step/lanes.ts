@@ -1,14 +1,14 @@
 /**
- * @file Lanes: what the micro-batches of a step run on, several at once, each on its share of the threads.
+ * @file Lanes run the micro-batches of a step, several at once, each on its share of the threads.
  *
- * A program on two threads waits where its operators begin and end; two programs on one thread each do not. Lanes share the
- * weights and what is trained; passes, dropout and gradients are a lane's own.
+ * Two threads of one program wait for each other where operators begin and end; two programs with one thread each do not. Lanes share
+ * the weights and the trained parameters; each has its own passes, dropout and gradients.
  */
 import type { Objective } from "../objective.ts";
 import { Scorer, type ScorerParts } from "./scorer.ts";
 import { type MicroBatchRunner, StepRunner, type StepRunnerOptions } from "./step-runner.ts";
 
-/** What micro-batches run on, one after another. */
+/** Runs micro-batches one after another. */
 export interface Lane<R extends MicroBatchRunner = StepRunner> {
   readonly steps: R;
   readonly scorer: Scorer;
@@ -17,13 +17,13 @@ export interface Lane<R extends MicroBatchRunner = StepRunner> {
 /** One or more. */
 export type Lanes<R extends MicroBatchRunner = StepRunner> = readonly [Lane<R>, ...Lane<R>[]];
 
-/** Lanes that whoever opened them releases. */
+/** Lanes that the caller who opened them releases. */
 export interface OpenLanes {
   readonly lanes: Lanes;
   release(): Promise<void>;
 }
 
-/** Compiles what is not tied to a block, for as many lanes as are asked for. */
+/** Compiles the programs outside the blocks, for the given number of lanes. */
 export async function openLanes(
   options: StepRunnerOptions & Pick<ScorerParts, "reference">,
   objective: Objective,

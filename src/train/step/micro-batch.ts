@@ -1,4 +1,4 @@
-/** @file The micro-batches of a step: their numbers, and their batches, of what is learned and of prompts with the answers of others. */
+/** @file The micro-batches of a step: their keys, and their batches, of examples and of prompts with the answers to other prompts. */
 import { z } from "zod";
 import { type Batch, layRows } from "../../data/batches/batch.ts";
 import { checkArguments, lazily } from "../../messages/arguments.ts";
@@ -6,7 +6,7 @@ import { sequencesOf, type TrainingUnit, UNIT_LIST } from "../../data/examples/t
 import { mismatch, type ComparedExample } from "../../data/examples/comparison.ts";
 import { fillRows } from "./fill-rows.ts";
 
-/** Which micro-batch of a run it is: dropout is drawn by it. */
+/** Identifies a micro-batch of a run; dropout is drawn by it. */
 export interface MicroBatchKey {
   readonly step: number;
   readonly micro: number;
@@ -15,8 +15,8 @@ export interface MicroBatchKey {
 const ARGUMENTS = lazily(() => z.strictObject({ units: UNIT_LIST }));
 
 /**
- * Lays all sequences of some units into as few rows as the longest one allows. The caller owns the arrays.
- * @throws UsageError "usage/flag" for units that are none
+ * Lays out all sequences of some units in as few rows as the longest one allows. The caller owns the arrays.
+ * @throws UsageError "usage/flag" for invalid units
  */
 export function unitsToBatch(units: readonly TrainingUnit[]): Batch {
   checkArguments("unitsToBatch", ARGUMENTS, { units });
@@ -24,8 +24,8 @@ export function unitsToBatch(units: readonly TrainingUnit[]): Batch {
 }
 
 /**
- * As `unitsToBatch`, of units that have been looked at. Groups are numbered anew: rows of several files have equal numbers, and
- * one that is drawn twice would be one pair with itself.
+ * As `unitsToBatch`, for units that have been checked. Groups are renumbered: rows of different files may have equal numbers, and a
+ * row drawn twice would form a pair with itself.
  */
 export function layUnits(units: readonly TrainingUnit[]): Batch {
   const sequences = units.flatMap((unit, group) =>
@@ -35,8 +35,8 @@ export function layUnits(units: readonly TrainingUnit[]): Batch {
 }
 
 /**
- * Batches of each prompt of a step with the answer of the example before it, as many examples in each as in the
- * micro-batch; none when the step has a single example.
+ * Batches of each prompt of a step with the answer of the example before it, with as many examples as the micro-batches have; none
+ * when the step has a single example.
  */
 export function mismatchedBatches(
   microBatches: readonly (readonly TrainingUnit[])[],

@@ -1,10 +1,10 @@
 /**
  * @file Loss and gradients of one step by an objective, micro-batch by micro-batch, on one lane or on several at once.
  *
- * An objective whose gradient is known beforehand takes one pass over a micro-batch; another is shown the
- * log-probabilities first, and the second pass, with the same dropout, carries its gradient back.
+ * An objective whose gradient is known beforehand takes one pass over a micro-batch. Any other first receives the log-probabilities
+ * of a pass; a second pass, with the same dropout, carries its gradient back.
  *
- * Lanes share nothing that changes: each collects gradients of its own, which are added when all are done, in their order.
+ * Lanes share nothing that changes: each collects its own gradients, which are added in the order of the lanes when all are done.
  */
 import type { Batch } from "../../data/batches/batch.ts";
 import type { TrainingUnit } from "../../data/examples/training-unit.ts";
@@ -25,8 +25,8 @@ export interface ChosenObjective {
 }
 
 /**
- * Asks an objective for its share of a step, and holds it to what is read of it: one of somebody's own may return anything.
- * @throws UsageError "usage/flag" for an outcome of another form
+ * Asks an objective for a micro-batch's share of a step, and checks the outcome: a user's own objective may return anything.
+ * @throws UsageError "usage/flag" for an invalid outcome
  */
 export function outcomeOf(
   { objective, options }: ChosenObjective,
@@ -52,7 +52,7 @@ export function outcomeOf(
   });
 }
 
-/** Says what is wrong with the first metric that cannot be told beside what is measured; null: none is. */
+/** Describes the first metric that is no number or has the name of an event's own field; null: all are fine. */
 function wrongMetric(metrics: object): string | null {
   for (const [name, value] of Object.entries(metrics)) {
     if (typeof value !== "number") return `metric "${name}" is ${showValue(value)}, expected a number`;
@@ -62,7 +62,7 @@ function wrongMetric(metrics: object): string | null {
   return null;
 }
 
-/** What runs at a time. */
+/** Examples that run in one pass. */
 export interface MicroBatch {
   readonly units: readonly TrainingUnit[];
   /** The same units, laid out. */
@@ -74,26 +74,26 @@ interface StepWork {
   /** Number of the step, counted from 0. Dropout is drawn by it. */
   readonly step: number;
   readonly microBatches: readonly MicroBatch[];
-  /** Tokens of an example at most: some objectives put prompts and answers together anew. */
+  /** Most tokens of an example: some objectives combine prompts with other answers. */
   readonly maxLength: number;
 }
 
-/** What the micro-batches of a step add up to. */
+/** The sums over the micro-batches of a step. */
 export interface StepOutcome {
   readonly loss: number;
   readonly metrics: Readonly<Record<string, number>>;
   /** Tokens that are not padding. */
   readonly numTokens: number;
-  /** Whether the loss hangs on no token of the step, as where the examples of one side weigh nothing. */
+  /** Whether the loss depends on no token of the step, for example because its labels have weight 0. */
   readonly isFlat: boolean;
 }
 
-/** Adds the metrics of a part of a step to those of the parts before. */
+/** Adds the metrics of one part of a step to the sums. */
 export function addMetrics(sums: Record<string, number>, metrics: Readonly<Record<string, number>>): void {
   for (const [name, value] of Object.entries(metrics)) sums[name] = (sums[name] ?? 0) + value;
 }
 
-/** Estimates the divergence of the model from its reference on the prompts of some batches, for objectives that need it; 0 for others. */
+/** Estimates the divergence of the model from its reference on the prompts of some batches, if the objective needs it; otherwise 0. */
 export async function divergenceOf(
   { needs }: Pick<Objective, "needs">,
   scorer: Pick<Scorer, "scores">,
@@ -107,8 +107,8 @@ export async function divergenceOf(
 }
 
 /**
- * Runs the micro-batches of one step, each on the lane whose turn it is by its number; gradients are then those that the
- * first lane has collected. `begin` is told of each micro-batch.
+ * Runs the micro-batches of one step, assigned to the lanes in rotation; afterwards the first lane has the sum of all gradients.
+ * `begin` is called before each micro-batch.
  */
 export async function runStep(
   lanes: Lanes<MicroBatchRunner>,
@@ -142,7 +142,7 @@ export async function runStep(
       outcomes[micro] = evaluate(await steps.accumulate(batch, gradient, key, { isLast }));
     }
   };
-  // To the end of the pass of every lane, even when one fails: it runs in memory that is lent again after.
+  // Waits for every lane, even when one fails: a lane still running uses memory that is reused afterwards.
   await Promise.all(lanes.map((lane, i) => runLane(lane, i).catch((error: unknown) => failures.push(error))));
   if (failures.length > 0) throw failures[0];
   for (const { steps } of others) await first.gradients.addAll(steps.gradients);

@@ -1,25 +1,25 @@
-/** @file The likeliest tokens or classes beside what they should be. */
+/** @file Compares the likeliest tokens or classes with the labels. */
 import type { LabelledPositions } from "../../run/head/head-positions.ts";
 import type { Head } from "../../run/head/head.ts";
 import { likeliest } from "../../run/head/likeliest.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
-/** Logits of so many positions exist at a time. */
+/** How many positions have logits in memory at a time. */
 export const PREDICTED_CHUNK = 256;
 
-/** Where logits are read: those of x [B, T, D] by a head. */
+/** Source of logits: a head applied to x, [B, T, D]. */
 export interface ReadLogits {
   readonly head: Head;
   readonly x: HostTensor<"float32">;
 }
 
-/** What an evaluation makes of the logits of labelled positions. */
+/** Collects from the logits of labelled positions what an evaluation reports. */
 export interface Predictions {
-  /** Looks at those of a batch, each with its weight. */
+  /** Adds the positions of a batch, each with its weight. */
   collect(read: ReadLogits, labelled: LabelledPositions, weights: Float32Array): Promise<void>;
 }
 
-/** Visits the logits [V] of positions one after another, with the number of each; they are lent. */
+/** Visits the logits, [V], of each position with its number; the array is valid only during the call. */
 export async function eachLogits(
   { head, x }: ReadLogits,
   indexes: Int32Array,
@@ -35,7 +35,7 @@ export async function eachLogits(
   }
 }
 
-/** How often a class was right, was there, was named. */
+/** How often a class was predicted rightly, was the label, was predicted. */
 interface ClassCounts {
   right: number;
   labelled: number;
@@ -76,12 +76,12 @@ export class PredictionCounts implements Predictions {
     return counts;
   }
 
-  /** Share of the right ones, by their weights. */
+  /** Weighted share of right predictions. */
   get accuracy(): number {
     return this.#rightWeight / this.#weight;
   }
 
-  /** Mean over the classes of F1; those that are nowhere have none. */
+  /** Mean F1 over the classes; a class that is neither label nor prediction is left out. */
   get macroF1(): number {
     const scores = [...this.#classes.values()].map(
       ({ right, labelled, predicted }) => (2 * right) / (labelled + predicted),

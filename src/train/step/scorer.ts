@@ -1,4 +1,4 @@
-/** @file Log-probabilities of labels without gradients: by the model in training, and by what it started from. */
+/** @file Log-probabilities of labels without gradients: by the model in training, and by the reference from which it started. */
 import type { Batch } from "../../data/batches/batch.ts";
 import { factsOf, labelledPositions } from "../../data/batches/pass-facts.ts";
 import { NO_ADAPTER } from "../../peft/adapter-view.ts";
@@ -9,11 +9,11 @@ import type { Session } from "../../run/session.ts";
 import type { Objective, Scores } from "../objective.ts";
 import type { Predictions } from "./predictions.ts";
 
-/** What is scored without gradients. */
+/** The two models that a scorer compares. */
 export interface ScorerParts {
-  /** The adapter that is being trained; null: the base alone. */
+  /** The adapter in training; null: the base without an adapter. */
   readonly adapter: Adapter | null;
-  /** What training started from, which never changes; null: the base alone. */
+  /** The adapter from which training started, which never changes; null: the base without an adapter. */
   readonly reference: Adapter | null;
 }
 
@@ -26,7 +26,7 @@ export class Scorer {
     this.#reference = reference;
   }
 
-  /** Compiles what is not tied to a block, as far as the objective needs it. */
+  /** Compiles the programs outside the blocks that the objective needs. */
   static async create(
     session: Session,
     parts: ScorerParts,
@@ -39,12 +39,12 @@ export class Scorer {
     return new Scorer(await pass(parts.adapter), isAsked ? await pass(parts.reference) : null);
   }
 
-  /** Log-probabilities by what training started from, [N]; null where the objective does not need them. */
+  /** Log-probabilities by the reference, [N]; null if the objective does not need them. */
   async reference(batch: Batch): Promise<Float32Array | null> {
     return this.#reference && (await logProbsBy(this.#reference, batch));
   }
 
-  /** Both log-probabilities, without dropout; `counts` looks at the logits of each labelled position. */
+  /** Both log-probabilities, without dropout; `counts` also collects the logits of each labelled position. */
   async scores(batch: Batch, counts: Predictions | null = null): Promise<Scores> {
     const logProbs = await logProbsBy(this.#policy, batch, counts);
     return { ...batch, logProbs, reference: await this.reference(batch) };

@@ -1,11 +1,11 @@
-/** @file Log-probabilities of whole sequences, out of those of their positions, and gradients back to the positions. */
+/** @file Log-probabilities of sequences from those of their positions, and gradients back to the positions. */
 import { assertInternal } from "../../errors.ts";
 import { type ComparedRole, COMPARED_ROLES } from "../../data/examples/comparison.ts";
 import type { LabelLayout, Scores, StepTotals } from "../objective.ts";
 
 /** One sequence: sums over its labelled positions, in float64. */
 export interface SequenceScore {
-  /** Place in the layout's list. */
+  /** Index in the layout's `sequences`. */
   readonly index: number;
   readonly role: ComparedRole;
   readonly group: number;
@@ -34,13 +34,13 @@ export function scoreSequences({ logProbs, reference, sequenceOf, sequences }: S
   }));
 }
 
-/** A pair that stands in one micro-batch. */
+/** A pair, both parts of which are in one micro-batch. */
 interface ScoredPair {
   readonly chosen: SequenceScore;
   readonly rejected: SequenceScore;
 }
 
-/** Puts the chosen and the rejected sequence of each group together. */
+/** Pairs the chosen and the rejected sequence of each group. */
 export function scorePairs(scores: Scores): ScoredPair[] {
   const sequences = scoreSequences(scores);
   const rejected = new Map(sequences.flatMap((s) => (s.role === "rejected" ? [[s.group, s]] : [])));
@@ -59,7 +59,7 @@ export function spread({ sequenceOf }: LabelLayout, bySequence: Float64Array): F
   return Float32Array.from(sequenceOf, (sequence) => bySequence[sequence]!);
 }
 
-/** The part of a step's totals that its batches say: all of them but the divergence, which is 0. */
+/** The totals of a step from its batches; the divergence is left at 0. */
 export function countStep(batches: readonly LabelLayout[]): StepTotals {
   const none = (): Record<ComparedRole, number> =>
     Object.fromEntries(COMPARED_ROLES.map((role) => [role, 0])) as Record<ComparedRole, number>;
@@ -74,8 +74,8 @@ export function countStep(batches: readonly LabelLayout[]): StepTotals {
 }
 
 /**
- * Estimates the divergence of the model from its reference: the mean over all sequences of the logarithm of their ratio,
- * at least 0. Given are the scores of all batches of prompts with answers of others; 0 when there are none.
+ * Estimates the divergence of the model from its reference: the mean over all sequences of log π/π₀, at least 0. `batches`: scores of
+ * all batches of prompts with the answers to other prompts; 0 when there are none.
  */
 export function estimateDivergence(batches: readonly Scores[]): number {
   const sequences = batches.flatMap(scoreSequences);

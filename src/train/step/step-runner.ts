@@ -45,7 +45,7 @@ export interface StepRunnerOptions {
   readonly betweenBlocks?: BetweenBlocks | undefined;
 }
 
-/** What runs a micro-batch, and collects its gradients. */
+/** Runs a micro-batch, and collects its gradients. */
 export type MicroBatchRunner = Pick<StepRunner, "logProbs" | "accumulate" | "gradients">;
 
 /** The compiled parts of a step. */
@@ -68,7 +68,7 @@ export class StepRunner {
   readonly gradients: GradientBuffer;
   readonly #stages: Stages;
   readonly #options: StepRunnerOptions;
-  /** Branches of each block that are left out of the backward pass, and what is left of it. */
+  /** Which branches of each block the backward pass leaves out, and which blocks it runs. */
   #plan: BackwardPlan;
 
   private constructor(options: StepRunnerOptions, stages: Stages) {
@@ -87,12 +87,12 @@ export class StepRunner {
     this.#plan = runner.planBackward({ dropped, trainsStem: embedding.isTrained });
   }
 
-  /** Whether nothing that is trained would have a gradient. */
+  /** Whether no trained parameter would have a gradient. */
   get isIdle(): boolean {
     return this.#plan.stopsAtHead && this.#options.adapter.trained(null).length === 0;
   }
 
-  /** Compiles what is not tied to a block; block programs are compiled when first needed. */
+  /** Compiles the programs outside the blocks; block programs are compiled when first needed. */
   static async create(options: StepRunnerOptions): Promise<StepRunner> {
     const { session, adapter, seed } = options;
     const dropout = seed === null ? null : new Dropout(seed, session.model);
@@ -107,7 +107,7 @@ export class StepRunner {
       runner: new BlockRunner(session, adapter, fillDropout),
       embedding: await Embedding.create(session, adapter),
       head: new LabelHead(session, adapter, { fillDropout, betweenBlocks: options.betweenBlocks }),
-      // Last: their programs are not the session's, and would stay if another could not be compiled.
+      // Created last: its programs do not belong to the session, and would leak if another program failed to compile.
       gradients: await GradientBuffer.create(session.engine, adapter, session.pool, {
         numRows: session.sliceRows,
         isSliced: ({ layer, input }) => layer === null && input === sliced,
@@ -143,7 +143,7 @@ export class StepRunner {
     return this.#accumulate(batch, derivatives, key, runBlocksBackward);
   }
 
-  /** The same programs, with something else that runs the blocks of a micro-batch backward. */
+  /** A runner with the same programs that runs the blocks backward in another way. */
   withBackward(blocksBackward: BlocksBackward): MicroBatchRunner {
     return {
       gradients: this.gradients,
@@ -188,7 +188,7 @@ export class StepRunner {
     }).finally(() => kept.end());
   }
 
-  /** Holds what is trained outside the blocks. */
+  /** Keeps the trained parameters outside the blocks in memory during `work`. */
   #withStemAndHead<T>(work: () => Promise<T>): Promise<T> {
     const { adapter } = this.#options;
     return whileHeld(adapter.memory, trainedValues(adapter, null), "read", work);
@@ -211,7 +211,7 @@ export class StepRunner {
     try {
       return await run(pass);
     } catch (error) {
-      // Of programs that were released beneath it, a pass tells the like of a fault of its own.
+      // A pass whose programs were released meanwhile fails with a misleading error: report the closed session instead.
       requireOpen();
       throw error;
     } finally {
@@ -219,7 +219,7 @@ export class StepRunner {
     }
   }
 
-  /** Runs the blocks; what their backward passes need is kept, null: nothing will run backward. */
+  /** Runs the blocks forward; `kept` takes what their backward passes need; null: no backward pass follows. */
   async #forward(
     batch: Batch,
     pass: BlockPass,
@@ -240,7 +240,7 @@ export class StepRunner {
     return x;
   }
 
-  /** Frees what is not the session's. */
+  /** Frees the gradients, which do not belong to the session. */
   async release(): Promise<void> {
     await this.gradients.release();
   }

@@ -1,10 +1,10 @@
-/** @file Outputs of a model beside the numbers that they should be: how well they go together. */
+/** @file Compares the outputs of a model with their targets: correlations and F1. */
 import type { LabelledPositions } from "../../run/head/head-positions.ts";
 import { type Predictions, type ReadLogits, eachLogits } from "./predictions.ts";
 
 /** Collects outputs over the batches of an evaluation. S examples, V outputs. */
 export class TargetPairs implements Predictions {
-  /** By output, [V][S]. */
+  /** Outputs and targets, [V][S]. */
   readonly #found: number[][] = [];
   readonly #wanted: number[][] = [];
 
@@ -15,7 +15,7 @@ export class TargetPairs implements Predictions {
     });
   }
 
-  /** Adds the outputs of one example, [V], and what they should be. */
+  /** Adds the outputs of one example and their targets, [V]. */
   add(logits: Float32Array, targets: Float32Array): void {
     for (const [output, target] of targets.entries()) {
       (this.#found[output] ??= []).push(logits[output]!);
@@ -23,12 +23,12 @@ export class TargetPairs implements Predictions {
     }
   }
 
-  /** Pearson's correlation, the mean over the outputs; NaN where nothing varies. */
+  /** Pearson's correlation, the mean over the outputs; NaN if nothing varies. */
   get pearson(): number {
     return this.#mean(correlation);
   }
 
-  /** Spearman's: that of ranks, of which equal numbers share the mean. */
+  /** Spearman's correlation: Pearson's of the ranks; equal numbers share their mean rank. */
   get spearman(): number {
     return this.#mean((x, y) => correlation(ranks(x), ranks(y)));
   }
@@ -38,7 +38,7 @@ export class TargetPairs implements Predictions {
     return all.reduce((sum, value) => sum + value, 0) / all.length;
   }
 
-  /** F1 = 2TP / (2TP + FP + FN) over all classes together, of those that are likelier than not; 0 where there are none. */
+  /** F1 = 2TP / (2TP + FP + FN) over all classes together; predicted are classes likelier than not; 0 without labels and predictions. */
   get microF1(): number {
     const [found, wanted] = [this.#found.flat(), this.#wanted.flat()];
     let [right, named] = [0, 0];
@@ -64,7 +64,7 @@ function correlation(x: readonly number[], y: readonly number[]): number {
   return xy / Math.sqrt(xx * yy);
 }
 
-/** The place of each number in their order. */
+/** The rank of each number. */
 function ranks(values: readonly number[]): number[] {
   const order = [...values.keys()].sort((a, b) => values[a]! - values[b]!);
   const places: number[] = [];
