@@ -1,4 +1,4 @@
-/** @file What objectives that learn classes have in common: the options of a new head, and the mean of log losses. */
+/** @file What all objectives that learn classes share: the options of a new head, and the mean log loss. */
 import { z } from "zod";
 import { meanLogLoss } from "./losses/mean-log-loss.ts";
 import type { Objective } from "./objective.ts";

@@ -7,27 +7,27 @@ type Measured = Pick<Objective, "rows" | "hasPerplexity">;
 
 type Prediction = "accuracy" | "macroF1" | "microF1" | "pearson" | "spearman";
 
-/** What an evaluation has found, of which the numbers of metrics are made. */
+/** The results of an evaluation, from which metrics are computed. */
 interface EvalFindings {
   readonly loss: number;
-  /** What the model says beside what is right; null: nobody has looked at it. */
+  /** Metrics of predictions against labels; null: not computed. */
   readonly predictions: { readonly [K in Prediction]?: number } | null;
-  /** What the objective tells. */
+  /** Metrics of the objective. */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
 export interface EvalMetric {
   readonly name: string;
-  /** Its name in the events of evaluations. */
+  /** Its key in evaluation events. */
   readonly key: string;
   readonly better: "lower" | "higher";
-  /** Whether it is a share, which people are told in percent. */
+  /** Whether it is a share, shown to people in percent. */
   readonly isShare: boolean;
-  /** Whether evaluations of an objective tell it. */
+  /** Whether evaluations of an objective include it. */
   isOf(objective: Measured): boolean;
-  /** Whether the likeliest tokens or classes are looked at, which takes the logits of all labels. */
+  /** Whether it is computed from the likeliest tokens or classes, which takes the logits of all labels. */
   readonly needsPredictions: boolean;
-  /** Its number; NaN: there is none. `predictions` are there where it needs them. */
+  /** Its value; NaN: there is none. `predictions` is not null if `needsPredictions`. */
   valueOf(found: EvalFindings): number;
 }
 
@@ -41,7 +41,7 @@ export const LOSS: EvalMetric = {
   valueOf: ({ loss }) => loss,
 };
 
-/** A share by what the model says beside what is right, for objectives of such rows. */
+/** A share computed from predictions and labels, for objectives with such rows. */
 function predicted(name: string, ofRows: Measured["rows"], number: Prediction): EvalMetric {
   return {
     name,
@@ -98,12 +98,12 @@ export const EVAL_METRICS: readonly EvalMetric[] = [
   },
 ];
 
-/** The name of a number of an evaluation: that of its metric, or its own. */
+/** The name of a number in an evaluation event: that of its metric, or else its key. */
 export function nameOfNumber(key: string): string {
   return EVAL_METRICS.find((one) => one.key === key)?.name ?? key;
 }
 
-/** Finds the metric of a run. @throws UsageError "usage/flag" for one that the objective does not have */
+/** Finds a metric by name, by default the loss. @throws UsageError "usage/flag" for one that the objective does not have */
 export function findEvalMetric(name: string | undefined, objective: Objective): EvalMetric {
   const metric = name === undefined ? LOSS : EVAL_METRICS.find((one) => one.name === name);
   if (metric?.isOf(objective) === true) return metric;
@@ -115,7 +115,7 @@ export function findEvalMetric(name: string | undefined, objective: Objective): 
   );
 }
 
-/** The numbers of an objective's metrics by their keys, but those for which nobody has looked at predictions. */
+/** The values of an objective's metrics by key, without those whose predictions were not computed. */
 export function metricsOf(objective: Measured, found: EvalFindings): Record<string, number> {
   const told = EVAL_METRICS.filter(
     (one) => one.isOf(objective) && (!one.needsPredictions || found.predictions !== null),

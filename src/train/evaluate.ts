@@ -1,6 +1,5 @@
 /**
- * @file Computes the loss of a model on examples by an objective, without gradients. Examples of similar length share a
- * pass.
+ * @file Computes the loss of a model on examples by an objective, without gradients. Examples of similar length share a pass.
  */
 import { z } from "zod";
 import { AN_OBJECTIVE } from "./objective.ts";
@@ -25,15 +24,15 @@ import { countStep } from "./step/sequence-scores.ts";
 /** Mean loss over all examples. */
 export interface Evaluation {
   readonly loss: number;
-  /** e to the power of the loss; absent where that is not the loss of texts. */
+  /** e to the power of the loss; absent unless the objective has a perplexity. */
   readonly perplexity?: number;
   /** Predicted tokens, or classes. */
   readonly tokens: number;
-  /** What else the objective tells, by TRL's names, and the metrics of checkpoints by their keys. */
+  /** The other metrics of the objective, by TRL's names, and those that checkpoints can be chosen by, by their keys. */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
-/** Tokens of one pass: enough rows to fill the machine, few enough for small memory. */
+/** Tokens of one pass: enough rows to keep the processor busy, few enough for small memory. */
 const PASS_TOKENS = 1024;
 
 export const NEXT_TOKEN: ChosenObjective = { objective: crossEntropy, options: {} };
@@ -58,19 +57,19 @@ const EXAMPLES = lazily(() =>
 
 /** How losses are computed. */
 export interface EvaluatorOptions {
-  /** Whose loss is computed; unless given, that of the next token. */
+  /** The objective whose loss is computed; default: cross-entropy of the next token. */
   readonly objective?: ChosenObjective;
-  /** What some objectives compare the adapter with; null, and unless given: the base. */
+  /** What some objectives compare the adapter with; null or absent: the base. */
   readonly reference?: Adapter | null;
-  /** Is awaited before each block and each chunk of the head: other work on the session may run there. */
+  /** Awaited before each block and each chunk of the head: other work on the session may run there. */
   readonly betweenBlocks?: BetweenBlocks | undefined;
 }
 
-/** Who is told of an evaluation, and what it counts. */
+/** How an evaluation reports progress, and what it counts. */
 export interface EvaluateOptions {
-  /** Is told how many examples are done. */
+  /** Called with the number of examples done. */
   readonly onProgress?: (numDone: number) => void;
-  /** Whether to tell how often the likeliest token is the right one; of classes that is told anyway. */
+  /** Whether to count how often the likeliest token is the right one; for classes this is always counted. */
   readonly withPredictions?: boolean;
 }
 
@@ -87,8 +86,8 @@ export class Evaluator {
   }
 
   /**
-   * Compiles what is not tied to a block. `adapter` null: the base alone.
-   * @throws UsageError "usage/adapter" for one of another base
+   * Compiles the programs outside the blocks. `adapter` null: the base without an adapter.
+   * @throws UsageError "usage/adapter" for an adapter of another base
    */
   static async create(
     session: Session,
@@ -113,7 +112,7 @@ export class Evaluator {
     const { onProgress, withPredictions = false } = options;
     const passes = passesOf(units);
     const batches = passes.map(layUnits);
-    // The first is of the longest.
+    // The first batch has the longest example.
     const longest = batches[0]!.length;
     const divergence = await divergenceOf(objective, this.#scorer, passes, longest);
     const totals = { ...countStep(batches), divergence };
@@ -140,7 +139,7 @@ export class Evaluator {
   }
 }
 
-/** Groups examples of like length into passes. */
+/** Groups examples of similar length into passes. */
 export function passesOf<E extends TrainingUnit>(units: readonly E[]): E[][] {
   const sorted = [...units].sort((a, b) => exampleLength(b) - exampleLength(a));
   const groups: E[][] = [];

@@ -1,4 +1,4 @@
-/** @file What a run tells while it goes on; the names are those of its JSON lines. */
+/** @file The events of a run; names are those of its JSON lines. */
 
 import type { ModelTask } from "../models/model-tasks.ts";
 import type { EnergySource } from "./power/energy.ts";
@@ -18,13 +18,13 @@ export interface StartEvent {
   /** Trainable parameters as a share of the model's. */
   readonly trainable_share: number;
   readonly examples: number;
-  /** Tokens of all examples, once; positions where the model reads images. */
+  /** Tokens of all examples, each example counted once; positions if the model reads images. */
   readonly tokens: number;
   /** Those of them that are learned. */
   readonly trained_tokens: number;
-  /** Examples that lost tokens to `max_length`; those that are held out are not counted. */
+  /** Training examples that were cut to `max_length`; held-out ones are not counted. */
   readonly truncated_examples: number;
-  /** Examples left out, as `max_length` tokens left nothing to learn. */
+  /** Examples left out because nothing to learn remained within `max_length` tokens. */
   readonly dropped_examples: number;
   readonly max_length: number;
   /** Null: the run is not evaluated. */
@@ -34,7 +34,7 @@ export interface StartEvent {
   readonly learning_rate: number;
 }
 
-/** The checkpoint that a run goes on from. */
+/** The checkpoint from which a run resumes. */
 export interface ResumeEvent {
   readonly event: "resume";
   readonly checkpoint: string;
@@ -45,11 +45,11 @@ export interface ResumeEvent {
   readonly notes: readonly string[];
 }
 
-/** What the power of the device made of a step; absent unless `power` or pauses by hand are set. */
+/** How the power of the device affected a step; absent unless `power` or pauses by hand are set. */
 export interface PowerNumbers {
   /** How long the step waited. */
   readonly pause_ms?: number;
-  /** Tokens over the time of the step with its pauses; `tokens_per_second` counts the time of work. */
+  /** Tokens per second of the step, pauses included; `tokens_per_second` counts only working time. */
   readonly tokens_per_second_with_pauses?: number;
   /** Charge in per cent; absent where the device does not say. */
   readonly battery?: number;
@@ -57,7 +57,7 @@ export interface PowerNumbers {
   readonly temperature?: number;
   /** Energy of the step, pauses included. */
   readonly joules?: number;
-  /** Whether the joules were measured, or estimated from the time of the processor. */
+  /** Whether the joules were measured, or estimated from processor time. */
   readonly energy?: EnergySource;
 }
 
@@ -77,7 +77,7 @@ export interface StepEvent extends PowerNumbers {
   readonly tokens_per_second: number;
   /** Largest resident memory of the process so far. */
   readonly peak_mb: number;
-  /** Parameters in memory at most during the step, as `residentMemory` counts them; absent without it, like the next three. */
+  /** Most memory of parameters during the step, as `residentMemory` counts it; absent without it, like the next three. */
   readonly resident_mb?: number;
   /** Read from the disk, written to it, and dropped from memory in the step. */
   readonly shards_read_mb?: number;
@@ -124,13 +124,13 @@ const MEASURED: Readonly<Record<keyof StepEvent | keyof EvalEvent, true>> = {
   evicted_mb: true,
   drop_rate: true,
 };
-/** What is told of steps and evaluations besides an objective's metrics, whose names must differ from these. */
+/** Fields of step and evaluation events; metrics of an objective need other names. */
 export const MEASURED_FIELDS: readonly string[] = Object.keys(MEASURED);
 
-/** A text that was written after a prompt of the samples, beside an evaluation. */
+/** A text generated for a prompt of `samples`, at an evaluation. */
 export interface SampleEvent {
   readonly event: "sample";
-  /** Steps that are done. */
+  /** Steps done so far. */
   readonly step: number;
   /** Number of the prompt, from 0. */
   readonly index: number;
@@ -145,13 +145,13 @@ export interface DoneEvent {
   readonly event: "done";
   /** Folder with what was trained. */
   readonly output: string;
-  /** What the folder holds. */
+  /** What the folder contains. */
   readonly result: "adapter" | "model";
   readonly steps: number;
-  /** The step that the result is of: an earlier one than the last where the run stopped early. */
+  /** The step whose parameters are the result: may be earlier than the last step if the best checkpoint is kept. */
   readonly result_step: number;
   readonly trainable_parameters: number;
-  /** Tokens of all steps that are not padding, also of those before a run was resumed. */
+  /** Tokens of all steps that are not padding, those before a resume included. */
   readonly trained_tokens: number;
   readonly first_loss: number | null;
   readonly last_loss: number | null;
@@ -160,39 +160,39 @@ export interface DoneEvent {
   /** Held-out loss of the result. */
   readonly held_out_loss: number | null;
   readonly seconds: number;
-  /** Pauses of all steps; absent where none were set. */
+  /** Pauses of all steps; absent if none were set. */
   readonly paused_seconds?: number;
   /** Energy of all steps. */
   readonly joules?: number;
-  /** Estimated, unless all of it was measured. */
+  /** "measured" only if all of it was. */
   readonly energy?: EnergySource;
 }
 
 /** Something that the caller should see. */
 export interface NoteEvent {
   readonly event: "note";
-  /** "warn": something is probably not as it was meant. */
+  /** "warn": something is probably not as the user meant it. */
   readonly level: "info" | "warn";
   readonly message: string;
 }
 
-/** How far reading a large file of data is, now and then. */
+/** Progress of reading a large data file, sent now and then. */
 export interface ReadEvent {
   readonly event: "read";
   readonly file: string;
   readonly rows: number;
-  /** Null: not known before the end. */
+  /** Null: not known until the end is reached. */
   readonly total_rows: number | null;
 }
 
-/** How many plans of those that are compared are made, where that takes long. */
+/** Progress of comparing memory plans, if that takes long. */
 export interface FitEvent {
   readonly event: "fit";
   readonly plans: number;
   readonly total_plans: number;
 }
 
-/** What a training tells: `event` says which of these it is. */
+/** Any event of a run, distinguished by `event`. */
 export type TrainEvent =
   | ReadEvent
   | FitEvent

@@ -1,10 +1,10 @@
 /**
- * @file The diagonal of the empirical Fisher information of what an adapter trains, which says how much each number matters:
+ * @file The diagonal of the empirical Fisher information of an adapter's trained parameters, which says how much each number matters:
  *
  *   F = mean over examples of (∂ Σ_t w_t log p(y_t | …) / ∂θ)²     y: the labels of the data
  *
  * Paper: "Merging Models with Fisher-Weighted Averaging", arXiv:2111.09832, section 3.1; there labels are drawn from the
- * model. One example a pass: the square of a sum of gradients is not the sum of their squares.
+ * model. Each pass has one example: the square of a sum of gradients is not the sum of their squares.
  */
 import { z } from "zod";
 import { type TrainingUnit, UNIT_LIST } from "../data/examples/training-unit.ts";
@@ -24,9 +24,9 @@ const ARGUMENTS = lazily(() =>
 );
 
 /**
- * Estimates it on examples, without dropout; numbers of each parameter in its order, in new memory. `onProgress` is told
- * how many examples are done.
- * @throws UsageError "usage/data" when there is no example; as `Evaluator.evaluate`
+ * Estimates it on examples, without dropout. Returns the numbers of each parameter in parameter order, in new memory. `onProgress` is
+ * called with the number of examples done.
+ * @throws UsageError "usage/data" when there is no example; otherwise as `Evaluator.evaluate`
  */
 export async function estimateFisher(
   session: Session,
@@ -69,7 +69,7 @@ export async function estimateFisher(
   );
 }
 
-/** Adds the squares of the gradients that there are, each a share of so many examples. */
+/** Adds the squares of the gradients that are present, divided by the number of examples. */
 async function addSquares(
   { group, values: parts, present }: GradientGroup,
   numExamples: number,

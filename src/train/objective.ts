@@ -1,10 +1,10 @@
 /**
- * @file The contract of an objective: what data it reads, and from log-probabilities its loss and gradient.
+ * @file The contract of an objective: which data it reads, and how it computes loss and gradient from log-probabilities.
  *
  * An objective never sees a graph: the runner computes the log-probability of the label of each labelled position, asks
- * for the loss and its gradient by each of them, and carries that gradient back through the model. Where a model's outputs are
- * held to numbers, it is minus their loss (`run/head/target-loss`). Every number of an
- * outcome is a share of the step: over the micro-batches of a step they add up, however it is cut into micro-batches.
+ * for the loss and its gradient by each of them, and carries that gradient back through the model. If a model's outputs are compared
+ * with numbers, minus their loss takes the place of the log-probability (`run/head/target-loss`). Every number of an outcome is a share
+ * of the step: over its micro-batches they add up to the same, however the step is cut into micro-batches.
  */
 import { A_CHOICE, A_FUNCTION, A_NAME, AN_AMOUNT, argument, withMembers } from "../messages/arguments.ts";
 import { z } from "zod";
@@ -16,9 +16,9 @@ import { AN_OPTIONS_SCHEMA } from "../peft/define-method.ts";
 export interface LabelLayout {
   /** Weight of each position in a weighted mean, [N]. */
   readonly weights: Float32Array;
-  /** Number in `sequences` of the sequence that each position is of, [N]. */
+  /** Index into `sequences` of each position's sequence, [N]. */
   readonly sequenceOf: Int32Array;
-  /** What each sequence is in its group, [S]. Sequences of a pair share the number of their group. */
+  /** Role of each sequence, and the number of its group, [S]. The sequences of a pair share a group. */
   readonly sequences: readonly { readonly role: ComparedRole; readonly group: number }[];
 }
 
@@ -30,14 +30,14 @@ export interface Scores extends LabelLayout {
   readonly reference: Float32Array | null;
 }
 
-/** What an objective has to know of the whole step before the first micro-batch: `countStep` and `estimateDivergence`. */
+/** What an objective has to know about the whole step before the first micro-batch; from `countStep` and `estimateDivergence`. */
 export interface StepTotals {
   /** Sum of the weights of all labelled positions. */
   readonly weight: number;
   readonly numSequences: Readonly<Record<ComparedRole, number>>;
   /** Labelled positions by role. */
   readonly numLabels: Readonly<Record<ComparedRole, number>>;
-  /** Estimate of how far the model is from the reference, at least 0; 0 where the objective does not need it. */
+  /** Estimate of how far the model is from the reference, at least 0; 0 if the objective does not need it. */
   readonly divergence: number;
 }
 
@@ -46,11 +46,11 @@ export interface Outcome {
   readonly loss: number;
   /** Gradient of the step's loss by each log-probability, [N]; a new array. */
   readonly gradient: Float32Array;
-  /** Metrics under the names that TRL gives them; a field of `StepEvent` or `EvalEvent` cannot be the name of one. */
+  /** Metrics by TRL's names; these must differ from the fields of `StepEvent` and `EvalEvent`. */
   readonly metrics: Readonly<Record<string, number>>;
 }
 
-/** Classes as a caller gives them; null: not said. */
+/** Classes as a caller gives them; null: not given. */
 export interface GivenClasses {
   readonly names: readonly string[] | null;
   readonly count: number | null;
@@ -64,9 +64,9 @@ export interface Objective<O = unknown> {
   readonly paper: { readonly title: string; readonly url: string } | null;
   /** Strict schema of the options, each with a default. */
   readonly options: z.ZodType<O>;
-  /** What the options say of the classes of a model that has none. */
+  /** The classes that the options give to a model that has none. */
   classes?(options: O): GivenClasses;
-  /** How large its learning rates are beside those of cross-entropy. */
+  /** Factor of its learning rates relative to those of cross-entropy. */
   readonly rateFactor: number;
   /** The data that it reads. */
   readonly rows: DataKindName;
@@ -75,7 +75,7 @@ export interface Objective<O = unknown> {
    * with the answers to other prompts.
    */
   readonly needs: readonly ("reference" | "mismatched")[];
-  /** The gradient does not depend on `logProbs`, so it can be had before they are: one pass does. */
+  /** The gradient does not depend on `logProbs`, so it is known before they are computed: one pass is enough. */
   readonly isSeparable: boolean;
   /** Its loss is the mean of the tokens' negative log-probabilities, so that e to the power of it is the perplexity. */
   readonly hasPerplexity?: boolean;

@@ -22,10 +22,10 @@ export const OBJECTIVES: readonly Objective[] = [
   kto,
 ];
 
-/** Those that learn texts, and no classes or numbers of them. */
+/** Objectives that learn texts, not classes or numbers. */
 export const TEXT_OBJECTIVES = OBJECTIVES.filter(({ rows }) => DATA_KINDS[rows].problem === null);
 
-/** The objective of models whose outputs mean this, unless another is asked for. */
+/** The default objective of a model for a kind of problem. */
 export function defaultObjective({ problem }: Pick<Model, "problem">): Objective {
   return OBJECTIVES.find(({ rows }) => DATA_KINDS[rows].problem === problem)!;
 }

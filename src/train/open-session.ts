@@ -1,4 +1,4 @@
-/** @file Opens a session for passes over many tokens: smoothed by one batch of them, with a warning where its arithmetic has no use. */
+/** @file Opens a session for passes over many tokens: smoothed by one batch of them, with a warning if its arithmetic brings nothing. */
 import type { Batch } from "../data/batches/batch.ts";
 import { firstTokens } from "../data/batches/first-tokens.ts";
 import type { BaseModel } from "../models/base/base-model.ts";
@@ -9,10 +9,10 @@ import { measureSmoothing } from "../run/smoothing.ts";
 import type { Residency } from "../run/weights/weights.ts";
 import type { Engine } from "../runtime/engine.ts";
 
-/** Tokens of which factors are measured. 256 bring each product near float32 (docs/log.md#8-bit-products), and a pass in float32 takes long. */
+/** Tokens on which factors are measured. 256 bring each product near float32 (docs/log.md#8-bit-products), and a pass in float32 takes long. */
 const SMOOTHING_TOKENS = 512;
 
-/** Opens it; `warn` is told what an arithmetic costs on a processor that is not made for it. */
+/** Opens it; calls `warn` with the cost of an arithmetic on a processor that does not support it well. */
 export async function openSession(
   engine: Engine,
   base: BaseModel,

@@ -1,11 +1,11 @@
-/** @file The setting that says what the backward pass computes again because it was not kept. */
+/** @file The setting for what the backward pass recomputes instead of keeping it. */
 import type { Saves } from "../run/blocks/block-programs.ts";
 import type { TrainOptions } from "./settings/options.ts";
 
-/** Whether activations are computed again; "all-but-attention": attention, which takes most of the time in long rows, is kept. */
+/** Whether activations are recomputed; "all-but-attention": attention, which takes most of the time in long rows, is kept. */
 export type Recompute = boolean | "all-but-attention";
 
-/** What each value of `gradientCheckpointing` means. An "auto" that was not replaced by another value keeps everything. */
+/** What each value of `gradientCheckpointing` means. An "auto" that nothing has replaced keeps everything. */
 export const RECOMPUTES: Readonly<Record<TrainOptions["gradientCheckpointing"], Recompute>> = {
   auto: false,
   off: false,

@@ -1,4 +1,4 @@
-/** @file How a caller follows a run, stops it, and lends it what is open already. */
+/** @file How a caller follows a run, stops it, and shares an open model with it. */
 import { z } from "zod";
 import type { Tokenizer } from "../data/tokenizer/tokenizer.ts";
 import type { Environment } from "../environment.ts";
@@ -21,41 +21,41 @@ import type { MakeSampleWriter } from "./samples.ts";
 
 /** How a caller follows and stops a run. */
 export interface TrainHooks {
-  /** Is told of all that happens. Nothing waits for it until the end, where it is async; what it throws or rejects with ends the run. */
+  /** Called with every event. If it is async, the run awaits it only at the end; an error that it throws or rejects with ends the run. */
   readonly onEvent?: (event: TrainEvent) => void;
   /** Stops after the current step, with a checkpoint. */
   readonly signal?: AbortSignal;
-  /** Whether the folder is still this run's; when not, it stops after the current step and writes nothing more. */
+  /** Whether the folder still belongs to this run; if not, the run stops after the current step and writes nothing more. */
   readonly mayWrite?: () => boolean;
-  /** Environment that says where models and data are kept; the process's own by default. */
+  /** Environment variables that say where models and data are stored; default: those of the process. */
   readonly env?: Environment;
-  /** Keys of the settings that are no defaults: those of the input unless given. */
+  /** Keys of the settings that the user has set; default: the keys of the input. */
   readonly given?: ReadonlySet<string>;
-  /** Keys of the settings that are somebody else's to choose: no advice is to change them. */
+  /** Keys of the settings that the user cannot change: advice never names them. */
   readonly fixed?: ReadonlySet<string>;
-  /** What `method` may name, those of the list unless given: a method of one's own goes in here. */
+  /** What `method` may name, for a method of your own; default: those of the list. */
   readonly methods?: readonly Method[];
-  /** What `objective` may name, those of the list unless given: an objective of one's own goes in here. */
+  /** What `objective` may name, for an objective of your own; default: those of the list. */
   readonly objectives?: readonly Objective[];
-  /** A model that is open already, to train on beside whoever else uses it; opened for the run alone unless given. */
+  /** An open model that the run shares with other users; by default the run opens its own. */
   readonly shared?: SharedModel;
-  /** Whether checkpoints name base and data by what they hold, not by their paths, so that the run goes on elsewhere. */
+  /** Whether checkpoints name base and data by content, not by path, so that the run can resume elsewhere. */
   readonly namesByContent?: boolean;
-  /** Is told of each checkpoint that is written; older ones may be gone. */
+  /** Called after each checkpoint is written; older ones may have been deleted. */
   readonly onCheckpoint?: () => void;
-  /** The adapter that takes the place of the run's own when it begins, or goes on, at this step. */
+  /** The adapter that replaces the run's own if it starts or resumes at this step. */
   readonly goOnFrom?: { readonly step: number; /** Its folder. */ readonly adapter: string };
-  /** Makes what writes samples, where the settings name prompts. */
+  /** Makes the writer of samples, if the settings name prompts. */
   readonly makeSampleWriter?: MakeSampleWriter;
 }
 
-/** An open model. Its arithmetic and the way in which it holds weights count, not those of the settings. */
+/** An open model. Its arithmetic and storage of weights are used, not those of the settings. */
 export interface SharedModel {
   readonly session: Session;
-  /** The model's own, which takes long to make anew. */
+  /** The model's tokenizer, which takes long to build again. */
   readonly tokenizer?: Tokenizer;
   readonly betweenBlocks: BetweenBlocks;
-  /** Is called before files are written: until the next block others may run. */
+  /** Called before files are written: other work may run until the next block. */
   readonly rest?: () => void;
 }
 

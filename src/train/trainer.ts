@@ -1,6 +1,6 @@
 /**
- * @file The front door of training: from settings to a folder with what was trained. In one file, so that it can be seen in
- * which order the folder is checked, locked and written, and what is given back when something fails.
+ * @file The entry point of training: from settings to a folder with the result. One file, so that it shows the order in which the
+ * folder is checked, locked and written, and what is released when something fails.
  */
 import { COMPUTES } from "../nn/computes.ts";
 import type { Session } from "../run/session.ts";
@@ -39,9 +39,9 @@ import { tellDone, tellStart } from "./files/tell-run.ts";
 import { checkArguments } from "../messages/arguments.ts";
 import { HOOKS, type TrainHooks } from "./train-hooks.ts";
 
-/** What a run ended with. */
+/** The result of a run. */
 export interface TrainResult extends DoneEvent {
-  /** The last evaluation of this process; null when it made none. */
+  /** The last evaluation in this process; null: there was none. */
   readonly evaluation: Evaluation | null;
 }
 
@@ -62,11 +62,11 @@ function givenKeys(input: LooseTrainInput): ReadonlySet<string> {
   return new Set(Object.entries(input).flatMap(([key, value]) => (value === undefined ? [] : [key])));
 }
 
-/** One run, for whoever asked for it. */
+/** One run. */
 class Training {
   readonly #startedMs = performance.now();
   readonly #given: TrainOptions;
-  /** Keys of the settings that are no defaults. */
+  /** Keys of the settings that the user has set. */
   readonly #keys: ReadonlySet<string>;
   readonly #hooks: TrainHooks;
   readonly #folder: RunFolder;
@@ -89,7 +89,7 @@ class Training {
     if (!this.#given.resume) this.#refuseInputs();
     const lock = await lockRun(this.#folder.path, this.#warn);
     try {
-      // Once more: another run may have ended meanwhile.
+      // Checked again under the lock: another run may have ended meanwhile.
       await this.#checkFolder();
       return await this.#runLocked();
     } finally {
@@ -101,7 +101,7 @@ class Training {
     await (this.#given.resume ? this.#folder.checkpoints.requireSome() : this.#folder.check(this.#given));
   }
 
-  /** What is read is not to be written over. */
+  /** Refuses an output folder that would overwrite an input. */
   #refuseInputs(): void {
     for (const key of ["model", "data", "evalData", "initAdapter", "samples"] as const) {
       const value = this.#given[key];
@@ -111,7 +111,7 @@ class Training {
     }
   }
 
-  /** Trains with the lock of the folder in hand. */
+  /** Trains while the folder is locked. */
   async #runLocked(): Promise<TrainResult> {
     const { signal, env, shared } = this.#hooks;
     const { resume } = this.#given;
@@ -120,7 +120,7 @@ class Training {
       ...this.#given,
       ...(resume ? await begunWith(this.#folder, this.#given, this.#keys) : {}),
     };
-    // A program that is not there is told before anything is read.
+    // Reports a missing program before anything is read.
     if (options.power !== undefined) openPowerSource(options.power);
     const opened = await openRun(options, choicesOf(this.#hooks), {
       signal,
@@ -130,7 +130,7 @@ class Training {
         this.#emit({ event: "read", file, rows: numRows, total_rows: totalRows }),
     });
     try {
-      // What a run began with is not chosen anew.
+      // A resumed run keeps the plan that it began with.
       const keys = new Set([...this.#keys, ...(resume ? PLANNED_SETTINGS : [])]);
       const fitted = await fitRun(opened, keys, {
         fixed: this.#hooks.fixed,
@@ -144,7 +144,7 @@ class Training {
     }
   }
 
-  /** Trains a run that fits, with what of it waits on the disk. */
+  /** Trains a run that fits in memory, with the files of parameters and activations that wait on the disk. */
   async #trainFitted(opened: OpenedRun, fitted: FittedRun): Promise<TrainResult> {
     const { path } = this.#folder;
     const shards = new ShardFolder(path);
@@ -173,7 +173,7 @@ class Training {
     }
   }
 
-  /** `memory`: of parameters, gradients and optimizer state; `activations`: their files, for the forms that use some. */
+  /** `memory`: of parameters, gradients and optimizer state; `activations`: files of activations, for forms that use them. */
   async #train(setup: TrainingSetup, memory: VectorMemory, activations: ShardFolder): Promise<TrainResult> {
     const { shared, signal, makeSampleWriter } = this.#hooks;
     const { options } = setup;
@@ -204,7 +204,7 @@ class Training {
     }
   }
 
-  /** Runs the steps of a training, and tells of each. */
+  /** Runs the steps of a training, and reports each. */
   async #runSteps(setup: TrainingSetup, request: FineTuneRequest): Promise<TrainResult> {
     const tellNew = (): void => setup.base.takeNotes().forEach(this.#warn);
     const run = fineTune(request);
@@ -218,7 +218,7 @@ class Training {
       }
     };
     try {
-      // A server's heap is large, and its texts would wait.
+      // Not in a server, whose heap is large and whose texts would wait for a collection.
       const heap = this.#hooks.shared ? null : new HeapGrowth();
       let next = await step();
       for (; !next.done; next = await step()) {
@@ -231,7 +231,7 @@ class Training {
       this.#emit(done);
       return { ...done, evaluation };
     } finally {
-      // Where a hook has thrown it has not ended.
+      // Ends the generator if a hook has thrown.
       await run.return(null as never);
     }
   }
