@@ -110,7 +110,10 @@ class Measuring {
     return below;
   }
 
-  /** Continues each pass, the one with all branches first, and compares gradients of one layer (null: outside the blocks). Releases each `dy`. */
+  /**
+   * Continues each pass, the one with all branches first, and compares gradients of one layer (null: outside the blocks). Releases
+   * each `dy`.
+   */
   async goOn(
     ways: readonly Way[],
     layer: number | null,
