@@ -36,8 +36,8 @@ const IN_TRAINING = new WeakSet<Adapter>();
 /**
  * Trains an adapter in place on a session's model; yields each event after it has happened.
  * @throws UsageError "usage/flag" for an invalid request, "usage/state" while another run trains the adapter and after the session
- * was released, "usage/adapter" for one of another base, and as `Evaluator.evaluate` for examples; FailedError "train/nan", "train/no-movement",
- * "train/stopped", with the last good checkpoint in place
+ * was released, "usage/adapter" for one of another base, and as `Evaluator.evaluate` for examples; FailedError "train/nan",
+ * "train/no-movement", "train/stopped", with the last good checkpoint in place
  */
 export async function* fineTune(
   given: FineTuneRequest,
