@@ -4,7 +4,7 @@ import { attentionChunkOf } from "../../run/attention-chunk.ts";
 import { PLANNED_BASE_KINDS } from "../../quant/storages.ts";
 import type { SizedOptions, TrainOptions } from "../settings/options.ts";
 
-/** Settings that a plan may choose, where they are not given. */
+/** Settings that a plan may choose if they are not given. */
 export const PLANNED_SETTINGS = [
   "gradientCheckpointing",
   "batchSize",
@@ -23,16 +23,16 @@ export type PlannedSettings = { readonly [K in PlannedSetting]?: TrainOptions[K]
 
 export interface Alternative {
   readonly settings: PlannedSettings;
-  /** Losses are the same but for rounding of single operations. */
+  /** Whether losses are the same up to rounding of single operations. */
   readonly isExact: boolean;
 }
 
-/** Queries at a time that take less memory than what is usual for long rows; fewer save next to nothing. */
+/** A chunk of queries that takes less memory than the default for long rows; smaller ones save next to nothing. */
 const SMALL_ATTENTION_CHUNK = 64;
 
 /**
- * Lists what the free settings can be, each with all others; `residentMemory` is not among them. `canRound`: whether the
- * base can be rounded to a kind.
+ * Lists all combinations of values of the free settings, without `residentMemory`. `canRound`: whether the base can be rounded to a
+ * kind.
  */
 export function listAlternatives(
   options: SizedOptions,
@@ -45,7 +45,7 @@ export function listAlternatives(
       : [{}];
   const canSplit = isFree("batchSize") && isFree("gradientAccumulationSteps");
   const batches: PlannedSettings[] = canSplit ? splitBatches(options) : [{}];
-  // Where its nodes take longer to compile and are no faster: for rows that keep little else.
+  // Small chunks have more nodes to compile and are no faster; they only help if attention takes most of the memory.
   const chunks: PlannedSettings[] =
     isFree("attentionChunk") && attentionChunkOf(options.maxLength) > SMALL_ATTENTION_CHUNK
       ? [{}, { attentionChunk: SMALL_ATTENTION_CHUNK }]
@@ -57,7 +57,7 @@ export function listAlternatives(
       : [{}];
   const roundings: PlannedSettings[] = [];
   if (isFree("compute") && !isHeld) roundings.push({ compute: SAVING_COMPUTE });
-  // Held in float32, rounding saves nothing.
+  // Rounding saves nothing if weights are held in float32.
   if (isFree("base") && isStored(options, isFree)) {
     roundings.push(
       ...PLANNED_BASE_KINDS.filter(canRound).map((base) => ({ base, weights: "stored" as const })),
@@ -70,7 +70,7 @@ export function listAlternatives(
   ];
 }
 
-/** Each of some settings with each of others. */
+/** Combines each of some settings with each of others. */
 function combined(some: readonly PlannedSettings[], others: readonly PlannedSettings[]): PlannedSettings[] {
   return some.flatMap((one) => others.map((other) => ({ ...one, ...other })));
 }
@@ -83,7 +83,7 @@ function isStored(
   return base === undefined && isExact(compute) && (weights === "stored" || isFree("weights"));
 }
 
-/** Micro-batches of fewer rows, as many of which are added up as make a step of the same rows. */
+/** Smaller micro-batches, with more of them per step, so that a step has the same rows. */
 function splitBatches({
   batchSize,
   gradientAccumulationSteps,

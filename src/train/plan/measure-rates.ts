@@ -1,6 +1,6 @@
 /**
- * @file Measures how fast a machine does the work that steps consist of: a product of many rows in each arithmetic, a sum,
- * and reading from the disk.
+ * @file Measures how fast a machine does the work that steps consist of: a product of many rows in each arithmetic, a sum, and
+ * converting stored weights to float32.
  */
 import { Graph, type Value } from "../../graph/graph.ts";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
@@ -14,23 +14,23 @@ import { zeros } from "../../runtime/host-tensor.ts";
 import { processorMs } from "../power/processor-ms.ts";
 import type { MachineRates } from "./step-time.ts";
 
-/** Rows of a micro-batch, and sizes of a matrix, as those of small models. */
+/** Rows of a micro-batch, and sizes of a matrix, as in small models. */
 const [ROWS, IN, OUT] = [512, 768, 2048];
-/** Elements of a vector that does not fit the processor's caches. */
+/** Elements of a vector larger than the processor's caches. */
 const LENGTH = 8_000_000;
-/** Time for each of the tries; a first run of each is not counted. */
+/** Time for each measurement, a first run not counted. */
 const TRY_MS = 600;
 
-/** Share of the time for which this process has to have had a processor: even what is made on one thread takes all of it. */
+/** Least processor time as a share of elapsed time, below which other programs disturbed it: even a single thread would reach 1. */
 const LEAST_SHARE = 0.8;
 
 export interface MeasuredRates {
   readonly rates: MachineRates;
-  /** Other programs had the processors for so long that this machine may be many times as fast. */
+  /** Whether other programs used the processors so much that the machine may be many times faster. */
   readonly isDisturbed: boolean;
 }
 
-/** Measures; takes about three seconds. `nowMs`: a clock; `busyMs`: the time of all processors that this process has had. */
+/** Measures; takes about three seconds. `nowMs`: a clock; `busyMs`: the processor time of this process. */
 export async function measureRates(
   engine: Engine,
   nowMs: () => number = () => performance.now(),
@@ -85,14 +85,14 @@ function fresh(values: Readonly<Record<string, Value>>) {
   );
 }
 
-/** Measures how fast float32 is made of 16-bit floats, as files hold them. */
+/** Measures how fast 16-bit floats, as in files, are converted to float32. */
 async function readingRate(nowMs: () => number): Promise<number> {
   const values = new Float32Array(LENGTH / 4).fill(0.1);
   const bits = float32ToBfloat16(values);
   return values.byteLength / (await leastSeconds(nowMs, () => widenBfloat16(bits, values)));
 }
 
-/** The shortest of many runs: rates are kept, and what else the machine does while they are measured must not be. */
+/** The shortest of many runs: rates are stored, and other work of the machine during the measurement must not affect them. */
 async function leastSeconds(nowMs: () => number, run: () => Promise<void> | void): Promise<number> {
   const endMs = nowMs() + TRY_MS;
   let least = Number.POSITIVE_INFINITY;

@@ -1,10 +1,10 @@
-/** @file What compiled programs take by their nodes: what ONNX Runtime knows of each, and kernels. */
+/** @file The memory of compiled programs by number of nodes: ONNX Runtime's data about each node, and kernels. */
 
-/** A node, and one of those beyond the first thousands, most of which are alike: docs/log.md#plans-of-memory. */
+/** Bytes per node, and per node beyond the first thousands, most of which are alike: docs/log.md#plans-of-memory. */
 const [NODE_BYTES, FURTHER_BYTES] = [20e3, 8.5e3];
 const NUM_FIRST = 2000;
 
-/** What so many nodes take: blocks with experts or states, and steps that drop branches, have many. */
+/** Bytes of so many nodes: blocks with experts or states, and steps that drop branches, have many. */
 export function nodeBytes(numNodes: number): number {
   const numFirst = Math.min(numNodes, NUM_FIRST);
   return NODE_BYTES * numFirst + FURTHER_BYTES * (numNodes - numFirst);

@@ -1,12 +1,12 @@
 /**
- * @file The least memory that parameters can do with: what one piece of work needs at once.
+ * @file The smallest memory in which parameters can be trained: the most that one piece of work needs at once.
  *
- *   backward pass of a block   its frozen tensors, its trained numbers, their gradients
- *   a reference's block        all its tensors as the base has them
- *   update of a group          its numbers, a part of their gradients and one of the optimizer's state
+ *   backward pass of a block   its frozen tensors, its trained parameters, their gradients
+ *   a reference's block        all its tensors as in the base
+ *   update of a group          its parameters, a part of their gradients and a part of the optimizer's state
  *
- * Of the head's matrix a slice of the gradient is there at a time. What is frozen outside the blocks is always there, and a
- * base that is held as it is kept.
+ * The gradient of the head's matrix is in memory one slice at a time. Frozen tensors outside the blocks are always in memory, and so is
+ * a base that is held as stored.
  */
 import { CapacityError, UsageError } from "../../errors.ts";
 import { numElements } from "../../graph/shape.ts";
@@ -22,19 +22,19 @@ import { SLICE_ROWS } from "../../run/large-tables.ts";
 import { alignedBytes } from "../../run/weights/block-shards.ts";
 import type { Residency } from "../../run/weights/weights.ts";
 
-/** The facts that decide how large the budget has to be. */
+/** What decides how large the budget must be. */
 export interface BudgetRequest {
   readonly model: Model;
   readonly trained: readonly ModelTensor[];
-  /** Whether what is trained can wait on the disk; if not, it stays in memory and does not count. */
+  /** Whether trained parameters can wait on the disk; if not, they stay in memory outside the budget. */
   readonly waits: boolean;
-  /** Passes of a reference read the base as it is. */
+  /** Whether a reference reads the base as it is. */
   readonly hasPlainPasses: boolean;
   readonly numSlots: number;
   readonly residency: Residency;
-  /** Bytes of what is frozen outside the blocks, and read whole. */
+  /** Bytes of frozen tensors outside the blocks that are read whole. */
   readonly outsideBytes: number;
-  /** Bytes of a base that is held as it is kept, in few bits mostly. */
+  /** Bytes of a base that is held as stored, mostly in few bits. */
   readonly storedBytes: number;
 }
 
@@ -43,7 +43,7 @@ interface Need {
   readonly sizeBytes: number;
 }
 
-/** Refuses a form of shards where there are none of it. @throws UsageError "usage/flag" */
+/** Refuses a type for frozen shards if there are no frozen shards. @throws UsageError "usage/flag" */
 export function requireFrozenShards(
   shardDtype: ShardDtype | undefined,
   { hasBudget, trainsAll }: { readonly hasBudget: boolean; readonly trainsAll: boolean },
@@ -56,7 +56,7 @@ export function requireFrozenShards(
   );
 }
 
-/** Refuses a budget that some piece of work cannot do with. @throws CapacityError "capacity/memory"; UsageError "usage/flag" */
+/** Refuses a budget too small for some piece of work. @throws CapacityError "capacity/memory"; UsageError "usage/flag" */
 export function requireResidentBudget(budgetBytes: number, request: BudgetRequest): void {
   if (request.residency === "float32") {
     throw new UsageError(
@@ -85,7 +85,7 @@ function tensorsOf(model: Model, layer: number): ModelTensor[] {
   return model.layers[layer]!.tensors.map(({ name }) => model.tensors.get(model.tensorName(layer, name))!);
 }
 
-/** The piece of work that needs most. */
+/** The piece of work that needs the most memory. */
 export function smallestBudget(request: BudgetRequest): Need {
   const { model, trained, waits, hasPlainPasses, numSlots } = request;
   const always = request.outsideBytes + request.storedBytes;
@@ -102,7 +102,7 @@ export function smallestBudget(request: BudgetRequest): Need {
     const state = numSlots * Math.min(group, PART_ELEMENTS * Float32Array.BYTES_PER_ELEMENT);
     const table = layer === null ? tableBytes : 0;
     const slice = Math.min(table, sliceBytes);
-    // A block that trains something outside of the blocks has the numbers and gradients of all that is there.
+    // A block that reads a trained tensor outside the blocks holds the parameters and gradients of that whole group.
     const trainsOutside = all.some((tensor) => tensor.layer === null && names.has(tensor.name));
     const outside = trainsOutside ? groupBytes(null) : 0;
     const ofBlock = always + frozen + group + (group - table) + slice + 2 * outside;
@@ -120,7 +120,7 @@ export function smallestBudget(request: BudgetRequest): Need {
   return needs.reduce((largest, need) => (need.sizeBytes > largest.sizeBytes ? need : largest));
 }
 
-/** Bytes of tensors side by side, as they are read. */
+/** Bytes of tensors laid out side by side, each aligned. */
 function shardBytes(tensors: readonly ModelTensor[]): number {
   return tensors.reduce((sum, tensor) => sum + alignedBytes(bytesOf([tensor])), 0);
 }

@@ -1,9 +1,9 @@
 /**
- * @file What a run needs in memory, from its settings and the lengths of its data, before any weight is read.
+ * @file Computes how much memory a run needs, from its settings and the lengths of its data, before any weight is read.
  *
- * The graphs of all its programs are built and its passes walked through with sizes in the place of numbers, so what is
- * saved, lent and trained is counted as it will be. Estimated is what ONNX Runtime needs inside a program, from the values
- * that live there at a time, and what a process takes that has done nothing yet.
+ * It builds the graphs of all programs and walks through the passes with sizes in the place of numbers, so the count of what is saved,
+ * lent and trained is exact. Two parts are estimates: what ONNX Runtime needs inside a program, from the values alive at a time, and the
+ * memory of an idle process.
  */
 import { FLOAT_BYTES } from "../../graph/dtype.ts";
 import type { TokenizerFiles } from "../../format/checkpoint/checkpoint.ts";
@@ -25,28 +25,28 @@ import { sampleNeeds } from "./sample-memory.ts";
 import { tokenizerBytes } from "./tokenizer-memory.ts";
 import { blockBytes, outerBytes } from "./weight-memory.ts";
 
-/** Bytes by what they are for. */
+/** Bytes by purpose. */
 export interface MemoryParts {
   /** Frozen weights: as stored, and as programs read them. */
   readonly weights: number;
-  /** Parameters, and what the method holds frozen beside the base. */
+  /** Trained parameters, and the method's own frozen tensors. */
   readonly trained: number;
   readonly gradients: number;
   readonly optimizer: number;
-  /** What passes lend: kept activations, streams, masks, gradients that are added or compared. */
+  /** Memory lent by passes: kept activations, streams, masks, gradients that are added or compared. */
   readonly activations: number;
-  /** What programs need of their own. */
+  /** Memory inside programs. */
   readonly scratch: number;
-  /** What texts need that are written between steps; 0: none are. */
+  /** Memory for writing samples between steps; 0: none are written. */
   readonly samples: number;
   /** A process that has read its data and nothing else. */
   readonly process: number;
 }
 
-/** All that decides what a run needs. */
+/** Everything that decides how much memory a run needs. */
 export interface MemoryRequest extends PassesRequest {
   readonly kept: KeptAs;
-  /** Bytes of stored weights that are held as they are kept. */
+  /** Bytes of weights that are held as stored. */
   readonly storedBytes: number;
   readonly residency: Residency;
   readonly compute: Compute;
@@ -58,32 +58,32 @@ export interface MemoryRequest extends PassesRequest {
   readonly numSlots: number;
   readonly numTokens: number;
   readonly tokenizerFiles: TokenizerFiles | null;
-  /** Bytes in memory of frozen weights, and of what is trained where that can wait on the disk; null: all is in memory. */
+  /** Memory budget of frozen weights, and of trained parameters if these can wait on the disk; null: everything is in memory. */
   readonly budgetBytes: number | null;
   /** New tokens of a sample; null: none are written. */
   readonly sampleTokens: number | null;
 }
 
-/** Node, ONNX Runtime, and what V8 collects late: docs/log.md#plans-of-memory. */
+/** Node, ONNX Runtime, and garbage that V8 collects late: docs/log.md#plans-of-memory. */
 const PROCESS_BYTES = 170e6;
 /** Memory that the C library keeps after the float32 session that measured factors. */
 const FACTORS_BYTES = 15e6;
-/** Ids and weights of a token of the data. */
+/** Id and weight of a token of the data. */
 const TOKEN_BYTES = 8;
-/** What writes texts, but for its programs and what these keep: docs/log.md#plans-of-memory. */
+/** The writer of samples, without its programs and cache: docs/log.md#plans-of-memory. */
 const WRITER_BYTES = 15e6;
 
-/** What a run needs, and what a step of it computes. */
+/** The memory of a run, and the work of a step. */
 export interface MemoryPlan {
   readonly parts: MemoryParts;
   readonly totalBytes: number;
   readonly stepWork: Work;
-  /** Weights that a step reads and makes ready for programs; 0 where they are held. */
+  /** Bytes of weights that a step reads and prepares for programs; 0 if they are held ready. */
   readonly stepReadBytes: number;
   readonly recompute: Recompute;
 }
 
-/** Plans a run that computes activations again, or keeps them; stops between passes. */
+/** Plans a run that recomputes or keeps activations; yields between passes. */
 export function* planMemory(request: MemoryRequest, recompute: Recompute): Generator<void, MemoryPlan, void> {
   const { residency, outline: adapter } = request;
   const session = plannedSession(request);
@@ -106,7 +106,7 @@ export function* planMemory(request: MemoryRequest, recompute: Recompute): Gener
   };
 }
 
-/** Gradients of a block, or of what is outside of them, that DropBP keeps to compare others with. */
+/** Bytes of the gradients that DropBP keeps for comparison: the most of any block, or of the tensors outside. */
 function comparedBytes({ dropBp, model, totalSteps }: MemoryRequest, adapter: AdapterView): number {
   if (dropBp === null || measuredIn(dropBp, totalSteps)?.keepsAll !== true) return 0;
   const groups = [...model.layers.keys(), null].map((layer) =>
@@ -122,7 +122,7 @@ function sampleBytes(
 ): number {
   if (sampleTokens === null) return 0;
   const { numNodes, cacheBytes } = sampleNeeds(place, adapter, sampleTokens);
-  // Its tokenizer is another than that of the data.
+  // The writer has a tokenizer of its own, beside that of the data.
   const wordBytes = tokenizerBytes(tokenizerFiles, model.vocabSize);
   return WRITER_BYTES + wordBytes + nodeBytes(numNodes) + cacheBytes;
 }
@@ -132,7 +132,7 @@ function processBytes({ model, compute, numTokens, tokenizerFiles }: MemoryReque
   return PROCESS_BYTES + factors + TOKEN_BYTES * numTokens + tokenizerBytes(tokenizerFiles, model.vocabSize);
 }
 
-/** What is read of weights and trained of them. */
+/** The parts of the memory that hold weights and trained parameters. */
 function parameterParts(
   request: MemoryRequest,
   session: PlannedSession,
@@ -153,7 +153,7 @@ function parameterParts(
   if (budgetBytes === null) {
     return { weights: storedBytes + outer + blocks(residency), ...ofTraining };
   }
-  // As many blocks stay as there is room for.
+  // As many blocks stay in memory as fit the budget.
   const weights = storedBytes + outer + blocks("float32");
   if (!makesModel(method)) return { weights: Math.min(weights, budgetBytes), ...ofTraining };
   return {

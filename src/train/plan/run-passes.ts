@@ -1,4 +1,4 @@
-/** @file Walks through the passes of a run in their order, with sizes in the place of numbers. */
+/** @file Walks through the passes of a run in order, with sizes in the place of numbers. */
 import type { TrainingUnit } from "../../data/examples/training-unit.ts";
 import type { StepPlan } from "../../data/batches/order.ts";
 import type { Target } from "../../graph/emitter.ts";
@@ -23,7 +23,7 @@ import { type CountedShape, evaluationShapes, microBatchShape, stepShapes, token
 export interface PassesRequest {
   readonly model: Model;
   readonly objective: Objective;
-  /** The run starts from an adapter, which is what objectives compare with. */
+  /** Whether the run starts from an adapter, with which objectives then compare. */
   readonly startsFromAdapter: boolean;
   readonly dropBp: DropPlan | null;
   readonly plan: StepPlan<TrainingUnit>;
@@ -32,17 +32,17 @@ export interface PassesRequest {
   readonly numLanes: number;
   readonly packing: boolean;
   readonly heldOut: readonly TrainingUnit[] | null;
-  /** Evaluations look at the logits of what they score. */
+  /** Whether evaluations compute logits for predictions. */
   readonly predicts: boolean;
   readonly seed: number;
   readonly activations: ActivationForm;
   readonly target: Target;
 }
 
-/** What decides whether there is a reference, and which. */
+/** What decides which reference there is, if any. */
 type ReferenceRequest = Pick<PassesRequest, "objective" | "startsFromAdapter">;
 
-/** The model that an objective compares with: the base with the adapter as it was at first, or without; null: none. */
+/** The reference of an objective: the base with the initial adapter, or without any; null: none. */
 function referenceOf(
   { objective, startsFromAdapter }: ReferenceRequest,
   adapter: AdapterView,
@@ -51,31 +51,31 @@ function referenceOf(
   return startsFromAdapter ? adapter : NO_ADAPTER;
 }
 
-/** The models whose passes read weights: with the adapter, and the base alone where it is the reference. */
+/** The models whose passes read weights: with the adapter, and the base without it if that is the reference. */
 export function readersOf(request: ReferenceRequest, adapter: AdapterView): readonly AdapterView[] {
   return referenceOf(request, adapter) === NO_ADAPTER ? [adapter, NO_ADAPTER] : [adapter];
 }
 
-/** Micro-batches whose drawn branches are looked at: with fewer, some programs of a run were not met; more than 64 found no others. */
+/** Micro-batches for which branches are drawn: fewer missed some programs of a run; more than 64 found no others. */
 const DRAWN_PASSES = 64;
 
-/** What the passes of a run need. */
+/** The memory and work of the passes of a run. */
 export interface PlannedPasses {
-  /** What they lend of the pool. */
+  /** Memory that they lend from the pool. */
   readonly lentBytes: number;
-  /** What programs need of their own while they run. */
+  /** Memory inside programs while they run. */
   readonly scratchBytes: number;
   readonly programs: PlannedPrograms;
-  /** What gets a gradient in one of the steps, and what in a pass that measures alone. */
+  /** Parameters with a gradient in some step (`moved`), or in the pass that measures branches (`measured`). */
   readonly moved: ReadonlySet<Parameter>;
   readonly measured: ReadonlySet<Parameter>;
-  /** What a step computes on average. */
+  /** Average work of a step. */
   readonly stepWork: Work;
-  /** How often a step goes through the weights of all blocks on average. */
+  /** How often a step reads the weights of all blocks, on average. */
   readonly stepWalks: number;
 }
 
-/** Walks through an evaluation and steps of every size, and stops between these. */
+/** Walks through an evaluation and steps of every size; yields between passes. */
 export function* walkPasses(
   request: PassesRequest,
   session: PlannedSession,
@@ -84,7 +84,7 @@ export function* walkPasses(
 ): Generator<void, PlannedPasses, void> {
   const { objective, heldOut, plan, activations, numLanes } = request;
   const programs = new PlannedPrograms(request.target);
-  // What runs on the first lane alone, and what runs on each of them.
+  // `alone`: evaluations and measurements, which run only on the first lane; `inLanes`: steps, which run on each lane.
   const alone = { session, pool: new PlannedPool(), programs };
   const inLanes = numLanes === 1 ? alone : { ...alone, pool: new PlannedPool() };
   const scorer = new PlannedPass(alone, adapter, { training: false });
@@ -108,7 +108,7 @@ export function* walkPasses(
   const reference = referenceIn(inLanes);
   const { shapes, meanTokens, meanMicroBatches } = stepShapes(plan, request.totalSteps, request.packing);
   const hasMismatched = objective.needs.includes("mismatched");
-  // What came before is no step's work.
+  // Discards the work so far, which belongs to no step.
   programs.takeWork();
   const { work, moved } = yield* walkSteps(request, shapes, {
     steps,
@@ -125,7 +125,7 @@ export function* walkPasses(
   const laneBytes = inLanes.pool.residentBytes;
   return {
     programs,
-    // What runs alone leaves its blocks to one lane.
+    // One lane reuses the blocks of the passes that run alone.
     lentBytes: Math.max(alone.pool.residentBytes, laneBytes) + (numLanes - 1) * laneBytes,
     scratchBytes: Math.max(aloneBytes, numLanes * programs.takeScratch()),
     moved,
@@ -135,7 +135,7 @@ export function* walkPasses(
   };
 }
 
-/** What runs the micro-batches of a step; `dropped`: branches, by block, that the backward pass leaves out. */
+/** Runs the micro-batches of a step; `dropped`: branches that the backward pass leaves out, by block. */
 interface StepWalk {
   readonly steps: PlannedPass;
   readonly programs: PlannedPrograms;
@@ -143,8 +143,8 @@ interface StepWalk {
 }
 
 /**
- * Walks through steps of every size, with each draw of the branches that are left out. Returns the work of all micro-batches of
- * `shapes`, as often as each comes, and what gets a gradient in one of them.
+ * Walks through steps of every size, with each draw of dropped branches. Returns the work of all micro-batches of `shapes`, each as often
+ * as it occurs, and the parameters with a gradient in any of them.
  */
 function* walkSteps(
   request: PassesRequest,
@@ -152,7 +152,7 @@ function* walkSteps(
   { steps, programs, runMicroBatch }: StepWalk,
 ): Generator<void, { readonly work: Work; readonly moved: ReadonlySet<Parameter> }, void> {
   const numMicroBatches = request.plan.microBatches(0).length;
-  // Gradients of a second micro-batch are written beside those of the first.
+  // Two are enough: gradients of a second micro-batch need memory beside those of the first, further ones reuse it.
   const numMicro = Math.min(2, numMicroBatches);
   const numPasses = request.totalSteps * numMicroBatches;
   const works = new Map(shapes.map((shape) => [shape, { work: NO_WORK, numMicroBatches: 0 }]));
@@ -177,13 +177,13 @@ function* walkSteps(
   return { work, moved };
 }
 
-/** Sizes that are looked at with the i-th draw: the largest, which decides the peak, and one of the others in turn. */
+/** Sizes to walk through with the i-th draw: the largest, which decides the peak, and another in rotation. */
 function shapesOfDraw<S extends PassShape>(i: number, shapes: readonly S[]): readonly S[] {
   const largest = shapes.reduce((most, shape) => (tokensOf(shape) > tokensOf(most) ? shape : most));
   return [...new Set([largest, shapes[i % shapes.length]!])];
 }
 
-/** The one step of a run with DropBP that measures sensitivities. */
+/** Walks through the one pass of a run with DropBP that measures sensitivities. */
 function measureOnce(
   { dropBp, plan, totalSteps, packing }: PassesRequest,
   measuring: PlannedPass,
@@ -196,8 +196,8 @@ function measureOnce(
 }
 
 /**
- * Branches, by block, that the micro-batches of a run leave out of the backward pass, of `numPasses` the first. With rates that are
- * measured nobody knows them, so that many are drawn by equal ones: what a short run meets may be any of these.
+ * Branches that micro-batches leave out of the backward pass, by block: of the first ones of `numPasses`. If rates will be measured, the
+ * draws cannot be known, so DRAWN_PASSES are drawn with equal rates however short the run is: it may meet any of these.
  */
 function droppedBranches(
   { dropBp, model, plan, seed, totalSteps }: PassesRequest,

@@ -1,4 +1,4 @@
-/** @file Finds the sizes of the micro-batches of a run without making these. */
+/** @file Finds the sizes of the micro-batches of a run without building them. */
 import {
   type TrainingExample,
   type TrainingUnit,
@@ -11,9 +11,9 @@ import { passesOf } from "../evaluate.ts";
 import { fillRows } from "../step/fill-rows.ts";
 import type { PassShape } from "./passes/planned-place.ts";
 
-/** Steps that are looked at. */
+/** Most steps that are examined. */
 const MAX_STEPS = 500;
-/** Different sizes of a micro-batch that are kept: so many of the largest, which decide the peak of a pass, and so many of the others. */
+/** How many different sizes of a micro-batch are kept: of the largest, which decide the peak of a pass, and of the others. */
 const NUM_LARGEST = 24;
 const NUM_OTHERS = 40;
 
@@ -22,9 +22,9 @@ export interface CountedShape extends PassShape {
   readonly count: number;
 }
 
-/** What the steps of a run are like. */
+/** Sizes of the steps of a run. */
 interface StepShapes {
-  /** Sizes that differ from each other; where there are many, the largest, and some of all others. */
+  /** Distinct sizes; if there are many, the largest and a selection of the others. */
   readonly shapes: readonly CountedShape[];
   /** Tokens of a step on average, padding included. */
   readonly meanTokens: number;
@@ -44,7 +44,7 @@ export function stepShapes(plan: StepPlan<TrainingUnit>, totalSteps: number, pac
   };
 }
 
-/** Finds the size of a micro-batch of such rows. */
+/** The size of a micro-batch with these rows. */
 export function microBatchShape(rows: readonly (readonly TrainingUnit[])[], packing: boolean): PassShape {
   return packing ? shapeOf(rows as readonly (readonly TrainingExample[])[]) : shapeOfUnits(rows.flat());
 }
@@ -73,7 +73,7 @@ function shapeOf(rows: readonly (readonly TrainingExample[])[]): PassShape {
   };
 }
 
-/** Picks sizes, in their order: rows of other lengths leave blocks in the pool, and have programs of their own. */
+/** Picks distinct sizes, in their order. Not only the largest: other lengths leave blocks in the pool, and have programs of their own. */
 function pick(shapes: readonly PassShape[]): readonly CountedShape[] {
   const different = new Map<string, CountedShape>();
   for (const shape of shapes) {

@@ -1,6 +1,6 @@
 /**
- * @file What a run needs that writes samples: programs of its own, which equal blocks share where they take turns in memory and in
- * which each stands apart where all stay, and the keys and values of a text.
+ * @file The memory for writing samples: programs, and the keys and values of a text. Equal blocks share a program if they take turns in
+ * memory; if all stay in memory, each block has its own part of a program.
  */
 import { DTYPES } from "../../graph/dtype.ts";
 import { nodesOf } from "../../graph/program.ts";
@@ -13,7 +13,7 @@ import type { PassPlace } from "./passes/planned-place.ts";
 /** Keys and values, each in pages and by heads. */
 const COPIES = 2 * 2;
 
-/** What writing texts of so many tokens adds. */
+/** The memory for writing texts of so many tokens. */
 export function sampleNeeds(
   { session, programs }: Pick<PassPlace, "session" | "programs">,
   adapter: AdapterView,

@@ -1,6 +1,5 @@
 /**
- * @file How much memory the weights of a base model take at a time, given that `run/weights/weights` lends them block by
- * block.
+ * @file How much memory the weights of a base model take at a time, given that `run/weights/weights` lends them block by block.
  */
 import { DTYPES } from "../../graph/dtype.ts";
 import { numElements } from "../../graph/shape.ts";
@@ -13,7 +12,7 @@ import type { Residency } from "../../run/weights/weights.ts";
 import { isOutside } from "../../models/module-path.ts";
 import type { PlannedSession } from "./passes/planned-session.ts";
 
-/** Bytes of the blocks' weights as programs read them: of all blocks, or of those that are lent at a time. */
+/** Bytes of the blocks' weights as programs read them: of all blocks, or of those lent at the same time. */
 export function blockBytes(session: PlannedSession, adapter: AdapterView, residency: Residency): number {
   const { model } = session;
   const known = new Map<string, { fed: number; bound: number }>();
@@ -34,7 +33,7 @@ export function blockBytes(session: PlannedSession, adapter: AdapterView, reside
     }
     return size;
   });
-  // What is bound keeps its block, and what several blocks read is there once.
+  // Bound weights stay in memory for each block; a tensor that several blocks read is there once.
   const shared = [...outside.values()].reduce((sum, bytes) => sum + bytes, 0);
   const bound = shared + sizes.reduce((sum, size) => sum + size.bound, 0);
   const total = sizes.reduce((sum, { fed }) => sum + fed, 0);
@@ -45,7 +44,7 @@ export function blockBytes(session: PlannedSession, adapter: AdapterView, reside
   }, shared);
 }
 
-/** How many blocks of each kind are in memory while a pass goes up and down again: the one in use and the next. */
+/** How many blocks of each kind are in memory during a forward and a backward pass: the one in use and the next. */
 function countSlots(kinds: readonly number[]): number[] {
   const slots: { kind: number; layer: number }[] = [];
   let held: number[] = [];
@@ -55,7 +54,7 @@ function countSlots(kinds: readonly number[]): number[] {
   for (const pair of [...visits, ...back]) {
     const wanted = pair.filter((layer) => layer >= 0 && layer <= last);
     for (const layer of wanted) {
-      // The block that ran is free by the time that the next but one is read.
+      // The block that ran before is free when the one after the next is read.
       const isHeld = (slot: { layer: number }): boolean =>
         held.includes(slot.layer) && wanted.includes(slot.layer);
       if (slots.some((slot) => slot.layer === layer)) continue;
@@ -70,7 +69,7 @@ function countSlots(kinds: readonly number[]): number[] {
     .map((kind) => slots.filter((slot) => slot.kind === kind).length);
 }
 
-/** Bytes of what stem and head read in float32, whatever is trained of it left out: all of a mapped table is looked at once. */
+/** Bytes of what stem and head read in float32, without trained tensors; a mapped table that is read whole counts fully. */
 export function outerBytes(session: PlannedSession, adapter: AdapterView): number {
   const { model } = session;
   const own = adapter.inputs(null);

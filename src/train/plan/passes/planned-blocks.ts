@@ -44,7 +44,7 @@ export class PlannedBlocks {
     this.#binding = new Set(bind.map(({ key }) => key));
   }
 
-  /** The block whose weights its programs bind, or null. */
+  /** The block itself if its programs bind its weights, or null. */
   #owner(layer: number): number | null {
     return this.#binding.has(this.#structures[layer]!.key) ? layer : null;
   }
@@ -53,7 +53,7 @@ export class PlannedBlocks {
     return this.#structures.length;
   }
 
-  /** Runs a block forward: what it gives, and what is saved of it by name. */
+  /** Runs a block forward; returns its output, and what it saved, by name. */
   forward(
     layer: number,
     pass: Pass,
@@ -87,7 +87,7 @@ export class PlannedBlocks {
     return { y, saved };
   }
 
-  /** Runs a block backward, given what was saved of it; gives the gradient of its input where that is wanted. */
+  /** Runs a block backward, given what it saved; returns the gradient of its input if wanted. */
   backward(
     layer: number,
     pass: Pass,
@@ -126,7 +126,7 @@ export class PlannedBlocks {
     return dx;
   }
 
-  /** Lends memory for gradients that a block has for others; what is returned is called when it has run. */
+  /** Lends memory for gradients that a block computes for other blocks; call the returned function when the block has run. */
   #linkGradients({ outputs }: ProgramSpec, { bindings, links }: Pass): (keysFrom: number | null) => void {
     const { pool, session } = this.#place;
     const ofKeys = [OTHER_KEY, OTHER_VALUE].map((name) => outputs[gradientName(name)]);

@@ -18,7 +18,7 @@ export class PlannedEmbedding {
     this.#gradients = gradients;
   }
 
-  /** Whether a gradient goes through it. */
+  /** Whether a gradient flows into it. */
   trains(): boolean {
     const { part } = this.#place.programs.build(this.#stem("forward")).made;
     const trained = this.#adapter.trained(null).map(({ input }) => input);
@@ -58,7 +58,7 @@ export class PlannedEmbedding {
     });
   }
 
-  /** Lends what adding rows to a table takes: the old rows, what is added, their sum, and the numbers of the rows. */
+  /** Lends the memory for adding to rows of a table: the old rows, the addends, their sum, and the row indices. */
   #addRows({ shape }: Value, bindings: Bindings): void {
     const numRows = evaluateSize(shape.slice(0, -1), bindings);
     const numbers: TensorType = { dtype: "int64", shape: [numRows] };

@@ -8,30 +8,30 @@ export class PlannedGradients {
   readonly #pool: PlannedPool;
   /** Parameters whose gradient has been written in this step. */
   readonly #written = new Set<Parameter>();
-  /** Parameters whose gradient has been written in any step: of others, memory that nobody touches takes none. */
+  /** Parameters whose gradient has been written in any step: memory of the others is never touched, so it takes none. */
   readonly reached = new Set<Parameter>();
 
   constructor(pool: PlannedPool) {
     this.#pool = pool;
   }
 
-  /** A step begins: no gradient has been written. */
+  /** Begins a step: no gradient has been written. */
   begin(): void {
     this.#written.clear();
   }
 
-  /** Whether the gradient of a parameter has been written in this step, so that what comes is added. */
+  /** Whether the gradient of a parameter has been written in this step, so that further ones are added. */
   has(parameter: Parameter): boolean {
     return this.#written.has(parameter);
   }
 
-  /** Notes that it has been written. */
+  /** Notes that the gradient of a parameter has been written. */
   add(parameter: Parameter): void {
     this.#written.add(parameter);
     this.reached.add(parameter);
   }
 
-  /** Runs what writes gradients: into their own place at first, else beside it, and they are added. */
+  /** Runs work that writes gradients: the first directly into its place, later ones into lent memory, from which they are added. */
   collect(trained: readonly Parameter[], outputs: readonly GradientOutput[], run: () => void): void {
     const again: PlannedBlock[] = [];
     const byInput = new Map(trained.map((parameter) => [parameter.input, parameter]));

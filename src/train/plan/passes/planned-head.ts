@@ -1,6 +1,5 @@
 /**
- * @file The head of a planned pass. It mirrors `run/head/label-head` and `run/head/vocabulary-head`, and is meant to be
- * read beside them.
+ * @file The head of a planned pass. It mirrors `run/head/label-head` and `run/head/vocabulary-head`: read it beside them.
  */
 import type { TensorType } from "../../../graph/graph.ts";
 import type { Bindings } from "../../../graph/shape.ts";
@@ -69,7 +68,7 @@ export class PlannedHead {
     }
   }
 
-  /** Logits of labels, as `train/step/predictions` looks at them. */
+  /** Logits of labels, as in `train/step/predictions`. */
   predict(numLabels: number): void {
     const { session, pool, programs } = this.#place;
     const { model } = session;
@@ -145,7 +144,7 @@ export class PlannedHead {
     this.#gradients.add(parameter);
   }
 
-  /** One walk over the vocabulary for all positions, in chunks; returns what is given back after it. */
+  /** One walk over the vocabulary for all positions, in chunks; returns the blocks that the caller releases. */
   #vocabulary(wanted: "loss" | "gradient", numLabels: number): PlannedBlock[] {
     const hasGradient = wanted === "gradient";
     const { session, pool, programs } = this.#place;
@@ -169,7 +168,7 @@ export class PlannedHead {
     return [...hidden, ...sums.flatMap(({ gradient }) => gradient)];
   }
 
-  /** Lends slices of the head's matrix one after another, the next while something is done with one of so many rows. */
+  /** Lends slices of the head's matrix one after another, the next one while `visit` runs on a slice of so many rows. */
   #walk(visit: (numRows: number) => void): void {
     const { pool, session } = this.#place;
     const { numOutputs, width } = session.model;

@@ -1,6 +1,5 @@
 /**
- * @file Sizes of the activations that are kept between the two passes. The last ones are kept whole, the others in the form
- * in which they wait.
+ * @file Sizes of the activations kept between the two passes. The last ones are kept as float32, the others in the chosen form.
  */
 import { FLOAT_BYTES } from "../../../graph/dtype.ts";
 import type { ActivationForm } from "../../activations/keeping.ts";
@@ -23,7 +22,7 @@ export class PlannedKept {
     this.#form = form;
   }
 
-  /** Takes blocks of the pool. */
+  /** Takes ownership of blocks of the pool. */
   keep(blocks: readonly PlannedBlock[]): void {
     const numbers = blocks.map(({ lentBytes }) => lentBytes / FLOAT_BYTES);
     this.#entries.push({ numbers, blocks, bytesPerNumber: FLOAT_BYTES });
@@ -31,7 +30,7 @@ export class PlannedKept {
     if (leaving) this.#move(leaving, this.#form.bytesPerNumber);
   }
 
-  /** Gives back what was kept last, in blocks that the caller releases; what comes next is on its way. */
+  /** Returns what was kept last, in blocks that the caller releases; begins to bring back the next. */
   bringBack(): readonly PlannedBlock[] {
     const entry = this.#entries.pop()!;
     this.#move(entry, FLOAT_BYTES);

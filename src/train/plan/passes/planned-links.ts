@@ -1,10 +1,10 @@
-/** @file Gradients of what blocks share, on one way back through a planned pass. It mirrors `LinkGradients` of `run/links`. */
+/** @file Gradients of what blocks share, in one backward pass of a plan. It mirrors `LinkGradients` of `run/links`. */
 import type { TensorType } from "../../../graph/graph.ts";
 import type { Bindings } from "../../../graph/shape.ts";
 import type { PlannedBlock, PlannedPool } from "./planned-pool.ts";
 
 export class PlannedLinks {
-  /** Those of keys and values, by their block. */
+  /** Gradients of keys and values, by the block that computed them. */
   readonly #keys = new Map<number, readonly PlannedBlock[]>();
   #layers: PlannedBlock | null = null;
 
@@ -18,7 +18,7 @@ export class PlannedLinks {
     else this.#keys.delete(layer);
   }
 
-  /** Lends those of what all layers are given, once. */
+  /** Lends the gradients of the input that all layers share, once. */
   needLayers(pool: PlannedPool, type: TensorType, bindings: Bindings): void {
     this.#layers ??= pool.acquire(type, bindings);
   }

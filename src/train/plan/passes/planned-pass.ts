@@ -1,6 +1,6 @@
 /**
- * @file Passes over a model as `train/step/step-runner` and `train/dropbp/measure-branches` make them, with sizes in the place of
- * numbers: what they lend, and what their programs need.
+ * @file Passes over a model as in `train/step/step-runner` and `train/dropbp/measure-branches`, with sizes in the place of numbers: what
+ * they lend, and what their programs need.
  */
 import type { AdapterView } from "../../../peft/adapter-view.ts";
 import type { Parameter } from "../../../peft/parameters.ts";
@@ -16,7 +16,7 @@ import { type Pass, type PassPlace, type PassShape, beginPass } from "./planned-
 import type { PlannedLinks } from "./planned-links.ts";
 import type { PlannedBlock } from "./planned-pool.ts";
 
-/** What happens to activations between the two passes. */
+/** How activations are kept between the two passes. */
 export interface Keeping {
   readonly recompute: Recompute;
   readonly activations: ActivationForm;
@@ -40,12 +40,12 @@ export class PlannedPass {
     this.#head = new PlannedHead(place, adapter, this.#gradients, { training });
   }
 
-  /** What has had a gradient in any step. */
+  /** Parameters that have had a gradient in any step. */
   get reached(): ReadonlySet<Parameter> {
     return this.#gradients.reached;
   }
 
-  /** A step begins: no gradient has been written. */
+  /** Begins a step: no gradient has been written. */
   beginStep(): void {
     this.#gradients.begin();
   }
@@ -64,12 +64,12 @@ export class PlannedPass {
     this.#place.pool.release(x, ...pass.made.values());
   }
 
-  /** Gradients of a micro-batch. `dropped`: by block, branches without a backward pass. */
+  /** Gradients of a micro-batch. `dropped`: branches without a backward pass, by block. */
   accumulate(shape: PassShape, keeping: Keeping, dropped: readonly (readonly string[])[]): void {
     this.#turnAround(shape, keeping, dropped, (turn) => this.#runBackward(turn));
   }
 
-  /** Sensitivities of all branches by a micro-batch, as `train/dropbp/measure-branches` measures them. */
+  /** Sensitivities of all branches on a micro-batch, as in `train/dropbp/measure-branches`. */
   measureBranches(shape: PassShape, keeping: Keeping): void {
     this.#turnAround(shape, keeping, [], (turn) => this.#runEachWay(turn));
   }
@@ -122,7 +122,7 @@ export class PlannedPass {
     return this.#blocks.backward(layer, turn, turn.given[layer] ?? [], block);
   }
 
-  /** Runs backward once whole and once without each branch. */
+  /** Runs backward once with all branches and once without each of them. */
   #runEachWay(turn: Turn): void {
     const { pool, session } = this.#place;
     let ways: readonly Way[] = [{ dy: turn.dy, links: turn.links }];
@@ -170,7 +170,7 @@ export class PlannedPass {
   }
 }
 
-/** A backward pass as far as it has come. */
+/** A backward pass in progress. */
 interface Way {
   readonly dy: PlannedBlock;
   readonly links: PlannedLinks;
@@ -180,7 +180,7 @@ interface Way {
 interface Turn extends Pass, PassShape {
   readonly kept: PlannedKept;
   readonly blocks: readonly BlockPlan[];
-  /** Names of what was saved of each block. */
+  /** Names of what each block saved. */
   readonly given: readonly (readonly string[])[];
   readonly trainsStem: boolean;
   readonly x: PlannedBlock;

@@ -1,17 +1,16 @@
 /**
- * @file A pool of buffers without memory. It lends buffers as the real pool does and records how much memory that would
- * take.
+ * @file A pool of buffers without memory. It lends buffers as the real pool does and records how much memory that would take.
  */
 import { DTYPES } from "../../../graph/dtype.ts";
 import type { TensorType } from "../../../graph/graph.ts";
 import { type Bindings, evaluateSize } from "../../../graph/shape.ts";
 import { BlockShelf, type Sized } from "../../../runtime/memory/block-shelf.ts";
 
-/** A block that is lent, or was. */
+/** A block that is lent, or was earlier. */
 export interface PlannedBlock extends Sized {
-  /** Bytes of the tensor that it is lent to, or was lent to last. */
+  /** Bytes of the tensor for which it is lent, or was lent last. */
   lentBytes: number;
-  /** The most bytes of it that were ever written: pages that nobody touched take no memory. */
+  /** The most bytes of it that were ever written: pages that were never touched take no memory. */
   touchedBytes: number;
 }
 
@@ -22,12 +21,12 @@ export class PlannedPool {
     touchedBytes: 0,
   }));
 
-  /** Bytes of a tensor are lent. */
+  /** Lends a block for a tensor. */
   acquire({ dtype, shape }: TensorType, bindings: Bindings): PlannedBlock {
     return this.lend(evaluateSize(shape, bindings) * DTYPES[dtype].sizeBytes);
   }
 
-  /** A block of at least this size. */
+  /** Lends a block of at least this size. */
   lend(sizeBytes: number): PlannedBlock {
     const block = this.#shelf.take(sizeBytes);
     block.lentBytes = sizeBytes;

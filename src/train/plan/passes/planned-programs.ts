@@ -9,16 +9,16 @@ import type { MadeProgram, Makeable } from "../../../run/session-programs.ts";
 export class PlannedPrograms {
   readonly #target: Target;
   readonly #built = new Map<string, MadeProgram<unknown>>();
-  /** Keys of those that have run, by what was compiled: of a program that binds weights, one for each block. */
+  /** Compiled program → its key, for programs that have run; a program that binds weights is compiled for each block. */
   readonly #compiled = new Map<string, string>();
-  /** What was found, by program and sizes. */
+  /** Need and work, by program and sizes. */
   readonly #known = new Map<string, { readonly need: number; readonly work: Work }>();
   /** Work of all runs since `takeWork`. */
   #work = NO_WORK;
   /** The largest need of a run since `takeScratch`. */
   #scratchBytes = 0;
 
-  /** `target`: the processor that they would be written for. */
+  /** `target`: the processor for which they would be written. */
   constructor(target: Target) {
     this.#target = target;
   }
@@ -45,31 +45,31 @@ export class PlannedPrograms {
     return built;
   }
 
-  /** What all runs since the last call computed. */
+  /** The work of all runs since the last call. */
   takeWork(): Work {
     const work = this.#work;
     this.#work = NO_WORK;
     return work;
   }
 
-  /** What all runs since the last call shared: the largest need of one. */
+  /** The largest need of a run since the last call; runs share this memory. */
   takeScratch(): number {
     const bytes = this.#scratchBytes;
     this.#scratchBytes = 0;
     return bytes;
   }
 
-  /** Programs that have run. */
+  /** How many compiled programs have run. */
   get count(): number {
     return this.#compiled.size;
   }
 
-  /** Nodes of those. */
+  /** How many nodes these have. */
   get numNodes(): number {
     return this.#sum((spec) => nodesOf(spec).length);
   }
 
-  /** What they hold of weights that they bind, laid out anew. */
+  /** Bytes of bound weights that they hold in a repacked layout. */
   get packedBytes(): number {
     return this.#sum((spec) =>
       nodesOf(spec).reduce((sum, node) => sum + (node.op.packedBytes?.(node) ?? 0), 0),

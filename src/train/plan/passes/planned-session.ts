@@ -12,17 +12,16 @@ export interface PlannedSession extends SessionOutline, Pick<Session, "attention
   isLargeTable(name: string): boolean;
 }
 
-/** How a session is to hold a model and to compute. */
+/** How a session holds a model and computes. */
 interface SessionPlan {
   readonly model: Model;
   readonly kept: KeptAs;
   readonly compute: Compute;
   readonly residency: Residency;
-  /** Null unless given: by the length of the rows. */
+  /** Null or absent: chosen by the length of the rows. */
   readonly attentionChunk?: number | null;
 }
 
-/** Describes a session on a model. */
 export function plannedSession(plan: SessionPlan): PlannedSession {
   const { model, kept, compute, residency, attentionChunk = null } = plan;
   const tables = { model, compute, residency, maxTableBytes: MAX_TABLE_BYTES, source: kept };
@@ -32,7 +31,7 @@ export function plannedSession(plan: SessionPlan): PlannedSession {
     attentionChunk,
     base: { source: kept },
     residency,
-    // All that can be: training measures factors before its first step.
+    // Every product that can be smoothed has factors: training measures them before its first step.
     ...(compute.smoothing && { smoothing: { has: () => true } }),
     isLargeTable: (name) => isLargeTable(tables, name),
   };
