@@ -1,6 +1,6 @@
 /**
- * @file What the output of an averaged training says of itself, in averaged.json: how its trainings are brought together. It is
- * written first, so that an output without it is another's; what each training is made with, drawn/ says.
+ * @file averaged.json in the output of an averaged training: how its trainings are averaged. It is written first, so an output without
+ * it belongs to something else. The settings of the trainings themselves are in drawn/.
  */
 import { join } from "node:path";
 import { readJson } from "../../format/by-path.ts";
@@ -18,14 +18,14 @@ export class AveragedOutput {
     this.#folder = new RunFolder(path, { logs: [], hasSamples: false });
   }
 
-  /** The whole path. */
+  /** The absolute path. */
   get path(): string {
     return this.#folder.path;
   }
 
   /**
-   * Whether a training has begun here that is brought together as this one is.
-   * @throws UsageError "usage/output" where the folder holds something else, "usage/resume" that names what differs
+   * Whether a training that is averaged in the same way has begun here.
+   * @throws UsageError "usage/output" if the folder contains something else, "usage/resume" that names what differs
    */
   async hasBegun(given: Readonly<Record<string, unknown>>): Promise<boolean> {
     const { path } = this.#folder;
@@ -33,13 +33,13 @@ export class AveragedOutput {
       await this.#folder.check({ overwrite: false, canGoOn: false });
       return false;
     }
-    // What was stopped before anything was drawn has trained nothing.
+    // A training that stopped before its start was drawn has trained nothing.
     if (!(await hasStart(path))) return false;
     requireSameSettings(path, await readJson(join(path, AVERAGED_FILE)), given);
     return true;
   }
 
-  /** Says how trainings are brought together here, and does what comes before them; where that fails, takes out what it has written. */
+  /** Writes how trainings are averaged here, then does the work before the first; if that fails, removes what was written. */
   async begin<T>(given: Readonly<Record<string, unknown>>, work: () => Promise<T>): Promise<T> {
     const { path } = this.#folder;
     await this.#folder.sweep();
@@ -48,7 +48,7 @@ export class AveragedOutput {
       return await work();
     } catch (error) {
       const names = (await hasStart(path)) ? [] : await entriesOf(path);
-      // The file last: without it the others are nobody's.
+      // averaged.json is removed last: without it the other files would belong to no training.
       const own = names
         .filter(isOfAveraged)
         .toSorted((a, b) => Number(a === AVERAGED_FILE) - Number(b === AVERAGED_FILE));

@@ -1,6 +1,6 @@
 /**
- * @file The rounds of an averaged training as its output holds them: start/, the adapter before all; checkpoint-N/, the adapter
- * after N steps; velocity-N/, what outer momentum remembers (peft/algebra/outer-step). Those of the last rounds are kept.
+ * @file The rounds of an averaged training in its output: start/, the initial adapter; checkpoint-N/, the adapter after N steps;
+ * velocity-N/, the state of outer momentum (peft/algebra/outer-step). Only those of the last rounds are kept.
  */
 import { createHash } from "node:crypto";
 import { basename, join } from "node:path";
@@ -25,25 +25,25 @@ import { removeEntry } from "./folder/folder-entries.ts";
 import { requireSameSettings } from "./folder/read-checkpoint.ts";
 import { RunFolder } from "./folder/run-folder.ts";
 
-/** How rounds end: what an outer step is made with. */
+/** Options of the outer step that ends a round. */
 export interface OuterOptions {
-  /** 1 unless given. */
+  /** Default 1. */
   readonly outerLearningRate?: number;
-  /** 0 unless given. */
+  /** Default 0. */
   readonly outerMomentum?: number;
 }
 
-/** Also how many rounds' adapters the output keeps, as a training its checkpoints; 2 unless given. */
+/** With `keepLast`: how many rounds' adapters the output keeps; default 2. */
 type EndOptions = OuterOptions & Pick<TrainInput, "keepLast">;
 
-/** A round of one worker: from which step to which, and the folder of the adapter that all begin it with. */
+/** A round of one worker: its first and last step, and the folder of the adapter with which all workers begin it. */
 export interface Round {
   readonly from: number;
   readonly until: number;
   readonly adapter: string;
 }
 
-/** What `OuterOptions` may be. */
+/** Schemas of `OuterOptions`. */
 export const OUTER = {
   outerLearningRate: z.number().gt(0).optional(),
   outerMomentum: z.number().min(0).lt(1).optional(),
@@ -60,7 +60,7 @@ const ARGUMENTS = lazily(() =>
   }),
 );
 
-/** Key in the head of a velocity's file: what its round was made of. */
+/** Metadata key in a velocity's file: what its round was computed from. */
 const ROUND_KEY = "round";
 const MADE_OF = z.record(z.string(), z.unknown());
 
@@ -83,31 +83,31 @@ function velocityAfter(output: string, step: number): string {
   return join(output, `velocity-${step}`);
 }
 
-/** Whether the output has the adapter that the first round begins with. */
+/** Whether the output has the adapter with which the first round begins. */
 export async function hasStart(output: string): Promise<boolean> {
   return (await namesIn(output)).includes(basename(adapterAfter(output, 0)));
 }
 
-/** Whether a round has ended: its adapter is in the output, or was, and a later one is. */
+/** Whether a round has ended: its adapter or a later one is in the output. */
 export async function hasEnded(output: string, { until }: Round): Promise<boolean> {
   return newestRound(await namesIn(output)) >= until;
 }
 
-/** The step that the newest of the rounds in a folder has ended at; 0: there is none. Checkpoints of other runs have no velocity. */
+/** The step at which the newest round in a folder has ended; 0: there is none. Checkpoints of other runs have no velocity. */
 function newestRound(names: readonly string[]): number {
   const isOfRound = (step: number): boolean => names.includes(basename(velocityAfter("", step)));
   return checkpointSteps(names).findLast(isOfRound) ?? 0;
 }
 
-/** Writes the adapter that the first round begins with: as it is in a folder. */
+/** Copies the adapter with which the first round begins from a folder. */
 export async function writeStart(output: string, like: string): Promise<void> {
   await writeNumbers(adapterAfter(output, 0), like, new Map());
 }
 
 /**
- * Writes what the contributions of a round make of its adapter: checkpoint-N in the output, N being `until`, unless it has ended.
- * Then drops what is older than the rounds that are kept.
- * @throws as `outerStep`; UsageError "usage/output" for the folder of another run, "usage/resume" where the round has ended with
+ * Ends a round, unless it has ended: applies its contributions to the adapter and writes checkpoint-N (N = `until`) to the output.
+ * Then removes rounds older than those that are kept.
+ * @throws as `outerStep`; UsageError "usage/output" for the folder of another run, "usage/resume" if the round has ended with
  * other contributions; FailedError "train/nan", "failed/write"
  */
 export async function endRound(
@@ -125,7 +125,7 @@ export async function endRound(
   await dropOld(output, options.keepLast ?? KEEP_LAST);
 }
 
-/** What the options are where they are not given. */
+/** The options with defaults. */
 export function outerRates({
   outerLearningRate = 1,
   outerMomentum = 0,
@@ -133,7 +133,7 @@ export function outerRates({
   return { outerLearningRate, outerMomentum };
 }
 
-/** Says what a round is made of: in which order contributions come in does not count. */
+/** What a round is computed from; the order of the contributions does not matter. */
 function madeOf(contributions: readonly Contribution[], options: OuterOptions): Record<string, unknown> {
   const digests = contributions.map(({ difference, weight }) => {
     const hash = createHash("sha256").update(`${weight}\n`);
@@ -144,12 +144,12 @@ function madeOf(contributions: readonly Contribution[], options: OuterOptions): 
   return { contributions: digests.toSorted(), ...outerRates(options) };
 }
 
-/** @throws UsageError "usage/resume" where a round that is kept was made of something else */
+/** @throws UsageError "usage/resume" if a kept round was computed from something else */
 async function requireSame(output: string, { until }: Round, given: Record<string, unknown>): Promise<void> {
   const velocity = velocityAfter(output, until);
   if (!(await namesIn(output)).includes(basename(velocity))) return;
   const told = (await readAdapterFolder(velocity)).metadata[ROUND_KEY];
-  // Rounds that are older do not say.
+  // Rounds of older versions do not say.
   if (told !== undefined)
     requireSameSettings(adapterAfter(output, until), MADE_OF.parse(JSON.parse(told)), given);
 }
@@ -171,20 +171,20 @@ async function writeRound(
   requireUsable(step.next, until);
   const own = { [ROUND_KEY]: JSON.stringify(madeOf(contributions, options)) };
   await writeNumbers(velocityAfter(output, until), adapter, step.velocity, own);
-  // The adapter last: where it is, the round is whole.
+  // The adapter is written last: if it exists, the round is complete.
   await writeNumbers(adapterAfter(output, until), adapter, step.next);
 }
 
-/** Who goes on needs what is after the last round; one before it too where that is damaged. */
+/** Removes old rounds. Resuming needs the last round, or an earlier one if that is damaged. */
 async function dropOld(output: string, keepLast: number): Promise<void> {
   const names = await namesIn(output);
   const old = checkpointSteps(names).slice(0, -keepLast);
-  // An adapter last: by it both are found, also where this was cut off.
+  // The adapter is removed last: both are found by it, also after an interrupted removal.
   const paths = old.flatMap((step) => [velocityAfter(output, step), adapterAfter(output, step)]);
   for (const path of paths) if (names.includes(basename(path))) await removeEntry(path);
 }
 
-/** @throws FailedError "train/nan" for what rounds cannot go on from */
+/** @throws FailedError "train/nan" for numbers with which rounds cannot continue */
 function requireUsable(numbers: ReadonlyMap<string, Float32Array>, step: number): void {
   for (const [name, values] of numbers) {
     const bad = findUnusable(values);
@@ -195,7 +195,10 @@ function requireUsable(numbers: ReadonlyMap<string, Float32Array>, step: number)
   }
 }
 
-/** Makes the adapter after the last step the output's own. @throws UsageError "usage/flag" where rounds went on, and it is kept no more */
+/**
+ * Makes the adapter after the last step the result of the output.
+ * @throws UsageError "usage/flag" if it was removed because rounds continued
+ */
 export async function finish(output: string, steps: number): Promise<void> {
   const adapter = adapterAfter(output, steps);
   const names = await namesIn(output);
@@ -210,7 +213,7 @@ export async function finish(output: string, steps: number): Promise<void> {
   await writeNumbers(output, adapter, new Map());
 }
 
-/** Reads what a worker that has trained a round in its folder has changed. */
+/** Reads the changes of a worker that has trained a round in its folder. */
 export async function readContribution(
   folder: string,
   { until, adapter }: Round,
@@ -225,7 +228,7 @@ async function numbersOf(folder: string): Promise<NumbersByName> {
   return new Map([...tensors].map(([name, { data }]) => [name, data]));
 }
 
-/** Writes an adapter like another, with other numbers where there are some, and notes besides in the head of its file. */
+/** Writes a copy of an adapter with some numbers replaced, and notes added to its file's metadata. */
 async function writeNumbers(
   folder: string,
   like: string,

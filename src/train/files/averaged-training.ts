@@ -1,9 +1,9 @@
 /**
- * @file Several trainings of one adapter, each on data of its own, brought together every so many steps: local SGD with outer
- * momentum. The output holds worker-K/, a run each, beside its rounds (averaged-rounds).
+ * @file Several trainings of one adapter, each on its own data, averaged every so many steps: local SGD with outer momentum. The output
+ * contains a run for each worker, worker-K/, and the rounds (averaged-rounds).
  *
- * A worker keeps its optimizer's state, and hands in what it has changed. Which machine it runs on changes no number, and an
- * output that holds a part of this is gone on with; another run's is refused (averaged-output).
+ * A worker keeps its optimizer's state, and contributes only its changes. The machine on which it runs changes no number. A training
+ * interrupted in its output is continued; the output of another run is refused (averaged-output).
  */
 import { z } from "zod";
 import { join } from "node:path";
@@ -48,12 +48,12 @@ import { contentsOf } from "./provenance.ts";
 
 type Data = TrainInput["data"];
 
-/** More parts than anybody has machines for; each is a training. */
+/** More workers than anybody has machines for. */
 const MAX_WORKERS = 4096;
 
-/** How trainings are brought together. */
+/** How trainings are averaged. */
 export interface AveragedOptions extends OuterOptions {
-  /** So many parts are made of the data; or what each client has, which stays where it is. */
+  /** The number of parts into which the data is split; or each client's own data, which stays where it is. */
   readonly workers: number | readonly Data[];
   /** Steps of a round. */
   readonly syncEvery: number;
@@ -61,20 +61,20 @@ export interface AveragedOptions extends OuterOptions {
 
 /** How a caller follows and stops the trainings. */
 export interface AveragedHooks extends Pick<TrainHooks, "env" | "shared" | "signal"> {
-  /** `worker`: whose event it is. */
+  /** `worker`: the index of the worker that sent the event. */
   readonly onEvent?: (event: TrainEvent, worker: number) => void;
 }
 
 /** The settings of each training; `steps` are those of each worker. */
 export type AveragedInput = TrainInput & { readonly steps: number };
 
-/** Settings by which a training decides on its own where it ends, or which of its checkpoints is the result. */
+/** Settings by which a single training decides where it ends, or which of its checkpoints is the result. */
 export const OF_ONE_TRAINING = [
   "earlyStopping",
   "evalMetric",
 ] as const satisfies readonly (keyof TrainInput)[];
 
-/** Refuses what trainings that are brought together cannot have. @throws UsageError "usage/flag" */
+/** Refuses settings that averaged trainings cannot have. @throws UsageError "usage/flag" */
 function requireAlike(input: AveragedInput): void {
   const options = parseTrainOptions(input);
   const refuse = (key: string, found: string, hint: string): never => {
@@ -113,9 +113,9 @@ const ARGUMENTS = lazily(() =>
 );
 
 /**
- * Trains; the adapter is in the output. What was begun there with these settings is gone on with.
+ * Trains, and writes the adapter to the output. Continues a training begun there with the same settings.
  * @throws as `train`; UsageError "usage/flag"; "usage/output" for an output with anything else, "usage/resume" that names settings
- * that are others than before
+ * that have changed
  */
 export async function trainAveraged(
   input: AveragedInput,
@@ -132,7 +132,7 @@ export async function trainAveraged(
     hooks.onEvent?.({ event: "note", level: "warn", message }, 0),
   );
   try {
-    // Once more: another may have ended meanwhile.
+    // Checked again under the lock: another training may have ended meanwhile.
     const hasBegun = await output.hasBegun(given);
     const drawn = { ...own, data: typeof options.workers === "number" ? own.data : options.workers[0]! };
     if (hasBegun) await trainToStart(drawn, hooks, { isDrawn: true });
@@ -149,7 +149,7 @@ export async function trainAveraged(
   }
 }
 
-/** Says how trainings are brought together: settings that are the same when this is gone on with. */
+/** How trainings are averaged: settings that must be the same when the training is continued. */
 async function bringing(input: AveragedInput, options: AveragedOptions): Promise<Record<string, unknown>> {
   const { workers, syncEvery } = options;
   const contents = (data: Data): Promise<readonly unknown[]> =>
@@ -184,8 +184,8 @@ async function trainRounds(
 const OF_ROUND = lazily(() => z.strictObject({ steps: A_COUNT, round: A_ROUND }));
 
 /**
- * Trains one worker's round in its folder, and gives what it has changed, weighted by its examples: all that leaves a client.
- * A round that was begun is gone on with. @throws as `train`
+ * Trains one worker's round in its folder, and returns its changes, weighted by the number of its examples: nothing else leaves a client.
+ * Continues a round that was begun. @throws as `train`
  */
 export async function trainContribution(
   input: AveragedInput,
@@ -203,7 +203,7 @@ export async function trainContribution(
     const isStart = event.event === "start";
     if (isStart) weight = event.examples;
     const isEnd = event.event === "step" && event.step >= until && until < steps;
-    // Not before its examples are known: what is read until then ends without a word when it is stopped.
+    // Stops at the earliest after the start event, which has the number of examples.
     return isEnd || (isStart && newest === until);
   });
   return await readContribution(output, round, weight);
@@ -211,7 +211,7 @@ export async function trainContribution(
 
 type DrawHooks = Pick<TrainHooks, "env" | "shared" | "signal">;
 
-/** Writes the adapter that the trainings of a seed begin with, unless it is there. */
+/** Writes the adapter with which all trainings of a seed begin, unless it exists. */
 export async function drawStart(input: AveragedInput, hooks: DrawHooks): Promise<void> {
   if (await hasStart(input.output)) return;
   const drawn = await trainToStart(input, hooks, { isDrawn: false });
@@ -219,8 +219,8 @@ export async function drawStart(input: AveragedInput, hooks: DrawHooks): Promise
 }
 
 /**
- * Begins a training that only draws, in a folder of its own, which is given back.
- * @throws as `train`: with `isDrawn` UsageError "usage/resume" that names settings which it was not drawn with
+ * Begins a training that only draws the initial adapter, in a folder of its own; returns the folder.
+ * @throws as `train`; with `isDrawn` UsageError "usage/resume" that names settings with which it was not drawn
  */
 async function trainToStart(
   input: AveragedInput,
@@ -229,12 +229,12 @@ async function trainToStart(
 ): Promise<string> {
   const output = join(input.output, "drawn");
   const own = { ...input, output, resume: isDrawn, overwrite: !isDrawn };
-  // Nobody is told of it.
+  // Its events are not reported.
   await trainUntil(own, { ...hooks, onEvent: () => {} }, ({ event }) => event === "start");
   return output;
 }
 
-/** Trains until an event is enough, or to the end. @throws as `train`, but not for having stopped then */
+/** Trains until an event satisfies the condition, or to the end. @throws as `train`, but not for stopping at that event */
 async function trainUntil(
   input: TrainInput,
   hooks: TrainHooks,
@@ -256,12 +256,12 @@ async function trainUntil(
   });
 }
 
-/** Where the parts of data are, in an output. */
+/** The folder in an output that contains the parts of the data. */
 export function partsFolder(output: string): string {
   return join(output, "data");
 }
 
-/** Parts the data of a training. @throws UsageError "usage/flag" for data that cannot be parted */
+/** Splits the data of a training into parts. @throws UsageError "usage/flag" for data that cannot be split */
 export async function partsOf(
   { data, output, seed = 0 }: AveragedInput,
   numParts: number,

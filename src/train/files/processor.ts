@@ -1,8 +1,8 @@
-/** @file What the processor of this machine is called. */
+/** @file The name of this machine's processor. */
 import { readFileSync } from "node:fs";
 import { cpus } from "node:os";
 
-/** The name, with family and model where Linux tells them: virtual machines call unlike processors alike, such as "AMD EPYC". */
+/** The name, with family and model on Linux: virtual machines give different processors the same name, such as "AMD EPYC". */
 export function describeProcessor(model = cpus()[0]?.model, cpuInfo = readCpuInfo()): string {
   const name = model?.trim() || "unknown";
   const [family, number] = ["cpu family", "model"].map(
@@ -11,7 +11,7 @@ export function describeProcessor(model = cpus()[0]?.model, cpuInfo = readCpuInf
   return family && number ? `${name} (family ${family}, model ${number})` : name;
 }
 
-/** The facts of each processor; "" where there are none. */
+/** The content of /proc/cpuinfo; "" if there is none. */
 function readCpuInfo(): string {
   try {
     return readFileSync("/proc/cpuinfo", "utf8");

@@ -1,6 +1,5 @@
 /**
- * @file Describes for the model card how a run made its result. It holds no dates and no speeds, so that a resumed run ends
- * with an equal card.
+ * @file Describes for the model card how a run made its result, without dates and speeds, so that a resumed run has the same card.
  */
 import { basename, resolve } from "node:path";
 import { ADAPTER_FILES } from "../../format/adapters/adapter-folder.ts";
@@ -17,23 +16,23 @@ import type { RunState } from "../loop/run-state.ts";
 import { hashData, hashFiles } from "./data/file-hashes.ts";
 import { CONTENTS } from "../settings/saved-settings.ts";
 
-/** Settings whose values are paths of one machine; the facts name what lies there. */
+/** Settings whose values are paths of one machine; the card names the content instead. */
 const PATHS = ["model", "data", "evalData", "initAdapter", "chatTemplate"];
-/** The fact of the adapter that a run begins with. */
+/** Name of the fact about the adapter from which a run starts. */
 const STARTED = "started from adapter";
-/** Where the hub's own program keeps a data set. */
+/** A data set in the cache of Hugging Face's own program. */
 const CACHED_SET = /[/\\]datasets--([\w.-]+?)--([\w.-]+)[/\\]snapshots[/\\]/;
 
-/** What a run was given, before it begins. */
+/** The inputs of a run, known before it begins. */
 export type Inputs = Pick<Provenance, "datasets" | "facts">;
 
-/** Names and hashes what some data are. */
+/** Names and hashes of some data. */
 export async function contentsOf(data: TrainOptions["data"]): Promise<readonly unknown[]> {
   const { facts } = await describeInputs({ data }, new Map());
   return factsOf(facts, "data");
 }
 
-/** Names and hashes what a run reads; `known`: hashes of files by their paths. */
+/** Names and hashes of everything a run reads; `known`: hashes of files by path. */
 export async function describeInputs(
   { data, evalData, initAdapter }: Pick<TrainOptions, "data" | "evalData" | "initAdapter">,
   known: ReadonlyMap<string, string>,
@@ -62,7 +61,7 @@ export async function describeInputs(
   return { datasets: [...datasets], facts };
 }
 
-/** Under one path there may be other files when a run goes on, and the same under another: what they hold, as settings. */
+/** Content hashes of input files, as settings: when a run is resumed, a path may hold other files, or files may have moved. */
 export function fileContents({ facts }: Inputs): Record<string, unknown> {
   const [heldOut, started] = [factsOf(facts, "held-out data"), factsOf(facts, STARTED)];
   return {
@@ -76,7 +75,7 @@ function factsOf(facts: Inputs["facts"], what: string): readonly unknown[] {
   return facts.filter(([name]) => name === what).map(([, value]) => value);
 }
 
-/** Says, as settings, by what the model is known again that a run learns on, and what made examples of its data. @throws as reading tensors */
+/** Settings that identify the model on which a run trains, its tokenizer and its chat template. @throws as reading tensors */
 export async function learnerContents({
   base,
   data: { tokenizerHash, chatTemplateHash },
@@ -87,7 +86,7 @@ export async function learnerContents({
   return { modelContents: await fingerprintOf(base), tokenizerHash, chatTemplateHash };
 }
 
-/** What a run reads, by what it holds: settings that are the same on any machine. */
+/** Names what a run reads by content: settings that are the same on any machine. */
 export function namesByContent(
   { modelContents }: { readonly modelContents: string },
   { facts }: Inputs,
@@ -102,7 +101,7 @@ export function namesByContent(
   };
 }
 
-/** What a run's state adds to what it was given. */
+/** Adds the results in a run's state to its inputs. */
 export function describeRun(
   { method }: Pick<Adapter, "method">,
   inputs: Inputs,
@@ -110,7 +109,7 @@ export function describeRun(
 ): Omit<Provenance, "license"> {
   const { title, arxiv } = method.paper;
   const settings = Object.entries(state.settings).filter(([key]) => !PATHS.includes(key));
-  // Read back, their order is another.
+  // Sorted, since settings that were read back have another order.
   settings.sort(([a], [b]) => (a < b ? -1 : 1));
   return {
     datasets: inputs.datasets,

@@ -18,7 +18,7 @@ import { fileContents, learnerContents, namesByContent } from "./provenance.ts";
 import { openPacer } from "./power/run-pacer.ts";
 import type { TrainingSetup } from "./setup/setup.ts";
 
-/** Says what the loop is asked for. */
+/** Makes the request. */
 export async function requestOf(setup: TrainingSetup, place: RunPlace): Promise<FineTuneRequest> {
   const { session, activations, hooks, warn } = place;
   const { signal, shared, mayWrite } = hooks;
@@ -58,7 +58,7 @@ export async function requestOf(setup: TrainingSetup, place: RunPlace): Promise<
   };
 }
 
-/** How weights are held, if that changes numbers: a table that is read some rows at a time adds up in another order. */
+/** How weights are held, if that changes numbers: with a table that is read some rows at a time, sums have another order. */
 function numericWeights({ compute: name, weights }: TrainOptions, session: Session): Residency | undefined {
   const { model, base, compute, maxTableBytes } = session;
   const holding = { model, compute, residency: "stored", maxTableBytes, source: base.source } as const;
@@ -82,7 +82,7 @@ function evaluationPlan({ data, plan, objective, options }: TrainingSetup): Eval
   };
 }
 
-/** Lays the rows of a micro-batch out. */
+/** Lays out the rows of a micro-batch. */
 export function layMicroBatch({ packing }: TrainOptions, rows: readonly (readonly TrainingUnit[])[]): Batch {
   return packing ? layRows(rows as readonly (readonly TrainingExample[])[]) : layUnits(rows.flat());
 }

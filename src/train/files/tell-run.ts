@@ -1,4 +1,4 @@
-/** @file The messages of a run at its start, when it is resumed, and at its end. */
+/** @file The events of a run at its start, when it is resumed, and at its end. */
 import { countLabels, exampleLength, sequencesOf } from "../../data/examples/training-unit.ts";
 import { numElements } from "../../graph/shape.ts";
 import type { Adapter } from "../../peft/attach.ts";
@@ -9,7 +9,7 @@ import type { TrainingSetup } from "./setup/setup.ts";
 import { describeNewLength } from "../settings/new-length.ts";
 import { type RunState, withLength } from "../loop/run-state.ts";
 
-/** Tells what a run is about to do. */
+/** The start event of a run. */
 export function tellStart({ options, base, adapter, data, plan, totalSteps }: TrainingSetup): StartEvent {
   const parameters = [...base.model.tensors.values()].reduce((sum, { shape }) => sum + numElements(shape), 0);
   const sequences = data.train.flatMap((unit) => [...sequencesOf(unit)]);
@@ -35,7 +35,7 @@ export function tellStart({ options, base, adapter, data, plan, totalSteps }: Tr
   };
 }
 
-/** Tells from where a run goes on, and what its length means now. */
+/** The event of a resumed run: where it continues, and what a new length means. */
 export function tellResume(setup: TrainingSetup, checkpoint: string, saved: RunState): ResumeEvent {
   const { options, totalSteps } = setup;
   const { global_step: step, max_steps: before } = saved;
@@ -56,12 +56,12 @@ export function tellResume(setup: TrainingSetup, checkpoint: string, saved: RunS
   return { event: "resume", checkpoint, step, total_steps: totalSteps, notes };
 }
 
-/** What the folder of a run holds in the end. */
+/** The kind of result that a run writes. */
 export function resultOf({ method }: Pick<Adapter, "method">): DoneEvent["result"] {
   return makesModel(method) ? "model" : "adapter";
 }
 
-/** Tells what a run ended with. */
+/** The event of a run's end. */
 export function tellDone(
   { options, adapter, data }: TrainingSetup,
   state: RunState,

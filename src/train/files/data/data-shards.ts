@@ -1,6 +1,5 @@
 /**
- * @file Splits data into one part for each of several trainings. Rows are dealt out in turn; plain text is cut into pieces
- * of whole lines.
+ * @file Splits data into one part for each of several trainings. Rows are dealt out in rotation; plain text is cut at line ends.
  */
 import { join } from "node:path";
 import { openContent, rowsOf } from "../../../data/files/data-content.ts";
@@ -10,11 +9,11 @@ import { writeTextAtomic } from "../../../format/files/atomic.ts";
 import { disk } from "../../../format/files/disk/calls.ts";
 import { Random } from "../../../random.ts";
 
-/** Ends of names. */
+/** File extensions. */
 const [TEXT, LINES] = ["txt", "jsonl"];
 
 /**
- * Writes a file's rows, shuffled by a seed and dealt out, or its text, cut; returns the paths of the parts, in order.
+ * Writes the parts: a file's rows, shuffled by a seed and dealt out, or pieces of its text. Returns their paths in order.
  * @throws FormatError, UsageError "usage/data" for a bad row, and for fewer rows than parts
  */
 export async function writeShards(
@@ -41,7 +40,7 @@ export async function writeShards(
   return paths;
 }
 
-/** Finds a part that was written. */
+/** The path of a part that was written. */
 export async function findShard(folder: string, shard: number): Promise<string> {
   const names = await disk().readdir(folder);
   return join(folder, `${partName(shard)}.${names.includes(`${partName(shard)}.${TEXT}`) ? TEXT : LINES}`);

@@ -1,4 +1,4 @@
-/** @file SHA-256 of the files that a run reads, by which it knows them again; `known`: of those that were read already, by their paths. */
+/** @file SHA-256 of the files that a run reads, by which it recognises them; `known`: hashes of files already read, by path. */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { namesBelow } from "../../../data/files/data-folder.ts";
@@ -6,7 +6,7 @@ import { disk } from "../../../format/files/disk/calls.ts";
 import { readThrough } from "../../../format/files/disk/read-through.ts";
 import { systemCode, toFailedRead } from "../../../messages/system-error.ts";
 
-/** Hashes a file, or names and contents of the files of data in a folder. @throws FormatError "format/file" */
+/** Hashes a file, or names and contents of the data files in a folder. @throws FormatError "format/file" */
 export async function hashData(path: string, known: ReadonlyMap<string, string>): Promise<string> {
   const stats = await disk()
     .stat(path)
@@ -38,7 +38,7 @@ async function hashFile(file: string, known: ReadonlyMap<string, string>): Promi
   return hash.digest("hex");
 }
 
-/** Links to nothing are no files. */
+/** Whether a path is a file; a broken link is not. */
 async function isFile(path: string): Promise<boolean> {
   try {
     return (await disk().stat(path)).isFile();

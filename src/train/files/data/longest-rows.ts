@@ -1,4 +1,4 @@
-/** @file The rows of a plan without data: those of one step, each as long as rows may be. */
+/** @file Rows for a plan without data: those of one step, each of the maximum length. */
 import { DATA_KINDS } from "../../../data/examples/data-kinds.ts";
 import type { TrainingUnit } from "../../../data/examples/training-unit.ts";
 import type { RowSource } from "../../../data/formats/parsed-row.ts";
@@ -12,7 +12,7 @@ import { requireTask } from "./read-run-data.ts";
 import type { RunData } from "./run-data.ts";
 import { requireFit } from "./text-data.ts";
 
-/** Makes the rows of a step, which no file has. @throws UsageError "usage/flag" for settings that do not fit the model */
+/** Makes artificial rows for one step. @throws UsageError "usage/flag" for settings that do not fit the model */
 export function longestRows(options: SizedOptions, model: Model, objective: Objective): RunData {
   const { maxLength, batchSize, gradientAccumulationSteps, evalData, evalShare } = options;
   requireTask(model, objective);
@@ -36,14 +36,14 @@ export function longestRows(options: SizedOptions, model: Model, objective: Obje
   };
 }
 
-/** Makes rows of a kind of data, which share their tokens. */
+/** Returns a function that makes rows of a kind of data; all share their arrays. */
 function textMaker(maxLength: number, { rows }: Objective): (source: RowSource) => TrainingUnit {
   const ids = new Int32Array(maxLength);
   const weights = new Float32Array(maxLength).fill(1, 1);
   return (source) => DATA_KINDS[rows].ofText({ ids, weights, source });
 }
 
-/** Makes images, which share their pixels. */
+/** Returns a function that makes images; all share their pixels. */
 function imageMaker(
   { maxPositions: numPositions }: Model,
   image: ImageConfig,

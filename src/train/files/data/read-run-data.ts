@@ -1,6 +1,5 @@
 /**
- * @file Reads the data on which a run trains and is evaluated, in the form that the model reads. A share of it can be held
- * out.
+ * @file Reads the data on which a run trains and is evaluated, in the form that the model reads. A share of it can be held out.
  */
 import { DATA_KINDS } from "../../../data/examples/data-kinds.ts";
 import { drawHeldOut } from "../../../data/batches/held-out.ts";
@@ -13,7 +12,10 @@ import { readImageData } from "./image-data.ts";
 import type { Learner, ReadingHooks, RunData } from "./run-data.ts";
 import { readTextData } from "./text-data.ts";
 
-/** Reads the data of a run. @throws FormatError and UsageError for data, tokenizer and settings that do not fit the model; FailedError "train/stopped" */
+/**
+ * Reads the data of a run.
+ * @throws FormatError and UsageError for data, tokenizer and settings that do not fit the model; FailedError "train/stopped"
+ */
 export async function readRunData(
   options: SizedOptions,
   learner: Learner,
@@ -34,7 +36,7 @@ export async function readRunData(
   }
 }
 
-/** Moves a share of the examples out of training. @throws UsageError "usage/flag" */
+/** Moves a share of the training examples to the held-out data. @throws UsageError "usage/flag" */
 function holdOut(data: RunData, share: number, options: TrainOptions): RunData {
   requireOneHeldOut(options, { hasFiles: data.heldOut !== null });
   const drawn = drawHeldOut(data.train, share, options.seed);
@@ -62,7 +64,7 @@ function holdOut(data: RunData, share: number, options: TrainOptions): RunData {
   };
 }
 
-/** Refuses two answers to the question what is held out. @throws UsageError "usage/flag" */
+/** Refuses `evalShare` if there is other held-out data. @throws UsageError "usage/flag" */
 function requireOneHeldOut(
   { evalShare, evalData }: TrainOptions,
   { hasFiles }: { readonly hasFiles: boolean },
@@ -75,7 +77,7 @@ function requireOneHeldOut(
   );
 }
 
-/** Refuses an objective that is not for what the model is for. @throws UsageError "usage/flag" */
+/** Refuses an objective that does not suit the model's task. @throws UsageError "usage/flag" */
 export function requireTask(model: Model, { name, rows }: Objective): void {
   const { task, problem } = model;
   if (problem === DATA_KINDS[rows].problem) return;

@@ -1,4 +1,4 @@
-/** @file The data on which a run trains and is evaluated, whatever kind of input the model reads. */
+/** @file The data on which a run trains and is evaluated, for any kind of input. */
 import type { ReadingProgress } from "../../../data/files/read-files.ts";
 import type { DataName } from "../../../data/by-path.ts";
 import type { DataSource } from "../../../data/batches/order.ts";
@@ -12,7 +12,7 @@ import type { Model } from "../../../models/model.ts";
 import type { Objective } from "../../objective.ts";
 import { MAX_EPOCH_EXAMPLES } from "../../../untrusted/limits.ts";
 
-/** Who learns from the data: the model by an objective, with what its folder says of its tokens. */
+/** What learns from the data: a model with an objective, and its tokenizer's files. */
 export interface Learner {
   readonly model: Model;
   readonly objective: Objective;
@@ -21,21 +21,21 @@ export interface Learner {
 
 export interface RunData {
   readonly train: readonly TrainingUnit[];
-  /** Where the examples are from, in their order, and how often each is drawn. */
+  /** The data sets from which the examples come, in order, and how often each is drawn. */
   readonly sources: readonly DataSource[];
   /** Null: nothing to evaluate on. */
   readonly heldOut: readonly TrainingUnit[] | null;
-  /** Examples to train on that were left out, as nothing to learn was left. */
+  /** Training examples that were left out because nothing to learn remained after truncation. */
   readonly numDropped: number;
-  /** SHA-256 of the files that were read, by their paths; of images none. */
+  /** SHA-256 of the files that were read, by path; empty for images. */
   readonly fileHashes: ReadonlyMap<string, string>;
-  /** Hash of the chat template that the examples were written with; null: none. */
+  /** Hash of the chat template of the examples; null: none. */
   readonly chatTemplateHash: string | null;
-  /** Hash of the tokenizer that the examples were made with; null: none. */
+  /** Hash of the tokenizer of the examples; null: none. */
   readonly tokenizerHash: string | null;
   /** Sentences that the caller should see. */
   readonly notes: readonly string[];
-  /** Sentences about what is probably not as it was meant. */
+  /** Sentences about what is probably not as the user meant it. */
   readonly warnings: readonly string[];
 }
 
@@ -43,19 +43,19 @@ export interface RunData {
 export interface ReadingHooks {
   readonly signal?: AbortSignal | undefined;
   readonly onProgress?: ((progress: ReadingProgress) => void) | undefined;
-  /** Environment that says where models and data are kept; the process's own by default. */
+  /** Environment variables that say where models and data are stored; default: those of the process. */
   readonly env?: Environment | undefined;
-  /** The model's, where it is open already. */
+  /** The model's tokenizer, if already open. */
   readonly tokenizer?: Tokenizer | undefined;
 }
 
-/** What is held out of several data sets; null: nothing. */
+/** The held-out examples of several data sets together; null: none. */
 export function joinHeldOut<U>(sets: readonly (readonly U[] | null)[]): readonly U[] | null {
   const all = sets.flatMap((units) => units ?? []);
   return all.length > 0 ? all : null;
 }
 
-/** Where the examples of several data sets are from, with the weights of their names. @throws UsageError "usage/flag" */
+/** The sources of the examples of several data sets, with their weights. @throws UsageError "usage/flag" */
 export function sourcesOf(
   sets: readonly { readonly train: readonly unknown[] }[],
   names: readonly { readonly name: DataName; readonly weight: number }[],

@@ -1,4 +1,4 @@
-/** @file Prompts of a file or in memory: the lines of a text, or the rows of data, whose answers are left out. */
+/** @file Prompts from a file or from memory: the lines of a text, or rows of data without their answers. */
 import { openContent, rowsOf } from "../../../data/files/data-content.ts";
 import { readMessages } from "../../../data/rows/messages.ts";
 import type { ParsedRow } from "../../../data/formats/parsed-row.ts";
@@ -9,7 +9,7 @@ import type { TrainOptions } from "../../settings/options.ts";
 import type { SamplePrompt } from "../../samples.ts";
 
 /**
- * Reads prompts: lines are messages of a user where the model has a chat template, else text to go on from.
+ * Reads prompts: lines are user messages if the model has a chat template, otherwise texts to continue.
  * @throws FormatError, UsageError "usage/data"
  */
 export async function readSamplePrompts(
@@ -68,7 +68,7 @@ function promptOf(row: unknown): SamplePrompt {
     return { kind: "text", text: readString(row, row["prompt"] === undefined ? "text" : "prompt", "text") };
   }
   const all = readMessages(messages, "messages").map(({ message }) => message);
-  // The answers are what is to be written.
+  // Removes the answers at the end, which the model will write.
   const numKept = all.findLastIndex(({ role }) => role !== "assistant") + 1;
   if (numKept === 0)
     throw rowError("messages", "only answers", "a user turn", "Start with what the user asks.");

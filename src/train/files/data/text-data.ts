@@ -32,7 +32,7 @@ export async function readTextData(
 ): Promise<RunData> {
   const { maxLength, evalData } = options;
   const tools = openTextTools(options.model, tokenizerFiles, { tokenizer });
-  // Now, while the files are parsed: opening them did that.
+  // Hashed here because opening the tokenizer has just parsed the files.
   const tokenizerHash = hashTokenizer(tools.origin.files);
   requireFit(options, model, objective);
   const fileHashes = new Map<string, string>();
@@ -79,7 +79,7 @@ export async function readTextData(
   };
 }
 
-/** What rows are, and what becomes of them. */
+/** Options for reading rows and making examples of them. */
 function rowsOf(
   { maxLength, trainOn, columns, skipFaulty }: SizedOptions,
   model: Model,
@@ -95,7 +95,7 @@ function rowsOf(
   };
 }
 
-/** @throws UsageError "usage/flag" for a choice of turns where the objective learns rows as they are */
+/** @throws UsageError "usage/flag" for a choice of turns if the objective does not train on turns */
 export function requireTurns(trainOn: TrainOn, objective: Objective): void {
   const { isCompared, problem } = DATA_KINDS[objective.rows];
   if (trainOn === SETTINGS.trainOn.parse(undefined) || !(isCompared || problem !== null)) return;
@@ -107,8 +107,7 @@ export function requireTurns(trainOn: TrainOn, objective: Objective): void {
 }
 
 /**
- * @throws UsageError "usage/flag" for rows that are longer than the model takes, or packed where they must not be; as
- * `requireTurns`
+ * @throws UsageError "usage/flag" for rows longer than the model reads, or packed although they must not be; as `requireTurns`
  */
 export function requireFit(
   { maxLength, packing, trainOn }: SizedOptions,

@@ -1,4 +1,4 @@
-/** @file What a run began with, for one that goes on with it. */
+/** @file The settings with which a run began, for resuming it. */
 import { join } from "node:path";
 import { parse } from "yaml";
 import { z } from "zod";
@@ -10,7 +10,7 @@ import { STATE_FILE } from "./read-checkpoint.ts";
 import { RUN_FILES } from "./run-files.ts";
 import type { RunFolder } from "./run-folder.ts";
 
-/** What a checkpoint says of the length of its run. */
+/** The length of the run in a checkpoint. */
 const SAVED_LENGTH = z.object({
   settings: z.object({ steps: z.number().optional(), epochs: z.number().optional() }),
 });
@@ -22,8 +22,8 @@ const SAVED_OPTIONS = z.object({
 const SAVED_SETTINGS = z.record(z.string(), z.unknown());
 
 /**
- * Finds what a run began with, where nothing else is asked for: its length, its rate whatever suits a new run by now, its memory,
- * and what was chosen to fit it. `keys`: of the settings that are no defaults.
+ * Fills in settings that the user has not given from those with which the run began: its length, its learning rate even if the default
+ * has changed since, its memory, and what was chosen to fit it. `keys`: of the settings that the user has given.
  */
 export async function begunWith(
   folder: RunFolder,
@@ -46,7 +46,7 @@ export async function begunWith(
   };
 }
 
-/** The length that the run was last to have, as the newest checkpoint says that can be read. */
+/** The latest length of the run, from the newest readable checkpoint. */
 async function savedLength({ checkpoints }: RunFolder): Promise<Pick<TrainOptions, "steps" | "epochs">> {
   for (const step of (await checkpoints.steps()).toReversed()) {
     const state = await readJson(join(checkpoints.at(step), STATE_FILE)).catch(() => null);
@@ -56,7 +56,7 @@ async function savedLength({ checkpoints }: RunFolder): Promise<Pick<TrainOption
   return {};
 }
 
-/** What the settings file of the run holds; null: there is none. */
+/** The content of the run's settings file; null: there is none. */
 async function readConfig({ path }: RunFolder): Promise<unknown> {
   return await disk()
     .readFile(join(path, RUN_FILES.config), "utf8")

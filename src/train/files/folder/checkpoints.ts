@@ -1,7 +1,7 @@
 /**
  * @file The checkpoints of a run, in its folder.
  *
- * A checkpoint appears whole or not at all, so what a killed run leaves behind can always be resumed.
+ * A checkpoint is written atomically, so a killed run can always be resumed.
  */
 import { join } from "node:path";
 import { FormatError, UsageError } from "../../../errors.ts";
@@ -20,33 +20,33 @@ import { manifestFile } from "./manifest.ts";
 import { type OptimizerState, optimizerFile } from "./optimizer-file.ts";
 import { type ResumedRun, STATE_FILE, readCheckpoint } from "./read-checkpoint.ts";
 
-/** What is added to the name of a checkpoint from which no run can be resumed. */
+/** Suffix of the name of a damaged checkpoint that was put aside. */
 const DAMAGED = ".damaged";
 
-/** What a run has trained, and where it stands. */
+/** The adapter of a run, and the run's state. */
 export interface Trained {
   readonly adapter: Adapter;
   readonly origin: AdapterOrigin;
   readonly state: RunState;
 }
 
-/** A checkpoint that is not whole. */
+/** A damaged checkpoint. */
 interface Damaged {
   readonly step: number;
   readonly error: FormatError;
 }
 
-/** Makes the files of what a run has trained: the adapter, and the state of the run. */
+/** Makes the files of the adapter and of the run's state. */
 export function trainedFiles({ adapter, origin, state }: Trained): FolderFile[] {
   return [...adapterFiles(adapter, origin), textFile(STATE_FILE, JSON.stringify(state, null, 2))];
 }
 
-/** Whether a name is that of a checkpoint, or of one that was put aside. */
+/** Whether a name is that of a checkpoint, put aside or not. */
 export function isOfCheckpoints(name: string): boolean {
   return isCheckpointFolder(name.replace(DAMAGED, ""));
 }
 
-/** How a run goes on whose folder has these files and no checkpoint: from its result, or from its beginning. */
+/** A hint for a folder with these files and no checkpoint: how to start a new run, from the result if there is one. */
 function anewFrom(names: readonly string[]): string {
   const elsewhere = "Start a new run in another folder, from";
   if (names.includes(ADAPTER_FILES[0])) return `${elsewhere} the adapter in this one with --init-adapter`;
@@ -57,7 +57,7 @@ function anewFrom(names: readonly string[]): string {
 export class Checkpoints {
   readonly #folder: string;
 
-  /** `folder`: that of the run. */
+  /** `folder`: the folder of the run. */
   constructor(folder: string) {
     this.#folder = folder;
   }
@@ -77,7 +77,7 @@ export class Checkpoints {
     return (await this.steps()).at(-1) ?? null;
   }
 
-  /** Checks that there is something to go on from. @throws UsageError "usage/resume" when there is not. */
+  /** Checks that there is a checkpoint to resume from. @throws UsageError "usage/resume" when there is none. */
   async requireSome(): Promise<void> {
     const names = await entriesOf(this.#folder);
     if (names.includes(AVERAGED_FILE)) {
@@ -99,7 +99,8 @@ export class Checkpoints {
   }
 
   /**
-   * Writes a checkpoint, then drops the older ones beyond `keepLast`, but never the best, nor that of a longer run.
+   * Writes a checkpoint, then removes older ones beyond `keepLast`, except the best one, also the best before an evaluation that was only
+   * made because the run ended.
    * @throws FailedError "failed/write"
    */
   async save(trained: Trained, optimizer: OptimizerState, keepLast: number): Promise<void> {
@@ -113,8 +114,8 @@ export class Checkpoints {
   }
 
   /**
-   * Reads the newest checkpoint that is whole into an adapter and the state of its optimizer, and has `cutLogs` bring the logs to
-   * it; returns where the run stands. Damaged ones after it are put aside, with a note of each to `tell`.
+   * Reads the newest intact checkpoint into an adapter and its optimizer's state, and calls `cutLogs` to cut the logs back to it; returns
+   * the state of the run. Puts newer damaged ones aside, and reports each to `tell`.
    * @throws UsageError "usage/resume" when there is none, or it was made with other settings; FormatError when all are
    * damaged.
    */
@@ -147,7 +148,7 @@ export class Checkpoints {
     );
   }
 
-  /** Gives a damaged checkpoint a name under which it is none; says so. `taken`: the step from which the run goes on. */
+  /** Renames a damaged checkpoint so that it no longer counts as one; returns a note. `taken`: the step from which the run resumes. */
   async #putAside({ step, error: { message } }: Damaged, taken: number): Promise<string> {
     const aside = `${this.at(step)}${DAMAGED}`;
     try {

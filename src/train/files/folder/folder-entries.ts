@@ -1,4 +1,4 @@
-/** @file What lies in the folder of a run, but for its lock and what is being written. */
+/** @file The entries of a run's folder, without its lock and temporary files. */
 import { UsageError } from "../../../errors.ts";
 import { disk } from "../../../format/files/disk/calls.ts";
 import { isLock } from "../../../format/files/disk/folder-lock.ts";
@@ -22,7 +22,7 @@ export async function entriesOf(folder: string): Promise<string[]> {
   }
 }
 
-/** Removes a file, or a folder with all in it. @throws FailedError "failed/write" */
+/** Removes a file, or a folder with its content. @throws FailedError "failed/write" */
 export async function removeEntry(path: string): Promise<void> {
   try {
     await disk().rm(path, { recursive: true });

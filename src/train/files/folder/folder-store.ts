@@ -1,4 +1,4 @@
-/** @file A run that is kept in a folder, with the settings and the loss curve beside the result. */
+/** @file Stores a run in a folder, with settings, charts and report beside the result. */
 import { join } from "node:path";
 import { GraftError, UsageError } from "../../../errors.ts";
 import { restoreAdapter } from "../../../format/by-path.ts";
@@ -19,11 +19,11 @@ import { RunReporter } from "./run-reporter.ts";
 import type { ShardFolder } from "./shard-folder.ts";
 import { loadReports } from "./report-modules.ts";
 
-/** Where a run takes place, and who is told of it. */
+/** The folder, session and listeners of a run. */
 export interface RunPlace {
   readonly folder: RunFolder;
   readonly session: Session;
-  /** Files of activations, for the forms that use some. */
+  /** Files of activations, for forms that use them. */
   readonly activations: ShardFolder;
   readonly hooks: TrainHooks;
   readonly emit: (event: TrainEvent) => void;
@@ -48,7 +48,7 @@ export function folderStore(
     if (step < from.step) throw tooEarly(folder.path, step, from.step);
     if (step === from.step) await restoreAdapter(from.adapter, adapter);
   };
-  /** Writes what only shows the run: without it the run is whole. */
+  /** Writes a file that only presents the run: a failure is a warning, since the run is complete without it. */
   const show = async (name: string, text: string): Promise<void> => {
     try {
       await folder.write(name, text);
@@ -76,7 +76,7 @@ export function folderStore(
     },
     restore: (step) => restoreAdapter(folder.checkpoints.at(step), adapter),
     async finish(state) {
-      // Nothing is computed any more, and what draws charts takes memory.
+      // Computation is over: frees the memory that drawing the charts needs.
       await session.release();
       await folder.finish(trainedAt(state), {
         [RUN_FILES.config]: configText({ ...options, output: folder.path }),
@@ -93,7 +93,7 @@ export function folderStore(
   };
 }
 
-/** A run that would pass the step at which another adapter takes the place of its own. */
+/** The error of a run that has not reached the step at which another adapter replaces its own. */
 function tooEarly(path: string, step: number, from: number): UsageError {
   return new UsageError(
     "usage/resume",

@@ -1,6 +1,6 @@
 /**
- * @file The manifest of a checkpoint: its step, and size and SHA-256 of each of its files, so that a damaged one is told
- * from a good one before anything of it is used. Checkpoints of earlier versions have none.
+ * @file The manifest of a checkpoint: its step, and size and SHA-256 of each of its files, so that damage is found before anything of it
+ * is used. Checkpoints of earlier versions have none.
  */
 import { createHash } from "node:crypto";
 import { join } from "node:path";
@@ -26,12 +26,12 @@ export function manifestFile(step: number, written: readonly WrittenFile[]): Fol
   return textFile(MANIFEST_FILE, `${JSON.stringify({ global_step: step, files }, null, 2)}\n`);
 }
 
-/** Makes the error of a checkpoint that cannot be gone on from. */
+/** The error of a checkpoint from which a run cannot be resumed. */
 export function badCheckpoint(folder: string, found: string): FormatError {
   return new FormatError("format/file", `Cannot resume "${folder}": ${found}`);
 }
 
-/** Holds a checkpoint against its manifest, if it has one. @throws FormatError "format/file" naming the first file that differs */
+/** Compares a checkpoint with its manifest, if it has one. @throws FormatError "format/file" naming the first file that differs */
 export async function checkManifest(folder: string, step: number): Promise<void> {
   if (!(await nodeFolder(folder).names()).includes(MANIFEST_FILE)) return;
   const parsed = MANIFEST.safeParse(await readJson(join(folder, MANIFEST_FILE)));

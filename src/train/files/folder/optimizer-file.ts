@@ -1,9 +1,9 @@
 /**
- * @file The optimizer's state in a checkpoint of a run: `state.<slot>.<parameter>` with the shape of the parameter, and
- * `step.<parameter>`, how many updates it has had.
+ * @file The optimizer's state in a checkpoint: `state.<slot>.<parameter>` with the shape of the parameter, and `step.<parameter>`, the
+ * number of its updates.
  *
- * Earlier versions wrote one vector a slot, under the slot's name, of all parameters in the order of the adapter, which
- * all had as many updates as the run had steps; such files are still read.
+ * Earlier versions wrote one vector per slot, under the slot's name, with all parameters in the order of the adapter; each had as many
+ * updates as the run had steps. Such files are still read.
  */
 import type { DType } from "../../../graph/dtype.ts";
 import { sameShape, showShape } from "../../../graph/shape.ts";
@@ -22,10 +22,10 @@ import { hostTensor } from "../../../runtime/host-tensor.ts";
 
 export const OPTIMIZER_FILE = "optimizer.safetensors";
 
-/** State of each group of an adapter's parameters, in their order. */
+/** State of each group of an adapter's parameters, in order. */
 export type OptimizerState = readonly GroupState[];
 
-/** Plans the file of the state. */
+/** Describes the file of the state, whose tensors are read when it is written. */
 export function optimizerFile({ groups }: Pick<Parameters, "groups">, state: OptimizerState): FolderFile {
   const tensors = groups.flatMap(({ parameters }, group) =>
     parameters.flatMap((parameter, index): [string, TensorSource][] => {
@@ -47,7 +47,7 @@ export function optimizerFile({ groups }: Pick<Parameters, "groups">, state: Opt
 
 /**
  * Reads a file into the state of an optimizer after `numSteps` steps of the run.
- * @throws FormatError "format/tensor" when it is the state of something else
+ * @throws FormatError "format/tensor" when the tensors do not match the adapter and the optimizer
  */
 export async function readOptimizer(
   path: string,
@@ -127,7 +127,7 @@ async function readWhole(
   for (const { steps } of state) steps.fill(numSteps);
 }
 
-/** A file has these tensors and no others. */
+/** Checks that a file has exactly these tensors. */
 function requireNames(file: Safetensors, expected: readonly string[]): void {
   const names = new Set(expected);
   const missing = expected.find((name) => !file.tensors.has(name));

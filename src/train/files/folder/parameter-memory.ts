@@ -1,6 +1,6 @@
 /**
- * @file Where the parameters of a run are: in memory, or within a budget of it, and what does not fit waits in the run's folder. Numbers
- * that change are in pages of a file, where the system has these; what is read of the model's files is in pages that move.
+ * @file Where the parameters of a run are: all in memory, or within a memory budget, and those that do not fit wait in the run's folder.
+ * Trained numbers are in mapped pages of a file, if the system supports these; weights from the model's files are in movable pages.
  */
 import { FilePages, canBringPages } from "../../../runtime/memory/file-pages.ts";
 import { LargePages } from "../../../runtime/memory/large-pages.ts";
@@ -15,14 +15,14 @@ import {
 import type { ShardFolder } from "./shard-folder.ts";
 
 interface ParameterMemoryOptions {
-  /** Bytes in memory; null: as many as there are. */
+  /** Bytes in memory; null: no limit. */
   readonly budgetBytes: number | null;
   readonly frozenDtype: ShardDtype | undefined;
-  /** Bytes of it that are taken by what stays. */
+  /** Bytes of the budget taken by what always stays in memory. */
   readonly takenBytes: number;
 }
 
-/** Does work on such memory; the folder is the caller's, to be closed after. @throws FailedError "failed/write" */
+/** Runs work with such memory; the caller owns the folder and closes it afterwards. @throws FailedError "failed/write" */
 export async function withParameterMemory<T>(
   shards: ShardFolder,
   { budgetBytes, ...options }: ParameterMemoryOptions,

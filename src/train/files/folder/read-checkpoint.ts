@@ -1,4 +1,4 @@
-/** @file Reads one checkpoint of a run, checked before anything of it is used: manifest, step, settings, adapter, optimizer. */
+/** @file Reads and checks one checkpoint of a run: manifest, step, settings, adapter, optimizer. */
 import { join } from "node:path";
 import { UsageError } from "../../../errors.ts";
 import { readJson, restoreAdapter } from "../../../format/by-path.ts";
@@ -10,7 +10,7 @@ import { OPTIMIZER_FILE, type OptimizerState, readOptimizer } from "./optimizer-
 
 export const STATE_FILE = "trainer_state.json";
 
-/** What a checkpoint is read into, and what it must have been made with. */
+/** The objects that a checkpoint is read into, and the settings that it must have. */
 export interface ResumedRun {
   readonly adapter: Adapter;
   readonly optimizer: OptimizerState;
@@ -19,9 +19,9 @@ export interface ResumedRun {
 }
 
 /**
- * Reads the checkpoint after `step` steps; returns where the run stands.
- * @throws UsageError "usage/resume" when it was made with other settings; FormatError when it is damaged: adapter and
- * optimizer may then hold a part of it
+ * Reads the checkpoint after `step` steps; returns the state of the run.
+ * @throws UsageError "usage/resume" when it was made with other settings; FormatError when it is damaged: adapter and optimizer may then
+ * contain parts of it
  */
 export async function readCheckpoint(folder: string, step: number, into: ResumedRun): Promise<RunState> {
   const state = await readRunState(folder, step);
@@ -32,7 +32,7 @@ export async function readCheckpoint(folder: string, step: number, into: Resumed
   return state;
 }
 
-/** Reads where the run of a checkpoint stands. @throws FormatError when it is damaged */
+/** Reads the state of the run from a checkpoint. @throws FormatError when it is damaged */
 export async function readRunState(folder: string, step: number): Promise<RunState> {
   await checkManifest(folder, step);
   const parsed = RUN_STATE.safeParse(await readJson(join(folder, STATE_FILE)));
@@ -43,7 +43,7 @@ export async function readRunState(folder: string, step: number): Promise<RunSta
   return { ...parsed.data, settings: numericSettings(parsed.data.settings) };
 }
 
-/** @throws UsageError "usage/resume" that names what differs of the settings that change numbers */
+/** @throws UsageError "usage/resume" that names the differing settings, among those that change numbers */
 export function requireSameSettings(
   folder: string,
   saved: Readonly<Record<string, unknown>>,

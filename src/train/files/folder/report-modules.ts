@@ -1,6 +1,6 @@
-/** @file What draws the charts of runs: a library of a megabyte, which is read when the first run has something to draw, or when a server has time. */
+/** @file Loads the modules that draw charts with a library of a megabyte: when a run first draws, or when a server is idle. */
 
-/** Loads it, once. */
+/** Loads them, once. */
 export async function loadReports() {
   const [report, lossChart, dropBpChart] = await Promise.all([
     import("../../report/report.ts"),

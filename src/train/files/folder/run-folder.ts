@@ -21,17 +21,17 @@ import type { ResumedRun } from "./read-checkpoint.ts";
 import { AVERAGED_FILE, OF_A_RUN, OF_A_RUN_ALONE, SAMPLES, isOfAveraged } from "./run-files.ts";
 import { RunLogs } from "./run-logs.ts";
 
-/** What earlier versions called folders that were being written. */
+/** Names of temporary folders in earlier versions. */
 const OLD_TEMPORARY = /^\.(checkpoint-\d+|staging)\.[0-9a-f]{8}\.tmp$/;
 
-/** What a run keeps in its folder. */
+/** Which logs a run has in its folder, and whether it has samples. */
 interface FolderForms {
   readonly logs: readonly LogFormat[];
   readonly hasSamples: boolean;
 }
 
 export class RunFolder {
-  /** The whole path: while the run works, its program may go to another working directory. */
+  /** The absolute path: the program may change its working directory during the run. */
   readonly path: string;
   readonly checkpoints: Checkpoints;
   readonly #logs: RunLogs;
@@ -47,8 +47,8 @@ export class RunFolder {
   }
 
   /**
-   * Checks that a new run may write here, before work begins. `canGoOn` false: it cannot take the place of another, nor go on with it.
-   * @throws UsageError "usage/output" when the folder holds something that may not be replaced.
+   * Checks that a new run may write here, before work begins. `canGoOn` false: it can neither replace another run nor resume it.
+   * @throws UsageError "usage/output" when the folder contains something that may not be replaced.
    */
   async check({
     overwrite,
@@ -77,7 +77,7 @@ export class RunFolder {
     );
   }
 
-  /** Checks that the run does not read from where it writes. @throws UsageError "usage/output" */
+  /** Refuses an input that lies in the output folder. @throws UsageError "usage/output" */
   refuseInput(what: string, path: string): void {
     if (!liesIn(path, this.path)) return;
     throw new UsageError(
@@ -87,7 +87,7 @@ export class RunFolder {
     );
   }
 
-  /** Takes out what an earlier run wrote, and nothing else, for a new run, and writes the first files. @throws FailedError "failed/write" when it cannot be written. */
+  /** Begins a new run: removes what an earlier run wrote, and nothing else, then writes the first files. @throws FailedError "failed/write" */
   async begin(files: Readonly<Record<string, string>>): Promise<void> {
     try {
       const found = await entriesOf(this.path);
@@ -104,20 +104,20 @@ export class RunFolder {
       await this.#samples.begin();
       for (const [name, text] of Object.entries(files)) await writeTextAtomic(join(this.path, name), text);
     } catch (error) {
-      // Empty logs would be taken for a run.
+      // Removes the empty logs, which would be taken for a run.
       for (const name of OF_A_RUN) await tryRemove(join(this.path, name));
       throw toFailedWrite(error, this.path);
     }
   }
 
-  /** Removes what runs that were killed left half-written; whoever calls holds the lock. */
+  /** Removes what killed runs left half-written; the caller holds the lock. */
   async sweep(): Promise<void> {
     await sweepTemporaries(this.path);
     for (const name of await namesIn(this.path))
       if (OLD_TEMPORARY.test(name)) await removeEntry(join(this.path, name));
   }
 
-  /** Goes on from a checkpoint; as `Checkpoints.resume`. */
+  /** Resumes from a checkpoint; as `Checkpoints.resume`. */
   resume(into: ResumedRun, tell: (note: string) => void): Promise<RunState> {
     return this.checkpoints.resume(into, (state) => this.#cutLogs(state), tell);
   }
@@ -135,12 +135,12 @@ export class RunFolder {
     return (isSample(entry) ? this.#samples : this.#logs).write(entry);
   }
 
-  /** Writes a file of text, whole or not at all. @throws FailedError "failed/write" */
+  /** Writes a text file atomically. @throws FailedError "failed/write" */
   write(name: string, text: string): Promise<void> {
     return writeTextAtomic(join(this.path, name), text);
   }
 
-  /** Writes the result: what was trained, the state of the run, and other files of text. @throws FailedError "failed/write" */
+  /** Writes the result: the adapter or model, the state of the run, and other text files. @throws FailedError "failed/write" */
   async finish(trained: Trained, extra: Readonly<Record<string, string>>): Promise<void> {
     const texts = Object.entries(extra).map(([name, text]) => textFile(name, text));
     await writeFolderAtomic(this.path, [...trainedFiles(trained), ...texts]);

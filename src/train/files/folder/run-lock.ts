@@ -1,4 +1,4 @@
-/** @file One run, one folder: a run holds a lock on its output folder as long as it works, and others are told who has it. */
+/** @file One run per folder: a run locks its output folder while it works, and other runs are told which process has the lock. */
 import { UsageError } from "../../../errors.ts";
 import { type FolderLock, type Held, LOCK_NAME, lockFolder } from "../../../format/files/disk/folder-lock.ts";
 import { makeFolders, removeFolders } from "../../../format/files/disk/make-folders.ts";
@@ -23,7 +23,7 @@ function inUse(output: string, { owner }: Held): UsageError {
 }
 
 /**
- * Takes the lock of an output folder, which is made if need be, and removed again when nothing came into it. `tell`: hears
+ * Takes the lock of an output folder. Creates the folder if needed, and removes it on release if it is still empty. `tell` is told
  * of a lock that was taken over from a process that has ended.
  * @throws UsageError "usage/output" when another run has it; FailedError "failed/write"
  */

@@ -1,4 +1,4 @@
-/** @file The logs of a run in its folder: begun, cut where a run goes on, and written to. */
+/** @file The logs of a run in its folder: started, cut when a run is resumed, and written. */
 import { join } from "node:path";
 import { writeFileAtomic } from "../../../format/files/atomic.ts";
 import { disk } from "../../../format/files/disk/calls.ts";
@@ -13,9 +13,9 @@ interface OpenLog {
 }
 
 export class RunLogs {
-  /** Those that are written to. */
+  /** Logs that are being written. */
   #logs: readonly OpenLog[];
-  /** Of forms that are not asked for: what an earlier part of the run has begun, it goes on with. */
+  /** Logs of formats that are not asked for; a resumed run continues those that an earlier part of it has begun. */
   readonly #others: readonly OpenLog[];
 
   constructor(folder: string, formats: readonly LogFormat[], others: readonly LogFormat[]) {
@@ -27,14 +27,14 @@ export class RunLogs {
     this.#others = others.filter((format) => !formats.includes(format)).map(open);
   }
 
-  /** Makes logs without events. @throws FailedError "failed/write" */
+  /** Creates logs without events. @throws FailedError "failed/write" */
   async begin(): Promise<void> {
     for (const { format, file } of this.#logs) await file.append(format.head(Date.now()));
   }
 
   /**
-   * Takes out what a killed run wrote after its last checkpoint, of whose step an evaluation may be such: of a run that was stopped in
-   * it, and went on. A log that is not there, as the run had none of its form, begins with what happened before.
+   * Removes events that a killed run wrote after its last checkpoint: those of later steps, and those of the checkpoint's step (such as an
+   * evaluation) that are not in its history. A missing log, of a format that the run did not have before, begins with the history.
    */
   async cut(step: number, history: readonly LogEntry[]): Promise<void> {
     const told = new Set(history.filter((entry) => entry["step"] === step).map((entry) => entry["event"]));
@@ -52,7 +52,7 @@ export class RunLogs {
     this.#logs = goOn;
   }
 
-  /** Adds an event to each. @throws FailedError "failed/write" */
+  /** Appends an event to each log. @throws FailedError "failed/write" */
   async write(entry: LogEntry): Promise<void> {
     for (const { write } of this.#logs) await write(entry);
   }

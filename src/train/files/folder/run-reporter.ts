@@ -1,4 +1,4 @@
-/** @file The report of a run in its folder: what it says beside the state, and when it is written while the run goes on. */
+/** @file The report of a run in its folder: what it contains beside the state, and when it is written during the run. */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import type { Fact } from "../../../format/cards/model-card.ts";
@@ -13,10 +13,10 @@ import type { TrainingSetup } from "../setup/setup.ts";
 import { resultOf, tellStart } from "../tell-run.ts";
 import { loadReports } from "./report-modules.ts";
 
-/** Least time between two reports while a run goes on: charts take a tenth of a second. */
+/** Least time between two reports during a run: drawing the charts takes a tenth of a second. */
 const EVERY_MS = 30_000;
 
-/** What a run is, as its reports tell it. */
+/** The description of a run in its reports. */
 interface Told {
   readonly start: StartEvent;
   readonly options: SettledOptions;
@@ -25,7 +25,7 @@ interface Told {
 export class RunReporter {
   readonly #setup: TrainingSetup;
   readonly #title: string;
-  /** Made with the first page and kept, for it looks at all of the data. */
+  /** Made for the first report and kept, since making it reads all of the data. */
   #told: Told | null = null;
   readonly #nowMs: () => number;
   readonly #environment: readonly Fact[];
@@ -39,7 +39,7 @@ export class RunReporter {
     this.#writtenMs = nowMs();
   }
 
-  /** Whether a checkpoint is to have a report: that of the last step has it when the memory of steps is free for charts. */
+  /** Whether to write a report with a checkpoint; not at the last step, whose report comes when the memory of steps is free for charts. */
   isDueAt({ global_step: step, max_steps: last }: Pick<RunState, "global_step" | "max_steps">): boolean {
     return step < last && this.#nowMs() - this.#writtenMs >= EVERY_MS;
   }

@@ -1,10 +1,10 @@
 /**
- * @file Shards of a run in a folder of files, one a shard, named by its number.
+ * @file Shards of a run in a folder, one file per shard, named by its number.
  *
- * They are of one process and worthless after it: behind its numbers each file says whose shard it is, and how often it was
- * written, so that what another run, another model or an earlier write left there is never taken for it. A file is written
- * in place, which is ten times as fast as a new one: what fails is still in memory, and the run stops. Shards that the system
- * maps lie in files without names, which end with the process.
+ * They belong to one process and are worthless after it. After its numbers, each file has a seal that says which process wrote which
+ * shard, and how often, so that a file of another run, another model or an earlier write is never taken for it. A file is written in
+ * place, which is ten times as fast as a new one: if that fails, its data is still in memory, and the run stops. Shards that the system
+ * maps are in unnamed files, which end with the process.
  */
 import { createHash, randomBytes } from "node:crypto";
 import type { Dirent } from "node:fs";
@@ -18,14 +18,14 @@ import { systemCode, toFailedRead, toFailedWrite } from "../../../messages/syste
 import type { PageFile } from "../../../runtime/memory/file-pages.ts";
 import type { ShardDisk } from "../../../runtime/memory/shard.ts";
 
-/** Where a run keeps its shards, in its folder. */
+/** Folder of a run's shards, in its output folder. */
 const SHARDS_FOLDER = "shards";
-/** And activations that wait for their backward pass. */
+/** Folder of activations that wait for their backward pass. */
 export const ACTIVATIONS_FOLDER = "activations";
-/** A file without a name has one for a moment, with which a kill may leave it. */
+/** Names of shard files. An unnamed file has a name for a moment, and keeps it if the process is killed then. */
 const SHARD_FILE = /^(\d{6}\.shard|[0-9a-f]{16}\.unnamed)$/;
 const SEAL_BYTES = 32;
-/** Why a folder is not removed, or need not be: it holds something else, is a link to one, or is not there. */
+/** Error codes when a folder is not removed, or need not be: it contains something else, is a link, or does not exist. */
 const STAYS: ReadonlySet<string> = new Set(["ENOTEMPTY", "EEXIST", "ENOTDIR", "ENOENT"]);
 
 export class ShardFolder implements ShardDisk {
@@ -33,18 +33,18 @@ export class ShardFolder implements ShardDisk {
   readonly #owner = randomBytes(16);
   /** How often each shard was written. */
   readonly #numWrites = new Map<number, number>();
-  /** What is being written or read. */
+  /** Writes and reads in progress. */
   readonly #underWay = new Set<Promise<void>>();
   #isMade = false;
 
-  /** The folder of the run's output; nothing is made before the first shard is written. */
+  /** `output`: the run's output folder. Nothing is created before the first shard is written. */
   constructor(output: string, name = SHARDS_FOLDER) {
     this.path = join(output, name);
   }
 
   /**
-   * Removes shards that a killed run left. `isNeeded`: shards are to be written here.
-   * @throws UsageError "usage/output" when the folder is needed and holds something else, of which nothing is touched
+   * Removes shards that a killed run left. `isNeeded`: shards will be written here.
+   * @throws UsageError "usage/output" when the folder is needed and contains something else, which is not touched
    */
   async sweep({ isNeeded }: { readonly isNeeded: boolean }): Promise<void> {
     const foreign = (await this.#entries()).find((entry) => !isShard(entry));
@@ -108,7 +108,7 @@ export class ShardFolder implements ShardDisk {
     });
   }
 
-  /** Makes a file without a name; null where the folder's system does not let go of names of open files. */
+  /** Creates an unnamed file; null if the file system cannot remove the name of an open file. */
   async openUnnamed(): Promise<PageFile | null> {
     const path = join(this.path, `${randomBytes(8).toString("hex")}.unnamed`);
     try {
@@ -134,7 +134,7 @@ export class ShardFolder implements ShardDisk {
     this.#isMade = true;
   }
 
-  /** Removes what was written, when nothing is being written any more. */
+  /** Waits for reads and writes in progress, then removes what was written. */
   async close(): Promise<void> {
     while (this.#underWay.size > 0) await Promise.allSettled(this.#underWay);
     if (this.#isMade) await this.#remove();
@@ -209,7 +209,7 @@ class UnnamedFile implements PageFile {
   }
 }
 
-/** Reads as many bytes as there is room for; false when the file ends before. */
+/** Fills an array from a file; false when the file ends before. */
 async function fill(file: FileHandle, into: Uint8Array, position: number): Promise<boolean> {
   for (let done = 0; done < into.length;) {
     const length = Math.min(into.length - done, 1 << 30);

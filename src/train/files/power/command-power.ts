@@ -7,10 +7,13 @@ import { UsageError } from "../../../errors.ts";
 import { PowerProblem, type PowerSource, parseReading } from "../../power/reading.ts";
 
 const [TIMEOUT_MS, MAX_BYTES] = [10_000, 1 << 16];
-/** Where a command is the first of a group of its own, what it has started ends with it. */
+/** Whether a command gets its own process group, so that its child processes can be killed with it. */
 const HAS_GROUPS = process.platform !== "win32";
 
-/** Runs a command anew each time: a program with its words, or one whose path may hold spaces. @throws UsageError "usage/flag" when there is no such program */
+/**
+ * Runs a command for each reading: a program with arguments, or a path that may contain spaces.
+ * @throws UsageError "usage/flag" when there is no such program
+ */
 export function commandPower(command: string, timeoutMs = TIMEOUT_MS): PowerSource {
   const [program = "", ...words] = existsSync(command) ? [command] : splitWords(command);
   if (!isProgram(program)) {
@@ -30,7 +33,7 @@ export function commandPower(command: string, timeoutMs = TIMEOUT_MS): PowerSour
   };
 }
 
-/** Whether something is there that has this path, or this name in a folder where the system looks for programs. */
+/** Whether a program with this path, or with this name in a folder of PATH, exists. */
 function isProgram(program: string): boolean {
   if (program === "") return false;
   const endings = process.platform === "win32" ? ["", ".exe", ".com"] : [""];
@@ -56,7 +59,7 @@ async function run(program: string, words: readonly string[], timeoutMs: number)
   }
 }
 
-/** Waits for a command, but not for ever, and reads what it prints. @throws PowerProblem; the error of one that does not start */
+/** Reads what a command prints, until it ends or the time is up. @throws PowerProblem; the error of a command that does not start */
 async function printedBy(child: ChildProcess, timeoutMs: number): Promise<string> {
   const printed: Uint8Array[] = [];
   let [numBytes, problem] = [0, ""];
@@ -70,7 +73,7 @@ async function printedBy(child: ChildProcess, timeoutMs: number): Promise<string
     if ((numBytes += bytes.length) > MAX_BYTES) stop(`prints more than ${MAX_BYTES} bytes`);
   });
   const timer = setTimeout(() => stop(`does not end within ${timeoutMs / 1000} s`), timeoutMs);
-  // A group of its own does not hear what ends graft from the terminal.
+  // A process group of its own does not receive the terminal's signals that end graft.
   const killNow = (): void => kill(child);
   process.once("exit", killNow);
   try {
@@ -84,17 +87,17 @@ async function printedBy(child: ChildProcess, timeoutMs: number): Promise<string
   return Buffer.concat(printed).toString();
 }
 
-/** Kills a command with what it has started. */
+/** Kills a command with its child processes. */
 function kill(child: ChildProcess): void {
   if (child.pid === undefined) return;
   try {
     process.kill(HAS_GROUPS ? -child.pid : child.pid, "SIGKILL");
   } catch {
-    // All of them have ended.
+    // They have all ended.
   }
 }
 
-/** Splits at spaces, but for those within quotes. */
+/** Splits at spaces, except within quotes. */
 export function splitWords(command: string): string[] {
   const words = command.match(/(?:[^\s"']|"[^"]*"|'[^']*')+/g) ?? [];
   return words.map((word) => word.replaceAll(/"([^"]*)"|'([^']*)'/g, "$1$2"));

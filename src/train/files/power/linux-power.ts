@@ -1,8 +1,8 @@
 /**
- * @file Battery, temperature and energy as Linux tells them: power_supply, thermal_zone and powercap (RAPL) of /sys/class.
+ * @file Battery, temperature and energy from Linux: power_supply, thermal_zone and powercap (RAPL) of /sys/class.
  *
- * Batteries of mice and the like are left out, several of the device count by their mean; of temperatures the highest counts.
- * The energy counters of processors are readable for root alone on most systems: without them energy is estimated.
+ * Batteries of peripherals such as mice are ignored; several batteries of the device are averaged; the highest temperature counts. On
+ * most systems only root can read the energy counters of processors: without them energy is estimated.
  */
 import { join } from "node:path";
 import { disk } from "../../../format/files/disk/calls.ts";
@@ -16,7 +16,7 @@ import {
   requireState,
 } from "../../power/reading.ts";
 
-/** Reads the sensors below a folder, /sys/class unless a test has another. */
+/** Reads the sensors in a folder; tests use another than /sys/class. */
 export function linuxPower(root = "/sys/class"): PowerSource {
   return {
     name: "auto",
@@ -37,7 +37,7 @@ export function linuxPower(root = "/sys/class"): PowerSource {
   };
 }
 
-/** Charges of the device's batteries, and the watts that flow out of them; null: they do not say, or are charged. */
+/** Charges of the device's batteries, and the watts that they deliver; null: not reported, or they are being charged. */
 async function readBatteries(folder: string): Promise<[charges: number[], watts: number | null]> {
   const charges: number[] = [];
   let microwatts: number | null = null;
@@ -75,7 +75,7 @@ async function readTemperatures(folder: string): Promise<number[]> {
   return found;
 }
 
-/** The counters of whole processors; those of their parts would count twice. */
+/** The counters of whole processors; counters of their parts would count energy twice. */
 async function readCounters(folder: string): Promise<EnergyCounter[]> {
   const counters: EnergyCounter[] = [];
   for (const name of await namesIn(folder)) {
@@ -87,7 +87,7 @@ async function readCounters(folder: string): Promise<EnergyCounter[]> {
   return counters;
 }
 
-/** Null: there is no such file, or it is not for us. */
+/** Null: the file does not exist or cannot be read. */
 async function readText(path: string): Promise<string | null> {
   const text = await disk()
     .readFile(path, "utf8")

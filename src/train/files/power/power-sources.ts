@@ -5,7 +5,7 @@ import { commandPower } from "./command-power.ts";
 import { filePower } from "./file-power.ts";
 import { linuxPower } from "./linux-power.ts";
 
-/** A kind of source; the first that takes what `--power` says opens it. */
+/** A kind of source; the first kind that accepts the value of `--power` opens it. */
 interface PowerSourceKind {
   readonly takes: (text: string) => boolean;
   readonly open: (text: string) => PowerSource;
@@ -22,14 +22,14 @@ export function openPowerSource(text: string): PowerSource {
   return POWER_SOURCES.find(({ takes }) => takes(text))!.open(text);
 }
 
-/** Whether a name is that of a file to read, and not of one to run. */
+/** Whether a text names a file to read, not a command to run. */
 function isData(text: string): boolean {
   if (text.endsWith(".json")) return true;
   try {
     const stats = statSync(text);
     return stats.isFile() && (stats.mode & 0o111) === 0;
   } catch {
-    // A command with its words: no path, or longer than one may be.
+    // A command with arguments: not a path, or too long for one.
     return false;
   }
 }

@@ -1,4 +1,4 @@
-/** @file The pacer of a run by its settings, on the clock of this machine. */
+/** @file Makes the pacer of a run from its settings, with the clock of this machine. */
 import { setTimeout as wait } from "node:timers/promises";
 import type { TrainOptions } from "../../settings/options.ts";
 import { Pacer, type PacerClock } from "../../power/pacer.ts";
@@ -6,7 +6,7 @@ import { readPauseSchedule } from "../../power/pause-schedule.ts";
 import { processorMs } from "../../power/processor-ms.ts";
 import { openPowerSource } from "./power-sources.ts";
 
-/** Makes the pacer of a run; null: it is not to pause. */
+/** Makes the pacer of a run; null: the settings ask for no pauses. */
 export function openPacer(
   options: TrainOptions,
   signal: AbortSignal | undefined,
@@ -37,7 +37,7 @@ function clockOf(signal: AbortSignal | undefined): PacerClock {
   return {
     nowMs: () => performance.now(),
     processorMs,
-    // A pause ends where the run is to stop.
+    // A pause ends early if the run is asked to stop.
     sleep: (ms) => wait(ms, undefined, signal ? { signal } : {}).catch(() => {}),
   };
 }

@@ -1,6 +1,6 @@
 /**
- * @file The classes of a run: those of the model or, where it has none, of a head that is made for the run. They are those
- * that are given, of the adapter to start from, or of the data.
+ * @file The classes of a run: those of the model or, if it has none, of a new head. The classes of a new head are given, or come from the
+ * adapter to start from, or from the data.
  */
 import { ownOutputs, unnamedClasses } from "../../../models/config/classifier-config.ts";
 import { inferClassNames, showClasses } from "../../../data/examples/class-names.ts";
@@ -32,8 +32,8 @@ interface WithClasses {
 }
 
 /**
- * Gives a model without classes a head, where the objective learns classes. `hasData`: false, where nothing can be read of it.
- * @throws UsageError "usage/flag" for classes that contradict the model's own, or that nothing tells; as `inferClassNames`
+ * Gives a model without classes a head, if the objective learns classes. `hasData` false: there is no data from which to read classes.
+ * @throws UsageError "usage/flag" for classes that contradict the model's own, or if they cannot be determined; as `inferClassNames`
  */
 export async function withRunClasses(
   options: TrainOptions,
@@ -72,8 +72,8 @@ export async function withRunClasses(
 }
 
 /**
- * Finds the classes of data by their labels; `count`: how many there are, null: not known.
- * @throws UsageError "usage/data" for labels that do not say it, or of another number of classes
+ * Finds the classes of data from its labels; `count`: how many there are, null: not known.
+ * @throws UsageError "usage/data" for labels from which classes cannot be inferred, or for another number of classes
  */
 export async function classNamesOf(
   data: readonly DataName[],
@@ -81,7 +81,7 @@ export async function classNamesOf(
   count: number | null = null,
 ): Promise<readonly string[]> {
   const labels = await readLabelSet(data, readColumns(columns));
-  // Numbers that no row has are classes too.
+  // With numeric labels, numbers below `count` that occur in no row are classes too.
   if (count !== null && [...labels].every((label) => typeof label === "number")) return unnamedClasses(count);
   const names = inferClassNames(labels);
   if (count === null || names.length === count) return names;
@@ -99,7 +99,7 @@ function requireCount({ count }: GivenClasses): number {
   });
 }
 
-/** @throws UsageError "usage/flag" when other classes are given than the model has */
+/** @throws UsageError "usage/flag" when the given classes differ from the model's */
 function requireOwnClasses({ config }: Checkpoint, { names, count }: GivenClasses): void {
   const own = classesOf(openModel(config)).classes?.names ?? [];
   const isOther = names !== null && JSON.stringify(names) !== JSON.stringify(own);
@@ -112,7 +112,7 @@ function requireOwnClasses({ config }: Checkpoint, { names, count }: GivenClasse
   );
 }
 
-/** A method's options with the modules of a new head among those that are trained whole: no file but the result holds them. */
+/** Adds the modules of a new head to those that are trained whole and saved: only the result will contain them. */
 export function trainFreshHead(
   { freshTensors = [], config }: Checkpoint,
   method: Method,
@@ -128,7 +128,7 @@ export function trainFreshHead(
   return { ...ofMethod, modulesToSave: [...new Set([...named, head, ...modules])] };
 }
 
-/** @throws UsageError "usage/flag" when a method leaves numbers of a new head as they were drawn */
+/** @throws UsageError "usage/flag" when a method does not train all of a new head */
 export function requireTrainedHead(
   { freshTensors = [] }: Checkpoint,
   { name: method }: Method,

@@ -1,4 +1,4 @@
-/** @file What a run says at its start of the programs that will not read what comes of it. */
+/** @file Notes at the start of a run about other programs that cannot read its result. */
 import { programThatReadsAdapter } from "../../../format/adapters/adapter.ts";
 import { autoClassesOf } from "../../../models/auto-classes.ts";
 import { type PeftTakes, TAKES_ANY } from "../../../models/config/checkpoint-rules.ts";
@@ -7,7 +7,7 @@ import { lastNames } from "../../../models/module-path.ts";
 import type { Adapter } from "../../../peft/attach.ts";
 import { whyNotMerged } from "../../../peft/why-not-merged.ts";
 
-/** Says where graft alone reads what is trained, and what other programs read instead; nothing where they read it. */
+/** Notes that only graft can read the result, and what other programs can read instead; empty if they can read it. */
 export function describeReaders(adapter: Adapter): string[] {
   const { model, method } = adapter;
   const program = programThatReadsAdapter(adapter);
@@ -23,7 +23,7 @@ export function describeReaders(adapter: Adapter): string[] {
   return [[note, ...describeRouters(adapter)].join(" ")];
 }
 
-/** Says what other programs read in the place of an adapter; what cannot be merged they read not at all. */
+/** Says what other programs can read instead of an adapter: a merged model, or nothing if it cannot be merged. */
 function describeMerging(adapter: Adapter): string {
   const reason = whyNotMerged(adapter);
   return reason === null
@@ -31,7 +31,7 @@ function describeMerging(adapter: Adapter): string {
     : `graft merge cannot merge ${reason}.`;
 }
 
-/** Says what PEFT reads on modules on which it has LoRA by their weight alone, where nothing else keeps it from the adapter. */
+/** Notes on modules whose LoRA PEFT reads only as an adapter of their weight, if PEFT can read the adapter otherwise. */
 function describeRouters(adapter: Adapter): string[] {
   const { peftTakes } = adapter.model.checkpoint;
   const paths = [...adapter.sites.keys()].filter((path) => peftTakes(path).byWeight);

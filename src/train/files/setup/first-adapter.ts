@@ -1,4 +1,4 @@
-/** @file The adapter that a run begins with: a fresh one, or one that is read, which brings its own options along. */
+/** @file The adapter with which a run begins: a fresh one, or one read from files with its own options. */
 import { isDeepStrictEqual } from "node:util";
 import { UsageError } from "../../../errors.ts";
 import { readAdapter } from "../../../format/by-path.ts";
@@ -13,17 +13,17 @@ import { Random, STREAM } from "../../../random.ts";
 import type { VectorMemory } from "../../../runtime/memory/vector-memory.ts";
 import type { TrainOptions } from "../../settings/options.ts";
 
-/** Names, or one text with the signs of a regular expression (which may hold commas), or "all-linear". */
+/** Reads target modules: names, a regular expression (which may contain commas), or "all-linear". */
 export function targetModules(given: string | readonly string[] | undefined): Targets["modules"] | null {
   return given === undefined ? null : readModules(typeof given === "string" ? given : given.join(","));
 }
 
-/** What is attached where no adapter is read. */
+/** How a fresh adapter is attached if none is read. */
 interface AdapterStart {
   readonly request: AttachRequest;
-  /** Those that there are. */
+  /** The methods that the adapter's file may name. */
   readonly methods: readonly Method[];
-  /** Where the trained vectors lie; in memory unless given. */
+  /** Where the trained vectors are; default: in memory. */
   readonly memory?: VectorMemory;
 }
 
@@ -57,7 +57,7 @@ function requireSameMethod({ method, initAdapter }: TrainOptions, { method: own 
   );
 }
 
-/** Whether an option that names modules says of each what the adapter's own does: its file may have other names for them. */
+/** Whether an option that names modules means the same as the adapter's own: its file may have other names for them. */
 function saysSameOfModules(
   key: string,
   value: unknown,
@@ -75,7 +75,7 @@ function saysSameOfModules(
   return isDeepStrictEqual(own, other);
 }
 
-/** An adapter brings its options along: others beside it would be passed over. @throws UsageError "usage/adapter" */
+/** Refuses options that differ from the adapter's own, since they would be ignored. @throws UsageError "usage/adapter" */
 function requireSameOptions(
   options: TrainOptions,
   ofMethod: unknown,

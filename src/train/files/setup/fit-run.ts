@@ -1,6 +1,6 @@
 /**
- * @file Fits a run into memory: what the user has not given is chosen, the fastest plan that fits; one that does not fit is
- * refused, with the smallest change that does.
+ * @file Fits a run into memory: chooses the settings that the user has not given, by the fastest plan that fits. If none fits, refuses
+ * the run, and names the smallest changes that would.
  */
 import { breathing } from "../../../data/files/breath.ts";
 import { CapacityError } from "../../../errors.ts";
@@ -33,49 +33,49 @@ import { keepsBaseFrozen, residencyOf } from "./run-choices.ts";
 export interface FittedRun {
   readonly prepared: PreparedRun;
   readonly memory: MemoryPlan;
-  /** What was chosen, beside what was given. */
+  /** Settings that were chosen, without the given ones. */
   readonly chosen: PlannedSettings;
-  /** Memory that it may take. */
+  /** Memory that the run may take. */
   readonly limitBytes: number;
 }
 
 interface Candidate extends FittedRun, Alternative {}
 
-/** Share of the free memory that automatic choices leave alone: other programs may want some. */
+/** Share of the free memory that automatic choices leave to other programs. */
 const RESERVE = 0.15;
-/** Share of a size that is asked for that plans leave alone: they were up to 10 % below the peak (`graft bench memory-plan`). */
+/** Share of a given memory limit that plans leave unused: they were up to 10 % below the peak (`graft bench memory-plan`). */
 const UNFORESEEN = 0.08;
-/** Left alone of it as well: choosing leaves some 10 MB in the process, and small runs vary (docs/log.md#plans-of-memory). */
+/** Also left unused: comparing plans leaves some 10 MB in the process, and small runs vary (docs/log.md#plans-of-memory). */
 const CHOOSING_BYTES = 30e6;
-/** The size to ask for, with which a plan of so many bytes fits. */
+/** The memory limit in which a plan of so many bytes fits. */
 export function sizeToAsk(bytes: number): number {
   return (bytes + CHOOSING_BYTES) / (1 - UNFORESEEN);
 }
 
-/** Times that differ less are estimated too roughly to choose by. */
+/** Smaller relative differences of estimated times do not count: estimates are too rough. */
 const SAME_TIME = 0.1;
-/** How long plans take before anybody is told of them. */
+/** Time after which progress is reported. */
 const TOLD_AFTER_MS = 1000;
-/** Changes that a refusal names. */
+/** Most changes that a refusal names. */
 const MAX_TOLD = 2;
 
-/** How many plans of those that are compared are made. */
+/** How many of the plans to compare are done. */
 export interface FitProgress {
   readonly numPlans: number;
   readonly totalPlans: number;
 }
 
 interface FitHooks {
-  /** Keys of the settings that it is not advised to change. */
+  /** Keys of the settings that a refusal must not advise to change. */
   readonly fixed?: ReadonlySet<string> | undefined;
   readonly signal?: AbortSignal | undefined;
-  /** Told where the plans take more than a second: a model may have ten thousands of experts. */
+  /** Called if the plans take more than a second: a model may have tens of thousands of experts. */
   readonly onProgress?: ((progress: FitProgress) => void) | undefined;
 }
 
 /**
- * Fits a run: as it is given, but for checkpointing, unless `memory` asks for more to be chosen. `given`: keys of the
- * settings that are not to be changed.
+ * Fits a run. Chooses only checkpointing, unless `memory` is given: then all settings except `given`, the keys of those that must not
+ * change.
  * @throws CapacityError "capacity/memory"; the reason of `signal`
  */
 export async function fitRun(
@@ -106,7 +106,7 @@ export async function fitRun(
     keepsBaseFrozen(findMethod(options.method, opened.methods)) && canRoundBase(opened.checkpoint, kind);
   const alternatives = listAlternatives(options, isFree, canRound);
   const asked = await planAll(alternatives.slice(0, 1));
-  // Where only what is computed twice is to be chosen, nothing is faster than the first, which computes all once.
+  // If only recomputation is to be chosen, nothing is faster than the first alternative, which recomputes nothing.
   if (memory === undefined && asked[0]!.memory.totalBytes <= usable) return asked[0]!;
   asked.push(...(await planAll(alternatives.slice(1))));
   const best = fastestWithin(asked, usable);
@@ -115,7 +115,7 @@ export async function fitRun(
     const fastest = fastestWithin(await onDisk(asked), usable);
     if (fastest) return fastest;
   }
-  // What is not chosen of its own accord may still be what was asked for.
+  // A plan that would use the reserve is never preferred, but is allowed if nothing else fits.
   const tight = fastestWithin(asked, limitBytes);
   if (tight && isOfFree) return tight;
   const others = await planAll(listAlternatives(options, (setting) => !fixed.has(setting), canRound));
@@ -123,7 +123,7 @@ export async function fitRun(
   throw tooLarge(asked, all, isOfFree ? { limitBytes, asked: null } : { limitBytes: usable, asked: memory });
 }
 
-/** Makes the plan of each, one after another. */
+/** Does the work for each, one after another, and reports progress. */
 function* each<T, R>(
   all: readonly T[],
   work: (one: T) => Generator<void, R, void>,
@@ -148,14 +148,14 @@ function* planAlternative(
   const prepared = bases.settle(settings);
   const recompute = RECOMPUTES[prepared.options.gradientCheckpointing];
   const memory = yield* planMemory(memoryRequest(prepared), recompute);
-  // A choice that nobody asked for may be another when the run goes on, which says what it began with.
+  // Unless `memory` asks for a choice, the stored setting stays as given: a resumed run may choose differently, but must store the same.
   const isKept = options.memory !== undefined && !options.resume;
   const { gradientCheckpointing } = isKept ? prepared.options : options;
   const kept = { ...prepared, options: { ...prepared.options, gradientCheckpointing } };
   return { prepared: kept, memory, chosen: changesOf(options, settings), limitBytes, settings, isExact };
 }
 
-/** The same plan with parameters that wait on the disk, as many in memory as there is room for; null: they cannot. */
+/** The same plan with parameters that wait on the disk, as many in memory as fit; null: not possible. */
 function* withParametersOnDisk(
   bases: RunBases,
   candidate: Candidate,
@@ -172,11 +172,11 @@ function* withParametersOnDisk(
   };
   const least = smallestBudget(budgetRequest(candidate.prepared)).sizeBytes;
   const room = usable - (yield* plan(least)).memory.totalBytes;
-  // In whole megabytes, in which sizes are written.
+  // Whole megabytes, as sizes are written.
   return yield* plan(least + Math.max(0, Math.floor(room / 1e6) - 1) * 1e6);
 }
 
-/** Finds, among those that fit and are about as fast as the fastest, the one with the fewest changes; one that rounds only where no other fits. */
+/** Of the plans that fit and are about as fast as the fastest, finds the one with fewest changes; plans with rounding only if no other fits. */
 function fastestWithin(candidates: readonly Candidate[], limitBytes: number): Candidate | undefined {
   const fitting = candidates.filter(({ memory }) => memory.totalBytes <= limitBytes);
   const exact = fitting.filter(({ isExact }) => isExact);
@@ -194,14 +194,14 @@ function numChanges({ chosen }: Candidate): number {
   return Object.keys(chosen).length;
 }
 
-/** What plans are to fit into. */
+/** The limit of a run's memory. */
 interface Limit {
   readonly limitBytes: number;
-  /** The size that was asked for, of which some is left for what no plan foresees; null: what is free. */
+  /** The given size, of which a part is left unused for errors of plans; null: the free memory. */
   readonly asked: string | null;
 }
 
-/** Says what does not fit, and the smallest changes that do: as plans tell their bytes, what is left alone beside them. */
+/** The error of a run that does not fit, with the smallest changes that would. Sizes are those of plans, without the unused part. */
 function tooLarge(
   tried: readonly Candidate[],
   others: readonly Candidate[],
@@ -233,12 +233,12 @@ function tooLarge(
   );
 }
 
-/** The flag with a size that is enough for a plan. */
+/** The `--memory` flag with a size in which a plan fits. */
 function askFor({ memory }: Candidate): string {
   return `--memory ${Math.ceil(sizeToAsk(memory.totalBytes) / 1e6)}MB`;
 }
 
-/** Whether an adapter with its gradients and moments takes much of the memory, as one on every expert does. */
+/** Whether an adapter with its gradients and optimizer state takes much of the memory, as one on every expert does. */
 function hasLargeAdapter({ memory, prepared }: Candidate): boolean {
   const { trained, gradients, optimizer } = memory.parts;
   return prepared.method.kind === "adapter" && trained + gradients + optimizer > memory.totalBytes / 4;
@@ -250,7 +250,7 @@ function leastOf(candidates: readonly Candidate[]): Candidate {
   );
 }
 
-/** Says what a run was fitted into and what was chosen for it; nothing where nobody asked for a choice. */
+/** Describes the memory of a run and the settings chosen for it; empty if `memory` is not given. */
 export function describeFit({ prepared, memory, chosen, limitBytes }: FittedRun): string[] {
   if (prepared.options.memory === undefined) return [];
   const flags = describeSettings(chosen);

@@ -1,11 +1,11 @@
 /**
- * @file Has V8 collect what plans and steps leave on its heap. It collects of its own accord only when much is there, and by then the process
- * holds it to its end: 40 MB of thirty plans, or of 600 steps. Where there is no V8, as on Bun, nothing can be asked for.
+ * @file Makes V8 collect the garbage of plans and steps. By itself it collects only when there is much, and the process keeps that memory
+ * to its end: 40 MB after thirty plans, or after 600 steps. Without V8, as on Bun, this does nothing.
  */
 import { getHeapSpaceStatistics } from "node:v8";
 import { findCollector } from "../../../runtime/memory/find-collector.ts";
 
-/** What the heap may grow by: a plan leaves about a megabyte, and a collection takes as long as one; a step leaves some 70 kB. */
+/** Growth of the heap before a collection: a plan leaves about a megabyte, a step some 70 kB; a collection takes as long as a plan. */
 const ENOUGH_BYTES = 8e6;
 
 export class HeapGrowth {
@@ -20,7 +20,7 @@ export class HeapGrowth {
   }
 }
 
-/** What is on the heap but for young objects, which V8 collects often, and of which there may be 60 MB in a process with its usual flags. */
+/** Bytes of the heap without young objects, which V8 collects often, and of which there may be 60 MB with default flags. */
 function oldBytes(): number {
   return getHeapSpaceStatistics().reduce(
     (sum, { space_name: name, space_used_size: size }) => (name.startsWith("new_") ? sum : sum + size),

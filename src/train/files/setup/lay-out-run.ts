@@ -1,4 +1,4 @@
-/** @file What a run puts on its model, of its settings and the files of the model: no weight is read, no data. */
+/** @file What a run attaches to its model, from its settings and the model's files, without reading weights or data. */
 import type { Checkpoint } from "../../../format/checkpoint/checkpoint.ts";
 import { keptIn } from "../../../format/checkpoint/load-model.ts";
 import type { Model } from "../../../models/model.ts";
@@ -15,12 +15,12 @@ import { targetModules } from "./first-adapter.ts";
 import { requireSomethingTrained } from "./run-choices.ts";
 import { withTokenIds } from "./token-ids.ts";
 
-/** What is to be put on a model, and what that makes. */
+/** What is attached to a model, and an outline of the result. */
 export interface RunLayout {
   readonly method: Method;
   readonly request: AttachRequest;
   readonly layout: Layout;
-  /** The adapter without numbers, by which programs are planned. */
+  /** The adapter without numbers, from which programs are planned. */
   readonly outline: AdapterView;
   readonly preview: Preview;
 }

@@ -1,4 +1,4 @@
-/** @file What of a prepared run decides how much memory it takes. */
+/** @file Collects from a prepared run everything that decides how much memory it takes. */
 import { DATA_KINDS } from "../../../data/examples/data-kinds.ts";
 import { exampleLength } from "../../../data/examples/training-unit.ts";
 import { keptIn } from "../../../format/checkpoint/load-model.ts";
@@ -22,7 +22,7 @@ import type { TrainOptions } from "../../settings/options.ts";
 import type { PreparedRun } from "./prepare.ts";
 import { residencyOf } from "./run-choices.ts";
 
-/** What decides the memory of a run. @throws CapacityError "capacity/memory" for a budget of parameters that is too small */
+/** Makes the request for the memory plan of a run. @throws CapacityError "capacity/memory" for a budget of parameters that is too small */
 export function memoryRequest(run: PreparedRun): MemoryRequest {
   const { options, checkpoint, data, optimizer } = run;
   const budgetBytes = parseByteSize(options.residentMemory ?? "");
@@ -54,14 +54,14 @@ export function memoryRequest(run: PreparedRun): MemoryRequest {
   };
 }
 
-/** Whether evaluations find the likeliest tokens or classes: of classes they do in any case. */
+/** Whether evaluations find the likeliest tokens or classes: for classes they always do. */
 function looksAtLogits({ evalMetric }: Pick<TrainOptions, "evalMetric">, objective: Objective): boolean {
   return (
     DATA_KINDS[objective.rows].problem !== null || findEvalMetric(evalMetric, objective).needsPredictions
   );
 }
 
-/** What decides how much memory its parameters need at least. */
+/** Makes the request for the least memory of a run's parameters. */
 export function budgetRequest(run: PreparedRun): BudgetRequest {
   const { options, model, layout, outline, method, optimizer, checkpoint } = run;
   const residency = residencyOf(options);

@@ -1,7 +1,7 @@
 /**
- * @file What is known of a run before any weight is read: settings, model, data and steps, and what of it is wrong.
+ * @file Prepares a run before any weight is read, and checks it: settings, model, data and steps.
  *
- * A run is opened once, which reads its data, and settled with one choice of settings or several, to compare plans.
+ * A run is opened once, which reads its data, and then settled with one or several choices of settings, to compare plans.
  */
 import type { TrainingUnit } from "../../../data/examples/training-unit.ts";
 import { withChatTemplate } from "../../../data/files/chat-template-file.ts";
@@ -46,10 +46,10 @@ import {
 
 const DEFAULT_EPOCHS = 3;
 
-/** Settings with what the model and the length of the run decide where the user does not. */
+/** Settings with the values that the model and the length of the run decide if the user does not. */
 export type SettledOptions = SizedOptions & { readonly learningRate: number; readonly warmupSteps: number };
 
-/** A run whose model is open and whose data are read. */
+/** A run whose model is open and whose data is read. */
 export interface OpenedRun extends Choices {
   readonly options: SizedOptions;
   readonly path: string;
@@ -57,7 +57,7 @@ export interface OpenedRun extends Choices {
   readonly checkpoint: Checkpoint;
   readonly model: Model;
   readonly data: RunData;
-  /** The processor that its programs will be written for. */
+  /** The processor for which its programs will be written. */
   readonly target: Target;
 }
 
@@ -76,7 +76,7 @@ export interface PreparedRun extends RunLayout {
   readonly target: Target;
 }
 
-/** How a run is opened: a plan needs neither weights nor data. */
+/** How a run is opened; a plan opens it without weights or data. */
 interface OpeningHooks extends ReadingHooks {
   readonly open?: typeof openCheckpoint;
   readonly sources?: ResolveOptions["sources"];
@@ -90,7 +90,7 @@ export async function openRun(
   { open = openCheckpoint, sources, makeData, ...hooks }: OpeningHooks = {},
 ): Promise<OpenedRun> {
   const { methods, objectives } = choices;
-  // What is wrong with these is told before anything is read.
+  // Reports problems of these before anything is read.
   optimizerOf(options);
   methodOptions(options, methods);
   requireFrozenBase(options, methods);
@@ -136,7 +136,7 @@ export async function openRun(
   }
 }
 
-/** Settles the settings of an opened run. `placed`: what it puts on its model, where that is known. @throws errors of settings */
+/** Settles the settings of an opened run. `placed`: what it attaches to its model, if known. @throws errors of settings */
 export function settleRun(
   { options, checkpoint, model, methods, objectives, data, target }: OpenedRun,
   placed: RunLayout = layOutRun(options, checkpoint, model, methods),

@@ -1,4 +1,4 @@
-/** @file What was measured of this machine, kept in the cache folder: once for each processor, ONNX Runtime and number of threads. */
+/** @file The measured rates of this machine, stored in the cache folder for each processor, version of ONNX Runtime and number of threads. */
 import { availableParallelism } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -20,13 +20,13 @@ const RATES = z.object({
   /** When the measurement was made, if other programs disturbed it. */
   disturbedMs: z.number().optional(),
 });
-/** How long a disturbed measurement is used before it is made again. */
+/** How long a disturbed measurement is used before it is repeated. */
 const DISTURBED_FOR_MS = 10 * 60_000;
 const KEPT = z.record(z.string(), RATES).catch({});
 
 /**
- * The rates of this machine: those that are kept, or measured now and kept if the folder can be written; what was disturbed for
- * ten minutes. `nowMs`: by a clock.
+ * The rates of this machine: stored ones, or measured now and stored if the folder is writable. Disturbed measurements expire after ten
+ * minutes. `nowMs`: a clock.
  */
 export async function ratesOf(
   env: Environment,
@@ -50,7 +50,7 @@ export async function ratesOf(
   const measured = await measure(numThreads);
   const rates = { ...measured.rates, ...(measured.isDisturbed && { disturbedMs: nowMs }) };
   const text = `${JSON.stringify({ ...kept, [key]: rates }, null, 2)}\n`;
-  // Without a cache a plan is made all the same.
+  // Failures are ignored: a plan does not need the cache.
   await writeTextAtomic(path, text).catch(() => {});
   return measured;
 }

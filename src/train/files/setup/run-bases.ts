@@ -1,11 +1,11 @@
-/** @file A run on its base as it is and rounded to fewer bits, laid out once for each, as plans compare many settings on few bases. */
+/** @file A run on its base as it is and rounded to fewer bits. Each is laid out once, since plans compare many settings on few bases. */
 import { withQuantizedBase } from "../../../format/checkpoint/quantized-base.ts";
 import type { PlannedSettings } from "../../plan/alternatives.ts";
 import type { TrainOptions } from "../../settings/options.ts";
 import { type RunLayout, layOutRun } from "./lay-out-run.ts";
 import { type OpenedRun, type PreparedRun, settleRun } from "./prepare.ts";
 
-/** A base, and what a run puts on it. */
+/** A base, and what a run attaches to it. */
 interface LaidOutBase extends Pick<OpenedRun, "checkpoint"> {
   readonly layout: RunLayout;
 }

@@ -1,4 +1,4 @@
-/** @file What settings choose, and which choices do not go together: optimizer, objective, arithmetic, branches to drop. */
+/** @file Resolves choices in settings, and refuses invalid combinations: optimizer, objective, arithmetic, branches to drop. */
 import { UsageError } from "../../../errors.ts";
 import { parseSettings } from "../../../messages/problems.ts";
 import { kebabCase } from "../../../messages/setting-names.ts";
@@ -26,12 +26,12 @@ import { SETTINGS } from "../../settings/setting-groups.ts";
 import type { RunData } from "../data/run-data.ts";
 import type { ChosenObjective } from "../../step/objective-step.ts";
 
-/** How frozen weights are kept: what is rounded for an arithmetic is rounded once. */
+/** How frozen weights are held: weights rounded for an arithmetic are held ready, so that they are rounded once. */
 export function residencyOf({ compute, weights }: TrainOptions): Residency {
   return isExact(compute) ? weights : "float32";
 }
 
-/** Whether a method leaves the matrices of the base and the codes that it has alone. */
+/** Whether a method neither trains the matrices of the base nor keeps their codes. */
 export function keepsBaseFrozen(method: Method): boolean {
   return !trainsRole(method, "weight") && !keepsCodes(method);
 }
@@ -51,7 +51,7 @@ export function requireSomethingTrained(
   );
 }
 
-/** Refuses methods that change the base itself, or the codes that it has. @throws UsageError "usage/flag" */
+/** Refuses to round the base for methods that train its matrices or keep its codes. @throws UsageError "usage/flag" */
 export function requireFrozenBase(
   { base, method: name }: Pick<TrainOptions, "base" | "method">,
   methods: readonly Method[],
@@ -70,7 +70,7 @@ export function requireFrozenBase(
   );
 }
 
-/** Says of an arithmetic of products with frozen matrices that a method leaves none frozen. */
+/** Notes that `compute` has no effect because the method leaves no matrix frozen. */
 export function idleComputeNotes(
   { compute, method: name }: TrainOptions,
   methods: readonly Method[],
@@ -81,7 +81,7 @@ export function idleComputeNotes(
   ];
 }
 
-/** Says of evaluations that are asked for that nothing is to be done at them. */
+/** Notes that settings of evaluations or samples have no effect. */
 export function idleEvaluationNotes(
   { evalEvery, samples, sampleTokens }: TrainOptions,
   { heldOut }: Pick<RunData, "heldOut">,
@@ -100,7 +100,7 @@ export function idleEvaluationNotes(
   ];
 }
 
-/** The optimizer that is asked for, with its options. @throws UsageError "usage/flag" */
+/** The optimizer of the settings, with its options. @throws UsageError "usage/flag" */
 export function optimizerOf(options: TrainOptions): {
   readonly optimizer: Optimizer;
   readonly optimizerOptions: unknown;
@@ -110,7 +110,7 @@ export function optimizerOf(options: TrainOptions): {
   return { optimizer, optimizerOptions: parseSettings(optimizer.options, optimizerOptions(options), what) };
 }
 
-/** How branches are dropped; null: they are not. @throws UsageError "usage/flag" */
+/** How branches are dropped; null: none are. @throws UsageError "usage/flag" */
 export function dropPlan({ dropbp, dropbpRates, maxLength }: SizedOptions, model: Model): DropPlan | null {
   if (dropbp === undefined && dropbpRates !== undefined) {
     throw new UsageError("usage/flag", `Cannot use --dropbp-rates ${dropbpRates}: no --dropbp is given`, {
@@ -124,7 +124,7 @@ export function dropPlan({ dropbp, dropbpRates, maxLength }: SizedOptions, model
   return { rate: dropbp, sensitivity, length: maxLength };
 }
 
-/** Refuses a warm-up in which the run ends: it would never have the learning rate that was asked for. @throws UsageError "usage/flag" */
+/** Refuses a warm-up as long as the run, which would never reach the given learning rate. @throws UsageError "usage/flag" */
 export function requireShortWarmup({ warmupSteps = 0 }: TrainOptions, totalSteps: number): void {
   if (warmupSteps < totalSteps || warmupSteps === 0) return;
   throw new UsageError(
@@ -134,7 +134,7 @@ export function requireShortWarmup({ warmupSteps = 0 }: TrainOptions, totalSteps
   );
 }
 
-/** Refuses samples of a model that tells classes. @throws UsageError "usage/flag" */
+/** Refuses samples for a model that does not write texts. @throws UsageError "usage/flag" */
 export function requireWriter(
   { samples }: Pick<TrainOptions, "samples">,
   { task, hasVocabularyHead }: Model,
@@ -147,7 +147,7 @@ export function requireWriter(
   );
 }
 
-/** The objective that is asked for, or that of what the model is for. @throws UsageError "usage/flag" */
+/** The objective of the settings, or the default for the model. @throws UsageError "usage/flag" */
 export function chooseObjective(
   options: TrainOptions,
   model: Model,

@@ -20,7 +20,7 @@ import { type Inputs, describeInputs } from "../provenance.ts";
 import type { FittedRun } from "./fit-run.ts";
 import type { OpenedRun, PreparedRun } from "./prepare.ts";
 
-/** What the loop works with. */
+/** Everything that the training loop needs. */
 export interface TrainingSetup extends Pick<
   PreparedRun,
   "options" | "data" | "plan" | "totalSteps" | "optimizer" | "optimizerOptions" | "objective" | "dropBp"
@@ -28,18 +28,21 @@ export interface TrainingSetup extends Pick<
   readonly base: BaseModel;
   readonly adapter: Adapter;
   readonly origin: AdapterOrigin;
-  /** What the run reads, for its card. */
+  /** The inputs of the run, for the model card. */
   readonly inputs: Inputs;
   readonly memory: MemoryPlan;
-  /** What the run starts from, for objectives that compare with it; null: the base alone. */
+  /** The adapter from which the run starts, for objectives that compare with it; null: the base without an adapter. */
   readonly reference: Adapter | null;
   /** Sentences that the caller should see. */
   readonly notes: readonly string[];
-  /** Gives back what its adapters share with others of the base; whoever sets up calls it. */
+  /** Releases what its adapters share with others on the base; the caller of `setUp` calls it. */
   release(): void;
 }
 
-/** Gets what a run needs that fits. `vectors`: memory of what is trained; `openBase`: weights that are open already. @throws errors of weights and adapters */
+/**
+ * Sets up a run that fits. `vectors`: memory of trained parameters; `openBase`: weights already open.
+ * @throws errors of weights and adapters
+ */
 export async function setUp(
   opened: OpenedRun,
   { prepared, memory }: FittedRun,
@@ -47,7 +50,7 @@ export async function setUp(
   openBase?: BaseModel,
 ): Promise<TrainingSetup> {
   const { path, methods } = opened;
-  // Not that of `opened`: the plan may have rounded its base.
+  // The checkpoint of the plan, not of `opened`: the plan may have rounded the base.
   const { options, checkpoint, model, data, request, objective, dropBp } = prepared;
   const named = await loadWeights(path, checkpoint, { name: options.model });
   const base = openBase ?? named;
@@ -64,10 +67,10 @@ export async function setUp(
   try {
     const adapter = await start(vectors);
     requireTrainableBlocks(model, adapter);
-    // Once more: an adapter to start from brings its modules along.
+    // Checked again: an adapter to start from has its own modules.
     if (dropBp) requireTrainedBranch(model, adapter);
     const run = { totalSteps: prepared.totalSteps, microBatches: options.gradientAccumulationSteps };
-    // As TRL: a copy of an adapter to start from. Read once more, so that a resumed run has it too.
+    // As in TRL, the reference is a copy of the adapter to start from. It is read from its files, so that a resumed run has it too.
     const isCompared = options.initAdapter !== undefined && objective.objective.needs.includes("reference");
     const { chatTemplateHash } = data;
     return {
@@ -92,7 +95,7 @@ export async function setUp(
   }
 }
 
-/** Holds a model that is open against the one that the settings name: a run that is resumed opens that one. @throws UsageError "usage/model" */
+/** Checks that an open model is the one in the settings, which a resumed run would open. @throws UsageError "usage/model" */
 async function requireOneModel(open: BaseModel, named: BaseModel): Promise<void> {
   if (mayBeOneModel(await sampleBase(open), await sampleBase(named))) return;
   throw new UsageError(

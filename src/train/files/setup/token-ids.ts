@@ -1,4 +1,4 @@
-/** @file Tokens that a method is to train, given as texts, as the ids that they are. */
+/** @file Converts tokens to train that are given as texts into ids. */
 import { isDeepStrictEqual } from "node:util";
 import { requireTokenizer } from "../../../data/chat/text-tools.ts";
 import { type Tokenizer, createTokenizer } from "../../../data/tokenizer/tokenizer.ts";
@@ -13,7 +13,7 @@ import { type TRAINED_TOKENS, mapTokens, tokenLists } from "../../../peft/traine
 const KEY: keyof typeof TRAINED_TOKENS = "trainableTokenIndices";
 
 /**
- * A method's options with ids in the place of texts of tokens.
+ * A method's options with token texts replaced by ids.
  * @throws UsageError "usage/flag" for a text that is not one token, "usage/model" for a model without a tokenizer
  */
 export function withTokenIds(
@@ -31,7 +31,7 @@ export function withTokenIds(
   return { ...ofMethod, [KEY]: mapTokens(tokens, (list) => list.map(toId)) };
 }
 
-/** Whether an option names the rows that an adapter has, which other words may name too: a list, or lists by modules. */
+/** Whether an option names the same rows as an adapter's: a list and lists by module can mean the same rows. */
 export function namesSameRows(
   key: string,
   value: unknown,
@@ -49,7 +49,7 @@ function idOf(tokenizer: Tokenizer, text: string): number {
   const own = tokenizer.tokenToId(text);
   const ids = tokenizer.encode(text, { addSpecialTokens: false });
   const [id = own] = ids.length === 1 ? ids : [];
-  // What a vocabulary does not have is read as a special token, which stands for all such texts.
+  // A text that is not in the vocabulary becomes the special token for unknown texts.
   const isUnknown = id !== own && [...tokenizer.specialTokens.values()].some((special) => special === id);
   if (id !== null && !isUnknown) return id;
   const found = isUnknown
