@@ -9,7 +9,7 @@ import { measureSmoothing } from "../run/smoothing.ts";
 import type { Residency } from "../run/weights/weights.ts";
 import type { Engine } from "../runtime/engine.ts";
 
-/** Tokens on which factors are measured. 256 bring each product near float32 (docs/log.md#8-bit-products), and a pass in float32 takes long. */
+/** Tokens on which factors are measured. 256 bring each product near float32 (docs/log.md#8-bit-products); a pass in float32 takes long. */
 const SMOOTHING_TOKENS = 512;
 
 /** Opens it; calls `warn` with the cost of an arithmetic on a processor that does not support it well. */
