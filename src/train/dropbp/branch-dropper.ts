@@ -98,7 +98,7 @@ export class BranchDropper {
     return this.#state;
   }
 
-  /** Whether sensitivities are to be measured before this step (from 0). */
+  /** Whether sensitivities must be measured before this step (from 0). */
   isDue(step: number): boolean {
     return this.#plan.sensitivity !== null && this.#state.sensitivities === null && step >= this.#measuredAt;
   }
