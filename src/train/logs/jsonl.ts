@@ -16,7 +16,7 @@ export const jsonl: LogFormat = {
   open: (log) => (entry) => log.append(bytesOfText(`${JSON.stringify(entry)}\n`)),
 };
 
-/** The event and step of a line; no event and step 0 for a line that cannot be read. */
+/** The event and step of a line; a line that cannot be read counts as after all steps, so that it is cut. */
 function placeOf(line: string): { readonly event: string; readonly step: number } {
   try {
     return { event: "", step: 0, ...(JSON.parse(line) as object) };

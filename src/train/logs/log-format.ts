@@ -31,7 +31,7 @@ export interface LogFormat {
   readonly file: string;
   /** The content of a log without events. `nowMs`: the time of day. */
   head(nowMs: number): Uint8Array;
-  /** The log without events that are not kept or only half written; empty if not even its head is complete. */
+  /** The log without half-written events and those not kept (some formats cut all after the first such); empty if its head is incomplete. */
   cut(log: Uint8Array, isKept: IsKept): Uint8Array;
   /** Returns a function that appends events to a log that is empty or was cut. `nowMs`: the time of day. */
   open(log: LogFile, nowMs: () => number): (entry: LogEntry) => Promise<void>;
