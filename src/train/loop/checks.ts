@@ -27,9 +27,7 @@ export function stopped(step: number, totalSteps: number, hint: string): FailedE
   );
 }
 
-/**
- * Adds to a failure to write how to continue: from the newest checkpoint, or from the start. `overwrite`: the same command starts anew.
- */
+/** Adds to a failure to write how to continue: from the newest checkpoint, or from the start. `overwrite`: the same command starts over. */
 export async function withWayOn(
   failure: unknown,
   store: RunStore,

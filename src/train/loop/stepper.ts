@@ -25,7 +25,7 @@ export class Stepper {
   readonly #dropper: BranchDropper | null;
   /** Whether any parameter has moved; checked from the first step with a learning rate on, since a warm-up begins at 0. */
   #hasMoved: boolean;
-  /** How many more steps may pass without movement. */
+  /** How many more steps without any gradient may pass before the first movement. */
   #numIdle: number;
   /** Whether only rows of tokens are trained: a step may then have none of these tokens. */
   readonly #hasRowsAlone: boolean;
