@@ -33,7 +33,7 @@ export function readImageData(options: TrainOptions, model: Model): RunData {
   };
 }
 
-/** @throws UsageError "usage/flag" for images that are to be packed */
+/** @throws UsageError "usage/flag" if images would be packed */
 export function requireUnpacked({ packing }: Pick<TrainOptions, "packing">): void {
   if (!packing) return;
   throw new UsageError("usage/flag", "Cannot pack images: each takes a whole row", {

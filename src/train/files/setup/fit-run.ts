@@ -176,7 +176,7 @@ function* withParametersOnDisk(
   return yield* plan(least + Math.max(0, Math.floor(room / 1e6) - 1) * 1e6);
 }
 
-/** Of the plans that fit and are about as fast as the fastest, finds the one with fewest changes; plans with rounding only if no other fits. */
+/** Of the plans that fit and are about as fast as the fastest, finds the one with fewest changes; one with rounding only if no other fits. */
 function fastestWithin(candidates: readonly Candidate[], limitBytes: number): Candidate | undefined {
   const fitting = candidates.filter(({ memory }) => memory.totalBytes <= limitBytes);
   const exact = fitting.filter(({ isExact }) => isExact);
