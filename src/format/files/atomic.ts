@@ -2,8 +2,8 @@
  * @file Files and folders that appear whole or not at all: written under a temporary name, flushed, read back by the
  * reader of their format, then renamed.
  *
- * Whatever fails, the temporary files are removed and what was there before stays. (A download keeps what it has, to go on
- * later, and has another way for that: hub/download/staging.ts.)
+ * Whatever fails, the temporary files are removed and what was there before stays. (A download keeps what it has, so that it
+ * can be resumed; that is hub/download/staging.ts.)
  */
 import { createHash } from "node:crypto";
 import { basename, dirname, join, resolve } from "node:path";
@@ -31,14 +31,14 @@ export async function syncFolder(path: string): Promise<void> {
     const handle = await disk().open(path, "r");
     await handle.sync().finally(() => handle.close());
   } catch {
-    // Windows cannot open folders; the rename has happened all the same.
+    // Windows cannot open folders; the rename has been done nevertheless.
   }
 }
 
-/** How a file is filled, and held against what was to be in it. */
+/** How a file is filled, and how its content is checked afterwards. */
 type FileContent = Pick<FolderFile, "fill" | "check">;
 
-/** A file that was written: its name and what its bytes hash to. */
+/** A file that was written: its name, and the size and hash of its bytes. */
 export interface WrittenFile {
   readonly name: string;
   readonly sizeBytes: number;
@@ -46,18 +46,18 @@ export interface WrittenFile {
   readonly sha256: string;
 }
 
-/** A file that is written beside the one that it becomes. */
+/** A new file to write. */
 interface NewFile {
   readonly path: string;
-  /** What it is called in errors. */
+  /** The path to show in errors. */
   readonly shownPath: string;
-  /** Who may read it; all unless given. */
+  /** Permission bits; the system's default unless given. */
   readonly mode?: number | undefined;
 }
 
 /**
- * Writes a new file, flushes it and reads it back, not atomically; for files of a folder that is renamed as a whole.
- * `tap`: sees the bytes.
+ * Writes a new file, flushes it and reads it back. This is not atomic: the caller renames the file or its folder. `tap` is
+ * called with all bytes.
  */
 async function writeNew(
   { path, shownPath, mode }: NewFile,
@@ -91,9 +91,9 @@ async function writeHashed(folder: string, shownPath: string, file: FolderFile):
 }
 
 /**
- * Writes a file whole or not at all; missing folders are made. `mode`: who may read it; all unless given.
- * @throws FailedError failed/write; FormatError format/file when it reads back as something else; errors of `fill` pass as
- * they are.
+ * Writes a file whole or not at all; missing folders are made. `mode`: permission bits; the system's default unless given.
+ * @throws FailedError failed/write; FormatError format/file when it reads back as something else; errors of `fill` pass
+ * unchanged.
  */
 export async function writeFileAtomic(path: string, content: FileContent, mode?: number): Promise<void> {
   const made = await attempt(path, () => makeFolders(dirname(path)));
@@ -142,16 +142,17 @@ async function replaceFiles(staging: string, folder: string, names: readonly str
 }
 
 export interface FolderOptions {
-  /** Makes a last file of what the others are. */
+  /** Makes a last file, from the names and hashes of the others. */
   readonly seal?: (written: readonly WrittenFile[]) => FolderFile;
-  /** Refuses a folder that is not new or empty when the files are to get their names. */
+  /** Refuses a folder that is neither new nor empty when the files are renamed into it. */
   readonly isNew?: boolean;
 }
 
 /**
  * Writes files into a folder, all or none. A new folder appears by one rename; in one that exists, files of the
  * same names are replaced and others stay.
- * @throws as `writeFileAtomic`; UsageError usage/output for a folder that is not new and is to be, or that another writer made meanwhile
+ * @throws as `writeFileAtomic`; UsageError usage/output for a folder that must be new but is not, or that another writer has made
+ * meanwhile
  */
 export async function writeFolderAtomic(
   path: string,

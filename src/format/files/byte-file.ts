@@ -1,4 +1,4 @@
-/** @file A file of the disk, opened for reading by byte range; every failure is a FormatError that names the file. */
+/** @file A file on disk, opened for reading by byte range; every failure to read is a FormatError that names the file. */
 import type { FileHandle } from "node:fs/promises";
 import { FormatError, UsageError } from "../../errors.ts";
 import { mapFile } from "../../runtime/memory/mapped-file.ts";
@@ -55,13 +55,13 @@ export class ByteFile implements ByteSource {
     let done = 0;
     while (done < numBytes) {
       const bytesRead = await this.#readSome(bytes, done, offset + done);
-      // The file was cut while it was read.
+      // The file was truncated while it was read.
       if (bytesRead === 0) throw truncated(this.path, offset + done, offset + numBytes);
       done += bytesRead;
     }
   }
 
-  /** Reads into `bytes` from `start` on, what one call gives. @throws FormatError format/file when the disk does not give it */
+  /** Reads what one call returns into `bytes` from `start` on; returns its length. @throws FormatError format/file when the disk fails */
   async #readSome(bytes: Uint8Array, start: number, offset: number): Promise<number> {
     const numBytes = Math.min(bytes.length - start, MAX_READ_BYTES);
     try {

@@ -1,21 +1,21 @@
-/** @file Bytes that can be read from any place of them: a file, memory, a file that a browser was given. */
+/** @file Bytes that can be read at any offset: a file, memory, a file that a browser was given. */
 import { FormatError } from "../../errors.ts";
 
 /** An open source of bytes. Whoever opened it closes it. */
 export interface ByteSource {
-  /** What messages call it. */
+  /** The name to show in messages. */
   readonly path: string;
   readonly sizeBytes: number;
   /**
    * Reads `numBytes` bytes at `offset`. The caller owns them; they start at offset 0 of their own buffer, so that
    * views of any element type are aligned.
-   * @throws FormatError format/file when the source ends before.
+   * @throws FormatError format/file when the source is too short.
    */
   read(offset: number, numBytes: number): Promise<Uint8Array<ArrayBuffer>>;
   /** Fills `bytes`, which the caller owns, from `offset` on. @throws as `read` */
   readInto(offset: number, bytes: Uint8Array): Promise<void>;
   /**
-   * Views a range without reading it, valid also after `close`; null where that cannot be done. Only to be read.
+   * Views a range without reading it, valid also after `close`; null where this is not possible. The view is read-only.
    * @throws as `read`
    */
   view(offset: number, numBytes: number): Uint8Array<ArrayBuffer> | null;
@@ -37,7 +37,7 @@ export async function readBytes(
   offset: number,
   numBytes: number,
 ): Promise<Uint8Array<ArrayBuffer>> {
-  // Before memory is taken: a damaged header may ask for any size.
+  // Checked before memory is allocated: a damaged header may ask for any size.
   if (offset + numBytes > source.sizeBytes) throw truncated(source.path, source.sizeBytes, offset + numBytes);
   const bytes = new Uint8Array(numBytes);
   await source.readInto(offset, bytes);

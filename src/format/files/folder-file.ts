@@ -1,4 +1,4 @@
-/** @file A file to write, as formats describe it: its bytes are made when its turn comes. */
+/** @file A file to write, as formats describe it: its bytes are made only when it is written. */
 import { FormatError } from "../../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
 
@@ -9,11 +9,11 @@ export type Write = (bytes: Uint8Array) => Promise<void>;
 export interface FolderFile {
   readonly name: string;
   fill(write: Write): Promise<void>;
-  /** Reads back what was written, by the reader of its format. @throws FormatError when it is not what was to be written */
+  /** Reads back what was written, with the reader of its format. @throws FormatError when it is not what should have been written */
   check(file: ByteSource): Promise<void>;
 }
 
-/** Makes the error of a file that reads back as something else than was to be written. */
+/** Makes the error for a file that reads back as something else than was written. */
 export function unlikeWritten(path: string, found: string): FormatError {
   return new FormatError(
     "format/file",

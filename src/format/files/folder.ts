@@ -1,14 +1,14 @@
-/** @file A folder as readers of models and adapters see it: names, and what is under each; on a disk or not. */
+/** @file A folder as readers of models and adapters see it: names and files, on a disk or in memory. */
 import { objectWith } from "../../messages/arguments.ts";
 import { FormatError } from "../../errors.ts";
 import type { ByteSource } from "./byte-source.ts";
 import { type JsonObject, findRepeatedKey, parseJsonObject } from "./json-file.ts";
 
-/** Files by name, which are read when they are asked for: of a disk, or in memory. */
+/** Files by name, on a disk or in memory, which are read on demand. */
 export interface Folder {
-  /** What messages call it. */
+  /** The name to show in messages. */
   readonly path: string;
-  /** Names of what it holds, sorted. @throws FormatError format/file when it cannot be listed */
+  /** Lists its names, sorted. @throws FormatError format/file when it cannot be listed */
   names(): Promise<readonly string[]>;
   /** Opens a file; the caller closes it. @throws FormatError format/file when it is missing or not a file */
   open(name: string): Promise<ByteSource>;
@@ -16,12 +16,12 @@ export interface Folder {
   text(name: string): Promise<string | null>;
 }
 
-/** What messages call a file of a folder. */
+/** Returns the path of a file of a folder, as messages show it. */
 export function pathIn({ path }: Pick<Folder, "path">, name: string): string {
   return path === "." || path === "" ? name : `${path.replace(/\/+$/, "")}/${name}`;
 }
 
-/** Makes the error of a file that is not there. */
+/** Makes the error for a missing file. */
 export function missingFile(path: string, expected: string): FormatError {
   return new FormatError("format/file", `Cannot read file "${path}": no such file, expected ${expected}`, {
     hint: "Check the path, and that the download is complete.",
@@ -29,7 +29,8 @@ export function missingFile(path: string, expected: string): FormatError {
 }
 
 /**
- * Parses settings, a JSON object, of the file `path`. A key that comes twice is refused: readers of JSON take either of its values.
+ * Parses a JSON object of the file `path`. A repeated key is refused, since some readers of JSON take the first of its values and
+ * others the last.
  * @throws FormatError format/json
  */
 export function parseUniqueKeys(text: string, path: string): JsonObject {
@@ -56,7 +57,7 @@ export async function readJson(folder: Folder, name: string): Promise<JsonObject
   return value;
 }
 
-/** What callers give as a folder. */
+/** Schema of a folder that a caller gives. */
 export const A_FOLDER = objectWith<Folder>(
   "a Folder, such as memoryFolder() returns",
   "path",

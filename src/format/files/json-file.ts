@@ -3,7 +3,7 @@ import { FormatError } from "../../errors.ts";
 
 export type JsonObject = Record<string, unknown>;
 
-/** Levels of objects and lists in each other, beyond which a file is no model's: what handles values calls itself. */
+/** Most levels of nested objects and lists: values are handled by recursive functions, and no file of a model comes near this. */
 const MAX_DEPTH = 100;
 
 function isDeeper(value: unknown, depth: number): boolean {
@@ -11,7 +11,7 @@ function isDeeper(value: unknown, depth: number): boolean {
   return depth === 0 || Object.values(value).some((inner) => isDeeper(inner, depth - 1));
 }
 
-/** Finds a key that an object of valid JSON text has twice; null: there is none. */
+/** Finds a key that occurs twice in one object of valid JSON text; null: there is none. */
 export function findRepeatedKey(text: string): string | null {
   const open: Set<string>[] = [];
   for (let at = 0; at < text.length; at++) {

@@ -1,6 +1,6 @@
-/** @file What is made when it is asked for, and again once nobody holds it: the vocabulary of a tokenizer takes much memory. */
+/** @file Caches an object only while somebody uses it: the vocabulary of a tokenizer, for example, takes much memory. */
 
-/** Makes an object whenever it is asked for and nobody holds it any more. */
+/** Returns a function that makes an object, or returns the one made before unless it has been garbage-collected. */
 export function madeWhileHeld<T extends object>(make: () => T): () => T {
   let held: WeakRef<T> | null = null;
   return () => {

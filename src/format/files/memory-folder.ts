@@ -1,13 +1,13 @@
-/** @file A folder in memory, or of files that a browser was given (`Blob`), which are read only where they are needed. */
+/** @file A folder in memory, or of files that a browser was given (`Blob`), of which only the needed bytes are read. */
 import { z } from "zod";
 import { argument, checkArguments, lazily } from "../../messages/arguments.ts";
 import { type ByteSource, readBytes, truncated } from "./byte-source.ts";
 import { type Folder, missingFile, pathIn } from "./folder.ts";
 
-/** What a file of a folder may be. */
+/** What a file of a folder may contain. */
 export type FileContents = string | Uint8Array | Blob;
 
-/** Makes a source of what a file holds; bytes are not copied until they are read. */
+/** Makes a source from a file's contents; bytes are not copied until they are read. */
 function memorySource(path: string, contents: FileContents): ByteSource {
   const held = typeof contents === "string" ? new TextEncoder().encode(contents) : contents;
   const sizeBytes = held instanceof Uint8Array ? held.length : held.size;
@@ -45,7 +45,7 @@ const ARGUMENTS = lazily(() =>
   }),
 );
 
-/** Makes a folder of files by their names; `path` is what messages call it. */
+/** Makes a folder from files by name; messages show `path` as its path. */
 export function memoryFolder(path: string, files: Readonly<Record<string, FileContents>>): Folder {
   checkArguments("memoryFolder", ARGUMENTS, { path, files });
   const contentsOf = (name: string): FileContents | null =>

@@ -1,11 +1,11 @@
-/** @file A folder of the disk. */
+/** @file A folder on disk. */
 import { FormatError } from "../../errors.ts";
 import { describeFileProblem, systemCode } from "../../messages/system-error.ts";
 import { ByteFile } from "./byte-file.ts";
 import { disk } from "./disk/calls.ts";
 import { type Folder, pathIn } from "./folder.ts";
 
-/** Makes a folder of what lies at a path; whether it is there is found out when it is read. */
+/** Makes the folder at a path; whether it exists is not checked before it is read. */
 export function nodeFolder(path: string): Folder {
   return {
     path,

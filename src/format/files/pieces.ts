@@ -1,9 +1,9 @@
-/** @file The bytes of a file one piece after another, so that a large one takes no memory of its size. */
+/** @file Reads a file piece by piece, so that a large file does not need as much memory. */
 import type { ByteSource } from "./byte-source.ts";
 
 const PIECE_BYTES = 1 << 22;
 
-/** Reads a file up to a byte, the end of it unless given. @throws as the source */
+/** Reads a file up to offset `end`, by default all of it. @throws as the source */
 export async function* piecesOf(
   source: ByteSource,
   end = source.sizeBytes,

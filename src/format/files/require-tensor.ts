@@ -1,7 +1,7 @@
-/** @file Finding a tensor in a file by its name. */
+/** @file Finds a tensor of a file by its name. */
 import { FormatError } from "../../errors.ts";
 
-/** Takes what there is of a tensor in a file. @throws FormatError "format/tensor" when it has none of this name */
+/** Returns the entry of a tensor. @throws FormatError "format/tensor" when the file has no tensor of this name */
 export function requireTensor<T>(tensors: ReadonlyMap<string, T>, name: string, path: string): T {
   const found = tensors.get(name);
   if (found !== undefined) return found;

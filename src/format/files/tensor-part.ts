@@ -7,13 +7,13 @@ interface Placed {
   readonly sizeBytes: number;
 }
 
-/** Which part of a tensor is meant, as `partOf` counts them. */
+/** Names a part of a tensor, as `partOf` counts them. */
 export interface TensorPart {
   readonly index: number;
   readonly numCuts: number;
 }
 
-/** One of the parts of a tensor along the first axis, where it lies; `numCuts`: pieces of each along the second, every one a part. */
+/** Returns one of the parts into which the first axis cuts a tensor; with `numCuts`, the second axis cuts each into so many parts. */
 export function partOf<T extends Placed>(tensor: T, part: number, numCuts = 1): T {
   const [count = 1, ...inner] = tensor.shape;
   const [numRows = 1, ...rest] = inner;

@@ -1,8 +1,8 @@
 /**
- * @file The calls of the operating system through which files are read, written and renamed: one seam, so that a test can let
- * the n-th of them fail and see what is left behind. A pipe or a device is refused here: to open one may wait for ever.
+ * @file The system calls by which files are read, written and renamed. All go through here, so that a test can make the n-th of
+ * them fail and see what is left behind. Pipes and devices are refused here: opening one may block for ever.
  *
- * It is a scope and no parameter: a parameter would pass through every function between a command and a byte.
+ * The calls come from an async scope, not a parameter, which would pass through every function between a command and a byte.
  */
 import { AsyncLocalStorage } from "node:async_hooks";
 import type { Stats } from "node:fs";
@@ -30,11 +30,11 @@ export type Disk = Pick<
 
 const scope = new AsyncLocalStorage<Disk>();
 
-/** Refuses to open what is neither a file nor a folder, before a call that would. */
+/** Adds a check to the calls that open files: paths that are neither a file nor a folder are refused. */
 function withoutEndless(calls: Disk): Disk {
   const look = async (path: unknown): Promise<void> => {
     const found = await calls.stat(path as string).catch((error: unknown) => {
-      // The call itself says what else is wrong.
+      // Other problems of the path are reported by the call itself.
       if (systemCode(error) !== "") return null;
       throw error;
     });
@@ -56,19 +56,19 @@ export function disk(): Disk {
   return scope.getStore() ?? own;
 }
 
-/** Runs `work`, and all that it awaits, on another disk. */
+/** Runs `work`, and everything that it awaits, on another disk. */
 export function withDisk<T>(other: Disk, work: () => Promise<T>): Promise<T> {
   return scope.run(withoutEndless(other), work);
 }
 
-/** What is at a path; null: nothing, or what cannot be looked at. */
+/** Returns what is at a path; null if there is nothing or it cannot be examined. */
 export async function tryStat(path: string): Promise<Stats | null> {
   return await disk()
     .stat(path)
     .catch(() => null);
 }
 
-/** Removes a file or folder; what cannot be removed stays. */
+/** Removes a file or folder if possible; never fails. */
 export async function tryRemove(path: string): Promise<void> {
   await disk()
     .rm(path, { recursive: true, force: true })

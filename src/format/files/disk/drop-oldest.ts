@@ -1,8 +1,8 @@
-/** @file Keeps a folder of files that can be made anew within so many bytes. */
+/** @file Keeps a folder of files that can be made again within a limit of bytes. */
 import { join } from "node:path";
 import { disk, tryStat } from "./calls.ts";
 
-/** Removes files with an ending beyond so many bytes, those first that were not touched for the longest. */
+/** Removes files with an ending until the rest have at most `limitBytes`: those modified least recently go first. */
 export async function dropOldest(folder: string, ending: string, limitBytes: number): Promise<void> {
   const files = await Promise.all(
     (await disk().readdir(folder)).map(async (name) => {

@@ -1,4 +1,4 @@
-/** @file Checks, before long work, that the file of its result can be written. */
+/** @file Checks before long work that its result can be written to a file. */
 import { dirname } from "node:path";
 import { UsageError } from "../../../errors.ts";
 import { toFailedWrite } from "../../../messages/system-error.ts";
@@ -7,8 +7,8 @@ import { makeFolders, removeFolders } from "./make-folders.ts";
 import { temporaryName } from "./temporaries.ts";
 
 /**
- * Checks that a file can be made or replaced, and leaves nothing behind; `input` is a file that is read, null for none.
- * @throws UsageError "usage/output" for the input, and for a folder or a device, in whose place a rename would put the file;
+ * Checks that a file can be made or replaced, and leaves nothing behind. `input`: the file that is read; null for none.
+ * @throws UsageError "usage/output" for the input, and for a folder or a device, which a rename would replace by the file;
  * FailedError failed/write
  */
 export async function requireFilePlace(path: string, input: string | null): Promise<void> {

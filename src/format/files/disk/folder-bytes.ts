@@ -1,8 +1,8 @@
-/** @file How much lies below a folder. */
+/** @file The size of everything in a folder. */
 import { join } from "node:path";
 import { disk } from "./calls.ts";
 
-/** Sums the sizes of all files below a folder, also those that links lead to; what vanishes meanwhile counts as nothing. */
+/** Sums the sizes of all files below a folder, and of files that links there point to; files that vanish meanwhile count as 0. */
 export async function folderBytes(folder: string): Promise<number> {
   const { readdir, stat } = disk();
   let total = 0;

@@ -1,8 +1,8 @@
 /**
- * @file A lock on a folder, so that one thread of a process works in it at a time: `.graft-lock/owner.json`, which says whose it is.
+ * @file A lock on a folder, so that one thread of one process works in it at a time: `.graft-lock/owner.json` names the owner.
  *
- * It is a folder because a rename onto a folder that holds something fails on every file system: so it is taken in one step, with
- * its contents. A lock whose process has ended is taken away under a second lock: two that find it may not both do so.
+ * The lock is a folder because a rename onto a folder that is not empty fails on every file system: so it is taken in one step,
+ * with its contents. A lock whose owner has ended is removed under a second lock, so that of two that find it only one does so.
  */
 import { renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
@@ -17,14 +17,14 @@ import { writeAll } from "./write-all.ts";
 export const LOCK_NAME = ".graft-lock";
 const TAKEOVER_NAME = ".graft-lock-takeover";
 const OWNER_FILE = "owner.json";
-/** Others may come and go between two looks. */
+/** Most attempts to take a lock: others may take and release it between two attempts. */
 const MAX_LOOKS = 20;
 
 const OWNER = z.object({
   host: z.string(),
   pid: z.int(),
   startTime: z.string().nullable(),
-  /** Absent where it is not known. */
+  /** Absent when it is not known. */
   thread: z.int().optional(),
 });
 
@@ -40,17 +40,17 @@ async function isGone(owner: Owner): Promise<boolean> {
 
 /** A lock that this process holds. */
 export interface FolderLock {
-  /** Who held it before and has ended; null: nobody. */
+  /** The ended owner from whom the lock was taken; null: nobody. */
   readonly takenFrom: Owner | null;
   release(): Promise<void>;
 }
 
-/** A lock that another holds; `owner` is null when it does not say who. */
+/** A lock that another holds; `owner` is null when it is not known. */
 export interface Held {
   readonly owner: Owner | null;
 }
 
-/** Takes a lock of a folder that exists, or says who has it. @throws the system's error when the folder cannot be written */
+/** Locks a folder that exists, or returns who holds the lock. @throws the system's error when the folder cannot be written */
 export async function lockFolder(folder: string, name = LOCK_NAME): Promise<FolderLock | Held> {
   const lock = join(folder, name);
   let takenFrom: Owner | null = null;
@@ -65,7 +65,7 @@ export async function lockFolder(folder: string, name = LOCK_NAME): Promise<Fold
   return { owner: null };
 }
 
-/** Whether a name in a folder is that of a lock. */
+/** Whether a file name in a folder is that of a lock. */
 export function isLock(name: string): boolean {
   return name === LOCK_NAME || name === TAKEOVER_NAME;
 }
@@ -91,7 +91,7 @@ async function put(path: string): Promise<boolean> {
     await tryRemove(temporary);
     const code = systemCode(error);
     if (code === "ENOTEMPTY" || code === "EEXIST") return false;
-    // What Windows says then, and other systems of other things.
+    // Windows reports an existing lock as EPERM, which elsewhere has other causes.
     if (code === "EPERM" && (await ownerOf(path)) !== "nobody") return false;
     throw error;
   }
@@ -106,12 +106,12 @@ async function ownerOf(path: string): Promise<Owner | "nobody" | "unknown"> {
   }
 }
 
-/** Takes away a lock of a process that has ended; false when another process was faster. */
+/** Removes a lock whose owner has ended; false when another process was faster. */
 async function takeAway(folder: string, lock: string): Promise<boolean> {
   const guard = join(folder, TAKEOVER_NAME);
   if (!(await put(guard))) {
     const other = await ownerOf(guard);
-    // One that was killed in these few steps.
+    // A process was killed while it held the guard.
     if (typeof other === "object" && (await isGone(other))) await remove(guard);
     return false;
   }
@@ -130,12 +130,12 @@ async function remove(path: string): Promise<boolean> {
     .rename(path, temporary)
     .then(() => true)
     .catch((error: unknown) => (systemCode(error) === "ENOENT" ? false : null));
-  // In more than one step, where one does not work: better than a lock that stays as long as this process.
+  // If the rename fails, remove it in several steps: better than a lock that stays for the life of this process.
   await tryRemove(isMoved === null ? path : temporary);
   return isMoved !== false;
 }
 
-/** Makes what releases a lock; when the process exits before, it is done then. */
+/** Returns a function that releases a lock; if the process exits before, the lock is released at exit. */
 function releaseOnExit(lock: string): () => Promise<void> {
   const onExit = (): void => {
     try {
@@ -143,7 +143,7 @@ function releaseOnExit(lock: string): () => Promise<void> {
       renameSync(lock, temporary);
       rmSync(temporary, { recursive: true, force: true });
     } catch {
-      // The next run finds that this process has ended.
+      // The next run will find that this process has ended.
     }
   };
   process.once("exit", onExit);

@@ -1,15 +1,15 @@
-/** @file Whether a path is that of a folder or of something in it, by its name or by where links lead. */
+/** @file Whether a path is that of a folder or of something in it, by its name or after resolving links. */
 import { realpathSync } from "node:fs";
 import { basename, dirname, join, resolve, sep } from "node:path";
 
-/** Whether a path, at which nothing need be yet, is a folder or lies in it. */
+/** Whether a path is a folder or lies in it; nothing need exist at the path yet. */
 export function liesIn(path: string, folder: string): boolean {
   const isIn = (where: (path: string) => string): boolean =>
     `${where(path)}${sep}`.startsWith(`${where(folder)}${sep}`);
   return isIn(resolve) || isIn(realPath);
 }
 
-/** The path without links, as far as something is there. */
+/** Resolves the links of a path in those of its parts that exist. */
 function realPath(path: string): string {
   const whole = resolve(path);
   try {

@@ -1,10 +1,10 @@
-/** @file Makes a folder and those above it. Node's own way never ends below /proc, where nothing can be made. */
+/** @file Makes a folder and its parents. Node's own recursive `mkdir` never ends below /proc, where nothing can be made. */
 import { rmdirSync } from "node:fs";
 import { dirname, resolve } from "node:path";
 import { systemCode } from "../../../messages/system-error.ts";
 import { disk } from "./calls.ts";
 
-/** Makes what is missing of a path; returns the folders that were made, the deepest first. */
+/** Makes the missing folders of a path; returns those that were made, the deepest first. */
 export async function makeFolders(path: string): Promise<readonly string[]> {
   const missing: string[] = [];
   for (let folder = resolve(path); !(await isThere(folder)); folder = dirname(folder)) missing.push(folder);
@@ -31,7 +31,7 @@ async function makeOne(path: string): Promise<boolean> {
   }
 }
 
-/** Removes folders, the deepest first, as far as they are empty. */
+/** Removes those folders that are empty; they are given deepest first. */
 export async function removeFolders(folders: readonly string[]): Promise<void> {
   for (const folder of folders)
     await disk()
@@ -39,7 +39,7 @@ export async function removeFolders(folders: readonly string[]): Promise<void> {
       .catch(() => {});
 }
 
-/** The same at once, as a process does that exits. */
+/** Does the same synchronously, for a process that exits. */
 export function removeFoldersNow(folders: readonly string[]): void {
   for (const folder of folders) {
     try {
@@ -50,7 +50,7 @@ export function removeFoldersNow(folders: readonly string[]): void {
   }
 }
 
-/** Whether a folder is there. @throws the system's error for a file in its place or above it */
+/** Whether a folder exists. @throws a system error when a file is in its place or in that of a parent */
 async function isThere(path: string): Promise<boolean> {
   try {
     if ((await disk().stat(path)).isDirectory()) return true;

@@ -1,7 +1,7 @@
-/** @file What lies in a folder that need not be there. */
+/** @file Lists a folder that may not exist. */
 import { disk } from "./calls.ts";
 
-/** Lists the names in a folder; none where it cannot be listed. */
+/** Lists the names in a folder; none if it cannot be listed. */
 export async function namesIn(folder: string): Promise<string[]> {
   return await disk()
     .readdir(folder)

@@ -1,4 +1,4 @@
-/** @file Folders that must still be new when what was made for them is written: of several writers that began at once, one wins. */
+/** @file Output folders that must still be new when the result is written: of several writers that started at once, one wins. */
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { UsageError } from "../../../errors.ts";
@@ -7,7 +7,7 @@ import { disk } from "./calls.ts";
 import { isLock, lockFolder } from "./folder-lock.ts";
 import { isTemporary } from "./temporaries.ts";
 
-/** The error of a folder that is not new; `path` is what the user calls it. */
+/** Makes the error for a folder that is not new; `path` is the path as the user gave it. */
 export function notNew(path: string, found = "it is not empty"): UsageError {
   return new UsageError(
     "usage/output",
@@ -16,7 +16,10 @@ export function notNew(path: string, found = "it is not empty"): UsageError {
   );
 }
 
-/** Refuses a path whose "~" neither a shell nor the command has replaced: a folder of that name would be made. @throws UsageError "usage/output" */
+/**
+ * Refuses a path whose "~" neither a shell nor the command has replaced, since a folder named "~" would be made.
+ * @throws UsageError "usage/output"
+ */
 export function refuseTilde(path: string): void {
   if (path !== "~" && !path.startsWith("~/")) return;
   throw new UsageError(
@@ -26,7 +29,7 @@ export function refuseTilde(path: string): void {
   );
 }
 
-/** Gives a whole folder its name. @throws UsageError usage/output where another has it, unless that is empty */
+/** Renames a finished folder to its final name. @throws UsageError usage/output if there is a non-empty folder of that name */
 export async function renameToNew(staging: string, folder: string, path: string): Promise<void> {
   try {
     await disk().rename(staging, folder);
@@ -36,7 +39,7 @@ export async function renameToNew(staging: string, folder: string, path: string)
   }
 }
 
-/** Fills a folder that is there and empty. @throws UsageError usage/output where it is not, or another process fills it */
+/** Fills an existing, empty folder. @throws UsageError usage/output if it is not empty, or another process writes to it */
 export async function fillEmpty(folder: string, path: string, fill: () => Promise<void>): Promise<void> {
   const lock = await lockFolder(folder);
   if (!("release" in lock)) throw notNew(path, "another process writes there");

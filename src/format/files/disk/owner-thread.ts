@@ -1,23 +1,23 @@
 /**
- * @file Which thread of a process a lock belongs to, and whether it is still there: one that is terminated releases nothing, and
- * its process goes on.
+ * @file Which thread of a process a lock belongs to, and whether that thread still exists: a thread that is terminated does not
+ * release its locks, while its process goes on.
  */
 import threads from "node:worker_threads";
 import { systemCode } from "../../../messages/system-error.ts";
 
-/** How long the thread of a lock is looked for. One that computes takes no message meanwhile, and is there. */
+/** How long to wait for the thread of a lock. One that is busy does not take the message in this time, and counts as alive. */
 const TIMEOUT_MS = 500;
 
-/** Takes the messages by which others look for this thread, which say nothing. */
+/** Takes the empty messages by which others look for this thread. */
 function beFound(): void {}
 
-/** The number of this thread, which others find as long as it is there. */
+/** Returns the number of this thread, and lets others find it by this number. */
 export function thisThread(): number {
   if (!process.listeners("workerMessage").includes(beFound)) process.on("workerMessage", beFound);
   return threads.threadId;
 }
 
-/** Whether a thread of this process has ended. Versions of Node that send no messages to threads do not know: then false. */
+/** Whether a thread of this process has ended; false where Node is too old to send messages to threads. */
 export async function isThreadGone(threadId: number): Promise<boolean> {
   if (!("postMessageToThread" in threads)) return false;
   try {

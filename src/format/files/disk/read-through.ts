@@ -1,10 +1,10 @@
-/** @file A file from its first byte to its last, piece by piece. */
+/** @file Reads a file from start to end, piece by piece. */
 import { toFailedRead } from "../../../messages/system-error.ts";
 import { disk } from "./calls.ts";
 
 const PIECE_BYTES = 1 << 20;
 
-/** Reads a file; a piece is valid during the call that gets it. @throws FormatError format/file when the disk does not give it */
+/** Reads a file; a piece is valid only during the call of `onPiece`. @throws FormatError format/file when the disk fails */
 export async function readThrough(
   path: string,
   onPiece: (piece: Uint8Array) => void,

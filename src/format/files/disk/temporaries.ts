@@ -1,6 +1,6 @@
 /**
- * @file Names of what is still being written, `.NAME.graft-HOST-PID-START-RANDOM.tmp`, and the removal of what killed processes
- * left.
+ * @file Names of files and folders that are being written, `.NAME.graft-HOST-PID-START-RANDOM.tmp`, and removal of those that
+ * killed processes left behind.
  */
 import { randomUUID } from "node:crypto";
 import { basename, dirname, join } from "node:path";
@@ -8,11 +8,11 @@ import { disk } from "./calls.ts";
 import { namesIn } from "./names-in.ts";
 import { isGone, markOf, readMark, thisProcess } from "./owner.ts";
 
-/** File systems have names of 255 bytes at most. */
+/** Most bytes of NAME: file systems limit names to 255 bytes. */
 const MAX_SHOWN_BYTES = 100;
 const TEMPORARY = /^\..*\.graft-([^.]*)-[0-9a-f]{8}\.tmp$/s;
 
-/** Makes up a name beside `path` for what will become it. */
+/** Makes up a name in the folder of `path` for a file or folder that will be renamed to it. */
 export function temporaryName(path: string): string {
   const shown = Buffer.from(basename(path))
     .subarray(0, MAX_SHOWN_BYTES)
@@ -22,7 +22,7 @@ export function temporaryName(path: string): string {
   return join(dirname(path), `.${shown}.graft-${mark}-${randomUUID().slice(0, 8)}.tmp`);
 }
 
-/** Whether a name is that of a temporary file or folder, of whatever process. */
+/** Whether a name is that of a temporary file or folder of any process. */
 export function isTemporary(name: string): boolean {
   return readMark(TEMPORARY.exec(name)?.[1] ?? "") !== null;
 }
@@ -34,9 +34,9 @@ export function isAbandoned(name: string): boolean {
 }
 
 /**
- * Removes the temporary files and folders of a folder whose processes have ended. Each is tried a few times: a process that an ended one
- * had started may still put files into a temporary folder, which then is not empty when it is to go. What cannot be listed or removed
- * stays.
+ * Removes the temporary files and folders of a folder whose processes have ended. Each is tried a few times: a child of an ended
+ * process may still put files into a temporary folder, which then is not empty when it is removed. What cannot be listed or
+ * removed stays.
  */
 export async function sweepTemporaries(folder: string): Promise<void> {
   for (const name of (await namesIn(folder)).filter(isAbandoned)) {

@@ -1,4 +1,4 @@
-/** @file What ggml calls its types that graft does not read, by their numbers in files (`ggml_type` of ggml.h): for messages. */
+/** @file For messages: ggml's names of the types that graft does not read, by their numbers in files (`ggml_type` of ggml.h). */
 export const UNREAD_TYPES: Readonly<Record<number, string>> = {
   9: "Q8_1",
   15: "Q8_K",

@@ -2,20 +2,20 @@
  * @file Reads the header of a GGUF file: magic, version, two counts, the settings (key, type, value), the tensors (name,
  * axes with the columns first, type, offset). Versions 2 and 3; version 1 has counts and lengths of 4 bytes.
  *
- * Every length is held against the file's size before anything is made of it. `@huggingface/gguf` read it before, which took
- * eight times as long, most of it for the hundred thousand texts of a vocabulary.
+ * Every length is checked against the file's size before memory is allocated for it. The package `@huggingface/gguf` takes eight
+ * times as long, mostly for the hundred thousand texts of a vocabulary.
  */
 import { UsageError } from "../../../errors.ts";
 import type { ByteSource } from "../byte-source.ts";
 import { type GgufInfo, HeaderWalk, NeedsBytes, damagedGguf } from "./header-walk.ts";
 
-/** Least bytes of a tensor's entry and of a setting. */
+/** Fewest bytes of a tensor's entry and of a setting. */
 const [MIN_TENSOR_BYTES, MIN_SETTING_BYTES] = [24, 13];
-/** Where the settings begin from version 2 on: after magic, version and two counts. */
+/** Offset of the settings from version 2 on: after magic, version and two counts. */
 export const SETTINGS_OFFSET = 24;
-/** Bytes that are looked at first; a header of a large vocabulary has several megabytes. */
+/** Bytes of the first attempt to read; a header with a large vocabulary has several megabytes. */
 const FIRST_BYTES = 1 << 22;
-/** Tensors begin at multiples of it, unless a setting says another. */
+/** Tensors begin at multiples of this, unless a setting gives another number. */
 export const DEFAULT_ALIGNMENT = 32;
 
 export interface GgufHeader {
@@ -25,7 +25,7 @@ export interface GgufHeader {
   readonly metadata: Readonly<Record<string, unknown>>;
   readonly infos: readonly GgufInfo[];
   readonly alignment: number;
-  /** Where the settings end, and the data begin. */
+  /** Offset of the first byte after the settings. */
   readonly settingsEnd: number;
   readonly dataOffset: number;
 }

@@ -1,7 +1,7 @@
 /**
- * @file Tensors of a GGUF file: their values in float32, or their planes, read some blocks at a time.
+ * @file Reads tensors of a GGUF file some blocks at a time: as values in float32, or as planes.
  *
- * The raw bytes of a piece lie in memory that is used again, small enough for the caches of a processor.
+ * The raw bytes of a piece lie in memory that is reused, small enough for the caches of a processor.
  */
 import { numElements } from "../../../graph/shape.ts";
 import type { Planes } from "../../../quant/planes.ts";
@@ -12,29 +12,29 @@ import { hostTensor, zeros } from "../../../runtime/host-tensor.ts";
 import type { ByteSource } from "../byte-source.ts";
 import { damagedGguf } from "./header-walk.ts";
 
-/** Elements of a piece: whole blocks of every kind. */
+/** Elements of a piece: a multiple of the block size of every storage. */
 export const PIECE_ELEMENTS = 1 << 18;
 /** Elements of a piece of planes, which are written once: most matrices of a small model are one piece. */
 const PLANE_PIECE_ELEMENTS = 1 << 20;
-/** Pieces below this size, such as rows of an embedding, are looked at every time instead of remembered. */
+/** Pieces below this size, such as rows of an embedding, are checked at every read; that larger ones are fine is remembered. */
 const REMEMBERED_ELEMENTS = 4096;
 
-/** @throws FormatError "format/file" for scales that are no numbers */
+/** @throws FormatError "format/file" for scales that are NaN or infinite */
 function requireFiniteScales(path: string, name: string, stored: StoredTensor): void {
   if (hasFiniteScales(stored)) return;
   throw damagedGguf(path, `tensor "${name}" has NaN or infinity as a scale`, "numbers");
 }
 
-/** Tensors that are read at once: while one is unpacked, the bytes of the other come. */
+/** Tensors that are read at once: while one is unpacked, the bytes of the other are read. */
 const MAX_READS = 2;
 
-/** Memory for raw bytes, lent to so many reads at once; others wait their turn. */
+/** Memory for raw bytes, lent to at most MAX_READS reads at once; others wait. */
 class RawMemory {
   readonly #idle: ArrayBuffer[] = [];
   readonly #waiting: (() => void)[] = [];
   #numLent = 0;
 
-  /** Lends memory of so many bytes at least while somebody uses it. */
+  /** Lends memory of at least `numBytes` until `work` ends. */
   async use<T>(numBytes: number, work: (buffer: ArrayBuffer) => Promise<T>): Promise<T> {
     if (this.#numLent === MAX_READS) await new Promise<void>((begin) => this.#waiting.push(begin));
     else this.#numLent++;
@@ -51,26 +51,26 @@ class RawMemory {
   }
 }
 
-/** Where a tensor begins. */
+/** A tensor's name and storage, and where it begins. */
 interface Placed {
   readonly name: string;
   readonly storage: StorageName;
   readonly offset: number;
 }
 
-/** All of a tensor. */
+/** A whole tensor and where it lies. */
 interface Whole extends Placed {
   readonly shape: readonly number[];
   readonly sizeBytes: number;
 }
 
-/** Makes what reads values of a file's tensors, from element `start` on; calls may overlap. */
+/** Returns a function that reads values of a file's tensors, from element `start` on; its calls may overlap. */
 export function ggufValues(
   file: ByteSource,
 ): (tensor: Placed, start: number, into: Float32Array) => Promise<void> {
   const memoryOf = new Map<StorageName, Planes>();
   const rawMemory = new RawMemory();
-  /** How many blocks from a place of the file on have scales that are numbers. */
+  /** By offset in the file: how many blocks from there on are known to have finite scales. */
   const numChecked = new Map<number, number>();
   return async ({ name, storage, offset }, start, into) => {
     const kind: Storage = STORAGES[storage];
@@ -87,7 +87,7 @@ export function ggufValues(
           kind.dequantizeRaw(raw, values);
           continue;
         }
-        // From here to the end of the piece nothing else runs, so that all reads share the planes.
+        // The rest of the iteration is synchronous, so that all reads can share the planes.
         const shape = [numBlocks * kind.blockSize];
         const planes = kind.unpack(raw, shape, memoryOf.get(storage));
         if (shape[0] === PIECE_ELEMENTS) memoryOf.set(storage, planes);
@@ -99,7 +99,7 @@ export function ggufValues(
   };
 }
 
-/** Makes what reads tensors of a file as they are kept, into planes of the caller where these fit, else into fresh ones. */
+/** Returns a function that reads tensors of a file in their storage, into planes of the caller where these fit, else fresh ones. */
 export function ggufTensors(file: ByteSource): (tensor: Whole, memory?: Planes) => Promise<StoredTensor> {
   const rawMemory = new RawMemory();
   const readPlanes = async (
@@ -133,7 +133,7 @@ export function ggufTensors(file: ByteSource): (tensor: Whole, memory?: Planes) 
   };
 }
 
-/** Planes for a tensor, in memory that is of their type and length or fresh. */
+/** Planes for a tensor, in planes of `memory` that have their type and length, else in fresh memory. */
 function planesOf(kind: Storage, shape: readonly number[], memory: Planes): Planes {
   const one = kind.unpack(new Uint8Array(kind.blockBytes), [kind.blockSize]);
   const rowBlocks = rowsAndColumns(shape).numColumns / kind.blockSize;

@@ -1,8 +1,8 @@
 /**
- * @file What GGUF files hold, tensor by tensor: a whole file from settings and tensors, or a copy of a file in which some
- * tensors have other values.
+ * @file Writes GGUF files, tensor by tensor: a whole file from settings and tensors, or a copy of a file in which some tensors
+ * have other values.
  *
- * Layout (version 3, little-endian): "GGUF", version, number of tensors, number of settings, the settings, one entry a
+ * Layout (version 3, little-endian): "GGUF", version, number of tensors, number of settings, the settings, one entry per
  * tensor (name, axes with the columns first, type, offset), then the data; each tensor begins at a multiple of the
  * alignment.
  */
@@ -47,7 +47,7 @@ export function ggufHeader(settings: GgufSettings, tensors: readonly GgufEntry[]
   return joinBytes([header, new Uint8Array(paddingAfter(header.length, alignment))]);
 }
 
-/** Makes the values of a tensor when its turn comes. */
+/** Makes the values of a tensor when it is written. */
 export type LoadStored = () => StoredTensor | Promise<StoredTensor>;
 
 /** A tensor to write, with its rows in the order of the file. `shape` has the rows first. */
@@ -67,8 +67,8 @@ async function loadBytes({ name, shape, storage, load }: GgufSource): Promise<Ui
 }
 
 /**
- * Fills a GGUF file; tensors are asked for one at a time, in order.
- * @throws RangeError when a tensor is not what it said; errors of loading and writing pass as they are.
+ * Writes a GGUF file; tensors are loaded one at a time, in order.
+ * @throws RangeError when a loaded tensor has another storage or shape than announced; errors of loading and writing pass unchanged.
  */
 export async function fillGguf(
   write: Write,
@@ -94,9 +94,9 @@ async function copy(from: GgufFile["source"], start: number, end: number, write:
 }
 
 /**
- * Fills a copy of a GGUF file in which some tensors, by their names in the file, have other values of the same shape
- * and kind, rows in the order of the file; every other byte is equal. A tensor at a time.
- * @throws RangeError when a tensor is not of the kind or shape that it replaces.
+ * Writes a copy of a GGUF file in which some tensors, given by their names in the file, have other values of the same shape and
+ * storage, with rows in the order of the file; every other byte is equal. Tensors are loaded one at a time.
+ * @throws RangeError when a tensor has another storage or shape than the one that it replaces.
  */
 export async function fillPatchedGguf(
   write: Write,

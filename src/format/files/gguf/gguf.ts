@@ -1,7 +1,7 @@
 /**
- * @file GGUF files: tensors by byte range, names and row order as the file has them.
+ * @file GGUF files: tensors by byte range, with the names and row order of the file.
  *
- * Shapes are turned round: GGUF writes the columns first, graft the rows.
+ * Shapes are reversed: GGUF writes the columns first, graft the rows.
  */
 import { UsageError } from "../../../errors.ts";
 import { sameShape } from "../../../graph/shape.ts";
@@ -25,16 +25,16 @@ export interface GgufTensor {
   readonly sizeBytes: number;
 }
 
-/** The settings of a GGUF file as it has them. */
+/** The settings of a GGUF file, still encoded. */
 export interface GgufSettings {
   readonly count: number;
   /** Key, type and value of each, one after another. */
   readonly bytes: Uint8Array;
-  /** Tensors begin at multiples of so many bytes. */
+  /** Tensors begin at multiples of this number of bytes. */
   readonly alignment: number;
 }
 
-/** What a GGUF file says beside its tensors. */
+/** The settings of a GGUF file, decoded. */
 export interface GgufMetadata {
   readonly path: string;
   readonly metadata: Readonly<Record<string, unknown>>;
@@ -45,12 +45,13 @@ export interface GgufFile extends GgufMetadata {
   /** Tensors under the file's own names. */
   readonly tensors: ReadonlyMap<string, GgufTensor>;
   /**
-   * Reads one tensor with its rows as the file has them; the caller owns it. Planes come to lie in those of `memory` that have their name, type and length. @throws FormatError format/file
+   * Reads one tensor with its rows in the order of the file; the caller owns it. Planes are written into those of `memory` that
+   * have their name, type and length. @throws FormatError format/file
    */
   read(tensor: GgufTensor, memory?: Planes): Promise<StoredTensor>;
   /**
-   * Writes values from element `start` on, which begins a block, into memory of the caller, as many as there is room for;
-   * neither tensor nor codes are ever in memory as a whole. @throws as `read`
+   * Fills `into` with values from element `start` on, which must begin a block. Neither the tensor nor its codes are ever in
+   * memory as a whole. @throws as `read`
    */
   readInto(tensor: GgufTensor, start: number, into: Float32Array): Promise<void>;
   /** Reads the settings unchanged, for another file. @throws UsageError usage/model for files of version 1 */
@@ -72,7 +73,7 @@ async function readSettings(file: ByteSource, header: GgufHeader): Promise<GgufS
   return { count, bytes: await file.read(SETTINGS_OFFSET, settingsEnd - SETTINGS_OFFSET), alignment };
 }
 
-/** Says which tensors are of types that graft does not read; null: there are none. */
+/** Describes the tensors of types that graft does not read; null: there are none. */
 function unknownTypes({ infos }: GgufHeader): string | null {
   const unknown = infos.filter(({ ggmlType }) => storageOfGgmlType(ggmlType) === null);
   if (unknown.length === 0) return null;
@@ -85,7 +86,7 @@ function unknownTypes({ infos }: GgufHeader): string | null {
   return `tensors ${found.join(", ")}, expected ${GGML_NAMES.join(", ")}`;
 }
 
-/** Checks that each tensor lies inside the file. */
+/** Lists the tensors of known types; checks that each lies inside the file and that they do not overlap. */
 function listTensors(
   { path, sizeBytes: fileBytes }: ByteSource,
   header: GgufHeader,
@@ -125,7 +126,7 @@ function listTensors(
   return tensors;
 }
 
-/** Something in a file that graft does not read, and what to do about it. */
+/** Something in a file that graft cannot read, and what to do about it. */
 interface GgufProblem {
   readonly found: string;
   readonly hint: string;
@@ -134,10 +135,10 @@ interface GgufProblem {
 const TYPES_HINT = "Use a file of the model whose tensors all have these types, such as Q4_K_M, Q8_0 or F16.";
 
 /**
- * Reads the header of a GGUF file and checks it; the file is closed with what is returned, or at once when that fails.
- * What `check` finds in its settings is told together with types of tensors that are unknown.
+ * Reads the header of a GGUF file and checks it. The result owns the file; on failure it is closed at once. A problem that
+ * `check` finds in the settings is reported together with unknown types of tensors.
  * @throws FormatError format/file when it is truncated or damaged
- * @throws UsageError usage/model when it has a kind of tensor that graft does not know
+ * @throws UsageError usage/model when it has types of tensors that graft does not know, is one of several parts, or `check` fails
  */
 export async function openGguf(
   file: ByteSource,
@@ -181,7 +182,7 @@ export async function openGguf(
   }
 }
 
-/** Reads a GGUF file back that was to hold these tensors. @throws as `openGguf`, and FormatError format/file for others */
+/** Checks that a file that was written holds exactly these tensors. @throws as `openGguf`; FormatError format/file if it does not */
 export async function checkGguf(
   file: ByteSource,
   expected: readonly Pick<GgufTensor, "name" | "shape" | "storage">[],

@@ -1,9 +1,9 @@
-/** @file A walk over the bytes of a GGUF header, value by value: nothing is read that is not known to be there. */
+/** @file Walks over the bytes of a GGUF header, value by value; no byte is read before it is known to be there. */
 import { FormatError } from "../../../errors.ts";
 import type { ByteSource } from "../byte-source.ts";
 import { joinedTexts, type Stretches } from "./joined-texts.ts";
 
-/** Types of values that are numbers: their bytes, and what reads them. */
+/** Reads a number at an offset. */
 type ReadNumber = (view: DataView, at: number) => number | bigint | boolean;
 const NUMBERS: Readonly<Record<number, readonly [numBytes: number, read: ReadNumber]>> = {
   0: [1, (view, at) => view.getUint8(at)],
@@ -19,9 +19,9 @@ const NUMBERS: Readonly<Record<number, readonly [numBytes: number, read: ReadNum
   12: [8, (view, at) => view.getFloat64(at, true)],
 };
 const [STRING, LIST, LAST_TYPE] = [8, 9, 12];
-/** Lists in lists; elements of one; axes of a tensor. */
+/** Limits: levels of nested lists, elements of a list, axes of a tensor. */
 const [MAX_DEPTH, MAX_ELEMENTS, MAX_AXES] = [4, 1e6, 8];
-/** A tensor as the header has it. */
+/** A tensor's entry in the header. */
 export interface GgufInfo {
   readonly name: string;
   /** The columns first. */
@@ -31,14 +31,14 @@ export interface GgufInfo {
   readonly offset: number;
 }
 
-/** Makes the error of a GGUF file that cannot be read. */
+/** Makes the error for a GGUF file that cannot be read. */
 export function damagedGguf(path: string, found: string, expected: string): FormatError {
   return new FormatError("format/file", `Cannot read GGUF file "${path}": ${found}, expected ${expected}`, {
     hint: "The file is truncated or damaged: download or copy it again.",
   });
 }
 
-/** Says that the walk needs bytes up to `end`. */
+/** Thrown when the walk needs the bytes of the file up to `end`. */
 export class NeedsBytes extends Error {
   readonly end: number;
   constructor(end: number) {
@@ -47,13 +47,13 @@ export class NeedsBytes extends Error {
   }
 }
 
-/** A place in the header that moves on over what is known to be there. */
+/** A position in the header, which moves forward over bytes that are known to be there. */
 export class HeaderWalk {
   readonly #path: string;
   readonly #bytes: Uint8Array;
   readonly #view: DataView;
   readonly #fileBytes: number;
-  /** Bytes of a count. */
+  /** Bytes of a count or length. */
   readonly #sizeBytes: number;
   at = 8;
 
@@ -65,7 +65,7 @@ export class HeaderWalk {
     this.#sizeBytes = version === 1 ? 4 : 8;
   }
 
-  /** Moves over bytes; returns where they begin. */
+  /** Moves forward over bytes; returns where they begin. */
   #skip(numBytes: number): number {
     const start = this.at;
     this.at += numBytes;
@@ -106,7 +106,7 @@ export class HeaderWalk {
     const type = this.uint32();
     const count = this.size();
     const isNested = type === STRING || type === LIST;
-    // Texts and lists have their length at least: a count that does not fit ends the walk before it begins.
+    // A text or list has at least its length, so that a count too large for the file is refused before anything is allocated.
     const [numBytes, read] = isNested ? [this.#sizeBytes, null] : this.#numberOf(type);
     if (count * numBytes > this.#fileBytes) this.#skip(count * numBytes);
     if (count > MAX_ELEMENTS)

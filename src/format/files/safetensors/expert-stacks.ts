@@ -1,5 +1,5 @@
 /**
- * @file Matrices of all experts in one tensor, which stands for those of each expert N < E:
+ * @file Stacks: tensors that hold the matrices of all experts, read as a tensor for each expert N < E:
  *
  *   X.switch_mlp.Y [E, …]                  MLX's, or X.experts.switch_glu.Y X.experts.N.Y […]
  *   X.experts.gate_up_proj [E, 2F, D]      as transformers computes most    X.experts.N.gate_proj.weight, up_proj.weight [F, D]
@@ -7,8 +7,8 @@
  *   X.experts.Y [E, in, out]               with biases beside them          X.experts.N.Y.weight [out, in]
  *   X.experts.Y_bias [E, out]                                               X.experts.N.Y.bias [out]
  *
- * The last two are of classes that keep experts turned round, and gate and up as one matrix: names and shapes do not tell them from
- * the two before, but those have no biases.
+ * The last two are of classes that store transposed experts, with gate and up as one matrix. Names and shapes do not distinguish
+ * them from the two before, but only they have biases.
  */
 import { FormatError } from "../../../errors.ts";
 import { dimsOf, hasRank, numElements } from "../../../graph/shape.ts";
@@ -24,7 +24,7 @@ import type { Safetensors } from "./safetensors.ts";
 const OF_MLX = /(\.switch_mlp|\.experts\.switch_glu)\./;
 const WITH_BIAS = /^(?<experts>.+\.experts)\.(?<matrix>\w+_proj)(?<bias>_bias)?$/;
 
-/** Names of tensors that hold the matrices of all experts: what precedes those of an expert, and what they are called. */
+/** Names of stacks, and the names of the matrices of an expert in each, in the order in which they lie. */
 const JOINED: readonly (readonly [name: RegExp, matrices: Readonly<Record<string, readonly string[]>>])[] = [
   [
     /^(?<prefix>.*\.experts)\.(?<joined>\w+)$/,
@@ -36,24 +36,24 @@ const JOINED: readonly (readonly [name: RegExp, matrices: Readonly<Record<string
   ],
 ];
 
-/** What files may call the module of an expert that lies in a stack; of another module its name. */
+/** Names that files may give to the stack of an expert's module; for another module its own name. */
 export function stackNames(module: string): readonly string[] {
   const expert = /\.experts\.\d+\./;
   if (!expert.test(module)) return [module];
   return [".switch_mlp.", ".experts.switch_glu."].map((stack) => module.replace(expert, stack));
 }
 
-/** A tensor that holds others. */
+/** A tensor that holds several matrices. */
 interface Parted {
   readonly range: TensorRange;
-  /** Matrices of an expert, one below the other. */
+  /** Number of matrices per expert, one below the other. */
   readonly numCuts: number;
 }
 
-/** What its parts are called, in the order in which they lie. */
+/** A stack of experts. */
 interface Stack extends Parted {
   readonly nameOf: (expert: number, cut: number) => string;
-  /** Whether the file has its matrices turned round. */
+  /** Whether the file has its matrices transposed. */
   readonly isTurned: boolean;
 }
 
@@ -64,7 +64,7 @@ interface StackPart {
   readonly index: number;
 }
 
-/** What a tensor holds; null: it is no stack. */
+/** Describes the stack that a tensor is; null if it is none. */
 function stackOf(range: TensorRange, { tensors }: Safetensors): Stack | null {
   const { name, shape } = range;
   const whole = { range, numCuts: 1, isTurned: false };
@@ -86,12 +86,12 @@ function stackOf(range: TensorRange, { tensors }: Safetensors): Stack | null {
   return null;
 }
 
-/** Weights, scales and biases of three matrices. */
+/** Most parts of all stacks: weights, scales and biases of three matrices per expert. */
 const MAX_PARTS = 9 * MAX_EXPERTS;
 
 const numParts = ({ range, numCuts }: Parted): number => numCuts * (range.shape[0] ?? 0);
 
-/** @throws FormatError "format/tensor" for experts without number */
+/** @throws FormatError "format/tensor" for more parts than any model has */
 export function requireFew(path: string, stacks: readonly Parted[]): void {
   const sum = stacks.reduce((parts, stack) => parts + numParts(stack), 0);
   if (sum <= MAX_PARTS) return;
@@ -102,7 +102,7 @@ export function requireFew(path: string, stacks: readonly Parted[]): void {
   );
 }
 
-/** The error for an expert of a stack that has a tensor of its own too. */
+/** Makes the error for a matrix that is in a stack and also has a tensor of its own. */
 function thereTwice(path: string, name: string, stack: string): FormatError {
   return new FormatError(
     "format/tensor",
@@ -120,7 +120,7 @@ function partsOf(stack: Stack): StackPart[] {
   });
 }
 
-/** Reads the parts that a file has turned round. The last one is kept: its rows are asked for some at a time. */
+/** Reads and transposes parts. The last one is kept, since callers read its rows some at a time. */
 function turnedReader(
   read: (part: StackPart) => Promise<HostTensor>,
 ): (part: StackPart) => Promise<HostTensor> {
@@ -133,13 +133,13 @@ function turnedReader(
   return async (part) => {
     if (last?.part !== part) last = { part, made: turn(part) };
     const { made } = last;
-    // What failed is read anew.
+    // After a failure it is read again.
     made.catch(() => (last = null));
     return await made;
   };
 }
 
-/** Weights with a tensor for each expert; the very same where there are no stacks. @throws FormatError "format/tensor" */
+/** Returns weights with a tensor for each expert; `weights` itself if it has no stacks. @throws FormatError "format/tensor" */
 export function unstacked(weights: Safetensors): Safetensors {
   const stacks = [...weights.tensors.values()].flatMap((range) => stackOf(range, weights) ?? []);
   if (stacks.length === 0) return weights;

@@ -12,7 +12,7 @@ import type { ByteSource } from "../byte-source.ts";
 import { findRepeatedKey, parseJsonObject } from "../json-file.ts";
 import { lookup } from "../lookup.ts";
 
-/** What files call the element types that graft can hold. */
+/** Names in files of the element types that graft can hold. */
 export const FILE_DTYPES: Readonly<Record<DType, string>> = {
   float32: "F32",
   float16: "F16",
@@ -25,12 +25,12 @@ export const FILE_DTYPES: Readonly<Record<DType, string>> = {
 };
 const DTYPE_OF: Readonly<Record<string, DType>> = {
   ...Object.fromEntries(Object.entries(FILE_DTYPES).map(([dtype, name]) => [name, dtype as DType])),
-  // Codes: their bits count, not the numbers that they would be.
+  // Codes: graft uses their bits, so that the type only needs the right size.
   U32: "int32",
   F8_E4M3: "uint8",
 };
 
-/** Bytes of the other element types of the format, so that a file that has them can still be checked and listed. */
+/** Bytes of the other element types of the format, so that a file with such tensors can still be checked and listed. */
 const FOREIGN_BYTES: Readonly<Record<string, number>> = {
   F64: 8,
   U64: 8,
@@ -78,7 +78,7 @@ function damaged(path: string, found: string, expected: string, hint = HINT): Fo
   );
 }
 
-/** What comes in the place of large files, by its beginning. */
+/** What is sometimes downloaded in place of a large file, recognized by its beginning. */
 const STAND_INS: readonly (readonly [begins: RegExp, what: string, hint: string])[] = [
   [
     /^version https:\/\/git-lfs/,
@@ -88,7 +88,7 @@ const STAND_INS: readonly (readonly [begins: RegExp, what: string, hint: string]
   [/^\s*<(!doctype|html)/i, "a web page", "Download the file itself: the address may need an account."],
 ];
 
-/** Refuses a file that cannot begin as it does. @throws FormatError "format/file" */
+/** Refuses a file whose first bytes give no valid length. @throws FormatError "format/file" */
 async function refuseStart(file: ByteSource, numBytes: bigint): Promise<never> {
   const start = new TextDecoder().decode(await file.read(0, Math.min(64, file.sizeBytes)));
   const [, what, hint] = STAND_INS.find(([begins]) => begins.test(start)) ?? [];

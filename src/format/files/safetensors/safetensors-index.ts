@@ -9,7 +9,7 @@ import { type Safetensors, openSafetensors } from "./safetensors.ts";
 
 const indexSchema = z.object({ weight_map: z.record(z.string(), z.string()) });
 
-/** Opens the files of a folder that an index of it lists. @throws FormatError format/file, format/json, format/tensor */
+/** Opens the files that an index lists. @throws FormatError format/file, format/json, format/tensor */
 export async function openSafetensorsIndex(folder: Folder, indexName: string): Promise<Safetensors> {
   const indexPath = pathIn(folder, indexName);
   const parsed = indexSchema.safeParse(await readJson(folder, indexName));

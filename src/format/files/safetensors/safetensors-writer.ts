@@ -1,5 +1,5 @@
 /**
- * @file Safetensors files to write, tensor by tensor.
+ * @file Writes safetensors files, tensor by tensor.
  *
  * Format: 8 bytes little-endian length of the JSON header, the header, then the data without gaps.
  */
@@ -9,30 +9,30 @@ import type { HostTensor } from "../../../runtime/host-tensor.ts";
 import { type FolderFile, unlikeWritten, type Write } from "../folder-file.ts";
 import { FILE_DTYPES, readSafetensorsHeader } from "./safetensors-header.ts";
 
-/** A tensor to write whose data is made only when its turn comes. */
+/** A tensor to write whose data is made only when it is written. */
 export interface LazyTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];
   load(): HostTensor | Promise<HostTensor>;
 }
 
-/** A tensor to write that hands over its data itself, a piece after the other. */
+/** A tensor to write that produces its data piece by piece. */
 export interface StreamedTensor {
   readonly dtype: DType;
   readonly shape: readonly number[];
   stream(write: (piece: TensorData) => Promise<void>): Promise<void>;
 }
 
-/** A tensor to write: one in memory, or one that is made when its turn comes, whole or in pieces. */
+/** A tensor to write: one in memory, or one that is made when it is written, whole or in pieces. */
 export type TensorSource = HostTensor | LazyTensor | StreamedTensor;
 
-/** Plans a safetensors file of a folder; data is asked for one tensor at a time, in the order of the file. */
+/** Plans a safetensors file of a folder; data is loaded one tensor at a time, in the order of the file. */
 export function safetensorsFile(
   name: string,
   tensors: Iterable<readonly [string, TensorSource]>,
   metadata: Readonly<Record<string, string>> = { format: "pt" },
 ): FolderFile {
-  // The reference writer's order: wide types first, so that all stay aligned, then by name.
+  // The reference writer's order: wide types first, so that all tensors are aligned, then by name.
   const entries = [...tensors].toSorted(
     ([a, { dtype: A }], [b, { dtype: B }]) =>
       DTYPES[B].sizeBytes - DTYPES[A].sizeBytes || (A === B ? 0 : A < B ? -1 : 1) || (a < b ? -1 : 1),
@@ -54,12 +54,12 @@ export function safetensorsFile(
   };
 }
 
-/** The bytes before the data: the length of the header, and the header. */
+/** Returns the bytes before the data: the length of the header, and the header. */
 function headerOf(
   entries: readonly (readonly [string, TensorSource])[],
   metadata: Readonly<Record<string, string>>,
 ): Uint8Array {
-  // Without a prototype: a tensor may be called "__proto__".
+  // No prototype, since a tensor may be called "__proto__".
   const header = Object.create(null) as Record<string, unknown>;
   header["__metadata__"] = metadata;
   let end = 0;
@@ -76,7 +76,7 @@ function headerOf(
   return head;
 }
 
-/** @throws RangeError when what comes is not what was planned */
+/** @throws RangeError when the data has another type or length than planned */
 async function writeTensor([key, source]: readonly [string, TensorSource], write: Write): Promise<void> {
   let numWritten = 0;
   const put = async (data: TensorData): Promise<void> => {

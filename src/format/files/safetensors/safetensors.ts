@@ -16,9 +16,9 @@ export interface Safetensors {
   readonly tensors: ReadonlyMap<string, TensorRange>;
   /** Reads one tensor, or one part of it; the caller owns it. @throws FormatError format/tensor, format/file */
   read(name: string, part?: TensorPart): Promise<HostTensor>;
-  /** Writes values of a float tensor from element `start` on, as many as there is room for. @throws as `read` */
+  /** Fills `into` with values of a float tensor, from element `start` on. @throws as `read` */
   readInto(name: string, into: Float32Array, start?: number): Promise<void>;
-  /** Views a float32 tensor without reading it, also after `close`; null for others and where files cannot be mapped. */
+  /** Views a float32 tensor without reading it, valid also after `close`; null for other types and where files cannot be mapped. */
   view(name: string): HostTensor<"float32"> | null;
   close(): Promise<void>;
 }
@@ -39,7 +39,7 @@ async function readRange(file: ByteSource, range: TensorRange, part?: TensorPart
   return { dtype, shape, data: data as DataOf<DType> };
 }
 
-/** Reads 16-bit floats into the rear half of their float32 memory and widens them from the front: no second buffer. */
+/** Reads 16-bit floats into the rear half of their float32 memory and widens them from the front, without a second buffer. */
 async function readRangeInto(
   file: ByteSource,
   range: TensorRange,
@@ -62,14 +62,17 @@ function viewRange(
   file: ByteSource,
   { dtype, shape, offset, sizeBytes }: TensorRange,
 ): HostTensor<"float32"> | null {
-  // A writer that does not round the header up leaves numbers at places where they cannot be viewed.
+  // If a writer does not pad the header, numbers may lie at offsets at which they cannot be viewed.
   if (dtype !== "float32" || offset % DTYPES[dtype].sizeBytes !== 0) return null;
   const bytes = file.view(offset, sizeBytes);
   if (bytes === null) return null;
   return { dtype, shape, data: new Float32Array(bytes.buffer, bytes.byteOffset, numElements(shape)) };
 }
 
-/** Reads the header of a file, which is closed with what is returned, or at once when it is damaged. @throws FormatError format/file, format/json */
+/**
+ * Reads the header of a file. The result owns the file; on failure it is closed at once.
+ * @throws FormatError format/file, format/json
+ */
 export async function openSafetensors(file: ByteSource): Promise<Safetensors> {
   const { path } = file;
   try {
