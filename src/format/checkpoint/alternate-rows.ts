@@ -1,4 +1,4 @@
-/** @file Tensors whose even rows lie in one tensor of a file, and whose odd ones in another: gate and up of experts, neighbours here. */
+/** @file Tensors whose even rows lie in one tensor of a file and odd rows in another: gate and up of experts, here alternating. */
 import { numElements } from "../../graph/shape.ts";
 import { permuteRows, type StoredTensor } from "../../quant/stored-tensor.ts";
 import { halvesOf, joinHalves } from "./halves.ts";
@@ -6,7 +6,7 @@ import { halvesOf, joinHalves } from "./halves.ts";
 /** Elements of one of the two that are in memory at a time. */
 const PIECE_ELEMENTS = 1 << 20;
 
-/** Lays the rows of both in turn. */
+/** Joins both, with alternating rows. */
 export function joinInTurn(even: StoredTensor, odd: StoredTensor): StoredTensor {
   const joined = joinHalves(even, odd);
   const numRows = joined.shape[0]!;
@@ -14,7 +14,7 @@ export function joinInTurn(even: StoredTensor, odd: StoredTensor): StoredTensor 
   return permuteRows(joined, order);
 }
 
-/** The even rows, and the odd ones. */
+/** Splits a tensor into its even and its odd rows. */
 export function apartInTurn(stored: StoredTensor): [even: StoredTensor, odd: StoredTensor] {
   const numRows = stored.shape[0]!;
   const order = Int32Array.from({ length: numRows }, (_, row) =>
@@ -24,9 +24,9 @@ export function apartInTurn(stored: StoredTensor): [even: StoredTensor, odd: Sto
 }
 
 /**
- * Writes whole rows of both in turn from element `start` on, as many as there is room for.
- * @param shape that of each of the two
- * @param read writes elements of one of them, whole rows
+ * Fills `into` with alternating whole rows of both, from element `start` of the joined tensor on.
+ * @param shape the shape of each of the two
+ * @param read fills memory with whole rows of one of them
  */
 export async function readInTurn(
   { shape, start }: { readonly shape: readonly number[]; readonly start: number },

@@ -1,4 +1,4 @@
-/** @file What an open base model is, whatever its format: config, tensors under Hugging Face names, tokenizer files. */
+/** @file An open base model in any format: config, tensors under Hugging Face names, tokenizer files. */
 import { objectWith } from "../../messages/arguments.ts";
 import type { OperandStore } from "../../nn/operand-store.ts";
 import type { Planes } from "../../quant/planes.ts";
@@ -11,9 +11,9 @@ export interface TensorInfo {
   readonly name: string;
   readonly shape: readonly number[];
   readonly storage: StorageName;
-  /** Columns that share a scale, of a kind that leaves that to each tensor. */
+  /** Columns that share a scale, for storages in which tensors differ in that. */
   readonly groupSize?: number;
-  /** It says nothing: a model that has no such tensor may do without. */
+  /** Whether its values have no effect, so that a model without such a tensor may ignore it. */
   readonly mayBeSurplus?: boolean;
   readonly sizeBytes: number;
 }
@@ -21,13 +21,13 @@ export interface TensorInfo {
 /** Contents of tokenizer.json and tokenizer_config.json, and the chat template. */
 export interface TokenizerFiles {
   readonly tokenizer: Record<string, unknown>;
-  /** Tokens by id, of a file that lists them; the vocabulary of `tokenizer` is made of them when it is asked for. */
+  /** Tokens by id, if the file lists them; the vocabulary of `tokenizer` is made from them on demand. */
   readonly tokens?: readonly string[];
   readonly config: Record<string, unknown>;
   readonly chatTemplate: string | null;
 }
 
-/** Tokenizer files that lie beside a GGUF file, whose own are used. */
+/** Tokenizer files that lie beside a GGUF file, whose own tokenizer is used instead. */
 export interface UnusedTokenizerFiles extends Omit<TokenizerFiles, "tokenizer"> {
   /** Null: there is none. */
   readonly tokenizer: TokenizerFiles["tokenizer"] | null;
@@ -35,12 +35,12 @@ export interface UnusedTokenizerFiles extends Omit<TokenizerFiles, "tokenizer"> 
 
 export const MODEL_FORMATS = ["hf", "gguf", "packed", "gptq"] as const;
 /**
- * How a model that graft writes lies on the disk: a Hugging Face folder, a GGUF file, or such a folder with matrices in codes, of our own form
- * or GPTQ's.
+ * The formats in which graft writes models: a Hugging Face folder, a GGUF file, or a folder with matrices in codes, in graft's own
+ * form or GPTQ's.
  */
 export type ModelFormat = (typeof MODEL_FORMATS)[number];
 
-/** How the name of a GGUF file ends. */
+/** The ending of names of GGUF files. */
 export const GGUF_ENDING = ".gguf";
 
 /** An open base model. Whoever opened it closes it. */
@@ -50,44 +50,45 @@ export interface Checkpoint {
   readonly format: ModelFormat | "codes";
   /** Settings under the names of Hugging Face's config.json. */
   readonly config: Record<string, unknown>;
-  /** Names of settings whose numbers its file writes as floats; absent: there is no such file. */
+  /** Names of settings whose numbers are written as floats in config.json; absent: there is no such file. */
   readonly floatSettings?: ReadonlySet<string>;
-  /** How matrices are kept in codes, of a folder whose format says that they are; no part of `config`. */
+  /** The quantization settings of a folder with matrices in codes; not part of `config`. */
   readonly quantization?: Record<string, unknown>;
   readonly generationConfig: Record<string, unknown> | null;
-  /** How its images are prepared, under the names of Hugging Face's preprocessor_config.json; absent: no file says. */
+  /** How its images are prepared, under the names of Hugging Face's preprocessor_config.json; absent: there is no such file. */
   readonly imageProcessor?: Record<string, unknown> | null;
   /** Tensors under Hugging Face names; buffers of whole numbers are left out. */
   readonly tensors: ReadonlyMap<string, TensorInfo>;
-  /** Names of those that no file has: of a head that was made anew. */
+  /** Names of those that are in no file, but belong to a freshly made head. */
   readonly freshTensors?: readonly string[];
   /**
-   * Reads one tensor, which others may be given too: only to be read. Planes may come to lie in those of `memory` that have their name, type and length.
+   * Reads one tensor; callers may share the result and must not change it. Planes may be written into those of `memory` that have
+   * their name, type and length.
    * @throws FormatError format/tensor, format/file
    */
   read(name: string, memory?: Planes): Promise<StoredTensor>;
-  /** Writes values of a tensor from element `start` on into float32 memory of the caller, as many as there is room for. @throws as `read` */
+  /** Fills `into` with values of a tensor, from element `start` on. @throws as `read` */
   readInto(name: string, into: Float32Array, start?: number): Promise<void>;
   /**
-   * Views a tensor that lies in the file as float32 without reading it, valid also after `close`; null where it is stored
-   * otherwise or files cannot be mapped. Only to be read. @throws as `read`
+   * Views a tensor that is float32 in the file without reading it, valid also after `close`; null where it is stored otherwise or
+   * files cannot be mapped. The view is read-only. @throws as `read`
    */
   view(name: string): HostTensor<"float32"> | null;
-  /** The storage to which its matrices are rounded on loading; absent: they are as their files keep them. */
+  /** The storage to which its matrices are rounded on loading; absent: they are not rounded. */
   readonly roundedTo?: StorageName;
-  /** Memory of tensors that are held as they are kept once their values were read; the system's cache keeps what else is used often. */
+  /** Memory of tensors that stay in memory after they were read; others that are used often stay in the system's cache. */
   readonly heldBytes: number;
-  /** Keeps what arithmetics make of its matrices; absent: nothing does. */
+  /** Keeps what arithmetics make of its matrices; absent: that is not kept. */
   readonly operands?: OperandStore | undefined;
   readonly tokenizerFiles: TokenizerFiles | null;
-  /** Others that lie in the same folder; null: there are none. */
+  /** Other tokenizer files in the same folder, which are not used; null: there are none. */
   readonly unusedTokenizerFiles: UnusedTokenizerFiles | null;
-  /** The licence by its name on model sites; null: the files do not say. */
+  /** The licence by its name on model sites; null: the files do not tell. */
   readonly license: string | null;
   close(): Promise<void>;
 }
 
-/** A checkpoint whose tensors are called otherwise. `inFile`: what it calls them itself, of those whose names differ. */
+/** Gives the tensors of a checkpoint other names. `inFile`: by new name, the name in `checkpoint` where it differs. */
 export function withTensorNames(
   checkpoint: Checkpoint,
   tensors: ReadonlyMap<string, TensorInfo>,
@@ -103,7 +104,7 @@ export function withTensorNames(
   };
 }
 
-/** What callers give as a checkpoint. */
+/** Schema of a checkpoint that a caller gives. */
 export const A_CHECKPOINT = objectWith<Checkpoint>(
   "a checkpoint, as openCheckpoint() returns it",
   "config",

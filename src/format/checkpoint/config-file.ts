@@ -1,23 +1,23 @@
 /**
- * @file config.json as Python reads and writes it: numbers that are no JSON, and whole numbers that are floats. JavaScript has one kind
- * of number; strict configurations of transformers refuse 7 where they expect 7.0.
+ * @file config.json as Python reads and writes it: numbers that are not valid JSON, and floats that are whole numbers. JavaScript
+ * has one kind of number, but strict configurations of transformers refuse 7 where they expect 7.0.
  */
 import { type Folder, missingFile, parseUniqueKeys, pathIn } from "../files/folder.ts";
 import { type JsonObject, formatJson } from "../files/json-file.ts";
 
 const CONFIG_FILE = "config.json";
 
-/** Settings of a model, and what JavaScript's numbers do not tell of them. */
+/** Settings of a model, and which of them are floats. */
 export interface ConfigFile {
   readonly settings: JsonObject;
   /** Names of settings whose numbers, or numbers in lists, are written as floats, at any depth. */
   readonly floats: ReadonlySet<string>;
 }
 
-/** A string, also one that never ends; whether it is a key; braces; numbers, those too that only Python writes. */
+/** Matches a string, even if unterminated, and a colon after it if it is a key; braces; numbers, also those that only Python writes. */
 const TOKEN = /"([^"\\]*(?:\\.[^"\\]*)*)(?:"|\\?$)(\s*:)?|[{}]|-?\d[\d.eE+-]*|(?:-?Infinity|NaN)\b/gs;
 
-/** Writes numbers that are no JSON as transformers 5 does: `{"__float__": "Infinity"}`. */
+/** Writes numbers that are not valid JSON as transformers 5 does: `{"__float__": "Infinity"}`. */
 function withoutBareNumbers(text: string): string {
   return text.replace(TOKEN, (token) => (/^-?[IN]/.test(token) ? `{"__float__":"${token}"}` : token));
 }
@@ -43,16 +43,16 @@ export async function readConfig(folder: Folder): Promise<ConfigFile> {
   return { settings: parseUniqueKeys(withoutBareNumbers(text), path), floats: floatsIn(text) };
 }
 
-/** Settings that transformers declares as floats, where no file was read that says so (test/golden/data/configs). */
+/** Settings that transformers declares as floats, for when no file was read that shows it (test/golden/data/configs). */
 const FLOATS =
   /^(?!scale_factor)(?:\w+_(?:eps|epsilon|softcapping|coef|range|factor|noise|multipliers?|dropout|scale|limit|penalty)|clip_qkv|init_std|moe_norm_min|swiglu_alpha|temperature)$/;
 
-/** A number, or a list of numbers and of what is no JSON, under its name. */
+/** Matches a name with a number, or with a list of numbers and of `__float__` objects. */
 const NUMBERS =
   /^ *"(\w+)": (?:-?\d+|\[(?:\n *(?:-?\d[\d.e+-]*|\{\n *"__float__": "[-\w]+"\n *\}),?)*\n *\])(?=,?$)/gm;
 const WHOLE = /(?<=^ *(?:"\w+": )?)-?\d+(?=,?$)/gm;
 
-/** Does the same as `formatJson`, but writes 7.0 where Python has to read a float: `floats` are names as `ConfigFile` has them. */
+/** Does the same as `formatJson`, but writes 7.0 where Python has to read a float; `floats`: names as in `ConfigFile`. */
 export function formatConfig(settings: JsonObject, floats: ReadonlySet<string> = new Set()): string {
   return formatJson(settings).replace(NUMBERS, (found, name: string) =>
     floats.has(name) || FLOATS.test(name) ? found.replace(WHOLE, "$&.0") : found,

@@ -1,4 +1,4 @@
-/** @file Tensors to write as the folders of a family have them, those of all experts in one: the inverse of `rename` and `unstacked`. */
+/** @file Names and stacks tensors as the family's folders have them: the inverse of `rename` and `unstacked`. */
 import { UsageError } from "../../errors.ts";
 import { DTYPES, type TensorData } from "../../graph/dtype.ts";
 import { hasRank, numElements } from "../../graph/shape.ts";
@@ -9,7 +9,7 @@ import type { StreamedTensor, TensorSource } from "../files/safetensors/safetens
 /** A tensor by its name. */
 type Named = readonly [name: string, tensor: TensorSource];
 
-/** What all parts of a stack have in common, and the parts. */
+/** The parts of a stack, and what they have in common. */
 interface Stack extends Pick<FolderStack, "numParts" | "isTurned"> {
   readonly parts: Named[];
 }
@@ -34,7 +34,7 @@ export function folderTensors(
   return [...whole, ...[...stacks].map(([name, stack]): Named => [name, joined(stack)])];
 }
 
-/** Lays the parts one after the other; one is in memory at a time. @throws UsageError "usage/model" */
+/** Joins the parts, with one in memory at a time. @throws UsageError "usage/model" */
 function joined({ parts, numParts, isTurned }: Stack): StreamedTensor {
   const [[, { dtype, shape }]] = parts as [Named];
   const other = parts.find(([, part]) => part.dtype !== dtype);
@@ -63,7 +63,7 @@ async function dataOf(tensor: TensorSource): Promise<TensorData> {
   const whole = new DTYPES[tensor.dtype].array(numElements(tensor.shape));
   let at = 0;
   await tensor.stream((piece) => {
-    // One cast for all element types: `set` of equal arrays does not convert.
+    // The cast stands for any element type: `set` between arrays of the same type does not convert.
     (whole as Uint8Array).set(piece as Uint8Array, at);
     at += piece.length;
     return Promise.resolve();

@@ -1,6 +1,6 @@
 /**
- * @file A base without classes as a classifier: its configuration gets a head over classes, and what its files lack of that head
- * gets numbers. They are drawn as transformers does: normal around 0 with the deviation `initializer_range`, biases 0, norms 1.
+ * @file Makes a classifier from a base without classes: its configuration gets a head over classes, and tensors of that head that
+ * its files lack are made as transformers does: normal around 0 with the deviation `initializer_range`, biases 0, norms 1.
  */
 import { isWithin, lastName, moduleOf } from "../../models/module-path.ts";
 import { numElements } from "../../graph/shape.ts";
@@ -15,7 +15,7 @@ import { withHeldTensors } from "./held-tensors.ts";
 
 const DEFAULT_DEVIATION = 0.02;
 
-/** A decoder with its embedding under its own name: a tied one's files may have it as the head's alone, which goes with the old task. */
+/** Gives a tied embedding its own name: files may have it only under the name of the old head, which is dropped. */
 function withEmbedding(checkpoint: Checkpoint): Checkpoint {
   const { ties, checkpoint: rules } = openModel(checkpoint.config);
   const fileNames = new Map([...checkpoint.tensors.keys()].map((name) => [rules.rename(name), name]));
@@ -39,7 +39,8 @@ function isBeside(one: string, other: string): boolean {
 }
 
 /**
- * Gives a checkpoint a head with outputs of these names, for a problem of classes or numbers. `random` null: its numbers are zeros, for whoever fills them in.
+ * Gives a checkpoint a head with outputs of these names, for a problem of classes or numbers. `random` null: its weights are zeros,
+ * to be filled in by the caller.
  * @throws UsageError "usage/model" for a model that has classes already
  */
 export function withFreshHead(
@@ -56,7 +57,7 @@ export function withFreshHead(
   const deviation = typeof given === "number" ? given : DEFAULT_DEVIATION;
   const fresh = new Map<string, HostTensor<"float32">>();
   const isLacking = ({ name }: SiteSpec): boolean => !held.has(`${name}.weight`);
-  // A norm is of the head where it stands beside one of its projections: "head.norm" beside "head.dense".
+  // A norm belongs to the fresh head if it lies in the same module as one of its missing projections: "head.norm" and "head.dense".
   const isFresh = (module: string): boolean =>
     head.sites.some(
       (site) => isWithin(site.name, module) || (isLacking(site) && isBeside(site.name, module)),

@@ -1,4 +1,4 @@
-/** @file Tensors whose rows lie in two tensors of a file, such as one projection for gate and up. */
+/** @file Tensors whose rows are divided into two tensors of a file, such as one projection for gate and up. */
 import type { DataOf } from "../../graph/dtype.ts";
 import { sameShape, showShape } from "../../graph/shape.ts";
 import {
@@ -11,13 +11,13 @@ import {
 import type { StorageName } from "../../quant/storages.ts";
 import { hostTensor } from "../../runtime/host-tensor.ts";
 
-/** How a tensor is kept. */
+/** The shape and storage of a tensor. */
 export interface Form {
   readonly shape: readonly number[];
   readonly storage: StorageName;
 }
 
-/** What both are together: of their kind, or floats where they have two. @throws RangeError for halves of two shapes */
+/** Form of two halves together: in their storage, or float32 if these differ. @throws RangeError for halves of different shapes */
 export function joinedForm(first: Form, second: Form): Form {
   const [numRows = 0, ...inner] = first.shape;
   if (!sameShape(first.shape, second.shape)) {
@@ -29,7 +29,7 @@ export function joinedForm(first: Form, second: Form): Form {
   };
 }
 
-/** Lays the rows of both one after another. */
+/** Joins the rows of both. */
 export function joinHalves(first: StoredTensor, second: StoredTensor): StoredTensor {
   const { storage } = joinedForm(first, second);
   const [upper, lower] = [first, second].map((half) =>
@@ -65,9 +65,9 @@ export function halvesOf(stored: StoredTensor): [StoredTensor, StoredTensor] {
 export const halved = ([numRows = 0, ...inner]: readonly number[]): number[] => [numRows / 2, ...inner];
 
 /**
- * Writes elements of both halves, one after the other, from element `start` on: as many as there is room for.
- * @param size how many elements each half has
- * @param read writes elements of one half; not called for a half of which none are asked for
+ * Fills `into` with elements of both halves, one after the other, from element `start` on.
+ * @param size number of elements of each half
+ * @param read fills memory with elements of one half; not called for a half of which none are needed
  */
 export async function readHalves(
   { size, start }: { readonly size: number; readonly start: number },

@@ -1,9 +1,9 @@
-/** @file A checkpoint with tensors besides that no file of it holds as such: they are in memory. */
+/** @file A checkpoint with additional tensors that are in memory, not in its files. */
 import { storedFloats } from "../../quant/stored-tensor.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 
-/** Gives a checkpoint tensors by their names, instead of its own where it has such. */
+/** Adds tensors to a checkpoint, or replaces those of the same name. */
 export function withHeldTensors(
   checkpoint: Checkpoint,
   held: ReadonlyMap<string, HostTensor<"float32">>,

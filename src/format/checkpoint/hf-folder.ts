@@ -1,4 +1,4 @@
-/** @file Opening model folders as Hugging Face has them: config.json, safetensors, tokenizer files. */
+/** @file Opens Hugging Face model folders: config.json, safetensors, tokenizer files. */
 import { FormatError } from "../../errors.ts";
 import { dequantizeFrom, hasFiniteScales, type StoredTensor } from "../../quant/stored-tensor.ts";
 import { madeOnce } from "../../runtime/made-once.ts";
@@ -54,12 +54,12 @@ function listTensors(weights: Safetensors): Map<string, TensorInfo> {
   return tensors;
 }
 
-/** Weights, also as GPTQ, AWQ and compressed-tensors name those in codes; masks and positions are whole numbers too, and no weights. */
+/** Names of weights, also in codes of GPTQ, AWQ and compressed-tensors. Other tensors of whole numbers are masks or positions. */
 const WEIGHT_NAME = /(^|\.)q?weight(_packed)?$/;
 
 /**
- * Refuses floats unknown to graft, and weights in numbers that nothing says how to scale. `isExplained`: settings say how, if those
- * are read. @throws FormatError "format/tensor"
+ * Refuses unknown float types, and weights in whole numbers without settings that tell how to scale them. `isExplained`: there are
+ * such settings. @throws FormatError "format/tensor"
  */
 function refuseOthers(
   { path, tensors }: Safetensors,
@@ -85,7 +85,7 @@ function refuseOthers(
   );
 }
 
-/** Splits matrices in codes off the other tensors, when there are some. @throws as `CodesForm.find` */
+/** Lists matrices in codes, and replaces their parts in `tensors` by them. @throws as `CodesForm.find` */
 async function listCodes(
   found: FoundForm | null,
   weights: Safetensors,
@@ -101,7 +101,7 @@ async function listCodes(
     tensors.set(info.name, info);
     const bias = info.name.replace(/weight$/, "bias");
     const kept = tensors.get(bias);
-    // Some tools write a bias for every layer, of zeros where the model has none.
+    // Some tools write a bias for every layer: zeros if the model has none.
     if (kept && (await isZero(weights, kept))) tensors.set(bias, { ...kept, mayBeSurplus: true });
   }
   return new Map(codes.map((tensor) => [tensor.info.name, tensor]));
@@ -116,7 +116,7 @@ async function isZero(weights: Safetensors, { name, shape }: TensorInfo): Promis
 const sizeOf = (codes: ReadonlyMap<string, CodesTensor>): number =>
   [...codes.values()].reduce((sum, { info }) => sum + info.sizeBytes, 0);
 
-/** @throws FormatError "format/tensor" for scales that are no numbers */
+/** @throws FormatError "format/tensor" for scales that are NaN or infinite */
 function requireNumbers(path: string, name: string, stored: StoredTensor): StoredTensor {
   if (hasFiniteScales(stored)) return stored;
   throw new FormatError(
@@ -131,7 +131,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
   const { path } = folder;
   const { settings, floats: floatSettings } = await readConfig(folder);
   const found = await findForm(folder, settings);
-  // Tensors of an unknown form stay in the list, and are refused there.
+  // Tensors of an unknown form stay in the list and are refused later.
   const config = withoutCodes(settings, found);
   const generationConfig = await readJsonIfPresent(folder, "generation_config.json");
   const imageProcessor = await readJsonIfPresent(folder, IMAGE_PROCESSOR_FILE);
@@ -178,7 +178,7 @@ export async function openHfCheckpoint(folder: Folder, names: readonly string[])
       async readInto(name, into, start = 0) {
         const inCodes = codes.get(name);
         if (!inCodes) return await weights.readInto(name, into, start);
-        // One is kept: its rows are asked for some at a time.
+        // The last one is kept, since callers read its rows some at a time.
         if (isInFile && !held.has(name)) held.clear();
         dequantizeFrom(await madeOnce(held, name, () => readCodes(name, inCodes)), start, into);
       },

@@ -1,5 +1,5 @@
 /**
- * @file A projection for keys and values whose rows lie in two tensors of a file by heads, those of keys turned round:
+ * @file A projection for keys and values that is divided into two tensors of a file, by heads, with keys transposed:
  *
  *   [H·(N + W), in]  ⇄  keys [H, in, N] and values [H, W, in]
  */
@@ -10,7 +10,7 @@ import { STORAGES } from "../../quant/storages.ts";
 import { transposed } from "../../linalg/transposed.ts";
 import type { Form } from "./halves.ts";
 
-/** What both are together: of their kind where each number stands for itself, else floats. @throws RangeError for parts that do not fit */
+/** Form of both together: in their common storage if it has no blocks, else float32. @throws RangeError for parts that do not fit */
 export function joinedHeadsForm(keys: Form, values: Form): Form {
   const [[H, inFeatures, N], [otherH, W, otherIn]] = [dimsOf(keys.shape, 3), dimsOf(values.shape, 3)];
   if (H !== otherH || inFeatures !== otherIn) {
@@ -20,7 +20,7 @@ export function joinedHeadsForm(keys: Form, values: Form): Form {
   return { shape: [H * (N + W), inFeatures], storage: isAlike ? keys.storage : "f32" };
 }
 
-/** Lays the rows of the keys and of the values of each head one after another. */
+/** Joins the rows of keys and values of each head. */
 export function joinHeads(keys: StoredTensor, values: StoredTensor): StoredTensor {
   const { shape, storage } = joinedHeadsForm(keys, values);
   const [[H, inFeatures, N], [, W]] = [dimsOf(keys.shape, 3), dimsOf(values.shape, 3)];
@@ -36,7 +36,7 @@ export function joinHeads(keys: StoredTensor, values: StoredTensor): StoredTenso
   return quantizeTo(storage, joined, shape);
 }
 
-/** The forms of both parts of such a projection, with so many heads and rows of keys in each. */
+/** The forms of both parts of such a projection with `numHeads` heads, each with `keyRows` rows of keys. */
 export function headForms(
   { shape, storage }: Form,
   numHeads: number,

@@ -1,7 +1,7 @@
 /**
- * @file Loads a base model: finds its family, compares the file's tensors with what the family needs, reads them.
+ * @file Loads a base model: finds its family, compares the file's tensors with those that the family needs, reads them.
  *
- * Nothing is read before the list of tensors has been found right: every missing, surplus or misshaped one is named.
+ * Nothing is read before the list of tensors was found correct; errors name missing, surplus and misshaped ones.
  */
 import { z } from "zod";
 import { numElements, sameShape, showShape } from "../../graph/shape.ts";
@@ -18,14 +18,14 @@ import { A_NAME, A_TEXT, checkArguments, lazily } from "../../messages/arguments
 import { fromMlx } from "./mlx-folder.ts";
 import { A_CHECKPOINT, type Checkpoint, type TensorInfo, withTensorNames } from "./checkpoint.ts";
 
-/** How many names a message lists. */
+/** Most names that a message lists. */
 const MAX_LISTED = 5;
 
 /** How weights are loaded. */
 export interface LoadOptions {
   /** Name for adapter files; default: the path. */
   readonly name?: string;
-  /** The families that the model may be of, those of the list unless given: one of one's own goes in here. */
+  /** The families that the model may belong to; default: all that graft knows. A family outside graft can be given here. */
   readonly families?: readonly Family[] | undefined;
 }
 
@@ -38,7 +38,7 @@ const ARGUMENTS = lazily(() =>
 );
 
 /**
- * Reads the weights of an open checkpoint. `path`: what messages call it.
+ * Reads the weights of an open checkpoint. `path`: the path to show in messages.
  * @throws FormatError "format/tensor" when tensors do not fit the configuration; UsageError "usage/model".
  */
 export async function loadWeights(
@@ -53,7 +53,7 @@ export async function loadWeights(
   await requireEqualTies(path, model, renamed);
   const source = watchNumbers(path, openSource(renamed), (note) => base.addNote(note));
   const base = new BaseModel(options.name ?? path, model, source, checkpoint);
-  // Without a matrix of logits it would be refused; with one, it may still not be what was trained.
+  // A model without a matrix of logits is refused above; one that has it may still have been trained for another task.
   if (hasForeignHead(checkpoint.config))
     base.addNote(
       `Model "${path}" is a ${classOf(checkpoint.config)} by its config.json, a kind that graft does not know: it is treated as a model for ${MODEL_TASKS[model.task].words}`,
@@ -61,7 +61,7 @@ export async function loadWeights(
   return base;
 }
 
-/** A checkpoint whose tensors have the names that the family gives them. @throws FormatError "format/tensor" for one that is there twice */
+/** Gives tensors the names that the family gives them. @throws FormatError "format/tensor" for one that occurs twice */
 function renameTensors(path: string, checkpoint: Checkpoint, { checkpoint: rules, ties }: Model): Checkpoint {
   const fileNames = new Map<string, string>();
   const tensors = new Map<string, TensorInfo>();
@@ -79,7 +79,7 @@ function renameTensors(path: string, checkpoint: Checkpoint, { checkpoint: rules
     fileNames.set(name, fileName);
     tensors.set(name, { ...info, name });
   }
-  // Of two that are one, files hold either.
+  // Of two tied tensors, files may hold either one.
   for (const [name, own] of ties) {
     const info = tensors.get(name);
     if (info === undefined || tensors.has(own)) continue;
@@ -90,7 +90,7 @@ function renameTensors(path: string, checkpoint: Checkpoint, { checkpoint: rules
   return withTensorNames(checkpoint, tensors, fileNames);
 }
 
-/** The weights of a checkpoint, under its own names. */
+/** The weights of a checkpoint, under the checkpoint's names. */
 function openSource(checkpoint: Checkpoint): WeightSource {
   return {
     ...keptIn(checkpoint),
@@ -120,7 +120,7 @@ function checkTensors(path: string, model: Model, found: ReadonlyMap<string, Ten
     if (!info || sameShape(info.shape, shape)) return [];
     return [`${name} is ${showShape(info.shape)}, expected ${showShape(shape)}`];
   });
-  // What is there twice is left out once, but must be the same.
+  // A tied tensor that is stored twice is used once, but both must be equal.
   for (const [name, own] of model.ties) {
     const [given, shape] = [found.get(name)?.shape, model.tensors.get(own)?.shape];
     if (given && shape && !sameShape(given, shape))
@@ -145,8 +145,8 @@ function checkTensors(path: string, model: Model, found: ReadonlyMap<string, Ten
 const COMPARED_LENGTH = 1 << 20;
 
 /**
- * Of two tensors that are one, files may hold both. Which of them counts where they differ depends on the program, and on its
- * version: transformers 4 takes the embedding, 5 both. @throws FormatError "format/tensor"
+ * Requires that tied tensors are equal if a file holds both: otherwise programs use them differently; transformers 4 takes the
+ * embedding, 5 both. @throws FormatError "format/tensor"
  */
 async function requireEqualTies(path: string, model: Model, checkpoint: Checkpoint): Promise<void> {
   const source = openSource(checkpoint);
@@ -176,7 +176,7 @@ function haveEqualBits(one: Float32Array, other: Float32Array): boolean {
   const bitsOf = ({ buffer, byteOffset, length }: Float32Array): Int32Array =>
     new Int32Array(buffer, byteOffset, length);
   const [a, b] = [bitsOf(one), bitsOf(other)];
-  // Without a callback: there may be hundreds of millions.
+  // A plain loop, for speed: there may be hundreds of millions.
   for (let i = 0; i < one.length; i++) if (a[i] !== b[i]) return false;
   return true;
 }

@@ -1,4 +1,4 @@
-/** @file Folders that MLX has written, of families whose tensors it keeps otherwise than transformers, as those of transformers. */
+/** @file Converts checkpoints written by MLX to the tensors of transformers, in families where these differ. */
 import { numElements } from "../../graph/shape.ts";
 import type { MlxRules } from "../../models/config/checkpoint-rules.ts";
 import { storedBytes } from "../../quant/storage.ts";
@@ -8,12 +8,12 @@ import { hostTensor } from "../../runtime/host-tensor.ts";
 import type { Checkpoint, TensorInfo } from "./checkpoint.ts";
 import { joinedForm, joinHalves, readHalves } from "./halves.ts";
 
-/** A checkpoint under the family's names, with the tensors that transformers has; the very same where MLX did not write it. */
+/** Converts a checkpoint, whose tensors have the family's names; one not written by MLX is returned as it is. */
 export function fromMlx(checkpoint: Checkpoint, rules: MlxRules | null): Checkpoint {
   return rules ? withoutTurns(withJoined(checkpoint, rules), rules) : checkpoint;
 }
 
-/** Lays matrices that MLX has split one below the other. */
+/** Joins matrices that MLX has split, one below the other. */
 function withJoined(checkpoint: Checkpoint, { split }: MlxRules): Checkpoint {
   if (!split) return checkpoint;
   const part = `.${split.first}.`;
@@ -53,14 +53,14 @@ function withJoined(checkpoint: Checkpoint, { split }: MlxRules): Checkpoint {
   };
 }
 
-/** Whether two are halves of one: of one shape and kind. */
+/** Whether two tensors can be halves of one: they have the same shape and storage. */
 function areAlike(first: TensorInfo, second: TensorInfo): boolean {
   const kindOf = ({ shape, storage, groupSize }: TensorInfo): string =>
     [...shape, storage, groupSize].join(" ");
   return kindOf(first) === kindOf(second);
 }
 
-/** Turns factors of convolutions back, and takes 1 off the norms to which MLX adds it where it turns them. */
+/** Restores the axes of convolutions, and subtracts 1 from norms: MLX adds it in models whose convolutions it transposes. */
 function withoutTurns(checkpoint: Checkpoint, rules: MlxRules): Checkpoint {
   const infos = [...checkpoint.tensors.values()];
   const taps = infos.filter((info) => rules.taps.test(info.name) && isTurned(info));
@@ -91,7 +91,7 @@ function withoutTurns(checkpoint: Checkpoint, rules: MlxRules): Checkpoint {
 
 const withoutOne = (value: number): number => value - 1;
 
-/** Whether factors of a convolution are [channels, taps, 1]. */
+/** Whether the weight of a convolution has MLX's shape [channels, taps, 1]. */
 function isTurned({ shape }: TensorInfo): boolean {
   return shape.length === 3 && shape[2] === 1 && shape[1] !== 1;
 }

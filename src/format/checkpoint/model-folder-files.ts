@@ -1,4 +1,4 @@
-/** @file The files of a model folder as Hugging Face has them, to write. */
+/** @file Plans the files of a Hugging Face model folder. */
 import { type ModelCard, cardFile } from "../cards/model-card.ts";
 import { IMAGE_PROCESSOR_FILE } from "../../models/config/image-processor.ts";
 import { type FolderFile, textFile } from "../files/folder-file.ts";
@@ -22,23 +22,23 @@ export const MODEL_FILES = [
 
 export interface ModelFolderParts {
   readonly config: Record<string, unknown>;
-  /** As `Checkpoint` has them. */
+  /** As in `Checkpoint`. */
   readonly floatSettings?: ReadonlySet<string> | undefined;
   readonly generationConfig: Record<string, unknown> | null;
-  /** As `Model` has it; absent: no file says how images are prepared. */
+  /** As in `Model`; absent: there is no such file. */
   readonly imageProcessor?: Record<string, unknown> | null;
   readonly tokenizerFiles: TokenizerFiles | null;
-  /** The model card. Without it no card is written. */
+  /** The model card; absent: none is written. */
   readonly card?: ModelCard;
   readonly tensors: Iterable<readonly [string, TensorSource]>;
 }
 
-/** Plans the files of an ordinary Hugging Face model folder; tensors may be made one by one. */
+/** Plans the files of a Hugging Face model folder; tensors may be made one by one. */
 export function modelFolderFiles({ tensors, ...described }: ModelFolderParts): FolderFile[] {
   return [safetensorsFile("model.safetensors", tensors), ...describingFiles(described)];
 }
 
-/** Plans the files of a model folder beside its weights. */
+/** Plans the files of a model folder other than its weights. */
 export function describingFiles(parts: Omit<ModelFolderParts, "tensors">): FolderFile[] {
   const { config, floatSettings, generationConfig, imageProcessor = null, tokenizerFiles, card } = parts;
   const files: FolderFile[] = [textFile("config.json", formatConfig(config, floatSettings))];
@@ -46,12 +46,12 @@ export function describingFiles(parts: Omit<ModelFolderParts, "tensors">): Folde
     files.push(textFile("generation_config.json", formatConfig(generationConfig)));
   if (imageProcessor !== null) files.push(textFile(IMAGE_PROCESSOR_FILE, formatJson(imageProcessor)));
   if (tokenizerFiles !== null) {
-    // As they are: the order of keys in a tokenizer has a meaning for some readers (merges, added tokens).
+    // Keys are not sorted: for some readers the order in a tokenizer has a meaning (merges, added tokens).
     files.push(
       textFile(TOKENIZER_FILE, JSON.stringify(tokenizerFiles.tokenizer)),
       textFile("tokenizer_config.json", formatJson(tokenizerFiles.config)),
     );
-    // transformers passes over a list of several beside a file of one.
+    // transformers ignores a list of templates if there is a file with one.
     const isListed = listedTemplate(tokenizerFiles.config, "default") === tokenizerFiles.chatTemplate;
     if (tokenizerFiles.chatTemplate !== null && !isListed)
       files.push(textFile("chat_template.jinja", tokenizerFiles.chatTemplate));

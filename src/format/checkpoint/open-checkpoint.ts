@@ -1,5 +1,5 @@
 /**
- * @file Opens a base model, whatever its format: a folder with config.json and safetensors, or with one .gguf file.
+ * @file Opens a base model of any format: a folder with config.json and safetensors, or with one .gguf file.
  */
 import { FormatError, UsageError } from "../../errors.ts";
 import { showValue } from "../../messages/expected.ts";
@@ -19,7 +19,7 @@ function hasTokenizer(files: UnusedTokenizerFiles): files is TokenizerFiles {
   return files.tokenizer !== null;
 }
 
-/** Opens a GGUF file of a folder, and looks at what lies beside it. @throws as `openCheckpoint` */
+/** Opens a GGUF file of a folder, and reads tokenizer files next to it. @throws as `openCheckpoint` */
 export async function openGgufIn(folder: Folder, name: string): Promise<Checkpoint> {
   const unused = await readAnyTokenizerFiles(folder);
   const checkpoint = await openGgufCheckpoint(await folder.open(name));

@@ -1,4 +1,4 @@
-/** @file What a configuration alone tells of a model: how its weights are held, and so their sizes. */
+/** @file Finds out from a configuration alone how weights of a model are held, and so their sizes. */
 import { UsageError } from "../../errors.ts";
 import { showValue } from "../../messages/expected.ts";
 import { sizeAt } from "../../graph/shape.ts";
@@ -12,12 +12,12 @@ import { findForm, type FoundForm, quantizationKey } from "./codes/codes-forms.t
 import { STORAGE_OF } from "./folder-dtypes.ts";
 
 const WEIGHTS = /\.(safetensors|gguf|bin|pth?)(\.index\.json)?$/;
-/** What ends the name of a matrix that may be in codes. */
+/** Ending of the name of a matrix that may be in codes. */
 const WEIGHT = ".weight";
-/** transformers' own, where a configuration names none. */
+/** The default of transformers, for configurations that name no type. */
 const USUAL_DTYPE = "float32";
 
-/** Whether a file holds weights, or says which files do. */
+/** Whether a file holds weights, or is an index of files that do. */
 export function isOfWeights(name: string): boolean {
   return WEIGHTS.test(name);
 }
@@ -27,7 +27,7 @@ export function isOutline(names: readonly string[]): boolean {
   return names.includes("config.json") && !names.some(isOfWeights);
 }
 
-/** What a configuration says of weights. */
+/** What a configuration tells about weights. */
 interface WeightsOutline {
   /** The form in which matrices are codes; null: all are floats. */
   readonly found: FoundForm | null;
@@ -35,7 +35,7 @@ interface WeightsOutline {
   held(tensor: ModelTensor): HeldForm;
 }
 
-/** Reads how a configuration says that weights are held; null where it does not tell their sizes. @throws as `findForm` */
+/** Reads from a configuration how weights are held; null if it does not tell their sizes. @throws as `findForm` */
 export async function readOutline(folder: Folder, config: JsonObject): Promise<WeightsOutline | null> {
   const found = await findForm(folder, config);
   const ofMatrix = found && found.form.outline?.(folder.path, found.settings);
@@ -64,7 +64,7 @@ function namedDtype(config: JsonObject): unknown {
   return dtype ?? older ?? USUAL_DTYPE;
 }
 
-/** Makes the error of a model that cannot be planned so. */
+/** Makes the error for a model whose configuration does not tell the sizes of weights. */
 export function unknownSizes(path: string, config: JsonObject): UsageError {
   const key = quantizationKey(config);
   const [what, expected] =

@@ -1,4 +1,4 @@
-/** @file A model of which only the configuration is there, for plans: the sizes of its tensors are known, their numbers are not. */
+/** @file A model of which only the configuration exists, for plans: the sizes of its tensors are known, their values are not. */
 import { FormatError } from "../../errors.ts";
 import { tellsClasses, withClasses } from "../../models/config/class-head.ts";
 import { unnamedClasses } from "../../models/config/classifier-config.ts";
@@ -13,13 +13,13 @@ import { readOutline, unknownSizes } from "./outline.ts";
 import { folderDtype } from "./folder-dtypes.ts";
 import { readTokenizerFiles } from "./tokenizer-folder.ts";
 
-/** Lists what files of a model hold. @throws UsageError "usage/model" */
+/** Lists the tensors that files of a model hold. @throws UsageError "usage/model" */
 function tensorsOf(config: RawConfig): readonly ModelTensor[] {
   try {
     return [...openModel(config).tensors.values()];
   } catch (error) {
     if (tellsClasses(config)) throw error;
-    // An encoder is a model once a run gives it classes: its files hold what lies before their head.
+    // A bare encoder is no complete model before a run gives it classes; its files hold everything but the head.
     const classifier = orNull(() => openModel(withClasses(config, unnamedClasses(2))));
     if (classifier === null) throw error;
     const ofHead = new Set(classifier.wholeHead.tensors.map(({ name }) => name));
@@ -37,8 +37,8 @@ function orNull<T>(make: () => T): T | null {
 
 /**
  * Opens a folder without weights; no tensor can be read.
- * @throws FormatError "format/json"; UsageError "usage/model" for weights that no configuration tells the sizes of, or no family;
- * as `findForm`
+ * @throws FormatError "format/json"; UsageError "usage/model" for an unknown family, and for weights whose sizes the configuration
+ * does not tell; as `findForm`
  */
 export async function openOutline(folder: Folder): Promise<Checkpoint> {
   const { path } = folder;

@@ -1,9 +1,9 @@
 /**
- * @file A base of floats whose matrices are rounded to few bits when they are first used, some rows at a time, and kept so.
+ * @file A base of floats whose matrices are rounded to few bits when they are first used, some rows at a time, and kept that way.
  *
- * Rounded are the matrices of the blocks, the embedding and the output head; the last two to 8 bits at least, since their errors
- * reach every token. Norms, biases and heads of classes stay as they are; so do routers, where a small error may choose other
- * experts, and matrices whose rows do not fill blocks of the kind.
+ * This applies to the matrices of the blocks, the embedding and the output head; the last two are rounded to 8 bits, since their
+ * errors affect every token. Norms, biases and heads of classes are not rounded; nor are routers, where a small error may choose
+ * other experts, and matrices whose rows are not a multiple of a block of the storage.
  */
 import { UsageError } from "../../errors.ts";
 import { numElements } from "../../graph/shape.ts";
@@ -25,12 +25,12 @@ import { madeOnce } from "../../runtime/made-once.ts";
 
 /** Storage of embedding and output head. */
 const TABLE_KIND: StorageName = "q8_0";
-/** Elements that are in float32 at a time. */
+/** Elements that are held in float32 at a time. */
 const PIECE_ELEMENTS = 1 << 18;
 
 /**
- * A checkpoint as a base in few bits; without a kind it stays as it is. Closed with what it was made of.
- * @throws UsageError "usage/quantization" for a base that is in few bits already, or has no matrix that fits the kind
+ * Rounds the matrices of a checkpoint; without `kind` it is returned unchanged. Closing the result closes `checkpoint`.
+ * @throws UsageError "usage/quantization" for a base that is in few bits already, or has no matrix that fits the storage
  */
 export function withQuantizedBase(checkpoint: Checkpoint, kind: StorageName | undefined): Checkpoint {
   if (kind === undefined) return checkpoint;
@@ -46,7 +46,7 @@ export function withQuantizedBase(checkpoint: Checkpoint, kind: StorageName | un
     ...checkpoint,
     tensors: new Map(infos),
     roundedTo: kind,
-    // Those that are kept are of the matrices as they were.
+    // Kept operands were made from matrices that were not rounded.
     operands: undefined,
     heldBytes: infos.reduce((sum, [name, { sizeBytes }]) => sum + (kinds.has(name) ? sizeBytes : 0), 0),
     async read(name) {
@@ -62,7 +62,7 @@ export function withQuantizedBase(checkpoint: Checkpoint, kind: StorageName | un
   };
 }
 
-/** Which tensors are rounded to what, by their names in the files. */
+/** The storages to which tensors are rounded, by their names in the files. */
 function kindsOf(checkpoint: Checkpoint, model: Model, kind: StorageName): ReadonlyMap<string, StorageName> {
   const kinds = new Map<string, StorageName>();
   for (const { fileName, info, wanted } of wantedKinds(checkpoint, model, kind)) {
@@ -84,7 +84,7 @@ function kindsOf(checkpoint: Checkpoint, model: Model, kind: StorageName): Reado
   );
 }
 
-/** Whether every matrix is of floats, and the rows of one at least fill blocks of the kind. */
+/** Whether the matrices to be rounded are all floats, and the rows of at least one fill blocks of the storage. */
 export function canRoundBase(checkpoint: Checkpoint, kind: StorageName): boolean {
   const all = wantedKinds(checkpoint, openModel(checkpoint.config), kind);
   return (
@@ -93,7 +93,7 @@ export function canRoundBase(checkpoint: Checkpoint, kind: StorageName): boolean
   );
 }
 
-/** Matrices that are to be rounded, and to what, whatever they are now. */
+/** Matrices that should be rounded, and their new storages; not checked against their present ones. */
 function wantedKinds(
   checkpoint: Checkpoint,
   model: Model,
@@ -106,7 +106,7 @@ function wantedKinds(
   });
 }
 
-/** What a tensor is rounded to; null: it stays as it is. */
+/** The storage to which a tensor should be rounded; null: it is not rounded. */
 function kindOf({ name, role, layer }: ModelTensor, model: Model, kind: StorageName): StorageName | null {
   const site = model.siteOf(moduleOf(name));
   if (role === "weight" && layer !== null) return site?.role === "router" ? null : kind;
@@ -124,7 +124,7 @@ async function roundRows(checkpoint: Checkpoint, name: string, to: StorageName):
     const values = memory.subarray(0, numElements(shape));
     await checkpoint.readInto(name, values, first * numColumns);
     const rows = quantizeTo(to, values, shape);
-    // What each piece left behind would add up to a second model.
+    // Each piece is copied at once: kept pieces would take the memory of a second model.
     whole ??= roomForRows(rows, numRows);
     setRows(whole, rows, first);
   }

@@ -1,4 +1,4 @@
-/** @file The tokenizer files of a model folder, read: tokenizer.json, its settings, the chat template. */
+/** @file Reads the tokenizer files of a model folder: tokenizer.json, its settings, the chat template. */
 import { type Folder, pathIn, readJsonIfPresent } from "../files/folder.ts";
 import { type JsonObject, parseJsonObject } from "../files/json-file.ts";
 import { madeWhileHeld } from "../files/made-while-held.ts";
@@ -6,7 +6,7 @@ import type { TokenizerFiles, UnusedTokenizerFiles } from "./checkpoint.ts";
 import { tokenText } from "./token-text.ts";
 import { TOOL_USE_FILE, listedTemplate, withToolUse } from "./tool-use-template.ts";
 
-/** The file without which a folder has no tokenizer that can be used. */
+/** The file without which a folder has no usable tokenizer. */
 export const TOKENIZER_FILE = "tokenizer.json";
 
 /** Finds the chat template in tokenizer_config.json: a string, or a list of named ones. */
@@ -15,7 +15,7 @@ function templateOf(config: JsonObject): string | null {
   return typeof template === "string" ? template : listedTemplate(config, "default");
 }
 
-/** Reads what there is of a tokenizer in a folder. @throws FormatError format/json */
+/** Reads the tokenizer files of a folder, even without tokenizer.json. @throws FormatError format/json */
 export async function readAnyTokenizerFiles(folder: Folder): Promise<UnusedTokenizerFiles> {
   const files = await readTokenizerFiles(folder);
   return files ?? { tokenizer: null, ...(await readTokenizerSettings(folder)) };
@@ -32,8 +32,8 @@ async function readTokenizerSettings(folder: Folder): Promise<Omit<TokenizerFile
 }
 
 /**
- * Tokens as older programs write them, in files of their own. As transformers reads them: not where the configuration lists all,
- * and what is special over what the configuration names.
+ * Adds tokens that older programs write in separate files. As in transformers, these are ignored if the configuration lists all
+ * tokens, and special tokens from there replace those of the configuration.
  */
 async function withOlderTokens(folder: Folder, config: JsonObject): Promise<JsonObject> {
   if (config["added_tokens_decoder"] !== undefined) return config;
@@ -67,8 +67,8 @@ export async function readTokenizerFiles(folder: Folder): Promise<TokenizerFiles
 }
 
 /**
- * Parses JSON whenever it is asked for and nobody holds it any more: a vocabulary takes several times the memory of its text.
- * Not as settings: to look through one for keys that come twice takes as long as reading it.
+ * Parses JSON on demand, again if the result was garbage-collected: a vocabulary takes several times the memory of its text.
+ * Repeated keys are not looked for, since that takes as long as parsing.
  */
 function parsedWhileHeld(text: string, source: string): () => JsonObject {
   const bytes = new TextEncoder().encode(text);

@@ -1,5 +1,6 @@
 /**
- * @file The form of AWQ's tools (AutoAWQ's "gemm", llm-compressor's older exports, vLLM; arXiv:2306.00978); only read. Of a linear layer M:
+ * @file The form of AWQ's tools (AutoAWQ's "gemm", older exports of llm-compressor, vLLM; arXiv:2306.00978); only read. A linear
+ * layer M has:
  *
  *   M.qweight int32 [in, out/8]       eight codes of 4 bits a word: bits 4j hold output 8w + ORDER[j]
  *   M.qzeros  int32 [groups, out/8]   the zeros in the same order      M.scales float16 [groups, out]
@@ -98,7 +99,7 @@ function findOne(module: string, weights: Safetensors): CodesTensor {
   };
 }
 
-/** Calls with each code of words [lines, outputs / 8]. */
+/** Calls `use` with each code of words [lines, outputs / 8]. */
 function eachCode(
   words: Int32Array,
   numRows: number,
@@ -111,7 +112,7 @@ function eachCode(
   }
 }
 
-/** Codes of rows, two a byte. */
+/** Packs codes in the order of rows, two per byte. */
 function codesOf({ shape, data }: HostTensor, numRows: number): HostTensor<"uint8"> {
   const rowBytes = shape[0]! / 2;
   const codes = new Uint8Array(numRows * rowBytes);

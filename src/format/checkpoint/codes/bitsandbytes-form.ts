@@ -1,6 +1,6 @@
 /**
- * @file The form of bitsandbytes, as transformers and Unsloth save it; only read. Matrices of 4 bits are in `nf4-tensors.ts`. In 8 bits
- * (LLM.int8(), arXiv:2208.07339) one is int8 [out, in] with the largest magnitude of each row beside it, SCB:
+ * @file The form of bitsandbytes, as transformers and Unsloth save it; only read. For matrices of 4 bits see `nf4-tensors.ts`. A
+ * matrix of 8 bits (LLM.int8(), arXiv:2208.07339) is int8 [out, in], with the largest magnitude of each row in a tensor SCB [out]:
  * weight[o, i] = SCB[o] / 127 · code[o, i].
  */
 import { bytesOf, FLOAT_BYTES } from "../../../graph/dtype.ts";
@@ -47,7 +47,7 @@ export const bitsandbytesForm: CodesForm = {
   writing: "read-only",
 };
 
-/** How settings say that matrices are kept; null: they do not. @throws UsageError "usage/quantization" for other codes of 4 bits */
+/** The kind of codes that settings state; null: none. @throws UsageError "usage/quantization" for other codes of 4 bits */
 function kindOf(
   path: string,
   { load_in_4bit: inFour, load_in_8bit: inEight, bnb_4bit_quant_type: kind }: JsonObject,

@@ -1,27 +1,27 @@
-/** @file What is said of folders in codes that cannot be read. */
+/** @file Errors for folders in codes that cannot be read. */
 import { FormatError, UsageError } from "../../../errors.ts";
 import { numElements, showShape } from "../../../graph/shape.ts";
 import type { TensorRange } from "../../files/safetensors/safetensors-header.ts";
 import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 
-/** A part of a matrix as errors show it. */
+/** Shows a part of a matrix in errors. */
 export function showPart(part: Pick<TensorRange, "fileDtype" | "shape"> | undefined): string {
   return part ? `${part.fileDtype} ${showShape(part.shape)}` : "missing";
 }
 
-/** A setting as errors show it: texts as they are, all else as JSON, which no object can make fail. */
+/** Shows a setting in errors: texts unquoted, everything else as JSON. Unlike `String`, this works for any object of a JSON file. */
 export function showSetting(value: unknown): string {
   return typeof value === "string" ? value : (JSON.stringify(value) ?? "undefined");
 }
 
-/** A variant that graft does not read. */
+/** Makes the error for a variant that graft does not read. */
 export function refusedVariant(path: string, found: string, expected: string): UsageError {
   return new UsageError("usage/quantization", `Cannot open model "${path}": ${found}, expected ${expected}`, {
     hint: "Quantize the model again without settings that graft does not support, or use a GGUF file or the float model.",
   });
 }
 
-/** Parts of a matrix that do not fit each other. */
+/** Makes the error for parts of a matrix that do not fit each other. */
 export function damagedCodes(path: string, name: string, found: string, expected: string): FormatError {
   return new FormatError(
     "format/tensor",

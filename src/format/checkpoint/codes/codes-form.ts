@@ -1,6 +1,6 @@
 /**
- * @file Contract of a form: how a model folder keeps the whole numbers of quantized matrices, beside tensors of floats. Its
- * settings are `quantization_config` of config.json.
+ * @file Contract of a form: a way in which a model folder keeps the codes of quantized matrices beside tensors of floats. The
+ * settings of the form are `quantization_config` of config.json.
  */
 import type { StorageName } from "../../../quant/storages.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
@@ -19,10 +19,10 @@ export interface CodesTensor {
   read(): Promise<StoredTensor>;
 }
 
-/** How a matrix is held. */
+/** How a matrix is held in memory. */
 export type HeldForm = Omit<TensorInfo, "name" | "shape">;
 
-/** A matrix of a model whose weights are not there. */
+/** A matrix of a model of which only the configuration is known. */
 export interface OutlinedMatrix extends Pick<ModelTensor, "shape" | "role" | "layer"> {
   /** Its name without ".weight". */
   readonly module: string;
@@ -41,32 +41,32 @@ interface CodesSource {
 }
 
 export interface CodesForm {
-  /** What messages call it. */
+  /** Its name in messages. */
   readonly name: string;
-  /** Whether settings are of this form. */
+  /** Whether settings belong to this form. */
   claims(settings: JsonObject): boolean;
   /**
-   * Looks at settings, before weights are fetched; absent: `find` does. `path` is for messages.
+   * Checks settings, before weights are fetched; absent: `find` does. `path` is for messages.
    * @throws UsageError "usage/quantization" for variants that graft does not read
    */
   requireKnown?(path: string, settings: JsonObject): void;
   /**
-   * Finds the matrices that are kept so.
+   * Finds the matrices that are kept in this form.
    * @throws UsageError "usage/quantization" for variants that graft does not read; FormatError "format/tensor" for parts that
    * do not fit each other
    */
   find(settings: JsonObject, weights: Safetensors): Promise<readonly CodesTensor[]>;
   /**
-   * Reads of settings how each matrix is held; what it gives tells null for one in floats. Null, or no function: they do not tell.
-   * Not all that `find` refuses need be refused. `path` is for messages.
+   * Finds out from settings how each matrix is held; the returned function gives null for a matrix in floats. Null, or no
+   * `outline`: the settings do not tell. It may accept what `find` refuses. `path` is for messages.
    * @throws UsageError "usage/quantization" for variants that graft does not read
    */
   outline?(path: string, settings: JsonObject): ((matrix: OutlinedMatrix) => HeldForm | null) | null;
-  /** Names of tensors that say nothing of weights; absent: there are none. */
+  /** Matches names of tensors that do not concern weights and are ignored; absent: there are none. */
   readonly passesOver?: RegExp;
   /**
-   * Whether a matrix is read from the file each time that it is used. That costs little where its planes are bytes of the file as they
-   * stand, which the system keeps in its cache. Absent: matrices are made once and held in memory.
+   * Whether a matrix is read from the file each time that it is used. That is cheap if its planes are unchanged bytes of the file,
+   * which the system keeps in its cache. Absent: matrices are made once and held in memory.
    */
   readonly isInFile?: true;
   readonly writing: FormWriting | "read-only";
@@ -74,22 +74,23 @@ export interface CodesForm {
 
 /** How folders of a form are written. */
 export interface FormWriting {
-  /** What `--to` calls the form. */
+  /** The value of `--to` for this form. */
   readonly to: Exclude<ModelFormat, "hf" | "gguf">;
-  /** Who reads such a folder. */
+  /** The program that reads such a folder. */
   readonly readBy: "graft" | "transformers";
-  /** Whether a folder that is written has every projection of the blocks in codes. */
+  /** Whether a folder can only be written with every projection of the blocks in codes. */
   readonly isForAll: boolean;
   /**
-   * The settings of a folder with these matrices; `old`: those of the base when it has this form, and these matrices in such codes. `modelName` is for messages.
-   * @throws UsageError "usage/quantization" for what the form cannot say
+   * Makes the settings of a folder with these matrices. `old`: the settings of the base, if it has this form and its matrices such
+   * codes. `modelName` is for messages.
+   * @throws UsageError "usage/quantization" for what the form cannot express
    */
   settings(modelName: string, sources: readonly CodesSource[], old: JsonObject | null): JsonObject;
-  /** The parts of a matrix, each made when its turn comes. */
+  /** Plans the parts of a matrix, each made only when it is written. */
   toTensors(source: CodesSource, settings: JsonObject): readonly (readonly [string, LazyTensor])[];
 }
 
-/** A part to write, and what makes it of its matrix. */
+/** A part to write, and the function that makes it from its matrix. */
 type PartPlan = readonly [
   name: string,
   dtype: LazyTensor["dtype"],
@@ -97,7 +98,7 @@ type PartPlan = readonly [
   make: (stored: StoredTensor) => HostTensor,
 ];
 
-/** Plans parts of a matrix that is loaded once for all of them: it is held until each has been made. */
+/** Plans parts of a matrix, which is loaded once and held until all of them have been made. */
 export function lazyParts(
   load: CodesSource["load"],
   parts: readonly PartPlan[],

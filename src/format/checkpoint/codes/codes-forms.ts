@@ -25,17 +25,17 @@ export const CODES_FORMS: readonly CodesForm[] = [
   mxfp4Form,
 ];
 
-/** The key under which config.json says how its folder keeps codes, that of most tools or MLX's; null: it does not. */
+/** Finds the key of the quantization settings in config.json, that of most tools or MLX's; null: there are none. */
 export const quantizationKey = (config: JsonObject): string | null =>
   ["quantization_config", "quantization"].find((key) => config[key] != null) ?? null;
 
-/** A configuration without what it says of codes, if their form is known. */
+/** Removes the quantization settings from a configuration, if a form was found. */
 export function withoutCodes(config: JsonObject, found: FoundForm | null): JsonObject {
   const { quantization_config: _ofMost, quantization: _ofMlx, ...plain } = config;
   return found ? plain : config;
 }
 
-/** The format of a folder that keeps matrices in a form. */
+/** The format of a folder with matrices in a form. */
 export const formatOf = ({ writing }: CodesForm): Checkpoint["format"] =>
   writing === "read-only" ? "codes" : writing.to;
 
@@ -46,7 +46,7 @@ export interface FoundForm {
 }
 
 /**
- * Finds the form of a folder by its config.json, or by the file that older tools write; null: it says nothing of one.
+ * Finds the form of a folder by its config.json, or by the file that older tools write; null: neither names one.
  * @throws UsageError "usage/quantization" for a form, or a variant of one, that graft does not read
  */
 export async function findForm(folder: Folder, config: JsonObject): Promise<FoundForm | null> {

@@ -1,10 +1,10 @@
 /**
- * @file The form of compressed-tensors (llm-compressor, vLLM; RedHat's and Neural Magic's models); only read. Of a linear layer M:
+ * @file The form of compressed-tensors (llm-compressor, vLLM; RedHat's and Neural Magic's models); only read. A linear layer M has:
  *
  *   M.weight_packed, M.weight    whole numbers of a few bits in words (`compressed-words.ts`), int8, or F8_E4M3 (`fp8-tensors.ts`)
  *   M.weight_scale               a scale for the whole, each row, group of a row or block
  *
- * Which layers are so is known by their tensors; where there are none, settings say it by targets and `ignore`.
+ * The names of tensors tell which layers are in codes; without tensors, `targets` and `ignore` of the settings do.
  */
 import { FLOAT_BYTES } from "../../../graph/dtype.ts";
 import { CODE_BITS, type CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
@@ -53,7 +53,7 @@ export const compressedForm: CodesForm = {
     if (isIgnored === null || groups.some(({ isTarget }) => isTarget === null)) return null;
     return (matrix) => {
       if (matrix.role === "embedding" || isIgnored(matrix.module)) return null;
-      // A name goes before the class of all projections, whatever the order of groups.
+      // A group that names the module takes precedence over one for the class of all projections, whatever their order.
       const own =
         groups.find(({ isTarget }) => isTarget!(matrix.module)) ?? groups.find(({ isAll }) => isAll);
       return own ? heldBy(path, own.weights, matrix) : null;
@@ -66,7 +66,7 @@ export const compressedForm: CodesForm = {
 
 const isObject = (value: unknown): value is JsonObject => typeof value === "object" && value !== null;
 
-/** How settings of a group's weights hold a matrix. */
+/** How a matrix of a group is held, by the group's settings for weights. */
 function heldBy(
   path: string,
   { type, num_bits: bits, group_size: size, block_structure: block }: JsonObject,
@@ -102,7 +102,7 @@ function requireKnown(path: string, settings: JsonObject): void {
   );
 }
 
-/** What is not read of a group of layers. */
+/** Lists what graft does not support in the settings of a group of layers. */
 function problemOf({ weights }: JsonObject): string[] {
   if (!isObject(weights)) return ["only activations"];
   const { num_bits: bits, type = "int", block_structure: block = null } = weights;

@@ -1,9 +1,9 @@
 /**
- * @file Matrices of whole numbers as compressed-tensors keeps them, with a zero of 0 where none is named.
+ * @file Matrices of whole numbers as compressed-tensors keeps them; without zeros in the file, they are 0.
  *
  *   weight_packed int32 [out, ⌈in·b/32⌉]         each row a bit stream of code = number + 2^(b−1), lowest bits first
  *   weight_shape int64 [2]                       [out, in]
- *   weight_zero_point int32 [⌈out·b/32⌉, groups] each column the bit stream of the zeros; or int8, as the scales lie
+ *   weight_zero_point int32 [⌈out·b/32⌉, groups] each column the bit stream of the zeros; or int8 in the shape of the scales
  *   weight int8 [out, in], weight_zero_point int8
  *
  *   weight[o, i] = scale · (number[o, i] − zero)
@@ -23,21 +23,21 @@ import { requireOrder, transposedWords, unpackZeros, WORD_BITS } from "./gptq-te
 import { heldCodes } from "./held-codes.ts";
 import { scaleGrid } from "./scale-grid.ts";
 
-/** Codes that fill whole bytes, whatever their bits. */
+/** This many codes fill whole bytes, whatever their bits. */
 const UNIT = 8;
 
-/** A matrix of whole numbers, before what its parts are is checked. */
+/** A matrix of whole numbers whose scales and zeros are not yet checked. */
 interface Numbers {
   readonly module: string;
   readonly bits: CodeBits;
   readonly shape: readonly number[];
-  /** The tensor of its numbers, and others that were looked at. */
+  /** Names of the tensor of its numbers, and of others that belong to it. */
   readonly parts: readonly string[];
   readonly readCodes: () => Promise<Uint8Array<ArrayBuffer>>;
 }
 
 /**
- * Finds a matrix of words, whose codes have one of these numbers of bits.
+ * Finds a matrix that is stored as words, whose codes have one of these numbers of bits.
  * @throws UsageError "usage/quantization" for columns in another order; FormatError "format/tensor" for parts that do not fit
  */
 export async function findWords(
@@ -78,7 +78,7 @@ export async function findWords(
   return { ...found, parts: [...found.parts, order] };
 }
 
-/** Rows of so many bytes, of longer ones. */
+/** Cuts the rows of a matrix to `rowBytes`. */
 function withoutPadding(
   bytes: Uint8Array<ArrayBuffer>,
   numRows: number,

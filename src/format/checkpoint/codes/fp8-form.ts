@@ -1,12 +1,12 @@
 /**
- * @file The form of FP8 that DeepSeek-V3 began, transformers' "finegrained" one (Qwen's, Mistral's), and of AutoFP8's older tool; only
- * read. Of a linear layer M:
+ * @file The form of FP8 that DeepSeek-V3 introduced, transformers' "finegrained" FP8 (Qwen's, Mistral's), and that of AutoFP8, an
+ * older tool; only read. A linear layer M has:
  *
  *   M.weight F8_E4M3 [out, in]
- *   M.weight_scale_inv [⌈out / h⌉, ⌈in / w⌉]   a scale for each block of h × w (`weight_block_size`); without such blocks one number
+ *   M.weight_scale_inv [⌈out / h⌉, ⌈in / w⌉]   a scale for each block of h × w (`weight_block_size`); one number without blocks
  *   M.weight_scale                             AutoFP8's name for the one number
  *
- * Modules that stay floats are in `modules_to_not_convert`, of AutoFP8 in `ignored_layers`.
+ * Modules that stay floats are listed in `modules_to_not_convert`, by AutoFP8 in `ignored_layers`.
  */
 import type { JsonObject } from "../../files/json-file.ts";
 import { refusedVariant, showSetting } from "./codes-errors.ts";

@@ -1,6 +1,6 @@
 /**
- * @file Matrices of floats of 8 bits with scales beside them, which forms call differently: weight F8_E4M3 [out, in], and a scale of
- * floats for the whole, for each row, or for each block. weight[o, i] = scale · float[o, i], whatever the scale's name says.
+ * @file Matrices of 8-bit floats with scales, whose names differ between forms: weight F8_E4M3 [out, in], and float scales for the
+ * whole, each row or each block. weight[o, i] = scale · float[o, i], even where the scale is called an inverse.
  */
 import { FLOAT_BYTES } from "../../../graph/dtype.ts";
 import { showShape } from "../../../graph/shape.ts";
@@ -11,14 +11,14 @@ import { damagedCodes, refusedVariant, showPart } from "./codes-errors.ts";
 import type { CodesTensor, HeldForm } from "./codes-form.ts";
 import { type BlockSize, scaleGrid } from "./scale-grid.ts";
 
-/** Element types that scales have. */
+/** Element types that scales may have. */
 export const SCALE_DTYPES: readonly (string | undefined)[] = ["F32", "F16", "BF16"];
 
-/** Numbers of activations, which graft does not round. */
+/** Names of scales and zeros of activations, which graft does not quantize. */
 export const OF_ACTIVATIONS =
   /\.(activation_scale|[qkv]_scale|(input|output)_(scale|zero_point|global_scale))$/;
 
-/** Rows of fewer elements have no place in any kernel of these forms. */
+/** Rows have multiples of this many elements: no kernel for these forms takes others. */
 const UNIT = 8;
 
 /** How a matrix [rows, columns] is held, by the columns that share a scale. */

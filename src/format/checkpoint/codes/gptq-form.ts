@@ -1,11 +1,11 @@
 /**
- * @file The form of GPTQ's tools (AutoGPTQ, GPTQModel, transformers, vLLM). Of a linear layer M:
+ * @file The form of GPTQ's tools (AutoGPTQ, GPTQModel, transformers, vLLM). A linear layer M has:
  *
  *   M.qweight int32 [in·b/32, out]   column o is the bit stream of row o of the matrix, lowest bits first
- *   M.qzeros  int32 [groups, out·b/32]   row g the bit stream of the zeros, less one in version 1 of the form
+ *   M.qzeros  int32 [groups, out·b/32]   row g is the bit stream of the zeros, minus one in version 1 of the form
  *   M.scales  float16 [groups, out]      M.g_idx int32 [in]: the group of each input
  *
- *   weight[o, i] = scales[g, o] · (code[o, i] − zero[g, o])     g = ⌊i / groupSize⌋, so that g_idx says nothing new
+ *   weight[o, i] = scales[g, o] · (code[o, i] − zero[g, o])     g = ⌊i / groupSize⌋, so that g_idx is redundant
  */
 import { UsageError } from "../../../errors.ts";
 import type { CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
@@ -22,7 +22,7 @@ import type { LazyTensor } from "../../files/safetensors/safetensors-writer.ts";
 import { type CodesForm, type FormWriting, lazyParts } from "./codes-form.ts";
 import { findGptqTensors, transposedWords, WORD_BITS, zeroOffset } from "./gptq-tensors.ts";
 
-/** What the settings say of groups that are whole rows. */
+/** The value of `group_size` for groups that are whole rows. */
 const WHOLE_ROW = -1;
 
 const writing: FormWriting = {
@@ -55,7 +55,7 @@ const writing: FormWriting = {
       group_size: [...groups][0],
       desc_act: false,
       sym: false,
-      // Version 1 has no way to write a zero of 0.
+      // Version 1 cannot express a zero of 0.
       checkpoint_format: "gptq_v2",
     };
   },
@@ -93,7 +93,7 @@ const writing: FormWriting = {
 
 export const gptqForm: CodesForm = {
   name: "gptq",
-  // Older tools name no method, and say of each model whether inputs are in another order.
+  // Older tools name no method, but always write whether inputs are reordered.
   claims: ({ quant_method: method, desc_act: order }) =>
     method === "gptq" || (method === undefined && order !== undefined),
 
@@ -105,7 +105,7 @@ export const gptqForm: CodesForm = {
   writing,
 };
 
-/** Zeros [out, groups] of a matrix as bit streams [groups, words]. @throws UsageError "usage/quantization" for one that has no code */
+/** Packs zeros [out, groups] into bit streams [groups, words]. @throws UsageError "usage/quantization" for a zero that has no code */
 function packZeros(
   name: string,
   { shape, data }: HostTensor<"uint8">,

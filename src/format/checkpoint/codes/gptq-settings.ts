@@ -6,10 +6,10 @@ import type { CodesForm } from "./codes-form.ts";
 import { groupSizeOf, HALF_BYTES, heldCodes } from "./held-codes.ts";
 import { matchesOf, stringsOf } from "./named-modules.ts";
 
-/** What comes before an expression of modules that are left in floats. */
+/** Prefix of an expression for modules that are left in floats. */
 const LEFT_OUT = "-:";
 
-/** Whether these are settings of some modules, and none: Qwen's name the head so. */
+/** Whether the settings of a module are an empty object, as Qwen's models have for the head. */
 const saysNothing = (own: unknown): boolean =>
   typeof own === "object" && own !== null && Object.keys(own).length === 0;
 
@@ -37,7 +37,7 @@ export function bitsOf(path: string, settings: JsonObject): CodeBits {
   return bits as CodeBits;
 }
 
-/** Matrices of blocks that GPTQModel and AutoGPTQ leave in floats in any family: routers, and gates of delta nets. */
+/** Matrices of blocks that GPTQModel and AutoGPTQ leave in floats in every family: routers, and gates of delta nets. */
 const NEVER = /\.(gate|shared_expert_gate|in_proj_[ab])$/;
 
 /** Tells which matrices are in codes: projections of blocks, and the head if settings say so. */

@@ -1,4 +1,4 @@
-/** @file Reading a folder in GPTQ's form: how the parts of a layer become codes, scales and zeros. */
+/** @file Reads a folder in GPTQ's form: the parts of a layer become codes, scales and zeros. */
 import type { CodeBits } from "../../../graph/ops/products/unpack-codes.ts";
 import { bytesOf } from "../../../graph/dtype.ts";
 import { sameShape, showShape, sizeAt } from "../../../graph/shape.ts";
@@ -14,10 +14,10 @@ import type { CodesTensor } from "./codes-form.ts";
 import { bitsOf } from "./gptq-settings.ts";
 import { groupSizeOf, heldCodes } from "./held-codes.ts";
 
-/** Bits of the words in which codes lie. */
+/** Bits of the words in which codes are packed. */
 export const WORD_BITS = 32;
 
-/** What is taken from zeros before they are written: version 1 of the form keeps them less one. */
+/** What is subtracted from zeros when they are written: version 1 of the form stores them minus one. */
 export function zeroOffset({ checkpoint_format: format }: JsonObject): number {
   return format === "gptq_v2" ? 0 : 1;
 }
@@ -41,7 +41,7 @@ async function findOne(
 ): Promise<CodesTensor> {
   const [qweight, qzeros, scales] = [`${module}.qweight`, `${module}.qzeros`, `${module}.scales`];
   const parts = [qweight, qzeros, scales];
-  // Sizes of parts do not say when the last group of a row is shorter.
+  // A shorter last group of a row cannot be seen from the sizes of the parts.
   const numInputs = ((weights.tensors.get(qweight)?.shape[0] ?? 0) * WORD_BITS) / bits;
   groupSizeOf(weights.path, { module, numColumns: numInputs }, settings["group_size"]);
   const { words, numRows, numColumns, numGroups, scaleBytes } = sizesOf(module, parts, bits, weights);
@@ -75,7 +75,7 @@ async function findOne(
   return { info: { name, shape, ...heldCodes(bits, shape, groupSize, scaleBytes) }, parts, read };
 }
 
-/** Sizes of a matrix by those of its parts: codes, zeros and scales. @throws FormatError "format/tensor" when these do not fit */
+/** Finds the sizes of a matrix from its parts: codes, zeros and scales. @throws FormatError "format/tensor" when these do not fit */
 function sizesOf(
   module: string,
   parts: readonly string[],
@@ -107,7 +107,7 @@ function sizesOf(
   return { words, numRows, numColumns, numGroups, scaleBytes: scales!.sizeBytes / (numGroups * numRows) };
 }
 
-/** @throws UsageError "usage/quantization" when inputs lie in other groups than by their order */
+/** @throws UsageError "usage/quantization" when groups are not of consecutive inputs */
 export function requireOrder(path: string, name: string, { data }: HostTensor, groupSize: number): void {
   const column = [...(data as Int32Array)].findIndex((group, i) => group !== Math.floor(i / groupSize));
   if (column < 0) return;
@@ -119,26 +119,26 @@ export function requireOrder(path: string, name: string, { data }: HostTensor, g
   );
 }
 
-/** Turns a matrix of words, `numRows` rows of bytes, round. */
+/** Transposes a matrix of words, given as `numRows` rows of bytes. */
 export function transposedWords(bytes: Uint8Array, numRows: number): HostTensor<"int32"> {
-  // A view needs its place in memory to be a multiple of four.
+  // A view needs an offset that is a multiple of four.
   const aligned = bytes.byteOffset % 4 === 0 ? bytes : bytes.slice();
   const words = new Int32Array(aligned.buffer as ArrayBuffer, aligned.byteOffset, aligned.byteLength / 4);
   const numColumns = words.length / numRows;
   return hostTensor("int32", [numColumns, numRows], transposed(words, numRows, numColumns));
 }
 
-/** How zeros are packed, and what their tensor is called in errors. */
+/** How zeros are packed, and the path and name of their tensor for errors. */
 interface PackedZeros {
   readonly path: string;
   readonly name: string;
   readonly bits: CodeBits;
   readonly numRows: number;
-  /** What is added to each as it is stored. */
+  /** Added to each stored number. */
   readonly offset: number;
 }
 
-/** Zeros [out, groups]. @throws FormatError "format/tensor" for one past a byte */
+/** Unpacks zeros [out, groups]. @throws FormatError "format/tensor" for one that does not fit in a byte */
 export function unpackZeros(
   tensor: HostTensor,
   { path, name, bits, numRows, offset }: PackedZeros,

@@ -1,12 +1,12 @@
-/** @file How matrices in codes with a scale and a zero for each group are held, whatever form they come from. */
+/** @file How matrices in codes with a scale and a zero for each group are held, for every form. */
 import { type CodeBits, packedBytes } from "../../../graph/ops/products/unpack-codes.ts";
 import { refusedVariant } from "./codes-errors.ts";
 import type { HeldForm, OutlinedMatrix } from "./codes-form.ts";
 
-/** What a scale takes that is kept in 16 bits, as tools write them. */
+/** Bytes of a scale in 16 bits, as tools write them. */
 export const HALF_BYTES = 2;
 
-/** The form of a matrix [rows, columns] in groups of a row, whose scales take so many bytes each. */
+/** How a matrix [rows, columns] is held in groups of a row, with scales of `scaleBytes` each. */
 export function heldCodes(
   bits: CodeBits,
   [numRows = 0, numColumns = 0]: readonly number[],
@@ -22,7 +22,7 @@ export function heldCodes(
 }
 
 /**
- * Reads the size of groups: whole rows for -1, nothing, and more than a row has.
+ * Reads the size of groups: whole rows if it is -1, absent or more than a row has.
  * @throws UsageError "usage/quantization" when groups do not fill a row
  */
 export function groupSizeOf(

@@ -1,5 +1,5 @@
 /**
- * @file The form of MLX (mlx-lm's `convert -q`); only read. Of a matrix M [out, in] with one scale for each group of a row:
+ * @file The form of MLX (mlx-lm's `convert -q`); only read. A matrix M [out, in] with one scale for each group of a row has:
  *
  *   M.weight uint32 [out, in·b/32]   each row a bit stream of codes, lowest bits first
  *   M.scales, M.biases [out, groups] float16 or bfloat16
@@ -52,7 +52,7 @@ export const mlxForm: CodesForm = {
   writing: "read-only",
 };
 
-/** Settings of a matrix, which may have its own. @throws UsageError "usage/quantization" for a variant that is not read */
+/** Reads the settings for a matrix, which may have its own. @throws UsageError "usage/quantization" for a variant that is not read */
 function settingsOf(path: string, settings: JsonObject, module?: string): MlxSettings {
   const own = module !== undefined && Object.hasOwn(settings, module) ? settings[module] : null;
   const isOwn = typeof own === "object" && own !== null;
@@ -74,7 +74,7 @@ function findOne(module: string, { bits, groupSize }: MlxSettings, weights: Safe
   const [numRows = 0, numWords = 0] = words?.shape ?? [];
   const numColumns = (numWords * WORD_BITS) / bits;
   const groups = [numRows, numColumns / groupSize];
-  // Of a model that was converted from float32 and keeps that.
+  // The model was converted from float32 without changing the type.
   if (scales?.fileDtype === "F32") {
     throw refusedVariant(
       weights.path,

@@ -1,6 +1,7 @@
 /**
- * @file How a matrix of MLX's form is held. Of 4 bits it is q4_1 with scales that several blocks share, so it is held as such, in float16:
- * exact but for numbers below its normal ones. Others keep scales and minima as they are; codes of 5 and 6 bits lie in a byte each.
+ * @file How a matrix of MLX's form is held. One of 4 bits is q4_1 with scales that several blocks share, so it is held as q4_1,
+ * with scales in float16: exact except for subnormal numbers. Others keep scales and minima unchanged; codes of 5 and 6 bits take a
+ * byte each.
  */
 import { type CodeBits, packedBytes } from "../../../graph/ops/products/unpack-codes.ts";
 import { unpackRow } from "../../../quant/codes/pack-codes.ts";
@@ -14,13 +15,13 @@ import type { HeldForm } from "./codes-form.ts";
 /** Bits that codes may have. */
 export const MLX_BITS = [2, 3, 4, 5, 6, 8] as const;
 
-/** What sizes of groups are multiples of. */
+/** Sizes of groups are multiples of this. */
 export const { blockSize: MLX_BLOCK } = STORAGES.q4_1;
 
-/** How codes of other bits are held. */
+/** Storages that hold codes of other bits than 4, and their bits. */
 const KINDS = { 2: ["m2", 2], 3: ["m3", 3], 5: ["m8", 8], 6: ["m8", 8], 8: ["m8", 8] } as const;
 
-/** How the file keeps a matrix. */
+/** The settings of a matrix in the file. */
 export interface MlxSettings {
   readonly bits: (typeof MLX_BITS)[number];
   readonly groupSize: number;
@@ -28,7 +29,7 @@ export interface MlxSettings {
 
 interface HeldMatrix {
   readonly held: HeldForm;
-  /** Makes planes of packed codes, and of scales and biases [rows, groups] of 16 bits. */
+  /** Makes planes from packed codes, and from scales and biases [rows, groups] of 16 bits. */
   readonly planesOf: (codes: Uint8Array<ArrayBuffer>, scale: HostTensor, min: HostTensor) => Planes;
 }
 
@@ -57,7 +58,7 @@ export function heldMatrix({ bits, groupSize }: MlxSettings, shape: readonly num
   };
 }
 
-/** Numbers of groups for each block, in float16. */
+/** Repeats the number of each group for each of its blocks, in float16. */
 function perBlock(ofGroups: HostTensor, groupSize: number): HostTensor<"float16"> {
   const [numRows = 0, rowGroups = 0] = ofGroups.shape;
   const values = float32ToFloat16(widen(ofGroups).data);
@@ -66,7 +67,7 @@ function perBlock(ofGroups: HostTensor, groupSize: number): HostTensor<"float16"
   return hostTensor("float16", [numRows, rowGroups * repeated], blocks);
 }
 
-/** Codes that fill bytes, in as many bits or a byte each. */
+/** Returns packed codes unchanged if they are held in as many bits, else unpacked to a byte each. */
 function inBits(held: CodeBits, packed: Uint8Array<ArrayBuffer>, bits: number): Uint8Array<ArrayBuffer> {
   if (held === bits) return packed;
   const codes = new Uint8Array((packed.length * 8) / bits);

@@ -1,10 +1,10 @@
 /**
- * @file The form of MXFP4 in which gpt-oss keeps its experts; only read. Of the matrices of all experts X.experts.Y:
+ * @file The form of MXFP4 in which gpt-oss keeps its experts; only read. The matrices of all experts X.experts.Y are:
  *
- *   X.experts.Y_blocks U8 [E, out, in / 32, 16]   codes of 4 bits, two a byte, the even one low
+ *   X.experts.Y_blocks U8 [E, out, in / 32, 16]   codes of 4 bits, two per byte, the even one in the low half
  *   X.experts.Y_scales U8 [E, out, in / 32]       powers of two
  *
- * Both are planes of the storage `mxfp4` as they lie in the file. All else is floats.
+ * The bytes of both are planes of the storage `mxfp4`, unchanged. All other tensors are floats.
  */
 import { hasRank, sameShape } from "../../../graph/shape.ts";
 import { storedBytes } from "../../../quant/storage.ts";
@@ -16,7 +16,7 @@ import { damagedCodes, showPart } from "./codes-errors.ts";
 import type { CodesForm, CodesTensor, HeldForm } from "./codes-form.ts";
 
 const BLOCKS = /^(?<experts>.+\.experts)\.(?<matrix>\w+_proj)_blocks$/;
-/** A matrix of one expert. */
+/** Matches the module of an expert's matrix. */
 const EXPERT = /\.experts\.\d+\.\w+_proj$/;
 const { blockSize } = STORAGES.mxfp4;
 /** Bytes of the codes of a block. */

@@ -7,18 +7,18 @@ import type { OutlinedMatrix } from "./codes-form.ts";
 /** Whether a module is named. */
 type NamesModule = (module: string) => boolean;
 
-/** Lists what settings call a module: where a model reads images too, its text part lies in another module, first or second. */
+/** Lists names that settings may have for a module: in models that also read images, the text model lies in `language_model`. */
 export function namesOf(module: string): readonly string[] {
   const inside = module.replace(/^model\./, "model.language_model.");
   return [module, `language_model.${module}`, ...(inside === module ? [] : [inside])];
 }
 
-/** The texts of a list; none of what is no list. */
+/** Returns the texts of a list; none if it is not a list. */
 export function stringsOf(list: unknown): string[] {
   return Array.isArray(list) ? list.filter((each): each is string => typeof each === "string") : [];
 }
 
-/** Reads a list of the names of modules and of what they lie in, whole or the ends of these. */
+/** Reads a list of names of modules or of their parents, whole or only the ends of names. */
 function namesIn(list: unknown): NamesModule {
   const names = stringsOf(list);
   return (module) =>
@@ -27,7 +27,7 @@ function namesIn(list: unknown): NamesModule {
     );
 }
 
-/** Reads a list of what names hold, as AutoAWQ has it. */
+/** Reads a list of substrings of names, as AutoAWQ writes it. */
 export function partsIn(list: unknown): NamesModule {
   const parts = stringsOf(list);
   return (module) => namesOf(module).some((own) => parts.some((part) => own.includes(part)));
@@ -48,7 +48,7 @@ export function matchesOf(sources: readonly string[]): NamesModule | null {
     );
 }
 
-/** As `namesIn`, of a list of modules that stay in floats beside all embeddings; without one that is the head. */
+/** Tells which matrices are in codes: not those in the list `kept` (as for `namesIn`), nor embeddings; nor the head, without a list. */
 export function isInCodes(kept: unknown): (matrix: OutlinedMatrix) => boolean {
   const isKept = namesIn(kept);
   const hasHead = Array.isArray(kept);
@@ -57,7 +57,7 @@ export function isInCodes(kept: unknown): (matrix: OutlinedMatrix) => boolean {
 
 const EXPRESSION = "re:";
 
-/** Reads a list of names and of expressions after `re:`, as compressed-tensors has it; null: as `matchesOf`. */
+/** Reads a list of names, and of expressions after `re:`, as compressed-tensors writes it; null as in `matchesOf`. */
 export function targetsIn(list: unknown): NamesModule | null {
   const targets = stringsOf(list);
   const names = new Set(targets);

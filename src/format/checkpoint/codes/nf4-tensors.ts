@@ -1,8 +1,8 @@
 /**
- * @file Matrices of 4 bits as bitsandbytes keeps them (QLoRA, arXiv:2305.14314). Of a matrix M:
+ * @file Matrices of 4 bits as bitsandbytes keeps them (QLoRA, arXiv:2305.14314). A matrix M has:
  *
- *   M uint8 [elements / 2, 1]       two codes a byte, the even element in the high half
- *   M.absmax                        the scale of each block of 64 elements, float32; or, quantized themselves, uint8 with
+ *   M uint8 [elements / 2, 1]       two codes per byte, the even element in the high half
+ *   M.absmax                        the scale of each block of 64 elements: float32; or quantized too, uint8, with
  *   M.nested_absmax, M.nested_quant_map    scale = map[absmax] · nested_absmax of 256 blocks + nested_offset
  *   M.quant_map                     the values of the codes
  *   M.quant_state.bitsandbytes__nf4 JSON: shape, blocksize, nested_offset
@@ -17,7 +17,7 @@ import type { Safetensors } from "../../files/safetensors/safetensors.ts";
 import { damagedCodes, refusedVariant, requireSize } from "./codes-errors.ts";
 import type { CodesTensor, HeldForm, OutlinedMatrix } from "./codes-form.ts";
 
-/** What ends the name of a matrix in the name of its state; the kind of its codes follows. */
+/** In the name of a state, this stands between the name of the matrix and the kind of its codes. */
 export const STATE_MARK = ".quant_state.bitsandbytes__";
 const BLOCK = 64;
 const NESTED_BLOCK = 256;
@@ -34,7 +34,7 @@ const heldIn = (shape: readonly number[]): HeldForm => ({
   sizeBytes: storedBytes(STORAGES.nf4, shape),
 });
 
-/** How a matrix is held that settings alone tell of. @throws UsageError "usage/quantization" when blocks do not fill its rows */
+/** How a matrix is held, known only from settings. @throws UsageError "usage/quantization" when blocks do not fill its rows */
 export function heldNf4(path: string, { module, shape, numColumns }: OutlinedMatrix): HeldForm {
   if (numColumns % BLOCK === 0) return heldIn(shape);
   throw refusedVariant(path, `"${module}" [${shape.join(", ")}] in nf4`, `blocks of ${BLOCK} that fill rows`);
@@ -100,7 +100,7 @@ export async function findNf4(weights: Safetensors, name: string, kind: string):
   };
 }
 
-/** @throws FormatError "format/tensor" for what is no JSON of a matrix */
+/** @throws FormatError "format/tensor" when it is not the JSON of a state */
 async function readState(weights: Safetensors, name: string, key: string): Promise<z.output<typeof STATE>> {
   const { data } = await weights.read(key);
   try {

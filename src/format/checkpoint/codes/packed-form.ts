@@ -1,8 +1,8 @@
 /**
- * @file Our own form. A matrix M is kept as M.u2, M.u3, M.u4 or M.u8, uint8 [out, bytes], each row a bit stream with the lowest
+ * @file Graft's own form. A matrix M is kept as M.u2, M.u3, M.u4 or M.u8, uint8 [out, bytes], each row a bit stream with the lowest
  * bit of each byte first; M.scale, float32, and M.zero, uint8, [out, groups].  M = scale · (code − zero)
  *
- * Scales are as they were trained: what is read computes what was written, bit for bit.
+ * Scales are not rounded: a model that is read computes the same as the one that was written, bit for bit.
  */
 import { FormatError } from "../../../errors.ts";
 import { packedBytes, type CodeBits } from "../../../graph/ops/products/unpack-codes.ts";

@@ -1,30 +1,30 @@
-/** @file How scales lie over a matrix [rows, columns]: one for all of it, for each row, for groups of a row, or for blocks of rows and columns. */
+/** @file Which elements of a matrix [rows, columns] share a scale: all, those of a row, of a group of a row, or of a block. */
 import { sameShape } from "../../../graph/shape.ts";
 
 /** Which elements share a scale. */
 interface ScaleGrid {
-  /** Columns that share one, so that groups of that size fill rows: of blocks whose last is narrower, a divisor of theirs. */
+  /** Columns of a group that share a scale. Groups fill rows: if the last block is narrower, this is a divisor of the block's width. */
   readonly groupSize: number;
-  /** Which scale each group of each row has, [rows, groups]. */
+  /** The index of the scale of each group of each row, [rows, groups]. */
   indices(): Int32Array;
 }
 
 /** Rows and columns of a block. */
 export type BlockSize = readonly [numRows: number, numColumns: number];
 
-/** Whether settings say such a size. */
+/** Whether a setting is the size of a block. */
 export function isBlockSize(value: unknown): value is BlockSize {
   return (
     Array.isArray(value) && value.length === 2 && value.every((size) => Number.isInteger(size) && size > 0)
   );
 }
 
-/** Columns that share a scale in blocks of a size, or in whole rows. */
+/** Columns of a group, if scales are for blocks of a size; null: for whole rows. */
 export function sharedColumns(numColumns: number, block: BlockSize | null): number {
   return block === null ? numColumns : commonDivisor(block[1], numColumns);
 }
 
-/** Finds how scales of a shape lie over a matrix, in blocks of a size if there are such; null: they do not fit it. */
+/** Finds out which elements share a scale, given the shape of the scales and a size of blocks, if any; null: they do not fit. */
 export function scaleGrid(
   scaleShape: readonly number[],
   shape: readonly number[],
@@ -47,7 +47,7 @@ export function scaleGrid(
   };
 }
 
-/** The size of blocks of which there are so many down and across; null when there cannot be. */
+/** The size of blocks, given how many there are down and across; null if that does not fit the matrix. */
 function blockOf(counts: BlockSize, shape: BlockSize, block: BlockSize | null): BlockSize | null {
   const [high, wide] = counts;
   const [numRows, numColumns] = shape;

@@ -1,4 +1,4 @@
-/** @file Byte-level BPE in GGUF files, of which `tokenizer.ggml.pre` names how text is cut before merging. */
+/** @file Byte-level BPE in GGUF files, where `tokenizer.ggml.pre` names the way in which text is cut before merging. */
 import type { GgufMetadata } from "../../files/gguf/gguf.ts";
 import { PRE_TOKENIZERS, type PreTokenizer, findPreTokenizer } from "./gguf-pre-tokenizers.ts";
 import {
@@ -57,7 +57,7 @@ function readParts(file: GgufMetadata, { tokens }: Vocabulary): TokenizerParts {
   };
 }
 
-/** The word for how the text is cut. @throws UsageError usage/model for other ways than those of PRE_TOKENIZERS */
+/** Finds the name for the way in which text is cut. @throws UsageError usage/model for a way that is not in PRE_TOKENIZERS */
 function namePreTokenizer(modelName: string, { normalizer, pre_tokenizer, model }: TokenizerJson): string {
   const found = Object.entries(PRE_TOKENIZERS).find(
     ([, pre]: [string, PreTokenizer]) =>

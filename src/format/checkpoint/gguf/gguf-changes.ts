@@ -1,8 +1,8 @@
 /**
- * @file What converters to GGUF change in the numbers of a tensor: undone on reading, done again on writing.
+ * @file The changes that converters to GGUF make to tensors: undone on reading, done again on writing.
  *
- * Rows and whole tensors are moved as they are stored. Other changes would need new scales of blocks: these are made in float32, so
- * that nothing is rounded unseen.
+ * Rows and whole tensors are moved in their storage. Other changes would need new scales of blocks; they give float32, so that
+ * nothing is rounded silently.
  */
 import { type DataOf, joinBytes } from "../../../graph/dtype.ts";
 import { dimsOf, numElements } from "../../../graph/shape.ts";
@@ -29,23 +29,23 @@ import {
   ofValues,
 } from "./gguf-row-orders.ts";
 
-/** Some rows of a matrix of a file. */
+/** Some rows of a matrix in a file. */
 interface FileRows {
   readonly data: DataOf<"float32">;
-  /** The first of them. */
+  /** Index of the first row. */
   readonly first: number;
   /** [rows, columns] of the matrix. */
   readonly shape: readonly [number, number];
 }
 
 interface Rule {
-  /** What it moves whole, as an adapter's factors follow; null: none of both. */
+  /** Whether it moves whole rows or columns, which an adapter's factors can follow; null: neither. */
   readonly moves: "rows" | "columns" | null;
-  /** What becomes of shape and storage, either way. */
+  /** The shape and storage that result, in either direction. */
   turn(form: Form, heads: NumHeads): Form;
   /** @throws RangeError when rows do not fill heads */
   undo(stored: StoredTensor, heads: NumHeads): StoredTensor;
-  /** Writes rows to their places in the folder's matrix; null: it cannot be done by rows. @throws as `undo` */
+  /** Writes rows of the file to their places in the folder's matrix; null: not possible row by row. @throws as `undo` */
   readonly placeRows: ((rows: FileRows, heads: NumHeads, into: DataOf<"float32">) => void) | null;
   /** @throws as `undo` */
   redo(stored: StoredTensor, heads: NumHeads): StoredTensor;
@@ -74,9 +74,9 @@ function rowsOf(orderOf: RowOrder): Rule {
   };
 }
 
-/** Columns in that order, of blocks as they are stored where heads are whole ones, else of floats. */
+/** Reorders columns: in their storage if a head is a multiple of a block, else as floats. */
 function columnsOf(orderOf: RowOrder): Rule {
-  /** Elements that are moved at once; null: nothing is moved. */
+  /** Elements that are moved together, those of a head; null: nothing is moved. */
   const unitOf = ({ shape: [, numColumns = 0] }: Pick<Form, "shape">, heads: NumHeads): number | null =>
     orderOf(numColumns, heads) && numColumns / heads.values!.numHeads;
   const isWhole = ({ storage }: Form, unit: number): boolean => unit % STORAGES[storage].blockSize === 0;
@@ -111,7 +111,7 @@ function columnsOf(orderOf: RowOrder): Rule {
   };
 }
 
-/** Two changes, of which a converter makes the second after the first. */
+/** Two changes, which a converter makes one after the other. */
 function both(first: Rule, second: Rule): Rule {
   return {
     moves: null,
@@ -122,7 +122,7 @@ function both(first: Rule, second: Rule): Rule {
   };
 }
 
-/** A change of every number, which is made in float32. */
+/** A change of every number, made in float32. */
 function eachNumber(undo: (value: number) => number, redo: (value: number) => number): Rule {
   const changed = (stored: StoredTensor, change: (value: number) => number): StoredTensor =>
     storedFloats(hostTensor("float32", stored.shape, dequantize(stored).map(change)));
@@ -137,7 +137,7 @@ function eachNumber(undo: (value: number) => number, redo: (value: number) => nu
 
 const isDense = (storage: StorageName): boolean => STORAGES[storage].blockSize === 1;
 
-/** Turns a matrix round: elements as they are stored where each stands for itself. */
+/** Transposes a matrix: in its storage if that has no blocks, else as floats. */
 function transpose(given: StoredTensor): StoredTensor {
   const stored = isDense(given.storage)
     ? given
@@ -149,12 +149,12 @@ function transpose(given: StoredTensor): StoredTensor {
   return { storage: stored.storage, shape, planes };
 }
 
-/** [a, b] with an axis of 1 between, or without it where it is there. */
+/** Inserts an axis of size 1 after the first one of [a, b], or removes it if it is there. */
 function withMiddle([first = 0, ...rest]: readonly number[]): number[] {
   return rest.length === 1 ? [first, 1, ...rest] : [first, ...rest.slice(1)];
 }
 
-/** Numbers as they are, of another shape. */
+/** A change of the shape only. */
 function reshaped(turned: (shape: readonly number[], heads: NumHeads) => readonly number[]): Rule {
   const moved = (stored: StoredTensor, heads: NumHeads): StoredTensor =>
     unpackStored(stored.storage, packStored(stored), turned(stored.shape, heads));
@@ -167,7 +167,7 @@ function reshaped(turned: (shape: readonly number[], heads: NumHeads) => readonl
   };
 }
 
-/** A vector that files keep as a matrix. */
+/** A vector that is a matrix in files. */
 const vector = (inFile: (length: number, heads: NumHeads) => readonly [number, number]): Rule =>
   reshaped((shape, heads) => (shape.length === 1 ? inFile(numElements(shape), heads) : [numElements(shape)]));
 
@@ -179,7 +179,7 @@ const DECAY = eachNumber(
   (value) => -Math.exp(value),
 );
 
-/** Every change of one tensor. */
+/** All changes of single tensors. */
 export const TENSOR_CHANGES: Readonly<Record<GgufTensorChange, Rule>> = {
   "query-rows": rowsOf(ofHeads("query")),
   "key-rows": rowsOf(ofHeads("key")),
@@ -216,7 +216,7 @@ export const TENSOR_CHANGES: Readonly<Record<GgufTensorChange, Rule>> = {
   },
 };
 
-/** The shape of a stack of so many parts, of which each `numCuts` are one below the other. */
+/** The shape of a stack of `numParts` parts, of which every `numCuts` lie one below the other. */
 export function stackedShape(
   numParts: number,
   [numRows = 1, ...rest]: readonly number[],
@@ -225,7 +225,7 @@ export function stackedShape(
   return [numParts / numCuts, numCuts * numRows, ...rest];
 }
 
-/** Lays tensors of one shape and kind one after another. */
+/** Joins tensors of one shape and storage in a stack. */
 export function stackTensors(parts: readonly StoredTensor[], numCuts: number): StoredTensor {
   const [first] = parts as readonly [StoredTensor, ...StoredTensor[]];
   const joined = joinBytes(parts.map(packStored));

@@ -1,4 +1,4 @@
-/** @file A GGUF file as a base model: Hugging Face names, numbers as folders have them, config and tokenizer built. */
+/** @file Opens a GGUF file as a base model: Hugging Face names, tensors as folders have them, config and tokenizer built. */
 import { FormatError } from "../../../errors.ts";
 import { findGgufFamily, unknownGgufArchitecture } from "../../../models/families.ts";
 import type { GgufChange, GgufPart, GgufRules, GgufTensorChange } from "../../../models/config/gguf-rules.ts";
@@ -30,12 +30,12 @@ import { makeTokenizerFiles } from "./gguf-tokenizer.ts";
 /** Where a tensor comes from. */
 interface TensorOrigin {
   readonly tensor: GgufTensor;
-  /** What holds the second part of its rows; null: `tensor` holds all. */
+  /** The tensor with the second part of its rows; null: `tensor` has all rows. */
   readonly second: { readonly tensor: GgufTensor; readonly pairing: Pairing } | null;
   readonly change: GgufTensorChange | null;
 }
 
-/** The parts of a stack, so many of each expert, each where it lies in the file. */
+/** Locates the parts of a stack in the file, `numCuts` for each expert. */
 function unstack(path: string, tensor: GgufTensor, numCuts: number): GgufTensor[] {
   const [numParts = 1, numRows = 0] = tensor.shape;
   if (numParts > MAX_EXPERTS) {
@@ -88,18 +88,18 @@ function listSources(file: GgufFile, rules: GgufRules, numBlocks: number): Reado
   return sources;
 }
 
-/** Whether a tensor was left as it is: newer converters keep a matrix of one row, and llama.cpp's quantizer makes one a vector. */
+/** Whether a tensor is unchanged: newer converters keep a matrix of one row, and llama.cpp's quantizer makes it a vector. */
 function isAsInFolders(change: GgufChange | null, { shape }: GgufTensor): boolean {
   return (change === "row" && shape.length === 2) || (change === "as-row" && shape.length === 1);
 }
 
-/** Whether a tensor has as many axes as one that was so changed. */
+/** Whether a tensor has a number of axes that the change results in. */
 function hasFitting(change: GgufChange | null, { shape }: GgufTensor): boolean {
   if (isOfHeads(change)) return shape.length === 3;
   return isStacked(change) ? shape.length === 2 || shape.length === 3 : shape.length < 3;
 }
 
-/** What a tensor is with its second part. */
+/** The shape and storage of a tensor together with its second part. */
 function wholeForm({ tensor, second }: TensorOrigin): Form {
   return second === null ? tensor : second.pairing.formOf(tensor, second.tensor);
 }
@@ -142,7 +142,7 @@ async function toCheckpoint(given: GgufFile): Promise<Checkpoint> {
   return inSettings.size === 0 ? checkpoint : withHeldTensors(checkpoint, inSettings);
 }
 
-/** Reads tensors as folders have them: what the file has changed is undone. */
+/** Makes the functions that read tensors as folders have them: changes of the file are undone. */
 function readersOf(
   file: GgufFile,
   sources: ReadonlyMap<string, TensorOrigin>,
@@ -188,7 +188,7 @@ function readersOf(
   };
 }
 
-/** What undoing a change gives. @throws FormatError "format/tensor" where the tensor is none that was changed so */
+/** Undoes a change. @throws FormatError "format/tensor" when the tensor cannot have been changed in this way */
 function undone<T>({ path }: GgufFile, name: string, undo: () => T): T {
   try {
     return undo();
@@ -201,7 +201,7 @@ function undone<T>({ path }: GgufFile, name: string, undo: () => T): T {
   }
 }
 
-/** Opens a GGUF file as a base model; it is closed with that, or at once when it is none. @throws FormatError, UsageError usage/model */
+/** Opens a GGUF file as a base model, which owns the file; on failure it is closed at once. @throws FormatError, UsageError usage/model */
 export async function openGgufCheckpoint(source: ByteSource): Promise<Checkpoint> {
   const file = await openGguf(source, (metadata) =>
     unknownGgufArchitecture(String(metadata["general.architecture"])),

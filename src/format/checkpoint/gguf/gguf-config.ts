@@ -1,4 +1,4 @@
-/** @file The config.json that a GGUF file's metadata stands for, by the rules of its family. */
+/** @file Builds config.json from a GGUF file's metadata, by the rules of its family. */
 import { FormatError } from "../../../errors.ts";
 import { requireModelSize } from "../../../untrusted/limits.ts";
 import type { GgufFamily } from "../../../models/families.ts";
@@ -9,7 +9,7 @@ import type { NumHeads } from "./gguf-row-orders.ts";
 import { type GgufContents, metadataNumber, unsupported } from "./gguf-metadata.ts";
 import { readRopeScaling, ROPE_SETTINGS, YARN_MULTIPLIER } from "./gguf-rope.ts";
 
-/** Settings with their own rule below, or of no effect on the numbers. */
+/** Settings that are handled separately below, or have no effect on the numbers. */
 const HANDLED: ReadonlySet<string> = new Set([
   "vocab_size",
   "tensor_data_layout",
@@ -18,7 +18,7 @@ const HANDLED: ReadonlySet<string> = new Set([
   "rope.dimension_count",
 ]);
 
-/** A setting that graft does not know and that is not zero would change the numbers. */
+/** Refuses settings that graft does not know, unless they are zero: they could change the numbers. */
 function refuseUnknownSettings(
   file: GgufContents,
   { architecture, settings, rotated, blocksBehind, hasYarnMultiplier, idle }: GgufRules,
@@ -39,13 +39,13 @@ function stringifyBigint(_key: string, value: unknown): unknown {
   return typeof value === "bigint" ? Number(value) : value;
 }
 
-/** Settings of each layer: what one of them is, and what all are called. */
+/** Types of settings with a value for each layer: a check of a value, and what messages call the values. */
 const LISTS = {
   bools: { is: (each: unknown) => typeof each === "boolean", what: "true and false" },
   int32s: { is: (each: unknown) => Number.isInteger(each), what: "whole numbers" },
 };
 
-/** A number, or that of all layers where there is one for each; null: absent, or they differ. */
+/** Reads a number, or the common number of a list; null: absent, or the numbers of the list differ. */
 function sameNumber(file: GgufContents, name: string): number | null {
   const found = file.metadata[name];
   const [first, ...others] = Array.isArray(found) ? (found as readonly unknown[]) : [found];
@@ -92,7 +92,7 @@ function readHeadWidths(
   if (valueDim !== headDim || !fits || !Number.isInteger(headDim / 2)) {
     throw unsupported(file, `head widths ${headDim}, ${valueDim} and ${rotaryDim}`, "one even width");
   }
-  // Also where they are all: what a configuration leaves out is a part in some families.
+  // Written even if all columns rotate: some families have another default.
   return {
     head_dim: headDim,
     ...(rotated === "first-columns" && { partial_rotary_factor: rotaryDim / headDim }),
@@ -144,13 +144,13 @@ export async function makeConfig(
   return Object.fromEntries(complete.map(([key, value]) => [rules.keys[key] ?? key, value]));
 }
 
-/** Blocks of the model itself; all that there are, unless files of the family may have others behind them. */
+/** Number of the model's own blocks; Infinity unless files of the family may have other blocks after them. */
 export function numOwnBlocks(file: GgufMetadata, { architecture, blocksBehind }: GgufRules): number {
   const count = (setting: string): number => metadataNumber(file, `${architecture}.${setting}`) ?? 0;
   return blocksBehind === undefined ? Infinity : count("block_count") - count(blocksBehind);
 }
 
-/** The heads of a configuration, by which rows are ordered. */
+/** Numbers of heads of a configuration, which determine orders of rows. */
 export function headsOf(config: JsonObject, { valueHeads, numGroups, keyRows }: GgufRules): NumHeads {
   const query = Number(config["num_attention_heads"] ?? 1);
   const key = Number(config["num_key_value_heads"] ?? query);
@@ -163,9 +163,9 @@ export function headsOf(config: JsonObject, { valueHeads, numGroups, keyRows }: 
   };
 }
 
-/** What ends a turn, as llama.cpp has it: converters name the end of a text alone for Gemma 2 and 3, Phi-3 and some Llama 3. */
+/** Tokens that end a turn, as in llama.cpp: for Gemma 2 and 3, Phi-3 and some Llama 3, converters only write the end of a text. */
 const TURN_ENDS = ["<end_of_turn>", "<|end|>", "<|eot_id|>", "<|eom_id|>", "<|im_end|>"];
-/** What ends a turn of harmony, whose `<|end|>` ends a message of it; a vocabulary that has these has no others. */
+/** Tokens that end a turn of harmony, where `<|end|>` only ends a message; used instead of TURN_ENDS if the vocabulary has both. */
 const HARMONY_ENDS = ["<|return|>", "<|call|>"];
 
 /** Builds the generation_config.json of a GGUF file: which ids begin, end and pad a text. */

@@ -1,9 +1,9 @@
-/** @file Factors of a configuration in the numbers of a GGUF file's tensors, where its format has no settings for them. */
+/** @file Multiplies factors of a configuration into the tensors of a GGUF file, for factors that the format has no settings for. */
 import type { Folding, GgufRules, RowFactors } from "../../../models/config/gguf-rules.ts";
 import { Model } from "../../../models/model.ts";
 import { lookup } from "../../files/lookup.ts";
 
-/** The factors of a model, and the model whose tensors have them; null: its files have none. */
+/** Returns the factors of a model, and the model without them in its settings; null: its files have no such factors. */
 export function foldingOf(
   model: Model,
   { folding }: GgufRules,

@@ -1,8 +1,8 @@
-/** @file What of a GGUF file a configuration is built from, and the numbers in it. */
+/** @file The parts of a GGUF file from which a configuration is built. */
 import { UsageError } from "../../../errors.ts";
 import type { GgufFile, GgufMetadata } from "../../files/gguf/gguf.ts";
 
-/** A GGUF file, or what is about to become one. */
+/** A GGUF file, or the contents of one to be written. */
 export interface GgufContents extends GgufMetadata {
   readonly tensors: ReadonlyMap<string, Parameters<GgufFile["read"]>[0]>;
   readonly read: GgufFile["read"];
@@ -14,7 +14,7 @@ export function metadataNumber(file: GgufMetadata, key: string): number | null {
   return typeof value === "number" || typeof value === "bigint" ? Number(value) : null;
 }
 
-/** The error for a file that says what graft does not know. */
+/** Makes the error for settings or tensors of a file that graft does not support. */
 export function unsupported({ path }: GgufMetadata, found: string, expected: string): UsageError {
   return new UsageError("usage/model", `Cannot open model "${path}": ${found}, expected ${expected}`, {
     hint: "Use the model's safetensors folder, or another model.",

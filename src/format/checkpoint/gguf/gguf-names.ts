@@ -1,58 +1,58 @@
-/** @file Names of tensors in the GGUF files of a family and in its folders, each from the other, by the family's rules. */
+/** @file Translates names of tensors between the GGUF files and the folders of a family, by the family's rules. */
 import { lookup } from "../../files/lookup.ts";
 import type { GgufChange, GgufModule, GgufPart, GgufRules } from "../../../models/config/gguf-rules.ts";
 
 export type GgufHalf = Extract<GgufPart, "first-half" | "second-half">;
 
-/** Whether a tensor of a file holds half of the rows of one. */
+/** Whether a tensor of a file holds half of the rows of a folder's tensor. */
 export function isHalf(change: GgufChange | null): change is GgufHalf {
   return change === "first-half" || change === "second-half";
 }
 
 type GgufHeads = Extract<GgufPart, "key-heads" | "value-heads">;
 
-/** Whether it holds the rows of keys or values of one, by heads. */
+/** Whether it holds the rows of keys or of values, by heads, of a folder's tensor. */
 export function isOfHeads(change: GgufChange | null): change is GgufHeads {
   return change === "key-heads" || change === "value-heads";
 }
 
 type GgufTurn = Extract<GgufPart, "stacked-even-rows" | "stacked-odd-rows">;
 
-/** Whether it holds every second row of those of all experts. */
+/** Whether it holds every second row of the matrices of all experts. */
 export function isEverySecond(change: GgufChange | null): change is GgufTurn {
   return change === "stacked-even-rows" || change === "stacked-odd-rows";
 }
 
-/** Whether it holds a part of one, and another tensor the other. */
+/** Whether it holds one part of a folder's tensor, and another tensor the other. */
 export function isPart(change: GgufChange | null): change is GgufPart {
   return isHalf(change) || isOfHeads(change) || isEverySecond(change);
 }
 
-/** Whether it holds those of all experts, or of all heads, or parts of them. */
+/** Whether it holds the matrices of all experts or heads, or parts of them. */
 export function isStacked(change: GgufChange | null): change is "stacked" | GgufTurn {
   return change === "stacked" || isEverySecond(change);
 }
 
-/** Which changes are of matrices and vectors named `weight` alone; rows of biases are reordered too, and stacked. */
+/** Changes that apply only to tensors named `weight`; reordering of rows and stacking also apply to biases. */
 const OF_WEIGHTS: readonly (GgufChange | null)[] = ["plus-one", "taps", "value-taps", "transposed"];
 
 function changeOf({ change }: GgufModule, part: string | undefined): GgufChange | null {
   return part !== "weight" && OF_WEIGHTS.includes(change) ? null : change;
 }
 
-/** The modules whose matrices lie in a tensor, one below the other. */
+/** Paths of the modules whose matrices lie in a tensor, one below the other. */
 function pathsOf({ path, below }: GgufModule): readonly string[] {
   return below === undefined ? [path] : [path, below];
 }
 
 /** A tensor of a GGUF file in Hugging Face's terms. */
 interface GgufName {
-  /** The names of the tensor's parts, in the order in which they lie, if it is stacked; else `number` does not matter. */
+  /** The name of part `number` of a stack; for other tensors `number` is ignored. */
   hfName(number: number): string;
-  /** Parts of each expert. */
+  /** Number of parts per expert. */
   readonly numCuts: number;
   readonly change: GgufChange | null;
-  /** Whether graft writes what it holds under other names. */
+  /** Whether such a tensor is only read: graft writes its contents under other names. */
   readonly isReadOnly: boolean;
 }
 
@@ -83,10 +83,10 @@ export function translateName(rules: GgufRules, ggufName: string): GgufName | nu
 /** A tensor of a folder in the terms of GGUF files. */
 interface HfName {
   readonly ggufName: string;
-  /** What holds the second part of its rows; null: `ggufName` holds all. */
+  /** The file's tensor with the second part of its rows; null: `ggufName` has all rows. */
   readonly secondHalf: string | null;
   readonly change: GgufChange | null;
-  /** Where it lies in its stack: which it is of all experts or heads, or of their parts. */
+  /** Index of the part in its stack. */
   readonly place: number;
   readonly numCuts: number;
 }
@@ -117,7 +117,7 @@ export function toGgufName(rules: GgufRules, hfName: string): HfName | null {
   };
 }
 
-/** A tensor of a block that is no weight or bias of a module. */
+/** Translates the name of a tensor of a block that is not a module's weight or bias. */
 function wholeTensor({ blockPrefix, inBlock }: GgufRules, hfName: string): HfName | null {
   if (!hfName.startsWith(blockPrefix)) return null;
   const { block, tensor } =

@@ -1,4 +1,4 @@
-/** @file The ways in which a tensor of folders lies in two of a GGUF file. */
+/** @file Pairings: ways in which a tensor of a folder is divided into two tensors of a GGUF file. */
 import { numElements } from "../../../graph/shape.ts";
 import type { GgufPart } from "../../../models/config/gguf-rules.ts";
 import type { StoredTensor } from "../../../quant/stored-tensor.ts";
@@ -6,14 +6,14 @@ import { joinInTurn, readInTurn } from "../alternate-rows.ts";
 import { type Form, joinedForm, joinHalves, readHalves } from "../halves.ts";
 import { joinedHeadsForm, joinHeads } from "../key-value-heads.ts";
 
-/** One of them. */
+/** A way to divide a tensor in two. */
 export interface Pairing {
   readonly first: GgufPart;
   readonly second: GgufPart;
-  /** What both are together. @throws RangeError for parts that do not fit */
+  /** Shape and storage of both together. @throws RangeError for parts that do not fit */
   readonly formOf: (first: Form, second: Form) => Form;
   readonly join: (first: StoredTensor, second: StoredTensor) => StoredTensor;
-  /** As `readInTurn`; null: both have to be joined for it. */
+  /** Like `readInTurn`; null: both parts have to be joined first. */
   readonly readInto: typeof readInTurn | null;
 }
 

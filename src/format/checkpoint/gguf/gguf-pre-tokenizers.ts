@@ -1,5 +1,5 @@
 /**
- * @file How byte-level BPE cuts text before pairs are merged, by the word that GGUF files have for it.
+ * @file Ways in which byte-level BPE cuts text before merging pairs, by their names in GGUF files.
  *
  * The cuts are those of the tokenizer.json files from which such GGUF files are made.
  */
@@ -10,9 +10,9 @@ import { lookup } from "../../files/lookup.ts";
 export interface PreTokenizer {
   readonly normalizer: JsonObject | null;
   readonly steps: readonly JsonObject[];
-  /** Whether a whole word of the vocabulary is taken before any merge is tried. */
+  /** Whether a word that is in the vocabulary becomes one token without any merges. */
   readonly ignoreMerges: boolean;
-  /** Whether bos is put first where the file does not say. */
+  /** Whether bos is put first if the file does not tell. */
   readonly addsBos: boolean;
 }
 
@@ -29,7 +29,10 @@ function splitBy(regex: string): JsonObject[] {
 
 const GPT2: PreTokenizer = { normalizer: null, steps: [BYTE_LEVEL], ignoreMerges: false, addsBos: false };
 
-/** Words with their apostrophes, digits in groups of at most `digits`, punctuation, line ends, spaces; `marks` are parts of words too. */
+/**
+ * Cuts into endings with apostrophes, words, digits in groups as `digits` quantifies, punctuation, line ends and spaces; `marks`
+ * are part of words.
+ */
 function wordsAndDigits(digits: string, marks = ""): string {
   const letters = marks === "" ? "\\p{L}" : `[\\p{L}${marks}]`;
   return `(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\\r\\n\\p{L}\\p{N}]?${letters}+|\\p{N}${digits}| ?[^\\s\\p{L}${marks}\\p{N}]+[\\r\\n]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+`;
@@ -42,17 +45,17 @@ const LLAMA3: PreTokenizer = {
   addsBos: true,
 };
 const COMPOSED: PreTokenizer = { ...GPT2, normalizer: { type: "NFC" } };
-/** Words begin with capitals or have none, without apostrophes; digits one by one. */
+/** Words also end before a capital that follows a lower-case letter; no endings with apostrophes; digits one by one. */
 const TEKKEN_WORDS =
   "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*|\\p{N}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
-/** The pattern of Tekken, with apostrophes behind words and digits in groups of three. */
+/** The pattern of Tekken, but words include endings with apostrophes, and digits are in groups of three. */
 const GPT_4O_WORDS =
   "[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]*[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\\r\\n\\p{L}\\p{N}]?[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]+[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\\p{N}{1,3}| ?[^\\s\\p{L}\\p{N}]+[\\r\\n/]*|\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 
 const CHINESE = cutAt("[\u4e00-\u9fa5\u0800-\u4e00\uac00-\ud7ff]+");
 
-/** Lines, words, signs and Chinese characters apart, digits one by one. */
+/** Line ends, words, punctuation and Chinese characters are separated, digits one by one. */
 const DEEPSEEK_CODER: readonly JsonObject[] = [
   cutAt("[\r\n]"),
   cutAt("\\s?\\p{L}+"),
@@ -62,7 +65,7 @@ const DEEPSEEK_CODER: readonly JsonObject[] = [
   { ...BYTE_LEVEL, use_regex: false },
 ];
 
-/** The same, but letters that have no case and signs of other scripts are left to what is around them. */
+/** The same, but letters without case and punctuation of other scripts are not separated from their surroundings. */
 const DEEPSEEK_LLM: readonly JsonObject[] = [
   cutAt("[\r\n]"),
   cutAt("\\s?[\\p{Lu}\\p{Ll}\\p{Lt}]+"),
@@ -73,7 +76,7 @@ const DEEPSEEK_LLM: readonly JsonObject[] = [
   { ...BYTE_LEVEL, use_regex: false },
 ];
 
-/** Digits in groups of three, Chinese and Japanese, and words apart; a sign goes with the letters that follow it. */
+/** Digits in groups of three, Chinese and Japanese, and words are separated; punctuation stays with ASCII letters that follow it. */
 const DEEPSEEK_V3: readonly JsonObject[] = [
   cutAt("\\p{N}{1,3}"),
   cutAt("[\u4e00-\u9fa5\u3040-\u309f\u30a0-\u30ff]+"),
@@ -82,7 +85,7 @@ const DEEPSEEK_V3: readonly JsonObject[] = [
   ),
 ];
 
-/** How text is cut, by `tokenizer.ggml.pre`. To add one: one entry. */
+/** Ways to cut text, by `tokenizer.ggml.pre`. To add one: one entry. */
 export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   "gpt-2": GPT2,
   smollm: { ...GPT2, steps: [{ type: "Digits", individual_digits: true }, BYTE_LEVEL] },
@@ -99,7 +102,7 @@ export const PRE_TOKENIZERS: Readonly<Record<string, PreTokenizer>> = {
   "hunyuan-dense": { ...GPT2, steps: DEEPSEEK_V3 },
 };
 
-/** Other words for the same, which are read and never written. */
+/** Other names for some of them, which are read and never written. */
 const ALIASES: Readonly<Record<string, string>> = {
   llama3: "llama-bpe",
   "llama-v3": "llama-bpe",
@@ -114,10 +117,10 @@ const ALIASES: Readonly<Record<string, string>> = {
   starcoder: "smollm",
 };
 
-/** Words for what another says with a setting beside it, which are read and never written. */
+/** Names for which another name and the setting for bos are written instead. */
 const WITHOUT_BOS: Readonly<Record<string, PreTokenizer>> = { glm4: { ...LLAMA3, addsBos: false } };
 
-/** Finds how text is cut; undefined for a word that graft does not know. */
+/** Finds a way to cut text by its name; undefined for an unknown name. */
 export function findPreTokenizer(word: string): PreTokenizer | undefined {
   return lookup(PRE_TOKENIZERS, lookup(ALIASES, word) ?? word) ?? lookup(WITHOUT_BOS, word);
 }

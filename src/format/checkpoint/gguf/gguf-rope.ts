@@ -1,4 +1,4 @@
-/** @file Rotary settings in GGUF files, among the metadata and in tensors of their own: read into config.json, and written. */
+/** @file Reads rotary settings of GGUF files, in metadata and in special tensors, into config.json; and writes them. */
 import { type RopeScaling, yarnAttention } from "../../../nn/rope/rope-scaling.ts";
 import { type RopeConfig, ropeFrequencies } from "../../../nn/rope/rope-tables.ts";
 import { dequantize, storedFloats } from "../../../quant/stored-tensor.ts";
@@ -31,10 +31,10 @@ export const ROPE_SETTINGS: ReadonlySet<string> = new Set([
   "rope.scale_linear",
 ]);
 
-/** L: YaRN's factor on cosine and sine is divided by 1 + 0.1 L log(factor). */
+/** The setting L: YaRN's factor on cosine and sine is divided by 1 + 0.1 L log(factor). */
 export const YARN_MULTIPLIER = "rope.scaling.yarn_log_multiplier";
 
-/** What differs between architectures. */
+/** The rules of an architecture that matter here. */
 type RopeRules = Pick<GgufRules, "architecture" | "hasYarnMultiplier">;
 
 type Llama3Scaling = Extract<RopeScaling, { readonly kind: "llama3" }>;
@@ -51,10 +51,10 @@ export function llama3Factors(
   return Float32Array.from(of({ kind: "none" }), (frequency, i) => frequency / scaled[i]!);
 }
 
-/** Divided by so much, a frequency turns nothing. */
+/** Frequencies divided by this do not rotate. */
 const NO_TURN = 1e30;
 
-/** The settings of scaling by which the last pairs of a head do not turn; null: the factors are others. */
+/** Finds the settings of proportional scaling, where the last pairs of a head do not rotate; null: the factors do not fit. */
 function findProportional(found: Float32Array): JsonObject | null {
   const [factor = 1] = found;
   const numTurning = found.findIndex((each) => each >= NO_TURN / 10);
@@ -64,17 +64,17 @@ function findProportional(found: Float32Array): JsonObject | null {
   return {
     rope_type: "proportional",
     factor,
-    // Rounded down to whole pairs, it is to give as many.
+    // Readers round down to whole pairs; the result must be `numTurning`.
     partial_rotary_factor: share * found.length < numTurning ? (numTurning + 0.5) / found.length : share,
   };
 }
 
-/** Lengths that llama3 scaling may start from: that of the published models first, then all powers of two. */
+/** Candidates for the original length of llama3 scaling: that of the published models, then powers of two. */
 const ORIGINAL_LENGTHS = [8192, ...Array.from({ length: 15 }, (_, i) => 64 << i)];
 
 /**
- * Finds the settings of llama3 scaling behind the factors in `rope_freqs.weight`; the file keeps the factors alone.
- * The bounds 1 and 4 are those of all published models. A guess that gives the same factors gives the same model.
+ * Guesses the settings of llama3 scaling from the factors in `rope_freqs.weight`: the file keeps only the factors. The bounds 1
+ * and 4 are those of all published models. Settings that give the same factors give the same model.
  */
 function findLlama3Scaling(file: GgufContents, found: Float32Array, theta: number): JsonObject {
   const factor = found.reduce((a, b) => Math.max(a, b), 1);
@@ -96,17 +96,17 @@ function findLlama3Scaling(file: GgufContents, found: Float32Array, theta: numbe
   };
 }
 
-/** The settings that a file has, of these. */
+/** Those settings that a file has. */
 function known(settings: Readonly<Record<string, number | null>>): JsonObject {
   return Object.fromEntries(Object.entries(settings).filter(([, value]) => value !== null));
 }
 
-/** What YaRN has beside its factor, by what a file calls it. */
+/** Reads YaRN's settings other than its factor; `number` reads a setting of the file. */
 function yarnSettings(number: (name: string) => number | null, multiplier: number): JsonObject {
   const [factor, attention] = [number("factor") ?? 1, number("attn_factor") ?? 1];
   const usual = yarnAttention(factor) / yarnAttention(factor, multiplier);
   const whole = number("yarn_attn_factor");
-  // Alone and below 1 it is `attn_factor` of a configuration, which transformers and llama.cpp pass over.
+  // If only this one is given and is below 1, it is `attn_factor` of a configuration, which transformers and llama.cpp ignore.
   const isKnown = whole !== null && (whole >= 1 || attention !== 1);
   return known({
     original_max_position_embeddings: number("original_context_length"),
@@ -164,7 +164,7 @@ export async function readRopeScaling(
   }
 }
 
-/** The settings of a scaling, without the architecture before their names. */
+/** The settings of a scaling, by names without the architecture. */
 export function ropeSettings({ scaling }: RopeConfig, rules: RopeRules): Record<string, GgufValue> {
   const float32 = (value: number): GgufValue => ({ type: "float32", value });
   const uint32 = (value: number): GgufValue => ({ type: "uint32", value });
@@ -189,7 +189,7 @@ export function ropeSettings({ scaling }: RopeConfig, rules: RopeRules): Record<
     "rope.scaling.yarn_beta_fast": float32(betaFast),
     "rope.scaling.yarn_beta_slow": float32(betaSlow),
     ...(multiplier === 1 && { [YARN_MULTIPLIER]: float32(multiplier) }),
-    // Converters write the first of these; llama.cpp passes over it, and multiplies its own factor by the second.
+    // Converters write the first of these; llama.cpp ignores it, and multiplies its own factor by the second.
     ...(attentionFactor !== usual && {
       "rope.scaling.yarn_attn_factor": float32(attentionFactor),
       "rope.scaling.attn_factor": float32(attentionFactor / usual),
@@ -202,7 +202,7 @@ function listTensor(name: string, values: Float32Array<ArrayBuffer>): GgufSource
   return { ...stored, name, load: () => stored };
 }
 
-/** The tensors of a scaling. */
+/** The tensors that hold factors of a scaling. */
 export function ropeTensors({ scaling, theta, width }: RopeConfig): GgufSource[] {
   if (scaling.kind === "longrope") {
     return [

@@ -1,21 +1,21 @@
-/** @file In which order converters to GGUF write the rows of heads, or their columns. */
+/** @file The orders in which converters to GGUF write the rows or columns of heads. */
 import type { ValueHeads } from "../../../models/config/gguf-rules.ts";
 
-/** Heads of the model. */
+/** Numbers of heads of a model. */
 export interface NumHeads {
   readonly query: number;
   readonly key: number;
   /** Null: values have as many heads as keys. */
   readonly values: ValueHeads | null;
-  /** Groups of heads that are normalised by themselves. */
+  /** Groups of heads that are normalized separately. */
   readonly groups: number;
-  /** Rows of keys in each head of one projection for keys and values; 0: there is no such one. */
+  /** Rows of keys in each head of a projection for both keys and values; 0: there is no such projection. */
   readonly keyRows: number;
 }
 
 /**
- * Computes the order that undoes the reordering of rows that rotate: row i of the folder's tensor is row `order[i]` of
- * the file. Row (head, half, j) lies in the file at (head, j, half).
+ * Computes the order that undoes the reordering of rotated rows: row i of the folder's tensor is row `order[i]` of the file. Row
+ * (head, half, j) is row (head, j, half) of the file.
  */
 export function originalRowOrder(numRows: number, numHeads: number): Int32Array {
   if (numRows % (2 * numHeads) !== 0) {
@@ -31,14 +31,14 @@ export function originalRowOrder(numRows: number, numHeads: number): Int32Array 
   return order;
 }
 
-/** The order that leads back. */
+/** Inverts a permutation. */
 export function inverseOf(order: Int32Array): Int32Array {
   const inverse = new Int32Array(order.length);
   for (const [row, from] of order.entries()) inverse[from] = row;
   return inverse;
 }
 
-/** The order that undoes the sorting of rows by what they are for: row (head, part, j) lies in the file at (part, head, j). */
+/** The order that undoes sorting of rows by query, key and value: row (head, part, j) is row (part, head, j) of the file. */
 export function byHeadOrder(numRows: number, numHeads: number): Int32Array {
   if (numRows % (3 * numHeads) !== 0) {
     throw new RangeError(`${numRows} rows, expected a multiple of 3 x ${numHeads} heads`);
@@ -51,8 +51,8 @@ export function byHeadOrder(numRows: number, numHeads: number): Int32Array {
 }
 
 /**
- * The order that undoes the moving of heads of values, behind `before` rows that stay: head (key, j) lies in the file at (j, key).
- * Null: none is moved.
+ * The order that undoes the reordering of heads of values, after `before` rows that stay: head (key, j) is head (j, key) of the
+ * file. Null: nothing is reordered.
  */
 function valueOrder(numRows: number, values: ValueHeads | null, before: number): Int32Array | null {
   if (values === null || values.numHeads === values.numKeyHeads) return null;
@@ -69,15 +69,15 @@ function valueOrder(numRows: number, values: ValueHeads | null, before: number):
   });
 }
 
-/** In which order rows of the folder's tensor lie in the file; null: as they are. */
+/** Computes the row in the file of each row of the folder's tensor; null: the order is the same. */
 export type RowOrder = (numRows: number, heads: NumHeads) => Int32Array | null;
 
-/** That of heads of queries or keys. */
+/** The order for heads of queries or keys. */
 export const ofHeads =
   (which: "query" | "key", orderOf = originalRowOrder): RowOrder =>
   (numRows, heads) =>
     orderOf(numRows, heads[which]);
-/** That of heads of values, which have all rows, or the last ones. */
+/** The orders for heads of values, which are all rows, or the last ones. */
 export const ofValues: RowOrder = (numRows, { values }) => valueOrder(numRows, values, 0);
 export const ofLastValues: RowOrder = (numRows, { values }) =>
   valueOrder(numRows, values, values?.rowsBefore ?? 0);

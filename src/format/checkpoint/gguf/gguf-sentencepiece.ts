@@ -1,17 +1,17 @@
 /**
- * @file BPE as SentencePiece has it, from the pieces and scores of a GGUF file (`tokenizer.ggml.model` "llama").
+ * @file SentencePiece's BPE, from the pieces and scores of a GGUF file (`tokenizer.ggml.model` "llama").
  *
- * A file of this kind lists no merges: two neighbours merge when what they make is a piece, the one with the highest
- * score first. So every way to part a piece into two is a merge, in the order of the scores of what is made.
+ * Such a file lists no merges: two neighbours merge if the result is a piece, that with the highest score first. So every way to
+ * split a piece into two pieces is a merge, in the order of the scores of the results.
  */
 import type { JsonObject } from "../../files/json-file.ts";
 
-/** What stands for a space inside pieces. */
+/** Stands for a space inside pieces. */
 const SPACE = "▁";
 
 export type Merge = readonly [left: string, right: string];
 
-/** Lists the merges that pieces with scores stand for; pieces that are never made of others have a null score. */
+/** Lists the merges that pieces with scores imply; pieces that are never the result of a merge have a null score. */
 export function mergesOfPieces(
   pieces: readonly string[],
   scoreOf: (id: number) => number | null,
@@ -40,7 +40,7 @@ export function mergesOfPieces(
   return found.map(({ merge }) => merge);
 }
 
-/** The piece of a token that a user defined: written with spaces, as in text, where pieces have signs. */
+/** Converts a user-defined token, written with spaces, to a piece, where ▁ stands for a space. */
 export function pieceOfText(text: string): string {
   return text.replaceAll(" ", SPACE);
 }
@@ -53,12 +53,12 @@ export function textOfPiece(piece: string): string {
 const TO_SIGNS: JsonObject = { type: "Replace", pattern: { String: " " }, content: SPACE };
 const PREFIX: JsonObject = { type: "Prepend", prepend: SPACE };
 
-/** What happens to text before it is cut into characters: a space may be put first, and spaces become signs. */
+/** Makes the normalizer: optionally puts a space first, then replaces spaces by ▁. */
 export function spaceNormalizer(addsPrefix: boolean): JsonObject {
   return addsPrefix ? { type: "Sequence", normalizers: [PREFIX, TO_SIGNS] } : TO_SIGNS;
 }
 
-/** Pieces to text: signs become spaces, bytes become characters, the first space goes. */
+/** Makes the decoder: ▁ becomes a space, bytes become characters, and a space that was put first is removed. */
 export function pieceDecoder(addsPrefix: boolean): JsonObject {
   const decoders: JsonObject[] = [
     { type: "Replace", pattern: { String: SPACE }, content: " " },
@@ -70,8 +70,8 @@ export function pieceDecoder(addsPrefix: boolean): JsonObject {
 }
 
 /**
- * Scores that stand for merges: the sooner a piece is made, the higher; null when no scores do, because some way to part a
- * piece is no merge.
+ * Finds scores that imply given merges: the earlier a piece is made, the higher. Null if there are none, because some way to split
+ * a piece is not a merge.
  */
 export function scoresOfMerges(
   pieces: readonly string[],
@@ -85,6 +85,6 @@ export function scoresOfMerges(
   const given = new Set(merges.map(keyOf));
   const implied = mergesOfPieces(pieces, (id) => scores.get(pieces[id]!) ?? 0);
   if (implied.length !== given.size || !implied.every((merge) => given.has(keyOf(merge)))) return null;
-  // A piece that nothing makes is a character, a byte or a special token, and its score is never looked at.
+  // A piece that no merge makes is a character, a byte or a special token; its score is never used.
   return pieces.map((piece) => scores.get(piece) ?? -merges.length);
 }

@@ -1,10 +1,10 @@
-/** @file Tensors of one number in each block, which GGUF files have among their settings: a list, or one number for all blocks. */
+/** @file Tensors of one number per block, which are settings in GGUF files: a list, or one number for all blocks. */
 import { FormatError } from "../../../errors.ts";
 import type { GgufRules } from "../../../models/config/gguf-rules.ts";
 import { type HostTensor, hostTensor } from "../../../runtime/host-tensor.ts";
 import type { GgufMetadata } from "../../files/gguf/gguf.ts";
 
-/** The tensors of so many blocks, by their names in folders. @throws FormatError "format/file" for a setting that is none */
+/** Makes the tensors of all blocks, by their names in folders. @throws FormatError "format/file" for a setting of another type */
 export function tensorsOfSettings(
   file: GgufMetadata,
   { tensorsInSettings = {}, blockPrefix }: GgufRules,
@@ -29,7 +29,7 @@ export function tensorsOfSettings(
   return tensors;
 }
 
-/** Where a tensor stands among the settings of a file; null: it is a tensor there. */
+/** Finds the setting that holds a tensor in files; null: it is a tensor there too. */
 export function settingOfTensor(
   { tensorsInSettings = {}, blockPrefix }: GgufRules,
   hfName: string,

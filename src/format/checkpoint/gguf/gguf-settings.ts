@@ -1,4 +1,4 @@
-/** @file The settings of a GGUF file for a model that comes from elsewhere: the inverse of gguf-config.ts. */
+/** @file Builds the settings of a GGUF file from a model: the inverse of gguf-config.ts. */
 import { assertInternal } from "../../../errors.ts";
 import type { GgufRules } from "../../../models/config/gguf-rules.ts";
 import type { Model } from "../../../models/model.ts";
@@ -10,7 +10,7 @@ import type { GgufSource } from "../../files/gguf/gguf-writer.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import { ropeSettings, ropeTensors } from "./gguf-rope.ts";
 
-/** Says what `general.file_type` is of a file whose matrices are mostly of a kind that graft writes. */
+/** The `general.file_type` of a file whose matrices are mostly of a storage that graft writes. */
 export function fileType(kind: StorageName): number {
   const { ggufFileType }: Storage = STORAGES[kind];
   assertInternal(ggufFileType !== undefined, `files of ${kind} have no number`);
@@ -23,7 +23,7 @@ const QUANTIZATION_VERSION = 2;
 const uint32 = (value: number): GgufValue => ({ type: "uint32", value });
 const text = (value: string): GgufValue => ({ type: "string", value });
 
-/** Attention of all layers, and of one that stands for them: rotated, and without a window, if there is such a one. */
+/** Attention of all layers, and of a representative one: rotated and without a window, if there is one. */
 function attentionOf({ layers }: Model): {
   readonly all: readonly AttentionOptions[];
   readonly main: AttentionOptions | null;
@@ -33,7 +33,7 @@ function attentionOf({ layers }: Model): {
   return { all, main: rotated.find(({ window }) => window === null) ?? rotated[0] ?? all[0] ?? null };
 }
 
-/** Values of config.json, those too that it leaves out. */
+/** Values of config.json, including defaults. */
 function valuesOf(model: Model, rules: GgufRules): JsonObject {
   const { all, main } = attentionOf(model);
   return {
@@ -44,7 +44,7 @@ function valuesOf(model: Model, rules: GgufRules): JsonObject {
   };
 }
 
-/** Builds the settings that say what the model is and computes. */
+/** Builds the settings that describe the model. */
 export function modelSettings(modelName: string, model: Model, rules: GgufRules): Record<string, GgufValue> {
   const { main } = attentionOf(model);
   const values = valuesOf(model, rules);

@@ -1,4 +1,4 @@
-/** @file The tokenizer.json and tokenizer_config.json that a GGUF file's metadata stands for. */
+/** @file Builds tokenizer.json and tokenizer_config.json from a GGUF file's metadata. */
 import type { GgufRules } from "../../../models/config/gguf-rules.ts";
 import type { TokenizerFiles } from "../checkpoint.ts";
 import type { GgufMetadata } from "../../files/gguf/gguf.ts";
@@ -16,7 +16,7 @@ import type { JsonObject } from "../../files/json-file.ts";
 import { madeWhileHeld } from "../../files/made-while-held.ts";
 import { lookup } from "../../files/lookup.ts";
 
-/** Keys of tokenizer_config.json for special tokens, by what GGUF files call them. */
+/** Keys of tokenizer_config.json for special tokens, by their names in GGUF files. */
 export const SPECIAL_TOKENS = {
   bos: "bos_token",
   eos: "eos_token",
@@ -24,7 +24,7 @@ export const SPECIAL_TOKENS = {
   padding: "pad_token",
 } as const;
 
-/** Puts bos before a text. */
+/** Makes the post-processor that puts bos before a text. */
 function bosTemplate(token: string, id: number): JsonObject {
   const bos = { SpecialToken: { id: token, type_id: 0 } };
   const [first, second] = ["A", "B"].map((sequence, i) => ({ Sequence: { id: sequence, type_id: i } }));
@@ -36,7 +36,7 @@ function bosTemplate(token: string, id: number): JsonObject {
   };
 }
 
-/** Gives a model of byte pairs its vocabulary when that is asked for: most often the list of tokens will do. */
+/** Adds a vocabulary that is made on demand: mostly the list of tokens suffices. */
 function withVocabulary(model: JsonObject, tokens: readonly string[]): JsonObject {
   const vocabulary = madeWhileHeld(() => Object.fromEntries(tokens.map((token, id) => [token, id])));
   return {
@@ -47,7 +47,7 @@ function withVocabulary(model: JsonObject, tokens: readonly string[]): JsonObjec
   };
 }
 
-/** The tokens that are found in text before it is cut. */
+/** Lists the tokens that are matched in text before it is cut. */
 function addedTokens(
   { tokens, specialTypes, takeSpaces }: TokenizerParts,
   types: readonly number[],
@@ -65,7 +65,7 @@ function specialId(file: GgufMetadata, { specialIds }: TokenizerParts, name: str
   return metadataNumber(file, `tokenizer.ggml.${name}_token_id`) ?? specialIds[name] ?? null;
 }
 
-/** tokenizer_config.json. */
+/** Builds tokenizer_config.json. */
 function configOf(file: GgufMetadata, parts: TokenizerParts, addsBos: boolean): JsonObject {
   const config: JsonObject = {
     add_bos_token: addsBos,
@@ -83,7 +83,7 @@ function configOf(file: GgufMetadata, parts: TokenizerParts, addsBos: boolean): 
 }
 
 /**
- * Makes the tokenizer files of a GGUF file; null when it holds no tokenizer. `takesSpacesAfter`: as its family says.
+ * Makes the tokenizer files of a GGUF file; null when it holds no tokenizer. `takesSpacesAfter`: the rule of its family.
  * @throws FormatError format/file when lists are missing; UsageError usage/model for kinds that graft does not know
  */
 export function makeTokenizerFiles(

@@ -1,8 +1,8 @@
 /**
- * @file The tokenizer settings of a GGUF file for the tokenizer files of a folder: the inverse of gguf-tokenizer.ts.
+ * @file Builds the tokenizer settings of a GGUF file from the tokenizer files of a folder: the inverse of gguf-tokenizer.ts.
  *
- * What such a file cannot say is an error: a
- * tokenizer that is nearly the same makes answers worse, and nobody would know why.
+ * Whatever such a file cannot express is an error: a tokenizer that is nearly the same would make answers worse for no visible
+ * reason.
  */
 import { TEMPLATE_NAMES_KEY, TOOL_USE_KEY, toolUseOf } from "../tool-use-template.ts";
 import type { TokenizerFiles } from "../checkpoint.ts";
@@ -15,7 +15,7 @@ import type { GgufValue } from "../../files/gguf/gguf-setting-bytes.ts";
 import type { JsonObject } from "../../files/json-file.ts";
 import { type TokenizerJson, stepsOf } from "./tokenizer-steps.ts";
 
-/** The kind as which a tokenizer is written. @throws UsageError "usage/model" when there is none */
+/** Finds the kind as which a tokenizer is written. @throws UsageError "usage/model" when there is none */
 function kindOf(modelName: string, json: TokenizerJson): TokenizerKind {
   const kinds: readonly TokenizerKind[] = Object.values(TOKENIZER_KINDS);
   const found = kinds.find(({ writes }) => writes?.claims(json));
@@ -34,10 +34,10 @@ function requirePlainTokens(modelName: string, { added_tokens = [] }: TokenizerJ
   );
 }
 
-/** How a byte is written that no piece holds. */
+/** Matches a token that stands for a byte. */
 const BYTE = /^<0x[0-9A-F]{2}>$/;
 
-/** Lists the written form and the type of each id up to the size of the vocabulary. */
+/** Lists the text and the type of each id up to the size of the vocabulary. */
 function listTokens(
   modelName: string,
   { model, added_tokens = [] }: TokenizerJson,
@@ -68,7 +68,7 @@ function listTokens(
   return { tokens, types };
 }
 
-/** Which special token the post-processor puts at an end of every text; null for none. */
+/** The special token that the post-processor puts at the start (0) or end (-1) of a text; null for none. */
 function affix({ post_processor }: TokenizerJson, end: 0 | -1): string | null {
   const template = stepsOf(post_processor).find(({ type }) => type === "TemplateProcessing");
   const single = (template?.["single"] ?? []) as readonly {
@@ -77,17 +77,17 @@ function affix({ post_processor }: TokenizerJson, end: 0 | -1): string | null {
   return single.at(end)?.SpecialToken?.id ?? null;
 }
 
-/** Facts about the texts of a model that stand outside its tokenizer. */
+/** Settings for tokens that are not in a tokenizer's files. */
 interface VocabularySettings {
   /** Rows of the embedding. */
   readonly vocabSize: number;
   readonly generationConfig: Readonly<Record<string, unknown>> | null;
 }
 
-/** Names that GGUF has for tokens beside eos that end a text. */
+/** Names that GGUF has for tokens other than eos that end a text. */
 const OTHER_ENDS = ["eot", "eom"];
 
-/** Ids beside eos that end a text. @throws UsageError "usage/model" for more than there are names */
+/** Ids other than eos that end a text. @throws UsageError "usage/model" for more than there are names */
 function otherEnds(
   modelName: string,
   generationConfig: VocabularySettings["generationConfig"],
@@ -109,7 +109,7 @@ function otherEnds(
   );
 }
 
-/** Which tokens are special, and which are put at the ends of a text. */
+/** Settings for special tokens, and for those that are put at the start and end of a text. */
 function specialTokens(
   json: TokenizerJson,
   config: JsonObject,
@@ -136,7 +136,7 @@ function specialTokens(
 
 /**
  * Builds the tokenizer settings.
- * @throws UsageError usage/model for a tokenizer that such settings cannot say, or more ids that end a text than they have names for
+ * @throws UsageError usage/model for a tokenizer that such settings cannot express, or more ids that end a text than they have names for
  */
 export function tokenizerSettings(
   modelName: string,

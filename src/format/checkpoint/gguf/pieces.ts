@@ -1,6 +1,6 @@
 /**
- * @file BPE as SentencePiece has it in GGUF files: pieces with scores, which stand for its merges ("llama"), or with merges of their
- * own ("gemma4").
+ * @file SentencePiece's BPE in GGUF files: pieces with scores that imply the merges ("llama"), or with a list of merges
+ * ("gemma4").
  */
 import type { GgufMetadata } from "../../files/gguf/gguf.ts";
 import type { JsonObject } from "../../files/json-file.ts";
@@ -44,13 +44,13 @@ export const pieces: TokenizerKind = {
   },
 };
 
-/** The same with merges that the file lists; no space is put first. */
+/** The same with merges listed in the file; no space is put first. */
 export const mergedPieces: TokenizerKind = {
   read: (file, vocabulary) =>
     partsOf(file, vocabulary, { addsPrefix: false, specialIds: {} }, () =>
       metadataList<string>(file, "merges", "string"),
     ),
-  // `pieces` hands on those whose merges its scores cannot say.
+  // `pieces` delegates tokenizers whose merges no scores imply.
   writes: null,
   write(modelName, json) {
     if (findPrefix(modelName, json))
@@ -106,7 +106,7 @@ function partsOf(
   };
 }
 
-/** Cuts at spaces, of which the normalizer has left none. */
+/** Cuts at spaces; has no effect, since the normalizer has replaced them all. */
 const CUTS_AT_SPACES: JsonObject = {
   type: "Split",
   pattern: { String: " " },
@@ -114,7 +114,7 @@ const CUTS_AT_SPACES: JsonObject = {
   invert: false,
 };
 
-/** Whether a space is put first by a tokenizer of pieces. @throws UsageError usage/model when text is changed or cut in another way */
+/** Whether a tokenizer puts a space first. @throws UsageError usage/model when text is changed or cut in another way */
 function findPrefix(modelName: string, { normalizer, pre_tokenizer, model }: TokenizerJson): boolean {
   const [isCut, isNormal] = [stepsOf(pre_tokenizer), stepsOf(normalizer)];
   const found = [true, false].find((adds) => isSame(isNormal, stepsOf(spaceNormalizer(adds) as WrittenStep)));

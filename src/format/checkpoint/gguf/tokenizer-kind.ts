@@ -1,4 +1,4 @@
-/** @file Contract of a kind of tokenizers that GGUF files name in `tokenizer.ggml.model`, and what kinds have in common: all are BPE. */
+/** @file Contract of a kind of tokenizer, as named by `tokenizer.ggml.model`, and what kinds have in common: all are BPE. */
 import { FormatError, UsageError } from "../../../errors.ts";
 import type { GgufMetadata } from "../../files/gguf/gguf.ts";
 import type { GgufValue } from "../../files/gguf/gguf-setting-bytes.ts";
@@ -15,36 +15,36 @@ export interface Vocabulary {
   readonly types: readonly number[];
 }
 
-/** What differs from kind to kind. */
+/** What differs between kinds. */
 export interface TokenizerParts {
-  /** Written forms by id, as merges have them. */
+  /** Texts of tokens by id, in the form used in merges. */
   readonly tokens: readonly string[];
   readonly normalizer: JsonObject | null;
   readonly preTokenizer: JsonObject | null;
   readonly decoder: JsonObject;
   readonly model: JsonObject;
-  /** Types of the tokens that are found in text as they are, and are no text themselves. */
+  /** Types of the special tokens, which are matched in text literally. */
   readonly specialTypes: readonly number[];
-  /** Whether a special token may take the spaces that follow it. */
+  /** Whether a special token may absorb the spaces that follow it. */
   readonly takeSpaces: boolean;
   readonly addsPrefix: boolean;
-  /** Whether bos is put first, and which ids are special, where the file does not say. */
+  /** Defaults, if the file does not tell: whether bos is put first, and which ids are special. */
   readonly addsBos: boolean;
   readonly specialIds: Readonly<Record<string, number>>;
 }
 
 export interface TokenizerKind {
-  /** Reads what tokenizer.json is made of. @throws FormatError "format/file", UsageError "usage/model" */
+  /** Reads the parts of which tokenizer.json is made. @throws FormatError "format/file", UsageError "usage/model" */
   read(file: GgufMetadata, vocabulary: Vocabulary): TokenizerParts;
-  /** Which tokenizers of folders are written as this kind; null: none, or those that another hands on. */
+  /** Which tokenizers of folders are written as this kind; null: none, or only those that another kind delegates. */
   readonly writes: {
-    /** In words, for errors. */
+    /** A description for errors. */
     readonly summary: string;
     claims(json: TokenizerJson): boolean;
   } | null;
   /**
-   * Says what a tokenizer has of its own beside its tokens, by what follows `tokenizer.ggml.` in the names of settings.
-   * @throws UsageError "usage/model" for what such settings cannot say
+   * Makes the settings of a tokenizer other than its tokens, by their names without `tokenizer.ggml.`.
+   * @throws UsageError "usage/model" for what such settings cannot express
    */
   write(modelName: string, json: TokenizerJson, tokens: readonly string[]): Record<string, GgufValue>;
 }
@@ -57,12 +57,12 @@ export const PLAIN_BPE = {
   end_of_word_suffix: null,
 };
 
-/** Whether a tokenizer merges parts of words, and marks neither beginnings nor ends of these. */
+/** Whether a tokenizer is BPE, and marks neither the beginnings nor the ends of words. */
 export function isPlainBpe({ model }: TokenizerJson): boolean {
   return model.type === PLAIN_BPE.type && !model.continuing_subword_prefix && !model.end_of_word_suffix;
 }
 
-/** Reads a list of a tokenizer's settings. @throws FormatError "format/file" when it is none */
+/** Reads a setting of a tokenizer that is a list. @throws FormatError "format/file" when it is not such a list */
 export function metadataList<T extends string | number>(
   file: GgufMetadata,
   name: string,
@@ -77,12 +77,12 @@ export function metadataList<T extends string | number>(
   );
 }
 
-/** The merges of tokenizer.json, which has them in either of two forms. */
+/** The merges of tokenizer.json, where each is a text or a pair. */
 export function mergesOf({ model }: TokenizerJson): readonly Merge[] {
   return (model.merges ?? []).map((pair) => (typeof pair === "string" ? pair.split(" ") : pair) as Merge);
 }
 
-/** Makes the error of a tokenizer that graft does not know. */
+/** Makes the error for a tokenizer that graft does not know. */
 export function cannotRead(file: GgufMetadata, found: string, expected: string): UsageError {
   return new UsageError(
     "usage/model",
@@ -91,7 +91,7 @@ export function cannotRead(file: GgufMetadata, found: string, expected: string):
   );
 }
 
-/** Makes the error of a tokenizer that GGUF files cannot hold. */
+/** Makes the error for a tokenizer that GGUF files cannot express. */
 export function cannotWrite(modelName: string, found: string, expected: string): UsageError {
   return new UsageError(
     "usage/model",

@@ -1,7 +1,7 @@
-/** @file What tokenizer.json says of a tokenizer, and when two do the same to a text. */
+/** @file The type of tokenizer.json, and a comparison of steps of tokenizers. */
 import type { JsonObject } from "../../files/json-file.ts";
 
-/** The parts of tokenizer.json that settings of a GGUF file stand for. */
+/** The parts of tokenizer.json that settings of a GGUF file express. */
 export interface TokenizerJson {
   readonly added_tokens?: readonly {
     readonly id: number;
@@ -40,7 +40,7 @@ export function stepsOf(step: WrittenStep | null | undefined): readonly WrittenS
   return LISTS.flatMap((key) => (step[key] as readonly WrittenStep[] | undefined) ?? []).flatMap(stepsOf);
 }
 
-/** A step with its defaults and without what has no effect on ids, keys in order. */
+/** Writes a step with defaults, without settings that do not affect ids, with sorted keys. */
 function canonical(step: JsonObject): string {
   const whole = step["type"] === "ByteLevel" ? { use_regex: true, ...step } : step;
   const entries = Object.entries(whole).filter(([key]) => key !== "trim_offsets");
