@@ -1,6 +1,6 @@
 /**
- * @file Models, adapters and their files by paths of the disk. What reads a `Folder` or a `ByteSource`, and what plans files, gets
- * Node's file system here.
+ * @file Models, adapters and their files by paths on disk: connects functions that read a `Folder` or `ByteSource`, or plan files,
+ * to Node's file system.
  */
 import { z } from "zod";
 import { basename, dirname } from "node:path";
@@ -34,7 +34,7 @@ import { openOutline } from "./checkpoint/outlined-checkpoint.ts";
 import { nodeFolder } from "./files/node-folder.ts";
 import * as safetensors from "./files/safetensors/safetensors.ts";
 
-/** Whether a path is a folder. @throws FormatError format/file when there is nothing. */
+/** Whether a path is a folder. @throws FormatError format/file when it does not exist. */
 async function isFolder(path: string): Promise<boolean> {
   try {
     return (await disk().stat(path)).isDirectory();
@@ -55,21 +55,21 @@ export async function openCheckpoint(path: string): Promise<Checkpoint> {
   throw wrongContents("open model", path, describeFileName(path), "a model folder or a .gguf file");
 }
 
-/** The same, and a folder with a configuration and no weights, of which nothing can be read: enough for a plan. @throws as `openOutline` */
+/** Does the same, but also opens a folder with a configuration and no weights, for plans. @throws as `openOutline` */
 export async function openOutlined(path: string): Promise<Checkpoint> {
   const folder = (await isFolder(path)) ? nodeFolder(path) : null;
   return folder && isOutline(await folder.names()) ? await openOutline(folder) : await openCheckpoint(path);
 }
 
-/** A loaded model with its open checkpoint; whoever loads closes the checkpoint. */
+/** A loaded model with its open checkpoint, which the caller closes. */
 export interface LoadedModel {
   readonly base: BaseModel;
   readonly checkpoint: Checkpoint;
 }
 
-/** How a model is loaded from the disk. */
+/** How a model is loaded from disk. */
 export interface LoadByPathOptions extends LoadOptions {
-  /** Folder of an adapter that is going to sit on it: a model without classes gets the head of classes that it brings. */
+  /** Folder of an adapter that will be used with the model: a model without classes gets the adapter's head of classes. */
   readonly adapter?: string | undefined;
 }
 
@@ -92,13 +92,13 @@ export async function loadOpened(
   }
 }
 
-/** Gives a checkpoint without classes the head of classes that an adapter brings along, if there is one. @throws as for a `Folder` */
+/** Gives a checkpoint without classes the head of classes of an adapter, if there is one. @throws as for a `Folder` */
 export async function withHeadOf(checkpoint: Checkpoint, adapter: string | undefined): Promise<Checkpoint> {
   if (adapter === undefined) return checkpoint;
   return await classes.withHeadOf(checkpoint, await adapterFolderAt(adapter));
 }
 
-/** Writes an ordinary Hugging Face model folder, whole or not at all. @throws as `writeFolderAtomic` */
+/** Writes a Hugging Face model folder, whole or not at all. @throws as `writeFolderAtomic` */
 export async function writeModel(
   path: string,
   parts: ModelFolderParts,
@@ -110,7 +110,7 @@ export async function writeModel(
 const PATH = lazily(() => z.strictObject({ path: A_NAME }));
 const WRITTEN = lazily(() => PATH().extend({ adapter: AN_ADAPTER, origin: adapters.AN_ORIGIN }));
 
-/** The folder of an adapter. @throws FormatError format/file when there is a file or nothing */
+/** The folder of an adapter. @throws FormatError format/file when it is a file or does not exist */
 async function adapterFolderAt(path: string): Promise<Folder> {
   checkArguments("readAdapter", PATH, { path });
   let isFile: boolean;
@@ -136,7 +136,7 @@ export async function readAdapter(
   return await adapterReading.readAdapter(await adapterFolderAt(path), base, methods);
 }
 
-/** Puts the numbers of a saved run back into an adapter of the same settings. @throws as for a `Folder` */
+/** Copies the numbers of a saved run into an adapter with the same settings. @throws as for a `Folder` */
 export async function restoreAdapter(path: string, adapter: Adapter): Promise<void> {
   await adapterReading.restoreAdapter(nodeFolder(path), adapter);
 }

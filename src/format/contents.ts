@@ -1,15 +1,15 @@
-/** @file What a folder or file holds. Where something else was expected, messages say what it is and where it belongs. */
+/** @file Finds out what a folder or file is. If something else was expected, messages tell what it is and where it belongs. */
 import { listFirst } from "../messages/problems.ts";
 import { FormatError } from "../errors.ts";
 import { type Folder, pathIn, readJsonIfPresent } from "./files/folder.ts";
 import { checkpointFolder, checkpointSteps } from "./run-checkpoints.ts";
 
-/** Something that was given. */
+/** What a given folder or file is. */
 interface Contents {
   readonly kind: "adapter" | "model" | "run" | "data" | "other";
-  /** What it is: `an adapter (LORA)`. */
+  /** In words, such as `an adapter (LORA)`. */
   readonly what: string;
-  /** Where it goes. */
+  /** Where to give it. */
   readonly hint: string;
 }
 
@@ -60,7 +60,7 @@ export function describeNames(path: string, names: readonly string[]): Contents 
   };
 }
 
-/** Says of a run's folder how far it is, by the names of its checkpoints; null: there are none. */
+/** Describes the folder of a run by the names of its checkpoints; null: there are none. */
 function describeRun(path: string, names: readonly string[]): Contents | null {
   const steps = checkpointSteps(names);
   const last = steps.at(-1);
@@ -122,7 +122,7 @@ export function describeFileName(path: string): Contents {
     : { kind: "other", what: "a file", hint: "Give the folder that contains it." };
 }
 
-/** The error of something that is not what was expected; `action` begins the sentence: `open model`. */
+/** Makes the error for something that is not what was expected; `action` begins the sentence: `open model`. */
 export function wrongContents(
   action: string,
   path: string,

@@ -12,7 +12,7 @@ export function isCheckpointFolder(name: string): boolean {
   return NAME.test(name);
 }
 
-/** Finds the steps of the checkpoints among some names, the first first. */
+/** Finds the steps of the checkpoints among some names, in rising order. */
 export function checkpointSteps(names: readonly string[]): number[] {
   return names
     .flatMap((name) => NAME.exec(name)?.[1] ?? [])

@@ -1,5 +1,5 @@
 /**
- * @file What an adapter file holds of the base: copies of matrices that adapters sit on, and modules trained whole.
+ * @file Tensors of the base in adapter files: copies of matrices that adapters sit on, and modules trained whole.
  */
 import { MODEL_TASKS } from "../../models/model-tasks.ts";
 import { sameShape, sizeAt } from "../../graph/shape.ts";
@@ -17,19 +17,19 @@ import { BASE_LAYER, PREFIX } from "./adapter-tensors.ts";
 
 /** Tensors of a module that can be trained whole. */
 const PARTS = ["weight", "bias"];
-/** Modules that peft takes for heads of classes, and trains whole if they are there. */
+/** Names that peft takes for heads of classes: it trains such modules whole if they exist. */
 const PEFT_HEADS = ["classifier", "score"];
 const CLASSIFIER_TASKS: readonly string[] = [MODEL_TASKS["sequence-classification"].peftWord, "TOKEN_CLS"];
-/** How far a row of a copy may be from the base's, over its length: what rounding to half or to few bits makes. */
+/** Largest relative distance of a row of a copy from the base's row, as caused by rounding to 16 bits or to few bits. */
 const ROUNDING = 4e-3;
 const QUANTIZATION = 0.25;
 
 type Tensors = ReadonlyMap<string, HostTensor<"float32">>;
 
 /**
- * Leaves copies of the base's own tensors out, which PEFT saves beside adapters on embeddings and heads, or where it is asked to
+ * Removes copies of the base's tensors, which PEFT saves with adapters on embeddings and heads, or on request
  * (`save_embedding_layers`).
- * @throws UsageError "usage/adapter" when one is not the base's: the adapter was trained on another.
+ * @throws UsageError "usage/adapter" when one differs from the base's tensor: the adapter was trained on another base.
  */
 export async function withoutCopies(
   path: string,
@@ -45,7 +45,7 @@ export async function withoutCopies(
     if (!base.model.tensors.has(stored) || adapter.tensor(tensor) !== null) continue;
     const site = adapter.sites.get(moduleOf(tensor));
     const isRest = site !== undefined && startsFromBase(site, tensors);
-    // What the start has left of the weight is no copy, but nothing is lost: adapters are read on the start that the base gives.
+    // A weight from which the start was subtracted is no copy, but is not needed: the start is computed from the base again.
     if (!(isRest && !isTied(stored, base.model)) && !(await isCopy(base, stored, copy))) {
       const hint = isRest
         ? `Train it without "${site.path}": its start has changed the weight, which another module reads too.`
@@ -61,24 +61,24 @@ export async function withoutCopies(
   return others;
 }
 
-/** Whether a file leaves out from what values a site started: they are those that the base's weight gives. */
+/** Whether a file lacks the initial values of a site, which then are computed from the base's weight. */
 function startsFromBase({ path, frozen }: AdaptedSite, tensors: Tensors): boolean {
   return frozen.some(
     ({ suffix, saved, shared }) => saved && !shared && !tensors.has(`${PREFIX}${path}.${suffix}`),
   );
 }
 
-/** Whether two modules read a tensor. */
+/** Whether a tensor is read by two modules. */
 function isTied(stored: string, { ties }: Model): boolean {
   return [...ties.values()].includes(stored);
 }
 
-/** Whether a tensor of a file is a module's own, within the adapter on it: a copy of the base's, or a bias that is trained. */
+/** Whether a tensor of a file belongs to the module inside an adapter: a copy of the base's tensor, or a trained bias. */
 export function isInBaseLayer(name: string): boolean {
   return PARTS.some((part) => name.endsWith(`.${BASE_LAYER}.${part}`));
 }
 
-/** Whether a tensor is one of the base, as far as rounding leaves that to be seen. */
+/** Whether a tensor equals one of the base, apart from rounding. */
 async function isCopy(base: BaseModel, stored: string, copy: HostTensor<"float32">): Promise<boolean> {
   const isWhole = STORAGES[base.source.storageOf(stored)].blockSize === 1;
   return isNear(copy, await base.values(stored), isWhole ? ROUNDING : QUANTIZATION);
@@ -97,15 +97,15 @@ function isNear(
       apart += (data[i]! - own.data[i]!) ** 2;
       size += own.data[i]! ** 2;
     }
-    // Not `>`: it would let NaN through.
+    // `!(<=)` instead of `>`, which would accept NaN.
     if (!(apart <= tolerance ** 2 * size)) return false;
   }
   return true;
 }
 
 /**
- * Whether PEFT trains a module whole: it takes every module whose path ends with a name, `norm` for `input_layernorm` too,
- * with all that is in it; graft a whole part of a path.
+ * Whether PEFT trains a module whole: it matches every module whose path ends with a name, even `norm` and `input_layernorm`, with
+ * all modules inside; graft matches only whole parts of a path.
  */
 function isSavedByPeft(names: readonly string[], path: string): boolean {
   for (let module = path; module !== ""; module = moduleOf(module)) {
@@ -119,8 +119,8 @@ function isSavedByGraft(names: readonly string[], path: string): boolean {
 }
 
 /**
- * The configuration of a file without target modules, parameters and modules trained whole that neither the model nor the file has. PEFT passes
- * over them: lists often name those of several families. `part`: what the paths of all modules of the file's class begin with.
+ * Removes target modules, parameters and modules trained whole that neither the model nor the file has from a configuration. PEFT
+ * ignores them: lists often name those of several families. `part`: prefix of the paths of all modules of the file's class.
  */
 export function withoutForeignModules(
   config: Readonly<Record<string, unknown>>,
@@ -142,7 +142,7 @@ export function withoutForeignModules(
   };
 }
 
-/** Names of parameters less those that mean none of the model's: no tensor, and no stack of matrices. */
+/** Removes names that match no parameter of the model: neither a tensor nor a stack of matrices. */
 function withoutForeign(names: readonly string[], model: Model): readonly string[] {
   const stacks = model.layers.flatMap(({ sites }, layer) =>
     stackSites(sites).map(({ name }) => model.blockPrefix(layer) + name),
@@ -152,8 +152,8 @@ function withoutForeign(names: readonly string[], model: Model): readonly string
 }
 
 /**
- * The configuration of a file without PEFT's `ensure_weight_tying` where that changes nothing: the model's head is no embedding, or
- * neither is adapted or trained whole. Trained rows are those of both anyway.
+ * Removes PEFT's `ensure_weight_tying` from a configuration if it has no effect: the model's head is not tied, or neither head nor
+ * embedding is adapted or trained whole. Trained rows always apply to both.
  */
 export function withoutIdleTying(
   config: Readonly<Record<string, unknown>>,
@@ -167,7 +167,7 @@ export function withoutIdleTying(
   return isTied ? config : { ...config, ensure_weight_tying: false };
 }
 
-/** The configuration of a file with names of whole modules that mean for graft what PEFT means, seen by its tensors. */
+/** Changes names of modules trained whole so that they mean for graft what they mean for PEFT, judged by the file's tensors. */
 export function withModulesOfGraft(
   config: Readonly<Record<string, unknown>>,
   tensors: Tensors,
@@ -179,7 +179,7 @@ export function withModulesOfGraft(
     const module = moduleOf(name.slice(PREFIX.length));
     return module !== "" && isSavedByPeft(all, module) ? [module] : [];
   });
-  // Of its names for heads, a model has one.
+  // A model has only one of PEFT's names for heads.
   const names = all.filter(
     (name) =>
       !CLASSIFIER_TASKS.includes(String(task)) ||
@@ -187,7 +187,7 @@ export function withModulesOfGraft(
       modules.some((path) => isWithin(name, path)),
   );
   const whole = modules.every((path) => isSavedByGraft(names, path)) ? names : [...new Set(modules)];
-  // PEFT puts no adapter on what it trains whole, and names it among the targets all the same.
+  // PEFT puts no adapter on modules that it trains whole, but still lists them as targets.
   const isWhole = (name: string): boolean =>
     isSavedByGraft(whole, name) ||
     (modules.some((path) => matchSuffix(name, path)) && !isAdapted(name, tensors, modules));
@@ -202,7 +202,7 @@ function isAdapted(name: string, tensors: Tensors, whole: readonly string[]): bo
   );
 }
 
-/** The settings of a file with names of whole modules that mean for PEFT what graft means, in parts of its class too that are not read here. */
+/** Changes names of modules trained whole so that they mean for PEFT what they mean for graft, also in parts that graft ignores. */
 export function withModulesOfPeft(
   settings: Readonly<Record<string, unknown>>,
   base: BaseModel,

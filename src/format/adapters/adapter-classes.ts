@@ -1,4 +1,4 @@
-/** @file The head of classes that an adapter brings along, where its base has none. */
+/** @file The head of classes that an adapter brings along if its base has none. */
 import { MODEL_TASKS } from "../../models/model-tasks.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import type { BaseModel } from "../../models/base/base-model.ts";
@@ -19,19 +19,19 @@ import { PREFIX } from "./adapter-tensors.ts";
 
 const CLASSES_TASK = MODEL_TASKS["sequence-classification"].peftWord;
 
-/** What the files of an adapter say in words. */
+/** What the files of an adapter hold besides tensors. */
 interface AdapterWords {
   readonly config: JsonObject;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** Key of the names of classes in the head of the tensors' file: as in config.json, which an adapter has none of. */
+/** Key of the names of classes in the header of the tensors' file. It is that of config.json, a file that adapters do not have. */
 export const CLASSES_KEY = "id2label";
 
-/** Key beside it: what the outputs mean, as in config.json. */
+/** Key in the same header for what the outputs mean, as in config.json. */
 export const PROBLEM_KEY = "problem_type";
 
-/** What the outputs of a model are, where its files do not say all of it, as notes for the tensors' file. */
+/** Describes the outputs of a model, as far as its own files do not, as metadata of the tensors' file. */
 export function classesMetadata({
   freshTensors,
   model: { raw, hasTargets, problem },
@@ -43,9 +43,9 @@ export function classesMetadata({
 }
 
 /**
- * Gives a checkpoint without classes the head of classes of an adapter, whose numbers the adapter holds; one with classes is
- * told what they mean, where only the adapter says it.
- * @throws UsageError "usage/adapter" for an adapter of a classifier that holds no head; FormatError as `readAdapterFolder`
+ * Gives a checkpoint without classes the head of classes of an adapter, which holds its weights. For a checkpoint with classes,
+ * sets the problem type if the adapter names one.
+ * @throws UsageError "usage/adapter" for an adapter of a classifier without a head; FormatError as `readAdapterFolder`
  */
 export async function withHeadOf(checkpoint: Checkpoint, folder: Folder): Promise<Checkpoint> {
   const { task_type: task } = await readAdapterConfig(folder);
@@ -70,8 +70,8 @@ export async function withHeadOf(checkpoint: Checkpoint, folder: Folder): Promis
 }
 
 /**
- * Holds an adapter that tells classes or numbers against a model.
- * @throws UsageError "usage/target-modules" for one that is open without a head for them, "usage/adapter" for other classes
+ * Checks that a model fits an adapter for classes or numbers.
+ * @throws UsageError "usage/target-modules" for a model that is open without a head for them, "usage/adapter" for other classes
  */
 export function requireHead(
   path: string,
@@ -97,7 +97,7 @@ export function requireHead(
   );
 }
 
-/** What the file says of its outputs; null: nothing. @throws FormatError "format/tensor" for what nobody writes */
+/** Parses the problem type in the file; null: there is none. @throws FormatError "format/tensor" for an unknown one */
 function readProblem(path: string, text: string | undefined): ProblemType | null {
   const problem = PROBLEM_TYPES.find((one) => one === text);
   if (problem !== undefined || text === undefined) return problem ?? null;
@@ -108,7 +108,7 @@ function readProblem(path: string, text: string | undefined): ProblemType | null
   );
 }
 
-/** The names in the file; of peft's own files, which have none, what transformers calls classes without names. */
+/** The names of classes in the file; for peft's own files, which have none, transformers' names for unnamed classes. */
 function readNames(path: string, text: string | undefined, numClasses: number): readonly string[] {
   if (text === undefined) return unnamedClasses(numClasses);
   let named: Readonly<Record<string, unknown>>;

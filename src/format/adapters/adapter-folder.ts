@@ -1,7 +1,7 @@
 /**
  * @file PEFT adapter folders: adapter_config.json, adapter_model.safetensors, README.md.
  *
- * Knows no method: keys of tensors (`base_model.model.…`) and of the config pass through as they are.
+ * This file knows no method: keys of tensors (`base_model.model.…`) and of the config pass through unchanged.
  */
 import { FormatError } from "../../errors.ts";
 import { NOTE_PREFIX } from "../../peft/contract/adapter-file.ts";
@@ -23,17 +23,17 @@ const WEIGHTS_FILE = "adapter_model.safetensors";
 /** Names of the files that `adapterFolderFiles` plans. */
 export const ADAPTER_FILES = [WEIGHTS_FILE, CONFIG_FILE, CARD_FILE] as const;
 
-/** Types of numbers that the tensors of an adapter may have, as files call them. */
+/** Element types that the tensors of an adapter may have, by their names in files. */
 const FLOATS: readonly string[] = [FILE_DTYPES.float32, FILE_DTYPES.float16, FILE_DTYPES.bfloat16];
 
-/** What an adapter folder holds; tensors in float32, and the notes in the head of their file. */
+/** The contents of an adapter folder: settings, tensors in float32, and the metadata in the header of their file. */
 export interface AdapterFiles {
   readonly config: JsonObject;
   readonly tensors: ReadonlyMap<string, HostTensor<"float32">>;
   readonly metadata: Readonly<Record<string, string>>;
 }
 
-/** Refuses an adapter that a run which went astray has written. @throws FormatError "format/tensor" */
+/** Refuses an adapter with NaN or infinity, from a run that diverged. @throws FormatError "format/tensor" */
 export function refuseNonNumbers(action: string, tensors: AdapterFiles["tensors"]): void {
   for (const [name, { data }] of tensors) {
     if (data.every(Number.isFinite)) continue;
@@ -45,7 +45,7 @@ export function refuseNonNumbers(action: string, tensors: AdapterFiles["tensors"
   }
 }
 
-/** Reads the settings of an adapter folder. @throws FormatError format/file when it is none; format/json */
+/** Reads the settings of an adapter folder. @throws FormatError format/file when it is not an adapter folder; format/json */
 export async function readAdapterConfig(folder: Folder): Promise<JsonObject> {
   const config = await readJsonIfPresent(folder, CONFIG_FILE);
   if (config !== null) return config;
@@ -88,7 +88,7 @@ export async function readAdapterFolder(folder: Folder): Promise<AdapterFiles> {
   }
 }
 
-/** Settings of an adapter with those that stand in the head of its tensors' file. */
+/** Adds settings that are stored in the header of the tensors' file (notes) to the settings of an adapter. */
 export function withNotes({ config, metadata }: Pick<AdapterFiles, "config" | "metadata">): JsonObject {
   const notes = Object.entries(metadata).filter(([key]) => key.startsWith(NOTE_PREFIX));
   return { ...config, ...Object.fromEntries(notes) };
@@ -99,9 +99,9 @@ export interface AdapterFolderParts extends AdapterCardOptions {
   /** The configuration; keys that begin with `NOTE_PREFIX` become notes. */
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: Iterable<readonly [string, HostTensor]>;
-  /** Notes for the head of the tensors' file; the format's own is added. */
+  /** Metadata for the header of the tensors' file; `format` is added. */
   readonly metadata?: Readonly<Record<string, string>>;
-  /** Heads of the model that are tied; none unless given. */
+  /** Tied heads of the model; default: none. */
   readonly ties?: TiedModules;
 }
 

@@ -1,4 +1,4 @@
-/** @file What an adapter_config.json asks for: a method, its options, and where it sits. Knows no method, as adapter.ts. */
+/** @file Reads adapter_config.json: a method, its options, and where it sits. Like adapter.ts, it knows no method. */
 import { z } from "zod";
 import { UsageError } from "../../errors.ts";
 import { findProblems, listProblems } from "../../messages/problems.ts";
@@ -7,7 +7,7 @@ import { type Method, configFileOf } from "../../peft/method.ts";
 import { METHODS, findMethodOfConfig } from "../../peft/methods.ts";
 import type { AskedTargets } from "../../peft/sites/targets.ts";
 
-/** Keys of adapter_config.json that say nothing about the numbers. */
+/** Keys of adapter_config.json that do not affect what is computed. */
 const NEUTRAL_KEYS = [
   "auto_mapping",
   "base_model_name_or_path",
@@ -21,7 +21,7 @@ const NEUTRAL_KEYS = [
   "qalora_group_size",
 ];
 
-/** Reads what an adapter_config.json asks for. @throws UsageError "usage/adapter" as `readAdapter`. */
+/** Reads the settings of an adapter_config.json. @throws UsageError "usage/adapter" as `readAdapter`. */
 export function readSettings(
   path: string,
   config: Readonly<Record<string, unknown>>,
@@ -39,7 +39,7 @@ export function readSettings(
     target_modules: modules,
     exclude_modules: exclude,
   } = TARGETS.parse(targetValues);
-  // An empty list is none, as in PEFT: it restricts nothing.
+  // As in PEFT, an empty list restricts nothing.
   const listed = [layers ?? []].flat();
   const storedTransposed = take("fan_in_fan_out") === true;
   refuseUnknown(path, raw);
@@ -52,14 +52,14 @@ export function readSettings(
 }
 
 const MODULES = z.union([z.string(), z.array(z.string())]).nullish();
-/** Keys that say where an adapter sits. */
+/** Keys that tell where an adapter sits. */
 const TARGETS = z.object({
   target_modules: MODULES,
   exclude_modules: MODULES,
   layers_to_transform: z.union([z.int(), z.array(z.int())]).nullish(),
 });
 
-/** @throws UsageError "usage/adapter" for values that the schema does not take. */
+/** @throws UsageError "usage/adapter" for values that do not fit the schema. */
 function requireValid(path: string, schema: z.ZodType, values: unknown): void {
   const problems = listProblems(findProblems(schema, values));
   if (problems.length === 0) return;
@@ -68,7 +68,7 @@ function requireValid(path: string, schema: z.ZodType, values: unknown): void {
   });
 }
 
-/** Keys that are not known and are set: they would change the numbers. */
+/** Refuses unknown keys that are set: they could change what is computed. */
 function refuseUnknown(path: string, raw: Readonly<Record<string, unknown>>): void {
   const set = Object.entries(raw).filter(([key, value]) => {
     if (NEUTRAL_KEYS.includes(key)) return false;
@@ -86,7 +86,7 @@ function refuseUnknown(path: string, raw: Readonly<Record<string, unknown>>): vo
   );
 }
 
-/** Takes keys out of a configuration: gives their value, undefined for null, and removes them. */
+/** Returns a function that removes a key from a configuration and returns its value, undefined for null. */
 export function takeFrom(raw: Record<string, unknown>): (key: string) => unknown {
   return (key) => {
     const value = raw[key];

@@ -1,7 +1,7 @@
 /**
- * @file The tensors of an adapter by their names in a file, both ways.
+ * @file Converts the tensors of an adapter to those of a file, by name, and back.
  *
- * Knows no method. The method says which tensors it has; where a file holds those of a site in another form, it says how.
+ * This file knows no method. The method tells which tensors it has, and converts those of a site if files hold them in another form.
  */
 import { sameShape, showShape } from "../../graph/shape.ts";
 import { FormatError, UsageError } from "../../errors.ts";
@@ -13,16 +13,16 @@ import type { SiteTensors } from "../../peft/sites/site.ts";
 import { weightOf } from "../../peft/sites/site-weight.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 
-/** Before the names of a module's tensors in a file. */
+/** Prefix of the names of a module's tensors in a file. */
 export const PREFIX = "base_model.model.";
-/** What peft calls a module that it put an adapter on, inside of that. */
+/** Peft's name for the original module inside an adapter. */
 export const BASE_LAYER = "base_layer";
-/** Before those of tensors that all sites share. */
+/** Prefix of the names of tensors that all sites share. */
 const SHARED_PREFIX = "base_model.";
 
 type Tensor = HostTensor<"float32">;
 
-/** The tensors of an adapter as its file holds them; views where a file holds them as they are. */
+/** The tensors of an adapter as its file holds them; views where a file holds them unchanged. */
 export function heldTensors(adapter: Adapter): Map<string, Tensor> {
   const held = new Map<string, Tensor>();
   for (const [name, tensor] of wholeTensors(adapter)) held.set(name, tensor);
@@ -37,8 +37,8 @@ export function heldTensors(adapter: Adapter): Map<string, Tensor> {
 }
 
 /**
- * The modules that have the tensors of sites in a file. A stack is a parameter of a module, which PEFT wraps once for each of
- * its parameters that has an adapter: the last one outside, the others within.
+ * Maps paths of modules in a file to the sites whose tensors they hold. A stack is a parameter of a module, which PEFT wraps once
+ * for each of its adapted parameters: the last one is outermost.
  */
 function modulesInFile(sites: Adapter["sites"]): Map<string, AdaptedSite> {
   const modules = new Map<string, AdaptedSite>();
@@ -60,7 +60,7 @@ function wholeTensors({ parameters, sites }: Adapter): [string, Tensor][] {
   });
 }
 
-/** Tensors of a site that belong into a file, by suffix. */
+/** Tensors of a site that are saved in a file, by suffix. */
 function ownTensors(adapter: Adapter, site: AdaptedSite): SiteTensors {
   const tensors = adapter.tensorsOf(site);
   const saved = [...site.parameters, ...site.frozen.filter((spec) => spec.saved && !spec.shared)];
@@ -77,8 +77,8 @@ function sharedTensors({ sites, shared: tensors }: Adapter): Map<string, Tensor>
 }
 
 /**
- * Copies the tensors of a file into an adapter, by their names in the file. `path`: of the adapter, for messages. `base`:
- * read where a file leaves out what its weights say; null: a file that leaves something out is refused.
+ * Copies the tensors of a file into an adapter, by their names in the file. `path`: of the adapter, for messages. `base`: gives
+ * the weights from which values are computed that a file lacks; null: a file that lacks such values is refused.
  * @throws UsageError "usage/adapter" for a wrong shape, FormatError "format/tensor" for missing and surplus tensors.
  */
 export async function fillAdapter(
@@ -100,7 +100,7 @@ export async function fillAdapter(
   for (const [name, { data }] of own) data.set(given.get(name)!.data);
 }
 
-/** The tensors of a file as the method has them in memory. */
+/** Converts the tensors of a file to those that the method has in memory. */
 async function fromFile(
   { method, sites }: Adapter,
   tensors: ReadonlyMap<string, Tensor>,

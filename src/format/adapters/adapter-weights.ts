@@ -1,4 +1,4 @@
-/** @file Adapter folders read without their model: names of tensors tell the modules, shapes their sizes. */
+/** @file Reads adapter folders without their model: names of tensors tell the modules, shapes their sizes. */
 import { sameShape, showShape } from "../../graph/shape.ts";
 import { FormatError, UsageError } from "../../errors.ts";
 import { isWithin, moduleOf } from "../../models/module-path.ts";
@@ -21,25 +21,25 @@ import { readAdapterFolder, refuseNonNumbers } from "./adapter-folder.ts";
 
 type Tensor = HostTensor<"float32">;
 
-/** What graft says in the head of a tensors' file. */
+/** Keys that graft writes in the header of a tensors' file. */
 const NOTE_KEYS = [TEMPLATE_KEY, CODES_KEY, BASE_KEY, BASE_SAMPLE_KEY, CLASSES_KEY, PROBLEM_KEY];
 
-/** An adapter without its model, and what its folder says beside the numbers. */
+/** An adapter without its model, and what else its folder tells. */
 export interface WeightsFolder {
   readonly adapter: AdapterWeights;
   readonly targets: AskedTargets;
   /** The base that it was made for. */
   readonly baseName: string | null;
-  /** The file's `task_type`: what the model is for. */
+  /** The `task_type` of the settings. */
   readonly taskType: unknown;
-  /** Notes of graft in the head of its tensors' file. */
+  /** What graft wrote in the header of the tensors' file. */
   readonly notes: Readonly<Record<string, string>>;
 }
 
 /**
  * Reads an adapter folder without its model.
- * @throws UsageError "usage/adapter" for what graft does not do, "usage/combine" when the method has no arithmetic;
- * FormatError "format/tensor" for a tensor that is missing, misshaped or not of numbers.
+ * @throws UsageError "usage/adapter" for unsupported settings, "usage/combine" when the method or its options allow no arithmetic;
+ * FormatError "format/tensor" for a tensor that is missing, misshaped or not finite.
  */
 export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder> {
   const { path } = folder;
@@ -73,22 +73,21 @@ export async function readAdapterWeights(folder: Folder): Promise<WeightsFolder>
   };
 }
 
-/** The sites of an adapter by what a file holds of each. @throws UsageError, FormatError as `readAdapterWeights` */
+/** Builds the sites of an adapter from their tensors in a file. @throws UsageError, FormatError as `readAdapterWeights` */
 function readSites(
   path: string,
   bySite: ReadonlyMap<string, SiteTensors>,
   { method, options, storedTransposed }: Pick<AdapterWeights, "method" | "options" | "storedTransposed">,
 ): ReadonlyMap<string, SiteState<unknown>> {
   const algebra = algebraOf(method);
-  // Only the base knows what the modules are for.
+  // Roles of modules are known only with the base.
   const unknown = { role: "other", bias: false, storedTransposed } as const;
   const specs = [...bySite].map(([name, own]) => ({ name, ...unknown, ...algebra.sizeOf(own, options) }));
   const configure = method.kind === "adapter" ? method.configure(options) : null;
   return new Map(
     specs.map((spec): [string, SiteState<unknown>] => {
       const own = bySite.get(spec.name) ?? {};
-      // Only the base says what the options are at this site, and nothing here needs them. Modules that are trained whole are no
-      // matter of a site.
+      // A site's own options are known only with the base, and are not needed here. Modules trained whole do not concern a site.
       if (algebra.kind === "from-start" || method.kind === "base")
         return [spec.name, { tensors: own, options: { ...(options as object), modulesToSave: null } }];
       const place = { path: spec.name, spec, storage: "f32" as const, groupSize: null, sites: specs };
@@ -103,7 +102,7 @@ function readSites(
   );
 }
 
-/** Sorts a file's tensors by what they belong to: a site, the base, or all sites. */
+/** Sorts a file's tensors by whether they belong to a site, the base, or all sites. */
 function sortTensors(
   tensors: ReadonlyMap<string, Tensor>,
   { suffixes }: Algebra<unknown, unknown>,
@@ -118,7 +117,7 @@ function sortTensors(
     const name = key.slice(PREFIX.length);
     const suffix = suffixes.find((end) => name.endsWith(`.${end}`));
     if (suffix === undefined) {
-      // A copy of what the base has, which PEFT saves beside an adapter on an embedding or a head.
+      // Skip copies of the base's tensors, which PEFT saves with an adapter on an embedding or a head.
       if (!isInBaseLayer(name)) base.set(name, tensor);
       continue;
     }
@@ -128,7 +127,7 @@ function sortTensors(
   return { bySite, base, shared };
 }
 
-/** Tensors that belong to no site are of modules that are trained whole, or of a method that trains the base. */
+/** Refuses tensors that belong to no site, unless their module is trained whole or the method trains the base. */
 function refuseSurplus(
   path: string,
   base: ReadonlyMap<string, Tensor>,

@@ -1,7 +1,7 @@
 /**
- * @file Adapters as files: what a method trained as a PEFT folder, or as an ordinary model when it trains the base itself.
+ * @file Plans the files of an adapter: a PEFT folder, or a model folder if the method trains the base itself.
  *
- * Knows no method: the method says its keys and its tensors' names.
+ * This file knows no method: the method provides its keys and names of tensors.
  */
 import { MODEL_TASKS } from "../../models/model-tasks.ts";
 import { z } from "zod";
@@ -32,27 +32,27 @@ import { folderTensors } from "../checkpoint/folder-tensors.ts";
 import { codesMetadata } from "./codes-hash.ts";
 import type { StreamedTensor } from "../files/safetensors/safetensors-writer.ts";
 
-/** Key of the template's hash in the head of the tensors' file. */
+/** Key of the template's hash in the header of the tensors' file. */
 export const TEMPLATE_KEY = "chat_template_sha256";
 
-/** Key of the kind to which the base was rounded. */
+/** Key of the storage to which the base was rounded. */
 export const BASE_KEY = "base_rounded_to";
 
-/** Facts for a file that are not the adapter's own. */
+/** Where an adapter comes from, as its files tell it. */
 export interface AdapterOrigin {
   readonly base: BaseModel;
   readonly checkpoint: Checkpoint;
   readonly chatTemplateHash: string | null;
-  /** What its file is to say of the base (`recordBase`), so that it is refused on another; nothing unless given. */
+  /** A record of the base (`recordBase`) for its file, so that the adapter is refused on another base; default: none. */
   readonly baseRecord?: string;
-  /** How it was made, for the card, beside the licence that the checkpoint tells. */
+  /** How it was made, for the card; the licence comes from the checkpoint. */
   readonly provenance?: Omit<Provenance, "license">;
 }
 
 /** Names of all files that `adapterFiles` may plan. */
 export const RESULT_FILES: readonly string[] = [...ADAPTER_FILES, ...MODEL_FILES];
 
-/** What callers give as the origin of an adapter. */
+/** Schema of the origin of an adapter that a caller gives. */
 export const AN_ORIGIN = z.strictObject({
   base: A_BASE,
   checkpoint: A_CHECKPOINT,
@@ -62,7 +62,7 @@ export const AN_ORIGIN = z.strictObject({
 });
 const ARGUMENTS = lazily(() => z.strictObject({ adapter: AN_ADAPTER, origin: AN_ORIGIN }));
 
-/** The files that hold what was trained. */
+/** Plans the files that hold what was trained. */
 export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFile[] {
   checkArguments("adapterFiles", ARGUMENTS, { adapter, origin });
   const { base, checkpoint } = origin;
@@ -106,7 +106,7 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
     ([name, tensor]) => [peftName(name, base.model), tensor] as const,
   );
   const { chatTemplateHash, baseRecord } = origin;
-  // In the head of the tensors' file: peft warns of keys in adapter_config.json that it does not know.
+  // These go in the header of the tensors' file, since peft warns of unknown keys in adapter_config.json.
   const metadata: Record<string, string> = {
     ...codesMetadata(adapter),
     ...classesMetadata(base),
@@ -127,7 +127,7 @@ export function adapterFiles(adapter: Adapter, origin: AdapterOrigin): FolderFil
   });
 }
 
-/** Which program reads an adapter's folder, where PEFT takes these adapters on each module; null: what is written is a model. */
+/** Which program reads an adapter's folder; null: it is a model folder. `takes`: the adapters that PEFT accepts on each module. */
 export function programThatReadsAdapter(
   adapter: Adapter,
   takes: CheckpointRules["peftTakes"] = adapter.model.checkpoint.peftTakes,
@@ -138,7 +138,7 @@ export function programThatReadsAdapter(
     trainedTensors(model, method, options, sites).map(({ name }) => name),
     takes,
   );
-  // No file has such an expert by itself.
+  // In transformers, experts of a stack are not separate modules.
   const isPart = [...sites.keys()].some((path) => model.checkpoint.inFolder(`${path}.weight`).stack !== null);
   return isPart && reader === "peft" ? "graft" : reader;
 }
@@ -163,13 +163,13 @@ function adapterConfig(adapter: Adapter, base: BaseModel): Record<string, unknow
     target_modules: regex ?? modules,
     ...withModulesOfPeft(settings, base),
     task_type: MODEL_TASKS[base.model.task].peftWord,
-    // Not every method of PEFT knows the key.
+    // Not every method of PEFT has this key.
     ...(regex !== null && targets.exclude.length > 0 ? { exclude_modules: targets.exclude } : {}),
   };
   return withPeftPaths(config, adapter.sites, base.model);
 }
 
-/** What an adapter_config.json says beside its target modules; `modules`: their names. */
+/** Makes the settings of an adapter_config.json other than target modules; `modules`: names of these. */
 export function settingsForFile(
   { method, options }: Pick<Adapter, "method" | "options">,
   sites: readonly FileSite<unknown>[],
@@ -189,8 +189,8 @@ export function settingsForFile(
 }
 
 /**
- * How a file names the sites: the shortest names that pick exactly these sites, else whole paths. Chosen layers are
- * written as paths too: PEFT knows `layers_to_transform` for some methods only, and for none beside an expression.
+ * Chooses how a file names the sites: by the shortest names that match exactly these sites, else by whole paths. Chosen layers are
+ * written as paths too: PEFT has `layers_to_transform` only for some methods, and never together with an expression.
  */
 function targetsForFile(
   { targets, sites }: Adapter,
@@ -199,7 +199,7 @@ function targetsForFile(
   const own = [...sites.values()].filter(({ parameter }) => parameter === undefined);
   const paths = own.map(({ path }) => path);
   const { modules, layers } = targets;
-  // Names could as well mean modules of the parts that are not read here.
+  // Names could also match modules of parts that graft does not read.
   if (paths.some((path) => model.checkpoint.peftPath(path) !== path)) return { regex: null, modules: paths };
   if (typeof modules === "string" && modules !== "all-linear" && layers === null) {
     return { regex: modules, modules: lastNames(paths).sort() };
@@ -216,7 +216,7 @@ function targetsForFile(
   return { regex: null, modules: isExact ? [...new Set(shortest)].sort() : paths };
 }
 
-/** The shortest dotted suffix of a name that is none of the others'; null: there is none. */
+/** The shortest dotted suffix of a name that matches none of the others; null: there is none. */
 function shortestApart(name: string, others: ReadonlySet<string>): string | null {
   const parts = name.split(".");
   for (let length = 1; length <= parts.length; length++) {

@@ -1,8 +1,8 @@
 /**
- * @file What an adapter's file says of the base that it was trained on: some of its numbers. By them another model of equal
- * shapes is refused, while the same model in other files is not.
+ * @file The record of the base that an adapter was trained on: some of its numbers. By it another model of equal shapes is refused,
+ * but the same model in other files is accepted.
  *
- * They are in the header of the tensors' file, which peft passes over. A name would not do: it may be a path.
+ * The record is in the header of the tensors' file, which peft ignores. A name would not suffice: it may be a path.
  */
 import { checkArguments, lazily } from "../../messages/arguments.ts";
 import { z } from "zod";
@@ -12,18 +12,18 @@ import { type BaseSample, mayBeOneModel, sampleBase } from "../../models/base/ba
 import { hashSettings, mayBeAlike } from "../../models/base/base-settings.ts";
 import { Sha256 } from "../../sha256.ts";
 
-/** Key in the head of the tensors' file. */
+/** Key in the header of the tensors' file. */
 export const BASE_SAMPLE_KEY = "base_sample";
 
 const RECORD = z.strictObject({
   vectors: z.base64(),
   matrices: z.base64(),
   rounded: z.boolean(),
-  /** Absent in files that are older. */
+  /** Absent in older files. */
   settings: z.string().optional(),
 });
 
-/** A record with the sample that it holds, and the hash of the settings. */
+/** A parsed record: its text, its sample, and the hash of the settings. */
 interface Found {
   readonly text: string;
   readonly sample: BaseSample;
@@ -32,7 +32,7 @@ interface Found {
 
 const BASE = lazily(() => z.strictObject({ base: A_BASE }));
 
-/** Reads what the head of a file is to say of a base. @throws as reading tensors */
+/** Makes the record of a base. @throws as reading tensors */
 export async function recordBase(base: BaseModel): Promise<string> {
   checkArguments("recordBase", BASE, { base });
   const { vectors, matrices, isRounded } = await sampleBase(base);
@@ -46,9 +46,9 @@ export async function recordBase(base: BaseModel): Promise<string> {
 }
 
 /**
- * Holds an adapter against the base that it was trained on, where its file says which. `baseName`: as its configuration has it.
- * Other settings are noted: some change them on purpose, as to read longer texts, and some files lack what others tell.
- * @throws UsageError "usage/adapter" when it was trained on another; FormatError "format/json" for what is no record
+ * Compares a base with the one that an adapter was trained on, if its file has a record. `baseName`: from its configuration.
+ * Different settings only give a note: some users change them on purpose, as to read longer texts, and some files lack settings.
+ * @throws UsageError "usage/adapter" when it was trained on another base; FormatError "format/json" for a damaged record
  */
 export async function checkBase(
   path: string,
@@ -81,7 +81,7 @@ function nameOf(baseName: unknown): string {
   return typeof baseName === "string" ? `"${baseName}"` : '"its base"';
 }
 
-/** Whether two records may be of one base; one that is missing may be of any. @throws as `checkBase` */
+/** Whether two records may be of the same base; always if one is missing. @throws as `checkBase` */
 export function mayShareBase(path: string, a: string | undefined, b: string | undefined): boolean {
   if (a === undefined || b === undefined) return true;
   return mayBeOneModel(readRecord(path, a).sample, readRecord(path, b).sample);
@@ -109,7 +109,7 @@ function encode(values: Float32Array): string {
   return btoa(String.fromCharCode(...new Uint8Array(values.buffer)));
 }
 
-/** @throws RangeError when the bytes are no float32 numbers */
+/** @throws RangeError when the number of bytes is not a multiple of 4 */
 function decode(text: string): Float32Array {
   return new Float32Array(Uint8Array.from(atob(text), (char) => char.charCodeAt(0)).buffer);
 }

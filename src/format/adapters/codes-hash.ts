@@ -1,8 +1,8 @@
 /**
- * @file A hash of the whole numbers (codes) of the base that an adapter's programs read. On other codes an adapter would compute
- * nonsense in the right shapes.
+ * @file A hash of the whole numbers (codes) of the base that an adapter's programs read. With other codes of equal shapes an adapter
+ * would compute nonsense.
  *
- * Frozen floats are left out: another machine may round them another way.
+ * Frozen floats are not hashed: another machine may round them differently.
  */
 import { UsageError } from "../../errors.ts";
 import { bytesOf } from "../../graph/dtype.ts";
@@ -10,10 +10,10 @@ import type { Adapter } from "../../peft/attach.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { Sha256 } from "../../sha256.ts";
 
-/** Key in the head of the tensors' file. */
+/** Key in the header of the tensors' file. */
 export const CODES_KEY = "base_codes_sha256";
 
-/** What the head of an adapter's file says of the base's codes; nothing when the adapter reads none. */
+/** Makes the metadata that identifies the base's codes; empty when the adapter reads none. */
 export function codesMetadata(adapter: Adapter): Readonly<Record<string, string>> {
   const codes = new Map<string, HostTensor>();
   for (const site of adapter.sites.values()) {
@@ -33,14 +33,14 @@ export function codesMetadata(adapter: Adapter): Readonly<Record<string, string>
 }
 
 /**
- * Holds an adapter that was read against the head of its file, where that says anything. `path`: of the adapter.
+ * Compares the codes that an adapter reads with the hash in its file, if there is one. `path`: of the adapter.
  * @throws UsageError "usage/adapter" when the adapter was trained on other codes than the base has.
  */
 export function checkCodes(path: string, adapter: Adapter, metadata: Readonly<Record<string, string>>): void {
   const trained = metadata[CODES_KEY];
   if (trained === undefined) return;
   const own = codesMetadata(adapter)[CODES_KEY];
-  // Where it now takes no codes, as a factor of a base's own outputs, there are none to be of another base.
+  // If the adapter reads no codes on this base, as when it only scales outputs, none can be wrong.
   if (own === undefined || own === trained) return;
   const show = (hash: string): string => hash.slice(0, 12);
   throw new UsageError(

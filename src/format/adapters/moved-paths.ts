@@ -1,23 +1,23 @@
 /**
- * @file Settings of an adapter whose modules get other paths. A name is renamed; an expression cannot be, so that what it means is
- * looked up among the paths of what has an adapter.
+ * @file Changes settings of an adapter whose modules get other paths. Names are renamed; expressions cannot be, so they are
+ * replaced by the adapted paths that they match.
  */
 import { matcher, patternValues } from "../../peft/sites/targets.ts";
 
-/** What an adapter_config.json says. */
+/** The settings in an adapter_config.json. */
 export type Config = Readonly<Record<string, unknown>>;
 
-/** Numbers of modules by expressions for their paths. */
+/** Numbers for modules, by expressions for their paths. */
 type Pattern = Readonly<Record<string, number>>;
-/** Paths of what has an adapter: as its settings have it, and as they are to have it. */
+/** Paths of everything that has an adapter: old and new. */
 type MovedPaths = readonly (readonly [string, string])[];
 
-/** Whether a setting has values for some modules, as `rank_pattern` and its kin. */
+/** Whether a setting has values for some modules, like `rank_pattern`. */
 function isPattern(setting: string, value: unknown): value is Pattern {
   return setting.endsWith("_pattern") && typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Renames modules in lists and as keys by `ofPath`; expressions are made to mean the same of what has moved. */
+/** Renames modules in lists and keys by `ofPath`; expressions are replaced where they would no longer match the same modules. */
 export function mapPaths(config: Config, ofPath: (path: string) => string, moved: MovedPaths): Config {
   const renamed = Object.entries(config).map(([key, value]) => {
     if (Array.isArray(value))
@@ -30,7 +30,7 @@ export function mapPaths(config: Config, ofPath: (path: string) => string, moved
   return Object.fromEntries(renamed) as Config;
 }
 
-/** A pattern, by whole paths where it would not mean the same of them. */
+/** A pattern, with whole new paths as keys if it would give moved modules other values. */
 function movedPattern(pattern: Pattern, moved: MovedPaths): Pattern {
   const valueOf = patternValues(pattern);
   if (moved.every(([from, to]) => valueOf(from) === valueOf(to))) return pattern;
@@ -42,14 +42,14 @@ function movedPattern(pattern: Pattern, moved: MovedPaths): Pattern {
   );
 }
 
-/** An expression for modules, or whole paths where it would not mean the same of them. */
+/** An expression for modules, or a list of whole new paths if it would not match the same moved modules. */
 function movedModules(expression: string, moved: MovedPaths): string | readonly string[] {
   const isMeant = matcher(expression);
   if (moved.every(([from, to]) => isMeant(from) === isMeant(to))) return expression;
   return moved.flatMap(([from, to]) => (isMeant(from) ? [to] : []));
 }
 
-/** Keys of patterns that mean none of these paths, each with its setting. */
+/** Keys of patterns that match none of these paths, each with its setting. */
 export function idlePatterns(
   config: Config,
   paths: readonly string[],

@@ -1,6 +1,6 @@
 /**
- * @file Names of modules as peft has them. They are those of transformers' classes, which may differ from the names of a family
- * here, or those of a model without its head.
+ * @file Names of modules in peft's files. They are those of transformers' classes, which may differ from the names of a family in
+ * graft, or those of a model without its head.
  */
 import { FormatError } from "../../errors.ts";
 import type { Model } from "../../models/model.ts";
@@ -13,20 +13,20 @@ import { isNames } from "./adapter-base.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 import { type Config, mapPaths } from "./moved-paths.ts";
 
-/** What a module has by itself: tensors of one that is trained whole, and rows of one. */
+/** Tensors of a module that are not of an adapter on it: its own ones, if it is trained whole, and trained rows. */
 const WHOLE_PARTS = ["weight", "bias", ROWS];
 
-/** Inside of a module that is trained whole, where peft saves biases once more if all are trained. */
+/** Matches names inside a module that is trained whole: there peft saves biases a second time if all are trained. */
 const TWICE_SAVED = /\.(?:modules_to_save|original_module)\./;
 
 type Tensors = ReadonlyMap<string, HostTensor<"float32">>;
-/** Names of the same things: those in a file by those of graft. */
+/** Names in a file, by graft's names for the same things. */
 type Names = ReadonlyMap<string, string>;
 
 /**
- * The tensors of a file by the names of graft, and their names in the file by these, without the prefix. Those of parts that are not
- * read here, such as a vision tower, are left out.
- * @throws FormatError "format/tensor" for one that is there under two names
+ * Gives the tensors of a file graft's names; also returns their names in the file, without the prefix. Tensors of parts that graft
+ * does not read, such as a vision tower, are left out.
+ * @throws FormatError "format/tensor" for one that occurs under two names
  */
 export function tensorsByOwnNames(
   path: string,
@@ -55,7 +55,7 @@ export function tensorsByOwnNames(
     own.set(PREFIX + renamed, tensor);
     namesInFile.set(renamed, inFile);
   }
-  // Rows that a tied head shares with the embedding are saved once more, where peft trains nothing else.
+  // Peft saves rows that a tied head shares with the embedding twice if it trains nothing else.
   const rowsOf = (name: string): string => `${PREFIX}${moduleOf(name)}.${ROWS}`;
   for (const [head, table] of ties) {
     const copy = rowsOf(head);
@@ -65,22 +65,22 @@ export function tensorsByOwnNames(
 }
 
 /**
- * What names of graft begin with and those of a file do not: the file is of a class that is this part alone, and has nothing that lies
- * outside, such as a head. Empty: it is of the whole model.
+ * The prefix of graft's names that names in the file lack: the file belongs to a class that is only this part of the model, without
+ * anything outside, such as a head. Empty: it belongs to the whole model.
  */
 export function partOfClass(names: Names): string {
   const [own = "", inFile = ""] = [...names].find(([name, other]) => name.endsWith(`.${other}`)) ?? [];
   return own.slice(0, own.length - inFile.length);
 }
 
-/** A tensor's name as peft has it. */
+/** Peft's name for a tensor. */
 export function peftName(name: string, { checkpoint }: Model): string {
   return name.startsWith(PREFIX) ? PREFIX + checkpoint.peftPath(name.slice(PREFIX.length)) : name;
 }
 
 /**
- * Whether a file has nothing on the experts that its targets are also names of: transformers 5 keeps the matrices of all experts as
- * one tensor, which is no module, so that peft finds `gate_proj` in layers without experts and shared experts alone.
+ * Whether a file has no adapters on experts although its targets match them: transformers 5 keeps the matrices of all experts in
+ * one tensor, which is not a module, so that peft finds `gate_proj` only in layers without experts and in shared experts.
  */
 export function passesOverExperts(
   { target_modules: targets }: Config,
@@ -96,8 +96,8 @@ export function passesOverExperts(
 }
 
 /**
- * The settings of a file by the names of graft. Where its adapters sit (`adapted`, as `adaptedPaths` gives them) is told by these, as an
- * expression cannot be renamed: what it means is looked up among the file's own paths.
+ * Changes the settings of a file to graft's names. Target modules are taken from `adapted` (see `adaptedPaths`): an expression
+ * cannot be renamed, so it is matched against the file's own paths.
  */
 export function withOwnPaths(config: Config, adapted: Names, model: Model): Config {
   const others = mapPaths(
@@ -108,7 +108,7 @@ export function withOwnPaths(config: Config, adapted: Names, model: Model): Conf
   return { ...others, target_modules: [...adapted.keys()].filter((path) => model.siteOf(path)) };
 }
 
-/** Settings with names of modules as peft has them, of an adapter on these sites. */
+/** Changes the settings of an adapter on these sites to peft's names of modules. */
 export function withPeftPaths(config: Config, sites: Adapter["sites"], { checkpoint }: Model): Config {
   const names = [...sites.values()].map(({ path, parameter = path }) => parameter);
   const peftPath = (path: string): string => checkpoint.peftPath(path);
@@ -120,8 +120,8 @@ export function withPeftPaths(config: Config, sites: Adapter["sites"], { checkpo
 }
 
 /**
- * Paths in a file of what it has adapters on, by those of graft: of modules, and of the parameters that its settings name. `names`:
- * of its tensors.
+ * Paths in a file of everything with an adapter, by graft's paths: of modules, and of parameters that its settings name. `names`:
+ * those of its tensors.
  */
 export function adaptedPaths(names: Names, { target_parameters: given }: Config, model: Model): Names {
   const parameters = isNames(given) ? given : [];
@@ -135,7 +135,7 @@ export function adaptedPaths(names: Names, { target_parameters: given }: Config,
   return paths;
 }
 
-/** The modules that a tensor lies in, as far as graft and a file have such; `rest`: its name inside of one. */
+/** Lists the modules that contain a tensor, as long as both names end alike; `rest`: the tensor's name inside the module. */
 function modulesAround([name, inFile]: readonly [string, string]) {
   const modules: { readonly own: string; readonly inFile: string; readonly rest: string }[] = [];
   for (let end = name.lastIndexOf("."); end > 0; end = name.lastIndexOf(".", end - 1)) {

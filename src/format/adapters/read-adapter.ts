@@ -1,4 +1,4 @@
-/** @file Adapters from files: what a PEFT folder holds, on the model that it was made for. Knows no method, as adapter.ts. */
+/** @file Reads a PEFT folder onto the model that it was made for. Like adapter.ts, this file knows no method. */
 import { checkArguments, lazily } from "../../messages/arguments.ts";
 import { A_FOLDER, type Folder } from "../files/folder.ts";
 import { METHOD_LIST } from "../../peft/define-method.ts";
@@ -39,7 +39,7 @@ import { openSafetensors } from "../files/safetensors/safetensors.ts";
 import { BASE_KEY, TEMPLATE_KEY } from "./adapter.ts";
 import { readSettings } from "./adapter-settings.ts";
 
-/** An adapter that was read, with what its file says beside the numbers. */
+/** An adapter that was read, and what else its file tells. */
 export interface ReadAdapter {
   readonly adapter: Adapter;
   readonly chatTemplateHash: string | null;
@@ -48,8 +48,8 @@ export interface ReadAdapter {
 const ARGUMENTS = lazily(() => z.strictObject({ folder: A_FOLDER, base: A_BASE, methods: METHOD_LIST }));
 
 /**
- * Reads an adapter folder onto a model; `methods` are those that it may be of.
- * @throws UsageError "usage/adapter" when it was made for another model or says what graft does not do;
+ * Reads an adapter folder onto a model; `methods`: those that are accepted.
+ * @throws UsageError "usage/adapter" when it was made for another model or has unsupported settings;
  * FormatError "format/tensor" for a missing, surplus or misshaped tensor.
  */
 export async function readAdapter(
@@ -101,12 +101,12 @@ export async function readAdapter(
   return { adapter, chatTemplateHash: metadata[TEMPLATE_KEY] ?? null };
 }
 
-/** Whether the expressions by which a file says where its adapters sit can be read; if not, its tensors say so too. */
+/** Whether the expressions for a file's target modules can be read; if not, its tensors tell where its adapters sit. */
 function hasReadableTargets({ target_modules: targets, exclude_modules: exclude }: JsonObject): boolean {
   return [targets, exclude].every((each) => typeof each !== "string" || isReadable(each));
 }
 
-/** What a file says of the model. @throws UsageError as `work`, with the adapter's name */
+/** Runs work that applies a file's settings to the model. @throws UsageError as `work`, with the adapter's name */
 function onModel<T>(path: string, work: () => T): T {
   try {
     return work();
@@ -134,7 +134,7 @@ function requireFreshTensors(path: string, adapter: Adapter, { freshTensors }: B
   );
 }
 
-/** PEFT's word for models that keep weights as [in, out]. @throws UsageError "usage/adapter" when none is kept so */
+/** Checks PEFT's `fan_in_fan_out`: weights are stored as [in, out]. @throws UsageError "usage/adapter" when none is stored like that */
 function requireTransposed(path: string, { sites }: Adapter): void {
   if ([...sites.values()].some(({ spec }) => spec.storedTransposed)) return;
   throw new UsageError(
@@ -144,10 +144,10 @@ function requireTransposed(path: string, { sites }: Adapter): void {
   );
 }
 
-/** Puts the numbers of a saved run, adapter folder or model, back into an adapter of the same settings. */
+/** Copies the numbers of a saved run, an adapter folder or a model folder, into an adapter with the same settings. */
 export async function restoreAdapter(folder: Folder, adapter: Adapter): Promise<void> {
   if (!makesModel(adapter.method)) {
-    // A run's own folder leaves nothing to be made from weights.
+    // The folder of a run lacks nothing that would have to be computed from weights.
     const { tensors } = tensorsByOwnNames(
       folder.path,
       (await readAdapterFolder(folder)).tensors,
@@ -162,7 +162,7 @@ export async function restoreAdapter(folder: Folder, adapter: Adapter): Promise<
       const place = adapter.model.checkpoint.inFolder(name);
       const inFile = place.stack === null ? place.name : name;
       const found = file.tensors.get(inFile);
-      // What cannot be read says so itself.
+      // Reading a missing tensor or one of an unknown type throws.
       const { dtype, shape } = found?.dtype ? found : await file.read(inFile);
       if (dtype !== value.dtype || !sameShape(shape, value.shape)) {
         throw new FormatError(

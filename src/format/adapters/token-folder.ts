@@ -1,27 +1,27 @@
 /**
- * @file Folders of peft's TRAINABLE_TOKENS, which hold rows of single tokens and nothing else. Here such rows have the names that
- * they have beside an adapter.
+ * @file Folders of peft's TRAINABLE_TOKENS, which only hold rows of single tokens. Graft gives such rows the names that they have in
+ * folders of other adapters.
  */
 import { ROWS } from "../../peft/trained-base/trained-rows.ts";
 import type { HostTensor } from "../../runtime/host-tensor.ts";
 import { PREFIX } from "./adapter-tensors.ts";
 
 const TYPE = "TRAINABLE_TOKENS";
-/** What that type calls the rows, after the module's path. */
+/** The name of the rows in that type, after the module's path. */
 const OWN_ROWS = "trainable_tokens_delta";
 
-/** What a folder holds, by the names of its files. */
+/** The contents of a folder, under names of its files. */
 interface Contents<T extends HostTensor> {
   readonly config: Readonly<Record<string, unknown>>;
   readonly tensors: ReadonlyMap<string, T>;
 }
 
-/** A folder of the type with the keys and names of rows beside an adapter; any other as it is. */
+/** Gives a folder of this type the keys and names that rows have with an adapter; other folders are returned unchanged. */
 export function fromTokenFolder<T extends HostTensor>(folder: Contents<T>): Contents<T> {
   const { peft_type: type, token_indices: ids, init_weights: _, ...others } = folder.config;
   if (type !== TYPE) return folder;
   const modules = modulesWith(OWN_ROWS, folder.tensors);
-  // The names of its tensors say where the rows are: of what its targets mean, a tied head follows the embedding.
+  // Names of tensors tell where the rows are, not the targets: of these, a tied head only follows the embedding.
   const tokens = modules.length === 0 ? ids : Object.fromEntries(modules.map((module) => [module, ids]));
   return {
     config: { ...others, peft_type: TYPE, target_modules: [], trainable_token_indices: tokens },
@@ -29,12 +29,12 @@ export function fromTokenFolder<T extends HostTensor>(folder: Contents<T>): Cont
   };
 }
 
-/** Heads by their paths, with those of the tables that they are tied to. */
+/** Paths of heads, with those of the tables to which they are tied. */
 export type TiedModules = readonly (readonly [head: string, table: string])[];
 
 /**
- * The reverse: no module with an adapter, and the same tokens in all modules that have rows. As peft does it, a tied head has the
- * rows of its table once more.
+ * Does the reverse, for a folder without adapters on modules and with the same tokens in all modules that have rows. As in peft,
+ * the rows of a table are repeated for a head that is tied to it.
  */
 export function toTokenFolder<T extends HostTensor>(folder: Contents<T>, ties: TiedModules): Contents<T> {
   const { target_modules: targets, trainable_token_indices: tokens = {}, ...others } = folder.config;
@@ -48,7 +48,7 @@ export function toTokenFolder<T extends HostTensor>(folder: Contents<T>, ties: T
       ...Object.fromEntries(kept.map((key) => [key, others[key] ?? null])),
       init_weights: true,
       peft_type: TYPE,
-      // Of a list with the embedding of a tied model peft warns, of the one name that it writes itself not.
+      // For a tied model, peft warns of a list with the embedding, but not of a single name, which it writes itself.
       target_modules: modules.length === 1 ? modules[0] : modules,
       token_indices: lists[0],
     },

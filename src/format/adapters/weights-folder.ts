@@ -1,4 +1,4 @@
-/** @file What is written of an adapter without its model. */
+/** @file Plans the folder of an adapter without its model. */
 import { autoClassesOf } from "../../models/auto-classes.ts";
 import type { Model } from "../../models/model.ts";
 import { usualPeftTakes } from "../../models/config/checkpoint-rules.ts";
@@ -12,13 +12,13 @@ import { PREFIX } from "./adapter-tensors.ts";
 import type { WeightsFolder } from "./adapter-weights.ts";
 import type { Provenance } from "../cards/model-card.ts";
 
-/** What is known beside the adapter. */
+/** What is known besides the adapter. */
 interface FolderFacts extends Pick<WeightsFolder, "baseName" | "taskType" | "notes"> {
-  /** The model that it is for; null: it is not at hand. */
+  /** The model that it is for; null: not available. */
   readonly model: Model | null;
 }
 
-/** Says what a folder of an adapter without its model holds. */
+/** Makes the parts of a folder of an adapter without its model. */
 export function weightsFolderParts(
   adapter: AdapterWeights,
   targetModules: string | readonly string[] | null,
@@ -35,7 +35,7 @@ export function weightsFolderParts(
   const { storedTransposed } = adapter;
   const sites = [...adapter.sites].map(([path, { options }]) => ({ path, options, storedTransposed }));
   const settings = settingsForFile(adapter, sites, names, baseName);
-  // Paths mean the same to all who read them: those of modules as they were named, or of each part.
+  // Whole paths mean the same for every program: those of modules that were named, else of each part.
   const named = modulesToSave(adapter.method, adapter.options) ?? [];
   const whole = [...adapter.base.keys()].map(moduleOf).map((path) => {
     return named.find((name) => path.startsWith(`${name}.`)) ?? path;

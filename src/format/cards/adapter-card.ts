@@ -5,13 +5,13 @@ import type { JsonObject } from "../files/json-file.ts";
 import { shellWord } from "./escape.ts";
 import { type Provenance, type ModelCard, UNKNOWN_PROVENANCE } from "./model-card.ts";
 
-/** What is known of a folder beside its configuration. */
+/** What is known of a folder besides its configuration. */
 export interface AdapterCardOptions {
-  /** PEFT too, unless it is said otherwise. */
+  /** The program that reads it besides graft, if any; default: peft. */
   readonly readBy?: "peft" | "graft";
-  /** Whether it can be merged into its base; it can, unless it is said otherwise. */
+  /** Whether it can be merged into its base; default: true. */
   readonly isMergeable?: boolean;
-  /** Which auto classes load its model; absent: those of most families. */
+  /** The auto classes that load its model; absent: those of most families. */
   readonly autoClasses?: AutoClassesOf | undefined;
   /** How it was made. */
   readonly provenance?: Provenance;
@@ -19,7 +19,7 @@ export interface AdapterCardOptions {
   readonly roundedTo?: string | null;
 }
 
-/** Makes the card of an adapter from its configuration; PEFT reads the folder too unless it is said otherwise. */
+/** Makes the card of an adapter from its configuration. */
 export function adapterCard(
   config: JsonObject,
   {

@@ -1,9 +1,9 @@
-/** @file Texts of files and users as they may stand in a model card: nothing in them is markup, code or another line. */
+/** @file Escapes texts of files and users for a model card, so that they cannot add markup, code or lines. */
 
-/** Punctuation with which Markdown, tables of it and HTML begin something. */
+/** Punctuation that has a meaning in Markdown, its tables or HTML. */
 const MARKUP = /[\\`*_[\]<>|&~#]/g;
 
-/** Takes out what would begin a line of its own, or be invisible. */
+/** Replaces line breaks and invisible characters by spaces. */
 function onOneLine(text: string): string {
   return text.replace(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]+/gu, " ").trim();
 }
@@ -13,7 +13,7 @@ export function escapeText(text: string): string {
   return onOneLine(text).replace(MARKUP, "\\$&");
 }
 
-/** Reads what `escapeText` wrote. */
+/** Reverses `escapeText`. */
 export function unescapeText(text: string): string {
   return text.replace(/\\([\\`*_[\]<>|&~#])/g, "$1");
 }
@@ -23,7 +23,7 @@ export function yamlText(text: string): string {
   return JSON.stringify(onOneLine(text));
 }
 
-/** Writes a text as one word of a shell's line, in a code block. */
+/** Writes a text as one word of a shell command, in a code block. */
 export function shellWord(text: string): string {
   const line = onOneLine(text);
   return /^[\w./@:=+-]+$/.test(line) ? line : `'${line.replaceAll("'", `'\\''`)}'`;

@@ -6,26 +6,26 @@ import { type FolderFile, textFile } from "../files/folder-file.ts";
 import { escapeText, yamlText } from "./escape.ts";
 
 export const CARD_FILE = "README.md";
-/** Over the table of facts. */
+/** Heading of the table of facts. */
 export const FACTS_HEADING = "How it was made";
 
-/** What something was, and its value, as plain text. */
+/** A name and a value, as plain text. */
 export type Fact = readonly [what: string, value: string];
 
 /** How a result was made. */
 export interface Provenance {
-  /** Licence of the base, by its name on model sites; null: its files do not say. */
+  /** Licence of the base, by its name on model sites; null: its files do not tell. */
   readonly license: string | null;
   /** Data sets of model sites that it was trained on. */
   readonly datasets: readonly string[];
   readonly facts: readonly Fact[];
   /** Settings by name; null: there are none. */
   readonly settings: Readonly<Record<string, unknown>> | null;
-  /** How what this was made of was made, by name. */
+  /** How the parts of a combined result were made, by name. */
   readonly parts: readonly { readonly name: string; readonly facts: readonly Fact[] }[];
 }
 
-/** The provenance of a result of which nothing is known but what its files say. */
+/** The provenance of a result of which nothing is known besides its files. */
 export const UNKNOWN_PROVENANCE: Provenance = {
   license: null,
   datasets: [],
@@ -43,11 +43,11 @@ export interface ModelCard {
   readonly library: "peft" | "transformers" | "transformers.js" | "onnx" | "graft";
   readonly tags: readonly string[];
   readonly provenance: Provenance;
-  /** Markdown of our own: which programs read it, and how. */
+  /** Markdown, not escaped: which programs read it, and how. */
   readonly usage: readonly string[];
 }
 
-/** OWNER/NAME, with or without a revision, and no path of a disk. */
+/** Matches OWNER/NAME, with or without a revision; not paths on disk. */
 const HUB_NAME = /^([A-Za-z0-9][\w.-]*\/[A-Za-z0-9][\w.-]*)(?:@.+)?$/;
 
 /** Plans the card of a folder. */
@@ -96,7 +96,7 @@ export function formatCard({ title, baseName, library, tags, provenance, usage }
   ].join("\n");
 }
 
-/** A name as model sites know them: one word. */
+/** The name of a licence as model sites accept it: one word. */
 function licenseName(license: string): string {
   return /^[\w.+-]{1,100}$/.test(license) ? license.toLowerCase() : "other";
 }

@@ -1,4 +1,4 @@
-/** @file What graft reads of a model card: the licence, and how the result was made. A card is anybody's text. */
+/** @file Reads the licence from a model card, and how the result was made. Cards are not trusted: anybody may have written them. */
 import type { Folder } from "../files/folder.ts";
 import { unescapeText } from "./escape.ts";
 import { CARD_FILE, FACTS_HEADING, type Fact } from "./model-card.ts";
@@ -8,12 +8,12 @@ const MAX_CHARACTERS = 500;
 const UNKNOWN = "unknown";
 
 export interface ReadCard {
-  /** Null: it says none. */
+  /** Null: the card names none. */
   readonly license: string | null;
   readonly facts: readonly Fact[];
 }
 
-/** Reads the card of a folder; one that is missing or cannot be read says nothing. */
+/** Reads the card of a folder; a missing or unreadable one gives no licence and no facts. */
 export async function readCard(folder: Pick<Folder, "text">): Promise<ReadCard> {
   const text = await folder.text(CARD_FILE).catch(() => null);
   return text === null ? { license: null, facts: [] } : parseCard(text);
@@ -30,7 +30,7 @@ function licenseIn(lines: readonly string[]): string | null {
   const end = lines.indexOf("---", 1);
   for (const line of lines.slice(1, end < 0 ? 1 : end)) {
     const [, value = ""] = /^license:\s*(.+?)\s*$/.exec(line) ?? [];
-    // One word, in quotes or without: lists of several licences and comments say none that we could hand on.
+    // One word, with or without quotes: lists of licences and comments name none that could be copied.
     const [, word] = /^["']?([\w.+-]{1,100})["']?$/.exec(value) ?? [];
     if (word !== undefined) return word === UNKNOWN ? null : word;
   }
@@ -47,6 +47,6 @@ function factsIn(lines: readonly string[]): Fact[] {
     const [what, value] = cells.slice(1).map((cell) => unescapeText(cell).slice(0, MAX_CHARACTERS));
     facts.push([what!, value!]);
   }
-  // The head of the table, and the line below it.
+  // Drops the head of the table and the line below it.
   return facts.slice(2);
 }

@@ -2,15 +2,15 @@
 import { MODEL_TASKS, type ModelTask, noClassFor } from "../../models/model-tasks.ts";
 import type { Provenance, ModelCard } from "./model-card.ts";
 
-/** What a card of a model says of it. */
+/** What the card of a model tells. */
 interface WholeModelFacts {
   /** The model that it comes from; null: not known. */
   readonly baseName: string | null;
   readonly task: ModelTask;
-  /** The auto class of transformers that loads it; null: there is none, so that graft alone reads a folder for transformers. */
+  /** The auto class of transformers that loads it; null: there is none, so that only graft reads a folder for transformers. */
   readonly loader: string | null;
   readonly tags: readonly string[];
-  /** The program for which it is written; graft: a form of our own; onnx: one for ONNX Runtime alone. */
+  /** The program for which it is written; "graft": graft's own form; "onnx": a form only for ONNX Runtime. */
   readonly readBy: "transformers" | "transformers.js" | "onnx" | "graft";
   readonly provenance: Provenance;
 }
@@ -63,7 +63,7 @@ const GENERATOR_LINES = [
   'const generator = await pipeline("text-generation", "FOLDER");',
 ];
 
-/** Its `pipeline` knows the classes of encoders alone. */
+/** transformers.js's `pipeline` only has the classes of encoders, so that the classifier is built by hand. */
 const CLASSIFIER_LINES = [
   'import { AutoModel, AutoTokenizer, TextClassificationPipeline } from "@huggingface/transformers";',
   "",
