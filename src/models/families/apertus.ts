@@ -20,13 +20,13 @@ const SCHEMA = z.object({
   max_position_embeddings: z.int().positive().default(65_536),
   attention_bias: z.boolean().default(false),
   hidden_act: z.literal("xielu").default("xielu"),
-  // Of the code that the models were trained with, for what all of them are; transformers reads none of these.
+  // Settings of the code that trained the models, the same for all of them; transformers ignores these.
   mlp_bias: z.literal(false).default(false),
   qk_norm: z.literal(true).nullish(),
   post_norm: z.literal(false).nullish(),
 });
 
-/** The rotation where a file has no word of one, whatever base it names. */
+/** The rotation for files without rotary settings, even if they name a base. */
 const ROTATION = {
   rope_type: "llama3",
   rope_theta: 12_000_000,

@@ -1,5 +1,5 @@
 /**
- * @file The Arcee family: Llama's blocks, whose feed-forward part has a squared ReLU and no gate.
+ * @file The Arcee family: Llama's blocks with a squared ReLU and no gate in the feed-forward part.
  *
  *   x ← x + Wdown relu(Wup norm(x))²
  *

@@ -1,4 +1,4 @@
-/** @file The BERT family with a head over classes: the pooled first token tells the class. Paper: arXiv:1810.04805. */
+/** @file The BERT family with a head over classes, which reads the pooled first token. Paper: arXiv:1810.04805. */
 import { z } from "zod";
 import { tanh } from "../../graph/ops/pointwise/elementwise.ts";
 import { BERT_NAMES, ENCODER_FIELDS, encoder } from "../blocks/encoder.ts";

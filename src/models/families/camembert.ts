@@ -1,5 +1,5 @@
 /**
- * @file The CamemBERT family: RoBERTa in French, with a vocabulary of SentencePiece.
+ * @file The CamemBERT family: RoBERTa for French, with a SentencePiece vocabulary.
  *
  * Paper: "CamemBERT: a Tasty French Language Model", arXiv:1911.03894.
  */

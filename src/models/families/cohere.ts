@@ -1,6 +1,6 @@
 /**
- * @file The Cohere family: two branches that read one norm, queries and keys that are rotated as neighbours, and in large ones
- * a norm on each head of both.
+ * @file The Cohere family: two branches that read the same norm, queries and keys rotated in pairs of neighbours, and in large
+ * models a norm on each head of both.
  *
  * Models: Command R and R+, Cohere, 2024; "Aya 23: Open Weight Releases to Further Multilingual Progress", arXiv:2405.15032.
  */
@@ -17,7 +17,7 @@ const SCHEMA = z.object({
   ...COHERE_FIELDS,
   rope_theta: z.number().positive().default(500_000),
   use_qk_norm: z.boolean().default(false),
-  // Positions that the model was trained on, where `max_position_embeddings` is what early programs had room for.
+  // Positions that the model was trained on; `max_position_embeddings` is then a limit of early programs.
   model_max_length: z.int().positive().nullish(),
 });
 

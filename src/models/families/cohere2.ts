@@ -1,5 +1,5 @@
 /**
- * @file The Cohere 2 family: Cohere's blocks, three with a window for each that sees all keys and rotates nothing.
+ * @file The Cohere 2 family: Cohere's blocks, three with a window for each one that sees all keys and does not rotate.
  *
  * Paper: "Command A: An Enterprise-Ready Large Language Model", arXiv:2504.00698, section 2.
  */
@@ -15,7 +15,7 @@ const SCHEMA = z.object({
   sliding_window: z.int().positive().default(4096),
   layer_types: WINDOW_FIELDS.layer_types,
   sliding_window_pattern: z.int().positive().default(4),
-  // Of the code that the models were trained with, for what all of them are; transformers reads none of these.
+  // Settings of the code that trained the models, the same for all of them; transformers ignores these.
   layer_switch: z.int().nullish(),
   order_of_interleaved_layers: z.literal("local_attn_first").nullish(),
   position_embedding_type: z.literal("rope_gptj").nullish(),
@@ -32,7 +32,7 @@ export const cohere2: Family = {
   summary: "Command R7B and Command A",
   traits:
     "Cohere's blocks, of which every fourth sees all keys and does not rotate them; the others have a window.",
-  // Which layers have a window is not in the file: readers take all but every fourth.
+  // The file does not tell which layers have a window: readers assume all but every fourth.
   autoClasses: { "sequence-classification": null },
   gguf: decoderGguf({
     architecture: "cohere2",

@@ -1,5 +1,5 @@
 /**
- * @file The DeBERTa family, versions 2 and 3, with a head over classes: BERT's blocks, whose attention knows distances.
+ * @file The DeBERTa family, versions 2 and 3, with a head over classes: BERT's blocks with attention by distances.
  *
  * Papers: "DeBERTa", arXiv:2006.03654; "DeBERTaV3", arXiv:2111.09543.
  */
@@ -26,7 +26,7 @@ const SCHEMA = z
     position_biased_input: z.boolean().default(true),
     pooler_hidden_act: ACTIVATION.default("gelu"),
     pooler_hidden_size: count.nullish(),
-    // Dropout, and a head for masked words.
+    // Settings of dropout and of the head for masked words.
     pooler_dropout: z.number().optional(),
     cls_dropout: z.number().nullish(),
     legacy: z.boolean().optional(),
@@ -59,7 +59,7 @@ export const debertaV2: Family = {
     const c = parseConfig(SCHEMA, raw);
     const { hidden_size: width, embedding_size: embedded, position_biased_input: hasPositions } = c;
     const unread = [
-      // Heads for masked words, and for words that were replaced.
+      // Heads for masked words, and for replaced words.
       "cls|lm_predictions|mask_predictions",
       ...(hasPositions ? [] : ["deberta\\.embeddings\\.position_embeddings"]),
       ...(readsDistances(c) ? [] : ["deberta\\.encoder\\.(rel_embeddings|LayerNorm)"]),

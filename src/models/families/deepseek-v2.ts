@@ -1,5 +1,5 @@
 /**
- * @file The DeepSeek V2 family: latent attention, and experts in all but the lowest layers, beside those that all tokens share.
+ * @file The DeepSeek V2 family: latent attention, and in all but the lowest layers experts, some of which all tokens share.
  *
  * Paper: "DeepSeek-V2", arXiv:2405.04434, section 2.
  */

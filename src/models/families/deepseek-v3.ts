@@ -1,6 +1,6 @@
 /**
- * @file The DeepSeek V3 family: the latent attention of V2, and a router that judges each expert by itself and adds what it has learned
- * to keep all of them busy.
+ * @file The DeepSeek V3 family: the latent attention of V2, and a router that scores each expert independently and adds learned
+ * biases to keep all experts busy.
  *
  * Paper: "DeepSeek-V3 Technical Report", arXiv:2412.19437, section 2.1.
  */

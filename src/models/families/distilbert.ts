@@ -21,7 +21,7 @@ const SCHEMA = z
   })
   .refine(...HEADS_DIVIDE_WIDTH);
 
-/** What its files call these settings. */
+/** Names of these settings in its files. */
 const KEYS = {
   hidden_size: "dim",
   num_hidden_layers: "n_layers",

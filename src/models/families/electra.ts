@@ -1,6 +1,6 @@
 /**
- * @file The ELECTRA family with a head over classes: BERT's blocks behind tables that may be narrower, trained to find words that were
- * replaced.
+ * @file The ELECTRA family with a head over classes: BERT's blocks after tables that may be narrower, trained to find replaced
+ * words.
  *
  * Paper: "ELECTRA: Pre-training Text Encoders as Discriminators Rather Than Generators", arXiv:2003.10555.
  */
@@ -19,7 +19,7 @@ const SCHEMA = z
     num_hidden_layers: z.int().positive().default(12),
     num_attention_heads: z.int().positive().default(4),
     intermediate_size: z.int().positive().default(1024),
-    // Of heads for other tasks.
+    // A setting of heads for other tasks.
     summary_last_dropout: z.number().optional(),
   })
   .refine(...HEADS_DIVIDE_WIDTH);
@@ -38,7 +38,7 @@ export const electra: Family = {
       types: "of-each",
       firstPosition: 0,
       embedding: { width: c.embedding_size, project: "embeddings_project", isNormed: true },
-      // Heads that find replaced words, and that make them.
+      // Heads that find replaced words, and the head of the generator.
       ignored: /^(discriminator_predictions|generator_predictions|generator_lm_head)\./,
       head: { dense: "classifier.dense", activation: gelu, output: "classifier.out_proj" },
     });

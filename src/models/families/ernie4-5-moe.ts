@@ -1,7 +1,7 @@
 /**
- * @file The ERNIE 4.5 family with experts in all but the lowest layers, beside some that all tokens share.
+ * @file The ERNIE 4.5 family with experts in all but the lowest layers, some of which all tokens share.
  *
- * Report: "ERNIE 4.5 Technical Report", Baidu, 2025, section 2. What a router adds to choose, and not to weigh: arXiv:2408.15664.
+ * Report: "ERNIE 4.5 Technical Report", Baidu, 2025, section 2. Biases that a router adds only to choose experts: arXiv:2408.15664.
  */
 import { z } from "zod";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
@@ -40,7 +40,7 @@ const SCHEMA = z.object({
   moe_layer_interval: size.default(1),
   moe_norm_min: z.number().positive().default(1e-12),
   moe_gate: z.literal("topk").nullish(),
-  // How many tokens an expert took in training, how its biases were learned, and heads that predict further tokens.
+  // Capacity of experts in training, learning of their biases, and heads that predict further tokens.
   moe_capacity: UNUSED,
   moe_use_aux_free: UNUSED,
   num_nextn_predict_layers: UNUSED,

@@ -1,6 +1,6 @@
 /**
- * @file The ERNIE 4.5 family without experts: Llama's blocks, in which neighbours are rotated together, with biases in all
- * projections or none.
+ * @file The ERNIE 4.5 family without experts: Llama's blocks with rotation in pairs of neighbours, and biases in all projections
+ * or none.
  *
  * Report: "ERNIE 4.5 Technical Report", Baidu, 2025.
  */

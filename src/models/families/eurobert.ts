@@ -29,7 +29,7 @@ const SCHEMA = z
     rms_norm_eps: z.number().positive().default(1e-5),
     max_position_embeddings: count.default(8192),
     classifier_pooling: POOLING.nullish(),
-    // What the code that came with the first files calls it.
+    // Its name in the code that came with the first files.
     clf_pooling: POOLING.nullish(),
   })
   .refine(...HEADS_DIVIDE_WIDTH)
@@ -38,7 +38,7 @@ const SCHEMA = z
     { path: ["clf_pooling"], message: "expected classifier_pooling" },
   );
 
-/** How a file says it to that code, and to transformers, which reads one of the names. */
+/** A configuration with both names, for that code and for transformers. */
 const ownConfig = ({ clf_pooling: before = null, ...others }: RawConfig): RawConfig =>
   before === null ? others : { ...others, clf_pooling: before, classifier_pooling: before };
 

@@ -1,5 +1,5 @@
 /**
- * @file The EXAONE family, versions 3 and 3.5: Llama's blocks under other names in files.
+ * @file The EXAONE family, versions 3 and 3.5: Llama's blocks with other names in files.
  *
  * Report: "EXAONE 3.5: Series of Large Language Models for Real-world Use Cases", arXiv:2412.04862, section 2.
  */

@@ -1,6 +1,6 @@
 /**
- * @file The EXAONE 4 family: norms behind the branches and on each head of queries and keys; where some layers have a window, those
- * without one rotate nothing.
+ * @file The EXAONE 4 family: norms after the branches and on each head of queries and keys; if some layers have a window, those
+ * without one do not rotate.
  *
  * Report: "EXAONE 4.0: Unified Large Language Models Integrating Non-reasoning and Reasoning Modes", arXiv:2507.11407, section 2.1.
  */
@@ -22,7 +22,7 @@ const SCHEMA = z.object({
   rms_norm_eps: z.number().positive().default(1e-5),
   sliding_window: z.int().positive().nullable().default(4096),
   layer_types: WINDOW_FIELDS.layer_types,
-  // "LLLG" says the same as 4.
+  // "LLLG" means the same as 4.
   sliding_window_pattern: z.union([z.int().min(0), z.string().regex(/^L*G$/)]).nullish(),
 });
 

@@ -1,6 +1,6 @@
 /**
- * @file The Falcon H1 family: attention and a state-space layer of Mamba 2 side by side in each block, with factors on what goes
- * into parts and comes out of them.
+ * @file The Falcon H1 family: attention and a Mamba 2 state-space layer in parallel in each block, with factors on inputs and
+ * outputs of parts.
  *
  *   x ← x + aₒ attention(aᵢ h) + sₒ mamba(sᵢ h), h = norm(x)      x ← x + m₁ W₂ (silu(m₀ Wg h) ∘ Wu h), h = norm(x)
  *
@@ -31,7 +31,7 @@ import { mambaOptions } from "../config/mamba-config.ts";
 
 const SCHEMA = z.object(FALCON_H1_FIELDS);
 const OF_OTHERS = {
-  // It multiplies matrices with some of the factors.
+  // MLX multiplies some of the factors into matrices.
   mlx: mlxWithout(() => true),
   peftTakes: (path: string): PeftTakes => ({ ...TAKES_ANY, onModule: !path.endsWith(".out_proj") }),
 };
@@ -60,7 +60,7 @@ export const falconH1: Family = {
     } as const;
     const mixers: Transform = (b, x) =>
       add(
-        // First of both: it has the cache.
+        // Attention comes first, since it has the cache.
         scale(attention(b, scale(x, c.attention_in_multiplier)), c.attention_out_multiplier),
         scale(mamba2(b, scale(x, c.ssm_in_multiplier), "mamba.", mamba), c.ssm_out_multiplier),
       );

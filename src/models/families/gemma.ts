@@ -1,6 +1,6 @@
 /**
- * @file The Gemma family, its first version: Llama's blocks with norms by 1 + w, a feed-forward part gated by GELU, heads of
- * a width of their own and a scaled embedding.
+ * @file The first Gemma family: Llama's blocks with norms by 1 + w, a feed-forward part gated by GELU, heads of any width and a
+ * scaled embedding.
  *
  * Paper: "Gemma: Open Models Based on Gemini Research and Technology", arXiv:2403.08295, section 2.
  */
@@ -20,7 +20,7 @@ const SCHEMA = z.object({
   max_position_embeddings: z.int().positive().default(8192),
   head_dim: z.int().positive().default(256),
   attention_bias: z.boolean().default(false),
-  // The first files say "gelu" and mean its approximation by tanh; later ones say that beside it.
+  // The first files have "gelu" for its approximation by tanh; later ones name that in `hidden_activation`.
   hidden_act: z.enum(["gelu", "gelu_pytorch_tanh"]).nullable().default("gelu_pytorch_tanh"),
   hidden_activation: z.literal("gelu_pytorch_tanh").nullish(),
   use_bidirectional_attention: z.literal(false).nullish(),

@@ -1,5 +1,5 @@
 /**
- * @file The Gemma 2 family: every second layer has a window; scores and logits stay under a cap.
+ * @file The Gemma 2 family: every second layer has a window; scores and logits are capped.
  *
  * Paper: "Gemma 2", arXiv:2408.00118, section 2.
  */

@@ -1,6 +1,6 @@
 /**
- * @file The Gemma 3 family, its text part: five layers with a window and a base of their own for each without, norms on
- * each head of queries and keys.
+ * @file The text part of the Gemma 3 family: five layers with a window, whose rotation has another base, for each layer without;
+ * norms on each head of queries and keys.
  *
  * Paper: "Gemma 3 Technical Report", arXiv:2503.19786, section 2.
  */
@@ -16,21 +16,21 @@ import { readRopes } from "../config/rope-config.ts";
 const SCHEMA = z.object({
   ...GEMMA_FIELDS,
   max_position_embeddings: z.int().positive().default(131_072),
-  // Norms of queries and keys have replaced this cap; transformers reads it and does not use it.
+  // Norms of queries and keys have replaced this cap; transformers does not use it.
   attn_logit_softcapping: z.number().positive().nullish(),
   rope_local_base_freq: z.number().positive().nullish(),
   sliding_window_pattern: z.int().positive().nullish(),
 });
 
-/** Bases of the rotation where the file has none. */
+/** Default bases of the rotation. */
 const [FULL_BASE, WINDOW_BASE] = [1_000_000, 10_000];
-/** One layer of so many has no window. */
+/** By default, one layer in this many has no window. */
 const DEFAULT_PATTERN = 6;
 
 /** The text part, from its own settings. @throws UsageError "usage/model" for what is not implemented */
 export function openGemma3(raw: RawConfig): ModelDefinition {
   const c = parseConfig(SCHEMA, raw);
-  // Rotation differs by the kind of a layer, and is read for each.
+  // Rotation differs between layers with and without a window, and is read below for each.
   const plain = gemmaAttention({ ...raw, rope_parameters: null, rope_scaling: null }, c);
   const norm = rmsNormPlusOne(c.rms_norm_eps);
   const attention = withHeadNorms(plain, headNorm(norm));

@@ -1,7 +1,7 @@
 /**
- * @file The Gemma 4 family, its text part: layers with a window between layers without, which have heads of their own of which a part
- * turns, and values that may be their keys before their norm. Small models have embeddings of each layer, and layers that share keys;
- * one has experts.
+ * @file The text part of the Gemma 4 family. Layers without a window have other heads than those with one: only a part of each
+ * rotates, and values may be the keys before their norm. Small models have embeddings for each layer, and layers that share keys;
+ * one model has experts.
  *
  * Models: "Gemma 4", Google DeepMind, 2026.
  */

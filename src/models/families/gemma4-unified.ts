@@ -1,15 +1,15 @@
-/** @file Gemma 4 models that read images and sound without towers of their own: their text part; neither is read. */
+/** @file The text part of Gemma 4 models that read images and sound without separate towers; neither is read. */
 import { textConfig, withTextCheckpoint } from "../config/text-part.ts";
 import type { Family, RawConfig } from "../family.ts";
 import { gemma4Text } from "./gemma4-text.ts";
 
-/** What its files may leave out. */
+/** Defaults for settings that its files may lack. */
 const DEFAULTS = { sliding_window: 1024, max_position_embeddings: 262_144 };
 
 const ownConfig = (raw: RawConfig): RawConfig =>
   textConfig(raw, {
     defaults: DEFAULTS,
-    // None of them has embeddings of each layer, or experts; the head is the whole model's.
+    // None of them has embeddings for each layer, or experts; whether the head is tied is a setting of the whole model.
     fixed: {
       model_type: gemma4Text.modelType,
       hidden_size_per_layer_input: 0,
@@ -25,7 +25,7 @@ export const gemma4Unified: Family = {
   traits: "The blocks of Gemma 4 for text. Embeddings of images and sound are skipped.",
   autoClasses: { "sequence-classification": null },
   inTransformersJs: false,
-  // Its text part, which is read back as a model for text.
+  // The file holds the text part, and is read back as a model for text.
   gguf: gemma4Text.gguf,
   open: (raw) => withTextCheckpoint(gemma4Text.open(ownConfig(raw)), ownConfig),
 };

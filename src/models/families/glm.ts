@@ -1,5 +1,5 @@
 /**
- * @file The GLM family: Llama's blocks with one projection for gate and up, and the half of each head rotated, neighbours together.
+ * @file The GLM family: Llama's blocks with one projection for gate and up; half of each head is rotated, in pairs of neighbours.
  *
  * Report: "ChatGLM: A Family of Large Language Models from GLM-130B to GLM-4 All Tools", arXiv:2406.12793, section 2.
  */

@@ -25,7 +25,7 @@ const SCHEMA = z.object({
   moe_intermediate_size: size.default(1536),
   routed_scaling_factor: z.number().positive().default(1.8),
   mlp_layer_types: z.array(z.enum(["dense", "sparse"])).nullish(),
-  // What the list of layers says where there is none.
+  // Lowest layers without experts, for files without a list of layers.
   first_k_dense_replace: z.literal(1).nullish(),
   partial_rotary_factor: z.literal(1).nullish(),
 });

@@ -1,5 +1,5 @@
 /**
- * @file The GLM-4 family of April 2025: GLM's blocks with norms behind the branches too.
+ * @file The GLM-4 family of April 2025: GLM's blocks with norms also after the branches.
  *
  * Report: "ChatGLM: A Family of Large Language Models from GLM-130B to GLM-4 All Tools", arXiv:2406.12793.
  */

@@ -1,6 +1,6 @@
 /**
- * @file The GPT-Neo family: GPT-2's blocks with a projection each for queries, keys and values, scores that are not scaled, and
- * layers in turn with a window and without.
+ * @file The GPT-Neo family: GPT-2's blocks with separate projections for queries, keys and values, unscaled scores, and layers
+ * alternately with a window and without.
  *
  *   x = E[ids] + P[positions]      x ← x + Wo attention(norm(x))      x ← x + W₂ gelu(W₁ norm(x))
  *
@@ -24,15 +24,15 @@ const SCHEMA = z
     hidden_act: ACTIVATION.default("gelu_new"),
     layer_norm_epsilon: z.number().positive().default(1e-5),
     tie_word_embeddings: z.boolean().default(true),
-    /** Kinds of layers, and how often they follow one another. */
+    /** Sequences of kinds of layers, and how often each is repeated. */
     attention_types: z.array(z.tuple([z.array(KIND), z.int().positive().max(10_000)])).nullish(),
-    /** The same, one by one; it counts where there are both. */
+    /** The kind of each layer; takes precedence if both are given. */
     attention_layers: z.array(KIND).nullish(),
     window_size: z.int().positive().default(256),
   })
   .refine(...HEADS_DIVIDE_WIDTH);
 
-/** What its files call these settings. */
+/** Names of these settings in its files. */
 const KEYS = {
   num_hidden_layers: "num_layers",
   num_attention_heads: "num_heads",

@@ -1,5 +1,5 @@
 /**
- * @file The GPT-NeoX family: layer norms, biases, a rotated part of each head, and two branches that read the same.
+ * @file The GPT-NeoX family: layer norms, biases, a rotated part of each head, and two branches that read the same input.
  *
  *   x ← x + Wo attention(norm₁(x) Wqkv) + W₂ gelu(W₁ norm₂(x))
  *
@@ -30,7 +30,7 @@ const SCHEMA = z.object({
   hidden_act: ACTIVATION.default("gelu"),
 });
 
-/** What its files call these settings. */
+/** Names of these settings in its files. */
 const KEYS = {
   rms_norm_eps: "layer_norm_eps",
   rope_theta: "rotary_emb_base",

@@ -1,8 +1,9 @@
 /**
- * @file The gpt-oss family: attention with sinks, of which every other layer has a window, and experts with a limit in every layer.
+ * @file The gpt-oss family: attention with sinks, with a window in every other layer, and in every layer experts whose activations
+ * are clamped.
  *
  * Report: "gpt-oss-120b & gpt-oss-20b Model Card", arXiv:2508.10925, section 2. Sinks are those of "Efficient Streaming Language
- * Models with Attention Sinks", arXiv:2309.17453, as numbers that are learned.
+ * Models with Attention Sinks", arXiv:2309.17453, as learned numbers.
  */
 import { z } from "zod";
 import { clampedExpert } from "../../nn/clamped-expert.ts";
@@ -23,7 +24,7 @@ const ROUTER: Router = { ...softmaxRouter(), logits: projectedBy("router", { bia
 
 const EXPERT = /^(?<experts>.+\.mlp\.experts)\.(?<index>\d+)\.(?<matrix>\w+)\.(?<part>weight|bias)$/;
 
-/** Files have what all experts of a layer have in one tensor. */
+/** Finds a tensor's place in files, where one tensor holds those of all experts of a layer. */
 function inFolder(name: string): FolderPlace {
   const { experts, index, matrix, part } = EXPERT.exec(name)?.groups ?? {};
   if (experts === undefined) return { name, stack: null };

@@ -65,7 +65,7 @@ export const gpt2: Family = {
       const attend = fusedPart(ATTENTION, { ...attention, scale });
       return preNormBlock(norm, attend, plainMlpPart(MLP, c, true), NORMS);
     };
-    // Of Mistral, Stanford's GPT-2: the scores of a layer are divided by its number too.
+    // For Mistral, Stanford's GPT-2, whose scores are also divided by the number of the layer.
     const layers = c.scale_attn_by_inverse_layer_idx
       ? Array.from({ length: c.num_hidden_layers }, (_, layer) => layerOf(attention.scale / (layer + 1)))
       : repeat(layerOf(attention.scale), c);

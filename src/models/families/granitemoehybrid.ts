@@ -1,5 +1,5 @@
 /**
- * @file Granite 4: Granite's blocks with one projection for gate and up, in some models with state-space layers of Mamba 2 or experts.
+ * @file Granite 4: Granite's blocks with one projection for gate and up; some models have Mamba 2 state-space layers or experts.
  */
 import { z } from "zod";
 import { add } from "../../graph/ops/pointwise/elementwise.ts";
@@ -27,7 +27,7 @@ const SCHEMA = z.object({
   shared_intermediate_size: z.int().positive().default(1024),
   layer_types: z.array(z.enum(["attention", "full_attention", "mamba", "linear_attention"])),
   ...GRANITE_EXPERTS.fields,
-  /** Without one nothing is rotated. */
+  /** If absent, nothing is rotated. */
   position_embedding_type: z.enum(["rope", "nope"]).nullish(),
   ...MAMBA_FIELDS,
   init_method: z.unknown().optional(),

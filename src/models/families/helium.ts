@@ -1,5 +1,5 @@
 /**
- * @file The Helium family: Llama's blocks, in which neighbouring columns of a head are rotated together.
+ * @file The Helium family: Llama's blocks with rotation in pairs of neighbours.
  *
  * Source: "Helium 1", Kyutai, 2025.
  */

@@ -1,6 +1,6 @@
 /**
- * @file The HunYuan family without experts: Llama's blocks with a norm on each head of queries and keys, behind their rotation, whose
- * base a fixed factor stretches:  b αᴱᐟ⁽ᴱ⁻²⁾.
+ * @file The HunYuan family without experts: Llama's blocks with a norm on each head of queries and keys after rotation; a fixed
+ * factor α stretches the base b of the rotation:  b αᴱᐟ⁽ᴱ⁻²⁾.
  *
  * Report: "Hunyuan-A13B Technical Report", Tencent, 2025.
  */
@@ -21,7 +21,7 @@ const SCHEMA = z.object({
   attention_bias: z.boolean().default(false),
   rope_scaling: ROPE,
   rope_parameters: ROPE,
-  // Of the code that the models were trained with, for what all of them are; transformers reads none of these.
+  // Settings of the code that trained the models, the same for all of them; transformers ignores these.
   add_classification_head: z.literal(false).nullish(),
   mlp_bias: z.literal(false).default(false),
   norm_type: z.literal("rms").nullish(),
@@ -53,7 +53,7 @@ export const hunyuanV1Dense: Family = {
     const c = parseConfig(SCHEMA, raw);
     const given = c.rope_scaling ?? c.rope_parameters ?? {};
     const { alpha, ...others } = given;
-    // Beside another kind of scaling, the factor is refused as unknown.
+    // With another kind of scaling, the factor is refused as unknown.
     const isStretched = alpha != null && (given["rope_type"] ?? given["type"]) === "dynamic";
     const plain = qwen3Attention({ ...raw, rope_scaling: isStretched ? others : given }, c);
     const { headWidth: E, rope } = plain;

@@ -1,5 +1,5 @@
 /**
- * @file Idefics 3 and the first SmolVLM, Llamas that also read images: their text part; images are not read.
+ * @file The text part of Idefics 3 and the first SmolVLM, Llamas that also read images; images are not read.
  *
  * Papers: "Building and better understanding vision-language models", arXiv:2408.12637; "SmolVLM", arXiv:2504.05299.
  */
@@ -8,7 +8,7 @@ import { without } from "../config/raw-config.ts";
 import { textConfig, withTextCheckpoint } from "../config/text-part.ts";
 import { llama } from "./llama.ts";
 
-/** The sizes of transformers' Llama, which files leave out: they say how the text part differs from it. */
+/** Default sizes, those of transformers' Llama: files only have sizes of the text part that differ from them. */
 const DEFAULT_SIZES = {
   vocab_size: 32_000,
   hidden_size: 4096,
@@ -17,7 +17,7 @@ const DEFAULT_SIZES = {
   num_attention_heads: 32,
 };
 
-/** Settings in `text_config` of what reads images, and of training. */
+/** Settings in `text_config` for reading images and for training, which are ignored. */
 const IDLE = [
   "_flash_attn_2_enabled",
   "neftune_noise_alpha",

@@ -1,8 +1,8 @@
 /**
  * @file LFM2 with experts in all but the lowest layers.
  *
- * Report: "LFM2 Technical Report", arXiv:2511.23404, section 2.4. What a router adds to choose, and not to weigh, is that of "Auxiliary-
- * Loss-Free Load Balancing Strategy for Mixture-of-Experts", arXiv:2408.15664.
+ * Report: "LFM2 Technical Report", arXiv:2511.23404, section 2.4. Biases that a router adds only to choose experts: "Auxiliary-Loss-
+ * Free Load Balancing Strategy for Mixture-of-Experts", arXiv:2408.15664.
  */
 import { z } from "zod";
 import { experts } from "../../nn/experts.ts";
@@ -29,7 +29,7 @@ const SCHEMA = z.object({
   routed_scaling_factor: z.number().positive().default(1),
 });
 
-/** What MLX calls the matrices: as Llama's files do. */
+/** Names of the matrices in MLX, which are those of Llama's files. */
 const IN_MLX = Object.fromEntries(Object.entries(LFM2_MLP).map(([part, matrix]) => [matrix, `${part}_proj`]));
 const pathOf = (path: string): string =>
   path.replace(/(?<=\.feed_forward\.)w[123]$/, (matrix) => IN_MLX[matrix]!);

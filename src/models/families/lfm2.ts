@@ -1,5 +1,5 @@
 /**
- * @file The LFM2 family: gated short convolutions in most layers, grouped attention with a norm on each head in the others.
+ * @file The LFM2 family: gated short convolutions in most layers, grouped-query attention with a norm on each head in the others.
  *
  * Report: "LFM2 Technical Report", arXiv:2511.23404, section 2.
  */

@@ -15,7 +15,7 @@ import { BIAS_FIELDS, DECODER_FIELDS, parseConfig } from "../config/hf-config.ts
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
   ...BIAS_FIELDS,
-  // Falcon 3 says it twice.
+  // Falcon 3 has the activation under this name too.
   activation: z.literal("swiglu").nullish(),
 });
 

@@ -1,4 +1,4 @@
-/** @file The Ministral family: Mistral's blocks, of which only those that `layer_types` names have the window. */
+/** @file The Ministral family: Mistral's blocks, where `layer_types` tells which layers have the window. */
 import { z } from "zod";
 import { plainDecoder } from "../blocks/decoder.ts";
 import { llamaBlock, plainAttention } from "../blocks/decoder-blocks.ts";
@@ -13,7 +13,7 @@ export const ministral: Family = {
   modelType: "ministral",
   summary: "Ministral 8B, if its configuration says which layers have a window",
   traits: "Mistral's blocks; `layer_types` says which of them have the window; without it, all do.",
-  // Files of Llama's architecture have no word for a window.
+  // Files of Llama's architecture have no setting for a window.
   gguf: "not-in-gguf",
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

@@ -1,4 +1,4 @@
-/** @file The Ministral 3 family: Mistral's blocks, stretched by YaRN, whose queries grow with their position. */
+/** @file The Ministral 3 family: Mistral's blocks with a rotation stretched by YaRN, and queries that grow with their position. */
 import { z } from "zod";
 import { queryScale } from "../../nn/query-scale.ts";
 import { plainDecoder } from "../blocks/decoder.ts";
@@ -25,7 +25,7 @@ export const ministral3: Family = {
   gguf: decoderGguf(MINISTRAL3_GGUF),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    // The model's own positions may stand there too.
+    // `max_position_embeddings` may be among the rotary settings too.
     const { llama_4_scaling_beta: beta, max_position_embeddings: _, ...rotation } = rotationOf(c);
     const attention = plainAttention({ ...raw, rope_scaling: null, rope_parameters: rotation }, c);
     const { original_max_position_embeddings: numPositions } = rotation;

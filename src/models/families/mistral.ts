@@ -1,5 +1,5 @@
 /**
- * @file The Mistral family: Llama's blocks, whose queries see the last `sliding_window` keys.
+ * @file The Mistral family: Llama's blocks, where queries see the last `sliding_window` keys.
  *
  * Paper: "Mistral 7B", arXiv:2310.06825, section 2.
  */
@@ -17,7 +17,7 @@ export const mistral: Family = {
   modelType: "mistral",
   summary: "Mistral 7B and models like it, with a sliding window if the configuration has one",
   traits: "Llama's blocks; with `sliding_window`, a token sees that many keys at most.",
-  // Such a file says that it holds a Llama, and has no word for a window: without one, the model is a Llama.
+  // Such a file names Llama's architecture and has no setting for a window; without a window the model is a Llama.
   gguf: llama.gguf,
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);

@@ -1,4 +1,4 @@
-/** @file Mistral's models that also read images (Mistral Small 3.1, Ministral 3): their text part; images are not read. */
+/** @file The text part of Mistral's models that also read images (Mistral Small 3.1, Ministral 3); images are not read. */
 import type { Family, RawConfig } from "../family.ts";
 import { decoderGguf } from "../config/decoder-gguf.ts";
 import { MINISTRAL3_GGUF } from "../config/ministral3-config.ts";
@@ -6,7 +6,7 @@ import { textConfig, withTextCheckpoint } from "../config/text-part.ts";
 import { ministral3 } from "./ministral3.ts";
 import { mistral } from "./mistral.ts";
 
-/** The settings of Mistral Small 3.1, which files leave out: transformers writes how a text part differs from it. */
+/** Defaults, those of Mistral Small 3.1: transformers only writes settings of the text part that differ from them. */
 const DEFAULTS = {
   vocab_size: 131_072,
   hidden_size: 5120,

@@ -23,10 +23,10 @@ const SCHEMA = z.object({
   num_experts_per_tok: z.int().positive().default(2),
 });
 
-/** What its files call these settings. */
+/** Names of these settings in its files. */
 const KEYS = { num_experts: "num_local_experts" };
 
-/** What they call the part and the matrices of an expert. */
+/** Names in its files of the feed-forward part and of an expert's matrices. */
 const PART = "block_sparse_moe.";
 const NAMES = { gate: "w1", up: "w3", down: "w2" };
 
@@ -64,7 +64,7 @@ export const mixtral: Family = {
       ...definition,
       checkpoint: {
         ...definition.checkpoint,
-        // The class of transformers 5 calls the part as others do; single experts are modules of transformers 4 alone.
+        // The class of transformers 5 has the usual name for the part; only transformers 4 has modules for single experts.
         rename: (name) => ofMatrix(definition.checkpoint.rename(name).replace(/(?<=^|\.)mlp\./, PART), NAMES),
         peftPath: (path) => path.replace(/block_sparse_moe\.(?!experts\.\d)/, "mlp."),
       },

@@ -1,6 +1,6 @@
 /**
- * @file The ModernBERT family of decoders: the blocks of the encoder with a projection each for queries, keys and values, and what
- * predicts masked words there before the matrix of logits.
+ * @file The ModernBERT family of decoders: the blocks of the encoder with separate projections for queries, keys and values, and
+ * the encoder's head for masked words before the matrix of logits.
  *
  *   logits = E norm(f(W norm(x))) + b
  *
@@ -20,14 +20,14 @@ const SCHEMA = z
   .object({
     ...LOCAL_ENCODER_FIELDS,
     local_attention: z.int().min(2).default(128),
-    // In files that transformers wrote; it counts before half of `local_attention`.
+    // In files that transformers wrote; takes precedence over half of `local_attention`.
     sliding_window: z.int().positive().nullish(),
     norm_bias: z.boolean().default(false),
     decoder_bias: z.boolean().default(true),
     classifier_activation: ACTIVATION.default("gelu"),
     classifier_bias: z.boolean().default(false),
     tie_word_embeddings: z.boolean().default(true),
-    // Of the code that the models were trained with; transformers passes over them.
+    // Settings of the code that trained the models; transformers ignores them.
     causal_mask: z.literal(true).nullish(),
     is_causal: z.literal(true).nullish(),
     classifier_pooling: z.string().nullish(),
@@ -36,7 +36,7 @@ const SCHEMA = z
   })
   .refine(...HEADS_DIVIDE_WIDTH);
 
-/** What its files call these settings. */
+/** Names of these settings in its files. */
 const KEYS = { rms_norm_eps: "norm_eps", hidden_act: "hidden_activation" };
 const EMBEDDINGS = "model.embeddings.";
 const NAMES = {

@@ -15,13 +15,13 @@ const SCHEMA = z
     classifier_pooling: z.enum(["cls", "mean"]).default("cls"),
     classifier_activation: ACTIVATION.default("gelu"),
     classifier_bias: z.boolean().default(false),
-    // Of its first files; transformers passes over them.
+    // In the first files; transformers ignores them.
     layer_norm_eps: z.number().optional(),
     position_embedding_type: z.literal("absolute").optional(),
   })
   .refine(...HEADS_DIVIDE_WIDTH);
 
-/** What its files call these settings. */
+/** Names of these settings in its files. */
 const KEYS = { rms_norm_eps: "norm_eps", hidden_act: "hidden_activation" };
 const EMBEDDINGS = "model.embeddings.";
 const FINAL_NORM = "final_norm";

@@ -1,5 +1,5 @@
 /**
- * @file The MPNet family with a head over classes: BERT's blocks, whose scores have a number for each distance and head.
+ * @file The MPNet family with a head over classes: BERT's blocks, with a number for each distance and head added to the scores.
  *
  * Paper: "MPNet: Masked and Permuted Pre-training for Language Understanding", arXiv:2004.09297.
  */
@@ -11,7 +11,7 @@ import { BERT_NAMES, ENCODER_FIELDS, encoder } from "../blocks/encoder.ts";
 import type { Family } from "../family.ts";
 import { HEADS_DIVIDE_WIDTH, parseConfig } from "../config/hf-config.ts";
 
-/** Rows that distances have, of however many there are, and the distance from which on all have one. */
+/** Number of rows for distances, and the distance beyond which all share one. */
 const [NUM_BUCKETS, LIMIT] = [32, 128];
 
 const SCHEMA = z
@@ -47,10 +47,10 @@ export const mpnet: Family = {
       prefix: "mpnet",
       names: NAMES,
       types: "none",
-      // Padding has row 1, whatever its token.
+      // Padding has row 1, whatever the id of its token.
       firstPosition: 2,
       scores: { biasOf: headBias(halvedRows(NUM_BUCKETS, LIMIT), table, [numRows, numHeads]) },
-      // The head for masked words, and a pooler that sentences are embedded by.
+      // The head for masked words, and a pooler for embeddings of sentences.
       ignored: /^(lm_head|(mpnet\.)?pooler)\./,
       head: { dense: "classifier.dense", activation: tanh, output: "classifier.out_proj" },
     });

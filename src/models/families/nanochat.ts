@@ -1,6 +1,6 @@
 /**
- * @file The nanochat family: norms without weights, behind the embedding and on each head of queries and keys too, a feed-forward
- * part that squares what is above zero, heads that are rotated the other way round, and logits under a cap.
+ * @file The nanochat family: norms without weights, also after the embedding and on each head of queries and keys, a feed-forward
+ * part with a squared ReLU, heads that are rotated in the opposite direction, and capped logits.
  *
  *   x₀ = norm(E[ids])      x ← x + W₂ relu(W₁ norm(x))²      logits = c tanh(head(norm(x)) / c)
  *

@@ -1,6 +1,6 @@
 /**
- * @file The Nemotron family: layer norms by 1 + w, a rotated part of each head, and a feed-forward part without a gate, which squares
- * what is above zero.
+ * @file The Nemotron family: layer norms by 1 + w, a rotated part of each head, and a feed-forward part with a squared ReLU and no
+ * gate.
  *
  *   x ← x + Wdown relu(Wup norm(x))²      norm(x) = (1 + w) (x - mean) / deviation + b
  *
@@ -28,12 +28,12 @@ const SCHEMA = z.object({
   max_position_embeddings: z.int().positive().default(4096),
   partial_rotary_factor: z.number().positive().default(0.5),
   hidden_act: ACTIVATION.default("relu2"),
-  // Of the code that the models were trained with; transformers reads none of these.
+  // Settings of the code that trained the models; transformers ignores these.
   kv_channels: z.int().nullish(),
   rope_percent: z.number().nullish(),
 });
 
-/** What its files call the number that keeps norms from dividing by zero. */
+/** Its files' name for the epsilon of norms. */
 const KEYS = { rms_norm_eps: "norm_eps" };
 const MLP = { up: "mlp.up_proj", down: "mlp.down_proj" };
 

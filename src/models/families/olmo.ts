@@ -1,5 +1,5 @@
 /**
- * @file The OLMo family, its first version: Llama's blocks with layer norms that have no tensors.
+ * @file The first OLMo family: Llama's blocks with layer norms without weights.
  *
  * Paper: "OLMo: Accelerating the Science of Language Models", arXiv:2402.00838, section 2.1.
  */
@@ -20,7 +20,7 @@ import { DECODER_FIELDS, parseConfig } from "../config/hf-config.ts";
 
 const SCHEMA = z.object({
   ...DECODER_FIELDS,
-  // In no file of the family, but GGUF's.
+  // Only GGUF files of the family have this.
   rms_norm_eps: z.number().positive().default(1e-5),
   attention_bias: z.boolean().default(false),
   clip_qkv: z.null().optional(),

@@ -1,5 +1,5 @@
 /**
- * @file The OLMo 2 family: norms behind the branches instead of before them, and on all queries and keys together.
+ * @file The OLMo 2 family: norms after the branches instead of before them, and on all heads of queries and keys together.
  *
  * Paper: "2 OLMo 2 Furious", arXiv:2501.00656, section 3.
  */

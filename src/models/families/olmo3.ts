@@ -1,6 +1,6 @@
 /**
- * @file The OLMo 3 family: OLMo 2's blocks, of which three have a window for each that sees all keys and stretches its rotation
- * to long contexts.
+ * @file The OLMo 3 family: OLMo 2's blocks, three with a window for each one that sees all keys and whose rotation is stretched to
+ * long contexts.
  *
  * Report: "Olmo 3", Ai2, 2025.
  */
@@ -39,7 +39,7 @@ export const olmo3: Family = {
     },
     complete: ({ rope_theta: theta, rope_scaling: scaling, window_rope_theta: windowTheta, ...config }) => ({
       ...LAYER_WINDOWS.complete(config),
-      // By each kind of layer: of one base for all, transformers 5 has its default for those with a window.
+      // Written for each kind of layer: given one base for all, transformers 5 takes its default for layers with a window.
       rope_parameters: {
         full_attention: { rope_type: "default", ...(scaling as RawConfig | undefined), rope_theta: theta },
         sliding_attention: { rope_type: "default", rope_theta: windowTheta },
@@ -57,7 +57,7 @@ export const olmo3: Family = {
   }),
   open: (raw) => {
     const c = parseConfig(SCHEMA, raw);
-    // Rotation differs by the kind of a layer, and is read for each.
+    // Rotation differs between layers with and without a window, and is read below for each.
     const plain = plainAttention({ ...raw, rope_parameters: null, rope_scaling: null }, c);
     const { rope, windowRope } = readRopes(raw, plain.headWidth, {
       maxPositions: c.max_position_embeddings,

@@ -1,5 +1,5 @@
 /**
- * @file The OLMoE family: experts in every layer, norms on all queries and keys together.
+ * @file The OLMoE family: experts in every layer, and norms on all heads of queries and keys together.
  *
  * Paper: "OLMoE: Open Mixture-of-Experts Language Models", arXiv:2409.02060, section 2.
  */

@@ -22,19 +22,19 @@ const SCHEMA = z
     hidden_act: ACTIVATION.default("relu"),
     tie_word_embeddings: z.boolean().default(true),
     enable_bias: z.boolean().default(true),
-    // OPT-350M alone has its norms behind the branches, and an embedding of another width.
+    // Only OPT-350M has norms after the branches, and an embedding of another width.
     do_layer_norm_before: z.literal(true).default(true),
     word_embed_proj_dim: z.int().positive().nullish(),
-    // Of files before transformers 4.20.
+    // In files from before transformers 4.20.
     _remove_final_layer_norm: z.literal(false).default(false),
     layer_norm_elementwise_affine: z.literal(true).default(true),
-    // Of Galactica.
+    // In files of Galactica.
     learned_embeddings: z.literal(true).nullish(),
     scale_embeddings: z.literal(false).nullish(),
   })
   .refine(...HEADS_DIVIDE_WIDTH);
 
-/** What its files call these settings. */
+/** Names of these settings in its files. */
 const KEYS = { intermediate_size: "ffn_dim", hidden_act: "activation_function" };
 const NAMES = {
   embedding: "model.decoder.embed_tokens",

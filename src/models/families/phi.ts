@@ -1,5 +1,6 @@
 /**
- * @file The Phi family, 1 to 2: layer norms, biases everywhere, a rotated part of each head, and two branches that read one norm.
+ * @file The Phi family, versions 1 to 2: layer norms, biases everywhere, a rotated part of each head, and two branches that read
+ * the same norm.
  *
  *   h = norm(x)      x ← x + Wo attention(h) + W₂ gelu(W₁ h)      logits = Wh norm(x) + b
  *
@@ -29,7 +30,7 @@ const SCHEMA = z.object({
   qk_layernorm: z.literal(false).default(false),
 });
 
-/** What its files call the number that keeps norms from dividing by zero. */
+/** Its files' name for the epsilon of norms. */
 const KEYS = { rms_norm_eps: "layer_norm_eps" };
 const NAMES = { ...DECODER_NAMES, finalNorm: "model.final_layernorm" };
 const OUTPUT = "dense";

@@ -27,7 +27,7 @@ const SCHEMA = z.object({
   attention_bias: z.literal(false).default(false),
   mlp_bias: z.literal(false).default(false),
   lm_head_bias: z.literal(false).default(false),
-  // Of Phi-4 mini's own code: every layer attends to all, at its own positions.
+  // Settings of Phi-4 mini's own code: every layer attends to all tokens, with unscaled positions.
   full_attn_mod: z.literal(1).default(1),
   interpolate_factor: z.literal(1).default(1),
   sliding_window: z.int().positive().nullish(),
@@ -35,7 +35,7 @@ const SCHEMA = z.object({
   original_max_position_embeddings: z.int().positive().nullish(),
 });
 
-/** The special tokens that leave the spaces behind them. */
+/** The special tokens that do not absorb the spaces after them. */
 const WITHOUT_STRIP = ["<unk>", "<s>", "<|endoftext|>"];
 
 const MLP = { gateUp: "mlp.gate_up_proj", down: "mlp.down_proj" };
@@ -56,7 +56,7 @@ export const phi3: Family = {
     },
     rotated: "first-columns",
     switches: {},
-    // 0 stands for no window.
+    // 0 means no window.
     complete: (config) => ({ ...config, sliding_window: config["sliding_window"] || null }),
     takesSpacesAfter: (token) => !WITHOUT_STRIP.includes(token),
     values: (settings) => ({ sliding_window: settings["sliding_window"] ?? 0 }),

@@ -1,5 +1,5 @@
 /**
- * @file Qwen 2.5 models that also read images: their text part, which is that of Qwen 2's; images are not read.
+ * @file The text part of Qwen 2.5 models that also read images, which is that of Qwen 2's; images are not read.
  *
  * Report: "Qwen2.5-VL Technical Report", arXiv:2502.13923.
  */

@@ -1,6 +1,5 @@
 /**
- * @file The Qwen 2 family with experts: Qwen 2's attention, and in all or some of the layers experts beside one that all tokens
- * share.
+ * @file The Qwen 2 family with experts: Qwen 2's attention, and in some or all layers experts, with one that all tokens share.
  *
  *   y = Σ_(e chosen) w_e expert_e(x) + sigmoid(Wg x) shared(x)
  *
@@ -26,7 +25,7 @@ const SCHEMA = z.object({
   moe_intermediate_size: z.int().positive().default(1408),
   shared_expert_intermediate_size: z.int().positive().default(5632),
   ...SPARSE_FIELDS,
-  // None of the models has a window; files name one that is not used.
+  // No model uses a window, even if its files name one.
   use_sliding_window: z.literal(false).nullish(),
   sliding_window: z.int().min(0).nullish(),
   max_window_layers: z.int().min(0).nullish(),
@@ -50,7 +49,7 @@ export const qwen2Moe: Family = {
         sameAs: "intermediate_size",
       }),
     },
-    // Readers of such files take experts in every layer, with weights as they are.
+    // Readers of such files assume experts in every layer, with weights that are not normalized.
     fixed: { norm_topk_prob: false },
     switches: { qkv_bias: "attn_q.bias" },
   }),

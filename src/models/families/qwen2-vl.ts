@@ -1,5 +1,5 @@
 /**
- * @file Qwen 2 models that also read images: their text part; images are not read.
+ * @file The text part of Qwen 2 models that also read images; images are not read.
  *
  * Paper: "Qwen2-VL", arXiv:2409.12191, section 2.1.
  */
@@ -9,7 +9,7 @@ import { SECTIONS, withoutPlaces, writeSections } from "../config/image-places.t
 import { QWEN_BESIDE_TEXT, textConfig, withTextCheckpoint } from "../config/text-part.ts";
 import { qwen2 } from "./qwen2.ts";
 
-/** The settings of 72B, which files leave out: transformers writes how the text part differs from it. */
+/** Defaults, those of the 72B model: transformers only writes settings of the text part that differ from them. */
 const DEFAULTS = {
   vocab_size: 152_064,
   hidden_size: 8192,

@@ -19,7 +19,7 @@ const SCHEMA = z.object({
   max_position_embeddings: z.int().positive().default(32_768),
   sliding_window: z.int().positive().nullable().default(4096),
   qkv_bias: z.literal(true).nullish(),
-  // How vLLM reads prompts of more than 250,000 tokens; transformers passes over it.
+  // How vLLM reads prompts of more than 250,000 tokens; transformers ignores it.
   dual_chunk_attention_config: z.record(z.string(), z.unknown()).nullish(),
 });
 

@@ -1,5 +1,5 @@
 /**
- * @file The Qwen 3.5 family with experts, its text part: the blocks of those without, and in every layer experts beside one that all
+ * @file The text part of the Qwen 3.5 family with experts: blocks as without experts, but in every layer experts, with one that all
  * tokens share, as in Qwen 2 with experts (arXiv:2407.10671, section 2.2.2).
  */
 import { z } from "zod";
@@ -16,7 +16,7 @@ const size = z.int().positive();
 const SCHEMA = z.object({
   ...QWEN3_5_FIELDS,
   num_key_value_heads: size.default(2),
-  /** Of layers without experts, of which there are none. */
+  /** For layers without experts; there are none. */
   intermediate_size: size.default(5632),
   num_experts: size.default(256),
   num_experts_per_tok: size.default(8),

@@ -1,10 +1,10 @@
-/** @file Qwen 3.5 models with experts as they are published, which also read images: their text part; images are not read. */
+/** @file The text part of published Qwen 3.5 models with experts, which also read images; images are not read. */
 import type { Family, RawConfig } from "../family.ts";
 import { textConfig, withTextCheckpoint } from "../config/text-part.ts";
 import { QWEN3_5_MOE_GGUF } from "../config/qwen3-5-files.ts";
 import { qwen35MoeText } from "./qwen3-5-moe-text.ts";
 
-/** The sizes of 35B-A3B, which files leave out: transformers writes how the text part differs from them. */
+/** Default sizes, those of 35B-A3B: transformers only writes sizes of the text part that differ from them. */
 const DEFAULT_SIZES = {
   vocab_size: 248_320,
   hidden_size: 2048,
@@ -24,7 +24,7 @@ export const qwen35Moe: Family = {
   summary: "The text part of Qwen 3.5 and 3.6 with experts: 35B-A3B, 122B-A10B and 397B-A17B",
   traits: "The blocks of Qwen 3.5 for text, with experts. The vision tower is skipped: images are not read.",
   autoClasses: { "causal-lm": "AutoModelForImageTextToText", "sequence-classification": null },
-  // Its text part, which is read back as a model for text.
+  // The file holds the text part, and is read back as a model for text.
   gguf: QWEN3_5_MOE_GGUF,
   open: (raw) => withTextCheckpoint(qwen35MoeText.open(ownConfig(raw)), ownConfig),
 };

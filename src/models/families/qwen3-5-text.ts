@@ -1,4 +1,4 @@
-/** @file The Qwen 3.5 family, its text part. */
+/** @file The text part of the Qwen 3.5 family. */
 import { z } from "zod";
 import { mlpPart, siluMlp } from "../blocks/decoder-blocks.ts";
 import { QWEN3_5_FIELDS, qwen35Decoder } from "../blocks/qwen3-5.ts";

@@ -1,5 +1,5 @@
 /**
- * @file The Qwen 3 family with experts: the attention of Qwen 3, and experts in all or some of the layers.
+ * @file The Qwen 3 family with experts: the attention of Qwen 3, and experts in some or all layers.
  *
  * Paper: "Qwen3 Technical Report", arXiv:2505.09388, section 2.
  */
@@ -18,12 +18,12 @@ const SCHEMA = z.object({
   num_key_value_heads: z.int().positive().nullable().default(4),
   use_sliding_window: z.literal(false).nullish(),
   num_experts: z.int().positive().optional(),
-  // transformers 5
+  // The name in transformers 5.
   num_local_experts: z.int().positive().optional(),
   num_experts_per_tok: z.int().positive().default(8),
   moe_intermediate_size: z.int().positive(),
   ...SPARSE_FIELDS,
-  // Of the code that Qwen3-Coder was trained with, for what all these models are.
+  // Settings of the code that trained Qwen3-Coder, the same for all these models.
   qkv_bias: z.literal(false).nullish(),
   use_qk_norm: z.literal(true).nullish(),
   shared_expert_intermediate_size: z.literal(0).nullish(),
@@ -44,7 +44,7 @@ export const qwen3Moe: Family = {
     blockNames: { headNorms: BLOCK_NAMES.headNorms, mlp: EXPERTS.names },
     changes: EXPERTS.changes,
     settings: { ...EXPERTS.settings, expert_feed_forward_length: count("moe_intermediate_size") },
-    // Readers of such files take experts in every layer, with weights that add up to 1.
+    // Readers of such files assume experts in every layer, with weights that add up to 1.
     fixed: { norm_topk_prob: true },
     values: (settings) => ({ num_experts: countExperts(settings) }),
   }),

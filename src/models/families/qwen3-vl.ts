@@ -1,5 +1,5 @@
 /**
- * @file Qwen 3 models that also read images: their text part; images are not read, and with them what lower layers are given of them.
+ * @file The text part of Qwen 3 models that also read images. Images are not read, nor are their features that lower layers get.
  *
  * Report: "Qwen3-VL Technical Report", arXiv:2511.21631.
  */
@@ -9,7 +9,7 @@ import { SECTIONS, withoutPlaces, writeSections } from "../config/image-places.t
 import { QWEN_BESIDE_TEXT, textConfig, withTextCheckpoint } from "../config/text-part.ts";
 import { qwen3 } from "./qwen3.ts";
 
-/** The settings that files leave out: transformers writes how the text part differs from them. */
+/** Defaults: transformers only writes settings of the text part that differ from them. */
 const DEFAULTS = {
   vocab_size: 151_936,
   hidden_size: 4096,
@@ -28,7 +28,7 @@ const textPart = (raw: RawConfig): RawConfig =>
     beside: QWEN_BESIDE_TEXT,
   });
 
-/** Layers that are given something of an image, from below. */
+/** Number of lowest layers that get features of an image. */
 function countDeepLayers({ vision_config: vision }: RawConfig): number | undefined {
   const { deepstack_visual_indexes: layers } = (vision ?? {}) as { deepstack_visual_indexes?: unknown };
   return Array.isArray(layers) ? layers.length : undefined;
@@ -43,7 +43,7 @@ export const qwen3Vl: Family = {
     architecture: "qwen3vl",
     className: "Qwen3VLForConditionalGeneration",
     blockNames: { headNorms: BLOCK_NAMES.headNorms },
-    // How many layers are given something of an image: readers of images ask for it.
+    // Number of layers that get features of an image, which readers of images require.
     settings: { ...SECTIONS, n_deepstack_layers: count("num_deep_layers", "left-out") },
     complete: ({ sections: _sections, num_deep_layers: _num, ...config }) => config,
     values: (settings) => writeSections(settings, [24, 20, 20]),

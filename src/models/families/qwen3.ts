@@ -1,5 +1,5 @@
 /**
- * @file The Qwen 3 family: Llama's blocks with a norm on each head of queries and keys, heads of a width of their own.
+ * @file The Qwen 3 family: Llama's blocks with a norm on each head of queries and keys, and heads of any width.
  *
  * Paper: "Qwen3 Technical Report", arXiv:2505.09388, section 2.
  */

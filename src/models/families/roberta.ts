@@ -1,5 +1,5 @@
 /**
- * @file The RoBERTa family with a head over classes; its positions begin behind the padding's.
+ * @file The RoBERTa family with a head over classes; its positions begin after that of padding.
  *
  * Paper: "RoBERTa", arXiv:1907.11692.
  */
@@ -24,10 +24,10 @@ export const roberta: Family = {
     return encoder(raw, c, {
       prefix: "roberta",
       names: BERT_NAMES,
-      // Its tokenizers give both texts of a pair the first type, also where a file has two.
+      // Its tokenizers give both texts of a pair the first type, even if a file has two types.
       types: "of-first",
       firstPosition: (c.pad_token_id ?? 0) + 1,
-      // Heads for masked words, and BERT's pooler, which the first files still have.
+      // The head for masked words, and BERT's pooler, which early files have.
       ignored: /^(lm_head|(roberta\.)?pooler)\./,
       head: { dense: "classifier.dense", activation: tanh, output: "classifier.out_proj" },
     });

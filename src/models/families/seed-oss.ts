@@ -14,7 +14,7 @@ const SCHEMA = z.object({
   attention_bias: z.boolean().default(true),
   attention_out_bias: z.boolean().default(false),
   mlp_bias: z.boolean().default(false),
-  // As other dropouts: of trainings of the whole model.
+  // Like other dropouts, only for training the whole model.
   residual_dropout: z.number().nullish(),
 });
 

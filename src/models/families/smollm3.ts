@@ -1,5 +1,5 @@
 /**
- * @file The SmolLM3 family: Llama's blocks, every fourth of which does not rotate queries and keys.
+ * @file The SmolLM3 family: Llama's blocks, but every fourth does not rotate queries and keys.
  *
  * Paper: "RoPE to NoPE and Back Again", arXiv:2501.18795.
  */
@@ -27,7 +27,7 @@ export const smollm3: Family = {
   modelType: "smollm3",
   summary: "SmolLM3",
   traits: "Llama's blocks, of which every fourth does not rotate queries and keys.",
-  // Which layers rotate is not in the file: readers take all but every fourth.
+  // The file does not tell which layers rotate: readers assume all but every fourth.
   gguf: decoderGguf({
     architecture: "smollm3",
     className: "SmolLM3ForCausalLM",
@@ -42,7 +42,7 @@ export const smollm3: Family = {
       throw unusable(raw, `no_rope_layers has ${rotated.length} entries (expected ${numLayers})`);
     }
     const plain = plainAttention(raw, c);
-    // 1 stands for a layer that does rotate.
+    // 1 means that a layer rotates.
     const rotates = (layer: number): boolean =>
       rotated ? rotated[layer] === 1 : (layer + 1) % interval !== 0;
     const isWindowed = windowedLayers(raw, c, (layer) => c.use_sliding_window === true && !rotates(layer));

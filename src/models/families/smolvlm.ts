@@ -1,5 +1,5 @@
 /**
- * @file SmolVLM 2, which also reads images and videos: its text part, which is as that of the first; images are not read.
+ * @file The text part of SmolVLM 2, which also reads images and videos; it is that of the first version; images are not read.
  *
  * Paper: "SmolVLM: Redefining small and efficient multimodal models", arXiv:2504.05299.
  */

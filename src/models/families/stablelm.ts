@@ -1,6 +1,6 @@
 /**
- * @file The StableLM family: Llama's blocks with layer norms, a rotated part of each head, and in large ones a norm on each head
- * and two branches that read the same.
+ * @file The StableLM family: Llama's blocks with layer norms and a rotated part of each head; large models have a norm on each head
+ * and two branches that read the same input.
  *
  * Paper: "Stable LM 2 1.6B Technical Report", arXiv:2402.17834, section 3.
  */
@@ -32,7 +32,7 @@ const SCHEMA = z.object({
   use_parallel_residual: z.boolean().default(false),
 });
 
-/** What its files call the number that keeps norms from dividing by zero. */
+/** Its files' name for the epsilon of norms. */
 const KEYS = { rms_norm_eps: "layer_norm_eps" };
 
 export const stablelm: Family = {
@@ -59,7 +59,7 @@ export const stablelm: Family = {
       qk_layernorm: "attn_q_norm.weight",
       use_parallel_residual: "ffn_norm.weight",
     },
-    // A second norm says that branches run one after another, whatever the setting is: converters write it as true by default.
+    // If there is a second norm, branches run one after another, whatever the setting: converters write true by default.
     complete: ({ use_parallel_residual: hasSecondNorm, ...config }) => ({
       ...config,
       use_parallel_residual: hasSecondNorm !== true,

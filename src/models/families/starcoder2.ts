@@ -26,7 +26,7 @@ const SCHEMA = z.object({
   hidden_act: z.literal("gelu_pytorch_tanh").default("gelu_pytorch_tanh"),
   sliding_window: z.int().positive().nullish(),
   use_bias: z.boolean().default(true),
-  // Of the code that the model was trained with; transformers reads none of them.
+  // Settings of the code that trained the model; transformers ignores them.
   activation_function: z.string().nullish(),
   layer_norm_epsilon: z.number().nullish(),
   mlp_type: z.literal("default").nullish(),
@@ -38,7 +38,7 @@ const SCHEMA = z.object({
   embedding_dropout: z.number().nullish(),
 });
 
-/** What its files call the number that keeps norms from dividing by zero. */
+/** Its files' name for the epsilon of norms. */
 const KEYS = { rms_norm_eps: "norm_epsilon" };
 const MLP = { up: "mlp.c_fc", down: "mlp.c_proj" };
 
@@ -47,7 +47,7 @@ export const starcoder2: Family = {
   summary: "StarCoder 2: 3B, 7B and 15B",
   traits:
     "Layer norms and biases, a feed-forward part without a gate, rotated queries and keys, fewer key and value heads; with `sliding_window`, a token sees that many keys at most.",
-  // Such a file has no word for a window, and its readers take none.
+  // Such a file has no setting for a window, and its readers assume none.
   gguf: decoderGguf({
     architecture: "starcoder2",
     className: "Starcoder2ForCausalLM",

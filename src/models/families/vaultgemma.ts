@@ -1,5 +1,5 @@
 /**
- * @file The VaultGemma family: Gemma 2 without the norms behind the branches.
+ * @file The VaultGemma family: Gemma 2 without the norms after the branches.
  *
  * Report: "VaultGemma: A Differentially Private Gemma Model", arXiv:2510.15001, section 3.
  */

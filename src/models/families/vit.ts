@@ -59,13 +59,13 @@ const EMBEDDINGS = "vit.embeddings";
 const PATCHES = `${EMBEDDINGS}.patch_embeddings.projection`;
 
 const BLOCKS = "vit.encoder.layer.";
-/** Names here, which are those in files and of earlier transformers, and in the class of its version 5, which peft sees. */
+/** Names in graft, in files and in transformers 4, with those in the class of transformers 5, which peft uses. */
 const CLASS_NAMES: readonly (readonly [string, string])[] = [
   [BLOCKS, "vit.layers."],
   [PROJECTIONS.query, "q_proj"],
   [PROJECTIONS.key, "k_proj"],
   [PROJECTIONS.value, "v_proj"],
-  // Contains the last one.
+  // Before the last entry, whose name this one contains.
   [`attention.${PROJECTIONS.output}`, "attention.o_proj"],
   [BERT_NAMES.mlp.up, "mlp.fc1"],
   [BERT_NAMES.mlp.down, "mlp.fc2"],
@@ -85,7 +85,7 @@ function cutPatches(pixels: Value, { channels: C, size, patchSize: P }: ImageCon
   return reshape(squares, [B, side * side, C * P * P]);
 }
 
-/** Patches, and the position in front of them. */
+/** Number of positions: those of all patches, and one before them. */
 function numPositions({ size, patchSize }: ImageConfig): number {
   return (size / patchSize) ** 2 + 1;
 }

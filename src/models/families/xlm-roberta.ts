@@ -1,5 +1,5 @@
 /**
- * @file The XLM-RoBERTa family: RoBERTa in a hundred languages, with a vocabulary of SentencePiece.
+ * @file The XLM-RoBERTa family: RoBERTa for a hundred languages, with a SentencePiece vocabulary.
  *
  * Paper: "Unsupervised Cross-lingual Representation Learning at Scale", arXiv:1911.02116.
  */

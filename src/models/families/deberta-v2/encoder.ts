@@ -1,8 +1,8 @@
 /**
- * @file What encoders have whose attention knows distances: terms of the scores by a table that all blocks read, and a convolution beside
- * the first block.
+ * @file Parts of encoders with attention by distances: terms of the scores from a table that all blocks read, and a convolution in
+ * parallel to the first block.
  *
- * Paper: "DeBERTa", arXiv:2006.03654, section 3; the convolution is of the code of its second version.
+ * Paper: "DeBERTa", arXiv:2006.03654, section 3; the convolution comes from the code of version 2.
  */
 import { z } from "zod";
 import { add } from "../../../graph/ops/pointwise/elementwise.ts";
@@ -18,7 +18,7 @@ import { unusable } from "../../config/hf-config.ts";
 import type { EncoderParts } from "../../blocks/encoder.ts";
 
 const KNOWN_TERMS = ["c2p", "p2c"];
-/** Which terms scores have: of contents with distances, of distances with contents. */
+/** The terms of scores: contents with distances, distances with contents. */
 const TERMS = z
   .union([z.string().transform((terms) => terms.split("|").map((term) => term.trim())), z.array(z.string())])
   .nullable()
@@ -49,11 +49,11 @@ const FIELDS = z.object({
 });
 type Fields = z.output<typeof FIELDS>;
 
-/** Modules of projections by their paths in a block, and modules outside of the blocks by their whole paths. */
+/** Paths of projections inside a block, and whole paths of modules outside the blocks. */
 interface DistanceNames {
   readonly query: string;
   readonly key: string;
-  /** Those of the table, where it is not projected as queries and keys are. */
+  /** Projections of the table, if it is not projected like queries and keys. */
   readonly tableQuery: string;
   readonly tableKey: string;
   readonly table: string;
@@ -62,7 +62,7 @@ interface DistanceNames {
   readonly convNorm: string;
 }
 
-/** Makes the parts of an encoder. @throws UsageError "usage/model" for buckets that cannot be */
+/** Makes the parts of an encoder. @throws UsageError "usage/model" for impossible buckets */
 export function distanceParts(
   raw: RawConfig,
   c: Fields,
@@ -87,7 +87,7 @@ export function distanceParts(
   };
 }
 
-/** Whether scores have terms of distances. */
+/** Whether scores have terms for distances. */
 export function readsDistances(c: Pick<Fields, "relative_attention" | "pos_att_type">): boolean {
   return c.relative_attention && c.pos_att_type.length > 0;
 }

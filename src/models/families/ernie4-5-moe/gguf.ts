@@ -1,10 +1,10 @@
-/** @file What GGUF files say of ERNIE 4.5 with experts. */
+/** @file GGUF files of ERNIE 4.5 with experts. */
 import { BLOCK_NAMES, EXPERTS, SHARED_EXPERTS, count, decoderGguf } from "../../config/decoder-gguf.ts";
 
-/** What folders call these settings. */
+/** Names of these settings in folders. */
 export const ERNIE_MOE_KEYS = { num_experts: "moe_num_experts", num_experts_per_tok: "moe_k" };
 
-/** What a router adds to chances when it chooses, behind the name of the part. */
+/** The bias that a router adds to probabilities when it chooses experts; a name inside the feed-forward part. */
 export const ROUTER_BIAS = "moe_statics.e_score_correction_bias";
 
 export const ERNIE_MOE_GGUF = decoderGguf({
@@ -24,12 +24,12 @@ export const ERNIE_MOE_GGUF = decoderGguf({
     interleave_moe_layer_step: count("moe_layer_interval"),
   },
   keys: ERNIE_MOE_KEYS,
-  // Readers know no biases, and no last layer with experts.
+  // Readers have no biases, and no setting for the last layer with experts.
   fixed: { use_bias: false, moe_layer_end_index: -1 },
   switches: {},
   complete: ({ shared_width: width, ...config }) => ({
     ...config,
-    // Readers take the width, not how many they are.
+    // Files have the width of all shared experts, not their number.
     ...(width !== undefined && {
       moe_num_shared_experts: Number(width) / Number(config["moe_intermediate_size"]),
     }),

@@ -1,9 +1,9 @@
 /**
- * @file A layer behind the blocks of an encoder whose head projects each token, their mean, or the first before it tells a class.
+ * @file A layer after the blocks of an encoder, which projects each token, their mean, or the first token for the head of classes.
  *
  *   late: mean(gelu(W norm(x) + b))      mean: gelu(W mean(norm(x)) + b)      bos: gelu(W norm(x) + b)
  *
- * What tells the class is in the first row of an example; with a mean it is in all.
+ * The head reads the first row of an example; with a mean all rows are equal.
  */
 import { z } from "zod";
 import { gelu } from "../../../graph/ops/pointwise/gelu.ts";
@@ -15,7 +15,7 @@ import type { Layer } from "../../family.ts";
 /** What the head reads. */
 export const POOLING = z.enum(["late", "mean", "bos"]);
 
-/** Builds it from x [B, T, D]; D is divided by the number of heads. Names are whole paths. */
+/** Builds the layer from x [B, T, D]; the number of heads divides D. Names are whole paths. */
 export function pooledLayer(
   pooling: z.output<typeof POOLING>,
   norm: Norm,

@@ -1,8 +1,8 @@
-/** @file How EXAONE's files, versions 3 and 3.5, differ from those of Llama, whose class computes them in transformers 5: in names alone. */
+/** @file Names in EXAONE's files, versions 3 and 3.5. Only names differ from Llama's, whose class transformers 5 uses for them. */
 import type { DecoderFields } from "../../config/hf-config.ts";
 import type { RawConfig } from "../../config/raw-config.ts";
 
-/** What they call these settings; those that transformers 5 wrote have the usual names. */
+/** Names of these settings in files; those that transformers 5 wrote have the usual names. */
 export const EXAONE_KEYS = {
   num_hidden_layers: "num_layers",
   rms_norm_eps: "layer_norm_epsilon",
@@ -23,12 +23,12 @@ const NAMES = {
   ".mlp.c_proj.": ".mlp.down_proj.",
 };
 
-/** The name that a tensor of a file has in Llama's class. */
+/** The name in Llama's class of a tensor of a file. */
 export function nameInLlama(fileName: string): string {
   return Object.entries(NAMES).reduce((name, [from, to]) => name.replace(from, to), fileName);
 }
 
-/** The configuration of a folder with the names of Llama, which is one of Llama; `c`: what the family takes where the file says nothing. */
+/** The configuration of a folder with Llama's names, as a configuration of Llama; `c`: settings with the family's defaults. */
 export function llamaConfig(
   { auto_map: _code, architectures, ...raw }: RawConfig,
   c: DecoderFields,

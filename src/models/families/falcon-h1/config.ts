@@ -1,4 +1,4 @@
-/** @file What configuration files and GGUF files say of Falcon H1. */
+/** @file Configuration files and GGUF files of Falcon H1. */
 import { z } from "zod";
 import { BLOCK_NAMES, decoderGguf } from "../../config/decoder-gguf.ts";
 import { DECODER_NAMES } from "../../config/decoder-names.ts";
@@ -22,7 +22,7 @@ export const FALCON_H1_FIELDS = {
   mamba_n_groups: size.nullable().default(1),
   mamba_rms_norm: z.boolean().default(false),
   mamba_norm_before_gate: z.boolean().default(true),
-  /** Of the projection of a state-space layer's output. */
+  /** For the projection of a state-space layer's output. */
   projectors_bias: z.boolean().default(false),
   attention_in_multiplier: factor,
   attention_out_multiplier: factor,
@@ -31,18 +31,18 @@ export const FALCON_H1_FIELDS = {
   ssm_out_multiplier: factor,
   embedding_multiplier: factor,
   lm_head_multiplier: factor,
-  /** Of the gate and of the output. */
+  /** For the gate and the output. */
   mlp_multipliers: z
     .tuple([z.number(), z.number()])
     .nullish()
     .transform((given) => given ?? ([1, 1] as const)),
-  /** Of z, x, B, C and the step, as they are projected. */
+  /** For the projected z, x, B, C and step. */
   ssm_multipliers: z
     .tuple([z.number(), z.number(), z.number(), z.number(), z.number()])
     .nullish()
     .transform((given) => given ?? ([1, 1, 1, 1, 1] as const)),
   mamba_use_mlp: z.literal(true).nullish(),
-  // Of code that predates transformers, and of how weights began.
+  // Settings of code older than that of transformers, and of the initialization of weights.
   mlp_expansion_factor: UNUSED,
   num_logits_to_keep: UNUSED,
   time_step_floor: UNUSED,
@@ -50,7 +50,7 @@ export const FALCON_H1_FIELDS = {
   time_step_min: UNUSED,
 };
 
-/** Modules outside of its blocks. */
+/** Modules outside its blocks. */
 export const FALCON_H1_NAMES = { ...DECODER_NAMES, finalNorm: "model.final_layernorm" };
 
 type FalconH1Fields = z.output<z.ZodObject<typeof FALCON_H1_FIELDS>>;
@@ -58,7 +58,7 @@ type FalconH1Fields = z.output<z.ZodObject<typeof FALCON_H1_FIELDS>>;
 /** Width of all heads of a state-space layer together. */
 const innerWidth = (c: FalconH1Fields): number => c.mamba_d_ssm ?? c.mamba_expand * c.hidden_size;
 
-/** What a converter has multiplied rows with. */
+/** Factors that a converter multiplies into rows. */
 function rowFactors(c: FalconH1Fields, hasHead: boolean): Readonly<Record<string, RowFactors>> {
   const all = (factor: number): RowFactors => [{ numRows: null, factor }];
   const [gate, output] = c.mlp_multipliers;
@@ -81,7 +81,7 @@ function rowFactors(c: FalconH1Fields, hasHead: boolean): Readonly<Record<string
   };
 }
 
-/** Readers of such files know biases of feed-forward parts and convolutions alone, and norms behind the gate. */
+/** Readers of such files only have biases in feed-forward parts and convolutions, and norms after the gate. */
 export const FALCON_H1_GGUF = decoderGguf({
   architecture: "falcon-h1",
   className: "FalconH1ForCausalLM",
@@ -117,7 +117,7 @@ export const FALCON_H1_GGUF = decoderGguf({
         ...Object.fromEntries(one.map((key) => [key, 1])),
         mlp_multipliers: null,
         ssm_multipliers: null,
-        // An embedding that is the matrix of logits too has one of both factors.
+        // If the embedding is also the matrix of logits, it holds only one of the two factors.
         ...(hasHead ? {} : { lm_head_multiplier: c.lm_head_multiplier / c.embedding_multiplier }),
       },
     };

@@ -1,7 +1,7 @@
 /**
- * @file What Gemma 4's models have in common: blocks of four norms, which multiply by w, with norms on each head of queries, keys
- * and values, and a factor on all that they give. Blocks may have embeddings e of their own, the last may read keys and values of one
- * before them, and all may have experts (`gemma4-experts`).
+ * @file What Gemma 4's models have in common: blocks with four norms, which multiply by w, norms on each head of queries, keys and
+ * values, and a factor on the output. Blocks may have their own embeddings e, the last ones may read keys and values of an earlier
+ * block, and all may have experts (`experts.ts`).
  *
  *   y ← y + norm(attention(norm(y)))      y ← y + norm(mlp(norm(y)))      y ← s (y + norm(Wp (gelu(Wg y) ∘ e)))
  *   e = (norm(W x / √D) + √P E[ids]) / √2,   x: what the first block reads, P: the width of e
@@ -36,7 +36,7 @@ import { blockWithExperts, inStacks } from "./experts.ts";
 
 const SCHEMA = z.object(GEMMA4_FIELDS);
 
-/** A block with a branch that reads its own embeddings, where there are some, and a factor on all, which no method trains. */
+/** Adds to a block a branch that reads its own embeddings, if there are any, and a factor on the output, which no method trains. */
 function completed(block: Layer, norm: Norm, width: number): Layer {
   const embedded = (b: Builder, x: Value): Value => {
     const gate = gelu(b.linear("per_layer_input_gate", x, width, { role: "other" }), "tanh");
@@ -61,7 +61,7 @@ function gemma4Attention(
 ): SelfAttentionOptions {
   const attention: SelfAttentionOptions = {
     ...heads,
-    // Norms of queries and keys have its place.
+    // Norms of queries and keys take the place of a scale.
     scale: 1,
     window,
     softcap: null,
@@ -76,7 +76,7 @@ function gemma4Attention(
   return withHeadNorms(attention, headNorm(rmsNorm(c.rms_norm_eps)));
 }
 
-/** What stands around the blocks. */
+/** The parts before and after the blocks. */
 function gemma4Ends(c: Gemma4Fields, norm: Norm): DecoderEnds {
   const { num_hidden_layers: L, hidden_size_per_layer_input: P } = c;
   const checkpoint = { ...bareCheckpoint(GEMMA4_NAMES), inFolder: inStacks };
@@ -119,7 +119,7 @@ export function openGemma4(raw: RawConfig): ModelDefinition {
   const definition = decoder(raw, c, layers, gemma4Ends(c, norm));
   const idle = keysFrom.flatMap((from, layer) => (from === null ? [] : [layer]));
   if (idle.length === 0) return definition;
-  // Files have keys of all layers.
+  // Files have tensors of keys and values even for layers that do not use them.
   const keys = new RegExp(`layers\\.(${idle.join("|")})\\.self_attn\\.(k_proj|v_proj|k_norm|v_norm)\\.`);
   return {
     ...definition,

@@ -1,4 +1,4 @@
-/** @file What configuration files say of Gemma 4: heads and rotation of layers with a window, and of layers without. */
+/** @file Configuration files of Gemma 4: heads and rotation of layers with a window, and of layers without. */
 import { z } from "zod";
 import type { RopeConfig } from "../../../nn/rope/rope-tables.ts";
 import { DECODER_NAMES } from "../../config/decoder-names.ts";
@@ -9,7 +9,7 @@ import { readRope } from "../../config/rope-config.ts";
 import { WINDOW_FIELDS, windowedLayers } from "../../config/window-config.ts";
 
 const size = z.int().positive();
-/** What a layer may have of its own. */
+/** Sizes that may be given for a single layer. */
 const LAYER = z.strictObject({ head_dim: size.optional(), num_key_value_heads: size.optional() });
 
 export const GEMMA4_FIELDS = {
@@ -21,34 +21,34 @@ export const GEMMA4_FIELDS = {
   attention_bias: z.boolean().default(false),
   sliding_window: size.default(512),
   layer_types: WINDOW_FIELDS.layer_types,
-  /** Heads of layers without a window, as published files say them, or of each layer, as transformers writes them. */
+  /** Sizes of heads of layers without a window, as in published files, or of each layer, as transformers writes them. */
   global_head_dim: size.default(512),
   num_global_key_value_heads: size.nullish(),
   per_layer_config: z.record(z.string(), LAYER).nullish(),
-  /** In layers without a window. */
+  /** Whether values are keys, in layers without a window. */
   attention_k_eq_v: z.boolean().default(false),
   final_logit_softcapping: z.number().positive().nullish(),
   hidden_activation: z.literal("gelu_pytorch_tanh").default("gelu_pytorch_tanh"),
   hidden_act: z.literal("gelu_pytorch_tanh").nullish(),
-  // Of the tokens of an image alone.
+  // Applies only to the tokens of an image.
   use_bidirectional_attention: z.literal("vision").nullish(),
-  /** Width of embeddings that each layer has of its own; 0: none has. */
+  /** Width of the embeddings for each layer; 0: there are none. */
   hidden_size_per_layer_input: z.int().min(0).nullable().default(256),
   vocab_size_per_layer_input: size.default(262_144),
-  /** So many layers, the last, read keys and values of one before them. */
+  /** Number of last layers that read keys and values of an earlier one. */
   num_kv_shared_layers: z.int().min(0).default(0),
-  /** In these. */
+  /** Whether those layers have feed-forward parts of twice the width. */
   use_double_wide_mlp: z.boolean().default(false),
-  /** Every layer has experts beside its feed-forward part. */
+  /** Whether every layer has experts in parallel to its feed-forward part. */
   enable_moe_block: z.boolean().nullish(),
   num_experts: size.nullish(),
   num_experts_per_tok: size.nullish(),
   moe_intermediate_size: size.nullish(),
-  // Rotation is said of each kind of layers, in `rope_parameters`.
+  // Rotation is given for each kind of layer, in `rope_parameters`.
   rope_theta: z.null().optional(),
 };
 
-/** What files call these settings. */
+/** Names of these settings in files. */
 export const GEMMA4_KEYS = { num_experts_per_tok: "top_k_experts" };
 
 /** Modules outside the blocks. */
@@ -61,29 +61,29 @@ export const GEMMA4_NAMES = {
   ],
 } as const;
 
-/** A configuration as it is read. */
+/** A parsed configuration. */
 export type Gemma4Fields = z.output<z.ZodObject<typeof GEMMA4_FIELDS>>;
 
-/** How layers are rotated where a file does not say it. */
+/** Default rotation of each kind of layer. */
 const ROPES = {
   sliding_attention: { rope_type: "default", rope_theta: 10_000 },
   full_attention: { rope_type: "proportional", partial_rotary_factor: 0.25, rope_theta: 1_000_000 },
 };
-/** One layer of so many has no window, where a file does not say which. */
+/** By default, one layer in this many has no window. */
 const PERIOD = 6;
 
-/** Whether each layer has a window; the last has none, whatever the file says. @throws UsageError "usage/model" */
+/** Whether each layer has a window; the last one never has. @throws UsageError "usage/model" */
 export function gemma4Windows(raw: RawConfig, c: Gemma4Fields): readonly boolean[] {
   const windowed = windowedLayers(raw, c, (layer) => (layer + 1) % PERIOD !== 0);
   return [...windowed.slice(0, -1), false];
 }
 
-/** Heads of layers of a kind, and how they are rotated. */
+/** Sizes of heads of a kind of layer, and their rotation. */
 export interface KindOfLayers extends ReturnType<typeof headSizes> {
   readonly rope: RopeConfig;
 }
 
-/** What layers without a window have, and layers with one. @throws UsageError "usage/model" where layers of a kind differ */
+/** Reads both kinds of layers. @throws UsageError "usage/model" if layers of a kind differ */
 export function gemma4Heads(
   raw: RawConfig,
   c: Gemma4Fields,
@@ -104,14 +104,14 @@ export function gemma4Heads(
   return { full: kind(false), windowed: kind(true) };
 }
 
-/** What layers of a kind have in the place of the sizes of all. */
+/** Sizes of a kind of layer that replace the common ones. */
 function ownSizes(
   raw: RawConfig,
   c: Gemma4Fields,
   isWindowed: boolean,
   layers: readonly number[],
 ): z.output<typeof LAYER> {
-  // A list of layers takes the place of what is said of those without a window, empty or not.
+  // A list of layers, even an empty one, replaces the settings for layers without a window.
   if (c.per_layer_config === undefined) {
     const numShared = c.attention_k_eq_v ? c.num_global_key_value_heads : null;
     return isWindowed
@@ -130,8 +130,8 @@ function ownSizes(
 }
 
 /**
- * The layer whose keys and values each reads, the last of its kind before those that share; null: its own.
- * @throws UsageError "usage/model" where there is no such layer
+ * For each layer, the layer whose keys and values it reads: the last of its kind before those that share; null: its own.
+ * @throws UsageError "usage/model" if there is no such layer
  */
 export function gemma4Sharing(
   raw: RawConfig,
@@ -150,12 +150,12 @@ export function gemma4Sharing(
   });
 }
 
-/** How many experts a layer has, to how many of them a token goes, and how wide they are. */
+/** Number of experts of a layer, number that a token uses, and their width. */
 export interface ExpertSizes extends ReturnType<typeof readExperts> {
   readonly width: number;
 }
 
-/** The experts of every layer; null: there are none. @throws UsageError "usage/model" where a size is missing */
+/** The experts of every layer; null: there are none. @throws UsageError "usage/model" if a size is missing */
 export function gemma4Experts(raw: RawConfig, c: Gemma4Fields): ExpertSizes | null {
   if (!c.enable_moe_block) return null;
   const { num_experts, num_experts_per_tok, moe_intermediate_size: width } = c;

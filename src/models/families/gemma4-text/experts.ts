@@ -1,6 +1,6 @@
 /**
- * @file Experts beside the feed-forward part of Gemma 4's blocks, both between norms of their own. The router reads the stream
- * itself, with factors s; each expert has a factor c:
+ * @file Experts in parallel to the feed-forward part of Gemma 4's blocks, each between its own norms. The router reads the stream
+ * directly, with factors s; each expert has a factor c:
  *
  *   y ← y + norm(norm(mlp(norm(y))) + norm(Σ w_e expert_e(norm(y))))
  *   p = softmax(Wr (s ∘ y / (√D rms(y))))      w_e = c_e p_e / Σ of the chosen p
@@ -22,7 +22,7 @@ import type { ExpertSizes } from "./config.ts";
 import type { Layer } from "../../family.ts";
 import { type Transform, attentionPart, postNormBlock } from "../../blocks/decoder-blocks.ts";
 
-/** A router that reads y [B, T, D], whatever its experts read. */
+/** A router that reads y [B, T, D], which is not what its experts read. */
 function routerOf(y: Value, epsilon: number): Router {
   const width = sizeAt(y.shape, -1);
   return {
@@ -36,7 +36,7 @@ function routerOf(y: Value, epsilon: number): Router {
   };
 }
 
-/** A block of these parts; `mlp` reads what has passed its norm, as the experts do. */
+/** Builds a block of these parts; `mlp` and the experts read normalized inputs. */
 export function blockWithExperts(
   norm: Norm,
   attention: SelfAttentionOptions,
@@ -60,6 +60,6 @@ export function blockWithExperts(
 const MATRIX = /^(?<prefix>.+\.experts\.)(?<expert>\d+)\.(?<part>gate|up|down)_proj\.weight$/;
 const STACKS = { gateUp: "gate_up_proj", down: "down_proj" };
 
-/** Files have the matrices of all experts of a layer in two tensors. */
+/** Finds a tensor's place in files, which have the matrices of all experts of a layer in two tensors. */
 export const inStacks = (name: string): FolderPlace =>
   inExpertStacks(name, MATRIX, STACKS) ?? { name, stack: null };

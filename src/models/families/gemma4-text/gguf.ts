@@ -1,4 +1,4 @@
-/** @file What GGUF files say of Gemma 4: heads of layers with a window, and of each layer those of keys. */
+/** @file GGUF files of Gemma 4: heads of layers with a window, and heads of keys for each layer. */
 import type { AttentionOptions } from "../../../nn/builder.ts";
 import {
   BLOCK_NAMES,
@@ -13,7 +13,7 @@ import { GEMMA4_KEYS, GEMMA4_NAMES, type Gemma4Fields } from "./config.ts";
 import { PRE_NORMS_OF_FOUR } from "../../config/decoder-names.ts";
 import type { RawConfig } from "../../config/raw-config.ts";
 
-/** A number for each layer, or that of all. */
+/** A number for each layer, or one for all. */
 type OfLayers = number | readonly number[];
 
 /** Settings of files that config.json has in another form. */
@@ -24,28 +24,28 @@ interface FileSettings {
   readonly window_head_dim: number;
   readonly window_rope_theta: number;
 }
-/** Widths that are to be those of the heads; another one is left in the settings, so that it is refused as an unknown setting. */
+/** Widths that must equal those of the heads; otherwise they stay in the settings and are refused as unknown. */
 const ALIKE_KEYS = new Set(["window_value_dim", "window_rotary_dim"]);
 const FILE_KEYS = new Set([
   ...ALIKE_KEYS,
   ..."windowed_layers mlp_widths key_heads window_head_dim window_rope_theta".split(" "),
 ]);
 
-/** What is said of layers with a window where there are none: readers ask for it. */
+/** Attention of layers with a window; of any layer if there are none, since readers require these settings. */
 const windowedOf = (attention: readonly AttentionOptions[]): AttentionOptions | undefined =>
   attention.find(({ window }) => window !== null) ?? attention[0];
 
 const OF_LAYERS = { type: "int32s", absent: "refused", isOneForAll: true } as const;
 const [TABLE, PROJECTION, NORM] = GEMMA4_NAMES.beside;
 
-/** The number of a layer. */
+/** The number for a layer. */
 const at = (numbers: OfLayers, layer: number): number | undefined =>
   typeof numbers === "number" ? numbers : numbers[layer];
-/** One number where all layers have the same. */
+/** One number if all layers have the same. */
 const inOne = (numbers: readonly number[]): OfLayers =>
   numbers.every((each) => each === numbers[0]) ? (numbers[0] ?? 0) : numbers;
 
-/** What files with experts and without say alike. */
+/** Rules that files with and without experts have in common. */
 const COMMON = {
   architecture: "gemma4",
   className: "Gemma4ForCausalLM",
@@ -73,11 +73,11 @@ const COMMON = {
     "rope.freq_base_swa": real("window_rope_theta", { sameAs: "rope_theta" }),
     "attention.shared_kv_layers": count("num_kv_shared_layers", 0),
     embedding_length_per_layer_input: count("hidden_size_per_layer_input", 0),
-    // Readers take this one without being told; 0: logits have no cap.
+    // Readers have this default; 0: logits have no cap.
     final_logit_softcapping: real("final_logit_softcapping", 30),
   },
   fixed: { hidden_act: null, hidden_activation: "gelu_pytorch_tanh" },
-  // Readers know no biases.
+  // Readers have no biases.
   switches: {},
   gaps: { attention_k_eq_v: { has: "attn_k.weight", lacks: "attn_v.weight" } },
   complete({ head_dim: width, rope_theta: theta, rope_scaling: scaling, ...config }) {

@@ -1,4 +1,4 @@
-/** @file What gpt-oss's configurations say, and how its GGUF files differ from its folders. */
+/** @file Configurations of gpt-oss, and how its GGUF files differ from its folders. */
 import { z } from "zod";
 import { EXPERTS, FIRST_NORM, count, decoderGguf } from "../../config/decoder-gguf.ts";
 import { LAYER_WINDOWS } from "../../config/gguf-windows.ts";
@@ -20,18 +20,18 @@ export const GPT_OSS_FIELDS = {
   num_experts_per_tok: z.int().positive().default(4),
   swiglu_alpha: z.number().default(1.702),
   swiglu_limit: z.number().positive().default(7),
-  // Of the code that the models were trained with, for what other keys say.
+  // Settings of the code that trained the models, for which there are other keys.
   experts_per_token: z.int().nullish(),
   initial_context_length: z.int().nullish(),
 };
 
-/** What files call these settings. */
+/** Names of these settings in files. */
 export const GPT_OSS_KEYS = { num_experts: "num_local_experts" };
 
-/** The sinks of the heads, inside a block. */
+/** The name of the heads' sinks inside a block. */
 export const SINKS = "self_attn.sinks";
 
-/** How heads are rotated where a file does not say. */
+/** The default rotation. */
 const ROTATION = {
   rope_type: "yarn",
   factor: 32,
@@ -41,7 +41,7 @@ const ROTATION = {
   original_max_position_embeddings: 4096,
 };
 
-/** A configuration that says how heads are rotated. */
+/** Adds the default rotation to a configuration without one. */
 export const withRotation = (raw: RawConfig): RawConfig =>
   raw["rope_parameters"] == null && raw["rope_scaling"] == null ? { ...raw, rope_scaling: ROTATION } : raw;
 
@@ -72,7 +72,7 @@ export const GPT_OSS_GGUF = decoderGguf({
   },
   keys: GPT_OSS_KEYS,
   values: LAYER_WINDOWS.values,
-  // No setting says that bounds of a stretched rotation are no whole numbers, as in all published models.
+  // There is no setting for the fractional bounds of a stretched rotation that all published models have.
   complete: ({ rope_scaling: scaling, ...config }) => ({
     ...LAYER_WINDOWS.complete(config),
     rope_scaling: scaling ? { ...(scaling as RawConfig), truncate: false } : { rope_type: "default" },
