@@ -1,5 +1,5 @@
 /**
- * @file The Apertus family: Llama's blocks with a norm on each head of queries and keys, and xIELU in a feed-forward part without a gate.
+ * @file The Apertus family: Llama's blocks with a norm on each head of queries and keys, and xIELU without a gate.
  *
  * Report: "Apertus: Democratizing Open and Compliant LLMs for Global Language Environments", arXiv:2509.14233, section 2.
  */

@@ -1,8 +1,8 @@
 /**
  * @file LFM2 with experts in all but the lowest layers.
  *
- * Report: "LFM2 Technical Report", arXiv:2511.23404, section 2.4. Biases that a router adds only to choose experts: "Auxiliary-Loss-
- * Free Load Balancing Strategy for Mixture-of-Experts", arXiv:2408.15664.
+ * Report: "LFM2 Technical Report", arXiv:2511.23404, section 2.4. Biases that a router adds only to choose experts:
+ * "Auxiliary-Loss-Free Load Balancing Strategy for Mixture-of-Experts", arXiv:2408.15664.
  */
 import { z } from "zod";
 import { experts } from "../../nn/experts.ts";
