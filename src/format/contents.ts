@@ -23,7 +23,7 @@ const CHECK_PATH = "Check the path.";
 const CHECK_DOWNLOAD = "Check that the download is complete.";
 const AS_DATA = "Give it as data (--data).";
 
-/** Says what a folder is, by the names in it. */
+/** Describes a folder by the names in it. */
 export function describeNames(path: string, names: readonly string[]): Contents {
   if (names.includes(ADAPTER_CONFIG))
     return {
@@ -73,7 +73,7 @@ function describeRun(path: string, names: readonly string[]): Contents | null {
   };
 }
 
-/** Says what a folder is; of an adapter also its kind and its base. @throws FormatError format/file when it cannot be listed */
+/** Describes a folder; an adapter also by its kind and base. @throws FormatError format/file when it cannot be listed */
 export async function describeFolder(folder: Folder): Promise<Contents> {
   const names = await folder.names();
   const described = describeNames(folder.path, names);
@@ -90,7 +90,7 @@ export async function describeFolder(folder: Folder): Promise<Contents> {
   };
 }
 
-/** Says what a file is, by its name. */
+/** Describes a file by its name. */
 export function describeFileName(path: string): Contents {
   const [, ending = ""] = /\.([A-Za-z0-9]+)$/.exec(path) ?? [];
   const isAdapter = /(^|[/\\])(adapter_(model|config)|adapters)\.[a-z]+$/.test(path);

@@ -31,7 +31,7 @@ export function truncated(path: string, foundBytes: number, expectedBytes: numbe
   );
 }
 
-/** Reads bytes of a source into memory of their own. @throws as `ByteSource.read` */
+/** Reads bytes of a source into fresh memory. @throws as `ByteSource.read` */
 export async function readBytes(
   source: Pick<ByteSource, "path" | "sizeBytes" | "readInto">,
   offset: number,

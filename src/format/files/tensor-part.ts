@@ -13,7 +13,7 @@ export interface TensorPart {
   readonly numCuts: number;
 }
 
-/** Returns one of the parts into which the first axis cuts a tensor; with `numCuts`, the second axis cuts each into so many parts. */
+/** Locates a part of a tensor: one index of the first axis, or, of the second axis there, one of `numCuts` equal ranges. */
 export function partOf<T extends Placed>(tensor: T, part: number, numCuts = 1): T {
   const [count = 1, ...inner] = tensor.shape;
   const [numRows = 1, ...rest] = inner;

@@ -201,7 +201,7 @@ function undone<T>({ path }: GgufFile, name: string, undo: () => T): T {
   }
 }
 
-/** Opens a GGUF file as a base model, which owns the file; on failure it is closed at once. @throws FormatError, UsageError usage/model */
+/** Opens a GGUF file as a base model, which owns the file; a failure closes it. @throws FormatError, UsageError usage/model */
 export async function openGgufCheckpoint(source: ByteSource): Promise<Checkpoint> {
   const file = await openGguf(source, (metadata) =>
     unknownGgufArchitecture(String(metadata["general.architecture"])),

@@ -8,8 +8,8 @@ import { temporaryName } from "./temporaries.ts";
 
 /**
  * Checks that a file can be made or replaced, and leaves nothing behind. `input`: the file that is read; null for none.
- * @throws UsageError "usage/output" for the input, and for a folder or a device, which a rename would replace by the file;
- * FailedError failed/write
+ * @throws UsageError "usage/output" for the input, for a folder, and for a device, which a rename would replace; FailedError
+ * failed/write
  */
 export async function requireFilePlace(path: string, input: string | null): Promise<void> {
   const [info, read] = [await tryStat(path), input === null ? null : await tryStat(input)];

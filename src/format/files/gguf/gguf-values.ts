@@ -124,7 +124,7 @@ export function ggufTensors(file: ByteSource): (tensor: Whole, memory?: Planes) 
   return async (tensor, memory = {}) => {
     const { name, storage, shape, offset, sizeBytes } = tensor;
     const isDense = STORAGES[storage].blockSize === 1;
-    // Planes of the dense kinds are views of what was read.
+    // Planes of storages without blocks are views of what was read.
     const stored = isDense
       ? unpackStored(storage, await file.read(offset, sizeBytes), shape)
       : { storage, shape, planes: await readPlanes(tensor, memory) };

@@ -1,4 +1,4 @@
-/** @file A model of several safetensors files: `model.safetensors.index.json` says which of them holds which tensor. */
+/** @file A model of several safetensors files: `model.safetensors.index.json` tells which of them holds which tensor. */
 import { z } from "zod";
 import { FormatError } from "../../../errors.ts";
 import { allDone } from "../../../runtime/memory/all-done.ts";
