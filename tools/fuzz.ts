@@ -1,6 +1,6 @@
 /**
- * @file Damages files of all formats for as long as is asked: `npm run fuzz -- --minutes 60 [--seed N] [--format NAME]`;
- * `--case I` repeats one case. Ends with status 1 after printing what failed.
+ * @file Reads damaged files of all formats for a given time: `npm run fuzz -- --minutes 60 [--seed N] [--format NAME]`;
+ * `--case I` repeats one case. Prints failures; if there are any, ends with status 1.
  */
 import { parseArgs } from "node:util";
 import { FUZZ_FORMATS } from "../test/fuzz/formats.ts";
@@ -22,7 +22,7 @@ if (formats.length === 0) {
   process.exit(2);
 }
 
-/** Reads the number of a flag; ends with status 2 where it is none. */
+/** Reads the number of a flag; ends with status 2 when it is not a number. */
 function numberOf(flag: string, text: string): number {
   const number = text.trim() === "" ? Number.NaN : Number(text);
   if (!Number.isFinite(number) || number < 0) {
@@ -34,7 +34,7 @@ function numberOf(flag: string, text: string): number {
 
 const seed = values.seed === undefined ? Date.now() % 1_000_000 : numberOf("seed", values.seed);
 const endMs = performance.now() + numberOf("minutes", values.minutes) * 60_000;
-/** Cases of a format before the next has its turn. */
+/** Cases of a format that are run before the next format's. */
 const ROUND = 2000;
 let numFailures = 0;
 

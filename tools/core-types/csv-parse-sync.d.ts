@@ -1,4 +1,4 @@
-/** @file What graft uses of `csv-parse/sync`, whose own types bring those of Node into every program that reads them. */
+/** @file The parts of `csv-parse/sync` that graft uses; the package's own types would bring in those of Node. */
 
 export class CsvError extends Error {
   readonly code: string;

@@ -1,4 +1,4 @@
-/** @file Fails to compile when a package brings the types of Node after all: then nothing would be checked. */
+/** @file Fails to compile when a package brings in the types of Node: then uses of Node would not be found. */
 
 // @ts-expect-error There is no such name in a browser.
 export type NoNode = typeof process;

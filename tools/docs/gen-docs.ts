@@ -25,7 +25,7 @@ export function fillParts(text: string, parts: ReadonlyMap<string, string>): str
   return result;
 }
 
-/** Texts that the files ought to have, by path from `root`. */
+/** The texts that the files should have, by path from `root`. */
 export function wantedFiles(root: URL): ReadonlyMap<string, string> {
   const readme = readFileSync(new URL("README.md", root), "utf8");
   return new Map([

@@ -1,4 +1,4 @@
-/** @file What commands write with `--json`, line by line: who writes a line, when, and what is in it. */
+/** @file Describes the lines that commands write with `--json`: which command writes a line, when, and its keys. */
 import { DATA_KINDS } from "../../src/data/examples/data-kinds.ts";
 import { PROBLEM_TYPES } from "../../src/models/config/classifier-config.ts";
 import { EVAL_METRICS } from "../../src/train/eval-metrics.ts";
@@ -9,14 +9,14 @@ interface JsonLine {
   readonly event: string;
   readonly by: string;
   readonly says: string;
-  /** Keys beside `event`; with "?" where a line may lack it. */
+  /** Keys other than `event`; those with "?" may be absent. */
   readonly keys: string;
 }
 
-/** What is told of a text that was written. */
+/** Keys for a text that was written. */
 const TEXT = "prompt_ids, ids, text, finish_reason, tokens_per_second, first_token_ms, reused_tokens";
 
-/** What is told of how good a model is, each where its kind of model has it; of text nobody looks at predictions. */
+/** Keys for the quality of a model, each for the kinds of models that have it; predictions of text are not among them. */
 const METRICS = EVAL_METRICS.filter((metric) =>
   [null, ...PROBLEM_TYPES].some((problem) => {
     const objective = defaultObjective({ problem });
@@ -25,10 +25,10 @@ const METRICS = EVAL_METRICS.filter((metric) =>
   }),
 ).map(({ key }) => (key === "loss" ? key : `${key}?`));
 
-/** Where a page has them already. */
+/** A link to the page that lists them. */
 const A_TRAINING = "[those of a training](training.md#what-a-step-is)";
 
-/** Those of `done`, by command; the other lines end no command. */
+/** Keys of `done`, by command. */
 const DONE: Readonly<Record<string, string>> = {
   "train, quickstart": A_TRAINING,
   pull: "name, path, source, size_bytes",
@@ -145,7 +145,7 @@ export const JSON_LINES: readonly JsonLine[] = [
   ...Object.entries(DONE).map(([by, keys]) => ({ event: "done", by, says: "the command has ended", keys })),
 ];
 
-/** Sets keys in code, and leaves words beside them as they are. */
+/** Formats keys as code, and leaves other words unchanged. */
 function shownKeys(keys: string): string {
   if (keys === A_TRAINING || keys === "") return keys;
   return keys

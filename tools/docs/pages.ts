@@ -32,7 +32,7 @@ import { storagePage } from "./storage-page.ts";
 
 const commands = await loadCommands();
 
-/** One row for each set of modules that families have by default. */
+/** A table with one row for each set of default modules of families. */
 function defaultTargets(method: Method): string {
   const families = new Map<string, string[]>();
   for (const family of FAMILIES) {
@@ -44,7 +44,7 @@ function defaultTargets(method: Method): string {
   return table(["modules that are adapted when none are named", "families"], rows);
 }
 
-/** What is read of the files of a model. */
+/** The files of a model that are read. */
 const FILES = [
   table(
     ["file of a folder", "what is read"],
@@ -65,7 +65,7 @@ const FILES = [
   "Files that say two things are refused: a key that comes twice in a JSON file of settings, two added tokens of one id, a tied " +
     "head with other numbers than the embedding.",
 ];
-/** What all objectives share, and how a run with one is started. */
+/** Notes on all objectives, and how to start a run with one. */
 const OBJECTIVE_NOTES = [
   'Every objective goes with every method. Without `--objective` a run takes `cross-entropy`, or what the head of its model [is for](classes.md#what-a-head-is-for). Rows of `{"text", "label"}` may have a [second text](classes.md#two-texts), `text_pair`.',
   `\`\`\`sh

@@ -1,4 +1,4 @@
-/** @file A picture of a training step beside PEFT's, of results that `graft bench train-step` has kept, and where they come from. */
+/** @file A picture that compares a training step with PEFT's, from saved results of `graft bench train-step`, and their origin. */
 import { existsSync, readFileSync } from "node:fs";
 import { NIGHT, PAPER, type Palette } from "../../src/train/report/palette.ts";
 import { svgChart } from "../../src/train/report/svg-chart.ts";
@@ -8,7 +8,7 @@ export const STEP_PICTURE = "docs/step-beside-peft.svg";
 const RESULTS = new URL("../../bench/results/", import.meta.url);
 const [WIDTH, HEIGHT, LABELS_WIDTH] = [880, 380, 215];
 
-/** Processors that results are kept of, by what the names of their files end in. */
+/** Processors with saved results, and the endings of the names of their files. */
 const PROCESSORS = [
   { name: "AMD Zen 5", ending: "-zen5" },
   { name: "AMD Zen 4", ending: "" },
@@ -21,7 +21,7 @@ interface Ratio {
   readonly highest: number;
 }
 
-/** What is read of a file of results: ratios are those of graft. */
+/** The parts of a file of results that are read; ratios are those of graft. */
 interface StepResult {
   readonly date: string;
   readonly commit: string;
@@ -49,7 +49,7 @@ const ofCheckpointing = ({ results }: StepResult): Shares => ({
   memory: results.memory_ratio / results.memory_ratio_checkpointing,
 });
 
-/** Bars from above: what ran, the file that tells of it, and its numbers as shares of PEFT's. */
+/** Bars from the top: what ran, its file of results, and its numbers as shares of PEFT's. */
 const VARIANTS: readonly { name: string; file: string; shares: (result: StepResult) => Shares }[] = [
   { name: "graft, 8-bit products", file: "train-step-int8", shares: ofGraft },
   { name: "graft, float32", file: "train-step", shares: ofGraft },
@@ -63,7 +63,7 @@ const PANELS = [
   { measure: "memory", title: "peak memory (PEFT: 1; less is better)", left: WIDTH / 2 + 130, right: 40 },
 ] as const;
 
-/** Null: nothing is kept of that processor. */
+/** Reads a file of results; null: there is none for that processor. */
 function readResult(file: string): StepResult | null {
   const path = new URL(`${file}.json`, RESULTS);
   return existsSync(path) ? (JSON.parse(readFileSync(path, "utf8")) as StepResult) : null;
@@ -76,7 +76,7 @@ function sharesOf(measure: keyof Shares, ending: string): (number | null)[] {
   });
 }
 
-/** Draws the picture; the text of an SVG file, light and dark as the reader has it. */
+/** Draws the picture; returns the text of an SVG file, which is light or dark as the reader prefers. */
 export function stepPicture(): string {
   const { text: color, axis, grid, series } = PAPER;
   const svg = svgChart(
@@ -127,7 +127,7 @@ function showShare({ value }: { readonly value: number }): string {
   return value.toFixed(2);
 }
 
-/** Adds other colours for readers who have it dark, in the place of what a mouse would change: who knows no style sheets sees it on white. */
+/** Replaces the styles for a mouse by colours for readers who prefer dark; programs without style sheets show it on white. */
 function withNight(svg: string): string {
   const colorsOf = ({ background, text, grid, series }: Palette): string[] => {
     return [background, text, grid, ...series.slice(0, PROCESSORS.length)];
@@ -143,7 +143,7 @@ function withNight(svg: string): string {
   return `${still.replace(/<svg [^>]*>/, (tag) => `${tag}\n${style}`)}\n`;
 }
 
-/** The picture and a line that says of which machines and code it is, as a part of README.md. */
+/** The picture, and a line with the machines and commits of its results, as a part of README.md. */
 export function stepPictureLines(): string {
   const told = PROCESSORS.map(({ name, ending }) => {
     const results = VARIANTS.flatMap(({ file }) => readResult(`${file}${ending}`) ?? []);
@@ -158,7 +158,7 @@ export function stepPictureLines(): string {
   ].join("\n");
 }
 
-/** The sentence of README.md about the speed of a step, of the first two processors. */
+/** The sentence of README.md about the speed of a step on the first two processors. */
 export function stepSpeedLine(): string {
   const [first, second] = PROCESSORS;
   const ratioOf = (file: string, { ending }: { readonly ending: string }): Ratio =>

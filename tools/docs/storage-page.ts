@@ -2,7 +2,7 @@
 import { page } from "./page.ts";
 import { baseKinds, computeTable, storageTable } from "./tables.ts";
 
-/** Which folders in codes are read, and how they are held. */
+/** The folders in codes that are read, and how they are held. */
 const CODES_TABLE = [
   "| `quant_method` | read | held as |",
   "| --- | --- | --- |",

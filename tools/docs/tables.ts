@@ -1,4 +1,4 @@
-/** @file Markdown tables made from the lists of the program: what it can do is written down once, in code. */
+/** @file Makes Markdown tables from the lists in the program, so that its abilities are written down only once, in code. */
 import type { z } from "zod";
 
 import { COMMANDS } from "../../src/cli/commands.ts";
@@ -27,7 +27,7 @@ import { suitableLearningRate } from "../../src/train/settings/learning-rate.ts"
 import { OBJECTIVES } from "../../src/train/objectives.ts";
 import { tinyConfigOf } from "../../test/tiny/configs.ts";
 
-/** Sets rows as a Markdown table. */
+/** Formats rows as a Markdown table. */
 export function table(head: readonly string[], rows: readonly (readonly string[])[]): string {
   const line = (cells: readonly string[]): string =>
     `| ${cells.map((cell) => cell.replaceAll("|", "\\|")).join(" | ")} |`;
@@ -38,7 +38,7 @@ export const code = (text: string): string => `\`${text}\``;
 const paperLink = ({ title, arxiv }: Method["paper"]): string =>
   /^\d/.test(arxiv) ? `[${title}](https://arxiv.org/abs/${arxiv})` : title;
 
-// Sizes that no constant of a method equals, so that they can be turned back into words; in whole groups, as models have.
+// Sizes that differ from every constant of a method, so that words can replace them; multiples of a group, as in models.
 const SIZES = { inFeatures: 64 * 157, outFeatures: 64 * 151 };
 const SIZE_WORDS: ReadonlyMap<number, string> = new Map([
   [SIZES.inFeatures, "in"],
@@ -55,7 +55,7 @@ const SITES: readonly SiteSpec[] = Object.entries(SITE_ROLES).map(([name, role])
   storedTransposed: false,
 }));
 
-/** Says what a method trains, with the shapes at its default options in attention and in the feed-forward part. */
+/** Describes what a method trains, with the shapes at its default options in attention and in the feed-forward part. */
 export function trainedBy(method: Method): string {
   if (method.kind === "base") {
     if (method.trains === "all") return "every tensor of the model";
@@ -74,7 +74,7 @@ export function trainedBy(method: Method): string {
   return [...shapes].map(([suffix, texts]) => `${code(suffix)} ${[...texts].join(" or ")}`).join(", ");
 }
 
-/** Whose folder it is, with the options unset, on modules that have no numbers. */
+/** The programs that read its folder, at default options and for modules without numbers. */
 function readersOf({ options }: Method, file: ConfigFile<unknown, unknown>): string {
   return file.readBy(options.parse({}), [], usualPeftTakes) === "peft"
     ? "a PEFT folder"
@@ -127,7 +127,7 @@ function firstSitePath(family: Family): string {
   return model.blockPrefix(0) + sitesOf(model)[0]?.name;
 }
 
-/** Names of some projections; paths where one name is that of several kinds among `all`. */
+/** Names of some projections; paths instead of names that several kinds in `all` share. */
 function namesOf(sites: readonly SiteSpec[], all: readonly SiteSpec[]): readonly string[] {
   const endOf = ({ name }: SiteSpec): string => name.slice(name.lastIndexOf(".") + 1);
   const names = sites.map((site) => {
@@ -143,7 +143,7 @@ function siteNames(family: Family): readonly string[] {
   return namesOf(sites, sites);
 }
 
-/** Names of the modules that a method takes when none are named. */
+/** Names of the modules that a method adapts by default. */
 export function defaultModules(method: Method, family: Family): readonly string[] {
   if (method.kind === "base") return [];
   const { roles } = method.targets;
@@ -155,7 +155,7 @@ export function defaultModules(method: Method, family: Family): readonly string[
   );
 }
 
-/** What the models of a family are for, by what `architectures` may say. */
+/** The tasks of a family's models, which depend on `architectures`. */
 function tasksOf(family: Family): readonly ModelTask[] {
   const config = { ...tinyConfigOf(family.modelType), architectures: ["ForSequenceClassification"] };
   return [...new Set([smallModel(family).task, openModel(config).task])];
@@ -187,7 +187,7 @@ export function modelTable(): string {
   );
 }
 
-/** One row for all families that are for the same and are read from the same files. */
+/** One row for all families with the same tasks and the same kinds of files. */
 export function modelGroups(): string {
   const groups = Map.groupBy(FAMILIES, (family) => `${taskWords(family)}|${readFrom(family)}`);
   return table(
@@ -199,7 +199,7 @@ export function modelGroups(): string {
   );
 }
 
-/** One row a family: what its blocks are, and the path of a module. */
+/** One row a family: its blocks, and the path of a module. */
 export function familyTable(): string {
   return table(
     ["`model_type`", "what is special", "path of its first module"],
@@ -260,14 +260,14 @@ export function objectiveTable(): string {
   );
 }
 
-/** Says which keys the rows of a kind of data have. */
+/** Lists the keys of the rows of a kind of data. */
 export function rowForms(kind: keyof typeof DATA_KINDS): string {
   return `Keys of its rows: ${DATA_KINDS[kind].forms.map(({ keys }) => code(keys)).join(", or ")}.`;
 }
 
 const WIDTHS = [576, 1024, 2048, 4096];
 
-/** One row a method: the learning rate of those who name none, by the width of the model. */
+/** One row a method: its default learning rates, by the width of the model. */
 export function learningRateTable(): string {
   const plain = { optimizer: { rateFactor: 1 }, objective: { rateFactor: 1 } };
   return table(
@@ -280,7 +280,7 @@ export function learningRateTable(): string {
   );
 }
 
-/** The optimizers and objectives whose learning rates are others. */
+/** The optimizers and objectives that change the default learning rate. */
 export function rateFactors(): string {
   return [...OPTIMIZERS, ...OBJECTIVES]
     .flatMap(({ name, rateFactor }) => (rateFactor === 1 ? [] : [`${code(name)} by ${rateFactor}`]))

@@ -1,6 +1,6 @@
 /**
- * @file Writes the settings of `train` as a type of TypeScript, of which editors show names, types and what they mean: what a
- * schema says of itself they do not see, and the options of methods, optimizers and objectives are no part of its type.
+ * @file Writes the settings of `train` as a TypeScript type, so that editors show their names, types and descriptions: editors do
+ * not see the descriptions in a schema, and its type lacks the options of methods, optimizers and objectives.
  */
 import type { z } from "zod";
 import { TRAIN_OPTIONS } from "../../src/train/settings/options.ts";
@@ -10,7 +10,7 @@ const HEAD = `/** @file Written by \`npm run docs\` from the schema of \`setting
 /** Settings of a training. Those that are told with names are options of a method, an optimizer or an objective of these names. */
 export type TrainInput = {`;
 
-/** Choices that take any text: whoever keeps settings in a variable has no narrower type. Wrong ones are refused with the nearest. */
+/** Choices of type `string`: settings in a variable have no narrower type. Wrong values are refused at run time, with a suggestion. */
 const CHOICES = new Set(["method", "objective", "optimizer", "schedule"]);
 
 /** The source of \`src/train/settings/train-input.ts\`. */
@@ -31,7 +31,7 @@ function settingSource(key: string, schema: z.ZodType): string {
   return `  /** ${text}${value} */\n  readonly ${key}${mayBeLeftOut ? `?: ${type} | undefined` : `: ${type}`};`;
 }
 
-/** The name that a setting has here, by its flag. */
+/** The name of a setting, from its flag. */
 function keyOf(flag: string): string {
   return flag.replaceAll(/-(\w)/g, (_, letter: string) => letter.toUpperCase());
 }
@@ -40,7 +40,7 @@ function inBrackets(type: string): string {
   return /^\w+$/.test(type) ? type : `(${type})`;
 }
 
-/** The type of what a schema takes. @throws Error for a kind of schema that no setting has had so far */
+/** The type of a schema's input. @throws Error for a kind of schema that no setting has used so far */
 function typeOf(schema: z.core.$ZodType): string {
   const { def } = (schema as z.core.$ZodTypes)._zod;
   if (def.type === "optional" || def.type === "default" || def.type === "readonly")

@@ -1,4 +1,4 @@
-/** @file Measures the small model on text it has not seen, lets it write, and says so in its README. */
+/** @file Measures the small model on text it has not seen, lets it write, and reports that in its README. */
 import { Session } from "../../src/run/session.ts";
 import { readDataset } from "../../src/data/by-path.ts";
 import { type Example, countTrained } from "../../src/data/examples/example.ts";
@@ -19,7 +19,7 @@ const QUESTIONS = [
   "What is the opposite of fast?",
 ];
 
-/** What the README says beside what is measured. */
+/** Facts for the README that are not measured. */
 interface CardFacts {
   readonly steps: number;
   readonly seed: number;
@@ -30,7 +30,7 @@ interface CardFacts {
   readonly heldOutPath: string;
 }
 
-/** Computes the loss of guessing each token by how often it was trained on; every token is counted once more. */
+/** Computes the loss of predicting tokens by their frequency in training; each count is increased by one. */
 function unigramLoss(train: readonly Example[], heldOut: readonly Example[], vocabSize: number): number {
   const counts = new Float64Array(vocabSize).fill(1);
   const eachTrained = (examples: readonly Example[], use: (id: number) => void): void => {

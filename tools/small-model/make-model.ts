@@ -1,11 +1,11 @@
 /**
- * @file Makes the small model of the tests: a Llama of about a million parameters, trained from nothing by graft itself.
+ * @file Makes the small model of the tests: a Llama of about a million parameters, trained from scratch by graft itself.
  *
  *   node tools/small-model/make-model.ts OUT [--steps N] [--seed N]
  *
  * Tokenizer and weights start from the text of make-text.ts and a seed; the weights are trained through
  * `train()` with the method `full`, rounded to bfloat16, measured on text of another seed, and written to the folder OUT
- * with a README.md that says all this with numbers.
+ * with a README.md that reports all this with numbers.
  */
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -30,7 +30,7 @@ import { smallModelText } from "./make-text.ts";
 import { smallModelCard } from "./card.ts";
 import { trainBpe } from "./train-bpe.ts";
 
-/** Small enough that words are made of several tokens: the spelling of new words must not be all new. */
+/** Small enough that words consist of several tokens, so that parts of new words are known. */
 const VOCAB_SIZE = 512;
 const TOKENIZER_BYTES = 1_500_000;
 const TRAIN_BYTES = 8_000_000;
@@ -39,7 +39,7 @@ const HELD_OUT_BYTES = 60_000;
 const HELD_OUT_SEED = 1_000_003;
 const INIT_STREAM = 3;
 
-/** Settings of the training, but for its length, seed and files. */
+/** Settings of the training other than its length, seed and files. */
 const RECIPE = {
   method: "full",
   trainOn: "all",
@@ -53,7 +53,7 @@ const RECIPE = {
   beta2: 0.95,
 } as const satisfies Partial<TrainInput>;
 
-/** Turns documents, parted by empty lines, into rows of JSONL: chats as messages, all else as text. */
+/** Turns documents, separated by empty lines, into rows of JSONL: chats as messages, others as text. */
 export function documentRows(text: string): string {
   const documents = text.split("\n\n").filter((document) => document !== "");
   const rows = documents.map((document) => {
@@ -101,7 +101,7 @@ function modelConfig(files: TokenizerFiles): Record<string, unknown> {
   };
 }
 
-/** Draws start values: 0.02 wide; what is added to the residual stream narrower, as the number of such sums asks. */
+/** Draws start values with deviation 0.02; smaller for what is added to the residual stream, by the number of such sums. */
 function drawTensor({ name, shape, role }: TensorSpec, numLayers: number, random: Random): HostTensor {
   const isAdded = /\.(o_proj|down_proj)\.weight$/.test(name);
   const deviation = isAdded ? 0.02 / Math.sqrt(2 * numLayers) : 0.02;
@@ -140,18 +140,18 @@ async function writeRounded(from: string, to: string): Promise<void> {
   }
 }
 
-/** What `makeSmallModel` is told. */
+/** Options of `makeSmallModel`. */
 interface SmallModelOptions {
   readonly output: string;
   readonly steps: number;
   readonly seed: number;
-  /** Bytes of the training text; what one pass of the steps needs unless given. */
+  /** Bytes of the training text; default: TRAIN_BYTES. */
   readonly trainBytes?: number;
   readonly heldOutBytes?: number;
   readonly onEvent?: (event: TrainEvent) => void;
 }
 
-/** Makes the model folder; returns what the training ended with. */
+/** Makes the model folder; returns the result of the training. */
 export async function makeSmallModel(options: SmallModelOptions): Promise<TrainResult> {
   const { output, steps, seed, trainBytes = TRAIN_BYTES, heldOutBytes, onEvent = () => {} } = options;
   const work = mkdtempSync(join(tmpdir(), "small-model-"));
@@ -164,7 +164,7 @@ export async function makeSmallModel(options: SmallModelOptions): Promise<TrainR
     const result = await train(
       {
         ...RECIPE,
-        // A trial of few steps.
+        // For trials of few steps.
         warmupSteps: Math.min(RECIPE.warmupSteps, Math.floor(steps / 2)),
         model: path("start"),
         data: path("train.jsonl"),

@@ -5,7 +5,7 @@
  *
  * All words and sentences are this file's own. A cast with fixed facts (who is a fox, who eats pears) walks through
  * stories whose other facts are drawn; answers always agree with both. `--transfer` writes the second corpus, a
- * harbour's log with facts and words of its own, for fine-tuning. A document is one block; blocks are parted by an
+ * harbour's log with other facts and words, for fine-tuning. A document is one block; blocks are separated by an
  * empty line. Equal seeds give equal text.
  */
 import { writeFileSync } from "node:fs";
@@ -60,7 +60,7 @@ function worldExchange(random: Random): Exchange {
   ]);
 }
 
-/** Small talk, and the wish for a story. */
+/** Small talk, or a request for a story. */
 function talkExchange(random: Random): Exchange {
   return pick<Exchange>(random, [
     [say(random, "Hello!", "Good morning!", "Hello, my friend."), "Hello! What would you like to know?"],

@@ -1,7 +1,7 @@
 /**
- * @file The small model's stories: each draws who, where and what, tells it, and knows the answers about it.
+ * @file The small model's stories: each draws characters, places and things, tells the story, and gives questions with answers.
  *
- * An answer repeats the story's or the cast's own words, so that reading alone suffices to give it.
+ * An answer repeats words of the story or the cast, so that it can be found by reading.
  */
 import type { Random } from "../../src/random.ts";
 import { CAST, COLOURS, PLACES, PLANTS, REASONS, SPOTS, THINGS, TIMES, WEATHERS, capital } from "./words.ts";

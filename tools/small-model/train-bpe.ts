@@ -1,9 +1,9 @@
 /**
  * @file Trains a byte-level BPE tokenizer on a text and gives it the files of a Hugging Face tokenizer.
  *
- * The 256 bytes come first, then one token a merge, then the special tokens, with the ChatML template. Each round
- * merges the most frequent pair of neighbours inside the words of the GPT-2 split; of equals, the one with the
- * smallest ids. So equal text gives equal files.
+ * The 256 bytes come first, then one token per merge, then the special tokens, with the ChatML template. Each round
+ * merges the most frequent pair of neighbours inside the words of the GPT-2 split; of equally frequent ones, that with
+ * the smallest ids. So equal text gives equal files.
  */
 import { byteTokenizerFiles } from "../../test/tiny/byte-tokenizer.ts";
 import { UsageError } from "../../src/errors.ts";
@@ -12,7 +12,7 @@ import type { TokenizerFiles } from "../../src/format/checkpoint/checkpoint.ts";
 /** The split of GPT-2, which a tokenizer.json calls ByteLevel with use_regex. */
 const WORD = /'(?:[sdmt]|ll|ve|re)| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+/gu;
 
-/** The parts of the byte tokenizer's files that are exchanged. */
+/** The parts of the byte tokenizer's files that are replaced. */
 interface ByteTokenizerJson {
   readonly added_tokens: readonly { readonly content: string }[];
   readonly model: { readonly vocab: Readonly<Record<string, number>> };
