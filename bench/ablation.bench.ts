@@ -1,4 +1,4 @@
-/** @file What does each way to train with less save alone, and all together, in memory and time, against PEFT in the same run? */
+/** @file What does each way to save memory in training gain alone, and all together, in memory and time, compared with PEFT? */
 import { join } from "node:path";
 import { writeTinyModel } from "../test/tiny/model.ts";
 import { UsageError } from "../src/errors.ts";
@@ -22,7 +22,7 @@ import {
 
 const SEED = 1;
 
-/** Models by name: their sizes with random weights and an alphabet of bytes. */
+/** Models by name: made with these sizes, random weights and a byte tokenizer. */
 const SHAPES: Readonly<Record<string, { readonly modelType: string; readonly config: object }>> = {
   "gpt2-small": {
     modelType: "gpt2",
@@ -44,15 +44,15 @@ const SHAPES: Readonly<Record<string, { readonly modelType: string; readonly con
   },
 };
 
-/** The side that the others are held against. */
+/** The side with which the others are compared. */
 const PEFT = "PEFT";
 
 const ACCUMULATION = "--gradient-accumulation-steps";
 
-/** Ways to train with less, each by what it adds to the flags. */
+/** Ways to save memory, each by the flags that it adds. */
 const WAYS: readonly {
   readonly name: string;
-  /** `batch` rows of a step in all, of which one is run at a time where they accumulate. */
+  /** `batch`: all rows of a step; with accumulation they run one at a time. */
   readonly flags: (batch: number) => string;
 }[] = [
   { name: "plain", flags: () => "" },
@@ -105,7 +105,7 @@ function splitNames(names: string): string[] {
   return names.split(",").map((name) => name.trim());
 }
 
-/** PEFT in both ways, and graft in each of its own. */
+/** PEFT in both ways, and graft in each of its ways. */
 function sidesOf(
   task: TrainingTask,
   steps: number,
@@ -128,7 +128,7 @@ function sidesOf(
   };
 }
 
-/** What the runs of a side needed, against PEFT's of the same model. */
+/** What the runs of a side needed, compared with PEFT's on the same model. */
 interface Row {
   readonly model: string;
   readonly side: string;

@@ -1,4 +1,4 @@
-/** @file What do many registered adapters cost: memory as they are used one after another, and the time to the first token? */
+/** @file What do many registered adapters cost: memory when they are used one after another, and time to the first token? */
 import { AdapterPool } from "../src/engine/adapters/adapter-pool.ts";
 import { ServingEngine } from "../src/engine/serving/serving-engine.ts";
 import { loadModel } from "../src/format/by-path.ts";

@@ -1,4 +1,4 @@
-/** @file What do several workers gain over one, when what they learned is averaged every few steps, and what does outer momentum add? */
+/** @file What do several workers gain over one when their parameters are averaged every few steps, and what does outer momentum add? */
 import { join } from "node:path";
 import { type AveragedOptions, trainAveraged } from "../src/train/files/averaged-training.ts";
 import { defineBenchmark } from "./bench.ts";
@@ -8,7 +8,7 @@ import { eventsOf, runGraft } from "./training/training-sides.ts";
 
 const EXAMPLES = join("examples", "quickstart");
 
-/** A training, by how many workers and of how many steps each. */
+/** A training: the number of its workers, and of the steps of each. */
 interface Side extends Pick<AveragedOptions, "outerLearningRate" | "outerMomentum"> {
   readonly name: string;
   readonly workers: number;

@@ -24,17 +24,17 @@ export interface Table {
   readonly rows: readonly (readonly string[])[];
 }
 
-/** What a benchmark hands back: the table to print and the numbers. */
+/** What a benchmark returns: the table to print and the numbers. */
 export interface Outcome {
   readonly table: Table;
   readonly results: Readonly<Record<string, Json>>;
-  /** What it ran with; unless given, the values of its flags. */
+  /** What it ran with; default: the values of its flags. */
   readonly parameters?: Readonly<Record<string, Json>>;
-  /** Versions that it met beyond Node and onnxruntime. */
+  /** Versions of other programs than Node and onnxruntime. */
   readonly versions?: Readonly<Record<string, string>>;
 }
 
-/** What the harness gives to a run. */
+/** What the harness provides for a run. */
 export interface BenchContext {
   /** Prints one line of progress on standard error. */
   readonly say: (line: string) => void;
@@ -53,7 +53,7 @@ export type FlagValues<F extends Readonly<Record<string, Flag>>> = {
 export interface Benchmark<F extends Readonly<Record<string, Flag>> = Readonly<Record<string, Flag>>> {
   readonly question: string;
   readonly flags: F;
-  /** Its numbers are the same whatever else the machine does: losses, peaks of memory. */
+  /** Its numbers, such as losses or peaks of memory, do not depend on what else the machine does. */
   readonly ignoresLoad?: true;
   run(values: FlagValues<F>, context: BenchContext): Promise<Outcome>;
 }

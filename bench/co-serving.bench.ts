@@ -1,4 +1,4 @@
-/** @file What do a training and texts on one base cost each other, by each way to share the machine, against one after the other? */
+/** @file How much do a training and texts on one base slow each other, for each way to share the machine and one after the other? */
 import {
   DEFAULT_POLICY,
   TURN_POLICIES,
@@ -25,7 +25,7 @@ import {
 
 /** Loquetier's test: 800 texts, one a second, of which each may wait 6 s. */
 const PAPER_SECONDS = 800;
-/** Rows in which texts wait for the training: it has the work that it had beside them, or goes on as long as they come. */
+/** Rows in which texts wait for the training: it does as much work as it did beside them, or goes on as long as texts come. */
 const EQUAL_WORK = "equal work, then texts";
 const ALL_TIME = "all the time, then texts";
 
@@ -99,7 +99,7 @@ interface Comparison {
   readonly open: OpenServed;
   readonly load: TextLoad;
   readonly seconds: number;
-  /** The first one is also run at other rates, and without texts. */
+  /** The first policy also runs at other rates, and without texts. */
   readonly policies: readonly TurnPolicyName[];
   readonly rates: readonly number[];
   readonly say: (line: string) => void;
@@ -140,14 +140,14 @@ async function compare(
   return { rows, alone };
 }
 
-/** The texts of a row, and for how long they come. */
+/** The texts of a row, and how long they arrive. */
 interface RowOfTexts {
   readonly name: string;
   readonly load: TextLoad;
   readonly seconds: number;
 }
 
-/** Texts come as long as it is asked for, beside a training if there is one. */
+/** Runs texts that arrive for `seconds`, beside a training if there is one. */
 async function runBeside(
   served: ServedTraining,
   { name, load, seconds }: RowOfTexts,
@@ -160,7 +160,7 @@ async function runBeside(
   return { name, rate: load.perSecond, progress: await training, texts };
 }
 
-/** Texts come as in `runBeside`, and wait until the training has ended. */
+/** Runs texts that arrive as in `runBeside`, but wait until the training has ended. */
 async function runBefore(
   served: ServedTraining,
   { name, load, seconds }: RowOfTexts,

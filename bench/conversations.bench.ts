@@ -1,4 +1,4 @@
-/** @file How long does an epoch over conversations of mixed length take, with loss on the answers, against PEFT with a padding collator? */
+/** @file How long is an epoch over conversations of mixed length, with loss on answers, compared with PEFT and a padding collator? */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -47,7 +47,7 @@ export const benchmark = defineBenchmark({
     "max-length": { value: 1024, help: "tokens that a conversation may have; longer ones are cut" },
     rounds: { value: 1, help: "runs of each side" },
     rank: { value: 8, help: "rank of the adapter" },
-    // So small that every side reports the losses of the start, however it batches, and is still a real update.
+    // A real update, but so small that every side reports the losses of the start, however it makes batches.
     "learning-rate": { value: 1e-8, help: "AdamW's rate, constant" },
     seed: { value: 1, help: "seed of the adapter's start" },
     threads: { value: 0, help: "threads of both sides; 0: what each chooses" },
@@ -126,10 +126,10 @@ function compare(rounds: Sides<readonly TrainingRun[]>, labels: Sides<readonly n
   return { table: tableOf(measured), results: { ...data, ...resultsOf(measured) } };
 }
 
-/** What an epoch of each side took and learned. */
+/** Time and losses of an epoch of each side. */
 interface Measured {
   readonly epoch: Sides<readonly number[]>;
-  /** Of peft's time, how often an epoch fits in. */
+  /** Peft's time divided by that of each side. */
   readonly ratio: Sides<Spread>;
   readonly trained: Sides<number>;
   readonly loss: Sides<number>;

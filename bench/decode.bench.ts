@@ -1,4 +1,4 @@
-/** @file How fast does graft write, token by token, against llama.cpp on the same GGUF file? */
+/** @file How fast does graft write, token by token, compared with llama.cpp on the same GGUF file? */
 import { availableParallelism } from "node:os";
 import { DEFAULT_MODEL } from "../src/hub/resolve.ts";
 import { defineBenchmark, type Outcome } from "./bench.ts";
@@ -13,7 +13,7 @@ import { eventsOf, runGraft } from "./training/training-sides.ts";
 interface Writing {
   readonly ids: readonly number[];
   readonly promptIds: readonly number[];
-  /** New tokens a second after the first one. */
+  /** New tokens per second, after the first one. */
   readonly tokensPerSecond: number;
   readonly prefillMs: number;
   /** From the start of the process to the first new token. */
@@ -92,7 +92,7 @@ export const benchmark = defineBenchmark({
       );
     const flags = wordsOf(values["graft-flags"]);
     const { prompt, tokens: maxNewTokens } = values;
-    // Left to itself node-llama-cpp takes more threads than there are processors, and stalls.
+    // By default node-llama-cpp uses more threads than there are processors, and stalls.
     const threads = values.threads > 0 ? values.threads : availableParallelism();
     const task = { model, prompt, maxNewTokens, threads, flags };
     const version = llamaVersion();

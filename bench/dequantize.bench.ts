@@ -1,4 +1,4 @@
-/** @file How fast do stored tensors become planes when they are read, and float32 when a block is used? */
+/** @file How fast are stored tensors read into planes, and dequantized to float32 when a block is used? */
 import { storedBytes } from "../src/quant/storage.ts";
 import { GGML_NAMES, STORAGES } from "../src/quant/storages.ts";
 import { dequantizeFrom, unpackStored } from "../src/quant/stored-tensor.ts";

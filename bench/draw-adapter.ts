@@ -1,10 +1,10 @@
-/** @file Adapters for benchmarks, on the modules that a method chooses itself. */
+/** @file Adapters for benchmarks, on the default modules of a method. */
 import type { BaseModel } from "../src/models/base/base-model.ts";
 import { type Adapter, attach } from "../src/peft/attach.ts";
 import { findMethod } from "../src/peft/methods.ts";
 import type { Random } from "../src/random.ts";
 
-/** Attaches an adapter, which is where its method starts. */
+/** Attaches an adapter with the start values of its method. */
 export async function startAdapter(
   base: BaseModel,
   method: string,
@@ -14,13 +14,13 @@ export async function startAdapter(
   return await attach(base, { method: findMethod(method), options }, random);
 }
 
-/** What an adapter is drawn from. */
+/** How the numbers of an adapter are drawn. */
 interface Draw {
   readonly random: Random;
   readonly deviation?: number;
 }
 
-/** Attaches an adapter and moves its numbers by normal draws of a deviation, so that it is unlike others. */
+/** Attaches an adapter and adds normal noise to its numbers, so that it differs from others. */
 export async function drawAdapter(
   base: BaseModel,
   method: string,

@@ -1,8 +1,8 @@
 /**
  * @file How much of a step does DropBP save, with the head and the optimizer apart?
  *
- * Everything in one process, in processor time: rates take turns step by step, so that what else runs on the machine meets
- * all of them alike. Which branches a step leaves out is drawn as in a run with equal rates.
+ * Everything runs in one process and is measured in processor time. Rates take turns step by step, so that other load on the
+ * machine affects all of them equally. Which branches a step leaves out is drawn as in a run with equal rates.
  */
 import { toBatch, type Batch } from "../src/data/batches/batch.ts";
 import { labelledPositions } from "../src/data/batches/pass-facts.ts";
@@ -27,7 +27,7 @@ import { median, rounded } from "./harness/statistics.ts";
 import { processorMs } from "../src/train/power/processor-ms.ts";
 
 const SEED = 1;
-/** Passes backward over the blocks, of one forward: adapters need no gradients of frozen weights. */
+/** Cost of the backward pass over the blocks in forward passes; 1 by default: adapters need no gradients of frozen weights. */
 const BACKWARD: Readonly<Record<string, number>> = { full: 2 };
 
 export const benchmark = defineBenchmark({
@@ -80,15 +80,15 @@ export const benchmark = defineBenchmark({
 /** Processor seconds of steps at one rate. */
 interface RateCost {
   readonly rate: number;
-  /** What was left out, of the backward pass in multiplications. */
+  /** Share of the backward pass that was left out, in multiplications. */
   readonly share: number;
   readonly step: number;
   readonly update: number;
   /** The step without head and optimizer. */
   readonly rest: number;
-  /** `rest`, of that with the whole backward pass. */
+  /** `rest` divided by that with the whole backward pass. */
   readonly ratio: number;
-  /** The same by counting multiplications, for the rate that was asked for. */
+  /** The ratio expected from multiplications, at the nominal rate. */
   readonly expected: number;
 }
 
@@ -117,7 +117,7 @@ async function measureMethod(
       const isDropped = drawBranches(branchRates, rate, SEED, { step: round, micro: 0 });
       const stepSeconds = await side.step(round, (k) => isDropped[k] === true);
       const updateSeconds = await side.update();
-      // Between the step's gradients and their use nothing may come: the head's go into the same memory.
+      // The head runs after the update, not before: its gradients overwrite those of the step.
       headSeconds.push(await side.head());
       shares.push(shareOf(side.branches, isDropped));
       steps.push(stepSeconds + updateSeconds);
@@ -129,7 +129,7 @@ async function measureMethod(
   return { method, head, costs: costsOf(measured, head, BACKWARD[method] ?? 1) };
 }
 
-/** A method that is trained, by its parts, each of which returns its processor seconds. */
+/** Opens a training of a method, as parts that each return their processor seconds. */
 async function openSide(session: Session, method: string, batch: Batch) {
   const { base, engine } = session;
   const adapter = await startAdapter(base, method, {}, new Random(SEED));
@@ -148,7 +148,7 @@ async function openSide(session: Session, method: string, batch: Batch) {
         steps.gradients.finish();
       });
     },
-    /** Moves the parameters so little that every step computes the same. */
+    /** Changes the parameters so little that every step computes the same. */
     update: (): Promise<number> =>
       processorSeconds(async () => {
         await adamw.step(steps.gradients.groups, { learningRate: 1e-12 });
@@ -162,14 +162,14 @@ async function openSide(session: Session, method: string, batch: Batch) {
   };
 }
 
-/** What is left out of the backward pass, in multiplications. */
+/** Share of the backward pass that is left out, in multiplications. */
 function shareOf(branches: readonly ModelBranch[], isDropped: readonly boolean[]): number {
   const cost = (of: (branch: number) => boolean): number =>
     branches.reduce((sum, { flops }, i) => sum + (of(i) ? flops : 0), 0);
   return cost((i) => isDropped[i] === true) / cost(() => true);
 }
 
-/** What was measured of each round of a rate. */
+/** Measurements of each round of a rate. */
 interface Measured {
   readonly rate: number;
   readonly shares: number[];
@@ -177,7 +177,7 @@ interface Measured {
   readonly updates: number[];
 }
 
-/** The first rate leaves nothing out. `passes`: backward passes over the blocks, of one forward. */
+/** Computes the costs; the first rate must leave nothing out. `passes`: cost of the backward pass in forward passes. */
 function costsOf(measured: readonly Measured[], head: number, passes: number): RateCost[] {
   const rest = measured.map(({ steps, updates }) => median(steps.map((s, i) => s - updates[i]!)) - head);
   return measured.map(({ rate, shares, steps, updates }, i) => ({
@@ -191,7 +191,7 @@ function costsOf(measured: readonly Measured[], head: number, passes: number): R
   }));
 }
 
-/** Runs something and returns the processor seconds that all threads of this process took meanwhile. */
+/** Returns the processor seconds of all threads of this process while `run` runs. */
 async function processorSeconds(run: () => Promise<unknown>): Promise<number> {
   const startMs = processorMs();
   await run();

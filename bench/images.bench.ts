@@ -1,4 +1,4 @@
-/** @file What does each method reach on images, with how many numbers and bytes, in what time? */
+/** @file How good does each method get on images, with how many numbers and bytes, in what time? */
 import { join } from "node:path";
 import { type Comparison, METHODS, compare, percent } from "./images/compare.ts";
 import { readFashion } from "./images/fashion.ts";

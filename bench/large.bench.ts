@@ -19,11 +19,11 @@ import {
 import { median } from "./harness/statistics.ts";
 import { type TrainingRun, runGraft, stepSecondsOf, summarizeGraft } from "./training/training-sides.ts";
 
-/** Bytes of text that surely hold one token of the byte tokenizer. */
+/** Bytes of text that hold at least one token of the byte tokenizer. */
 const BYTES_PER_TOKEN = 2;
 const SEED = 1;
 
-/** A model by how its weights are stored, and where they lie. */
+/** A model in one storage of its weights, and its path. */
 interface Model {
   readonly name: string;
   readonly path: string;
@@ -87,7 +87,7 @@ export const benchmark = defineBenchmark({
   },
 });
 
-/** What a form of the weights needs. */
+/** What a model in one storage needs. */
 interface Row {
   readonly name: string;
   readonly megabytes: number;

@@ -1,8 +1,8 @@
 /**
- * @file How fast does graft write and read text against llama.cpp as it is built from source, on the same GGUF file?
+ * @file How fast does graft write and read text, compared with llama.cpp built from source, on the same GGUF file?
  *
- * llama.cpp is measured by its own `llama-bench` and, for many rows, `llama-batched-bench` of the same folder. graft is
- * open in this process and writes through its engine, with the choice of each token; its threads sleep meanwhile.
+ * llama.cpp is measured by its own `llama-bench` and, for many rows, `llama-batched-bench` of the same folder. graft is open in
+ * this process and writes through its engine, including sampling; its threads sleep while llama.cpp runs.
  */
 import { execFile } from "node:child_process";
 import { dirname, join } from "node:path";
@@ -19,7 +19,7 @@ import { interleave } from "./harness/interleave.ts";
 import { findModel } from "./harness/peers.ts";
 import { ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
 
-/** What is measured, with the share of llama.cpp's speed that graft is to reach. */
+/** What is measured, and graft's goal as a multiple of llama.cpp's speed. */
 const MEASURES = {
   decode: { title: "one row, new tokens/s", goal: 1 },
   prefill: { title: "prompt, tokens/s", goal: 5 },
@@ -36,7 +36,7 @@ interface Task {
   readonly threads: number;
 }
 
-/** Tokens of the prompts that many rows go on from. */
+/** Tokens of the prompts that many rows continue. */
 const ROW_PROMPT = 16;
 const MIB = 2 ** 20;
 
@@ -81,14 +81,14 @@ function isCompute(name: string): name is ComputeChoice {
 
 async function measureGraft(model: ServingModel, task: Task, random: Random): Promise<Speeds> {
   const { numOutputs } = model.engine.session.model;
-  // Drawn for each run, so that nothing of them is found in the cache.
+  // Drawn for each run, so that no prompt is found in the cache.
   const draw = (length: number): number[] => Array.from({ length }, () => random.integer(numOutputs));
   const alone = await write(model, draw(1), task.tokens + 1);
   const startMs = performance.now();
   const [firstMs = Number.NaN] = await write(model, draw(task.prefill), 1);
   const prompts = Array.from({ length: task.rows }, () => draw(ROW_PROMPT));
   const many = await Promise.all(prompts.map((ids) => write(model, ids, task.tokens + 1)));
-  // From the moment on when all prompts are read.
+  // The moment when all prompts are read.
   const begunMs = Math.max(...many.map(([first = 0]) => first));
   const times = many.flat().filter((timeMs) => timeMs > begunMs);
   return {
@@ -155,7 +155,7 @@ function compare(
     ];
     const { title, goal } = MEASURES[key];
     const ratio = ratioOf(ours, theirs);
-    // The fastest of each side besides: another process can only make them slower.
+    // Also compare the fastest run of each side: another process can only make runs slower.
     const best = Math.max(...ours) / Math.max(...theirs);
     const shown = [ours, theirs].map((side) => Math.max(...side).toFixed(1));
     rows.push([title, ...shown, showRatio(ratio), `${best.toFixed(2)}×`, `${goal}×`]);

@@ -79,8 +79,8 @@ interface Longest {
 }
 
 /**
- * Finds the longest length, a multiple of `grain`, whose peak is within a budget: by doubling, then by halving what is
- * between. @throws Error when not even the shortest fits
+ * Finds the longest length, a multiple of `grain`, whose peak is within a budget: by doubling, then by bisection.
+ * @throws Error when not even the shortest fits
  */
 export async function longestWithin(
   budgetMb: number,

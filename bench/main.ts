@@ -46,7 +46,7 @@ export async function loadBenchmark(name: string): Promise<Benchmark> {
   return module.benchmark;
 }
 
-/** Path that `--save` names: a bare name lies in bench/results/. */
+/** The path for `--save`: a bare name is a file in bench/results/. */
 export function resultPath(file: string): string {
   if (basename(file) !== file) return file;
   return join(RESULTS, file.endsWith(".json") ? file : `${file}.json`);
@@ -80,12 +80,12 @@ async function runBenchmark(name: string, words: readonly string[]): Promise<voi
   process.stdout.write(`${JSON.stringify(report)}\n`);
 }
 
-/** Prints a text for people, or as the event that every command has for it. */
+/** Prints a text for people, or as a `help` event. */
 function showHelp(text: string, json: boolean): void {
   process.stdout.write(`${json ? JSON.stringify({ event: "help", text }) : text}\n`);
 }
 
-/** What there is, at the width of a terminal. */
+/** Lists all benchmarks, at the width of a terminal. */
 export async function listLines(width: number): Promise<string[]> {
   const rows: Row[] = [];
   for (const name of listBenchmarks()) rows.push([name, (await loadBenchmark(name)).question]);

@@ -1,4 +1,4 @@
-/** @file How near is the memory that `graft plan` predicts to the peak of the run? */
+/** @file How close is the memory that `graft plan` predicts to the peak of the run? */
 import { join } from "node:path";
 
 import { defineBenchmark } from "./bench.ts";
@@ -7,7 +7,7 @@ import { GRID, type GridRun, makeGridData, makeGridModel } from "./training/memo
 import { median } from "./harness/statistics.ts";
 import { eventsOf, runGraft } from "./training/training-sides.ts";
 
-/** A run with both numbers, in megabytes of a million bytes. */
+/** A run with both numbers, in millions of bytes. */
 interface Compared {
   readonly run: GridRun;
   readonly predictedMb: number;
@@ -20,7 +20,7 @@ function nameOf({ model, data, flags, hasSamples }: GridRun): string {
   return `${model} ${data} ${flags}${hasSamples ? " --samples" : ""}`;
 }
 
-/** Error of a prediction, of the measured peak. */
+/** Error of a prediction, relative to the measured peak. */
 function errorOf({ predictedMb, measuredMb }: Compared): number {
   return predictedMb / measuredMb - 1;
 }

@@ -1,4 +1,4 @@
-/** @file How much memory does a step of each method need on a base in floats and in few bits, with equal flags, against PEFT? */
+/** @file How much memory does a step of each method need on a base in floats and in few bits, compared with PEFT at equal flags? */
 import { join } from "node:path";
 
 import { findNamed } from "../src/messages/find-named.ts";
@@ -20,7 +20,7 @@ import {
 
 const SEED = 1;
 
-/** A form of the base: whether graft reads the folder of floats or the file that was named, and its flags. */
+/** A form of the base: whether graft reads the folder of floats or the given file, and its flags. */
 interface Base {
   readonly name: string;
   readonly reads: "floats" | "file";
@@ -33,7 +33,7 @@ const BASES: readonly Base[] = [
   { name: "file", reads: "file", flags: "" },
 ];
 
-/** Methods with what they need beside the common flags; `bases`: those on which they make sense. */
+/** Methods with their own flags; `bases`: those on which they make sense. */
 const METHODS: readonly {
   readonly name: string;
   readonly flags: string;
@@ -112,7 +112,7 @@ export const benchmark = defineBenchmark({
 interface Row {
   readonly name: string;
   readonly peak: number | null;
-  /** Of peft's; null: it is not known. */
+  /** Relative to peft's peak; null: not known. */
   readonly ratio: number | null;
   readonly seconds: number;
   readonly losses: readonly number[];

@@ -1,4 +1,4 @@
-/** @file What does rounding take back of what an adapter learned, when it is merged into a file of few bits? */
+/** @file How much of what an adapter learned is lost to rounding when it is merged into a file of few bits? */
 import { join } from "node:path";
 import { defineBenchmark, type Json } from "./bench.ts";
 import { flagWords, wordsOf } from "./harness/command-line.ts";
@@ -7,7 +7,7 @@ import { eventsOf, runGraft } from "./training/training-sides.ts";
 
 const EXAMPLES = join("examples", "quickstart");
 
-/** Trainings, and the flags with which each result is merged: none is the form of the base. */
+/** Trainings, and the flags with which each result is merged; without flags it gets the form of the base. */
 const TRAININGS = [
   { method: "lora", steps: 8, outputs: ["", "--dtype q8_0", "--to hf"] },
   { method: "ia3", steps: 6, outputs: [""] },

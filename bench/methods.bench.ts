@@ -1,4 +1,4 @@
-/** @file The methods side by side on one model and data set: numbers trained, time, memory, and what is learned. */
+/** @file Compares the methods on one model and data set: numbers trained, time, memory, and losses. */
 import { readFile, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 
@@ -45,7 +45,7 @@ export const benchmark = defineBenchmark({
   },
   async run(values, context) {
     const { scratch } = context;
-    // In floats: PEQA is to quantize it to any number of bits.
+    // In floats, so that PEQA can quantize it to any number of bits.
     const model = await asFolder(await findModel(values.model, context), context);
     const { data, heldOut } = await splitData(values.data, values["held-out"], scratch);
     const { batch, "max-length": maxLength, steps } = values;
@@ -91,7 +91,7 @@ export const benchmark = defineBenchmark({
   },
 });
 
-/** A run with what is told beside its steps. */
+/** A run with its number of trained parameters and held-out losses. */
 interface MethodRun extends TrainingRun, HeldOutLosses {
   readonly numTrained: number;
 }
@@ -105,7 +105,7 @@ async function trainOnce(flags: readonly string[]): Promise<MethodRun> {
   };
 }
 
-/** Paths of both parts; a path of the repository when it is one of the defaults. */
+/** Paths of both parts; defaults are files of the repository. */
 async function splitData(
   data: string,
   heldOut: string,
@@ -138,7 +138,7 @@ function rowOf(name: string, runs: readonly MethodRun[], first: readonly MethodR
   ];
 }
 
-/** The mean over seeds, and the range where there are several. */
+/** The mean over seeds, and the range if there are several. */
 function showLosses(losses: readonly number[]): string {
   const mean = (losses.reduce((sum, loss) => sum + loss, 0) / losses.length).toFixed(4);
   if (losses.length < 2) return mean;

@@ -1,4 +1,4 @@
-/** @file How long does each operation take in onnxruntime, forward and backward, at the size that training meets? */
+/** @file How long does each operation take in onnxruntime, forward and backward, at sizes of training? */
 import { gradients } from "../src/graph/autodiff.ts";
 import { Graph, type Value } from "../src/graph/graph.ts";
 import { OPS } from "../src/graph/ops.ts";
@@ -16,7 +16,7 @@ import { median, rounded } from "./harness/statistics.ts";
 
 type Timing = {
   readonly forwardMs: number;
-  /** Null when there is nothing to compute: the gradient is the seed itself, or not wanted. */
+  /** Null when there is nothing to compute: the gradient is the given one itself, or not wanted. */
   readonly backwardMs: number | null;
 };
 
@@ -78,7 +78,7 @@ async function timeOperation(engine: Engine, suite: OpSuite, repeats: number): P
   const computed = [...new Set(found)].filter((g): g is Value => g !== null && !seedValues.includes(g));
   if (computed.length === 0) return { forwardMs, backwardMs: null };
   const wantedOutputs = named("g", computed);
-  // From the saved outputs of the forward program, as a training step does it.
+  // From the saved outputs of the forward program, as in a training step.
   const candidates = { ...given, ...named("seed", seedValues) };
   const backward = {
     name: `${op.name}-backward`,
@@ -109,7 +109,7 @@ function outputsOf(spec: ProgramSpec, bindings: Readonly<Record<string, number>>
   );
 }
 
-/** The middle of the times of the repeats, in milliseconds, after three runs to warm up. */
+/** Median time of the repeats, in milliseconds, after three runs to warm up. */
 async function time(
   engine: Engine,
   spec: ProgramSpec,

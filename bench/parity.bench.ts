@@ -61,7 +61,7 @@ export const benchmark = defineBenchmark({
       "gradient-accumulation-steps": accumulation,
     };
     const shared = [...flagWords(flags), ...wordsOf(values["graft-flags"])];
-    // Seed by seed, so that what is done when somebody stops can be compared.
+    // Seed by seed, so that results can be compared if the benchmark is stopped early.
     const seeds = Array.from({ length: values.seeds }, (_, seed) => seed);
     const jobs = seeds.flatMap((seed) =>
       sets.flatMap(({ name: set, flags }) =>

@@ -1,4 +1,4 @@
-/** @file What does pausing by battery and temperature do to a phone? On a simulated one: heat, battery, time, energy. */
+/** @file What does pausing by battery and temperature do to a phone? Heat, battery, time and energy of a simulated one. */
 import { defineBenchmark, type Json } from "./bench.ts";
 import { type PhoneRun, SimulatedPhone, trainOnPhone } from "../test/train/simulated-phone.ts";
 import { rounded } from "./harness/statistics.ts";

@@ -17,7 +17,7 @@ interface Measured {
   readonly submitMs: number;
   readonly takeMs: number;
   readonly beatMs: number;
-  /** Beats a second with as many callers as there are. */
+  /** Heartbeats per second with that many callers. */
   readonly beatsPerSecond: number;
 }
 

@@ -1,4 +1,4 @@
-/** @file What does it cost to keep most of what full fine-tuning holds on the disk? */
+/** @file What does it cost to keep most of the memory of full fine-tuning on disk? */
 import { join } from "node:path";
 
 import { defineBenchmark, type Outcome } from "./bench.ts";
@@ -27,7 +27,7 @@ import {
 const SEED = 1;
 /** The side that the others are compared with. */
 const WHOLE = "all in memory";
-/** Parts of a plan that `--resident-memory` lets wait on the disk. */
+/** Parts of a plan that `--resident-memory` can move to disk. */
 const HELD = ["trained", "gradients", "optimizer"];
 
 export const benchmark = defineBenchmark({
@@ -71,7 +71,7 @@ export const benchmark = defineBenchmark({
   },
 });
 
-/** Bytes of all that full fine-tuning holds of its parameters, as the plan counts them. */
+/** Bytes of these parts in full fine-tuning, from its plan. */
 async function readHeldBytes(task: readonly string[]): Promise<number> {
   const [plan] = eventsOf(await runGraft(["plan", ...task]), "plan");
   const bytes = plan?.value["bytes"] as Readonly<Record<string, number>> | undefined;
@@ -87,10 +87,10 @@ function nameOf(share: number): string {
 interface Row {
   readonly name: string;
   readonly seconds: Spread;
-  /** Of the time with all in memory, round by round. */
+  /** Relative to the time with all in memory, round by round. */
   readonly ratio: Spread;
   readonly peak: number | null;
-  /** Largest distance of a loss to that with all in memory: 0 where bits are equal. */
+  /** Largest difference of a loss from that with all in memory; 0 if all are equal. */
   readonly difference: number;
 }
 

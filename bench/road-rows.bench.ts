@@ -1,6 +1,6 @@
 /**
- * @file How many tokens a second do requests get that have adapters of their own, of RoAd and of LoRA by its rank, the more of
- * them there are? As figure 4 of RoAd's paper (arXiv:2409.00119), on a processor.
+ * @file How many tokens per second do requests with their own adapters get, by the number of requests, for RoAd and for LoRA of
+ * several ranks? Like figure 4 of RoAd's paper (arXiv:2409.00119), on a processor.
  */
 import { writeFileSync } from "node:fs";
 import { AdapterPool } from "../src/engine/adapters/adapter-pool.ts";
@@ -22,7 +22,7 @@ import { readCounts } from "./harness/flags.ts";
 
 const [WIDTH, HEIGHT] = [720, 440];
 
-/** Tokens a second by the number of requests. */
+/** Tokens per second by the number of requests. */
 type Speeds = Record<number, { readonly road: readonly number[]; readonly lora: readonly number[] }>;
 
 export const benchmark = defineBenchmark({
@@ -38,7 +38,7 @@ export const benchmark = defineBenchmark({
     picture: { value: "", help: "file to draw the figure to, as SVG" },
   },
   async run(values, context) {
-    // The most first, so that memory for rows is made once.
+    // The largest first, so that memory for rows is allocated once.
     const sizes = readCounts("requests", values.requests).sort((a, b) => b - a);
     const ranks = readCounts("ranks", values.ranks);
     const engine = engineOf(values.threads);
@@ -72,7 +72,7 @@ export const benchmark = defineBenchmark({
 
 /** Texts with adapters of one method. */
 interface TextSide {
-  /** Tokens a second of so many texts at once. */
+  /** Writes `count` texts at once; returns tokens per second. */
   write(count: number, maxNewTokens: number): Promise<number>;
   close(): Promise<void>;
 }
@@ -86,7 +86,7 @@ async function openTexts(
   const adapters = new AdapterPool({ session, maxLoaded: most });
   const first = await drawAdapter(session.base, method, options, { random: new Random(1) });
   const held: HeldAdapter[] = [];
-  // Each is another to the engine, with a row of its own in memory; only their numbers are alike.
+  // To the engine each is a different adapter, with its own row in memory; only their numbers are equal.
   for (let i = 0; i < most; i++) held.push(await adapters.hold({ ...first }));
   const write = async (count: number, maxNewTokens: number): Promise<number> => {
     const serving = new ServingEngine(session, adapters, { cacheBytes: 1e9, maxRunning: count });
@@ -104,7 +104,7 @@ async function openTexts(
   return { write, close: () => adapters.close() };
 }
 
-/** RoAd's speeds beside all ranks. */
+/** RoAd's speeds of the runs for all ranks. */
 const roadOf = (byRank: ReadonlyMap<number, Speeds>, count: number): number[] =>
   [...byRank.values()].flatMap((speeds) => speeds[count]?.road ?? []);
 

@@ -1,4 +1,4 @@
-/** @file What does a batch cost whose rows have adapters of their own, RoAd or LoRA, against one without adapters? */
+/** @file What does a batch cost whose rows have their own adapters, RoAd or LoRA, compared with one without adapters? */
 import { BaseModel } from "../src/models/base/base-model.ts";
 import { openModel } from "../src/models/families.ts";
 import { memorySource } from "../test/tiny/memory-source.ts";
@@ -19,7 +19,7 @@ import { interleave } from "./harness/interleave.ts";
 import { median, ratioOf, roundedSpread, showRatio } from "./harness/statistics.ts";
 import { readCounts } from "./harness/flags.ts";
 
-/** SmolLM2-135M but for its vocabulary, which no block reads. */
+/** SmolLM2-135M except for its vocabulary, which no block reads. */
 const SIZES = {
   model_type: "llama",
   vocab_size: 2,
@@ -31,7 +31,7 @@ const SIZES = {
   tie_word_embeddings: true,
 };
 
-/** What these passes have none of. */
+/** Inputs that these passes do not have. */
 const NOTHING_ELSE = { tokenTypes: null, keys: null, textLengths: null, isPromptEnd: null };
 
 export const benchmark = defineBenchmark({
@@ -89,14 +89,14 @@ export const benchmark = defineBenchmark({
   },
 });
 
-/** Milliseconds that something takes. */
+/** Measures milliseconds. */
 async function timed(run: () => Promise<void>): Promise<number> {
   const start = performance.now();
   await run();
   return performance.now() - start;
 }
 
-/** A model of random weights, of which all blocks have the same, each in memory of its own. */
+/** A model of random weights, which are equal in all blocks, but each block has its own memory. */
 function makeBase(numLayers: number): BaseModel {
   const model = openModel({ ...SIZES, num_hidden_layers: numLayers });
   const random = new Random(1);
@@ -113,7 +113,7 @@ function makeBase(numLayers: number): BaseModel {
   return new BaseModel("random", model, memorySource(new Map(tensors)));
 }
 
-/** Adapters away from their start, each other than the others. */
+/** Adapters with different numbers, none at its start values. */
 async function makeAdapters(
   base: BaseModel,
   method: string,

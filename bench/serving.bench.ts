@@ -1,4 +1,4 @@
-/** @file What does it cost to write many texts at once with adapters of their own, and what is gained over one after another? */
+/** @file What does it cost to write many texts at once with their own adapters, and what is gained over one after another? */
 import { AdapterPool } from "../src/engine/adapters/adapter-pool.ts";
 import { ServingEngine } from "../src/engine/serving/serving-engine.ts";
 import type { ReadAdapter } from "../src/format/adapters/read-adapter.ts";
@@ -57,7 +57,7 @@ export const benchmark = defineBenchmark({
   },
 });
 
-/** Loads an adapter of each kind for each row, by the names `KIND ROW`, with numbers that are not those of their start. */
+/** Loads an adapter of each kind for each row, named `KIND ROW`, with other numbers than start values. */
 async function loadAdapters(
   session: Session,
   kinds: readonly string[],
@@ -87,7 +87,7 @@ interface Load {
   readonly processor: boolean;
 }
 
-/** Ways to write the texts; each tells its tokens a second. */
+/** Ways to write the texts; each returns its tokens per second. */
 function sidesOf(
   serving: ServingEngine,
   kinds: readonly string[],
@@ -123,7 +123,7 @@ function sidesOf(
   };
 }
 
-/** Writes one text; each has a prompt of its own, so that nothing is found in the cache. */
+/** Writes one text; each has a different prompt, so that none is found in the cache. */
 async function writeText(
   serving: ServingEngine,
   { prompt, tokens }: Load,

@@ -56,7 +56,7 @@ export const benchmark = defineBenchmark({
   },
 });
 
-/** What is waited for, as people read it. */
+/** What is waited for, as shown in the table. */
 const NAMES = {
   first_step_ms: "graft train: start to end of step 1",
   of_which_step_ms: "  of which the step itself",

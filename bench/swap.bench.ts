@@ -1,4 +1,4 @@
-/** @file How much faster are texts with adapters of their own in one batch than with peft, which has one adapter at a time? */
+/** @file How much faster are texts with their own adapters in one batch than with peft, which uses one adapter at a time? */
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { AdapterPool } from "../src/engine/adapters/adapter-pool.ts";
@@ -80,7 +80,7 @@ async function compare(values: Values, context: BenchContext): Promise<Outcome> 
   return { versions: await pythonVersions(), ...report(values, seconds, numEqual) };
 }
 
-/** Texts of several prompts at once, each with the adapter of its folder. */
+/** Opens a function that writes texts for several prompts at once, each with the adapter of its folder. */
 async function openServing(
   session: Session,
   folders: readonly string[],
@@ -94,7 +94,7 @@ async function openServing(
   }
   return {
     async writeAll(maxNewTokens) {
-      // In a cache of their own, so that no prompt is found there.
+      // A new cache each time, so that no prompt is found there.
       const serving = new ServingEngine(session, adapters, { cacheBytes: 1e9, maxRunning: folders.length });
       const texts = await Promise.all(
         prompts.map(async (promptIds, row) => {

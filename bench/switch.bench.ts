@@ -13,9 +13,9 @@ import { MODEL, findModel } from "./harness/peers.ts";
 import { rounded, spread, type Spread } from "./harness/statistics.ts";
 
 const PROMPT = Array.from({ length: 16 }, (_, i) => 100 + i);
-/** How far the numbers of an adapter lie from their start. */
+/** Deviation of an adapter's numbers from their start values. */
 const DEVIATION = 0.01;
-/** Adapters of all methods on one generator, one after another. */
+/** The name of the side that uses adapters of all methods on one generator. */
 const IN_TURN = "in turn";
 
 export const benchmark = defineBenchmark({
@@ -54,7 +54,7 @@ export const benchmark = defineBenchmark({
   },
 });
 
-/** What switches took, and texts before and after them. */
+/** Times of switches, and speeds of texts before and after them. */
 interface Switches {
   /** Parameters of the largest adapter. */
   readonly numTrained: number;
@@ -84,7 +84,7 @@ async function measure(
   const after: Completion[] = [];
   const switchMs: number[] = [];
   for (let i = 0; i < numSwitches; i++) {
-    // The text before a switch is a second one of the same task, so that both sides see the same machine.
+    // The text before a switch is a second one of the same task, written at about the same time as the one after it.
     before.push((await write()).tokensPerSecond);
     const task = tasks[(i + 1) % tasks.length]!;
     const start = performance.now();

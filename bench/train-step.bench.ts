@@ -1,4 +1,4 @@
-/** @file How fast is a LoRA training step, and in how much memory, against PEFT with PyTorch on the same processor? */
+/** @file How fast is a LoRA training step, and how much memory does it take, compared with PEFT on the same processor? */
 import { copyFile } from "node:fs/promises";
 import { join } from "node:path";
 

@@ -1,7 +1,7 @@
 /**
- * @file Runs a child process that prints one JSON object a line; notes when each line came and how much memory it took.
+ * @file Runs a child process that prints one JSON object per line; records when each line came and how much memory it took.
  *
- * The stopwatch and the memory gauge stand outside the child, so they are the same for every side of a comparison.
+ * Time and memory are measured outside the child, in the same way for every side of a comparison.
  */
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
@@ -20,7 +20,7 @@ export interface TimedEvent {
 export interface ChildRun {
   readonly events: readonly TimedEvent[];
   readonly wallMs: number;
-  /** Largest resident memory, in MiB; null where the system does not tell (it is read from Linux's /proc). */
+  /** Largest resident memory, in MiB; null where the system does not tell: it is read from Linux's /proc. */
   readonly peakMb: number | null;
 }
 
@@ -37,7 +37,7 @@ export function readPeakMb(pid: number): number | null {
   }
 }
 
-/** This process's environment without what graft's program sets for itself: with it PyTorch's steps take a fifth longer. */
+/** This process's environment without variables that graft sets for itself, with which PyTorch's steps take a fifth longer. */
 function outerEnvironment(): NodeJS.ProcessEnv {
   const { env: own } = ownStart();
   return Object.fromEntries(Object.entries(process.env).filter(([name]) => !(name in own)));
@@ -62,11 +62,14 @@ function cannotStart(command: string, cause: Error): UsageError {
 /** Settings of `runChild`. */
 interface ChildOptions {
   readonly environment?: Readonly<Record<string, string>>;
-  /** The child is killed after this time; not at all by default. */
+  /** The child is killed after this time; default: never. */
   readonly limitMs?: number;
 }
 
-/** Runs a command to its end. Lines that are no JSON objects are left out. @throws Error with the end of its standard error when it fails, UsageError "usage/flag" when it cannot be started */
+/**
+ * Runs a command to its end. Lines that are not JSON objects are ignored.
+ * @throws Error with the end of its standard error when it fails, UsageError "usage/flag" when it cannot be started
+ */
 export async function runChild(
   command: string,
   args: readonly string[],
@@ -89,7 +92,7 @@ export async function runChild(
     const value = parseEvent(line);
     if (value) events.push({ atMs: performance.now() - start, value });
   });
-  // The mark only grows, so what a look misses is what the last few milliseconds added.
+  // The mark only grows, so that only growth in the last few milliseconds can be missed.
   const gauge = setInterval(() => {
     peakMb = (child.pid === undefined ? null : readPeakMb(child.pid)) ?? peakMb;
   }, GAUGE_EVERY_MS);

@@ -1,6 +1,6 @@
 /** @file Words of command lines that benchmarks run. */
 
-/** Puts each value behind its flag; true: the flag alone, undefined: none. */
+/** Lists each flag with its value; true: only the flag, undefined: nothing. */
 export function flagWords(
   values: Readonly<Record<string, string | number | true | undefined>>,
 ): readonly string[] {
@@ -10,7 +10,7 @@ export function flagWords(
   });
 }
 
-/** The words of a text with blanks between them. */
+/** Splits a text at blanks. */
 export function wordsOf(text: string): string[] {
   return text.split(" ").filter((word) => word !== "");
 }

@@ -4,7 +4,7 @@ import { parseArgs } from "node:util";
 import { UsageError } from "../../src/errors.ts";
 import type { Flag } from "../bench.ts";
 
-/** The value of each flag, and those that the harness itself has. */
+/** The value of each flag, and of the harness's own flags. */
 interface ParsedFlags {
   readonly values: Readonly<Record<string, string | number | boolean>>;
   /** File to write; empty: none. */
@@ -19,10 +19,10 @@ const OWN_FLAGS: Readonly<Record<string, Flag>> = {
   help: { value: false, help: "shows the flags" },
 };
 
-/** Old name → name of today. */
+/** Present names of flags by their old names. */
 const RENAMED: Readonly<Record<string, string>> = { length: "max-length" };
 
-/** What the words call by an old name, as a hint; empty: nothing. */
+/** A hint for flags that are given by old names; empty: there are none. */
 function renamedHint(words: readonly string[], flags: Readonly<Record<string, Flag>>): string {
   const hints = words.flatMap((word) => {
     const [name = ""] = word.replace(/^--/, "").split("=");

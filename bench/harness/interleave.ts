@@ -1,4 +1,4 @@
-/** @file Runs the sides of a comparison in turn, A B A B, so that a machine that warms or slows meets all of them alike. */
+/** @file Runs the sides of a comparison in turn, A B A B, so that a machine that heats up or slows down affects all of them equally. */
 import type { BenchContext } from "../bench.ts";
 
 type Sides = Readonly<Record<string, (round: number) => Promise<unknown>>>;
@@ -6,7 +6,7 @@ type Sides = Readonly<Record<string, (round: number) => Promise<unknown>>>;
 /** Results of each side, one a round. */
 type Rounds<S extends Sides> = { readonly [K in keyof S]: Awaited<ReturnType<S[K]>>[] };
 
-/** Runs every side once a round, never two at a time, and returns what each gave in each round. */
+/** Runs every side once a round, never two at a time, and returns each side's result of each round. */
 export async function interleave<S extends Sides>(
   numRounds: number,
   sides: S,

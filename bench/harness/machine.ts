@@ -40,15 +40,15 @@ export function describeMachine(): Readonly<Record<string, Json>> {
 }
 
 /**
- * Share of the processors' time above which a comparison is not fair: threads that wait for each other in a loop suffer most
- * from what else runs.
+ * Share of the processors' time in use above which a comparison is not fair: threads that wait for each other in a loop suffer
+ * most from other load.
  */
 export const BUSY_SHARE = 0.1;
 
-/** How long it is looked whether the machine is busy. */
+/** How long the load of the machine is measured. */
 const LOOK_MS = 2000;
 
-/** Share of the processors' time that was used during two seconds in which this process did nothing. */
+/** Share of the processors' time in use during two seconds in which this process is idle. */
 export async function readBusyShare(): Promise<number> {
   const before = processorTimes();
   await setTimeout(LOOK_MS);
@@ -63,7 +63,7 @@ function processorTimes(): { readonly idle: number; readonly total: number } {
   return { idle: sum(times.map(({ idle }) => idle)), total: sum(times.flatMap((of) => Object.values(of))) };
 }
 
-/** What keeps results from being worth keeping: files that no commit has, and for times a busy machine; null: nothing. */
+/** Why results should not be saved: uncommitted changes, or a busy machine if times are measured; null: no reason. */
 export function whyNotKept(
   { dirty }: { readonly dirty: boolean | null },
   busyShare: number,

@@ -1,6 +1,6 @@
-/** @file Peaks of memory of several runs: the largest counts. */
+/** @file Peaks of memory of several runs. */
 
-/** Returns the largest peak in MiB; null when the system tells none. */
+/** Returns the largest peak in MiB; null when none is known. */
 export function largestPeak(runs: readonly { readonly peakMb: number | null }[]): number | null {
   const peaks = runs.flatMap(({ peakMb }) => (peakMb === null ? [] : [peakMb]));
   return peaks.length === 0 ? null : Math.round(Math.max(...peaks));

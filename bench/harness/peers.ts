@@ -1,4 +1,4 @@
-/** @file Where the peers are (bench/peers/), their versions, and the model in the form that they read. */
+/** @file The programs with which graft is compared (bench/peers/): their paths and versions, and models in a form that they read. */
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { basename, dirname, join } from "node:path";
 
@@ -18,7 +18,7 @@ export const VENV_PYTHON =
 
 const SETUP = "Run npx graft bench setup first";
 
-/** The Python that has torch and peft: `GRAFT_PEERS_PYTHON`, else the one of `setup`. @throws UsageError "usage/flag" when there is none */
+/** Python with torch and peft: `GRAFT_PEERS_PYTHON`, else that of `setup`. @throws UsageError "usage/flag" when there is none */
 export function peersPython(env: NodeJS.ProcessEnv = process.env, own = VENV_PYTHON): string {
   const named = env["GRAFT_PEERS_PYTHON"];
   if (named) return named;
@@ -52,7 +52,7 @@ export function llamaVersion(): string {
   return (JSON.parse(readFileSync(join(folder, "package.json"), "utf8")) as { version: string }).version;
 }
 
-/** llama.cpp's threads wait for each other in a loop, and beside another busy process they hardly move. */
+/** llama.cpp's threads wait for each other in a loop, and hardly progress beside another busy process. */
 const LLAMA_LIMIT_MS = 300_000;
 
 /** Runs one of the scripts of bench/peers/ for llama.cpp. @throws Error when it takes more than five minutes */
@@ -63,20 +63,20 @@ export function runLlama(
   return runChild(process.execPath, [join(PEERS, script), JSON.stringify(task)], { limitMs: LLAMA_LIMIT_MS });
 }
 
-/** The flag that says which model. */
+/** The flag for the model. */
 export const MODEL = {
   value: DEFAULT_MODEL,
   help: "model: a name, a Hugging Face folder or a .gguf file",
 } as const;
 
-/** Finds a model, getting it if need be; returns a folder or a .gguf file. */
+/** Finds a model, downloading it if necessary; returns a folder or a .gguf file. */
 export async function findModel(name: string, { say }: Pick<BenchContext, "say">): Promise<string> {
   const { path, source } = await resolveModel(name);
   say(`model ${path} (${source})`);
   return path;
 }
 
-/** Returns the model as a Hugging Face folder in f32, which both sides read: the folder itself, or one written once from a GGUF file. */
+/** Returns the model as a folder that both sides read: the folder itself, or one in f32, written once from a GGUF file. */
 export async function asFolder(modelPath: string, { say }: Pick<BenchContext, "say">): Promise<string> {
   if (!modelPath.endsWith(".gguf")) return modelPath;
   const name = `${basename(modelPath, ".gguf")}-${statSync(modelPath).size}-f32`;

@@ -1,9 +1,9 @@
-/** @file What a benchmark prints: a table, and one line of JSON with all that is needed to read the numbers later. */
+/** @file What a benchmark prints: a table, and one line of JSON with all that is needed to interpret the numbers later. */
 import { basename, isAbsolute } from "node:path";
 import type { Json, Outcome, Table } from "../bench.ts";
 import { describeMachine, ownVersions, readCommit } from "./machine.ts";
 
-/** Lays a table out in columns, as wide as their widest cell; the first is flush left, the others right. */
+/** Formats a table in columns as wide as their widest cell; the first is aligned left, the others right. */
 export function formatTable({ head, rows }: Table): string {
   const lines = [head, ...rows];
   const widths = head.map((_, column) => Math.max(...lines.map((line) => (line[column] ?? "").length)));
@@ -19,7 +19,7 @@ export function formatTable({ head, rows }: Table): string {
     .join("\n");
 }
 
-/** The JSON object of an outcome; `busyShare` is how busy the machine was with other things before. */
+/** The JSON object of an outcome; `busyShare`: other load of the machine before the run. */
 export function reportOf(
   benchmark: string,
   outcome: Outcome,
@@ -37,7 +37,7 @@ export function reportOf(
   };
 }
 
-/** Kept results name files, not where they lay on somebody's machine. */
+/** Removes folders from paths: saved results do not tell where files were on somebody's machine. */
 function withoutFolders(parameters: Readonly<Record<string, Json>>): Readonly<Record<string, Json>> {
   return Object.fromEntries(
     Object.entries(parameters).map(([key, value]) => [

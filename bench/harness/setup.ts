@@ -16,7 +16,7 @@ function run(command: string, args: readonly string[]): void {
   );
 }
 
-/** Makes bench/peers/.venv and bench/peers/node_modules; runs again over what is there. @throws failed/write */
+/** Makes bench/peers/.venv and bench/peers/node_modules, or updates them. @throws failed/write */
 export function setUpPeers(): void {
   const base = process.platform === "win32" ? "python" : "python3";
   if (!existsSync(VENV_PYTHON)) run(base, ["-m", "venv", join(PEERS, ".venv")]);

@@ -21,14 +21,14 @@ export function spread(values: readonly number[]): Spread {
   return { median: median(values), lowest: Math.min(...values), highest: Math.max(...values) };
 }
 
-/** A mean and where the true one lies with 95 % certainty. */
+/** A mean and its 95 % confidence interval. */
 export interface Interval {
   readonly mean: number;
   readonly low: number;
   readonly high: number;
 }
 
-/** Student's t at 97.5 % for 1, 2, … degrees of freedom; for more than these its limit. */
+/** Student's t at 97.5 % for 1, 2, … degrees of freedom; for more, its limit is used. */
 const STUDENT = [
   12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262, 2.228, 2.201, 2.179, 2.16, 2.145, 2.131,
   2.12, 2.11, 2.101, 2.093, 2.086,
@@ -45,7 +45,7 @@ export function intervalOf(values: readonly number[]): Interval {
   return { mean, low: mean - half, high: mean + half };
 }
 
-/** Divides round by round, so that what slows a whole round does not count, and returns the spread of the quotients. */
+/** Divides round by round, so that what slows a whole round cancels, and returns the spread of the quotients. */
 export function ratioOf(numerators: readonly number[], denominators: readonly number[]): Spread {
   if (numerators.length !== denominators.length) {
     throw new RangeError(
