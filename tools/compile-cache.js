@@ -1,6 +1,6 @@
 /**
- * @file Keeps what Node made of the sources, and resolves imports as bin/graft.js does: taking out the types and asking the
- * disk are most of the start of a test file.
+ * @file Caches what Node compiles from the sources, and resolves imports as bin/graft.js does: stripping types and looking up
+ * files take most of the time that a test file needs to start.
  */
 import module from "node:module";
 import { fileURLToPath } from "node:url";

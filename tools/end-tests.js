@@ -1,21 +1,21 @@
 /**
- * @file Ends what a file of tests has begun, also where a test of it fails: the processes that it started end with it, however it
- * ends, and it ends itself three minutes after its last test, whatever is still open. Else the whole run would wait for them.
+ * @file Cleans up after a test file, even if a test fails: the processes that it started end with it, however it ends, and it ends
+ * itself three minutes after its last test, whatever is still open. Otherwise the whole run would wait for them.
  */
 import { ChildProcess, spawn } from "node:child_process";
 import { after } from "node:test";
 import { isMainThread } from "node:worker_threads";
 
-/** Time to close what tests of a file have in common; none takes as long, not even on a busy machine. */
+/** Time to close what the tests of a file share; none needs that long, even on a busy machine. */
 const CLOSE_MS = 180_000;
 
 /**
- * Reads lines of process ids until their writer is gone, and ends those of the last line. It is a process of its own, since this
- * one may be killed, and may hear no signal while it computes.
+ * Reads lines of process ids until their writer is gone, and ends those of the last line. It is a separate process, since this
+ * one may be killed, and cannot handle signals while it computes.
  */
 const REAPER = `trap "" HUP INT TERM; while read -r line; do last=$line; done; [ -z "$last" ] || kill -KILL $last`;
 
-/** Has all processes that this one starts from now on end with it. */
+/** Makes all processes that this one starts from now on end with it. */
 function endChildren() {
   const living = new Set();
   const { spawn: begin } = ChildProcess.prototype;
@@ -24,7 +24,7 @@ function endChildren() {
     ChildProcess.prototype.spawn = begin;
     const started = spawn("/bin/sh", ["-c", REAPER], { stdio: ["pipe", "ignore", "ignore"] });
     ChildProcess.prototype.spawn = beginNoted;
-    // Where there is no such shell, nobody ends them.
+    // Without such a shell, they are not ended.
     for (const each of [started, started.stdin]) each.on("error", () => {}).unref();
     return started;
   };
@@ -57,7 +57,7 @@ function endAfterTests() {
   });
 }
 
-// Only where the runner runs a file.
+// Only in a process of the test runner that runs a file.
 if (process.env.NODE_TEST_CONTEXT && isMainThread) {
   endChildren();
   endAfterTests();

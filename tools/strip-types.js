@@ -1,7 +1,7 @@
 /**
- * @file Takes the types out of all sources into the cache of tools/compile-cache.js, which a fresh clone has not: each test file
- * would load what does that for itself alone, a tenth of a second of processor time. The way there is internal to Node
- * (--expose-internals); where another Node has none, it says so, and files are stripped one by one.
+ * @file Strips the types of all sources into the cache of tools/compile-cache.js, for a fresh clone without one: otherwise each test
+ * file would load the stripper, which takes a tenth of a second of processor time. This uses an internal module of Node
+ * (--expose-internals); if a version of Node lacks it, a message says so, and files are stripped one by one.
  */
 import { globSync, readFileSync } from "node:fs";
 import { createRequire, flushCompileCache } from "node:module";

@@ -1,6 +1,6 @@
 /**
- * @file Tells Node's test runner which test is running by a store that follows what is awaited. Its own way is a hook into every
- * promise, which takes a fifth of the processor time of tests that train, and two thirds of those that mostly wait.
+ * @file Tells Node's test runner which test is running by an AsyncLocalStorage. The runner itself hooks into every promise, which
+ * takes a fifth of the processor time of tests that train, and two thirds for those that mostly wait.
  */
 import asyncHooks, { AsyncLocalStorage, AsyncResource } from "node:async_hooks";
 
@@ -8,16 +8,16 @@ const { createHook, executionAsyncId } = asyncHooks;
 const { runInAsyncScope } = AsyncResource.prototype;
 const running = new AsyncLocalStorage();
 
-// The runner takes both functions when it is loaded, and makes its one hook when the first test is declared.
+// The runner takes both functions when it is loaded, and makes its only hook when the first test is declared.
 asyncHooks.executionAsyncId = () => running.getStore() ?? executionAsyncId();
 asyncHooks.createHook = ({ init }) => {
   Object.assign(asyncHooks, { createHook, executionAsyncId });
   AsyncResource.prototype.runInAsyncScope = function (run, ...call) {
-    // Tests, suites and what runs before and after them.
+    // Only tests, suites and their hooks have these properties.
     if (!("harness" in this && "passed" in this)) return runInAsyncScope.call(this, run, ...call);
     const id = this.asyncId();
     init(id, "Test", 0, this);
-    // Inside, as a scope begins with the stores that its resource was made with.
+    // The store is set inside the scope, since a scope starts with the stores with which its resource was made.
     const inStore = function (...given) {
       return running.run(id, () => run.apply(this, given));
     };

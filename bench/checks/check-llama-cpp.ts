@@ -1,5 +1,5 @@
 /**
- * @file Checks that llama.cpp loads a GGUF file and writes what graft writes with it, greedily, token for token.
+ * @file Checks that llama.cpp loads a GGUF file and writes the same tokens as graft with it, greedily.
  *
  *   npx graft bench setup                                    once
  *   node bench/checks/check-llama-cpp.ts --model FILE.gguf [flags]   exit status 0: all texts are equal; 1: some differ
@@ -33,7 +33,7 @@ interface Written {
   readonly text: string;
 }
 
-/** What llama.cpp tells besides. */
+/** A text of llama.cpp, with probabilities. */
 interface LlamaWritten extends Omit<Written, "prompt"> {
   /** The likeliest tokens of each step with their probabilities. */
   readonly likeliest: readonly (readonly (readonly [number, number])[])[];
@@ -80,7 +80,7 @@ function firstDifference(a: readonly number[], b: readonly number[]): number | n
   return at < 0 ? null : at;
 }
 
-/** Where two texts part. */
+/** The first difference between two texts. */
 interface Difference {
   readonly description: string;
   /** Probability of graft's token as a share of the likeliest one's, both by llama.cpp. */

@@ -1,8 +1,8 @@
 /**
- * @file Serves a tiny model and lets OpenAI's client for Python talk to it: `npm run check:openai-python`.
+ * @file Serves a tiny model and tests it with OpenAI's client for Python: `npm run check:openai-python`.
  *
- * Needs a Python with `openai`: that of `npx graft bench setup`, or GRAFT_PEERS_PYTHON; without one it says so and ends well,
- * so it is no part of `npm run check`.
+ * Needs a Python with `openai`: that of `npx graft bench setup`, or GRAFT_PEERS_PYTHON; without one it says so and ends with
+ * status 0, so it is not part of `npm run check`.
  */
 import { spawn, spawnSync } from "node:child_process";
 import { once } from "node:events";

@@ -1,9 +1,9 @@
 /**
- * @file Writes adapter folders with graft, has peft load them, and compares the logits.
+ * @file Writes adapter folders with graft, loads them with peft, and compares the logits.
  *
  *   npm run check:peers        prints a table; status 1 when a folder does not load, peft warns, or logits differ
  *
- * Needs the Python of `npx graft bench setup`, or GRAFT_PEERS_PYTHON; so it is no part of `npm run check`.
+ * Needs the Python of `npx graft bench setup`, or GRAFT_PEERS_PYTHON; therefore it is not part of `npm run check`.
  */
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -25,34 +25,34 @@ import { saveAdapter } from "../../test/files/save-adapter.ts";
 
 /** Largest difference of two logits: float32 in two programs, logits of size 1 to 10. */
 const TOLERANCE = 1e-4;
-/** Warnings about what somebody might do with the adapter later, whatever is in its folder. */
+/** Warnings about later uses of the adapter, which do not depend on its folder. */
 const NOT_OF_THE_FOLDER = [/tied layer is part of the adapter, but `ensure_weight_tying` is not set/];
-/** Logits that an adapter moves less than this would hide that it is not read at all. */
+/** Smallest change of logits by an adapter: less would hide that it is not read at all. */
 const LEAST_EFFECT = 100 * TOLERANCE;
-/** How far parameters are moved from where they start. */
+/** Deviation by which parameters are moved from their start values. */
 const DEVIATION = 0.1;
 const NUM_ROWS = 2;
 const NUM_TOKENS = 12;
 
-/** What the Python script says of a case: an error, or the other fields. */
+/** The Python script's answer for a case: an error, or the other fields. */
 interface PeerAnswer {
   readonly name: string;
   readonly error?: string;
   readonly difference?: number;
   /** Size of the largest logit. */
   readonly largest?: number;
-  /** Tensors of the file that peft has no use for. */
+  /** Tensors of the file that peft does not use. */
   readonly unused?: readonly string[];
   readonly warnings?: readonly string[];
 }
 
-/** What is wrong with an answer, a sentence each; none when all is well. */
+/** Describes the problems of an answer, a sentence each. */
 export function problemsOf(answer: PeerAnswer | undefined): string[] {
   if (answer === undefined) return ["peft gave no answer"];
   if (answer.error !== undefined) return [`peft does not load it: ${answer.error}`];
   const { difference = NaN, unused = [], warnings = [] } = answer;
   return [
-    // Not `>`: NaN is a difference too.
+    // Not written with `>`, since NaN is a difference too.
     ...(difference <= TOLERANCE ? [] : [`logits differ by ${difference}, expected at most ${TOLERANCE}`]),
     ...(unused.length > 0 ? [`peft does not read ${unused.join(", ")}`] : []),
     ...warnings
@@ -73,7 +73,7 @@ function writeLogits(path: string, logits: Float32Array): string {
   return path;
 }
 
-/** The logits of the positions that tell classes, where a model tells them; else of all. */
+/** The logits of the positions for classes, if the model has classes; else of all positions. */
 function ofClasses({ classPosition, numOutputs }: Model, logits: Float32Array): Float32Array {
   if (classPosition === null) return logits;
   const rows = Array.from({ length: NUM_ROWS }, (_, row) => {
@@ -123,7 +123,7 @@ async function writeCases(
   return written;
 }
 
-/** Has peft load the folders of all cases. Returns a table and whether all is well; `say` gets progress. */
+/** Loads the folders of all cases with peft. Returns a table and whether there are no problems; `say` gets progress. */
 export async function checkPeers(
   cases: readonly PeerCase[],
   say: (line: string) => void,
@@ -158,7 +158,7 @@ export async function checkPeers(
   }
 }
 
-/** The versions of the Python side. @throws Error that says how to get peft */
+/** The versions of the Python side. @throws Error that tells how to install peft */
 async function requirePeft(): Promise<Record<string, string>> {
   const python = peersPython();
   try {

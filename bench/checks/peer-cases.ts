@@ -1,9 +1,9 @@
-/** @file The adapters that `npm run check:peers` has peft load; a new variant of a method is a line here. */
+/** @file The adapters that `npm run check:peers` loads with peft; a new variant of a method is a line here. */
 
 import { TINY_CONFIGS } from "../../test/tiny/configs.ts";
 import type { TinyModelOptions } from "../../test/tiny/model.ts";
 
-/** The text part of a model whose layers have embeddings of their own, and read keys of others. */
+/** The text part of a model with embeddings for each layer, and layers that read keys of others. */
 const LINKED = TINY_CONFIGS["gemma4"]!["text_config"] as object;
 
 /** The tiny models that the adapters sit on. */
@@ -75,7 +75,7 @@ export const PEER_MODELS = {
   helium: { modelType: "helium" },
   nemotron: { modelType: "nemotron", config: { pad_token_id: 0 } },
   phi: { modelType: "phi", config: { pad_token_id: 0 } },
-  // Without one of its own, transformers takes a token for padding that the tiny vocabulary lacks.
+  // By default, transformers uses a token for padding that the tiny vocabulary lacks.
   phi3: { modelType: "phi3", config: { pad_token_id: 0 } },
   smollm3: { modelType: "smollm3", config: { pad_token_id: 0 } },
   cohere: { modelType: "cohere", config: { pad_token_id: 0 } },
@@ -107,7 +107,7 @@ export interface PeerCase {
   readonly modules: string | readonly string[] | null;
 }
 
-/** Cases of one method; unless said, on the plain model, with the method's own options and modules. */
+/** Cases of one method; by default on the plain model, with default options and modules. */
 function casesOf(
   method: string,
   cases: readonly (Pick<PeerCase, "name"> & Partial<PeerCase>)[],
@@ -117,7 +117,7 @@ function casesOf(
 
 const REGEX = ".*\\.1\\.(self_attn|mlp)\\.(q|down)_proj";
 
-/** What each method does on Llama, and on other models what they alone have. */
+/** Variants of each method on Llama, and on other models features that only they have. */
 const METHOD_CASES: readonly PeerCase[] = [
   ...casesOf("lora", [
     { name: "lora", options: { rank: 4, alpha: 6 } },
@@ -248,11 +248,11 @@ const METHOD_CASES: readonly PeerCase[] = [
   ]),
 ];
 
-/** Families that tell classes: their cases stand with those of classes above. */
+/** Families for classes: their cases are among those above. */
 const OF_CLASSES: readonly string[] = ["bert", "roberta", "xlm-roberta"];
 const OF_ATTENTION = ["q_proj", "k_proj", "v_proj", "o_proj"];
 
-/** What is left of families whose experts of a layer transformers has as one tensor, which is no module that a method could choose. */
+/** Modules other than experts, in families whose experts of a layer are one tensor in transformers, which is not a module. */
 const BESIDE_EXPERTS: Readonly<Record<string, readonly string[]>> = {
   mixtral: OF_ATTENTION,
   granitemoe: OF_ATTENTION,
@@ -270,15 +270,15 @@ const BESIDE_EXPERTS: Readonly<Record<string, readonly string[]>> = {
   "gemma4_text, experts": [...OF_ATTENTION, "mlp.gate_proj", "mlp.up_proj", "mlp.down_proj", "router.proj"],
 };
 
-/** Of families with modules on which peft has no LoRA: it refuses the projection of a state-space layer's output in Falcon H1. */
+/** Modules on which peft has LoRA: in Falcon H1 it refuses the projection of a state-space layer's output. */
 const BESIDE_REFUSED: Readonly<Record<string, readonly string[]>> = {
   falcon_h1: [...OF_ATTENTION, "in_proj", "gate_proj", "up_proj", "down_proj"],
 };
 
-/** Matrices stored as [in, out]; peft has this method for others only. */
+/** Methods that peft does not have for matrices stored as [in, out]. */
 const NOT_TRANSPOSED = ["road"];
 
-/** The methods that peft has, on every family of text but the one that all other cases are of. */
+/** The methods that peft has, on every family for text except the one of all other cases. */
 const FAMILY_CASES: readonly PeerCase[] = (Object.keys(PEER_MODELS) as (keyof typeof PEER_MODELS)[])
   .filter((model) => "modelType" in PEER_MODELS[model] && !OF_CLASSES.includes(model))
   .flatMap((model) =>
@@ -295,7 +295,7 @@ const FAMILY_CASES: readonly PeerCase[] = (Object.keys(PEER_MODELS) as (keyof ty
 
 const ALL_STACKS = { rank: 3, targetParameters: ["gate_up_proj", "down_proj", "gate.weight"] };
 
-/** Routers and whole stacks of experts, alone and beside modules; embeddings, by the names of each family. */
+/** Routers and whole stacks of experts, alone and together with modules; embeddings, by the names of each family. */
 const GRANITE_STACKS = { rank: 3, targetParameters: ["gate_up_proj", "down_proj", "router.weight"] };
 const TENSOR_CASES = casesOf("lora", [
   { name: "lora, stacks of olmoe", model: "olmoe", options: ALL_STACKS, modules: OF_ATTENTION },

@@ -1,11 +1,11 @@
-/** @file What a training and texts met beside each other, as a table and numbers. */
+/** @file Reports how a training and texts ran beside each other, as a table and numbers. */
 import type { ServiceTargets } from "../../src/engine/scheduling/service-targets.ts";
 import type { Outcome, Table } from "../bench.ts";
 import type { Progress } from "./served-training.ts";
 import { rounded } from "../harness/statistics.ts";
 import { type WrittenText, numInTime, percentiles } from "./text-load.ts";
 
-/** A training and texts for some time. */
+/** A run of a training beside texts. */
 export interface CoServed {
   readonly name: string;
   /** Texts a second. */
@@ -15,10 +15,10 @@ export interface CoServed {
   readonly texts: readonly WrittenText[];
 }
 
-/** What a training is to keep of its speed. */
+/** Share of its speed that a training should keep. */
 const KEPT = 0.8;
 
-/** Reports rows. `alone`: runs of the same training without texts; `baselines`: names of rows that the others are divided by. */
+/** Reports rows. `alone`: runs of the same training without texts; `baselines`: names of rows with which others are compared. */
 export function reportCoServing(
   rows: readonly CoServed[],
   alone: readonly Progress[],
@@ -53,7 +53,7 @@ export function reportCoServing(
 }
 
 interface Told extends CoServed {
-  /** Of the training, against its own alone; null: nothing was trained. */
+  /** Speed of the training relative to that without texts; null: nothing was trained. */
   readonly speed: number | null;
   /** Texts in time. */
   readonly met: number;
@@ -69,7 +69,7 @@ function timesOf({ progress, texts }: CoServed): Told["times"] {
   };
 }
 
-/** `largest`: most texts a second with which all was kept; null: with none. */
+/** `largest`: highest rate of texts at which all goals were met; null: none. */
 function tableOf(told: readonly Told[], baselines: readonly string[], largest: number | null): Table {
   const found = baselines.flatMap((name) => told.find((row) => row.name === name) ?? []);
   const against = (row: Told): string[] =>
@@ -94,7 +94,7 @@ function tableOf(told: readonly Told[], baselines: readonly string[], largest: n
   };
 }
 
-/** How fast a training was, of its speed alone: the same steps, of the same rows, in each. 0: it had none that is timed. */
+/** Speed of a training relative to its speed alone, over the same steps with the same rows; 0: it has no timed steps. */
 export function speedAgainst({ stepMs }: Progress, alone: readonly Progress[]): number {
   const count = Math.min(stepMs.length, ...alone.map((one) => one.stepMs.length));
   if (count === 0) return 0;
@@ -102,7 +102,7 @@ export function speedAgainst({ stepMs }: Progress, alone: readonly Progress[]): 
   return alone.reduce((sum, one) => sum + at(one.stepMs), 0) / alone.length / at(stepMs);
 }
 
-/** How many times as many texts were in time, of equally many; where none was, as if one had been. */
+/** Ratio of the shares of texts in time; if the base has none, as if it had one. */
 function showTimes({ met, texts }: Told, base: Told): string {
   const times = met / texts.length / (Math.max(1, base.met) / base.texts.length);
   return `${base.met === 0 ? "≥ " : ""}${times.toFixed(1)}×`;

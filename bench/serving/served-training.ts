@@ -1,4 +1,4 @@
-/** @file A model on which a training and texts run beside each other, as a benchmark drives it. */
+/** @file A model on which a training and texts run beside each other, for benchmarks. */
 import { join } from "node:path";
 import {
   type OpenServingOptions,
@@ -18,14 +18,14 @@ interface ServedTrainingOptions extends Omit<OpenServingOptions, "cacheBytes" | 
   readonly trainCompute: ComputeName;
   /** Where runs are kept. */
   readonly folder: string;
-  /** What texts have, made ready before anything is timed. */
+  /** The texts, for which everything is prepared before anything is timed. */
   readonly load: TextLoad;
 }
 
-/** So many steps, or until the time is over and a step has ended. */
+/** A number of steps, or a time after which the running step is the last. */
 export type TrainingLength = { readonly steps: number } | { readonly seconds: number };
 
-/** How far a training came. */
+/** The progress of a training. */
 export interface Progress {
   /** From the end of its first step to that of each later one. */
   readonly stepMs: readonly number[];
@@ -34,7 +34,7 @@ export interface Progress {
 
 /** Steps of a training that is stopped by the clock. */
 const ENDLESS = 1_000_000;
-/** Texts at once from which on all programs for many are there. */
+/** Number of texts that, written at once, compile all programs for many texts. */
 const MANY = 8;
 let numRuns = 0;
 
@@ -47,7 +47,7 @@ export class ServedTraining {
     this.#options = options;
   }
 
-  /** Opens it, with all programs compiled and all adapters registered; the caller closes it. */
+  /** Opens the model, with all programs compiled and all adapters registered; the caller closes it. */
   static async open(options: ServedTrainingOptions): Promise<ServedTraining> {
     const { path, load } = options;
     const model = await openServingModel(path, { ...options, cacheBytes: 5e8 });
@@ -73,7 +73,7 @@ export class ServedTraining {
     return this.#model.engine;
   }
 
-  /** Trains for so long; `onRest`: called when its last block has run, before its files are written. */
+  /** Trains; `onRest`: called when the last block has run, before files are written. */
   async train(length: TrainingLength, onRest?: () => void): Promise<Progress> {
     return await this.#train(this.#newFolder(), length, onRest);
   }

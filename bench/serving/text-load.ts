@@ -1,4 +1,4 @@
-/** @file Texts that come to a server one after another: when, and what each of them meets. */
+/** @file Texts that arrive at a server one after another: their times of arrival, and how long each takes. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ServeEnd } from "../../src/engine/serving/serve-request.ts";
 import type { ServingEngine } from "../../src/engine/serving/serving-engine.ts";
@@ -9,7 +9,10 @@ import { madePrompt } from "./made-prompt.ts";
 
 /** Texts of a burst. */
 const BURST = 8;
-/** Loquetier's changing load, 120 texts at 1 a second, 150 at 2.5, 240 at 2 and 120 at 1: when a phase ends, of the whole, and its rate. */
+/**
+ * Loquetier's changing load: 120 texts at 1 per second, 150 at 2.5, 240 at 2 and 120 at 1. Each phase has its end as a share of
+ * the whole time, and its rate.
+ */
 const PHASES = [
   { end: 120 / 420, rate: 1 },
   { end: 180 / 420, rate: 2.5 },
@@ -17,11 +20,11 @@ const PHASES = [
   { end: 1, rate: 1 },
 ];
 
-/** What even paces are off by at most, either way. */
+/** Largest relative deviation of an even pace. */
 const JITTER = 0.2;
 const even = (random: Random): number => 1 - JITTER + 2 * JITTER * random.uniform();
 
-/** Gaps before texts, of the mean one: by the number of texts that came, and how much of the time is over, 0 to 1. */
+/** Gaps before texts, relative to the mean gap, by the number of earlier texts and the elapsed share of the time, 0 to 1. */
 export const PATTERNS: Readonly<Record<string, (random: Random, index: number, over: number) => number>> = {
   stable: even,
   random: (random) => -Math.log(1 - random.uniform()),
@@ -31,22 +34,22 @@ export const PATTERNS: Readonly<Record<string, (random: Random, index: number, o
 
 export interface TextLoad {
   readonly pattern: string;
-  /** On average; of `scalable`, in its first phase. */
+  /** Mean rate; for `scalable`, that of its first phase. */
   readonly perSecond: number;
   readonly prompt: number;
   readonly tokens: number;
-  /** Of the texts, in turn; null: the base alone. */
+  /** Adapters that texts use in turn; null: only the base. */
   readonly adapters: readonly (string | null)[];
 }
 
-/** A text that has been written; times from when it came. */
+/** A text that has been written; times are since its arrival. */
 export interface WrittenText {
   readonly waitMs: number;
   readonly firstTokenMs: number;
   readonly tokenMs: number;
 }
 
-/** Writes one text, which came at a time of `performance.now`. */
+/** Writes one text, given its time of arrival by `performance.now`. */
 export async function writeText(
   engine: ServingEngine,
   load: TextLoad,
@@ -71,7 +74,7 @@ function adapterOf({ adapters }: TextLoad, index: number): string | null {
   return adapters[index % adapters.length] ?? null;
 }
 
-/** When texts come within so many seconds, in milliseconds; the same at every call. */
+/** Times of arrival within a number of seconds, in milliseconds; the same at every call. */
 export function arrivalsOf({ pattern, perSecond }: TextLoad, seconds: number): number[] {
   const random = new Random(1);
   const gap = PATTERNS[pattern]!;
@@ -82,7 +85,7 @@ export function arrivalsOf({ pattern, perSecond }: TextLoad, seconds: number): n
   }
 }
 
-/** Has texts come, takes each to `write`, and waits for all of them. */
+/** Calls `write` for each text when it arrives, and waits for all of them. */
 export async function comeAt(
   arrivals: readonly number[],
   write: (index: number, cameMs: number) => Promise<WrittenText>,
@@ -97,8 +100,8 @@ export async function comeAt(
 }
 
 /**
- * A server of one adapter at a time, in the order in which texts came: all that wait for the adapter of the first run as a batch to
- * their end, then it is swapped. It begins when something else has ended. A text that fails ends nobody else's wait.
+ * A server that uses one adapter at a time, in the order of arrival: all texts that wait for the adapter of the first text run as a
+ * batch to their end, then the adapter is swapped. It begins when something else has ended. A text that fails does not affect others.
  */
 export function oneAdapterAtATime(
   engine: ServingEngine,
@@ -131,7 +134,7 @@ export function oneAdapterAtATime(
   };
 }
 
-/** Of all texts, how many met every target. */
+/** Number of texts that met every target. */
 export function numInTime(texts: readonly WrittenText[], targets: ServiceTargets): number {
   return texts.filter(
     ({ waitMs, firstTokenMs, tokenMs }) =>

@@ -1,4 +1,4 @@
-/** @file How many tokens each step of `graft train --shuffle off` learns from; its events count all tokens. */
+/** @file Counts the tokens that each step of `graft train --shuffle off` learns from; its events count all tokens. */
 import { createChatTemplate } from "../../src/data/chat/chat-template.ts";
 import { readDataset } from "../../src/data/by-path.ts";
 import { countTrained, type Example } from "../../src/data/examples/example.ts";

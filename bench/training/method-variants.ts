@@ -1,7 +1,7 @@
-/** @file The methods as the comparison runs them: flags of `graft train`, with a learning rate that suits each. */
+/** @file The methods in the comparison: flags of `graft train`, with a suitable learning rate for each. */
 import { wordsOf } from "../harness/command-line.ts";
 
-/** A way of training: its name in the table, and the flags that say it. */
+/** A way of training: its name in the table, and its flags. */
 export interface Variant {
   readonly name: string;
   readonly flags: readonly string[];
@@ -14,7 +14,7 @@ function variant(name: string, flags: string): Variant {
 const LORA = "--method lora --rank 8 --learning-rate 1e-3";
 const lora = variant("lora", LORA);
 
-/** All methods; the first is what the others are held against. */
+/** All methods; the others are compared with the first. */
 const ALL: readonly Variant[] = [
   lora,
   variant("dora", "--method dora --rank 8 --learning-rate 1e-3"),
@@ -33,7 +33,7 @@ const ALL: readonly Variant[] = [
 
 const LOW = "--group-size 0 --init rtn --gradient-checkpointing on --learning-rate 1e-4";
 
-/** LoRA with its base in float32 in memory, as it runs by default, and the scales of ever fewer bits. */
+/** LoRA with its base in float32 in memory, by default and with checkpointing, and PEQA with fewer and fewer bits. */
 const MEMORY: readonly Variant[] = [
   variant("lora-held", `${LORA} --weights float32`),
   lora,
@@ -45,7 +45,7 @@ const MEMORY: readonly Variant[] = [
 
 const FULL = "--method full --learning-rate 2e-5";
 
-/** Shares of the backward pass that are left out, and products of 8 bits. */
+/** Variants that leave out shares of the backward pass, and with products of 8 bits. */
 const dropped = (name: string, flags: string): Variant[] => [
   variant(name, flags),
   ...[0.5, 0.75, 0.875].map((rate) =>
@@ -58,7 +58,7 @@ const INT8: readonly Variant[] = [
   variant("lora-int8-drop-0.875", `${LORA} --compute int8 --dropbp 0.875 --dropbp-rates uniform`),
 ];
 
-/** What is held against exact training by its loss: each on top of one method and learning rate. */
+/** Variants whose loss is compared with exact training, with one method and learning rate. */
 export const PARITY: readonly Variant[] = ["f32", "int8"].flatMap((compute) => [
   variant(compute, `--compute ${compute}`),
   ...["norm", "uniform"].flatMap((rates) =>
@@ -71,7 +71,7 @@ export const PARITY: readonly Variant[] = ["f32", "int8"].flatMap((compute) => [
   ),
 ]);
 
-/** Rows of one table, by what the table is about. */
+/** Rows of each table, by its topic. */
 export const TABLES: Readonly<Record<string, readonly Variant[]>> = {
   all: ALL,
   memory: MEMORY,

@@ -1,6 +1,6 @@
 /**
- * @file Writes a Llama of any size with random weights, as a folder in bfloat16 and as a GGUF file in q4_0, a tensor at a
- * time: what such a model says is worthless, what it takes to run is that of a real one.
+ * @file Writes a Llama of any size with random weights, as a folder in bfloat16 and as a GGUF file in q4_0, one tensor at a time.
+ * Its texts are meaningless, but it needs the time and memory of a real model.
  *
  * Drawing a billion numbers would take minutes, so rows are cut at random places from a list of numbers drawn once.
  */

@@ -1,4 +1,4 @@
-/** @file The two sides of a training comparison as child processes with the same settings: `graft train`, and PEFT with PyTorch. */
+/** @file The two sides of a comparison of trainings, as child processes with the same settings: `graft train`, and PEFT. */
 import { delimiter, dirname, join } from "node:path";
 
 import { flagWords } from "../harness/command-line.ts";
@@ -7,7 +7,7 @@ import { ROOT } from "../harness/machine.ts";
 import { runPeer } from "../harness/peers.ts";
 import { median } from "../harness/statistics.ts";
 
-/** What both sides are given. */
+/** The task of both sides. */
 export interface TrainingTask {
   /** Folder that both sides read. */
   readonly model: string;
@@ -21,7 +21,7 @@ export interface TrainingTask {
   readonly threads: number;
 }
 
-/** What one side did. */
+/** Results of one side. */
 export interface TrainingRun {
   readonly losses: readonly number[];
   /** Seconds of each step, the first included. */
@@ -31,14 +31,14 @@ export interface TrainingRun {
   /** From the start of the process to the end of the first step. */
   readonly firstStepMs: number;
   readonly peakMb: number | null;
-  /** All events, for what one side alone tells. */
+  /** All events, for values that only one side has. */
   readonly events: readonly TimedEvent[];
 }
 
-/** Path of the program of graft, whose first line says how Node is to run it. */
+/** Path of graft's program, whose first line tells how Node should run it. */
 const GRAFT = join(ROOT, "bin", "graft.js");
 
-/** Runs a command of graft in a process of its own, as a shell would but for the Node, which is this one. */
+/** Runs a command of graft in a new process, as a shell would, but with this process's Node. */
 export function runGraft(args: readonly string[]): Promise<ChildRun> {
   const words = [...args, "--json"];
   if (process.platform === "win32") return runChild(process.execPath, [GRAFT, ...words]);
@@ -52,7 +52,7 @@ export const AT_ONCE = {
   help: "micro-batches into which graft cuts a step, to run them at once (--data-parallel)",
 } as const;
 
-/** The same step of as many micro-batches at once. @throws RangeError for rows that cannot be cut so */
+/** Cuts a step into micro-batches that run at once. @throws RangeError for a number that does not divide the rows */
 export function cutStep(
   task: TrainingTask,
   numAtOnce: number,
@@ -91,13 +91,13 @@ export async function trainWithGraft(
   return summarizeGraft(await runGraft(["train", ...flagWords(flags), ...extra]));
 }
 
-/** What a run of `graft train` did; its first step takes what its speed says, as the start is not part of it. */
+/** Results of a run of `graft train`; the time of its first step is computed from its speed, so that it excludes the start. */
 export function summarizeGraft(run: ChildRun): TrainingRun {
   const first = eventsOf(run, "step")[0]?.value;
   return summarize(run, Number(first?.["tokens"]) / Number(first?.["tokens_per_second"]));
 }
 
-/** Has PEFT draw an adapter that both sides start from; returns its folder. */
+/** Draws an adapter with PEFT, from which both sides start; returns its folder. */
 export async function drawStart(model: string, rank: number, seed: number, folder: string): Promise<string> {
   await runPeer("make_adapter.py", [model, String(rank), String(seed), folder]);
   return folder;
