@@ -60,6 +60,7 @@ export interface FineTuneHooks {
 
 type StepPacer = Pick<Pacer, "begin" | "betweenBlocks" | "end">;
 
+/** A request to `fineTune`. */
 export interface FineTuneRequest {
   readonly session: Session;
   readonly adapter: Adapter;
