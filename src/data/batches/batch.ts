@@ -200,8 +200,9 @@ function toImageBatch(examples: readonly ImageExample[]): Batch {
       );
     }
     const from = row * numPixels;
-    for (let i = 0; i < numPixels; i++) {
-      pixels[from + i] = values[Math.floor(i / numOfChannel)]![example.pixels[i]!]!;
+    for (const [channel, ofBrightness] of values.entries()) {
+      const start = channel * numOfChannel;
+      for (let i = start; i < start + numOfChannel; i++) pixels[from + i] = ofBrightness[example.pixels[i]!]!;
     }
     labels[row * length] = example.label;
   }
