@@ -30,8 +30,9 @@ interface EndedValue {
 
 export class ArgumentShapes {
   readonly #schema: object;
+  #reader: SchemaReader | null = null;
 
-  /** `tool` undefined: nobody knows what it takes. */
+  /** `tool` undefined: its schema is not known. */
   constructor(tool: ToolFunction | undefined) {
     this.#schema = tool ? argumentSchema(tool) : {};
   }
@@ -39,7 +40,7 @@ export class ArgumentShapes {
   /** What an argument may be: anything where the schema cannot be read. */
   of(key: string): readonly ValueShape[] {
     try {
-      const reader = new SchemaReader(this.#schema, { isLenient: true });
+      const reader = (this.#reader ??= new SchemaReader(this.#schema, { isLenient: true }));
       const wholes = reader.shapesOf([{ schema: this.#schema, path: "" }]);
       return wholes.flatMap((whole) => reader.shapesOf(propertyOf(whole, key)));
     } catch (error) {
